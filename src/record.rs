@@ -1,0 +1,194 @@
+//! Records and the blocks they travel in.
+//!
+//! A [`Block`] is a run of records that lie next to each other in one buffer, each followed by the
+//! separator, with the index of the first. Blocks are cut and passed on without copying; the buffer
+//! goes back to the [`Budget`] when the last block in it is gone. No list of record ends is kept: a
+//! count is enough, and the rare record that must be picked out is found by scanning again.
+
+use std::fmt;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
+use memchr::{memchr, memchr_iter, memrchr};
+
+use crate::budget::{BOOKKEEPING, Budget};
+
+/// A record's number in the input, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Index(pub u64);
+
+impl Index {
+    /// The index `records` further on.
+    pub fn plus(self, records: usize) -> Self {
+        Self(self.0 + records as u64)
+    }
+}
+
+impl fmt::Display for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The byte that ends each record, towards workers and in all output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Separator {
+    /// Records are lines.
+    Newline,
+    /// Records end with NUL (`-0`).
+    Nul,
+}
+
+impl Separator {
+    /// The byte itself.
+    pub fn byte(self) -> u8 {
+        match self {
+            Self::Newline => b'\n',
+            Self::Nul => 0,
+        }
+    }
+}
+
+/// A buffer of input bytes, counted in a [`Budget`] until its last [`Slice`] is dropped.
+#[derive(Debug)]
+struct Chunk {
+    bytes: Vec<u8>,
+    budget: Budget,
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        let buffer = std::mem::take(&mut self.bytes);
+        self.budget.free(buffer.capacity() + BOOKKEEPING);
+        self.budget.give_back(buffer);
+    }
+}
+
+/// A part of a shared buffer.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    chunk: Arc<Chunk>,
+    range: Range<usize>,
+}
+
+impl Slice {
+    /// All of `bytes`, whose capacity and [`BOOKKEEPING`] the caller has taken from `budget`;
+    /// they are freed there when the last part of them is dropped.
+    pub fn new(bytes: Vec<u8>, budget: &Budget) -> Self {
+        let range = 0..bytes.len();
+        Self { chunk: Arc::new(Chunk { bytes, budget: budget.clone() }), range }
+    }
+
+    /// The part of this slice at `range`, which shares its buffer.
+    pub fn part(&self, range: Range<usize>) -> Self {
+        debug_assert!(range.start <= range.end && range.end <= self.len());
+        let start = self.range.start;
+        Self { chunk: Arc::clone(&self.chunk), range: start + range.start..start + range.end }
+    }
+}
+
+impl Deref for Slice {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.chunk.bytes[self.range.clone()]
+    }
+}
+
+/// A run of records in one buffer, each followed by the separator. Never empty.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// The index of its first record.
+    pub first: Index,
+    /// How many records it holds, at least 1.
+    pub count: usize,
+    /// The records, each followed by the separator.
+    pub bytes: Slice,
+}
+
+impl Block {
+    /// The index after its last record.
+    pub fn end(&self) -> Index {
+        self.first.plus(self.count)
+    }
+
+    /// Cuts off and returns the first records: at most `max_records`, and no more than fit into
+    /// `max_bytes`, but at least one. What is left stays; `None` is left as a block of 0 records.
+    pub fn cut(&mut self, max_records: usize, max_bytes: usize, separator: Separator) -> Self {
+        debug_assert!(self.count > 0);
+        if self.count <= max_records && self.bytes.len() <= max_bytes {
+            return self.take(self.count, self.bytes.len());
+        }
+        let sep = separator.byte();
+        let window = &self.bytes[..self.bytes.len().min(max_bytes)];
+        if let Some(end) = memchr_iter(sep, window).nth(max_records.max(1) - 1) {
+            return self.take(max_records.max(1), end + 1);
+        }
+        if let Some(last) = memrchr(sep, window) {
+            let count = memchr_iter(sep, &window[..=last]).count();
+            return self.take(count, last + 1);
+        }
+        let end = memchr(sep, &self.bytes).expect("each record of a block ends with the separator");
+        self.take(1, end + 1)
+    }
+
+    /// Cuts off and returns the first `records`, which must not be more than there are.
+    pub fn cut_records(&mut self, records: usize, separator: Separator) -> Self {
+        debug_assert!(records > 0 && records <= self.count);
+        self.cut(records, usize::MAX, separator)
+    }
+
+    fn take(&mut self, count: usize, bytes: usize) -> Self {
+        let front = Self { first: self.first, count, bytes: self.bytes.part(0..bytes) };
+        self.first = self.first.plus(count);
+        self.count -= count;
+        self.bytes = self.bytes.part(bytes..self.bytes.len());
+        front
+    }
+
+    /// The bytes of its first record, without the separator.
+    pub fn first_record(&self, separator: Separator) -> Slice {
+        let end = memchr(separator.byte(), &self.bytes).unwrap_or(self.bytes.len());
+        self.bytes.part(0..end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(text: &str) -> Block {
+        let budget = Budget::new(1 << 20);
+        let bytes = text.as_bytes().to_vec();
+        budget.add(bytes.capacity() + BOOKKEEPING);
+        let count = text.matches('\n').count();
+        Block { first: Index(7), count, bytes: Slice::new(bytes, &budget) }
+    }
+
+    fn cut(block: &mut Block, records: usize, bytes: usize) -> (u64, usize, String) {
+        let b = block.cut(records, bytes, Separator::Newline);
+        (b.first.0, b.count, String::from_utf8(b.bytes.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn blocks_are_cut_by_records_and_by_bytes() {
+        let mut b = block("a\nbb\n\nccc\ndddd\n");
+        assert_eq!(cut(&mut b, 2, 100), (7, 2, "a\nbb\n".into()));
+        assert_eq!(cut(&mut b, 9, 6), (9, 2, "\nccc\n".into()));
+        assert_eq!(cut(&mut b, 9, 2), (11, 1, "dddd\n".into()), "at least one record, however long");
+        assert_eq!(b.count, 0);
+    }
+
+    #[test]
+    fn the_last_part_of_a_buffer_frees_it() {
+        let budget = Budget::new(1 << 20);
+        let bytes = b"x\ny\n".to_vec();
+        budget.add(bytes.capacity() + BOOKKEEPING);
+        let mut rest = Block { first: Index(0), count: 2, bytes: Slice::new(bytes, &budget) };
+        let front = rest.cut_records(1, Separator::Newline);
+        drop(rest);
+        assert!(budget.held() > 0);
+        drop(front);
+        assert_eq!(budget.held(), 0);
+    }
+}

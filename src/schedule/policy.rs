@@ -1,0 +1,81 @@
+//! What the user asked of the scheduler, with all defaults resolved.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use crate::record::Separator;
+
+/// The rules of a run.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// How many workers there are (`-j`).
+    pub jobs: NonZeroUsize,
+    /// The byte that ends each record and answer.
+    pub separator: Separator,
+    /// Whether results are written in input order or as they finish.
+    pub order: Order,
+    /// How many records a worker may have been sent and not yet answered.
+    pub window: Window,
+    /// What a failed record means for the others.
+    pub on_error: OnError,
+    /// The failures after which nothing more is sent (`--max-errors`).
+    pub max_errors: Option<u64>,
+    /// How long a worker may take over one record.
+    pub timeout: Option<Duration>,
+    /// How long a life may take to its first sign, before COMMAND has shown any.
+    pub init_timeout: Option<Duration>,
+    /// How often a charged record is tried again.
+    pub retries: u32,
+    /// Whether a record may be sent a second time.
+    pub delivery: Delivery,
+    /// How many lives in a row may end without a sign before the worker is given up.
+    pub max_restarts: u32,
+    /// How many records a life serves.
+    pub lifespan: Option<NonZeroUsize>,
+    /// Between SIGTERM and SIGKILL.
+    pub grace: Duration,
+    /// How long a life may take to exit once its stdin has ended and it owes nothing.
+    pub exit_timeout: Duration,
+}
+
+/// The order of results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// That of the input.
+    Input,
+    /// As they finish (`-u`).
+    Finish,
+}
+
+/// How many records may be in flight at one worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// Follows measured time.
+    Auto,
+    /// As many as said.
+    Records(NonZeroUsize),
+    /// As much as fits, for filters that buffer their output.
+    Full,
+}
+
+/// What a failed record means for the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnError {
+    /// An error record in its place, the run goes on, status 123 at its end.
+    Defer,
+    /// The same, and failures do not count in the status.
+    Ignore,
+    /// The first failure ends the run.
+    Raise,
+    /// After the first failure nothing new is sent.
+    Drain,
+}
+
+/// How often a record may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Again after a death.
+    AtLeastOnce,
+    /// Never twice (`--at-most-once`).
+    AtMostOnce,
+}
