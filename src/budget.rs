@@ -29,6 +29,8 @@ struct Inner {
     /// Set by the reader before it sleeps; whoever frees bytes and finds it set wakes the reader.
     waiting: AtomicBool,
     reader: OnceLock<Thread>,
+    /// What [`Budget::buffer`] was last asked for: only buffers of this capacity are kept.
+    spare_capacity: AtomicUsize,
     put_spare: Sender<Vec<u8>>,
     take_spare: Receiver<Vec<u8>>,
 }
@@ -42,6 +44,7 @@ impl Budget {
             held: AtomicUsize::new(0),
             waiting: AtomicBool::new(false),
             reader: OnceLock::new(),
+            spare_capacity: AtomicUsize::new(0),
             put_spare,
             take_spare,
         }))
@@ -106,17 +109,21 @@ impl Budget {
     /// An empty buffer of at least `capacity` bytes, a used one where there is one.
     /// Its bytes must have been taken before.
     pub fn buffer(&self, capacity: usize) -> Vec<u8> {
+        self.0.spare_capacity.store(capacity, SeqCst);
         match self.0.take_spare.try_recv() {
             Ok(spare) if spare.capacity() == capacity => spare,
             _ => Vec::with_capacity(capacity),
         }
     }
 
-    /// Takes back a buffer that [`Budget::buffer`] gave, for the next read.
+    /// Takes back a buffer for the next read. One of another size than [`Budget::buffer`] is asked
+    /// for is dropped: kept buffers are not counted, so they must be few and small.
     pub fn give_back(&self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        // No room for one more spare buffer: this one is simply dropped.
-        let _ = self.0.put_spare.try_send(buffer);
+        if buffer.capacity() == self.0.spare_capacity.load(SeqCst) {
+            buffer.clear();
+            // No room for one more spare buffer: this one is simply dropped.
+            let _ = self.0.put_spare.try_send(buffer);
+        }
     }
 }
 
@@ -129,9 +136,15 @@ mod tests {
         let budget = Budget::new(100);
         assert!(budget.try_take(60, 0));
         assert!(!budget.try_take(60, 0));
-        assert!(budget.try_take(60, 60), "only the caller's own bytes are held");
+        assert!(
+            budget.try_take(60, 60),
+            "only the caller's own bytes are held"
+        );
         budget.free(120);
-        assert!(budget.try_take(1000, 0), "a record larger than the budget passes alone");
+        assert!(
+            budget.try_take(1000, 0),
+            "a record larger than the budget passes alone"
+        );
     }
 
     #[test]
@@ -145,5 +158,16 @@ mod tests {
         budget.free(5);
         reader.join().unwrap();
         assert_eq!(budget.held(), 10);
+    }
+
+    #[test]
+    fn only_buffers_of_the_size_that_is_read_into_are_kept() {
+        let budget = Budget::new(1 << 20);
+        let buffer = budget.buffer(64);
+        let address = buffer.as_ptr();
+        budget.give_back(Vec::with_capacity(1 << 16));
+        budget.give_back(buffer);
+        let again = budget.buffer(64);
+        assert_eq!(again.as_ptr(), address);
     }
 }

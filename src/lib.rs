@@ -1,7 +1,23 @@
 //! mtask streams records through persistent worker processes: each worker is started once, records
 //! flow to it over stdio, and every record has exactly one outcome, in its place.
 //!
-//! The modules stand in the order in which a record passes through them.
+//! First what is asked of a run and how it ends, then the modules in the order in which a record
+//! passes through them.
+
+pub mod cli;
+pub mod config;
+pub mod exit;
+pub mod run;
 
 pub mod budget;
 pub mod record;
+
+pub mod engine;
+pub mod input;
+pub mod outcome;
+pub mod schedule;
+pub mod worker;
+
+pub mod signal;
+pub mod sys;
+pub mod waker;

@@ -59,8 +59,10 @@ struct Chunk {
 impl Drop for Chunk {
     fn drop(&mut self) {
         let buffer = std::mem::take(&mut self.bytes);
-        self.budget.free(buffer.capacity() + BOOKKEEPING);
+        let bytes = buffer.capacity() + BOOKKEEPING;
+        // Before they are freed: the reader that wakes up then is to find the buffer.
         self.budget.give_back(buffer);
+        self.budget.free(bytes);
     }
 }
 
@@ -76,14 +78,23 @@ impl Slice {
     /// they are freed there when the last part of them is dropped.
     pub fn new(bytes: Vec<u8>, budget: &Budget) -> Self {
         let range = 0..bytes.len();
-        Self { chunk: Arc::new(Chunk { bytes, budget: budget.clone() }), range }
+        Self {
+            chunk: Arc::new(Chunk {
+                bytes,
+                budget: budget.clone(),
+            }),
+            range,
+        }
     }
 
     /// The part of this slice at `range`, which shares its buffer.
     pub fn part(&self, range: Range<usize>) -> Self {
         debug_assert!(range.start <= range.end && range.end <= self.len());
         let start = self.range.start;
-        Self { chunk: Arc::clone(&self.chunk), range: start + range.start..start + range.end }
+        Self {
+            chunk: Arc::clone(&self.chunk),
+            range: start + range.start..start + range.end,
+        }
     }
 }
 
@@ -139,7 +150,11 @@ impl Block {
     }
 
     fn take(&mut self, count: usize, bytes: usize) -> Self {
-        let front = Self { first: self.first, count, bytes: self.bytes.part(0..bytes) };
+        let front = Self {
+            first: self.first,
+            count,
+            bytes: self.bytes.part(0..bytes),
+        };
         self.first = self.first.plus(count);
         self.count -= count;
         self.bytes = self.bytes.part(bytes..self.bytes.len());
@@ -162,12 +177,20 @@ mod tests {
         let bytes = text.as_bytes().to_vec();
         budget.add(bytes.capacity() + BOOKKEEPING);
         let count = text.matches('\n').count();
-        Block { first: Index(7), count, bytes: Slice::new(bytes, &budget) }
+        Block {
+            first: Index(7),
+            count,
+            bytes: Slice::new(bytes, &budget),
+        }
     }
 
     fn cut(block: &mut Block, records: usize, bytes: usize) -> (u64, usize, String) {
         let b = block.cut(records, bytes, Separator::Newline);
-        (b.first.0, b.count, String::from_utf8(b.bytes.to_vec()).unwrap())
+        (
+            b.first.0,
+            b.count,
+            String::from_utf8(b.bytes.to_vec()).unwrap(),
+        )
     }
 
     #[test]
@@ -175,7 +198,11 @@ mod tests {
         let mut b = block("a\nbb\n\nccc\ndddd\n");
         assert_eq!(cut(&mut b, 2, 100), (7, 2, "a\nbb\n".into()));
         assert_eq!(cut(&mut b, 9, 6), (9, 2, "\nccc\n".into()));
-        assert_eq!(cut(&mut b, 9, 2), (11, 1, "dddd\n".into()), "at least one record, however long");
+        assert_eq!(
+            cut(&mut b, 9, 2),
+            (11, 1, "dddd\n".into()),
+            "at least one record, however long"
+        );
         assert_eq!(b.count, 0);
     }
 
@@ -184,7 +211,11 @@ mod tests {
         let budget = Budget::new(1 << 20);
         let bytes = b"x\ny\n".to_vec();
         budget.add(bytes.capacity() + BOOKKEEPING);
-        let mut rest = Block { first: Index(0), count: 2, bytes: Slice::new(bytes, &budget) };
+        let mut rest = Block {
+            first: Index(0),
+            count: 2,
+            bytes: Slice::new(bytes, &budget),
+        };
         let front = rest.cut_records(1, Separator::Newline);
         drop(rest);
         assert!(budget.held() > 0);

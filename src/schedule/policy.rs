@@ -14,6 +14,8 @@ pub struct Policy {
     pub separator: Separator,
     /// Whether results are written in input order or as they finish.
     pub order: Order,
+    /// Where error records go.
+    pub error_records: ErrorRecords,
     /// How many records a worker may have been sent and not yet answered.
     pub window: Window,
     /// What a failed record means for the others.
@@ -45,6 +47,15 @@ pub enum Order {
     Input,
     /// As they finish (`-u`).
     Finish,
+}
+
+/// Where error records go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorRecords {
+    /// To the output, each in its record's place.
+    InPlace,
+    /// To a file of their own (`--errors`).
+    Apart,
 }
 
 /// How many records may be in flight at one worker.

@@ -1,0 +1,130 @@
+use std::os::unix::ffi::OsStringExt;
+
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+
+use super::*;
+
+fn parse(words: &[&str]) -> Result<Arguments, clap::Error> {
+    Arguments::try_parse_from(["mtask"].iter().chain(words))
+}
+
+fn refusal(words: &[&str]) -> String {
+    let error = parse(words).expect_err("refused");
+    assert_eq!(error.exit_code(), 2);
+    error.to_string()
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn options_end_at_the_command() {
+    let typed = parse(&["-j4", "sed", "-u", "--help", "-j9", "--", "s/x/y/"]).unwrap();
+    assert_eq!(
+        typed.command,
+        ["sed", "-u", "--help", "-j9", "--", "s/x/y/"]
+    );
+    assert_eq!(typed.jobs.unwrap().get(), 4);
+    assert!(!typed.unordered);
+}
+
+#[test]
+fn two_dashes_before_the_command_are_optional() {
+    assert_eq!(
+        parse(&["-q", "--", "cat", "-u"]).unwrap().command,
+        ["cat", "-u"]
+    );
+    assert_eq!(
+        parse(&["--", "-odd", "-u"]).unwrap().command,
+        ["-odd", "-u"]
+    );
+}
+
+#[test]
+fn an_unknown_option_is_not_taken_for_the_command() {
+    let message = refusal(&["--job", "4", "cat"]);
+    assert!(
+        message.contains("--job") && message.contains("--jobs"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_command_is_required_and_need_not_be_utf8() {
+    assert_eq!(
+        parse(&[]).unwrap_err().kind(),
+        ErrorKind::MissingRequiredArgument
+    );
+    let odd = OsString::from_vec(vec![b'a', 0xff]);
+    let typed = Arguments::try_parse_from(["mtask".into(), "cat".into(), odd.clone()]).unwrap();
+    assert_eq!(typed.command[1], odd);
+}
+
+#[test]
+fn the_letters_of_xargs_and_parallel_are_accepted() {
+    let typed = parse(&["-a", "x", "-i", "-", "-P", "3", "-k", "-0", "cat"]).unwrap();
+    assert_eq!(typed.input, [PathBuf::from("x"), PathBuf::from("-")]);
+    assert_eq!(typed.jobs.unwrap().get(), 3);
+    assert!(typed.null);
+}
+
+#[test]
+fn of_a_repeated_option_and_of_k_and_u_the_last_wins() {
+    assert_eq!(
+        parse(&["-j1", "-q", "-j2", "-q", "cat"])
+            .unwrap()
+            .jobs
+            .unwrap()
+            .get(),
+        2
+    );
+    assert!(!parse(&["-u", "-k", "cat"]).unwrap().unordered);
+    assert!(parse(&["-k", "-u", "cat"]).unwrap().unordered);
+}
+
+#[test]
+fn a_worker_argument_may_begin_with_a_dash() {
+    let typed = parse(&["--worker-arg", "-5", "--worker-arg", "--x", "cat"]).unwrap();
+    assert_eq!(typed.worker_arg, ["-5", "--x"]);
+}
+
+#[test]
+fn zero_is_refused_where_it_is_senseless() {
+    for option in [
+        "--jobs",
+        "--lifespan",
+        "--max-errors",
+        "--window",
+        "--buffer",
+        "--max-record",
+    ] {
+        assert!(refusal(&[option, "0", "cat"]).contains(option));
+    }
+    assert!(refusal(&["--exit-timeout", "0", "cat"]).contains("--exit-timeout"));
+}
+
+#[test]
+fn at_most_once_refuses_a_window_beside_it() {
+    assert!(refusal(&["--at-most-once", "--window", "auto", "cat"]).contains("--window"));
+    assert!(parse(&["--at-most-once", "cat"]).is_ok());
+}
+
+#[test]
+fn a_refusal_names_the_option_even_for_a_negative_value() {
+    let message = refusal(&["--timeout", "-5", "cat"]);
+    assert!(
+        message.contains("--timeout") && message.contains("negative"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_long_help_lists_exit_statuses_and_the_short_one_does_not() {
+    let long = Arguments::command().render_long_help().to_string();
+    let short = Arguments::command().render_help().to_string();
+    assert!(long.contains("Exit status:") && long.contains("Examples:"));
+    assert!(!short.contains("Exit status:") && short.contains("Examples:"));
+}

@@ -1,0 +1,241 @@
+//! What options accept as a value: DURATION, SIZE and numbers.
+//!
+//! Each parser gives a fragment that says what is expected; clap puts the option and the value
+//! before it.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+use crate::schedule::policy::{OnError, Window};
+
+/// The longest DURATION, 100 years: far from what overflows a clock when it is added to now.
+const MAX_DURATION: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
+
+/// The most workers that can be asked for, more than any process table holds in practice.
+const MAX_JOBS: usize = 65_536;
+
+/// DURATION: a number, fractions too, with `ms`, `s`, `m`, `h` or `d`; bare, it is seconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    const EXPECTED: &str = "expected a number with ms, s, m, h or d, such as 500ms, 1.5s or 2h";
+    refuse_negative(text)?;
+    let (number, unit) = split_unit(text);
+    let unit_seconds = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => return Err(EXPECTED.into()),
+    };
+    // Only digits and dots are left, so "inf", "nan" and exponents never get here.
+    let number: f64 = number.parse().map_err(|_| EXPECTED)?;
+    let seconds = number * unit_seconds;
+    if seconds > MAX_DURATION.as_secs_f64() {
+        return Err("longer than 36500d".into());
+    }
+    let duration = Duration::from_secs_f64(seconds);
+    // 0 has a meaning of its own, which what is merely short must not get by rounding.
+    Ok(if number > 0.0 {
+        duration.max(Duration::from_nanos(1))
+    } else {
+        duration
+    })
+}
+
+/// A DURATION that must not be 0.
+pub fn duration_above_zero(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("expected more than 0".into()),
+        duration => Ok(duration),
+    }
+}
+
+/// SIZE: a number of bytes, or a number with `K`, `M` or `G`, powers of 1024; at least 1.
+pub fn size(text: &str) -> Result<NonZeroUsize, String> {
+    const EXPECTED: &str =
+        "expected a number of bytes, or a number with K, M or G, such as 512K or 64M";
+    refuse_negative(text)?;
+    let (number, unit) = split_unit(text);
+    let unit_bytes: usize = match unit {
+        "" => 1,
+        "K" | "k" => 1 << 10,
+        "M" | "m" => 1 << 20,
+        "G" | "g" => 1 << 30,
+        _ => return Err(EXPECTED.into()),
+    };
+    if number.is_empty() || number.contains('.') {
+        return Err(EXPECTED.into());
+    }
+    let bytes = number
+        .parse::<usize>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit_bytes));
+    let bytes = bytes.ok_or("larger than the memory that can be addressed")?;
+    NonZeroUsize::new(bytes).ok_or_else(|| "expected at least 1 byte".into())
+}
+
+/// A number of at least 1.
+pub fn count(text: &str) -> Result<NonZeroUsize, String> {
+    refuse_negative(text)?;
+    text.parse()
+        .map_err(|_| "expected a whole number of at least 1".into())
+}
+
+/// How often something is done; 0 is never.
+pub fn times(text: &str) -> Result<u32, String> {
+    refuse_negative(text)?;
+    text.parse()
+        .map_err(|_| format!("expected a whole number of at most {}", u32::MAX))
+}
+
+/// A number of workers.
+pub fn jobs(text: &str) -> Result<NonZeroUsize, String> {
+    let jobs = count(text)?;
+    if jobs.get() > MAX_JOBS {
+        return Err(format!("expected at most {MAX_JOBS} workers"));
+    }
+    Ok(jobs)
+}
+
+/// `auto`, `full` or a number of records of at least 1.
+pub fn window(text: &str) -> Result<Window, String> {
+    match text {
+        "auto" => Ok(Window::Auto),
+        "full" => Ok(Window::Full),
+        _ => count(text)
+            .map(Window::Records)
+            .map_err(|_| "expected auto, full or a whole number of at least 1".into()),
+    }
+}
+
+impl ValueEnum for OnError {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Defer, Self::Ignore, Self::Raise, Self::Drain]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Defer => ("defer", "The run goes on; status 123 at its end"),
+            Self::Ignore => ("ignore", "The run goes on, and the status does not tell"),
+            Self::Raise => (
+                "raise",
+                "The first failure ends the run, workers are killed",
+            ),
+            Self::Drain => ("drain", "Nothing new is sent; what was sent is finished"),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}
+
+/// A number and what stands behind it.
+fn split_unit(text: &str) -> (&str, &str) {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    text.split_at(end)
+}
+
+fn refuse_negative(text: &str) -> Result<(), String> {
+    if text.starts_with('-') {
+        Err("must not be negative".into())
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_a_number_with_a_unit_and_bare_it_is_seconds() {
+        for (text, millis) in [
+            ("0", 0),
+            ("7", 7_000),
+            ("0.5", 500),
+            (".5", 500),
+            ("250ms", 250),
+            ("1.5s", 1_500),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+            ("1d", 86_400_000),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        for text in [
+            "", "s", ".", "-1", "nan", "inf", "1e3", "1.2.3", "5 s", "5sec", "+5", "36501d", "1_0",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        assert!(
+            duration(&"9".repeat(400)).is_err(),
+            "a number beyond any clock"
+        );
+    }
+
+    #[test]
+    fn a_tiny_duration_is_not_taken_for_none() {
+        assert_eq!(duration("0.000000000001"), Ok(Duration::from_nanos(1)));
+        assert!(duration_above_zero("0ms").is_err());
+    }
+
+    #[test]
+    fn a_size_is_in_powers_of_1024() {
+        for (text, bytes) in [
+            ("1", 1),
+            ("5K", 5 << 10),
+            ("64M", 64 << 20),
+            ("2g", 2 << 30),
+        ] {
+            assert_eq!(size(text).map(NonZeroUsize::get), Ok(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_size_is_refused() {
+        for text in [
+            "",
+            "K",
+            "0",
+            "0G",
+            "-1",
+            "1.5M",
+            "1KB",
+            "1T",
+            "18446744073709551615K",
+            "1 K",
+        ] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_window_is_auto_full_or_at_least_1() {
+        assert_eq!(window("auto"), Ok(Window::Auto));
+        assert_eq!(window("full"), Ok(Window::Full));
+        assert_eq!(
+            window("3"),
+            Ok(Window::Records(NonZeroUsize::new(3).unwrap()))
+        );
+        assert!(window("0").is_err() && window("-1").is_err() && window("all").is_err());
+    }
+
+    #[test]
+    fn times_may_be_0_but_not_less() {
+        assert_eq!(times("0"), Ok(0));
+        assert!(times("-1").is_err() && times("4294967296").is_err() && times("x").is_err());
+    }
+
+    #[test]
+    fn the_number_of_workers_has_bounds() {
+        assert!(jobs("0").is_err() && jobs("65537").is_err() && jobs("many").is_err());
+        assert_eq!(jobs("65536").map(NonZeroUsize::get), Ok(65_536));
+    }
+}

@@ -1,0 +1,291 @@
+//! What the arguments mean: every default resolved, every contradiction refused.
+//!
+//! [`Config::resolve`] is pure: what it must know of the machine is handed in as
+//! [`Surroundings`]. Whether the named files can be used is asked apart, in [`files`].
+
+pub mod files;
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use crate::cli::Arguments;
+use crate::exit::Unusable;
+pub use crate::input::{Format, Source};
+pub use crate::outcome::{ErrorInput, OutputFormat};
+use crate::record::Separator;
+use crate::schedule::policy::{Delivery, ErrorRecords, Order, Policy, Window};
+use crate::worker::command::{PythonUnbuffered, WorkerCommand, worker_commands};
+use crate::worker::init::{Init, inits};
+
+/// How long a first sign may take where only `--timeout` is given.
+const DEFAULT_INIT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// What a run is to do.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where records come from, one after another; at least one.
+    pub inputs: Vec<Source>,
+    /// What a record is.
+    pub format: Format,
+    /// The byte that ends each record.
+    pub separator: Separator,
+    /// The longest record and the longest answer, in bytes.
+    pub max_record: usize,
+    /// Where results go; stdout without one.
+    pub output: Option<PathBuf>,
+    /// Where error records go; to their places in the output without one.
+    pub errors: Option<PathBuf>,
+    /// How results are written.
+    pub output_format: OutputFormat,
+    /// What an error record holds of its record.
+    pub error_input: ErrorInput,
+    /// The bytes held at any time.
+    pub buffer: usize,
+    /// The rules of the schedule.
+    pub policy: Policy,
+    /// What each worker runs, in the order of their numbers.
+    pub workers: Vec<WorkerCommand>,
+    /// What stands before each line of a worker's stderr.
+    pub stderr_tags: StderrTags,
+    /// What is said on stderr beside errors.
+    pub verbosity: Verbosity,
+    /// Whether anything is run.
+    pub mode: Mode,
+    /// Likely mistakes that are no errors, for stderr.
+    pub hints: Vec<String>,
+}
+
+/// What stands before each line of a worker's stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StderrTags {
+    /// Nothing.
+    None,
+    /// The worker's number: `[worker 2] `.
+    Worker,
+}
+
+/// What is said on stderr beside errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Hints, warnings and a summary.
+    Normal,
+    /// Nothing.
+    Quiet,
+}
+
+/// Whether anything is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The workers are.
+    Run,
+    /// Their command lines are shown instead.
+    DryRun,
+}
+
+/// What mtask must know of where it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The CPUs this process may use.
+    pub cpus: NonZeroUsize,
+    /// Whether workers inherit PYTHONUNBUFFERED.
+    pub python_unbuffered: PythonUnbuffered,
+    /// PATH, where it is set.
+    pub path: Option<OsString>,
+}
+
+impl Surroundings {
+    /// Asks the machine and the environment.
+    pub fn look_up() -> Self {
+        let python_unbuffered = match env::var_os("PYTHONUNBUFFERED") {
+            Some(_) => PythonUnbuffered::Inherited,
+            None => PythonUnbuffered::Absent,
+        };
+        Self {
+            // Counts affinity and cgroup limits; where it cannot tell, one worker is safe.
+            cpus: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            python_unbuffered,
+            path: env::var_os("PATH"),
+        }
+    }
+}
+
+impl Config {
+    /// What `arguments` mean.
+    ///
+    /// # Errors
+    /// Arguments that contradict each other.
+    pub fn resolve(arguments: Arguments, surroundings: &Surroundings) -> Result<Self, Unusable> {
+        let inits = inits(&arguments.worker_arg, &arguments.shared_arg)?;
+        let jobs = jobs(&arguments, surroundings)?;
+        let hints = hints(&arguments, &inits);
+        let separator = separator(&arguments)?;
+        let policy = policy(&arguments, jobs, separator)?;
+        let workers = worker_commands(&arguments.command, &inits, jobs)?;
+        Ok(Self {
+            inputs: sources(arguments.input),
+            format: arguments.format,
+            separator,
+            max_record: arguments.max_record.get(),
+            output: arguments.output.filter(|path| path.as_os_str() != "-"),
+            errors: errors(arguments.errors)?,
+            output_format: arguments.output_format,
+            error_input: arguments.error_input,
+            buffer: arguments.buffer.get(),
+            policy,
+            workers,
+            stderr_tags: if arguments.tag_stderr {
+                StderrTags::Worker
+            } else {
+                StderrTags::None
+            },
+            verbosity: if arguments.quiet {
+                Verbosity::Quiet
+            } else {
+                Verbosity::Normal
+            },
+            mode: if arguments.dry_run {
+                Mode::DryRun
+            } else {
+                Mode::Run
+            },
+            hints,
+        })
+    }
+}
+
+fn jobs(arguments: &Arguments, surroundings: &Surroundings) -> Result<NonZeroUsize, Unusable> {
+    let Some(given) = NonZeroUsize::new(arguments.worker_arg.len()) else {
+        return Ok(arguments.jobs.unwrap_or(surroundings.cpus));
+    };
+    let jobs = arguments.jobs.unwrap_or(given);
+    if jobs.get() % given != 0 {
+        return Err(Unusable::usage(format!(
+            "--jobs {jobs} is not a multiple of the {given} --worker-arg given, which are dealt \
+             out in turn: try --jobs {}",
+            jobs.get().next_multiple_of(given.get())
+        )));
+    }
+    Ok(jobs)
+}
+
+fn separator(arguments: &Arguments) -> Result<Separator, Unusable> {
+    match (arguments.null, arguments.format) {
+        (false, _) => Ok(Separator::Newline),
+        (true, Format::Lines) => Ok(Separator::Nul),
+        (true, Format::Jsonl) => Err(Unusable::usage(
+            "--null is of no use with --format jsonl, where each value stands on a line: \
+             leave one of them out",
+        )),
+    }
+}
+
+fn policy(
+    arguments: &Arguments,
+    jobs: NonZeroUsize,
+    separator: Separator,
+) -> Result<Policy, Unusable> {
+    let given = |limit: Option<Duration>| limit.filter(|limit| !limit.is_zero());
+    let timeout = given(arguments.timeout);
+    if timeout.is_some() && arguments.window == Window::Full {
+        return Err(Unusable::usage(
+            "--timeout with --window full cannot tell which record is late: give --window a \
+             number, or leave one of them out",
+        ));
+    }
+    let init_timeout = match arguments.init_timeout {
+        Some(_) => given(arguments.init_timeout),
+        None => timeout.map(|_| DEFAULT_INIT_TIMEOUT),
+    };
+    let (delivery, window, retries) = if arguments.at_most_once {
+        (Delivery::AtMostOnce, Window::Records(NonZeroUsize::MIN), 0)
+    } else {
+        (Delivery::AtLeastOnce, arguments.window, arguments.retries)
+    };
+    Ok(Policy {
+        jobs,
+        separator,
+        order: if arguments.unordered {
+            Order::Finish
+        } else {
+            Order::Input
+        },
+        error_records: match arguments.errors {
+            Some(_) => ErrorRecords::Apart,
+            None => ErrorRecords::InPlace,
+        },
+        window,
+        on_error: arguments.on_error,
+        max_errors: arguments.max_errors.map(|failures| failures.get() as u64),
+        timeout,
+        init_timeout,
+        retries,
+        delivery,
+        max_restarts: arguments.max_restarts,
+        lifespan: arguments.lifespan,
+        grace: arguments.grace,
+        exit_timeout: arguments.exit_timeout,
+    })
+}
+
+fn sources(inputs: Vec<PathBuf>) -> Vec<Source> {
+    if inputs.is_empty() {
+        return vec![Source::Stdin];
+    }
+    let source = |path: PathBuf| {
+        if path.as_os_str() == "-" {
+            Source::Stdin
+        } else {
+            Source::File(path)
+        }
+    };
+    inputs.into_iter().map(source).collect()
+}
+
+fn errors(file: Option<PathBuf>) -> Result<Option<PathBuf>, Unusable> {
+    if file.as_ref().is_some_and(|file| file.as_os_str() == "-") {
+        return Err(Unusable::usage(
+            "--errors - is ambiguous: without --errors, error records stand in their places in the \
+             output; else name a file, /dev/stdout or /dev/stderr",
+        ));
+    }
+    Ok(file)
+}
+
+fn hints(arguments: &Arguments, inits: &[Init]) -> Vec<String> {
+    let mut hints = Vec::new();
+    if arguments
+        .command
+        .iter()
+        .any(|word| holds_empty_braces(word))
+    {
+        hints.push(
+            "{} in COMMAND is left as it is: records come on stdin, not in place of {}".into(),
+        );
+    }
+    hints.extend(
+        inits
+            .iter()
+            .filter(|init| init.is_broken_object())
+            .map(|init| {
+                format!(
+                    "--worker-arg {} is taken as plain text: it is not a JSON object",
+                    init.text
+                )
+            }),
+    );
+    if arguments.at_most_once && arguments.retries > 0 {
+        hints.push("--retries has no effect with --at-most-once".into());
+    }
+    hints
+}
+
+fn holds_empty_braces(word: &OsStr) -> bool {
+    word.as_encoded_bytes().windows(2).any(|pair| pair == b"{}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+//! Whether the files that were named can be used together: asked before anything runs, and before
+//! an output is opened, which would empty it.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+
+use super::{Config, Source};
+use crate::exit::{Status, Unusable};
+
+/// Looks up all files of `config`, with `stdin` and `stdout` as mtask got them.
+///
+/// Only regular files can be in each other's way: a terminal or /dev/null may be all at once.
+///
+/// # Errors
+/// 1 where an input cannot be read; 2 where an output is an input, or both outputs are one file.
+pub fn look_up(
+    config: &Config,
+    stdin: BorrowedFd<'_>,
+    stdout: BorrowedFd<'_>,
+) -> Result<(), Unusable> {
+    let inputs: Vec<Option<Identity>> = config
+        .inputs
+        .iter()
+        .map(|source| match source {
+            Source::Stdin => Ok(Identity::of_stream(stdin)),
+            Source::File(path) => look_up_input(path).map_err(|error| {
+                Unusable::new(
+                    Status::Fault,
+                    format!("--input {}: {error}", path.display()),
+                )
+            }),
+        })
+        .collect::<Result<_, _>>()?;
+
+    let output = config.output.as_deref().and_then(Identity::of_path);
+    let errors = config.errors.as_deref().and_then(Identity::of_path);
+    let is_input = |file: &Option<Identity>| file.is_some() && inputs.contains(file);
+    if is_input(&output) {
+        return Err(refusal(
+            "--output",
+            &config.output,
+            "is an input file: write to another one",
+        ));
+    }
+    if is_input(&errors) {
+        return Err(refusal(
+            "--errors",
+            &config.errors,
+            "is an input file: write to another one",
+        ));
+    }
+    let results = if config.output.is_some() {
+        output
+    } else {
+        Identity::of_stream(stdout)
+    };
+    if errors.is_some() && errors == results {
+        let way_out = "is where results go: leave --errors out to have both in one file";
+        return Err(refusal("--errors", &config.errors, way_out));
+    }
+    Ok(())
+}
+
+fn refusal(option: &str, file: &Option<PathBuf>, fault: &str) -> Unusable {
+    let file = file.as_deref().unwrap_or(Path::new("")).display();
+    Unusable::usage(format!("{option} {file} {fault}"))
+}
+
+/// A regular file, however it was named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Identity {
+    Existing {
+        device: u64,
+        inode: u64,
+    },
+    /// One that is not there yet: its directory and name.
+    Missing(PathBuf),
+}
+
+impl Identity {
+    fn of(metadata: &fs::Metadata) -> Option<Self> {
+        let (device, inode) = (metadata.dev(), metadata.ino());
+        metadata
+            .is_file()
+            .then_some(Self::Existing { device, inode })
+    }
+
+    fn of_path(path: &Path) -> Option<Self> {
+        if let Ok(metadata) = fs::metadata(path) {
+            return Self::of(&metadata);
+        }
+        let directory = match path.parent()? {
+            here if here.as_os_str().is_empty() => Path::new("."),
+            directory => directory,
+        };
+        Some(Self::Missing(
+            directory.canonicalize().ok()?.join(path.file_name()?),
+        ))
+    }
+
+    /// `None` also for a stream that is closed: that is found and said where it is used.
+    fn of_stream(stream: BorrowedFd<'_>) -> Option<Self> {
+        let file = File::from(stream.try_clone_to_owned().ok()?);
+        Self::of(&file.metadata().ok()?)
+    }
+}
+
+fn look_up_input(path: &Path) -> io::Result<Option<Identity>> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    // Not by opening it: to open a named pipe and close it again would end its writer.
+    access(path, Access::READ_OK)?;
+    Ok(Identity::of(&metadata))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::symlink;
+
+    use clap::Parser;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::cli::Arguments;
+    use crate::config::Surroundings;
+
+    /// A directory that holds the file `a`.
+    fn directory() -> TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("a"), "x\n").unwrap();
+        directory
+    }
+
+    /// `words` are looked up with `DIR/` standing for the directory.
+    fn look_up_with(
+        directory: &TempDir,
+        words: &str,
+        stdin: BorrowedFd<'_>,
+        stdout: BorrowedFd<'_>,
+    ) -> Result<(), Unusable> {
+        let root = format!("{}/", directory.path().display());
+        let words = words.replace("DIR/", &root);
+        let arguments = Arguments::try_parse_from(["mtask"].into_iter().chain(words.split(' ')));
+        let config = Config::resolve(arguments.unwrap(), &Surroundings::look_up()).unwrap();
+        look_up(&config, stdin, stdout)
+    }
+
+    fn look_up_without_streams(directory: &TempDir, words: &str) -> Result<(), Unusable> {
+        let null = File::open("/dev/null").unwrap();
+        look_up_with(directory, words, null.as_fd(), null.as_fd())
+    }
+
+    #[track_caller]
+    fn assert_refused(directory: &TempDir, words: &str, status: Status, named: &str) {
+        let refusal = look_up_without_streams(directory, words).expect_err(words);
+        assert_eq!(refusal.status, status, "{refusal}");
+        assert!(refusal.message.contains(named), "{refusal}");
+    }
+
+    #[test]
+    fn every_input_must_be_there_and_be_no_directory() {
+        let directory = directory();
+        fs::create_dir(directory.path().join("folder")).unwrap();
+        assert!(look_up_without_streams(&directory, "-i DIR/a -i DIR/a cat").is_ok());
+        assert_refused(
+            &directory,
+            "-i DIR/a -i DIR/none cat",
+            Status::Fault,
+            "/none",
+        );
+        assert_refused(&directory, "-i DIR/folder cat", Status::Fault, "directory");
+    }
+
+    // rustix has no mkfifoat for Apple's systems.
+    #[cfg(not(target_vendor = "apple"))]
+    #[test]
+    fn a_named_pipe_is_an_input_and_is_not_opened() {
+        let directory = directory();
+        let pipe = directory.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
+        assert!(look_up_without_streams(&directory, "-i DIR/pipe cat").is_ok());
+    }
+
+    #[test]
+    fn an_output_that_is_an_input_is_refused_however_it_is_named() {
+        let directory = directory();
+        let at = |name: &str| directory.path().join(name);
+        symlink(at("a"), at("link")).unwrap();
+        fs::hard_link(at("a"), at("hard")).unwrap();
+        for output in ["DIR/a", "DIR/./a", "DIR/link", "DIR/hard"] {
+            let words = format!("-i DIR/a -o {output} cat");
+            assert_refused(&directory, &words, Status::Usage, "--output");
+            let words = format!("-i DIR/a --errors {output} cat");
+            assert_refused(&directory, &words, Status::Usage, "--errors");
+        }
+    }
+
+    #[test]
+    fn stdin_from_a_file_is_an_input_too() {
+        let directory = directory();
+        let stdin = File::open(directory.path().join("a")).unwrap();
+        let null = File::open("/dev/null").unwrap();
+        let look_up = |words| look_up_with(&directory, words, stdin.as_fd(), null.as_fd());
+        assert_eq!(look_up("-o DIR/a cat").unwrap_err().status, Status::Usage);
+        assert!(look_up("-i DIR/a -o DIR/b cat").is_ok());
+        fs::write(directory.path().join("b"), "").unwrap();
+        assert!(
+            look_up("-i DIR/b -o DIR/a cat").is_ok(),
+            "stdin is not read here"
+        );
+    }
+
+    #[test]
+    fn results_and_error_records_go_to_two_files() {
+        let directory = directory();
+        assert!(look_up_without_streams(&directory, "-o DIR/o --errors DIR/e cat").is_ok());
+        assert_refused(
+            &directory,
+            "-o DIR/o --errors DIR/./o cat",
+            Status::Usage,
+            "--errors",
+        );
+        let stdout = File::open(directory.path().join("a")).unwrap();
+        let look_up = |words| look_up_with(&directory, words, stdout.as_fd(), stdout.as_fd());
+        assert_eq!(
+            look_up("-i - --errors DIR/a cat").unwrap_err().status,
+            Status::Usage
+        );
+    }
+
+    #[test]
+    fn devices_may_be_input_and_output_at_once() {
+        let words = "-i /dev/null -o /dev/null --errors /dev/null cat";
+        assert!(look_up_without_streams(&directory(), words).is_ok());
+    }
+}

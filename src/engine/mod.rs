@@ -1,0 +1,462 @@
+//! The one thread that runs everything: it turns what the pipes, the input, the signals and the
+//! clock say into events for the [`Scheduler`], and does what that asks for.
+//!
+//! Owns the processes and all of mtask's ends of their pipes. Always: it waits in poll(2) and
+//! nowhere else, so nothing that one worker does keeps the others waiting; it never waits for a
+//! channel. The input, the output and the signals have a thread each, however many workers there are.
+
+mod messages;
+mod output;
+mod wait;
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use rustix::process::Signal;
+
+pub use messages::Messages;
+pub use output::{Destination, Output, WriteError};
+
+use crate::budget::Budget;
+use crate::config::StderrTags;
+use crate::exit::Status;
+use crate::input::Arrival;
+use crate::record::Separator;
+use crate::schedule::{Action, Death, Notice, Pipe, Scheduler, Tally, WorkerId};
+use crate::signal::Request;
+use crate::waker::Waker;
+use crate::worker::answers::{Answers, Part};
+use crate::worker::command::{PythonUnbuffered, WorkerCommand};
+use crate::worker::process::{Process, Sent};
+use crate::worker::stderr::StderrLines;
+
+/// How much is read from a pipe at a time.
+const READ: usize = 128 * 1024;
+/// The most that a pipe holds by default; no more is read of a worker that has exited.
+const PIPE: usize = 1024 * 1024;
+
+/// What the engine is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// What each worker runs.
+    pub commands: Vec<WorkerCommand>,
+    /// Whether workers inherit PYTHONUNBUFFERED.
+    pub python_unbuffered: PythonUnbuffered,
+    /// Whether lines of a worker's stderr are tagged.
+    pub stderr_tags: StderrTags,
+    /// The byte that ends each record.
+    pub separator: Separator,
+    /// The most bytes of an answer.
+    pub max_answer: usize,
+    /// For how long workers wait for the first sign of the input before they start.
+    pub first_look: Duration,
+}
+
+/// A running life's process and what is read from it.
+#[derive(Debug)]
+struct Member {
+    process: Process,
+    answers: Answers,
+    stderr: StderrLines,
+}
+
+/// The engine.
+#[derive(Debug)]
+pub struct Engine {
+    parts: Parts,
+    scheduler: Scheduler,
+    members: Vec<Option<Member>>,
+    input: Receiver<Arrival>,
+    requests: Receiver<Request>,
+    output: Output,
+    messages: Messages,
+    waker: Waker,
+    budget: Budget,
+    buffer: Vec<u8>,
+    /// What the input and the output have to say about the exit status.
+    status: Status,
+    start_by: Option<Instant>,
+    is_finished: bool,
+}
+
+impl Engine {
+    /// An engine that has not begun.
+    pub fn new(
+        parts: Parts,
+        scheduler: Scheduler,
+        input: Receiver<Arrival>,
+        requests: Receiver<Request>,
+        output: Output,
+        messages: Messages,
+        waker: Waker,
+        budget: Budget,
+    ) -> Self {
+        Self {
+            members: parts.commands.iter().map(|_| None).collect(),
+            start_by: Some(Instant::now() + parts.first_look),
+            buffer: vec![0; READ],
+            status: Status::Success,
+            is_finished: false,
+            parts,
+            scheduler,
+            input,
+            requests,
+            output,
+            messages,
+            waker,
+            budget,
+        }
+    }
+
+    /// Runs to the end: every life has ended and all that can be written is written.
+    pub fn run(mut self) -> (Status, Tally) {
+        loop {
+            self.act();
+            self.flush();
+            if self.is_done() {
+                break;
+            }
+            let waited_from = self.wait();
+            let now = Instant::now();
+            self.take_requests(now);
+            self.take_input(now);
+            self.scheduler.set_output_room(self.output.room());
+            self.scheduler.choose_heard(now);
+            self.tick(waited_from);
+        }
+        if self.status != Status::Fault
+            && let Err(error) = self.output.close()
+        {
+            self.output_failed(&error);
+        }
+        let status = self.scheduler.status().worst(self.status);
+        (status, self.scheduler.tally().clone())
+    }
+
+    fn is_done(&mut self) -> bool {
+        if !self.is_finished {
+            return false;
+        }
+        let written = self.scheduler.written();
+        let is_written = written.results.is_empty() && written.errors.is_empty();
+        let can_write = !matches!(self.status, Status::Fault | Status::Signal(_));
+        !can_write || (is_written && self.output.is_idle() && !self.scheduler.is_backed_up())
+    }
+
+    /// Does what the scheduler asks for.
+    fn act(&mut self) {
+        loop {
+            let mut actions = self.scheduler.take_actions();
+            if actions.is_empty() {
+                self.scheduler.reuse(actions);
+                return;
+            }
+            for action in actions.drain(..) {
+                self.perform(action);
+            }
+            self.scheduler.reuse(actions);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Start(worker, life) => self.start(worker, life.0),
+            Action::Send(worker, block) => {
+                if let Some(member) = &mut self.members[worker.0] {
+                    member.process.push(block.bytes);
+                    self.write(worker);
+                }
+            }
+            Action::CloseStdin(worker) => {
+                if let Some(member) = &mut self.members[worker.0] {
+                    member.process.close_stdin();
+                }
+            }
+            Action::Terminate(worker) => self.end(worker, Signal::TERM),
+            Action::Kill(worker) => self.end(worker, Signal::KILL),
+            Action::Notify(Notice::Error(text)) => self.messages.error(&text),
+            Action::Notify(Notice::Warning(text)) => self.messages.warning(&text),
+            Action::Finish => self.is_finished = true,
+        }
+    }
+
+    fn start(&mut self, worker: WorkerId, life: u32) {
+        let command = &self.parts.commands[worker.0];
+        let workers = self.parts.commands.len();
+        let environment = command.environment(
+            worker.0,
+            workers,
+            u64::from(life),
+            self.parts.python_unbuffered,
+        );
+        let started = Process::start(command, environment);
+        let now = Instant::now();
+        match started {
+            Ok(process) => {
+                let answers =
+                    Answers::new(self.parts.separator, self.parts.max_answer, &self.budget);
+                let tag = match self.parts.stderr_tags {
+                    StderrTags::None => Vec::new(),
+                    StderrTags::Worker => format!("[{worker}] ").into_bytes(),
+                };
+                self.members[worker.0] = Some(Member {
+                    process,
+                    answers,
+                    stderr: StderrLines::new(tag),
+                });
+                self.scheduler.started(worker, now);
+            }
+            Err(error) => self.scheduler.start_failed(worker, error.to_string(), now),
+        }
+    }
+
+    /// Signals a life's group; nothing more is sent to it or heard from it.
+    fn end(&mut self, worker: WorkerId, signal: Signal) {
+        if let Some(member) = &mut self.members[worker.0] {
+            member.process.signal(signal);
+            // One that was stopped must run to see it.
+            member.process.signal(Signal::CONT);
+            member.process.drop_pipes();
+        }
+    }
+
+    fn write(&mut self, worker: WorkerId) {
+        let Some(member) = &mut self.members[worker.0] else {
+            return;
+        };
+        if member.process.write() == Sent::Refused {
+            self.scheduler.hung_up(worker, Pipe::Stdin, Instant::now());
+        }
+    }
+
+    fn take_requests(&mut self, now: Instant) {
+        while let Ok(request) = self.requests.try_recv() {
+            match request {
+                Request::End(signal) => {
+                    self.status = self.status.worst(Status::Success);
+                    self.scheduler.interrupt(signal, now);
+                }
+                Request::LookAtProcesses => self.look_at_processes(),
+                Request::Stop => self.stop(),
+                Request::Continued => {
+                    self.signal_all(Signal::CONT);
+                    self.scheduler.was_stopped(now);
+                }
+            }
+        }
+    }
+
+    /// Stops the workers and mtask, until it is continued.
+    fn stop(&mut self) {
+        let from = Instant::now();
+        self.signal_all(Signal::STOP);
+        let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
+        self.signal_all(Signal::CONT);
+        let now = Instant::now();
+        self.scheduler.was_suspended(now - from, now);
+        // The SIGCONT that ended the stop asks for nothing more.
+        while let Ok(request) = self.requests.try_recv() {
+            match request {
+                Request::End(signal) => self.scheduler.interrupt(signal, now),
+                Request::LookAtProcesses => self.look_at_processes(),
+                Request::Stop | Request::Continued => {}
+            }
+        }
+    }
+
+    fn signal_all(&self, signal: Signal) {
+        self.members
+            .iter()
+            .flatten()
+            .for_each(|member| member.process.signal(signal));
+    }
+
+    fn take_input(&mut self, now: Instant) {
+        if self.start_by.is_some_and(|at| now >= at) {
+            self.start_by = None;
+            self.scheduler.input_is_slow(now);
+        }
+        while let Ok(arrival) = self.input.try_recv() {
+            self.start_by = None;
+            match arrival {
+                Arrival::Records(block) => self.scheduler.records(block, now),
+                Arrival::Rejected(rejected) => self.scheduler.rejected(rejected, now),
+                Arrival::End => self.scheduler.input_ended(now),
+                Arrival::Failed(error) => {
+                    self.messages.error(&error.to_string());
+                    self.status = self.status.worst(Status::Fault);
+                    self.scheduler.input_ended(now);
+                }
+            }
+            self.act();
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let members = &self.members;
+        let separator = self.parts.separator;
+        let unsent = |worker: WorkerId| {
+            members[worker.0]
+                .as_ref()
+                .map_or(usize::MAX, |member| member.process.unsent(separator))
+        };
+        self.scheduler.tick(&unsent, now);
+    }
+
+    /// Reads what a worker has answered.
+    fn read_answers(&mut self, worker: WorkerId, now: Instant) {
+        let Some(member) = &mut self.members[worker.0] else {
+            return;
+        };
+        let led = member.answers.lead(&mut self.buffer);
+        match member.process.read_stdout(&mut self.buffer[led..]) {
+            Ok(0) => {
+                self.pass_answers(worker, led, now);
+                let Some(member) = &self.members[worker.0] else {
+                    return;
+                };
+                if member.process.has_exited() {
+                    self.bury(worker);
+                } else {
+                    self.scheduler.hung_up(worker, Pipe::Stdout, now);
+                }
+            }
+            Ok(count) => self.pass_answers(worker, led + count, now),
+            Err(_) => self.pass_answers(worker, led, now),
+        }
+    }
+
+    fn pass_answers(&mut self, worker: WorkerId, len: usize, now: Instant) {
+        let Some(member) = &mut self.members[worker.0] else {
+            return;
+        };
+        let scheduler = &mut self.scheduler;
+        let owed = scheduler.owed(worker);
+        member
+            .answers
+            .cut(&self.buffer[..len], owed, |part| match part {
+                Part::Answers(count, bytes) => scheduler.answered(worker, count, bytes, now),
+                Part::TooLarge => scheduler.answered_too_large(worker, now),
+                Part::Stray(line) => scheduler.stray(worker, line, now),
+            });
+        self.act();
+    }
+
+    fn read_stderr(&mut self, worker: WorkerId) {
+        let Some(member) = &mut self.members[worker.0] else {
+            return;
+        };
+        if let Ok(count @ 1..) = member.process.read_stderr(&mut self.buffer) {
+            member
+                .stderr
+                .pass(&self.buffer[..count], self.messages.lines());
+            self.messages.flush();
+        }
+    }
+
+    fn look_at_processes(&mut self) {
+        for number in 0..self.members.len() {
+            if self.members[number]
+                .as_ref()
+                .is_some_and(|member| member.process.has_exited())
+            {
+                self.bury(WorkerId(number));
+            }
+        }
+    }
+
+    /// Takes what is left of a process that has exited, and tells how it ended.
+    fn bury(&mut self, worker: WorkerId) {
+        let now = Instant::now();
+        // Nobody but the leader's children can write any more, and those are killed with it.
+        if let Some(member) = &self.members[worker.0] {
+            member.process.signal(Signal::KILL);
+        }
+        let mut left = PIPE;
+        while let Some(member) = &mut self.members[worker.0] {
+            let led = member.answers.lead(&mut self.buffer);
+            let read = member.process.read_stdout(&mut self.buffer[led..]);
+            let count = read.unwrap_or(0);
+            self.pass_answers(worker, led + count, now);
+            if count == 0 || count > left {
+                break;
+            }
+            left -= count;
+        }
+        let mut left = PIPE;
+        while let Some(member) = &mut self.members[worker.0]
+            && let Ok(count @ 1..) = member.process.read_stderr(&mut self.buffer)
+            && count <= left
+        {
+            member
+                .stderr
+                .pass(&self.buffer[..count], self.messages.lines());
+            left -= count;
+        }
+        let Some(mut member) = self.members[worker.0].take() else {
+            return;
+        };
+        member.stderr.finish(self.messages.lines());
+        self.messages.flush();
+        let exit = member.process.reap();
+        let death = Death {
+            pid: Some(member.process.pid()),
+            exit,
+            stderr: member.stderr.last_lines(),
+            partial: member.answers.take_partial(),
+            unsent: member.process.unsent(self.parts.separator),
+        };
+        self.scheduler.died(worker, death, now);
+        self.act();
+    }
+
+    /// Writes what may be written.
+    fn flush(&mut self) {
+        if self.status == Status::Fault && self.is_finished {
+            return;
+        }
+        loop {
+            if let Err(error) = self.output.flush(self.scheduler.written()) {
+                self.output_failed(&error);
+                self.act();
+                return;
+            }
+            self.scheduler.set_output_room(self.output.room());
+            let written = self.scheduler.written();
+            let has_more = !written.results.is_empty() || !written.errors.is_empty();
+            if !has_more {
+                break;
+            }
+            self.output.await_writer();
+            if !self.output.has_news() {
+                break;
+            }
+        }
+        if self.is_finished || self.scheduler.is_backed_up() {
+            self.output.await_writer();
+        }
+    }
+
+    fn output_failed(&mut self, failure: &WriteError) {
+        if failure.is_closed_pipe() {
+            self.status = Status::Signal(libc::SIGPIPE);
+        } else if self.status != Status::Fault {
+            self.messages
+                .error(&format!("cannot write {}: {}", failure.file, failure.error));
+            self.status = Status::Fault;
+        }
+        self.scheduler.output_failed(Instant::now());
+    }
+
+    fn has_news(&self) -> bool {
+        !self.input.is_empty() || !self.requests.is_empty() || self.output.has_news()
+    }
+
+    /// The next time at which something is to be done even if nothing happens.
+    fn next_deadline(&self) -> Option<Instant> {
+        [self.scheduler.wake_at(), self.start_by]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}

@@ -1,0 +1,289 @@
+//! The way out: bytes to the output and to the file of `--errors`.
+//!
+//! A thread writes, so that a slow reader never stops the engine. While it has nothing to do, the
+//! engine itself writes what is small and cannot block: that saves a wake for each slow record.
+//!
+//! Owns both files. Always: bytes are written in the order in which they came, and those that are
+//! not written yet are counted in the budget.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use crate::budget::Budget;
+use crate::schedule::Written;
+use crate::sys;
+use crate::waker::Waker;
+
+/// What POSIX lets a pipe take at once if it takes anything (`PIPE_BUF`).
+const PIPE_BUF: usize = 4096;
+/// The most bytes on their way at a time.
+const ROOM: usize = 256 * 1024;
+/// The most parcels with the writing thread: one being written, one ready.
+const PARCELS: usize = 2;
+/// Larger buffers are not kept.
+const KEPT: usize = 256 * 1024;
+
+/// One of the two outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    Results,
+    Errors,
+}
+
+#[derive(Debug)]
+struct Parcel {
+    target: Target,
+    bytes: Vec<u8>,
+}
+
+/// An output that cannot be written.
+#[derive(Debug)]
+pub struct WriteError {
+    /// The path, or "standard output".
+    pub file: String,
+    /// What went wrong.
+    pub error: io::Error,
+}
+
+impl WriteError {
+    /// Whether the reader of the output has gone.
+    pub fn is_closed_pipe(&self) -> bool {
+        self.error.kind() == io::ErrorKind::BrokenPipe
+    }
+}
+
+/// Where one kind of bytes goes.
+#[derive(Debug)]
+pub struct Destination {
+    name: String,
+    file: OwnedFd,
+    direct: Direct,
+}
+
+/// How small writes can be made without waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direct {
+    /// A regular file: always.
+    Always,
+    /// A pipe: up to `PIPE_BUF` where it polls writable.
+    WherePolled,
+    /// Anything else: never.
+    Never,
+}
+
+impl Destination {
+    /// mtask's own stdout.
+    ///
+    /// # Errors
+    /// Where its descriptor cannot be duplicated.
+    pub fn stdout() -> io::Result<Self> {
+        Ok(Self::new(
+            "standard output".into(),
+            rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?,
+        ))
+    }
+
+    /// An opened file.
+    pub fn file(name: String, file: File) -> Self {
+        Self::new(name, file.into())
+    }
+
+    fn new(name: String, file: OwnedFd) -> Self {
+        let kind = rustix::fs::fstat(&file).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        let direct = match kind {
+            Ok(FileType::RegularFile) => Direct::Always,
+            Ok(FileType::Fifo) => Direct::WherePolled,
+            _ => Direct::Never,
+        };
+        Self { name, file, direct }
+    }
+
+    fn takes_now(&self) -> bool {
+        match self.direct {
+            Direct::Always => true,
+            Direct::Never => false,
+            Direct::WherePolled => {
+                let mut fds = [PollFd::new(&self.file, PollFlags::OUT)];
+                poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready == 1)
+                    && fds[0].revents().contains(PollFlags::OUT)
+            }
+        }
+    }
+
+    fn failed(&self, error: Errno) -> WriteError {
+        WriteError {
+            file: self.name.clone(),
+            error: error.into(),
+        }
+    }
+
+    /// Writes everything, waiting where the file is in non-blocking mode, which is left as it is.
+    fn write_all(&self, mut bytes: &[u8]) -> Result<(), WriteError> {
+        while !bytes.is_empty() {
+            match rustix::io::write(&self.file, bytes) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    let _ = poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], None);
+                }
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The engine's side of the outputs.
+#[derive(Debug)]
+pub struct Output {
+    results: Arc<Destination>,
+    errors: Option<Arc<Destination>>,
+    to_writer: Sender<Parcel>,
+    from_writer: Receiver<Result<Vec<u8>, WriteError>>,
+    /// Set by the engine when it waits for the writer.
+    is_awaited: Arc<AtomicBool>,
+    parcels: usize,
+    bytes: usize,
+    spare: Vec<Vec<u8>>,
+    budget: Budget,
+}
+
+impl Output {
+    /// Starts the writing thread.
+    ///
+    /// # Errors
+    /// Where no thread can be started.
+    pub fn start(
+        results: Destination,
+        errors: Option<Destination>,
+        budget: &Budget,
+        waker: &Waker,
+    ) -> io::Result<Self> {
+        let (to_writer, parcels) = unbounded::<Parcel>();
+        let (done, from_writer) = unbounded();
+        let is_awaited = Arc::new(AtomicBool::new(false));
+        let results = Arc::new(results);
+        let errors = errors.map(Arc::new);
+        let (to_results, to_errors) = (Arc::clone(&results), errors.clone());
+        let (awaited, waker) = (Arc::clone(&is_awaited), waker.clone());
+        let write = move || {
+            for Parcel { target, bytes } in parcels {
+                let to = match (target, &to_errors) {
+                    (Target::Errors, Some(errors)) => errors,
+                    _ => &to_results,
+                };
+                let outcome = to.write_all(&bytes).map(|()| bytes);
+                if done.send(outcome).is_err() {
+                    return;
+                }
+                if awaited.swap(false, SeqCst) {
+                    waker.wake();
+                }
+            }
+        };
+        thread::Builder::new().name("output".into()).spawn(write)?;
+        Ok(Self {
+            results,
+            errors,
+            to_writer,
+            from_writer,
+            is_awaited,
+            parcels: 0,
+            bytes: 0,
+            spare: Vec::new(),
+            budget: budget.clone(),
+        })
+    }
+
+    /// How many bytes may be handed over now.
+    pub fn room(&self) -> usize {
+        ROOM.saturating_sub(self.bytes)
+    }
+
+    /// Whether nothing is with the writing thread.
+    pub fn is_idle(&self) -> bool {
+        self.parcels == 0
+    }
+
+    /// Asks to be woken when the writing thread has done something.
+    pub fn await_writer(&self) {
+        self.is_awaited.store(true, SeqCst);
+    }
+
+    /// Whether the writing thread has done something that [`Output::flush`] will learn of.
+    pub fn has_news(&self) -> bool {
+        !self.from_writer.is_empty()
+    }
+
+    /// Hands over what is to be written, as far as it can be; what is left stays in `written`.
+    ///
+    /// # Errors
+    /// What an earlier write came to.
+    pub fn flush(&mut self, written: &mut Written) -> Result<(), WriteError> {
+        while let Ok(done) = self.from_writer.try_recv() {
+            self.parcels -= 1;
+            let mut bytes = done?;
+            self.bytes -= bytes.len();
+            self.budget.free(bytes.len());
+            bytes.clear();
+            if self.spare.len() < PARCELS && bytes.capacity() <= KEPT {
+                self.spare.push(bytes);
+            }
+        }
+        if !written.results.is_empty() {
+            let is_small = written.results.len() <= PIPE_BUF;
+            if is_small && self.parcels == 0 && self.results.takes_now() {
+                match rustix::io::write(&self.results.file, &written.results) {
+                    Ok(count) => drop(written.results.drain(..count)),
+                    Err(Errno::AGAIN | Errno::INTR) => {}
+                    Err(error) => return Err(self.results.failed(error)),
+                }
+            }
+            self.hand_over(Target::Results, &mut written.results);
+        }
+        if !written.errors.is_empty() {
+            self.hand_over(Target::Errors, &mut written.errors);
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self, target: Target, bytes: &mut Vec<u8>) {
+        if bytes.is_empty() || self.parcels >= PARCELS {
+            return;
+        }
+        let empty = self.spare.pop().unwrap_or_default();
+        let bytes = std::mem::replace(bytes, empty);
+        self.parcels += 1;
+        self.bytes += bytes.len();
+        self.budget.add(bytes.len());
+        // The writing thread ends only with the engine.
+        let _ = self.to_writer.send(Parcel { target, bytes });
+    }
+
+    /// Closes the outputs: some file systems tell only now that a write has failed.
+    ///
+    /// # Errors
+    /// What close(2) reports.
+    pub fn close(&self) -> Result<(), WriteError> {
+        for destination in [Some(&self.results), self.errors.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            let copy = destination.file.as_fd().try_clone_to_owned();
+            copy.and_then(sys::close).map_err(|error| WriteError {
+                file: destination.name.clone(),
+                error,
+            })?;
+        }
+        Ok(())
+    }
+}

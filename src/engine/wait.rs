@@ -1,0 +1,76 @@
+//! The engine's readiness loop.
+
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::Engine;
+use crate::schedule::WorkerId;
+
+/// What became ready.
+#[derive(Clone, Copy, Debug)]
+enum Ready {
+    Waker,
+    Stdin(WorkerId),
+    Stdout(WorkerId),
+    Stderr(WorkerId),
+}
+
+impl Engine {
+    /// Waits until something happens or the next deadline has come, and deals with the pipes.
+    /// Gives the time at which it began to wait: what workers had written by then has been read.
+    pub(super) fn wait(&mut self) -> Instant {
+        // Lets answers gather: one read of many costs far less than many reads.
+        std::thread::yield_now();
+        let from = Instant::now();
+        let mut fds = Vec::with_capacity(1 + 3 * self.members.len());
+        let mut what = Vec::with_capacity(fds.capacity());
+        let waker = self.waker.clone();
+        fds.push(PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN));
+        what.push(Ready::Waker);
+        for (number, member) in self.members.iter().enumerate() {
+            let worker = WorkerId(number);
+            let Some(member) = member else { continue };
+            if let Some(stdin) = member.process.awaited_stdin() {
+                fds.push(PollFd::from_borrowed_fd(stdin, PollFlags::OUT));
+                what.push(Ready::Stdin(worker));
+            }
+            if self.scheduler.hears(worker)
+                && let Some(stdout) = member.process.stdout()
+            {
+                fds.push(PollFd::from_borrowed_fd(stdout, PollFlags::IN));
+                what.push(Ready::Stdout(worker));
+            }
+            if let Some(stderr) = member.process.stderr() {
+                fds.push(PollFd::from_borrowed_fd(stderr, PollFlags::IN));
+                what.push(Ready::Stderr(worker));
+            }
+        }
+        waker.fall_asleep();
+        let timeout = if self.has_news() {
+            Some(Duration::ZERO)
+        } else {
+            self.next_deadline()
+                .map(|at| at.saturating_duration_since(from))
+        };
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        // An interrupted wait is a short wait.
+        let _ = poll(&mut fds, timeout.as_ref());
+        waker.awake(!fds[0].revents().is_empty());
+        let ready: Vec<_> = (fds.iter().zip(&what))
+            .filter(|(fd, _)| !fd.revents().is_empty())
+            .map(|(_, what)| *what)
+            .collect();
+        drop(fds);
+        let now = Instant::now();
+        for what in ready {
+            match what {
+                Ready::Waker => {}
+                Ready::Stdin(worker) => self.write(worker),
+                Ready::Stdout(worker) => self.read_answers(worker, now),
+                Ready::Stderr(worker) => self.read_stderr(worker),
+            }
+        }
+        from
+    }
+}

@@ -1,0 +1,239 @@
+//! Cuts the bytes of the sources into blocks of records.
+//!
+//! Owns the buffer, the index of the next record, and whether a record that is too large is being
+//! skipped. Always: between two reads the buffer holds at most one unfinished record, of no more
+//! than `max_record` bytes; the thread waits for the budget only while whatever else is counted
+//! there has been sent on, so that somebody can free it.
+
+use std::io;
+use std::ops::Range;
+
+use memchr::{memchr, memrchr};
+
+use crate::budget::{BOOKKEEPING, Budget};
+use crate::record::{Block, Index, Slice};
+
+use super::buffer::Buffer;
+use super::sieve::{Fault, Sieve, Sifted, fault};
+use super::{Arrival, Gone, Rejected, Rejection, Settings};
+
+/// Cuts what it is given into blocks and hands them to `send`.
+pub(super) struct Cutter<S> {
+    settings: Settings,
+    sieve: Sieve,
+    buffer: Buffer,
+    next: Index,
+    unfinished: Unfinished,
+    send: S,
+}
+
+/// Why a source is not read to its end.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Nobody takes arrivals any more.
+    Gone,
+    /// A read failed.
+    Failed {
+        /// How.
+        error: io::Error,
+        /// The bytes of a record whose end was not read.
+        unfinished: usize,
+    },
+}
+
+impl Stop {
+    /// A failure before anything was read.
+    pub(super) fn failed(error: io::Error) -> Self {
+        Self::Failed {
+            error,
+            unfinished: 0,
+        }
+    }
+}
+
+impl From<Gone> for Stop {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+/// What becomes of the record whose end has not been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unfinished {
+    /// It is in the buffer.
+    Held,
+    /// It was too large and has been rejected; what is still to come of it is dropped.
+    Skipped,
+}
+
+impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
+    pub(super) fn new(settings: Settings, budget: Budget, send: S) -> Self {
+        Self {
+            settings,
+            sieve: Sieve::new(settings),
+            buffer: Buffer::new(budget),
+            next: Index(0),
+            unfinished: Unfinished::Held,
+            send,
+        }
+    }
+
+    pub(super) fn budget(&self) -> &Budget {
+        self.buffer.budget()
+    }
+
+    /// Reads a source to its end through `fill`, which appends one read of at most so many bytes
+    /// to the buffer without making it grow, and returns their number, 0 at the end.
+    pub(super) fn read(
+        &mut self,
+        block: usize,
+        mut fill: impl FnMut(&mut Vec<u8>, usize) -> io::Result<usize>,
+    ) -> Result<(), Stop> {
+        self.begin_source(block);
+        // A record may still be unfinished when it has all the bytes it may have, and then there
+        // must be room to read on.
+        let max = self.settings.max_record.saturating_add(block);
+        loop {
+            self.buffer.make_room(block, max);
+            let before = self.buffer.len();
+            match fill(&mut self.buffer, block) {
+                Ok(0) => break,
+                Ok(_) => self.cut(before, block)?,
+                Err(error) => {
+                    let unfinished = self.buffer.len();
+                    return Err(Stop::Failed { error, unfinished });
+                }
+            }
+        }
+        self.end_source(block)?;
+        Ok(())
+    }
+
+    fn begin_source(&mut self, block: usize) {
+        self.sieve.begin_source();
+        self.unfinished = Unfinished::Held;
+        if self.buffer.capacity() != block {
+            self.buffer = Buffer::new(self.budget().clone());
+        }
+    }
+
+    /// A last line without the separator is a record too.
+    fn end_source(&mut self, block: usize) -> Result<(), Gone> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        debug_assert!(self.buffer.len() < self.buffer.capacity());
+        self.buffer.push(self.settings.separator.byte());
+        self.pass_on(self.buffer.len(), block)
+    }
+
+    /// Sends on the records that end in the bytes from `new` on, which were just read.
+    fn cut(&mut self, mut new: usize, block: usize) -> Result<(), Gone> {
+        let separator = self.settings.separator.byte();
+        if self.unfinished == Unfinished::Skipped {
+            let Some(end) = memchr(separator, &self.buffer) else {
+                self.buffer.clear();
+                return Ok(());
+            };
+            self.buffer.remove(end + 1);
+            self.sieve.skip_line();
+            self.unfinished = Unfinished::Held;
+            new = 0;
+        }
+        if let Some(last) = memrchr(separator, &self.buffer[new..]) {
+            self.pass_on(new + last + 1, block)?;
+        }
+        if self.buffer.len() > self.settings.max_record {
+            self.buffer.clear();
+            self.buffer.shrink(block);
+            self.unfinished = Unfinished::Skipped;
+            self.reject(Rejection::TooLarge {
+                max: self.settings.max_record,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Sends on the first `whole` bytes of the buffer, which end with a separator.
+    fn pass_on(&mut self, mut whole: usize, block: usize) -> Result<(), Gone> {
+        while whole > 0 {
+            let sifted = self.sieve.sift(&mut self.buffer[..whole]);
+            whole -= sifted.consumed;
+            if sifted.kept < self.buffer.capacity() / 4 {
+                self.send_copy(sifted)?;
+                self.buffer.shrink(block);
+            } else {
+                self.send_buffer(sifted, block)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a copy, and goes on with the buffer: a few bytes must not hold a large one for as long
+    /// as a worker takes.
+    fn send_copy(&mut self, sifted: Sifted) -> Result<(), Gone> {
+        let kept = self.buffer.copy(sifted.kept);
+        self.buffer.remove(sifted.consumed);
+        self.send_sifted(&kept, sifted)
+    }
+
+    /// Sends the buffer itself, and goes on with another.
+    fn send_buffer(&mut self, sifted: Sifted, block: usize) -> Result<(), Gone> {
+        // Where it has grown, it may have more than doubled what was needed.
+        self.buffer.shrink(block);
+        let own = self.buffer.capacity() + BOOKKEEPING;
+        let all = self.buffer.freeze();
+        let kept = all.part(0..sifted.kept);
+        let rest = (sifted.consumed < all.len()).then(|| all.part(sifted.consumed..all.len()));
+        drop(all);
+        self.send_sifted(&kept, sifted)?;
+        drop(kept);
+        if let Some(rest) = rest {
+            self.buffer.carry(rest, own, block);
+        }
+        Ok(())
+    }
+
+    fn send_sifted(&mut self, kept: &Slice, sifted: Sifted) -> Result<(), Gone> {
+        let mut sent = 0;
+        for mark in sifted.marks {
+            self.send_records(kept, sent..mark.place.start, mark.records)?;
+            sent = mark.place.end;
+            self.reject(match mark.fault {
+                Fault::Invalid { line } => {
+                    let record = kept.part(mark.place.start..mark.place.end - 1);
+                    let (column, message) = fault(&record);
+                    Rejection::Invalid {
+                        line,
+                        column,
+                        message,
+                        record,
+                    }
+                }
+                Fault::TooLarge => Rejection::TooLarge {
+                    max: self.settings.max_record,
+                },
+            })?;
+        }
+        self.send_records(kept, sent..sifted.kept, sifted.records)
+    }
+
+    fn send_records(&mut self, kept: &Slice, at: Range<usize>, count: usize) -> Result<(), Gone> {
+        if count == 0 {
+            return Ok(());
+        }
+        let block = Block {
+            first: self.next,
+            count,
+            bytes: kept.part(at),
+        };
+        self.next = block.end();
+        (self.send)(Arrival::Records(block))
+    }
+
+    fn reject(&mut self, reason: Rejection) -> Result<(), Gone> {
+        let index = self.next;
+        self.next = index.plus(1);
+        (self.send)(Arrival::Rejected(Rejected { index, reason }))
+    }
+}

@@ -1,0 +1,166 @@
+//! The input: reads the sources one after another, cuts their bytes into blocks of records and,
+//! where records are JSON, checks them.
+//!
+//! Owns the index of the next record and the buffer that is read into. Always: indices are
+//! consecutive over the whole run, a record that is rejected takes one too; what a read returned
+//! is sent on, as far as it is whole records, before the next read; every byte is counted in the
+//! [`Budget`] before there is memory for it, and the thread waits there and nowhere else.
+
+mod buffer;
+mod cut;
+mod sieve;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use crate::budget::Budget;
+use crate::record::{Block, Index, Separator, Slice};
+
+use cut::{Cutter, Stop};
+
+/// What the input has to tell the engine.
+#[derive(Debug)]
+pub enum Arrival {
+    /// Records to be sent to workers.
+    Records(Block),
+    /// A record whose outcome is known already.
+    Rejected(Rejected),
+    /// All sources are read. The last arrival.
+    End,
+    /// A source could not be read to its end. The last arrival, after all that was read before.
+    Failed(ReadError),
+}
+
+/// A record that never reaches a worker.
+#[derive(Debug)]
+pub struct Rejected {
+    /// Its index.
+    pub index: Index,
+    /// What is wrong with it.
+    pub reason: Rejection,
+}
+
+/// Why a record never reaches a worker.
+#[derive(Debug)]
+pub enum Rejection {
+    /// It is not one JSON value.
+    Invalid {
+        /// Its line in its source, from 1, blank lines counted.
+        line: u64,
+        /// The byte of that line at which it goes wrong, from 1.
+        column: usize,
+        /// What is wrong there.
+        message: String,
+        /// The whole line, without the newline.
+        record: Slice,
+    },
+    /// It is longer than `--max-record`, and its bytes were skipped.
+    TooLarge {
+        /// The most bytes a record may have.
+        max: usize,
+    },
+}
+
+/// Why the input ended before its end.
+#[derive(Debug)]
+pub struct ReadError {
+    /// The path of the file, or "standard input".
+    pub file: String,
+    /// What went wrong.
+    pub error: io::Error,
+    /// Bytes that had been read of a record whose end never came. They are no record, for nobody
+    /// knows what is missing, and take no index.
+    pub unfinished: usize,
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot read {}: {}", self.file, self.error)?;
+        match self.unfinished {
+            0 => Ok(()),
+            bytes => write!(
+                f,
+                " (the last {bytes} bytes, an unfinished record, are left out)"
+            ),
+        }
+    }
+}
+
+/// Where records come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Standard input.
+    Stdin,
+    /// A file, opened when its turn comes.
+    File(PathBuf),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdin => f.write_str("standard input"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// What a record is (`--format`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A line, or with -0 what ends with NUL; its bytes are passed on untouched
+    Lines,
+    /// A line that is one JSON value; blank lines are skipped
+    Jsonl,
+}
+
+/// How the input is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// What a record is.
+    pub format: Format,
+    /// The byte that ends it. Always a newline with [`Format::Jsonl`].
+    pub separator: Separator,
+    /// The most bytes a record may have, the separator not counted.
+    pub max_record: usize,
+}
+
+/// The engine is gone: nobody takes arrivals any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
+/// Reads `sources` to their end and hands what they hold to `send`, which may block. Returns after
+/// the last arrival, or as soon as `send` finds the engine gone.
+pub fn read_all(
+    sources: Vec<Source>,
+    settings: Settings,
+    budget: Budget,
+    mut send: impl FnMut(Arrival) -> Result<(), Gone>,
+) {
+    let mut cutter = Cutter::new(settings, budget, &mut send);
+    let mut end = Arrival::End;
+    for source in &sources {
+        match source::read(source, &mut cutter) {
+            Ok(()) => {}
+            Err(Stop::Gone) => return,
+            Err(Stop::Failed { error, unfinished }) => {
+                let file = source.to_string();
+                end = Arrival::Failed(ReadError {
+                    file,
+                    error,
+                    unfinished,
+                });
+                break;
+            }
+        }
+    }
+    // The buffer is freed first, so that the end finds only what is still under way.
+    drop(cutter);
+    // Where nobody takes it, nobody misses it.
+    let _ = send(end);
+}

@@ -1,0 +1,227 @@
+//! Looks through whole lines: counts the records, checks JSON, and sorts out what is no record.
+//!
+//! Owns the number of the next line of the source. Always: what is kept lies at the start of the
+//! bytes, in order and without gaps, each record and each invalid line followed by the separator;
+//! a line that has nothing wrong with it and nothing around it is not moved. Beside the bytes a
+//! pass holds at most [`MAX_MARKS`] marks, however many lines are malformed.
+
+use std::ops::Range;
+
+use memchr::{memchr, memchr_iter};
+use serde::de::IgnoredAny;
+
+use super::{Format, Settings};
+
+/// How many rejected records one pass may find before it stops, to be called again.
+const MAX_MARKS: usize = 1024;
+
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+/// Sifts the lines of one source after another.
+#[derive(Debug)]
+pub(super) struct Sieve {
+    settings: Settings,
+    /// The line that comes next, from 1. Kept up for JSON only.
+    line: u64,
+}
+
+/// What a pass made of the bytes.
+#[derive(Debug)]
+pub(super) struct Sifted {
+    /// The bytes it looked at: all, unless it found [`MAX_MARKS`].
+    pub(super) consumed: usize,
+    /// The bytes that are left of them.
+    pub(super) kept: usize,
+    /// The rejected records.
+    pub(super) marks: Vec<Mark>,
+    /// The records after the last mark.
+    pub(super) records: usize,
+}
+
+/// A rejected record between others.
+#[derive(Debug)]
+pub(super) struct Mark {
+    /// The records before it, up to the previous mark.
+    pub(super) records: usize,
+    /// Where it lies in the kept bytes, with its separator.
+    pub(super) place: Range<usize>,
+    /// What is wrong with it.
+    pub(super) fault: Fault,
+}
+
+/// What is wrong with a marked record.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fault {
+    /// It is not one JSON value; [`fault`] tells more.
+    Invalid {
+        /// Its line in its source.
+        line: u64,
+    },
+    /// It is longer than a record may be, and not kept.
+    TooLarge,
+}
+
+/// What a line is.
+enum Verdict {
+    /// A record, which lies there in the line.
+    Record(Range<usize>),
+    Blank,
+    /// Not one JSON value; the whole line, without a BOM, lies there.
+    Invalid(Range<usize>),
+    TooLarge,
+}
+
+/// How much is known about the encoding of some lines.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Utf8,
+    Unknown,
+}
+
+impl Sieve {
+    /// A sieve at the start of a source.
+    pub(super) fn new(settings: Settings) -> Self {
+        Self { settings, line: 1 }
+    }
+
+    /// A new source begins.
+    pub(super) fn begin_source(&mut self) {
+        self.line = 1;
+    }
+
+    /// A line was skipped over outside of the sieve.
+    pub(super) fn skip_line(&mut self) {
+        self.line += 1;
+    }
+
+    /// Sifts `bytes`, which end with the separator.
+    pub(super) fn sift(&mut self, bytes: &mut [u8]) -> Sifted {
+        let separator = self.settings.separator.byte();
+        let too_short_to_be_too_large = bytes.len() <= self.settings.max_record.saturating_add(1);
+        if self.settings.format == Format::Lines && too_short_to_be_too_large {
+            return Sifted {
+                consumed: bytes.len(),
+                kept: bytes.len(),
+                marks: Vec::new(),
+                records: memchr_iter(separator, bytes).count(),
+            };
+        }
+        self.sift_lines(bytes, separator)
+    }
+
+    fn sift_lines(&mut self, bytes: &mut [u8], separator: u8) -> Sifted {
+        // For all lines at once this costs much less than for each; parts of UTF-8 between
+        // newlines are UTF-8 too.
+        let encoding = match self.settings.format {
+            Format::Jsonl if str::from_utf8(bytes).is_ok() => Encoding::Utf8,
+            _ => Encoding::Unknown,
+        };
+        let mut sifted = Sifted {
+            consumed: 0,
+            kept: 0,
+            marks: Vec::new(),
+            records: 0,
+        };
+        while sifted.consumed < bytes.len() && sifted.marks.len() < MAX_MARKS {
+            let start = sifted.consumed;
+            let length = memchr(separator, &bytes[start..])
+                .expect("the bytes that are sifted end with the separator");
+            sifted.consumed += length + 1;
+            match self.judge(&bytes[start..start + length], encoding) {
+                Verdict::Record(part) => {
+                    sifted.keep(bytes, start, part, separator);
+                    sifted.records += 1;
+                }
+                Verdict::Blank => {}
+                Verdict::Invalid(part) => {
+                    let from = sifted.kept;
+                    sifted.keep(bytes, start, part, separator);
+                    sifted.mark(from, Fault::Invalid { line: self.line });
+                }
+                Verdict::TooLarge => sifted.mark(sifted.kept, Fault::TooLarge),
+            }
+            self.line += 1;
+        }
+        sifted
+    }
+
+    fn judge(&self, line: &[u8], encoding: Encoding) -> Verdict {
+        if line.len() > self.settings.max_record {
+            return Verdict::TooLarge;
+        }
+        if self.settings.format == Format::Lines {
+            return Verdict::Record(0..line.len());
+        }
+        let start = if self.line == 1 && line.starts_with(BOM) {
+            BOM.len()
+        } else {
+            0
+        };
+        let value = trimmed(line, start);
+        if value.is_empty() {
+            return Verdict::Blank;
+        }
+        let text = &line[value.clone()];
+        let utf8 = encoding == Encoding::Utf8 || str::from_utf8(text).is_ok();
+        if utf8 && serde_json::from_slice::<IgnoredAny>(text).is_ok() {
+            Verdict::Record(value)
+        } else {
+            Verdict::Invalid(start..line.len())
+        }
+    }
+}
+
+impl Sifted {
+    /// Keeps the `part` of the line at `line`.
+    fn keep(&mut self, bytes: &mut [u8], line: usize, part: Range<usize>, separator: u8) {
+        let length = part.len();
+        if line + part.start != self.kept {
+            bytes.copy_within(line + part.start..line + part.end, self.kept);
+        }
+        bytes[self.kept + length] = separator;
+        self.kept += length + 1;
+    }
+
+    /// Marks what was kept from `from` on.
+    fn mark(&mut self, from: usize, fault: Fault) {
+        self.marks.push(Mark {
+            records: std::mem::take(&mut self.records),
+            place: from..self.kept,
+            fault,
+        });
+    }
+}
+
+/// Where the value lies in `line[start..]`, without the white space of JSON around it.
+fn trimmed(line: &[u8], start: usize) -> Range<usize> {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r');
+    let line_end = line.len();
+    let leading = line[start..].iter().take_while(|b| is_space(b)).count();
+    let start = start + leading;
+    let trailing = line[start..]
+        .iter()
+        .rev()
+        .take_while(|b| is_space(b))
+        .count();
+    start..line_end - trailing
+}
+
+/// At which byte of `line`, from 1, an invalid line goes wrong, and how.
+///
+/// serde_json passes over values without recursion and without looking at their encoding: so
+/// nesting has no limit but the record's, lone surrogates in escapes and numbers of any size are
+/// let through, and UTF-8 is checked here.
+pub(super) fn fault(line: &[u8]) -> (usize, String) {
+    if let Err(error) = str::from_utf8(line) {
+        return (error.valid_up_to() + 1, "invalid UTF-8".to_owned());
+    }
+    match serde_json::from_slice::<IgnoredAny>(line) {
+        Ok(_) => (1, "not one JSON value".to_owned()),
+        Err(error) => {
+            let place = format!(" at line {} column {}", error.line(), error.column());
+            let message = error.to_string();
+            let message = message.strip_suffix(&place).unwrap_or(&message);
+            (error.column().max(1), message.to_owned())
+        }
+    }
+}

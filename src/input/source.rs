@@ -1,0 +1,86 @@
+//! Opening a source and reading from its descriptor.
+//!
+//! Standard input is read without std's buffer in between. Always: an interrupted read is tried
+//! again, and a non-blocking descriptor, which mtask may have inherited, is waited for and left
+//! as it was.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{FileType, fstat};
+use rustix::io::{Errno, read as read_fd};
+
+use crate::budget::Budget;
+
+use super::cut::{Cutter, Stop};
+use super::{Arrival, Gone, Source};
+
+/// Bytes of one read from a regular file.
+const FILE_BLOCK: usize = 256 << 10;
+/// Bytes of one read from anything else: twice what a pipe holds, so that a full pipe fills more
+/// than a quarter of it and is passed on without a copy.
+const STREAM_BLOCK: usize = 128 << 10;
+/// No block takes a larger share of the budget than this, or there would be nothing left to wait
+/// for workers with.
+const BLOCKS_IN_BUDGET: usize = 8;
+/// Below this, a system call costs more than what it reads.
+const MIN_BLOCK: usize = 4 << 10;
+
+/// Opens `source` and reads it to its end.
+pub(super) fn read<S>(source: &Source, cutter: &mut Cutter<S>) -> Result<(), Stop>
+where
+    S: FnMut(Arrival) -> Result<(), Gone>,
+{
+    let file;
+    let fd = match source {
+        Source::Stdin => rustix::stdio::stdin(),
+        Source::File(path) => {
+            file = File::open(path).map_err(Stop::failed)?;
+            file.as_fd()
+        }
+    };
+    let block = block_bytes(fd, cutter.budget()).map_err(Stop::failed)?;
+    cutter.read(block, |bytes, max| fill(fd, bytes, max))
+}
+
+fn block_bytes(fd: BorrowedFd<'_>, budget: &Budget) -> io::Result<usize> {
+    let usual = match FileType::from_raw_mode(fstat(fd)?.st_mode) {
+        FileType::RegularFile => FILE_BLOCK,
+        _ => STREAM_BLOCK,
+    };
+    let share = budget.limit() / BLOCKS_IN_BUDGET;
+    Ok(usual.min(share.max(MIN_BLOCK)))
+}
+
+/// Appends what one read returns, at most `max` bytes and what fits; 0 at the end of the file.
+pub(super) fn fill(fd: BorrowedFd<'_>, bytes: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+    loop {
+        let read = if bytes.capacity() - bytes.len() <= max {
+            read_fd(fd, spare_capacity(bytes))
+        } else {
+            // A buffer that has grown for a long record. Only `max` bytes of it are cleared, and
+            // read, at a time.
+            let filled = bytes.len();
+            bytes.resize(filled + max, 0);
+            let read = read_fd(fd, &mut bytes[filled..]);
+            bytes.truncate(filled + read.unwrap_or(0));
+            read
+        };
+        match read {
+            Ok(count) => return Ok(count),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => wait_readable(fd)?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn wait_readable(fd: BorrowedFd<'_>) -> io::Result<()> {
+    match poll(&mut [PollFd::new(&fd, PollFlags::IN)], None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,41 @@
+//! The `mtask` binary.
+
+use std::io::{self, Write};
+
+use clap::Parser;
+use mtask::cli::Arguments;
+use mtask::config::{self, Config, Mode, Surroundings};
+use mtask::exit::{Status, Unusable};
+use mtask::run::run;
+use mtask::worker::dry_run::write_commands;
+use mtask::worker::lookup;
+
+fn main() {
+    let status = begin().unwrap_or_else(|error| {
+        // Nothing can be said about a stderr that takes nothing.
+        let _ = writeln!(io::stderr(), "mtask: {error:#}");
+        error
+            .downcast_ref::<Unusable>()
+            .map_or(Status::Fault, |unusable| unusable.status)
+    });
+    status.exit()
+}
+
+fn begin() -> anyhow::Result<Status> {
+    let arguments = Arguments::parse();
+    let surroundings = Surroundings::look_up();
+    let config = Config::resolve(arguments, &surroundings)?;
+    if config.mode == Mode::DryRun {
+        write_commands(
+            &config.workers,
+            surroundings.python_unbuffered,
+            io::stdout().lock(),
+        )?;
+        return Ok(Status::Success);
+    }
+    config::files::look_up(&config, rustix::stdio::stdin(), rustix::stdio::stdout())?;
+    for worker in &config.workers {
+        lookup::look_up(&worker.program, surroundings.path.as_deref())?;
+    }
+    run(config, &surroundings)
+}

@@ -1,0 +1,156 @@
+//! What became of a record, and how it is written.
+//!
+//! Owns the list of what can go wrong with a record. Always: that list is closed, and each kind
+//! has the one name that error records and the summary use.
+
+mod rendering;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::input::{Rejected, Rejection};
+use crate::record::{Index, Slice};
+
+pub use rendering::{ErrorInput, OutputFormat, Rendering};
+
+/// The outcome of a record that gave no result.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The record's index.
+    pub index: Index,
+    /// What it failed of.
+    pub cause: Cause,
+    /// The same for people, a fragment.
+    pub message: String,
+    /// The worker that had it last, by number, if any had.
+    pub worker: Option<usize>,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// The record without its separator, for `invalid_input` the line it stood on; `None` where
+    /// its bytes were skipped.
+    pub record: Option<Slice>,
+}
+
+/// What a record can fail of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The life that held it died.
+    WorkerExit {
+        /// How.
+        exit: Exit,
+        /// The last of what it wrote to stderr.
+        stderr: Vec<u8>,
+    },
+    /// The worker took longer over it than it may.
+    Timeout,
+    /// The worker skipped it, or answers cannot be told apart any more.
+    MissingAnswer,
+    /// What came back is not an answer.
+    BadAnswer,
+    /// It is not one JSON value, or no text where it must be.
+    InvalidInput,
+    /// It is longer than a record may be.
+    RecordTooLarge,
+    /// Its answer is longer than an answer may be.
+    AnswerTooLarge,
+}
+
+impl Cause {
+    /// The kind of the failure, as error records and the summary call it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::WorkerExit { .. } => "worker_exit",
+            Self::Timeout => "timeout",
+            Self::MissingAnswer => "missing_answer",
+            Self::BadAnswer => "bad_answer",
+            Self::InvalidInput => "invalid_input",
+            Self::RecordTooLarge => "record_too_large",
+            Self::AnswerTooLarge => "answer_too_large",
+        }
+    }
+}
+
+/// How a life ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It exited by itself with this status.
+    Code(i32),
+    /// A signal ended it.
+    Signal(i32),
+    /// It closed its stdout and went on.
+    StdoutClosed,
+    /// It closed its stdin and did not answer what it had been sent.
+    StdinClosed,
+    /// It took too long over a record.
+    TimedOut,
+    /// It showed no sign within `--init-timeout`.
+    NoSign(Duration),
+    /// It did not keep to one answer for each record.
+    OutOfStep,
+    /// It never began, for the reason given.
+    NotStarted(String),
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit status {code}"),
+            Self::Signal(signal) => match signal_hook::low_level::signal_name(*signal) {
+                Some(name) => write!(f, "signal {signal} ({name})"),
+                None => write!(f, "signal {signal}"),
+            },
+            Self::StdoutClosed => f.write_str("it closed its stdout"),
+            Self::StdinClosed => f.write_str("it closed its stdin and answered no more"),
+            Self::TimedOut => f.write_str("it took too long over a record"),
+            Self::NoSign(limit) => write!(f, "no answer within --init-timeout {limit:?}"),
+            Self::OutOfStep => f.write_str("it did not answer line by line"),
+            Self::NotStarted(reason) => write!(f, "it could not be started: {reason}"),
+        }
+    }
+}
+
+impl From<Rejected> for Failure {
+    fn from(rejected: Rejected) -> Self {
+        let (cause, message, record) = match rejected.reason {
+            Rejection::Invalid {
+                line,
+                column,
+                message,
+                record,
+            } => (
+                Cause::InvalidInput,
+                format!("not valid JSON: {message} at line {line} column {column}"),
+                Some(record),
+            ),
+            Rejection::TooLarge { max } => (
+                Cause::RecordTooLarge,
+                format!("the record is longer than {max} bytes (--max-record)"),
+                None,
+            ),
+        };
+        Self {
+            index: rejected.index,
+            cause,
+            message,
+            worker: None,
+            attempts: 0,
+            record,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exits_are_named() {
+        for (exit, name) in [
+            (Exit::Code(3), "exit status 3"),
+            (Exit::Signal(9), "signal 9 (SIGKILL)"),
+            (Exit::Signal(0), "signal 0"),
+        ] {
+            assert_eq!(exit.to_string(), name);
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! Results and error records as they are written.
+//!
+//! Owns the form of the output, no state. Always: what is appended ends with the separator, and an
+//! error record is one JSON line, whatever the formats.
+
+use std::borrow::Cow;
+
+use clap::ValueEnum;
+
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+use memchr::memchr;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::input::Format;
+use crate::record::{Index, Separator};
+
+use super::{Cause, Exit, Failure};
+
+/// The form of results (`--output-format`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// The bytes of the answer
+    Raw,
+    /// {"index":...,"output":...} on a line each
+    Envelope,
+}
+
+/// What error records say of the record (`--error-input`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ErrorInput {
+    /// All of it, so that it can be run again
+    Whole,
+    /// Nothing
+    #[value(name = "none")]
+    Omitted,
+}
+
+/// How outcomes are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Rendering {
+    /// The form of results.
+    pub output_format: OutputFormat,
+    /// What a record is.
+    pub format: Format,
+    /// The byte that ends each result and error record.
+    pub separator: Separator,
+    /// What error records say of the record.
+    pub error_input: ErrorInput,
+}
+
+impl Rendering {
+    /// Appends the results of `count` records, the first of index `first`, whose answers are
+    /// `bytes`, each followed by the separator.
+    pub fn results(&self, first: Index, count: usize, bytes: &[u8], out: &mut Vec<u8>) {
+        match self.output_format {
+            OutputFormat::Raw => out.extend_from_slice(bytes),
+            OutputFormat::Envelope => self.envelopes(first, count, bytes, out),
+        }
+    }
+
+    fn envelopes(&self, first: Index, count: usize, mut bytes: &[u8], out: &mut Vec<u8>) {
+        for number in 0..count {
+            let end = memchr(self.separator.byte(), bytes)
+                .expect("each answer is followed by the separator");
+            let (output, output_base64) = text_or_base64(&bytes[..end]);
+            bytes = &bytes[end + 1..];
+            let envelope = Envelope {
+                index: first.plus(number).0,
+                output,
+                output_base64,
+            };
+            self.append(&envelope, out);
+        }
+        debug_assert!(bytes.is_empty(), "more answers than counted");
+    }
+
+    /// Appends the error record of `failure`.
+    pub fn failure(&self, failure: &Failure, out: &mut Vec<u8>) {
+        let (exit, stderr) = match &failure.cause {
+            Cause::WorkerExit { exit, stderr } => (Some(exit), Some(stderr)),
+            _ => (None, None),
+        };
+        let (input, input_base64) = match (&failure.record, self.error_input) {
+            (Some(record), ErrorInput::Whole) => self.input(&failure.cause, record),
+            (None, _) | (_, ErrorInput::Omitted) => (None, None),
+        };
+        let error_record = ErrorRecord {
+            kind: failure.cause.kind(),
+            index: failure.index.0,
+            message: &failure.message,
+            worker: failure.worker,
+            attempts: failure.attempts,
+            exit_code: exit.and_then(|exit| match exit {
+                Exit::Code(code) => Some(*code),
+                _ => None,
+            }),
+            signal: exit.and_then(|exit| match exit {
+                Exit::Signal(signal) => Some(*signal),
+                _ => None,
+            }),
+            stderr: stderr.map(|stderr| String::from_utf8_lossy(stderr)),
+            input,
+            input_base64,
+        };
+        self.append(&error_record, out);
+    }
+
+    fn input<'a>(
+        &self,
+        cause: &Cause,
+        record: &'a [u8],
+    ) -> (Option<Input<'a>>, Option<Base64<'a>>) {
+        if self.format == Format::Jsonl
+            && *cause != Cause::InvalidInput
+            && let Ok(value) = serde_json::from_slice(record)
+        {
+            return (Some(Input::Value(value)), None);
+        }
+        let (text, base64) = text_or_base64(record);
+        (text.map(Input::Text), base64)
+    }
+
+    fn append(&self, line: &impl Serialize, out: &mut Vec<u8>) {
+        serde_json::to_writer(&mut *out, line).expect("a Vec takes everything, and keys are text");
+        out.push(self.separator.byte());
+    }
+}
+
+/// A result with its index.
+#[derive(Serialize)]
+struct Envelope<'a> {
+    index: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_base64: Option<Base64<'a>>,
+}
+
+/// What stands in the place of a result. The key that comes first is reserved.
+#[derive(Serialize)]
+struct ErrorRecord<'a> {
+    #[serde(rename = "mtask_error")]
+    kind: &'static str,
+    index: u64,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker: Option<usize>,
+    attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stderr: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<Input<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_base64: Option<Base64<'a>>,
+}
+
+/// The record in an error record.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Input<'a> {
+    Text(&'a str),
+    /// JSON, byte for byte as it came.
+    Value(&'a RawValue),
+}
+
+/// Bytes that JSON cannot hold as they are.
+struct Base64<'a>(&'a [u8]);
+
+impl Serialize for Base64<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&Base64Display::new(self.0, &STANDARD))
+    }
+}
+
+fn text_or_base64(bytes: &[u8]) -> (Option<&str>, Option<Base64<'_>>) {
+    match str::from_utf8(bytes) {
+        Ok(text) => (Some(text), None),
+        Err(_) => (None, Some(Base64(bytes))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::{BOOKKEEPING, Budget};
+    use crate::input::{Rejected, Rejection};
+    use crate::record::Slice;
+
+    const LINES: Rendering = Rendering {
+        output_format: OutputFormat::Raw,
+        format: Format::Lines,
+        separator: Separator::Newline,
+        error_input: ErrorInput::Whole,
+    };
+    const JSONL: Rendering = Rendering {
+        format: Format::Jsonl,
+        ..LINES
+    };
+    const ENVELOPE: Rendering = Rendering {
+        output_format: OutputFormat::Envelope,
+        ..LINES
+    };
+
+    fn slice(bytes: &[u8]) -> Slice {
+        let budget = Budget::new(1 << 30);
+        let bytes = bytes.to_vec();
+        budget.add(bytes.capacity() + BOOKKEEPING);
+        Slice::new(bytes, &budget)
+    }
+
+    fn failure(cause: Cause, record: &[u8]) -> Failure {
+        Failure {
+            index: Index(3),
+            cause,
+            message: "m".into(),
+            worker: Some(1),
+            attempts: 2,
+            record: Some(slice(record)),
+        }
+    }
+
+    fn exit(exit: Exit) -> Cause {
+        let stderr = b"oh \xff\n".to_vec();
+        Cause::WorkerExit { exit, stderr }
+    }
+
+    fn error_record(rendering: Rendering, failure: &Failure) -> String {
+        let mut out = b"before\n".to_vec();
+        rendering.failure(failure, &mut out);
+        String::from_utf8(out)
+            .unwrap()
+            .strip_prefix("before\n")
+            .unwrap()
+            .into()
+    }
+
+    fn results(rendering: Rendering, count: usize, answers: &[u8]) -> String {
+        let mut out = Vec::new();
+        rendering.results(Index(9), count, answers, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_error_record_begins_with_the_reserved_key_and_ends_with_the_record() {
+        assert_eq!(
+            error_record(LINES, &failure(Cause::Timeout, b"a \"b\"\t")),
+            r#"{"mtask_error":"timeout","index":3,"message":"m","worker":1,"attempts":2,"input":"a \"b\"\t"}"#
+                .to_owned()
+                + "\n"
+        );
+    }
+
+    #[test]
+    fn a_death_tells_its_status_or_signal_and_its_last_words() {
+        let begin =
+            r#"{"mtask_error":"worker_exit","index":3,"message":"m","worker":1,"attempts":2,"#;
+        let end = "\"stderr\":\"oh \u{fffd}\\n\",\"input\":\"r\"}\n";
+        for (cause, field) in [
+            (exit(Exit::Code(3)), r#""exit_code":3,"#),
+            (exit(Exit::Signal(9)), r#""signal":9,"#),
+            (exit(Exit::StdoutClosed), ""),
+        ] {
+            assert_eq!(
+                error_record(LINES, &failure(cause, b"r")),
+                format!("{begin}{field}{end}")
+            );
+        }
+    }
+
+    #[test]
+    fn a_json_record_is_its_own_input_byte_for_byte() {
+        let value = br#"{"b":1.00,"a": 12345678901234567890123,"b":"\ud800"}"#;
+        let line = error_record(JSONL, &failure(Cause::BadAnswer, value));
+        let end = format!(r#","input":{}}}"#, str::from_utf8(value).unwrap());
+        assert_eq!(
+            line.trim_end_matches('\n')
+                .split_at(line.len() - end.len() - 1)
+                .1,
+            end
+        );
+    }
+
+    #[test]
+    fn a_json_record_may_be_nested_to_any_depth() {
+        let deep = [[b'['; 200_000], [b']'; 200_000]].concat();
+        let line = error_record(JSONL, &failure(Cause::Timeout, &deep));
+        assert!(line.ends_with(&format!(":{}}}\n", str::from_utf8(&deep).unwrap())));
+    }
+
+    #[test]
+    fn an_invalid_line_is_text_and_what_is_not_text_is_base64() {
+        let input = |rendering, cause, record| {
+            let line = error_record(rendering, &failure(cause, record));
+            line.split_once("\"attempts\":2,").unwrap().1.to_owned()
+        };
+        let invalid = || Cause::InvalidInput;
+        assert_eq!(
+            input(JSONL, invalid(), b"{\"a\":"),
+            "\"input\":\"{\\\"a\\\":\"}\n"
+        );
+        assert_eq!(
+            input(JSONL, invalid(), b"1 \xff"),
+            "\"input_base64\":\"MSD/\"}\n"
+        );
+        assert_eq!(
+            input(LINES, Cause::Timeout, b"1 \xff"),
+            "\"input_base64\":\"MSD/\"}\n"
+        );
+        assert_eq!(input(LINES, Cause::Timeout, b""), "\"input\":\"\"}\n");
+    }
+
+    #[test]
+    fn a_record_too_large_was_never_sent_and_is_left_out() {
+        let reason = Rejection::TooLarge { max: 64 };
+        let rejected = Rejected {
+            index: Index(5),
+            reason,
+        };
+        assert_eq!(
+            error_record(LINES, &rejected.into()),
+            "{\"mtask_error\":\"record_too_large\",\"index\":5,\
+             \"message\":\"the record is longer than 64 bytes (--max-record)\",\"attempts\":0}\n"
+        );
+    }
+
+    #[test]
+    fn the_record_is_left_out_on_request() {
+        let rendering = Rendering {
+            error_input: ErrorInput::Omitted,
+            ..LINES
+        };
+        let line = error_record(rendering, &failure(Cause::Timeout, b"secret"));
+        assert!(line.ends_with("\"attempts\":2}\n"));
+    }
+
+    #[test]
+    fn with_nul_everything_ends_with_nul() {
+        let rendering = Rendering {
+            separator: Separator::Nul,
+            ..ENVELOPE
+        };
+        assert!(
+            error_record(rendering, &failure(Cause::Timeout, b"a\nb")).ends_with("\"a\\nb\"}\0")
+        );
+        assert_eq!(
+            results(rendering, 2, b"a\nb\0\0"),
+            "{\"index\":9,\"output\":\"a\\nb\"}\0{\"index\":10,\"output\":\"\"}\0"
+        );
+    }
+
+    #[test]
+    fn raw_results_are_the_answers() {
+        assert_eq!(results(LINES, 2, b"a\n\n"), "a\n\n");
+    }
+
+    #[test]
+    fn envelopes_hold_text_or_base64() {
+        assert_eq!(
+            results(ENVELOPE, 2, b"\"x\"\r\n\xff\n"),
+            "{\"index\":9,\"output\":\"\\\"x\\\"\\r\"}\n{\"index\":10,\"output_base64\":\"/w==\"}\n"
+        );
+    }
+}

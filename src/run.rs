@@ -1,0 +1,144 @@
+//! Puts a run together from its configuration.
+
+use std::fs::File;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use crossbeam_channel::unbounded;
+use rustix::fs::FileType;
+
+use crate::budget::Budget;
+use crate::config::{Config, Source, Surroundings, Verbosity};
+use crate::engine::{Destination, Engine, Messages, Output, Parts};
+use crate::exit::{Status, Unusable};
+use crate::schedule::Scheduler;
+use crate::waker::Waker;
+use crate::{input, outcome, signal, sys};
+
+/// A pipe that shows nothing for so long may stay silent: workers start before their first record.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+/// A regular file shows its first records or its end soon, even on a busy machine.
+const FIRST_LOOK_AT_FILE: Duration = Duration::from_secs(1);
+
+/// Runs to the end, and gives the status to exit with.
+///
+/// # Errors
+/// Where the run cannot begin.
+pub fn run(config: Config, surroundings: &Surroundings) -> anyhow::Result<Status> {
+    check_standard_descriptors(&config)?;
+    sys::close_inherited_on_exec();
+    let mut messages = Messages::new(config.verbosity);
+    config.hints.iter().for_each(|hint| messages.warning(hint));
+    announce_terminal(&config, &mut messages);
+
+    let waker = Waker::new().context("cannot make an event descriptor")?;
+    let budget = Budget::new(config.buffer);
+    let (send_request, requests) = unbounded();
+    signal::listen(&send_request, &waker)?;
+    let output = open_outputs(&config, &budget, &waker)?;
+    let first_look = first_look(&config.inputs);
+    let input = start_input(&config, &budget, &waker)?;
+
+    let rendering = outcome::Rendering {
+        output_format: config.output_format,
+        format: config.format,
+        separator: config.separator,
+        error_input: config.error_input,
+    };
+    let parts = Parts {
+        commands: config.workers,
+        python_unbuffered: surroundings.python_unbuffered,
+        stderr_tags: config.stderr_tags,
+        separator: config.separator,
+        max_answer: config.max_record,
+        first_look,
+    };
+    let scheduler = Scheduler::new(config.policy, rendering, &budget, Instant::now());
+    let (status, tally) = Engine::new(
+        parts, scheduler, input, requests, output, messages, waker, budget,
+    )
+    .run();
+    if let Some(summary) = tally.summary()
+        && config.verbosity == Verbosity::Normal
+        && status != Status::Signal(libc::SIGPIPE)
+    {
+        eprintln!("mtask: {summary}");
+    }
+    Ok(status)
+}
+
+fn check_standard_descriptors(config: &Config) -> Result<(), Unusable> {
+    if config.output.is_none() && sys::was_closed_at_start(1) {
+        let message = "standard output is closed; redirect it or use --output FILE";
+        return Err(Unusable::new(Status::Fault, message));
+    }
+    if config.inputs.contains(&Source::Stdin) && sys::was_closed_at_start(0) {
+        let message = "standard input is closed; redirect it or use --input FILE";
+        return Err(Unusable::new(Status::Fault, message));
+    }
+    Ok(())
+}
+
+fn announce_terminal(config: &Config, messages: &mut Messages) {
+    if config.inputs.contains(&Source::Stdin) && rustix::termios::isatty(rustix::stdio::stdin()) {
+        messages.warning("records are awaited from the terminal, one a line; Ctrl-D ends them");
+    }
+}
+
+/// How long to wait for the first sign of the input before workers are started without one.
+fn first_look(inputs: &[Source]) -> Duration {
+    let kind = match inputs.first() {
+        Some(Source::File(path)) => rustix::fs::stat(path),
+        _ => rustix::fs::fstat(rustix::stdio::stdin()),
+    };
+    match kind.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+        Ok(FileType::Fifo | FileType::Socket) => FIRST_LOOK,
+        // A terminal is a character device, as /dev/null is.
+        Ok(FileType::CharacterDevice) if rustix::termios::isatty(rustix::stdio::stdin()) => {
+            FIRST_LOOK
+        }
+        _ => FIRST_LOOK_AT_FILE,
+    }
+}
+
+fn open_outputs(config: &Config, budget: &Budget, waker: &Waker) -> anyhow::Result<Output> {
+    let create = |path: &Path| -> anyhow::Result<Destination> {
+        let file =
+            File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Destination::file(path.display().to_string(), file))
+    };
+    let results = match &config.output {
+        Some(path) => create(path)?,
+        None => Destination::stdout().context("cannot use standard output")?,
+    };
+    let errors = config.errors.as_deref().map(create).transpose()?;
+    Output::start(results, errors, budget, waker).context("cannot start a thread")
+}
+
+fn start_input(
+    config: &Config,
+    budget: &Budget,
+    waker: &Waker,
+) -> anyhow::Result<crossbeam_channel::Receiver<input::Arrival>> {
+    let (send, arrivals) = unbounded();
+    let settings = input::Settings {
+        format: config.format,
+        separator: config.separator,
+        max_record: config.max_record,
+    };
+    let (sources, budget, waker) = (config.inputs.clone(), budget.clone(), waker.clone());
+    let read = move || {
+        input::read_all(sources, settings, budget, |arrival| {
+            send.send(arrival).map_err(|_| input::Gone)?;
+            waker.wake();
+            Ok(())
+        });
+    };
+    thread::Builder::new()
+        .name("input".into())
+        .spawn(read)
+        .context("cannot start a thread")?;
+    Ok(arrivals)
+}

@@ -1,0 +1,47 @@
+//! What the scheduler asks of the engine.
+
+use std::fmt;
+
+use crate::record::Block;
+
+/// A worker's number, from 0. It outlives the worker's processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(pub usize);
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "worker {}", self.0)
+    }
+}
+
+/// A life's number among those of its worker, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LifeNumber(pub u32);
+
+/// One thing to do. The engine does them in order.
+#[derive(Debug)]
+pub enum Action {
+    /// Start a life, then say so by `started` or `start_failed`.
+    Start(WorkerId, LifeNumber),
+    /// Send these records to the worker's running life.
+    Send(WorkerId, Block),
+    /// Close the life's stdin once everything sent has been written.
+    CloseStdin(WorkerId),
+    /// SIGTERM to the life's process group. Its answers are of no interest any more.
+    Terminate(WorkerId),
+    /// SIGKILL to the life's process group. Its answers are of no interest any more.
+    Kill(WorkerId),
+    /// Tell the user.
+    Notify(Notice),
+    /// Every life has ended and nothing is left to do but to write what is ready.
+    Finish,
+}
+
+/// A line for the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The run cannot go on or has failed.
+    Error(String),
+    /// Something went wrong that mtask copes with.
+    Warning(String),
+}

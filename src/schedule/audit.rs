@@ -1,0 +1,178 @@
+//! Checks that a worker of the lines protocol answers line by line.
+//!
+//! Answers carry no name: a worker that prints one line too many, or skips one, shifts all that
+//! follow. It shows when the life owes nothing: a line more than was asked for, or none where one is
+//! owed. So about once a second a life is let run empty, and watched for a moment. What it answered
+//! since it was last found in step is in doubt when the counts disagree.
+
+use std::time::{Duration, Instant};
+
+use super::Scheduler;
+use super::action::WorkerId;
+use super::life::Stage;
+use super::policy::Window;
+use crate::record::Index;
+
+/// How often a life is let run empty.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// At most one part in so many of the time is spent watching an empty life.
+const SHARE: u32 = 50;
+const LONGEST_WATCH: Duration = Duration::from_millis(200);
+
+/// How far the check of one life has got.
+#[derive(Debug)]
+pub(crate) struct Audit {
+    pub(crate) state: AuditState,
+    /// How long an answer may take before the check goes on without it.
+    pub(crate) patience: Duration,
+    next: Instant,
+    /// The first record that was sent since the life was found in step.
+    since: Option<Index>,
+    last: Option<Index>,
+}
+
+/// Where a check stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AuditState {
+    /// Records flow.
+    Off,
+    /// Nothing is sent until the life owes nothing.
+    RunningEmpty,
+    /// It owes nothing; until then a line more would be seen.
+    Watching(Instant),
+    /// It did not run empty in time; one record was sent to see whether that is answered at once.
+    Probing,
+    /// It answered the probe and still owes as much as before: let it run empty once more.
+    Doubting,
+}
+
+impl Audit {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            state: AuditState::Off,
+            patience: Duration::ZERO,
+            next: now + INTERVAL,
+            since: None,
+            last: None,
+        }
+    }
+
+    /// The life is about to be sent records after it owed nothing; if it was silent for longer than
+    /// a further answer would have taken, it is in step.
+    pub(crate) fn idle_until(&mut self, now: Instant, idle_since: Instant, per_record: Duration) {
+        if now.saturating_duration_since(idle_since) > Self::watch_time(per_record) {
+            self.passed();
+        }
+    }
+
+    /// Records from `first` to `last` were sent.
+    pub(crate) fn sent(&mut self, first: Index, last: Index) {
+        self.since.get_or_insert(first);
+        self.last = Some(self.last.map_or(last, |l| l.max(last)));
+    }
+
+    /// Whether a check is due.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.state == AuditState::Off && now >= self.next
+    }
+
+    /// Whether the life may be sent more.
+    pub(crate) fn holds_back(&self) -> bool {
+        !matches!(self.state, AuditState::Off)
+    }
+
+    /// The life owes nothing: watch it for as long as a further answer might take, given how long
+    /// a record takes it.
+    pub(crate) fn watch(&mut self, per_record: Duration, now: Instant) -> Instant {
+        let watch = Self::watch_time(per_record);
+        self.next = now + INTERVAL.max(watch * SHARE);
+        self.state = AuditState::Watching(now + watch);
+        now + watch
+    }
+
+    fn watch_time(per_record: Duration) -> Duration {
+        (per_record * 2 + Duration::from_millis(1)).min(LONGEST_WATCH)
+    }
+
+    /// The life was found in step: what it answered is beyond doubt.
+    pub(crate) fn passed(&mut self) {
+        self.state = AuditState::Off;
+        self.since = None;
+        self.last = None;
+    }
+
+    /// The range of indices in doubt.
+    pub(crate) fn in_doubt(&self) -> Option<(Index, Index)> {
+        Some((self.since?, self.last?))
+    }
+}
+
+impl Scheduler {
+    /// Begins a check of this worker's life if it is time for one.
+    pub(super) fn audit_if_due(&mut self, worker: WorkerId, now: Instant) {
+        // A worker that collects several records before it answers can not run empty.
+        let answers_each = match self.policy.window {
+            Window::Auto => true,
+            Window::Records(records) => records.get() == 1,
+            Window::Full => false,
+        };
+        let Some(life) = self.life_mut(worker) else {
+            return;
+        };
+        if !answers_each
+            || !life.has_signed
+            || life.stage != Stage::Serving
+            || !life.audit.is_due(now)
+        {
+            return;
+        }
+        life.audit.state = AuditState::RunningEmpty;
+        life.audit.patience = Duration::from_secs(1).max(life.pace.per_record() * 20);
+        let at = life.clock + life.audit.patience;
+        self.wake_by(at);
+        self.audit_answered(worker, now);
+    }
+
+    /// Goes on with a check after answers.
+    pub(super) fn audit_answered(&mut self, worker: WorkerId, now: Instant) {
+        let Some(life) = self.life_mut(worker) else {
+            return;
+        };
+        let at = match life.audit.state {
+            AuditState::Off | AuditState::Watching(_) => return,
+            _ if life.owed.is_empty() => life.audit.watch(life.pace.per_record(), now),
+            AuditState::Probing => {
+                life.audit.state = AuditState::Doubting;
+                now + life.audit.patience
+            }
+            AuditState::RunningEmpty | AuditState::Doubting => now + life.audit.patience,
+        };
+        self.wake_by(at);
+    }
+
+    /// Goes on with a check as time passes.
+    pub(super) fn audit_tick(&mut self, worker: WorkerId, now: Instant) {
+        let Some(life) = self.life_mut(worker) else {
+            return;
+        };
+        if life.stage != Stage::Serving {
+            return;
+        }
+        let expired = life.age(now) >= life.audit.patience;
+        let at = life.clock + life.audit.patience;
+        match life.audit.state {
+            AuditState::Off | AuditState::Probing => {}
+            AuditState::Watching(until) if now >= until => life.audit.passed(),
+            AuditState::Watching(until) => self.wake_by(until),
+            AuditState::RunningEmpty if expired => {
+                life.audit.state = AuditState::Probing;
+                if let Some(work) = self.queue.pop(1, usize::MAX) {
+                    self.send(worker, work, now);
+                }
+            }
+            // Only at the end of its stdin does it show whether it still means to answer.
+            AuditState::Doubting if expired => self.close_stdin(worker, now),
+            AuditState::RunningEmpty | AuditState::Doubting => self.wake_by(at),
+        }
+    }
+}

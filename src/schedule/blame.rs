@@ -1,0 +1,483 @@
+//! What the end of a life means for the records it held, and for its worker.
+//!
+//! Nobody knows which of the records that a life held has killed it. So nobody is charged at first:
+//! what was held becomes suspect, and each suspect is sent again, alone, to a life that holds nothing
+//! else. If that life dies too, the record is charged; the others finish.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::action::{Action, WorkerId};
+use super::life::{Death, Life, Pipe, Stage, State};
+use super::policy::{Delivery, Window};
+use super::queue::{Company, Work};
+use super::{InputState, Scheduler, Unsent};
+use crate::outcome::{Cause, Exit};
+use crate::record::Index;
+
+/// A worker killed by a signal that whole groups get is judged this much later: mtask may be about
+/// to get the same signal, as under Slurm and container runtimes.
+const JUDGED_LATER: Duration = Duration::from_millis(200);
+
+/// A life that has closed its stdout is given so long to exit.
+const HANG_UP: Duration = Duration::from_millis(200);
+
+impl Scheduler {
+    /// A life has ended, and everything that it answered has been reported.
+    pub fn died(&mut self, worker: WorkerId, death: Death, now: Instant) {
+        self.take_last_line(worker, &death, now);
+        let seat = &mut self.workers[worker.0];
+        let state = std::mem::replace(&mut seat.state, State::Vacant(now));
+        let State::Running(life) = state else {
+            seat.state = state;
+            return;
+        };
+        if !life.is_working() {
+            self.replace(worker, now);
+        } else if !self.phase.gives_out() {
+            // Lives were told to end, or nobody wants their answers.
+        } else if is_signal_for_groups(&death.exit) && !self.phase.is_interrupted() {
+            self.workers[worker.0].state = State::Judged(life, death, now + JUDGED_LATER);
+            self.wake_by(now + JUDGED_LATER);
+        } else {
+            self.judge(worker, *life, death, now);
+        }
+        self.feed(now);
+    }
+
+    /// A life has closed one of its pipes.
+    pub fn hung_up(&mut self, worker: WorkerId, pipe: Pipe, now: Instant) {
+        if let Some(life) = self.life_mut(worker)
+            && life.is_working()
+        {
+            match life.hung_up {
+                Some((_, Pipe::Stdout)) => {}
+                _ => life.hung_up = Some((now, pipe)),
+            }
+            self.wake_by(now + HANG_UP);
+        }
+    }
+
+    /// Deals with a life that has closed a pipe and does not exit.
+    pub(super) fn hang_up_tick(&mut self, worker: WorkerId, unsent: Unsent<'_>, now: Instant) {
+        let exit_timeout = self.policy.exit_timeout;
+        let Some(life) = self.life_mut(worker) else {
+            return;
+        };
+        let Some((since, pipe)) = life.hung_up else {
+            return;
+        };
+        let is_done = life.owed.is_empty() && matches!(life.stage, Stage::Closing(_));
+        if !life.is_working() || is_done {
+            return;
+        }
+        let until = match pipe {
+            Pipe::Stdin if !life.owed.is_empty() => since.max(life.clock) + exit_timeout,
+            _ => since + HANG_UP,
+        };
+        if now < until {
+            self.wake_by(until);
+            return;
+        }
+        let exit = match pipe {
+            Pipe::Stdin => Exit::StdinClosed,
+            Pipe::Stdout => Exit::StdoutClosed,
+        };
+        self.condemn(worker, exit, unsent(worker), now);
+    }
+
+    /// Ends a running life that is as good as dead, and deals with what it held.
+    pub(super) fn condemn(&mut self, worker: WorkerId, exit: Exit, unsent: usize, now: Instant) {
+        let life = self
+            .life_mut(worker)
+            .expect("only a running life can be condemned");
+        let has_signed = life.has_signed;
+        let owed = life.take_owed();
+        self.stop(worker, now);
+        let death = Death {
+            pid: None,
+            exit,
+            stderr: Vec::new(),
+            partial: Vec::new(),
+            unsent,
+        };
+        let charged = self.blame(worker, owed, &death, now);
+        self.count_life(worker, has_signed, charged, death);
+    }
+
+    /// Tells a life's group to end.
+    pub(super) fn stop(&mut self, worker: WorkerId, now: Instant) {
+        let kill_at = now + self.policy.grace;
+        let life = self
+            .life_mut(worker)
+            .expect("only a running life can be stopped");
+        debug_assert!(
+            life.owed.is_empty(),
+            "a life is stopped after its records have been dealt with"
+        );
+        life.stage = Stage::Stopping(kill_at);
+        self.actions.push(Action::Terminate(worker));
+        self.wake_by(kill_at);
+    }
+
+    /// A record took longer than it may: it is charged, the others that the life held are sent again.
+    pub(super) fn time_out(&mut self, worker: WorkerId, unsent: Unsent<'_>, now: Instant) {
+        let oldest = self.take_oldest(worker);
+        let unsent = unsent(worker);
+        let life = self
+            .life_mut(worker)
+            .expect("only a running life can be too slow");
+        let has_signed = life.has_signed;
+        let mut others = life.take_owed();
+        self.stop(worker, now);
+        self.count_life(worker, has_signed, true, Death::by(Exit::TimedOut));
+        self.take_back(&mut others, unsent);
+        for work in others {
+            self.queue.put_back(work);
+        }
+        let limit = self.policy.timeout.unwrap_or_default();
+        let message = format!("no answer within --timeout {limit:?}");
+        self.warn(format!(
+            "{worker} gave no answer for record {} within --timeout {limit:?}; it is restarted",
+            oldest.first()
+        ));
+        self.charge(oldest, Cause::Timeout, message, worker, now);
+    }
+
+    /// An answer came that nothing was asked for.
+    pub fn stray(&mut self, worker: WorkerId, line: &[u8], now: Instant) {
+        let what = format!("wrote a line with nothing to answer, \"{}\"", shown(line));
+        let advice = "does it print something else than answers, or two lines for a record?";
+        self.break_contract(worker, &what, advice, now);
+        self.feed(now);
+    }
+
+    fn break_contract(&mut self, worker: WorkerId, what: &str, advice: &str, now: Instant) {
+        let Some(life) = self.life_mut(worker) else {
+            return;
+        };
+        if !life.is_working() {
+            return;
+        }
+        let in_doubt = life.audit.in_doubt();
+        let has_signed = life.has_signed;
+        let owed = life.take_owed();
+        self.stop(worker, now);
+        self.count_life(
+            worker,
+            has_signed,
+            !owed.is_empty(),
+            Death::by(Exit::OutOfStep),
+        );
+        self.report_break(worker, what, advice, in_doubt);
+        self.fail_missing(worker, owed, now);
+    }
+
+    fn report_break(
+        &mut self,
+        worker: WorkerId,
+        what: &str,
+        advice: &str,
+        in_doubt: Option<(Index, Index)>,
+    ) {
+        self.tally.broken += 1;
+        let range = match in_doubt {
+            Some((low, high)) if low == high => format!("the answer of record {low} is in doubt"),
+            Some((low, high)) => format!("its answers of records {low} to {high} are in doubt"),
+            None => "none of its answers is in doubt".into(),
+        };
+        self.error(format!(
+            "{worker} {what}; {range}. One line is expected for each record: {advice}"
+        ));
+    }
+
+    fn fail_missing(&mut self, worker: WorkerId, owed: VecDeque<Work>, now: Instant) {
+        self.each_record(owed, |this, work| {
+            let message = format!("{worker} left it without an answer");
+            this.fail_work(work, Cause::MissingAnswer, message, Some(worker), now);
+        });
+    }
+
+    /// A line without its end is an answer where the worker was to finish and exited well.
+    fn take_last_line(&mut self, worker: WorkerId, death: &Death, now: Instant) {
+        let Some(life) = self.life(worker) else {
+            return;
+        };
+        let may_be_answer = matches!(life.stage, Stage::Closing(_)) && life.owed_records > 0;
+        if may_be_answer && death.exit == Exit::Code(0) && !death.partial.is_empty() {
+            let mut line = death.partial.clone();
+            line.push(self.policy.separator.byte());
+            self.answered(worker, 1, &line, now);
+        }
+    }
+
+    fn judge(&mut self, worker: WorkerId, mut life: Life, death: Death, now: Instant) {
+        let is_closing = matches!(life.stage, Stage::Closing(_));
+        let is_well = death.exit == Exit::Code(0);
+        let owed = life.take_owed();
+        let process = death
+            .pid
+            .map_or_else(|| worker.to_string(), |pid| format!("{worker} (pid {pid})"));
+        let exit = &death.exit;
+        if owed.is_empty() && is_closing {
+            if !is_well {
+                self.tally.bad_ends += 1;
+                self.warn(format!(
+                    "{process} had answered everything, and then failed: {exit}"
+                ));
+            }
+            if !death.partial.is_empty() {
+                self.report_break(
+                    worker,
+                    &format!("wrote \"{}\" after its last answer", shown(&death.partial)),
+                    "does it print something else than answers?",
+                    life.audit.in_doubt(),
+                );
+            }
+            self.workers[worker.0].state = State::Vacant(now);
+        } else if owed.is_empty() {
+            if !is_well {
+                self.warn(format!(
+                    "{process} died without a record to answer ({exit}); it is restarted"
+                ));
+            }
+            self.count_life(worker, life.has_signed, false, death);
+            self.replace(worker, now);
+        } else if is_closing && is_well {
+            let left: Vec<_> = owed
+                .iter()
+                .map(|work| (work.first(), work.remaining()))
+                .collect();
+            let what = format!("exited without an answer for {}", Self::range(left));
+            let advice = "does it skip records, or collect several for one line?";
+            self.report_break(worker, &what, advice, life.audit.in_doubt());
+            self.fail_missing(worker, owed, now);
+            self.workers[worker.0].state = State::Vacant(now);
+        } else {
+            let charged = self.blame(worker, owed, &death, now);
+            self.count_life(worker, life.has_signed, charged, death);
+            self.replace(worker, now);
+        }
+    }
+
+    /// Decides what becomes of the records that a dead life held. Gives whether any was charged.
+    fn blame(
+        &mut self,
+        worker: WorkerId,
+        mut owed: VecDeque<Work>,
+        death: &Death,
+        now: Instant,
+    ) -> bool {
+        self.take_back(&mut owed, death.unsent);
+        let left: Vec<_> = owed
+            .iter()
+            .map(|work| (work.first(), work.remaining()))
+            .collect();
+        let held = Self::range(left);
+        let process = death
+            .pid
+            .map_or_else(|| worker.to_string(), |pid| format!("{worker} (pid {pid})"));
+        let exit = &death.exit;
+        let is_alone =
+            owed.len() == 1 && owed[0].remaining() == 1 && owed[0].company == Company::Alone;
+        let may_charge = self.learnt_start.is_some();
+        let verdict = match (self.policy.delivery, self.policy.window) {
+            (Delivery::AtMostOnce, _) => Verdict::Charge,
+            _ if owed.is_empty() || !may_charge => Verdict::Suspect,
+            (_, Window::Full) if owed.iter().any(|work| work.sent > 1) => Verdict::Charge,
+            (_, Window::Full) => Verdict::SendAgain,
+            _ if is_alone => Verdict::Charge,
+            _ => Verdict::Suspect,
+        };
+        let then = match verdict {
+            _ if owed.is_empty() => "it is restarted",
+            Verdict::Charge => "it is restarted",
+            Verdict::SendAgain => "it is restarted and they are sent again",
+            Verdict::Suspect => {
+                "it is restarted, and what it held is sent again, one record at a time"
+            }
+        };
+        self.warn(format!(
+            "{process} died ({exit}) while it held {held}; {then}"
+        ));
+        let charged = verdict == Verdict::Charge && !owed.is_empty();
+        match verdict {
+            Verdict::Charge => self.each_record(owed, |this, work| {
+                if this.policy.window == Window::Full && work.sent == 1 {
+                    this.queue.put_back(work);
+                    return;
+                }
+                let cause = Cause::WorkerExit {
+                    exit: death.exit.clone(),
+                    stderr: death.stderr.clone(),
+                };
+                let message = format!("{worker} died while it held the record ({})", death.exit);
+                this.charge(work, cause, message, worker, now);
+            }),
+            Verdict::SendAgain => owed.into_iter().for_each(|work| self.queue.put_back(work)),
+            Verdict::Suspect => {
+                let company = if self.policy.window == Window::Full {
+                    Company::Together
+                } else {
+                    Company::Alone
+                };
+                for work in owed {
+                    self.queue.put_back(Work { company, ..work });
+                }
+            }
+        }
+        charged
+    }
+
+    /// Counts a failure against a record: it is tried again, alone, as often as `--retries` says.
+    fn charge(
+        &mut self,
+        mut work: Work,
+        cause: Cause,
+        message: String,
+        worker: WorkerId,
+        now: Instant,
+    ) {
+        let may_retry = self.policy.delivery == Delivery::AtLeastOnce && self.phase.gives_out();
+        if may_retry && work.charged < self.policy.retries {
+            work.charged += 1;
+            work.company = Company::Alone;
+            self.queue.put_back(work);
+        } else {
+            self.fail_work(work, cause, message, Some(worker), now);
+        }
+    }
+
+    /// Puts the last `unsent` records back as if they had not been given out.
+    fn take_back(&mut self, owed: &mut VecDeque<Work>, mut unsent: usize) {
+        while unsent > 0
+            && let Some(work) = owed.pop_back()
+        {
+            let mut work = work.trimmed(self.policy.separator);
+            if work.block.count > unsent {
+                let kept = work.cut(work.block.count - unsent, usize::MAX, self.policy.separator);
+                owed.push_back(kept);
+            }
+            unsent -= work.block.count.min(unsent);
+            work.sent -= 1;
+            self.queue.put_back(work);
+        }
+    }
+
+    /// Does the same with each of the records, one by one, while the run goes on.
+    fn each_record(&mut self, works: VecDeque<Work>, mut deal: impl FnMut(&mut Self, Work)) {
+        for work in works {
+            let mut rest = work.trimmed(self.policy.separator);
+            while rest.block.count > 0 && self.phase.gives_out() {
+                let one = rest.cut(1, usize::MAX, self.policy.separator);
+                deal(self, one);
+            }
+        }
+    }
+
+    /// Counts a life for `--max-restarts`.
+    fn count_life(&mut self, worker: WorkerId, has_signed: bool, charged: bool, death: Death) {
+        let seat = &mut self.workers[worker.0];
+        self.tally.restarts += 1;
+        if has_signed {
+            return;
+        }
+        seat.signless += 1;
+        if charged {
+            seat.fruitless = 0;
+        } else {
+            seat.fruitless += 1;
+        }
+        self.last_death = Some(death);
+    }
+
+    /// Makes room for the worker's next life, or gives it up.
+    fn replace(&mut self, worker: WorkerId, now: Instant) {
+        let most = self.policy.max_restarts.max(1);
+        let seat = &mut self.workers[worker.0];
+        if seat.fruitless < most && seat.signless < 4 * most {
+            seat.vacate(now);
+            return;
+        }
+        seat.state = State::GivenUp;
+        let lives = seat.signless;
+        self.tally.given_up += 1;
+        self.warn(format!(
+            "{worker} is given up after {lives} lives in a row without an answer (--max-restarts)"
+        ));
+    }
+
+    /// Passes judgement on a life whose time has come.
+    pub(super) fn judge_tick(&mut self, worker: WorkerId, now: Instant) {
+        let seat = &mut self.workers[worker.0];
+        match std::mem::replace(&mut seat.state, State::Vacant(now)) {
+            State::Judged(life, death, at) if now >= at => self.judge(worker, *life, death, now),
+            State::Judged(life, death, at) => {
+                seat.state = State::Judged(life, death, at);
+                self.wake_by(at);
+            }
+            other => seat.state = other,
+        }
+    }
+
+    /// mtask was signalled too: lives that were killed by such a signal have not failed.
+    pub(super) fn acquit_judged(&mut self, now: Instant) {
+        for seat in &mut self.workers {
+            match std::mem::replace(&mut seat.state, State::Vacant(now)) {
+                State::Judged(mut life, ..) => {
+                    for work in life.take_owed() {
+                        self.queue.put_back(work);
+                    }
+                }
+                other => seat.state = other,
+            }
+        }
+    }
+
+    /// Whether no record will come any more.
+    pub(super) fn input_is_over(&self) -> bool {
+        self.input == InputState::Ended || !self.phase.takes_input()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Charge,
+    Suspect,
+    SendAgain,
+}
+
+impl Death {
+    fn by(exit: Exit) -> Self {
+        Self {
+            pid: None,
+            exit,
+            stderr: Vec::new(),
+            partial: Vec::new(),
+            unsent: 0,
+        }
+    }
+}
+
+fn is_signal_for_groups(exit: &Exit) -> bool {
+    matches!(
+        exit,
+        Exit::Signal(libc::SIGTERM | libc::SIGINT | libc::SIGHUP)
+    )
+}
+
+/// The beginning of stray bytes, for a message.
+fn shown(bytes: &[u8]) -> String {
+    const MOST: usize = 60;
+    let text: String = bytes
+        .iter()
+        .take(MOST)
+        .flat_map(|byte| byte.escape_ascii())
+        .map(char::from)
+        .collect();
+    if bytes.len() > MOST {
+        format!("{text}…")
+    } else {
+        text
+    }
+}

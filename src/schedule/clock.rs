@@ -1,0 +1,283 @@
+//! What happens because time has passed.
+
+use std::time::{Duration, Instant};
+
+use super::action::{Action, WorkerId};
+use super::ending::Phase;
+use super::life::{Life, Stage, State};
+use super::{Scheduler, Unsent};
+use crate::outcome::Exit;
+use crate::record::Index;
+
+/// A record unanswered for so long is named, and again each time its age has doubled.
+const REMINDER: Duration = Duration::from_secs(60);
+/// A life that has not answered its first record after so long may be collecting its output.
+const HINT: Duration = Duration::from_secs(10);
+/// Later lives may take so many times as long to their first sign as the first one did.
+const START_FACTOR: u32 = 3;
+const SHORTEST_START: Duration = Duration::from_secs(1);
+
+/// What a deadline says about an unanswered record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expiry {
+    /// The record has taken too long.
+    Record,
+    /// The life has taken too long to start.
+    Start,
+}
+
+impl Scheduler {
+    /// When [`Scheduler::tick`] is to be called next, if no other event comes before.
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.wake_at
+    }
+
+    /// Time has passed. Everything that workers had written by `now` must have been reported.
+    pub fn tick(&mut self, unsent: Unsent<'_>, now: Instant) {
+        if self.wake_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.wake_at = None;
+        for number in 0..self.workers.len() {
+            let worker = WorkerId(number);
+            self.judge_tick(worker, now);
+            let Some(life) = self.life(worker) else {
+                continue;
+            };
+            match life.stage {
+                Stage::Serving | Stage::Closing(_) => {
+                    self.watch_oldest(worker);
+                    self.expire(worker, unsent, now);
+                    self.hang_up_tick(worker, unsent, now);
+                    self.audit_tick(worker, now);
+                    self.remind(worker, now);
+                    self.show_end(worker, now);
+                    self.expire_closing(worker, now);
+                }
+                Stage::Stopping(kill_at) if now >= kill_at => {
+                    self.actions.push(Action::Kill(worker));
+                    self.workers[number].life_mut().expect("it runs").stage = Stage::Killed;
+                }
+                Stage::Stopping(kill_at) => self.wake_by(kill_at),
+                Stage::Killed => {}
+            }
+        }
+        self.interrupted_tick(now);
+        self.feed(now);
+    }
+
+    /// Sets the deadlines of the oldest record that a life owes.
+    pub(super) fn watch_oldest(&mut self, worker: WorkerId) {
+        let Some(life) = self.life(worker) else {
+            return;
+        };
+        if life.owed.is_empty() || life.deaf_since.is_some() {
+            return;
+        }
+        let clock = life.clock;
+        let expiry = self.deadline(life).map(|(at, _)| at);
+        let hint = (!life.has_signed && !life.was_hinted).then(|| clock + HINT);
+        let reminder = clock + life.next_reminder.max(REMINDER);
+        for at in [expiry, hint, Some(reminder)].into_iter().flatten() {
+            self.wake_by(at);
+        }
+    }
+
+    /// Until when the oldest record must be answered, and what it means if it is not.
+    fn deadline(&self, life: &Life) -> Option<(Instant, Expiry)> {
+        let timeout = self.policy.timeout.map(|timeout| (timeout, Expiry::Record));
+        if life.has_signed {
+            return timeout.map(|(timeout, expiry)| (life.clock + timeout, expiry));
+        }
+        if let (Some(learnt), Some((timeout, expiry))) = (self.learnt_start, timeout) {
+            let start = (learnt * START_FACTOR).max(SHORTEST_START);
+            return Some((life.clock.max(life.started + start) + timeout, expiry));
+        }
+        self.policy
+            .init_timeout
+            .map(|limit| (life.clock + limit, Expiry::Start))
+    }
+
+    fn expire(&mut self, worker: WorkerId, unsent: Unsent<'_>, now: Instant) {
+        let Some(life) = self.life(worker) else {
+            return;
+        };
+        if life.owed.is_empty() || life.deaf_since.is_some() {
+            return;
+        }
+        match self.deadline(life) {
+            Some((at, Expiry::Record)) if now >= at => self.time_out(worker, unsent, now),
+            Some((at, Expiry::Start)) if now >= at => {
+                let limit = self.policy.init_timeout.unwrap_or_default();
+                self.condemn(worker, Exit::NoSign(limit), unsent(worker), now);
+            }
+            _ => {}
+        }
+    }
+
+    /// Names a record that has been waited for long, and what may help.
+    fn remind(&mut self, worker: WorkerId, now: Instant) {
+        let Some(life) = self.life_mut(worker) else {
+            return;
+        };
+        let age = life.age(now);
+        let Some(index) = life.oldest() else { return };
+        if !life.has_signed && !life.was_hinted && age >= HINT {
+            life.was_hinted = true;
+            self.warn(format!(
+                "{worker} has not answered its first record (index {index}) for {} s. If it is not still starting: \
+                 answers must be flushed line by line (sed -u, grep --line-buffered, jq --unbuffered, python -u, \
+                 awk with fflush()); --window N is for a worker that collects N records first, --window full for \
+                 one that cannot be told; --init-timeout ends the wait",
+                age.as_secs()
+            ));
+            return;
+        }
+        let next = life.next_reminder.max(REMINDER);
+        if age >= next {
+            life.next_reminder = age * 2;
+            self.warn(format!(
+                "{worker} has not answered record {index} for {} s; --timeout limits the time for a record",
+                age.as_secs()
+            ));
+        }
+    }
+
+    /// Closes the stdin of a life whose last answers are awaited in vain.
+    fn show_end(&mut self, worker: WorkerId, now: Instant) {
+        let Some(life) = self.life(worker) else {
+            return;
+        };
+        let nothing_waits = self.queue.is_empty() && self.input_is_over();
+        if nothing_waits
+            && life.stage == Stage::Serving
+            && !life.owed.is_empty()
+            && life.deaf_since.is_none()
+            && life.age(now) >= self.patience(life)
+        {
+            self.close_stdin(worker, now);
+        }
+    }
+
+    fn expire_closing(&mut self, worker: WorkerId, now: Instant) {
+        let limit = self.policy.exit_timeout;
+        let Some(life) = self.life(worker) else {
+            return;
+        };
+        let Stage::Closing(since) = life.stage else {
+            return;
+        };
+        if !life.owed.is_empty() {
+            return;
+        }
+        let at = since.max(life.clock) + limit;
+        if now < at {
+            self.wake_by(at);
+            return;
+        }
+        self.tally.bad_ends += 1;
+        self.warn(format!(
+            "{worker} did not exit within --exit-timeout {limit:?} of the end of its stdin; it is killed"
+        ));
+        self.stop(worker, now);
+    }
+
+    /// Decides which workers are listened to: all, unless the budget is full. Then only the one that
+    /// owes the lowest index is, for its answer alone can be written; nobody is while the output
+    /// itself is what everything waits for.
+    pub fn choose_heard(&mut self, now: Instant) {
+        let is_full = self.budget.is_full();
+        if !is_full && !self.was_full {
+            return;
+        }
+        self.was_full = is_full;
+        let only = match self.order.next() {
+            _ if !is_full => Heard::All,
+            _ if self.order.is_backed_up() => Heard::None,
+            None => Heard::All,
+            Some(_) => {
+                let by_index = |(_, life): &(WorkerId, &Life)| life.oldest();
+                let waits = self.queue.lowest();
+                let lowest = self
+                    .lives()
+                    .filter(|(_, life)| !life.owed.is_empty())
+                    .min_by_key(by_index);
+                let reserved = self.lives().find(|(_, life)| life.is_reserved);
+                match (lowest, reserved) {
+                    (Some((_, life)), Some((worker, _))) if waits < life.oldest() => {
+                        Heard::Only(worker)
+                    }
+                    (Some((worker, _)), _) => Heard::Only(worker),
+                    (None, _) => Heard::All,
+                }
+            }
+        };
+        for number in 0..self.workers.len() {
+            let is_heard = match only {
+                Heard::All => true,
+                Heard::None => false,
+                Heard::Only(worker) => worker.0 == number,
+            };
+            let Some(life) = self.workers[number].life_mut() else {
+                continue;
+            };
+            match (is_heard, life.deaf_since) {
+                (true, Some(since)) => {
+                    life.clock += now.saturating_duration_since(since);
+                    life.deaf_since = None;
+                    life.pace.busy_from(now);
+                    self.watch_oldest(WorkerId(number));
+                    self.wake_by(now);
+                }
+                (false, None) => life.deaf_since = Some(now),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether this worker's answers are to be read.
+    pub fn hears(&self, worker: WorkerId) -> bool {
+        self.life(worker)
+            .is_some_and(|life| life.deaf_since.is_none() && life.is_working())
+    }
+
+    /// mtask and its workers were stopped for so long: no clock has run.
+    pub fn was_suspended(&mut self, pause: Duration, now: Instant) {
+        for worker in &mut self.workers {
+            if let State::Running(life) = &mut worker.state {
+                life.clock = (life.clock + pause).min(now);
+                life.started = (life.started + pause).min(now);
+                life.pace.busy_from(now);
+            }
+        }
+        if let Phase::Interrupted(signal, terminate_at, kill_at) = self.phase {
+            self.phase = Phase::Interrupted(signal, terminate_at + pause, kill_at + pause);
+        }
+        self.wake_by(now);
+    }
+
+    /// mtask was stopped for a time that is not known: all clocks start anew.
+    pub fn was_stopped(&mut self, now: Instant) {
+        for worker in &mut self.workers {
+            if let State::Running(life) = &mut worker.state {
+                life.clock = now;
+                life.pace.busy_from(now);
+            }
+        }
+        self.wake_by(now);
+    }
+
+    /// The oldest record that has no answer yet, and who holds it.
+    pub fn oldest(&self) -> Option<(Index, WorkerId)> {
+        self.lives()
+            .filter_map(|(worker, life)| Some((life.oldest()?, worker)))
+            .min()
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Heard {
+    All,
+    None,
+    Only(WorkerId),
+}

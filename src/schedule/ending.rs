@@ -1,0 +1,248 @@
+//! How a run ends: by itself, by a failure that ends it, or by a signal.
+
+use std::time::Instant;
+
+use super::action::{Action, WorkerId};
+use super::life::{Stage, State};
+use super::policy::OnError;
+use super::{InputState, Scheduler};
+use crate::exit::Status;
+use crate::outcome::Failure;
+
+/// What a run is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Everything that the input gives is sent.
+    Feeding,
+    /// Only what was sent before comes to an outcome.
+    Draining,
+    /// The same, after a signal, for a limited time: SIGTERM for all lives at the first time,
+    /// SIGKILL at the second.
+    Interrupted(i32, Instant, Instant),
+    /// Nothing comes to an outcome any more; lives are ended.
+    Aborted(Reason),
+    /// All lives have ended.
+    Finished(Option<Reason>),
+}
+
+/// Why a run was cut short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Signal(i32),
+    Raised,
+    NoWorker,
+    OutputFailed,
+}
+
+impl Phase {
+    /// Whether records of the input are to come to an outcome.
+    pub(crate) fn takes_input(self) -> bool {
+        self == Self::Feeding
+    }
+
+    /// Whether records are sent at all.
+    pub(crate) fn gives_out(self) -> bool {
+        matches!(self, Self::Feeding | Self::Draining | Self::Interrupted(..))
+    }
+
+    /// Whether mtask was told to end by a signal.
+    pub(crate) fn is_interrupted(self) -> bool {
+        matches!(
+            self,
+            Self::Interrupted(..) | Self::Aborted(Reason::Signal(_))
+        )
+    }
+}
+
+impl Scheduler {
+    /// A signal asks mtask to end: what was sent comes to an outcome if it can in time. A second
+    /// one ends everything at once.
+    pub fn interrupt(&mut self, signal: i32, now: Instant) {
+        match self.phase {
+            Phase::Feeding | Phase::Draining => {
+                let kill_at = now + self.policy.grace;
+                let terminate_at = now + self.policy.grace / 2;
+                self.phase = Phase::Interrupted(signal, terminate_at, kill_at);
+                self.queue.drop_fresh();
+                self.wake_by(terminate_at);
+                self.acquit_judged(now);
+                self.feed(now);
+            }
+            Phase::Interrupted(..) | Phase::Aborted(_) => {
+                self.phase = Phase::Aborted(Reason::Signal(signal));
+                self.kill_all();
+                self.finish_if_done(now);
+            }
+            Phase::Finished(_) => self.phase = Phase::Finished(Some(Reason::Signal(signal))),
+        }
+    }
+
+    /// Nothing can be written any more: everything is stopped.
+    pub fn output_failed(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Finished(_) | Phase::Aborted(_)) {
+            return;
+        }
+        self.phase = Phase::Aborted(Reason::OutputFailed);
+        self.stop_all(now + self.policy.grace);
+        self.finish_if_done(now);
+    }
+
+    /// The first failure ends the run: its error record stands after all that can still be written.
+    pub(super) fn raise(&mut self, failure: &Failure) {
+        if !self.phase.gives_out() {
+            return;
+        }
+        self.phase = Phase::Aborted(Reason::Raised);
+        self.kill_all();
+        self.order.cut_at_gap();
+        self.conclude_last(failure);
+    }
+
+    /// Nothing that was not sent yet is sent any more.
+    pub(super) fn drain(&mut self, now: Instant) {
+        if self.phase == Phase::Feeding {
+            self.phase = Phase::Draining;
+            self.queue.drop_fresh();
+            self.wake_by(now);
+        }
+    }
+
+    /// No worker is left.
+    fn give_up(&mut self) {
+        let last = self.last_death.take();
+        let how = last.as_ref().map_or_else(String::new, |death| {
+            format!(": the last one {}", death.exit)
+        });
+        let said = last.map(|death| String::from_utf8_lossy(&death.stderr).trim_end().to_owned());
+        let said = match said {
+            Some(said) if !said.is_empty() => format!("; its last words on stderr:\n{said}"),
+            _ => String::new(),
+        };
+        self.error(format!("no worker could be kept running{how}{said}"));
+        self.phase = Phase::Aborted(Reason::NoWorker);
+    }
+
+    /// Goes on with the end of an interrupted run as time passes.
+    pub(super) fn interrupted_tick(&mut self, now: Instant) {
+        let Phase::Interrupted(signal, terminate_at, kill_at) = self.phase else {
+            return;
+        };
+        if now < terminate_at {
+            self.wake_by(terminate_at);
+            return;
+        }
+        self.phase = Phase::Aborted(Reason::Signal(signal));
+        self.stop_all(kill_at);
+    }
+
+    fn kill_all(&mut self) {
+        for (number, worker) in self.workers.iter_mut().enumerate() {
+            if let State::Running(life) = &mut worker.state {
+                life.take_owed();
+                life.stage = Stage::Killed;
+                self.actions.push(Action::Kill(WorkerId(number)));
+            }
+        }
+        self.queue.clear();
+    }
+
+    fn stop_all(&mut self, kill_at: Instant) {
+        for (number, worker) in self.workers.iter_mut().enumerate() {
+            if let State::Running(life) = &mut worker.state {
+                life.take_owed();
+                if life.is_working() {
+                    self.actions.push(Action::Terminate(WorkerId(number)));
+                }
+                if life.stage != Stage::Killed {
+                    life.stage = Stage::Stopping(kill_at);
+                }
+            }
+        }
+        self.queue.clear();
+        self.wake_by(kill_at);
+    }
+
+    /// Ends the run once nothing is left to do and no life is left.
+    pub(super) fn finish_if_done(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Finished(_)) {
+            return;
+        }
+        if self.phase.gives_out() {
+            let is_owed = self.workers.iter().any(|worker| match &worker.state {
+                State::Running(life) => !life.owed.is_empty(),
+                State::Judged(..) => true,
+                _ => false,
+            });
+            let more_to_come = self.phase == Phase::Feeding && self.input == InputState::Open;
+            if is_owed || more_to_come || !self.queue.is_empty() {
+                if !self
+                    .workers
+                    .iter()
+                    .all(|worker| matches!(worker.state, State::GivenUp))
+                {
+                    return;
+                }
+                self.give_up();
+            }
+        }
+        let is_running =
+            |worker: &super::Worker| matches!(worker.state, State::Running(_) | State::Judged(..));
+        if self.workers.iter().any(is_running) {
+            return;
+        }
+        let reason = match self.phase {
+            Phase::Aborted(reason) => Some(reason),
+            Phase::Interrupted(signal, ..) => Some(Reason::Signal(signal)),
+            _ => None,
+        };
+        self.queue.clear();
+        self.order.cut_at_gap();
+        self.check_that_nothing_is_lost(reason, now);
+        self.phase = Phase::Finished(reason);
+        self.actions.push(Action::Finish);
+    }
+
+    /// Law 1, on each run: a run that was not cut short has as many outcomes as records.
+    fn check_that_nothing_is_lost(&mut self, reason: Option<Reason>, _now: Instant) {
+        let is_complete = reason.is_none() && self.phase == Phase::Feeding;
+        let outcomes = self.order.outcomes();
+        if is_complete
+            && (outcomes != self.seen || self.order.next().is_some_and(|next| next.0 != self.seen))
+        {
+            self.tally.lost = self.seen.abs_diff(outcomes).max(1);
+            self.error(format!(
+                "internal fault: {} records were read and {outcomes} have an outcome; please report this",
+                self.seen
+            ));
+        }
+    }
+
+    /// The exit status so far, as far as records and workers decide it.
+    pub fn status(&self) -> Status {
+        let reason = match self.phase {
+            Phase::Finished(reason) => reason,
+            Phase::Aborted(reason) => Some(reason),
+            Phase::Interrupted(signal, ..) => Some(Reason::Signal(signal)),
+            Phase::Feeding | Phase::Draining => None,
+        };
+        let by_reason = match reason {
+            Some(Reason::Signal(signal)) => Status::Signal(signal),
+            Some(Reason::NoWorker) => Status::NoWorker,
+            Some(Reason::Raised) => Status::RecordFailed,
+            Some(Reason::OutputFailed) | None => Status::Success,
+        };
+        let a_record_failed = self.tally.failures() > 0 && self.policy.on_error != OnError::Ignore;
+        let a_worker_failed = self.tally.bad_ends > 0 || self.tally.broken > 0;
+        let by_records = if a_record_failed || a_worker_failed {
+            Status::RecordFailed
+        } else {
+            Status::Success
+        };
+        let by_count = if self.tally.lost > 0 {
+            Status::Fault
+        } else {
+            Status::Success
+        };
+        by_reason.worst(by_records).worst(by_count)
+    }
+}

@@ -1,0 +1,350 @@
+//! Which records go to which worker, when lives begin and when they are told that no more comes.
+
+use std::time::{Duration, Instant};
+
+use super::action::{Action, LifeNumber, WorkerId};
+use super::audit::AuditState;
+use super::ending::Phase;
+use super::life::{Life, Stage, State};
+use super::policy::{Delivery, Window};
+use super::queue::Work;
+use super::{InputState, Scheduler};
+use crate::outcome::Failure;
+use crate::record::Index;
+
+/// The most that is sent in one piece, in bytes.
+const BLOCK: usize = 64 * 1024;
+/// The most that is in flight at one worker, in bytes, if it is more than one record.
+const IN_FLIGHT: usize = 128 * 1024;
+/// With an input that has shown less records than there are workers, the others start after this.
+const LATE_START: Duration = Duration::from_millis(50);
+
+impl Scheduler {
+    /// Does everything that can be done now: gives out records, starts and closes lives.
+    pub(super) fn feed(&mut self, now: Instant) {
+        self.conclude_rejected(now);
+        if self.phase.gives_out() {
+            self.feed_alone(now);
+            while self.queue.together() > 0
+                && let Some(worker) = self.best_worker(now)
+            {
+                self.give(worker, now);
+                self.conclude_rejected(now);
+            }
+            self.wind_down(now);
+            self.staff(now);
+        }
+        self.finish_if_done(now);
+    }
+
+    /// The quick path after answers: this worker alone can have got room.
+    pub(super) fn after_answers(&mut self, worker: WorkerId, now: Instant) {
+        if self.phase == Phase::Feeding && self.queue.together() > 0 && !self.queue.has_alone() {
+            if self.can_take(worker, now) > 0 {
+                self.give(worker, now);
+                self.conclude_rejected(now);
+            }
+            if self.queue.together() > 0 && self.owed(worker) > 0 {
+                return;
+            }
+        }
+        self.feed(now);
+    }
+
+    fn conclude_rejected(&mut self, now: Instant) {
+        while self.phase.takes_input()
+            && let Some(rejected) = self.queue.pop_rejected()
+        {
+            let failure = Failure::from(rejected);
+            self.fail(failure, now);
+        }
+    }
+
+    /// The worker that will be done first with what it holds, of those that can take more.
+    fn best_worker(&mut self, now: Instant) -> Option<WorkerId> {
+        let mut best: Option<(f64, usize, WorkerId)> = None;
+        for number in 0..self.workers.len() {
+            let worker = WorkerId(number);
+            if self.can_take(worker, now) == 0 {
+                continue;
+            }
+            let life = self.life(worker).expect("only a life can take records");
+            let load = (life.load(now), life.owed_records, worker);
+            if best.is_none_or(|best| load.0 < best.0 || (load.0 == best.0 && load.1 < best.1)) {
+                best = Some(load);
+            }
+        }
+        best.map(|(_, _, worker)| worker)
+    }
+
+    /// How many records may be sent to this worker now, together with others.
+    fn can_take(&mut self, worker: WorkerId, now: Instant) -> usize {
+        self.audit_if_due(worker, now);
+        let pending = self.queue.together();
+        let jobs = self.policy.jobs.get();
+        let mut window = match self.policy.window {
+            _ if self.policy.delivery == Delivery::AtMostOnce => 1,
+            Window::Auto => self.life(worker).map_or(1, |life| life.pace.window()),
+            Window::Records(records) => records.get(),
+            Window::Full => usize::MAX,
+        };
+        if self.policy.window == Window::Auto && self.input == InputState::Ended {
+            // Towards the end, all are to be done at the same time.
+            window = window.min(pending.div_ceil(jobs)).max(1);
+        }
+        let Some(life) = self.life(worker) else {
+            return 0;
+        };
+        if life.stage != Stage::Serving
+            || life.is_reserved
+            || life.holds_alone()
+            || life.audit.holds_back()
+            || life.hung_up.is_some()
+        {
+            return 0;
+        }
+        let room = match self.policy.window {
+            // Half a window at a time, so that blocks stay large.
+            Window::Auto if life.owed_records > window / 2 => 0,
+            _ => window.saturating_sub(life.owed_records),
+        };
+        if life.owed_records > 0
+            && life.owed_bytes >= IN_FLIGHT
+            && self.policy.window == Window::Auto
+        {
+            return 0;
+        }
+        let left = self
+            .policy
+            .lifespan
+            .map_or(usize::MAX, |n| n.get() - life.served.min(n.get()));
+        let room = room.min(left);
+        if room == 0 || self.is_outpaced(worker, now) || self.must_hold_back() {
+            return 0;
+        }
+        if self.policy.window == Window::Auto {
+            room.min(pending.div_ceil(jobs))
+        } else {
+            room
+        }
+    }
+
+    /// Whether the others would be done with all that is left before this worker could answer one
+    /// record more.
+    fn is_outpaced(&mut self, worker: WorkerId, now: Instant) -> bool {
+        if self.input == InputState::Open || self.policy.window != Window::Auto {
+            return false;
+        }
+        let Some(life) = self.life(worker) else {
+            return true;
+        };
+        let mine = life.expected(now) * (life.owed_records + 1) as f64;
+        let (mut rate, mut work) = (0.0, self.queue.together() as f64);
+        for (other, life) in self.lives() {
+            let each = life.expected(now);
+            if other != worker && life.has_signed && life.stage == Stage::Serving && each > 0.0 {
+                rate += 1.0 / each;
+                work += life.owed_records as f64;
+            }
+        }
+        if rate == 0.0 || mine <= work / rate {
+            return false;
+        }
+        // The others may turn out slower than they seem: look again.
+        self.wake_by(now + Duration::from_secs_f64((work / rate).clamp(0.001, 1.0)));
+        true
+    }
+
+    /// Whether nothing but the lowest record may be given out, because the budget is full.
+    fn must_hold_back(&self) -> bool {
+        self.budget.is_full()
+            && self.order.next().is_some()
+            && self.queue.lowest().is_some_and(|lowest| {
+                self.lives()
+                    .any(|(_, life)| life.oldest().is_some_and(|oldest| oldest < lowest))
+            })
+    }
+
+    fn give(&mut self, worker: WorkerId, now: Instant) {
+        let records = self.can_take(worker, now);
+        if records == 0 {
+            return;
+        }
+        if let Some(work) = self.queue.pop(records, BLOCK) {
+            self.send(worker, work, now);
+        }
+    }
+
+    pub(super) fn send(&mut self, worker: WorkerId, mut work: Work, now: Instant) {
+        work.sent += 1;
+        let life = self
+            .life_mut(worker)
+            .expect("records are sent to a running life");
+        if life.owed.is_empty() && life.has_signed {
+            life.audit
+                .idle_until(now, life.clock, life.pace.per_record());
+        }
+        life.audit
+            .sent(work.block.first, Index(work.block.end().0 - 1));
+        let block = work.block.clone();
+        life.is_reserved = false;
+        life.push_owed(work, now);
+        if life.owed.len() == 1 {
+            self.watch_oldest(worker);
+        }
+        self.actions.push(Action::Send(worker, block));
+    }
+
+    /// Gives records that must be alone to lives that hold nothing else.
+    fn feed_alone(&mut self, now: Instant) {
+        while self.queue.has_alone() {
+            let may_serve = |life: &Life| {
+                life.stage == Stage::Serving
+                    && life.hung_up.is_none()
+                    && self.policy.lifespan.is_none_or(|n| life.served < n.get())
+            };
+            let signed: Vec<_> = self
+                .lives()
+                .filter(|(_, life)| life.has_signed && may_serve(life))
+                .collect();
+            let is_free = |life: &Life| {
+                life.owed.is_empty() && !matches!(life.audit.state, AuditState::Watching(_))
+            };
+            let taker = if signed.is_empty() {
+                // Before COMMAND has shown a sign, every other record is tried first.
+                if self.learnt_start.is_none() && self.queue.together() > 0 {
+                    return;
+                }
+                self.lives()
+                    .find(|(_, life)| may_serve(life) && is_free(life))
+                    .map(|(w, _)| w)
+            } else if let Some((worker, _)) = signed.iter().find(|(_, life)| is_free(life)) {
+                Some(*worker)
+            } else {
+                // One life is left to run empty for them.
+                if !signed
+                    .iter()
+                    .any(|(_, life)| life.is_reserved || life.holds_alone())
+                {
+                    let least = signed
+                        .iter()
+                        .min_by(|(_, a), (_, b)| a.load(now).total_cmp(&b.load(now)));
+                    let worker = least.map(|(worker, _)| *worker);
+                    if let Some(life) = worker.and_then(|worker| self.life_mut(worker)) {
+                        life.is_reserved = true;
+                    }
+                }
+                return;
+            };
+            let Some(worker) = taker else { return };
+            if let Some(work) = self.queue.pop_alone() {
+                self.send(worker, work, now);
+            }
+        }
+        for worker in &mut self.workers {
+            if let Some(life) = worker.life_mut() {
+                life.is_reserved = false;
+            }
+        }
+    }
+
+    /// Tells lives that no more comes, where that is so.
+    fn wind_down(&mut self, now: Instant) {
+        let nothing_waits = self.queue.is_empty()
+            && (self.input == InputState::Ended || self.phase != Phase::Feeding);
+        for number in 0..self.workers.len() {
+            let worker = WorkerId(number);
+            let Some(life) = self.life(worker) else {
+                continue;
+            };
+            if life.stage != Stage::Serving {
+                continue;
+            }
+            let is_spent = self.policy.lifespan.is_some_and(|n| life.served >= n.get());
+            if !nothing_waits && !is_spent {
+                continue;
+            }
+            if life.owed.is_empty() || (nothing_waits && self.policy.window == Window::Full) {
+                self.close_stdin(worker, now);
+            } else {
+                let at = life.clock + self.patience(life);
+                self.wake_by(at);
+            }
+        }
+    }
+
+    /// How long to wait for the last answers before the end of its stdin is shown to a life. A life
+    /// that has answered does not need it, unless it has skipped a record; one that has not may
+    /// collect its output until then.
+    pub(super) fn patience(&self, life: &Life) -> Duration {
+        if life.has_signed {
+            Duration::from_secs(1).max(life.pace.per_record() * 20)
+        } else {
+            Duration::from_millis(100)
+        }
+    }
+
+    pub(super) fn close_stdin(&mut self, worker: WorkerId, now: Instant) {
+        let limit = self.policy.exit_timeout;
+        let life = self
+            .life_mut(worker)
+            .expect("only a running life has a stdin");
+        life.stage = Stage::Closing(now);
+        self.actions.push(Action::CloseStdin(worker));
+        self.wake_by(now + limit);
+    }
+
+    /// Starts lives where they are of use.
+    fn staff(&mut self, now: Instant) {
+        let Some(may_start) = self.may_start else {
+            return;
+        };
+        let waiting = self.queue.together() + self.queue.alone();
+        let idle = self
+            .lives()
+            .filter(|(_, l)| l.stage == Stage::Serving && l.owed.is_empty())
+            .count();
+        let running = self
+            .lives()
+            .filter(|(_, l)| l.stage == Stage::Serving)
+            .count();
+        let mut wanted = if self.input == InputState::Open && self.phase == Phase::Feeding {
+            if now >= may_start + LATE_START || self.seen > self.policy.jobs.get() as u64 {
+                self.policy.jobs.get().saturating_sub(running)
+            } else {
+                self.wake_by(may_start + LATE_START);
+                (self.seen.max(1) as usize).saturating_sub(running)
+            }
+        } else {
+            waiting.saturating_sub(idle)
+        };
+        for number in 0..self.workers.len() {
+            if wanted == 0 {
+                break;
+            }
+            let State::Vacant(from) = self.workers[number].state else {
+                continue;
+            };
+            wanted -= 1;
+            if now < from {
+                self.wake_by(from);
+            } else {
+                self.start(WorkerId(number), now);
+            }
+        }
+    }
+
+    fn start(&mut self, worker: WorkerId, now: Instant) {
+        let seat = &mut self.workers[worker.0];
+        let number = LifeNumber(seat.next_life);
+        seat.next_life += 1;
+        seat.state = State::Running(Box::new(Life::new(number, now)));
+        self.actions.push(Action::Start(worker, number));
+        // Its first record goes with it, if one waits.
+        if self.queue.has_alone() {
+            self.feed_alone(now);
+        }
+        self.give(worker, now);
+        self.conclude_rejected(now);
+    }
+}

@@ -1,0 +1,233 @@
+//! A worker and its running life, as the scheduler knows them.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::action::LifeNumber;
+use super::audit::Audit;
+use super::pace::Pace;
+use super::queue::Work;
+use crate::outcome::Exit;
+use crate::record::Index;
+
+/// The first wait before a restart; it doubles with each life that shows no sign.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+
+/// One of the N places where COMMAND runs.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) state: State,
+    /// The number of the next life.
+    pub(crate) next_life: u32,
+    /// Lives in a row that showed no sign.
+    pub(crate) signless: u32,
+    /// Lives in a row that showed no sign and charged nobody.
+    pub(crate) fruitless: u32,
+    backoff: Duration,
+}
+
+/// Where a worker stands.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// No life runs; one may be started from then on.
+    Vacant(Instant),
+    /// A life runs.
+    Running(Box<Life>),
+    /// The life was killed by a signal that mtask did not send. It is judged a little later, for
+    /// mtask may be about to get the same signal.
+    Judged(Box<Life>, Death, Instant),
+    /// Too many lives came to nothing.
+    GivenUp,
+}
+
+impl Worker {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            state: State::Vacant(now),
+            next_life: 0,
+            signless: 0,
+            fruitless: 0,
+            backoff: FIRST_BACKOFF,
+        }
+    }
+
+    pub(crate) fn life(&self) -> Option<&Life> {
+        match &self.state {
+            State::Running(life) => Some(life),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn life_mut(&mut self) -> Option<&mut Life> {
+        match &mut self.state {
+            State::Running(life) => Some(life),
+            _ => None,
+        }
+    }
+
+    /// A life has shown a sign.
+    pub(crate) fn signed(&mut self) {
+        self.signless = 0;
+        self.fruitless = 0;
+        self.backoff = FIRST_BACKOFF;
+    }
+
+    /// A life is over that was not meant to end: the next may begin after a while.
+    pub(crate) fn vacate(&mut self, now: Instant) {
+        self.state = State::Vacant(now + self.backoff);
+        self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
+    }
+}
+
+/// How a life ended.
+#[derive(Clone, Debug)]
+pub struct Death {
+    /// The process, if one was started.
+    pub pid: Option<u32>,
+    /// What became of the process.
+    pub exit: Exit,
+    /// The last lines of its stderr.
+    pub stderr: Vec<u8>,
+    /// What it wrote after its last whole answer.
+    pub partial: Vec<u8>,
+    /// How many of the records it holds, the last ones, were not even begun to be written to it.
+    pub unsent: usize,
+}
+
+/// What a life is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It takes records and answers them.
+    Serving,
+    /// Its stdin has been closed at that time; it is to answer what it owes and exit.
+    Closing(Instant),
+    /// It was told to end by SIGTERM, and holds nothing any more; SIGKILL comes at that time.
+    Stopping(Instant),
+    /// It was killed.
+    Killed,
+}
+
+/// A pipe between mtask and a life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pipe {
+    /// Records go to it.
+    Stdin,
+    /// Answers come from it.
+    Stdout,
+}
+
+/// A running life.
+#[derive(Debug)]
+pub(crate) struct Life {
+    pub(crate) number: LifeNumber,
+    pub(crate) started: Instant,
+    pub(crate) stage: Stage,
+    /// Whether it has answered.
+    pub(crate) has_signed: bool,
+    /// What it was sent and has not answered, oldest first.
+    pub(crate) owed: VecDeque<Work>,
+    pub(crate) owed_records: usize,
+    /// The bytes of the blocks in `owed`, answered records of the first one included.
+    pub(crate) owed_bytes: usize,
+    /// How many records it was sent.
+    pub(crate) served: usize,
+    /// When it was sent its first record.
+    pub(crate) first_sent: Option<Instant>,
+    /// Since when its oldest unanswered record has been the oldest, time not listened to left out.
+    pub(crate) clock: Instant,
+    /// Since when mtask does not listen to it.
+    pub(crate) deaf_since: Option<Instant>,
+    /// It is left to run empty so that it can take a record that must be alone.
+    pub(crate) is_reserved: bool,
+    /// Since when it has closed one of its pipes, and which.
+    pub(crate) hung_up: Option<(Instant, Pipe)>,
+    pub(crate) pace: Pace,
+    pub(crate) audit: Audit,
+    /// When the user is next told that it is waited for.
+    pub(crate) next_reminder: Duration,
+    pub(crate) was_hinted: bool,
+}
+
+impl Life {
+    pub(crate) fn new(number: LifeNumber, now: Instant) -> Self {
+        Self {
+            number,
+            started: now,
+            stage: Stage::Serving,
+            has_signed: false,
+            owed: VecDeque::new(),
+            owed_records: 0,
+            owed_bytes: 0,
+            served: 0,
+            first_sent: None,
+            clock: now,
+            deaf_since: None,
+            is_reserved: false,
+            hung_up: None,
+            pace: Pace::new(),
+            audit: Audit::new(now),
+            next_reminder: Duration::ZERO,
+            was_hinted: false,
+        }
+    }
+
+    /// Whether it is of use: neither stopped nor killed.
+    pub(crate) fn is_working(&self) -> bool {
+        matches!(self.stage, Stage::Serving | Stage::Closing(_))
+    }
+
+    /// Whether it holds a record that must have no company.
+    pub(crate) fn holds_alone(&self) -> bool {
+        self.owed
+            .front()
+            .is_some_and(|work| work.company == super::queue::Company::Alone)
+    }
+
+    /// The lowest of the indices it owes next.
+    pub(crate) fn oldest(&self) -> Option<Index> {
+        self.owed.front().map(Work::first)
+    }
+
+    /// How long its oldest record has been the oldest.
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        let until = self.deaf_since.unwrap_or(now);
+        until.saturating_duration_since(self.clock)
+    }
+
+    /// Takes all that it owes.
+    pub(crate) fn take_owed(&mut self) -> VecDeque<Work> {
+        self.owed_records = 0;
+        self.owed_bytes = 0;
+        std::mem::take(&mut self.owed)
+    }
+
+    pub(crate) fn push_owed(&mut self, work: Work, now: Instant) {
+        if self.owed.is_empty() {
+            self.clock = now;
+            self.deaf_since = self.deaf_since.map(|_| now);
+            self.pace.busy_from(now);
+        }
+        self.first_sent.get_or_insert(now);
+        self.served += work.block.count;
+        self.owed_records += work.block.count;
+        self.owed_bytes += work.block.bytes.len();
+        self.owed.push_back(work);
+    }
+
+    /// Seconds that a new record would take until it is answered, as far as can be told: a record
+    /// that is already under way for long counts as slow.
+    pub(crate) fn load(&self, now: Instant) -> f64 {
+        self.owed_records as f64 * self.expected(now)
+    }
+
+    /// Seconds that a record is expected to take.
+    pub(crate) fn expected(&self, now: Instant) -> f64 {
+        let each = self.pace.seconds_per_record();
+        if self.owed.is_empty() {
+            each
+        } else {
+            each.max(self.age(now).as_secs_f64())
+        }
+    }
+}

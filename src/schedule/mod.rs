@@ -1,0 +1,307 @@
+//! Who gets which record, and what becomes of it: a state machine without I/O, threads or a clock.
+//!
+//! The engine tells it what happened and when (records came, a worker answered, a life died, time
+//! has passed) and then does the [`Action`]s it asks for. It owns every record from the input to its
+//! outcome: those that wait ([`queue`]), those a life owes ([`life`]), and the outcomes that wait for
+//! their turn ([`order`]).
+//!
+//! Always:
+//! - each record is in exactly one of those places, and leaves the last one once (law 1);
+//! - a record is charged with a death only if it was alone with the life that died, and COMMAND
+//!   has shown a sign before ([`blame`]);
+//! - while anything is left to do, a life runs, or a deadline is set ([`Scheduler::wake_at`]), or the
+//!   engine waits for input or for room in the output.
+
+mod action;
+mod audit;
+mod blame;
+mod clock;
+mod ending;
+mod feed;
+mod life;
+mod order;
+mod pace;
+pub mod policy;
+mod queue;
+mod settle;
+
+mod tally;
+
+use std::time::{Duration, Instant};
+
+pub use action::{Action, LifeNumber, Notice, WorkerId};
+pub use life::{Death, Pipe};
+pub use order::Written;
+pub use tally::Tally;
+
+use crate::budget::Budget;
+use crate::input::Rejected;
+use crate::outcome::{Exit, Failure, Rendering};
+use crate::record::{Block, Index};
+use ending::Phase;
+use life::{Life, Worker};
+use order::OrderBuffer;
+use policy::Policy;
+use queue::Queue;
+
+/// How many records of a life, the last ones it was sent, were not begun to be written to it.
+pub type Unsent<'a> = &'a dyn Fn(WorkerId) -> usize;
+
+/// The state of a run.
+#[derive(Debug)]
+pub struct Scheduler {
+    policy: Policy,
+    rendering: Rendering,
+    budget: Budget,
+    queue: Queue,
+    workers: Vec<Worker>,
+    order: OrderBuffer,
+    tally: Tally,
+    phase: Phase,
+    input: InputState,
+    /// How many records the input has given so far.
+    seen: u64,
+    /// The first life may begin: there is input, or none has come for a moment.
+    may_start: Option<Instant>,
+    /// Whether any life of COMMAND has shown a sign, and how long the slowest took to it.
+    learnt_start: Option<Duration>,
+    /// Whether workers were left unheard at the last look, because the budget was full.
+    was_full: bool,
+    /// How the last life ended that was of no use.
+    last_death: Option<Death>,
+    /// No deadline lies before this time.
+    wake_at: Option<Instant>,
+    actions: Vec<Action>,
+}
+
+/// How much is known of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum InputState {
+    Open,
+    Ended,
+}
+
+impl Scheduler {
+    /// A run in which nothing has happened yet.
+    pub fn new(policy: Policy, rendering: Rendering, budget: &Budget, now: Instant) -> Self {
+        Self {
+            queue: Queue::new(policy.separator),
+            workers: (0..policy.jobs.get()).map(|_| Worker::new(now)).collect(),
+            order: OrderBuffer::new(policy.order, budget),
+            tally: Tally::default(),
+            phase: Phase::Feeding,
+            input: InputState::Open,
+            seen: 0,
+            may_start: None,
+            learnt_start: None,
+            was_full: false,
+            last_death: None,
+            wake_at: None,
+            actions: Vec::new(),
+            budget: budget.clone(),
+            rendering,
+            policy,
+        }
+    }
+
+    /// Records came from the input.
+    pub fn records(&mut self, block: Block, now: Instant) {
+        if !self.phase.takes_input() {
+            return;
+        }
+        self.seen += block.count as u64;
+        self.may_start.get_or_insert(now);
+        self.queue.push(block);
+        self.feed(now);
+    }
+
+    /// A record came from the input that no worker will see.
+    pub fn rejected(&mut self, rejected: Rejected, now: Instant) {
+        if !self.phase.takes_input() {
+            return;
+        }
+        self.seen += 1;
+        self.queue.push_rejected(rejected);
+        self.feed(now);
+    }
+
+    /// Nothing has come from the input for a moment: workers may start before their first record.
+    pub fn input_is_slow(&mut self, now: Instant) {
+        self.may_start.get_or_insert(now);
+        self.feed(now);
+    }
+
+    /// The input has ended.
+    pub fn input_ended(&mut self, now: Instant) {
+        self.input = InputState::Ended;
+        self.feed(now);
+    }
+
+    /// A life of this worker runs.
+    pub fn started(&mut self, worker: WorkerId, now: Instant) {
+        if let Some(life) = self.life_mut(worker) {
+            life.started = now;
+        }
+    }
+
+    /// No life of this worker could be started.
+    pub fn start_failed(&mut self, worker: WorkerId, reason: String, now: Instant) {
+        let exit = Exit::NotStarted(reason);
+        let death = Death {
+            pid: None,
+            exit,
+            stderr: Vec::new(),
+            partial: Vec::new(),
+            unsent: 0,
+        };
+        self.died(worker, death, now);
+    }
+
+    /// A life answered the `count` oldest records it owes; `bytes` are the answers, each followed by
+    /// the separator.
+    ///
+    /// # Panics
+    /// If it does not owe so many: the engine keeps lines too many for [`Scheduler::stray`].
+    pub fn answered(&mut self, worker: WorkerId, count: usize, bytes: &[u8], now: Instant) {
+        let mut left = count;
+        let mut rest = bytes;
+        self.note_answers(worker, count, now);
+        while left > 0 {
+            let (first, run) = self.settle_oldest(worker, left);
+            let run_bytes = if run == left {
+                rest
+            } else {
+                self.split_answers(&mut rest, run)
+            };
+            left -= run;
+            self.tally.results += run as u64;
+            let rendering = &self.rendering;
+            self.order.put(first, run, |out| {
+                rendering.results(first, run, run_bytes, &mut out.results)
+            });
+        }
+        self.after_answers(worker, now);
+    }
+
+    /// A life answered its oldest record with more bytes than an answer may have.
+    pub fn answered_too_large(&mut self, worker: WorkerId, now: Instant) {
+        self.note_answers(worker, 1, now);
+        let work = self.take_oldest(worker);
+        self.fail_answer_too_large(worker, work, now);
+        self.after_answers(worker, now);
+    }
+
+    /// How many records a life owes.
+    pub fn owed(&self, worker: WorkerId) -> usize {
+        self.life(worker).map_or(0, |life| life.owed_records)
+    }
+
+    /// What is to be done now.
+    pub fn take_actions(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    /// Hands an emptied list of actions back, so that its memory is used again.
+    pub fn reuse(&mut self, mut actions: Vec<Action>) {
+        if self.actions.is_empty() {
+            actions.clear();
+            self.actions = actions;
+        }
+    }
+
+    /// Tells how many bytes the output takes now.
+    pub fn set_output_room(&mut self, bytes: usize) {
+        self.order.set_room(bytes);
+    }
+
+    /// What may be written now. The caller takes the bytes out.
+    pub fn written(&mut self) -> &mut Written {
+        self.order.out()
+    }
+
+    /// Whether outcomes wait for nothing but room in the output.
+    pub fn is_backed_up(&self) -> bool {
+        self.order.is_backed_up()
+    }
+
+    /// The counts so far.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    fn life(&self, worker: WorkerId) -> Option<&Life> {
+        self.workers[worker.0].life()
+    }
+
+    fn life_mut(&mut self, worker: WorkerId) -> Option<&mut Life> {
+        self.workers[worker.0].life_mut()
+    }
+
+    /// The lives that can answer, with their workers.
+    fn lives(&self) -> impl Iterator<Item = (WorkerId, &Life)> {
+        self.workers
+            .iter()
+            .enumerate()
+            .filter_map(|(i, worker)| Some((WorkerId(i), worker.life()?)))
+            .filter(|(_, life)| life.is_working())
+    }
+
+    /// Puts down a failed record.
+    fn conclude(&mut self, failure: &Failure) {
+        let rendering = &self.rendering;
+        let separate = self.policy.error_records == policy::ErrorRecords::Apart;
+        self.tally.failed(failure.cause.kind());
+        self.order.put(failure.index, 1, |out| {
+            let to = if separate {
+                &mut out.errors
+            } else {
+                &mut out.results
+            };
+            rendering.failure(failure, to);
+        });
+    }
+
+    /// Puts down the failure that ends the run, after all that can still be written.
+    fn conclude_last(&mut self, failure: &Failure) {
+        let rendering = &self.rendering;
+        let apart = self.policy.error_records == policy::ErrorRecords::Apart;
+        self.tally.failed(failure.cause.kind());
+        self.order.put_last(|out| {
+            let to = if apart {
+                &mut out.errors
+            } else {
+                &mut out.results
+            };
+            rendering.failure(failure, to);
+        });
+    }
+
+    fn warn(&mut self, text: String) {
+        self.actions.push(Action::Notify(Notice::Warning(text)));
+    }
+
+    fn error(&mut self, text: String) {
+        self.actions.push(Action::Notify(Notice::Error(text)));
+    }
+
+    /// Sets a deadline: `tick` is to be called at that time.
+    fn wake_by(&mut self, at: Instant) {
+        if self.wake_at.is_none_or(|earlier| at < earlier) {
+            self.wake_at = Some(at);
+        }
+    }
+
+    fn range(work: impl IntoIterator<Item = (Index, usize)>) -> String {
+        let (mut count, mut low, mut high) = (0, u64::MAX, 0);
+        for (first, records) in work {
+            count += records;
+            low = low.min(first.0);
+            high = high.max(first.0 + records as u64 - 1);
+        }
+        match count {
+            0 => "no record".into(),
+            1 => format!("1 record (index {low})"),
+            _ => format!("{count} records (of indices {low} to {high})"),
+        }
+    }
+}

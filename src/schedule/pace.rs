@@ -1,0 +1,162 @@
+//! How fast a life answers, and the window that follows from it (`--window auto`).
+//!
+//! Always: the window starts at 1, at most doubles with each read of answers, and shrinks at once.
+
+use std::time::{Duration, Instant};
+
+/// The work kept in flight at one worker: long enough that a fast worker never waits for mtask,
+/// short enough that a record has not long to wait behind another.
+const IN_FLIGHT: Duration = Duration::from_millis(5);
+
+/// The span of busy time over which answers are averaged. A moving average over reads would be
+/// ruined by one read that the operating system delayed.
+const MEMORY: Duration = Duration::from_millis(20);
+
+/// The largest window. More would not make a fast worker faster, and would strand more records
+/// behind one that suddenly becomes slow.
+const LARGEST: usize = 1024;
+
+/// A record this slow, seen alone, is remembered for a while: see [`Pace::slow`].
+const NOTABLE: f64 = 0.001;
+
+/// The speed of one life.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    /// Busy seconds and answers of the recent past.
+    busy: f64,
+    answers: f64,
+    /// Seconds of the slowest of the recent records, fading with each read.
+    slow: f64,
+    window: usize,
+    /// The moment from which the next answer is timed.
+    since: Option<Instant>,
+    warm: bool,
+}
+
+impl Pace {
+    pub(crate) fn new() -> Self {
+        Self {
+            busy: 0.0,
+            answers: 0.0,
+            slow: 0.0,
+            window: 1,
+            since: None,
+            warm: false,
+        }
+    }
+
+    /// The life was idle and has been sent work.
+    pub(crate) fn busy_from(&mut self, now: Instant) {
+        self.since = Some(now);
+    }
+
+    /// The life has answered `count` records, read together.
+    pub(crate) fn answered(&mut self, count: usize, now: Instant) {
+        let since = self.since.replace(now);
+        // The first answer of a life includes its start: it only starts the clock.
+        if !std::mem::replace(&mut self.warm, true) {
+            self.window = 2;
+            return;
+        }
+        let Some(since) = since else { return };
+        let took = now.saturating_duration_since(since).as_secs_f64();
+        self.busy += took;
+        self.answers += count as f64;
+        let scale = MEMORY.as_secs_f64() / self.busy;
+        if scale < 1.0 {
+            self.busy *= scale;
+            self.answers *= scale;
+        }
+        let each = took / count as f64;
+        self.slow *= 0.9;
+        // Many answers in one read say little about any one of them.
+        if count <= 4 && each > NOTABLE {
+            self.slow = self.slow.max(each);
+        }
+        let wanted = IN_FLIGHT.as_secs_f64() / self.seconds_per_record().max(1e-9);
+        self.window = (wanted as usize).clamp(1, (self.window * 2).min(LARGEST));
+    }
+
+    /// Seconds that a record is expected to take: the recent mean, or more where one of the recent
+    /// records was far slower than the mean.
+    pub(crate) fn seconds_per_record(&self) -> f64 {
+        if self.answers == 0.0 {
+            return 0.0;
+        }
+        (self.busy / self.answers).max(self.slow / 4.0)
+    }
+
+    /// The same as a duration.
+    pub(crate) fn per_record(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds_per_record().max(self.slow))
+    }
+
+    /// How many records to keep in flight.
+    pub(crate) fn window(&self) -> usize {
+        self.window
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(pace: &mut Pace, now: &mut Instant, reads: usize, count: usize, each: Duration) {
+        for _ in 0..reads {
+            *now += each * count as u32;
+            pace.answered(count, *now);
+        }
+    }
+
+    #[test]
+    fn the_window_is_1_until_the_first_answer_and_then_grows_by_doubling() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new();
+        pace.busy_from(now);
+        assert_eq!(pace.window(), 1);
+        now += Duration::from_secs(30);
+        pace.answered(1, now);
+        let mut last = pace.window();
+        for _ in 0..20 {
+            run(&mut pace, &mut now, 1, last, Duration::from_nanos(500));
+            assert!(pace.window() <= 2 * last);
+            last = pace.window();
+        }
+        assert_eq!(last, LARGEST);
+    }
+
+    #[test]
+    fn slow_records_are_sent_one_at_a_time_and_quick_ones_as_5_ms_of_work() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new();
+        pace.busy_from(now);
+        run(&mut pace, &mut now, 10, 1, Duration::from_secs(1));
+        assert_eq!(pace.window(), 1);
+        let mut pace = Pace::new();
+        pace.busy_from(now);
+        run(&mut pace, &mut now, 100, 8, Duration::from_micros(100));
+        assert!((40..=60).contains(&pace.window()), "{}", pace.window());
+    }
+
+    #[test]
+    fn one_slow_record_closes_the_window_at_once() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new();
+        pace.busy_from(now);
+        run(&mut pace, &mut now, 100, 500, Duration::from_micros(1));
+        assert_eq!(pace.window(), LARGEST);
+        run(&mut pace, &mut now, 1, 1, Duration::from_millis(300));
+        assert_eq!(pace.window(), 1);
+    }
+
+    #[test]
+    fn one_delayed_read_of_many_answers_does_not_ruin_the_estimate() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new();
+        pace.busy_from(now);
+        run(&mut pace, &mut now, 100, 500, Duration::from_micros(1));
+        now += Duration::from_millis(4);
+        pace.answered(500, now);
+        assert!(pace.window() > 500, "{}", pace.window());
+    }
+}

@@ -1,0 +1,214 @@
+//! The records that wait for a worker.
+//!
+//! Always: what was sent before goes before what was not, and a lower index before a higher one.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::input::Rejected;
+use crate::record::{Block, Index, Separator};
+
+/// Records on their way to an outcome, with their common past.
+#[derive(Clone, Debug)]
+pub(crate) struct Work {
+    pub(crate) block: Block,
+    /// How many records of the block are answered already. They stand at its front.
+    pub(crate) answered: usize,
+    /// How often the records were sent.
+    pub(crate) sent: u32,
+    /// How often the records were charged with a failure.
+    pub(crate) charged: u32,
+    pub(crate) company: Company,
+}
+
+/// Whether records may be sent together with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Company {
+    /// Any number at a time.
+    Together,
+    /// One at a time, to a life that holds nothing else: a suspect, or a charged record tried again.
+    Alone,
+}
+
+impl Work {
+    fn fresh(block: Block) -> Self {
+        Self {
+            block,
+            answered: 0,
+            sent: 0,
+            charged: 0,
+            company: Company::Together,
+        }
+    }
+
+    /// How many records are not answered yet.
+    pub(crate) fn remaining(&self) -> usize {
+        self.block.count - self.answered
+    }
+
+    /// The index of the first record that is not answered yet.
+    pub(crate) fn first(&self) -> Index {
+        self.block.first.plus(self.answered)
+    }
+
+    /// Forgets the answered records.
+    pub(crate) fn trimmed(mut self, separator: Separator) -> Self {
+        if self.answered > 0 {
+            self.block.cut_records(self.answered, separator);
+            self.answered = 0;
+        }
+        self
+    }
+
+    /// Cuts off the first records, which share this work's past. Nothing may have been answered.
+    pub(crate) fn cut(&mut self, records: usize, bytes: usize, separator: Separator) -> Self {
+        debug_assert_eq!(self.answered, 0);
+        Self {
+            block: self.block.cut(records, bytes, separator),
+            ..self.clone()
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Fresh {
+    Records(Block),
+    Rejected(Rejected),
+}
+
+/// All records that wait for a worker.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    separator: Separator,
+    /// Never sent, in order of arrival.
+    fresh: VecDeque<Fresh>,
+    fresh_records: usize,
+    /// Sent before or taken back, not under suspicion.
+    again: BTreeMap<Index, Work>,
+    again_records: usize,
+    /// To be sent one at a time.
+    alone: BTreeMap<Index, Work>,
+}
+
+impl Queue {
+    pub(crate) fn new(separator: Separator) -> Self {
+        Self {
+            separator,
+            fresh: VecDeque::new(),
+            fresh_records: 0,
+            again: BTreeMap::new(),
+            again_records: 0,
+            alone: BTreeMap::new(),
+        }
+    }
+
+    /// Records that just came from the input.
+    pub(crate) fn push(&mut self, block: Block) {
+        self.fresh_records += block.count;
+        self.fresh.push_back(Fresh::Records(block));
+    }
+
+    /// A record that just came from the input and will not be sent.
+    pub(crate) fn push_rejected(&mut self, rejected: Rejected) {
+        self.fresh.push_back(Fresh::Rejected(rejected));
+    }
+
+    /// The next rejected record, once everything that came before it has been sent: so that a
+    /// rejection that ends the run does so at the same place however fast the input is read.
+    pub(crate) fn pop_rejected(&mut self) -> Option<Rejected> {
+        match self.fresh.pop_front()? {
+            Fresh::Rejected(rejected) => Some(rejected),
+            records => {
+                self.fresh.push_front(records);
+                None
+            }
+        }
+    }
+
+    /// Takes records back that are to be sent again.
+    pub(crate) fn put_back(&mut self, work: Work) {
+        let work = work.trimmed(self.separator);
+        match work.company {
+            Company::Together => {
+                self.again_records += work.block.count;
+                self.again.insert(work.block.first, work);
+            }
+            Company::Alone => {
+                self.alone.insert(work.block.first, work);
+            }
+        }
+    }
+
+    /// Up to so many records that may be sent together with others, but at least one; none if none waits.
+    pub(crate) fn pop(&mut self, max_records: usize, max_bytes: usize) -> Option<Work> {
+        if let Some(mut entry) = self.again.first_entry() {
+            let work = entry.get_mut().cut(max_records, max_bytes, self.separator);
+            self.again_records -= work.block.count;
+            let rest = entry.remove();
+            if rest.block.count > 0 {
+                self.again.insert(rest.block.first, rest);
+            }
+            return Some(work);
+        }
+        let Some(Fresh::Records(block)) = self.fresh.front_mut() else {
+            return None;
+        };
+        let front = block.cut(max_records, max_bytes, self.separator);
+        if block.count == 0 {
+            self.fresh.pop_front();
+        }
+        self.fresh_records -= front.count;
+        Some(Work::fresh(front))
+    }
+
+    /// The next record that must be sent alone.
+    pub(crate) fn pop_alone(&mut self) -> Option<Work> {
+        let (_, mut rest) = self.alone.pop_first()?;
+        let work = rest.cut(1, usize::MAX, self.separator);
+        if rest.block.count > 0 {
+            self.alone.insert(rest.block.first, rest);
+        }
+        Some(work)
+    }
+
+    /// Drops what was never sent.
+    pub(crate) fn drop_fresh(&mut self) {
+        self.fresh.clear();
+        self.fresh_records = 0;
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.separator);
+    }
+
+    /// How many records wait that may be sent together with others.
+    pub(crate) fn together(&self) -> usize {
+        self.again_records + self.fresh_records
+    }
+
+    /// How many records wait that must be sent alone.
+    pub(crate) fn alone(&self) -> usize {
+        self.alone.values().map(|work| work.block.count).sum()
+    }
+
+    /// Whether any record must be sent alone.
+    pub(crate) fn has_alone(&self) -> bool {
+        !self.alone.is_empty()
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fresh.is_empty() && self.again.is_empty() && self.alone.is_empty()
+    }
+
+    /// The lowest index among the records that wait, rejected ones aside.
+    pub(crate) fn lowest(&self) -> Option<Index> {
+        let fresh = self.fresh.iter().find_map(|fresh| match fresh {
+            Fresh::Records(block) => Some(block.first),
+            Fresh::Rejected(_) => None,
+        });
+        let again = self.again.first_key_value().map(|(first, _)| *first);
+        let alone = self.alone.first_key_value().map(|(first, _)| *first);
+        [fresh, again, alone].into_iter().flatten().min()
+    }
+}

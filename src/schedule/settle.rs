@@ -1,0 +1,123 @@
+//! From what a life owes to outcomes.
+
+use std::time::{Duration, Instant};
+
+use memchr::memchr_iter;
+
+use super::Scheduler;
+use super::action::WorkerId;
+use super::policy::OnError;
+use super::queue::Work;
+use crate::outcome::{Cause, Failure};
+use crate::record::Index;
+
+impl Scheduler {
+    /// Takes up to `most` answered records off the front of what a life owes: the longest run of
+    /// consecutive indices. Gives the first index and the number.
+    pub(super) fn settle_oldest(&mut self, worker: WorkerId, most: usize) -> (Index, usize) {
+        let life = self.life_mut(worker).expect("only a running life answers");
+        let first = life.oldest().expect("a life answers only what it owes");
+        let mut run = 0;
+        while run < most
+            && let Some(work) = life.owed.front_mut()
+            && work.first() == first.plus(run)
+        {
+            let step = work.remaining().min(most - run);
+            run += step;
+            work.answered += step;
+            if work.remaining() == 0 {
+                life.owed_bytes -= work.block.bytes.len();
+                life.owed.pop_front();
+            }
+        }
+        life.owed_records -= run;
+        (first, run)
+    }
+
+    /// Takes the oldest record that a life owes.
+    pub(super) fn take_oldest(&mut self, worker: WorkerId) -> Work {
+        let separator = self.policy.separator;
+        let life = self
+            .life_mut(worker)
+            .expect("only a running life holds records");
+        let work = life
+            .owed
+            .pop_front()
+            .expect("a life answers only what it owes");
+        life.owed_bytes -= work.block.bytes.len();
+        life.owed_records -= 1;
+        let mut rest = work.trimmed(separator);
+        let oldest = rest.cut(1, usize::MAX, separator);
+        if rest.block.count > 0 {
+            life.owed_bytes += rest.block.bytes.len();
+            life.owed.push_front(rest);
+        }
+        oldest
+    }
+
+    /// Splits the first `count` answers off `rest`.
+    pub(super) fn split_answers<'a>(&self, rest: &mut &'a [u8], count: usize) -> &'a [u8] {
+        let end = memchr_iter(self.policy.separator.byte(), rest).nth(count - 1);
+        let (front, back) = rest.split_at(end.expect("as many answers as counted") + 1);
+        *rest = back;
+        front
+    }
+
+    /// Puts down that a life answered, before the records are settled.
+    pub(super) fn note_answers(&mut self, worker: WorkerId, count: usize, now: Instant) {
+        let life = self.workers[worker.0]
+            .life_mut()
+            .expect("only a running life answers");
+        life.pace.answered(count, now);
+        life.clock = now;
+        life.next_reminder = Duration::ZERO;
+        if !std::mem::replace(&mut life.has_signed, true) {
+            let took = now.saturating_duration_since(life.started);
+            self.learnt_start = Some(self.learnt_start.map_or(took, |learnt| learnt.max(took)));
+            self.workers[worker.0].signed();
+        }
+        self.watch_oldest(worker);
+    }
+
+    /// Puts a failure down, and ends the run if it is one too many.
+    pub(super) fn fail(&mut self, failure: Failure, now: Instant) {
+        if self.policy.on_error == OnError::Raise {
+            self.raise(&failure);
+            return;
+        }
+        self.conclude(&failure);
+        let too_many = self
+            .policy
+            .max_errors
+            .is_some_and(|most| self.tally.failures() >= most);
+        if self.policy.on_error == OnError::Drain || too_many {
+            self.drain(now);
+        }
+    }
+
+    pub(super) fn fail_answer_too_large(&mut self, worker: WorkerId, work: Work, now: Instant) {
+        let message = format!("the answer is longer than --max-record allows; {worker} goes on");
+        self.fail_work(work, Cause::AnswerTooLarge, message, Some(worker), now);
+    }
+
+    /// Puts down that a single record has failed.
+    pub(super) fn fail_work(
+        &mut self,
+        work: Work,
+        cause: Cause,
+        message: String,
+        worker: Option<WorkerId>,
+        now: Instant,
+    ) {
+        debug_assert_eq!(work.remaining(), 1);
+        let failure = Failure {
+            index: work.first(),
+            cause,
+            message,
+            worker: worker.map(|worker| worker.0),
+            attempts: work.sent,
+            record: Some(work.block.first_record(self.policy.separator)),
+        };
+        self.fail(failure, now);
+    }
+}

@@ -1,0 +1,74 @@
+//! What is counted for the summary and the exit status.
+
+use std::collections::BTreeMap;
+
+/// The counts of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Records that gave a result.
+    pub results: u64,
+    /// Failed records by kind.
+    pub failed: BTreeMap<&'static str, u64>,
+    /// Lives begun to replace one that was not meant to end.
+    pub restarts: u64,
+    /// Workers that are not started any more.
+    pub given_up: u64,
+    /// Lives that failed after they had answered everything: at their exit, or by not exiting.
+    pub bad_ends: u64,
+    /// Records without an outcome at the end of a whole run: a fault of mtask.
+    pub lost: u64,
+    /// Lives that did not keep to one answer for each record.
+    pub broken: u64,
+}
+
+impl Tally {
+    /// Counts a failed record.
+    pub(crate) fn failed(&mut self, kind: &'static str) {
+        *self.failed.entry(kind).or_default() += 1;
+    }
+
+    /// How many records failed.
+    pub fn failures(&self) -> u64 {
+        self.failed.values().sum()
+    }
+
+    /// One line for the user, if anything was out of the ordinary.
+    pub fn summary(&self) -> Option<String> {
+        let plural = |count: u64, word: &str| match count {
+            0 => None,
+            1 => Some(format!("1 {word}")),
+            _ => Some(format!("{count} {word}s")),
+        };
+        let records = self.results + self.failures();
+        let kinds: Vec<_> = self
+            .failed
+            .iter()
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
+        let failed = (self.failures() > 0).then(|| {
+            format!(
+                "{} of {records} records failed ({})",
+                self.failures(),
+                kinds.join(", ")
+            )
+        });
+        let given_up = plural(self.given_up, "worker").map(|text| format!("{text} given up"));
+        let bad_ends =
+            plural(self.bad_ends, "worker").map(|text| format!("{text} failed at the end"));
+        let broken = plural(self.broken, "life").map(|text| {
+            format!(
+                "answers in doubt ({} that did not answer line by line)",
+                text.replace("lifes", "lives")
+            )
+        });
+        let parts = [
+            failed,
+            broken,
+            plural(self.restarts, "restart"),
+            given_up,
+            bad_ends,
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+}

@@ -1,0 +1,66 @@
+//! Signals, as messages to the engine.
+//!
+//! Always: a signal that was ignored when mtask started stays ignored (nohup, background jobs of sh).
+
+use anyhow::Context;
+use crossbeam_channel::Sender;
+use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use signal_hook::iterator::Signals;
+
+use crate::sys;
+use crate::waker::Waker;
+
+/// What a signal asks of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// End: SIGINT, SIGTERM or SIGHUP.
+    End(i32),
+    /// A process has exited.
+    LookAtProcesses,
+    /// Stop the workers and mtask: SIGTSTP.
+    Stop,
+    /// mtask was continued: SIGCONT.
+    Continued,
+}
+
+/// Begins to listen to signals, on two threads that live as long as mtask.
+///
+/// # Errors
+/// Where a handler cannot be installed.
+pub fn listen(requests: &Sender<Request>, waker: &Waker) -> anyhow::Result<()> {
+    sys::unblock(&[SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGTSTP, SIGCONT]);
+    if !sys::is_ignored(SIGINT) {
+        let (requests, waker) = (requests.clone(), waker.clone());
+        let end = move || {
+            // The engine is gone only when mtask is about to exit.
+            let _ = requests.send(Request::End(SIGINT));
+            waker.wake();
+        };
+        ctrlc::set_handler(end).context("cannot listen to SIGINT")?;
+    }
+    let wanted = [SIGTERM, SIGHUP, SIGTSTP]
+        .into_iter()
+        .filter(|signal| !sys::is_ignored(*signal));
+    let mut signals =
+        Signals::new(wanted.chain([SIGCHLD, SIGCONT])).context("cannot listen to signals")?;
+    let (requests, waker) = (requests.clone(), waker.clone());
+    let forward = move || {
+        for signal in &mut signals {
+            let request = match signal {
+                SIGCHLD => Request::LookAtProcesses,
+                SIGTSTP => Request::Stop,
+                SIGCONT => Request::Continued,
+                signal => Request::End(signal),
+            };
+            if requests.send(request).is_err() {
+                return;
+            }
+            waker.wake();
+        }
+    };
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(forward)
+        .context("cannot start a thread")?;
+    Ok(())
+}

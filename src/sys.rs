@@ -1,0 +1,134 @@
+//! The few system calls that no safe library offers. The only module with `unsafe`.
+#![expect(unsafe_code, reason = "each block says why it is sound")]
+
+use std::io;
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+/// A bit for each of the descriptors 0 to 2 that was closed when the process began.
+static CLOSED_AT_START: AtomicU8 = AtomicU8::new(0);
+
+/// Runs before `main`, and before the standard library opens /dev/null in place of closed standard
+/// descriptors, which would turn `>&-` into the silent loss of all output.
+extern "C" fn note_closed_descriptors() {
+    for fd in 0..3 {
+        // SAFETY: F_GETFD takes no argument and changes nothing.
+        if unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1 {
+            CLOSED_AT_START.fetch_or(1 << fd, Relaxed);
+        }
+    }
+}
+
+// SAFETY: the section holds pointers to functions that the loader calls before `main`; this one
+// needs nothing of the standard library to be set up.
+#[used]
+#[cfg_attr(
+    target_vendor = "apple",
+    unsafe(link_section = "__DATA,__mod_init_func")
+)]
+#[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
+static NOTE_CLOSED_DESCRIPTORS: extern "C" fn() = note_closed_descriptors;
+
+/// Whether this standard descriptor (0 to 2) was closed when the process began.
+pub fn was_closed_at_start(fd: RawFd) -> bool {
+    CLOSED_AT_START.load(Relaxed) & (1 << fd) != 0
+}
+
+/// Whether the process ignores this signal.
+pub fn is_ignored(signal: i32) -> bool {
+    // SAFETY: a zeroed sigaction is a valid one, and with no new action given sigaction only fills it in.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    let found = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) } == 0;
+    found && action.sa_sigaction == libc::SIG_IGN
+}
+
+/// Lets these signals through, should the process have been started with any of them blocked.
+pub fn unblock(signals: &[i32]) {
+    // SAFETY: the set is initialised by sigemptyset before it is read.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for signal in signals {
+            libc::sigaddset(&raw mut set, *signal);
+        }
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
+    }
+}
+
+/// Keeps every descriptor from 3 on out of the processes that are started from now on, those that
+/// this process itself was given without asking included.
+pub fn close_inherited_on_exec() {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: with CLOSE_RANGE_CLOEXEC nothing is closed, only flags are set.
+        let done = unsafe {
+            libc::syscall(
+                libc::SYS_close_range,
+                3,
+                u32::MAX,
+                libc::CLOSE_RANGE_CLOEXEC,
+            )
+        };
+        if done == 0 {
+            return;
+        }
+    }
+    let Ok(entries) = std::fs::read_dir("/dev/fd") else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if let Some(fd) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<RawFd>().ok())
+            && fd > 2
+        {
+            // SAFETY: setting the flag on a descriptor that is none any more fails and does nothing.
+            unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+}
+
+/// Has the process that `command` starts killed when the thread that starts it ends (Linux).
+pub fn die_with_parent(command: &mut Command) {
+    #[cfg(target_os = "linux")]
+    {
+        let parent = std::process::id();
+        let arrange = move || {
+            // SAFETY: prctl and getppid are async-signal-safe and touch no memory.
+            let (set, now) = unsafe {
+                (
+                    libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL),
+                    libc::getppid(),
+                )
+            };
+            if set == -1 {
+                return Err(io::Error::last_os_error());
+            }
+            // The parent may have died before the signal was asked for.
+            if u32::try_from(now) != Ok(parent) {
+                Err(io::Error::from_raw_os_error(libc::ESRCH))
+            } else {
+                Ok(())
+            }
+        };
+        // SAFETY: between fork and exec the closure makes two system calls and allocates nothing.
+        unsafe { command.pre_exec(arrange) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = command;
+}
+
+/// Closes a descriptor and tells what `drop` would hide: on some file systems a write fails only now.
+///
+/// # Errors
+/// What close(2) reports.
+pub fn close(fd: OwnedFd) -> io::Result<()> {
+    // SAFETY: the descriptor is owned and is not used again.
+    match unsafe { libc::close(fd.into_raw_fd()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}

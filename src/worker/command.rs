@@ -1,0 +1,354 @@
+//! What each worker runs: its command line, with the init argument put in, and the environment of
+//! its lives.
+//!
+//! Command lines are made once, before anything runs; a worker keeps its own through all its
+//! lives. They are bytes, not text: what is not UTF-8 passes through.
+
+use std::ffi::{OsStr, OsString};
+use std::num::NonZeroUsize;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use memchr::memchr;
+
+use super::init::Init;
+use crate::exit::Unusable;
+
+/// What one worker runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerCommand {
+    /// COMMAND.
+    pub program: OsString,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// The worker's whole init argument, for `MTASK_ARG`.
+    pub arg: Option<String>,
+}
+
+/// Whether PYTHONUNBUFFERED stands in mtask's own environment, which workers inherit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PythonUnbuffered {
+    /// It does, be it empty: the user has decided.
+    Inherited,
+    /// It does not, and is set for workers.
+    Absent,
+}
+
+/// The command line of each of `workers`, in the order of their numbers. `inits` are dealt out in
+/// turn; where there are none, nothing in `command` is replaced.
+///
+/// # Errors
+/// A placeholder whose key some workers lack, or that could mean two things, or whose value cannot
+/// stand in a command line.
+///
+/// # Panics
+/// Where `command` is empty, which the definition of the command line rules out.
+pub fn worker_commands(
+    command: &[OsString],
+    inits: &[Init],
+    workers: NonZeroUsize,
+) -> Result<Vec<WorkerCommand>, Unusable> {
+    let words = |replaced: Vec<OsString>, arg: Option<String>| {
+        let mut words = replaced.into_iter();
+        let program = words.next().expect("COMMAND is required");
+        WorkerCommand {
+            program,
+            args: words.collect(),
+            arg,
+        }
+    };
+    if inits.is_empty() {
+        return Ok(vec![words(command.to_vec(), None); workers.get()]);
+    }
+    let pieces: Vec<Vec<Piece>> = command.iter().map(|word| split(word, inits)).collect();
+    let is_placed = pieces.iter().flatten().any(Piece::is_of_init);
+    (0..workers.get())
+        .map(|worker| {
+            let init = &inits[worker % inits.len()];
+            let mut replaced = pieces
+                .iter()
+                .map(|word| join(word, init, worker))
+                .collect::<Result<Vec<_>, _>>()?;
+            if !is_placed {
+                replaced.push(init.text.clone().into());
+            }
+            Ok(words(replaced, Some(init.text.clone())))
+        })
+        .collect()
+}
+
+/// A part of a word of COMMAND.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Piece<'a> {
+    Literal(&'a [u8]),
+    /// `{worker}`
+    Worker,
+    /// `{arg}`
+    Arg,
+    /// `{KEY}` where at least one worker has the key.
+    Key(&'a str),
+}
+
+impl Piece<'_> {
+    fn is_of_init(&self) -> bool {
+        matches!(self, Self::Arg | Self::Key(_))
+    }
+}
+
+/// Cuts a word at its placeholders. It is cut as it was typed, so a value that is put in is never
+/// itself looked at for placeholders.
+fn split<'a>(word: &'a OsStr, inits: &[Init]) -> Vec<Piece<'a>> {
+    let mut pieces = Vec::new();
+    let mut rest = word.as_bytes();
+    let mut searched = 0;
+    while let Some(open) = memchr(b'{', &rest[searched..]).map(|found| searched + found) {
+        let Some(length) = memchr(b'}', &rest[open..]) else {
+            break;
+        };
+        let Some(piece) = placeholder(&rest[open + 1..open + length], inits) else {
+            searched = open + 1;
+            continue;
+        };
+        pieces.push(Piece::Literal(&rest[..open]));
+        pieces.push(piece);
+        rest = &rest[open + length + 1..];
+        searched = 0;
+    }
+    pieces.push(Piece::Literal(rest));
+    pieces
+}
+
+/// What stands between braces, if it is one of ours.
+fn placeholder<'a>(name: &'a [u8], inits: &[Init]) -> Option<Piece<'a>> {
+    match str::from_utf8(name).ok()? {
+        // An empty key would turn the `{}` of other tools into a placeholder.
+        "" => None,
+        "worker" => Some(Piece::Worker),
+        "arg" => Some(Piece::Arg),
+        key => inits
+            .iter()
+            .any(|init| init.value(key).is_some())
+            .then_some(Piece::Key(key)),
+    }
+}
+
+fn join(pieces: &[Piece<'_>], init: &Init, worker: usize) -> Result<OsString, Unusable> {
+    let mut word = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Literal(bytes) => word.extend_from_slice(bytes),
+            Piece::Worker => {
+                refuse_ambiguous("worker", "the worker's number", init)?;
+                word.extend_from_slice(worker.to_string().as_bytes());
+            }
+            Piece::Arg => {
+                refuse_ambiguous("arg", "the whole init argument", init)?;
+                word.extend_from_slice(init.text.as_bytes());
+            }
+            Piece::Key(key) => word.extend_from_slice(value(key, init, worker)?.as_bytes()),
+        }
+    }
+    Ok(OsString::from_vec(word))
+}
+
+fn refuse_ambiguous(name: &str, meaning: &str, init: &Init) -> Result<(), Unusable> {
+    if init.value(name).is_none() {
+        return Ok(());
+    }
+    Err(Unusable::usage(format!(
+        "{{{name}}} in COMMAND is {meaning}, but --worker-arg or --shared-arg has a key `{name}` \
+         too: name the key otherwise"
+    )))
+}
+
+fn value<'a>(key: &str, init: &'a Init, worker: usize) -> Result<&'a str, Unusable> {
+    let Some(value) = init.value(key) else {
+        return Err(Unusable::usage(format!(
+            "{{{key}}} in COMMAND: worker {worker} has no key `{key}`: give it in each \
+             --worker-arg, or to all with --shared-arg {key}=VALUE"
+        )));
+    };
+    if value.contains('\0') {
+        return Err(Unusable::usage(format!(
+            "{{{key}}} in COMMAND: the value for worker {worker} holds a NUL, which no command \
+             line can: let the worker read it from MTASK_ARG"
+        )));
+    }
+    Ok(value)
+}
+
+impl WorkerCommand {
+    /// The variables that are set for a life of this worker, beside those it inherits.
+    pub fn environment(
+        &self,
+        worker: usize,
+        workers: usize,
+        life: u64,
+        python: PythonUnbuffered,
+    ) -> Vec<(&'static str, OsString)> {
+        let mut variables = vec![
+            ("MTASK_WORKER", worker.to_string().into()),
+            ("MTASK_WORKERS", workers.to_string().into()),
+            ("MTASK_LIFE", life.to_string().into()),
+            ("MTASK_ARG", self.arg.clone().unwrap_or_default().into()),
+            ("MTASK_PROTOCOL", "lines/1".into()),
+        ];
+        if python == PythonUnbuffered::Absent {
+            variables.push(("PYTHONUNBUFFERED", "1".into()));
+        }
+        variables
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::init::{SharedArg, inits};
+    use super::*;
+
+    /// Each worker's command line, its words joined with `|`.
+    fn lines(
+        workers: usize,
+        worker_args: &[&str],
+        shared: &[&str],
+        command: &[&str],
+    ) -> Result<Vec<String>, String> {
+        let worker_args: Vec<String> = worker_args.iter().map(ToString::to_string).collect();
+        let shared: Vec<SharedArg> = shared
+            .iter()
+            .map(|s| SharedArg::parse(s).unwrap())
+            .collect();
+        let command: Vec<OsString> = command.iter().map(OsString::from).collect();
+        let workers = NonZeroUsize::new(workers).unwrap();
+        inits(&worker_args, &shared)
+            .and_then(|inits| worker_commands(&command, &inits, workers))
+            .map_err(|unusable| unusable.message)
+            .map(|commands| commands.iter().map(line).collect())
+    }
+
+    fn line(command: &WorkerCommand) -> String {
+        let mut words = vec![command.program.to_str().unwrap()];
+        words.extend(command.args.iter().map(|arg| arg.to_str().unwrap()));
+        words.join("|")
+    }
+
+    #[test]
+    fn without_init_arguments_nothing_is_replaced_or_added() {
+        let got = lines(2, &[], &[], &["cat", "{worker}", "{arg}", "{}"]).unwrap();
+        assert_eq!(got, ["cat|{worker}|{arg}|{}"; 2]);
+    }
+
+    #[test]
+    fn arguments_are_dealt_out_in_turn() {
+        let got = lines(4, &["gpu=a", "gpu=b"], &[], &["w{worker}", "{gpu}"]).unwrap();
+        assert_eq!(got, ["w0|a", "w1|b", "w2|a", "w3|b"]);
+    }
+
+    #[test]
+    fn placeholders_stand_anywhere_in_a_word_and_other_braces_are_left_alone() {
+        let got = lines(1, &["k=v"], &[], &["x", "a{k}{{k}}b{other}{", "{}", "{k"]).unwrap();
+        assert_eq!(got, ["x|av{v}b{other}{|{}|{k"]);
+    }
+
+    #[test]
+    fn a_value_that_was_put_in_is_not_scanned_again() {
+        let got = lines(1, &[r#"{"a":"{b}","b":"{arg}"}"#], &[], &["x", "{a}{b}"]).unwrap();
+        assert_eq!(got, ["x|{b}{arg}"]);
+    }
+
+    #[test]
+    fn the_whole_argument_is_put_in_as_it_was_typed() {
+        assert_eq!(lines(1, &["k=v"], &[], &["x", "{arg}"]).unwrap(), ["x|k=v"]);
+        assert_eq!(
+            lines(1, &["pl{ain}"], &[], &["x", "<{arg}>"]).unwrap(),
+            ["x|<pl{ain}>"]
+        );
+    }
+
+    #[test]
+    fn where_nothing_but_the_workers_number_occurs_the_argument_is_added() {
+        let got = lines(2, &["k=v"], &[], &["x", "{worker}"]).unwrap();
+        assert_eq!(got, ["x|0|k=v", "x|1|k=v"]);
+    }
+
+    #[test]
+    fn with_shared_keys_the_argument_is_one_object() {
+        let got = lines(1, &["k=v"], &["s=1"], &["x"]).unwrap();
+        assert_eq!(got, [r#"x|{"k":"v","s":"1"}"#]);
+        assert_eq!(lines(1, &[], &["s=1"], &["x", "{s}"]).unwrap(), ["x|1"]);
+    }
+
+    #[test]
+    fn a_key_that_some_workers_lack_is_refused_only_where_it_is_used() {
+        let message = lines(2, &["a=1", "b=2"], &[], &["x", "{a}"]).unwrap_err();
+        assert!(
+            message.contains("worker 1") && message.contains("`a`"),
+            "{message}"
+        );
+        assert!(lines(2, &["a=1", "plain"], &[], &["x", "{a}"]).is_err());
+        assert!(lines(2, &["a=1", "b=2"], &[], &["x", "{arg}"]).is_ok());
+        assert!(lines(2, &["a=1", "b=2"], &["a=3"], &["x", "{a}"]).is_ok());
+    }
+
+    #[test]
+    fn a_key_with_a_name_of_ours_is_refused_where_it_could_be_meant() {
+        assert!(lines(1, &["worker=x"], &[], &["x", "{worker}"]).is_err());
+        assert!(lines(1, &["arg=x"], &[], &["x", "{arg}"]).is_err());
+        assert_eq!(
+            lines(1, &["worker=x"], &[], &["x"]).unwrap(),
+            ["x|worker=x"]
+        );
+    }
+
+    #[test]
+    fn a_value_with_a_nul_cannot_be_put_in() {
+        assert!(lines(1, &[r#"{"a":"\u0000"}"#], &[], &["x", "{a}"]).is_err());
+        assert!(lines(1, &[r#"{"a":"\u0000"}"#], &[], &["x", "{arg}"]).is_ok());
+    }
+
+    #[test]
+    fn words_that_are_not_utf8_survive() {
+        let command = [
+            OsString::from("x"),
+            OsString::from_vec(b"\xff{k}\xfe{\xff}".to_vec()),
+        ];
+        let inits = [Init::parse("k=v").unwrap()];
+        let made = worker_commands(&command, &inits, NonZeroUsize::MIN).unwrap();
+        assert_eq!(
+            made[0].args,
+            [OsString::from_vec(b"\xffv\xfe{\xff}".to_vec())]
+        );
+    }
+
+    #[test]
+    fn a_life_is_told_its_place() {
+        let command = WorkerCommand {
+            program: "x".into(),
+            args: vec![],
+            arg: Some("k=v".into()),
+        };
+        let expected = [
+            ("MTASK_WORKER", "2"),
+            ("MTASK_WORKERS", "4"),
+            ("MTASK_LIFE", "1"),
+            ("MTASK_ARG", "k=v"),
+            ("MTASK_PROTOCOL", "lines/1"),
+            ("PYTHONUNBUFFERED", "1"),
+        ]
+        .map(|(name, value)| (name, OsString::from(value)));
+        assert_eq!(
+            command.environment(2, 4, 1, PythonUnbuffered::Absent),
+            expected
+        );
+        assert_eq!(
+            command.environment(2, 4, 1, PythonUnbuffered::Inherited),
+            expected[..5]
+        );
+        let without = WorkerCommand {
+            arg: None,
+            ..command
+        };
+        assert_eq!(
+            without.environment(0, 1, 0, PythonUnbuffered::Absent)[3].1,
+            ""
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! Finding COMMAND before any input is read, the way execvp(3) will.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+
+use crate::exit::{Status, Unusable};
+
+/// Where execvp(3) looks when PATH is unset.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// The file that `program` names: itself where it holds a slash, else the first executable file of
+/// that name in the directories of `path`, of which an empty one is the working directory.
+///
+/// # Errors
+/// 127 where there is none, 126 where there are only some that cannot be executed.
+pub fn look_up(program: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, Unusable> {
+    let name = program.display();
+    let mut refused = None;
+    for candidate in candidates(program, path.unwrap_or(DEFAULT_PATH.as_ref())) {
+        match check(&candidate) {
+            Found::Executable => return Ok(candidate),
+            // execvp(3) goes on to the next directory, too.
+            Found::Refused(reason) => refused = refused.or(Some((candidate, reason))),
+            Found::Nothing => {}
+        }
+    }
+    let Some((file, reason)) = refused else {
+        let way_out = way_out(program);
+        return Err(Unusable::new(
+            Status::NotFound,
+            format!("{name}: command not found{way_out}"),
+        ));
+    };
+    let file = file.display();
+    let message = match reason {
+        Refusal::Directory => format!("{file} is a directory: name a program in it"),
+        Refusal::Permission => format!(
+            "{file} is not executable: chmod +x it, or name its interpreter before it, as in \
+             python3 {file}"
+        ),
+    };
+    Err(Unusable::new(Status::NotExecutable, message))
+}
+
+enum Found {
+    Executable,
+    Refused(Refusal),
+    Nothing,
+}
+
+#[derive(Clone, Copy)]
+enum Refusal {
+    Directory,
+    Permission,
+}
+
+fn candidates(program: &OsStr, path: &OsStr) -> Vec<PathBuf> {
+    if program.is_empty() {
+        Vec::new()
+    } else if program.as_encoded_bytes().contains(&b'/') {
+        vec![program.into()]
+    } else {
+        std::env::split_paths(path)
+            .map(|directory| {
+                let here = directory.as_os_str().is_empty();
+                if here {
+                    Path::new(".").join(program)
+                } else {
+                    directory.join(program)
+                }
+            })
+            .collect()
+    }
+}
+
+fn check(file: &Path) -> Found {
+    match fs::metadata(file) {
+        Ok(metadata) if metadata.is_dir() => Found::Refused(Refusal::Directory),
+        Ok(_) if access(file, Access::EXEC_OK).is_ok() => Found::Executable,
+        Ok(_) => Found::Refused(Refusal::Permission),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Found::Refused(Refusal::Permission)
+        }
+        Err(_) => Found::Nothing,
+    }
+}
+
+fn way_out(program: &OsStr) -> String {
+    let name = program.display();
+    if program.as_encoded_bytes().contains(&b' ') {
+        ": there is no shell between; give its arguments as words of their own, or use sh -c '...'"
+            .into()
+    } else if program.as_encoded_bytes().contains(&b'/') || program.is_empty() {
+        ": check its path".into()
+    } else if Path::new(program).is_file() {
+        format!(" in PATH: for the file of that name in this directory, write ./{name}")
+    } else {
+        " in PATH: check its name, or give its path".into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::os::unix::fs::PermissionsExt;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A directory with an executable `tool`, a `script` that is not, and a directory `folder`.
+    fn directory() -> TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, mode) in [("tool", 0o755), ("script", 0o644)] {
+            let file = directory.path().join(name);
+            fs::write(&file, "").unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        fs::create_dir(directory.path().join("folder")).unwrap();
+        directory
+    }
+
+    fn find(program: impl AsRef<OsStr>, path: &[&Path]) -> Result<PathBuf, Unusable> {
+        look_up(program.as_ref(), Some(&std::env::join_paths(path).unwrap()))
+    }
+
+    #[test]
+    fn a_name_is_looked_for_in_the_directories_of_path() {
+        let directory = directory();
+        let found = find("tool", &[Path::new("/nowhere"), directory.path()]).unwrap();
+        assert_eq!(found, directory.path().join("tool"));
+    }
+
+    #[test]
+    fn a_name_with_a_slash_is_not_looked_for_in_path() {
+        let directory = directory();
+        let tool = directory.path().join("tool");
+        assert_eq!(find(&tool, &[]).unwrap(), tool);
+        assert_eq!(
+            find("x/tool", &[directory.path()]).unwrap_err().status,
+            Status::NotFound
+        );
+    }
+
+    #[test]
+    fn without_path_the_usual_directories_are_searched() {
+        assert!(look_up("sh".as_ref(), None).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_found() {
+        let directory = directory();
+        for program in ["", "nothing", "/nowhere/at all", "script/x"] {
+            let refusal = find(program, &[directory.path()]).unwrap_err();
+            assert_eq!(refusal.status, Status::NotFound, "{program}");
+            assert!(refusal.message.contains(program));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_executed_is_told_from_what_is_not_there() {
+        let directory = directory();
+        for name in ["script", "folder"] {
+            for program in [OsString::from(name), directory.path().join(name).into()] {
+                let refusal = find(program, &[directory.path()]).unwrap_err();
+                assert_eq!(refusal.status, Status::NotExecutable, "{name}");
+                assert!(refusal.message.contains(name));
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_executable_does_not_hide_a_later_one_that_is() {
+        let (first, second) = (directory(), directory());
+        fs::set_permissions(first.path().join("tool"), fs::Permissions::from_mode(0o644)).unwrap();
+        let found = find("tool", &[first.path(), second.path()]).unwrap();
+        assert_eq!(found, second.path().join("tool"));
+    }
+
+    #[test]
+    fn a_command_line_in_one_word_is_told_that_there_is_no_shell() {
+        let refusal = find("sed -u s/x/y/", &[]).unwrap_err();
+        assert!(refusal.message.contains("sh -c"), "{}", refusal.message);
+    }
+}

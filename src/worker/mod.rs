@@ -1,0 +1,11 @@
+//! Workers: what each runs, and the processes that run it.
+
+pub mod init;
+
+pub mod command;
+pub mod dry_run;
+pub mod lookup;
+
+pub mod answers;
+pub mod process;
+pub mod stderr;

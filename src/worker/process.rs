@@ -1,0 +1,250 @@
+//! A life's process and its three pipes. Passive: the engine says when to read, write and signal.
+//!
+//! Owns the process group, mtask's ends of the pipes, and the bytes that are not in stdin's pipe yet.
+//! Always: the group is signalled before its leader is reaped, so that no other process can have got
+//! its number; a process that is dropped is killed and reaped.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use memchr::memchr_iter;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use super::command::WorkerCommand;
+use crate::outcome::Exit;
+use crate::record::{Separator, Slice};
+use crate::sys;
+
+/// A running process of COMMAND.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    group: Pid,
+    stdin: Option<OwnedFd>,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+    unwritten: VecDeque<Slice>,
+    /// How much of the first of `unwritten` is written.
+    written: usize,
+    /// stdin is to be closed once nothing is unwritten.
+    closes: bool,
+}
+
+/// What came of writing to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Everything is in the pipe.
+    All,
+    /// The pipe is full.
+    Some,
+    /// The process has closed its stdin.
+    Refused,
+}
+
+impl Process {
+    /// Starts COMMAND in a process group of its own.
+    ///
+    /// # Errors
+    /// Where it cannot be started: the reason of fork or exec.
+    pub fn start(
+        command: &WorkerCommand,
+        environment: Vec<(&'static str, OsString)>,
+    ) -> io::Result<Self> {
+        let mut start = Command::new(&command.program);
+        start
+            .args(&command.args)
+            .envs(environment)
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        sys::die_with_parent(&mut start);
+        let mut child = start.spawn()?;
+        let group = Pid::from_child(&child);
+        let stdin = child.stdin.take().map(OwnedFd::from);
+        let stdout = child.stdout.take().map(OwnedFd::from);
+        let stderr = child.stderr.take().map(OwnedFd::from);
+        let process = Self {
+            child,
+            group,
+            stdin,
+            stdout,
+            stderr,
+            unwritten: VecDeque::new(),
+            written: 0,
+            closes: false,
+        };
+        for fd in [&process.stdin, &process.stdout, &process.stderr]
+            .into_iter()
+            .flatten()
+        {
+            rustix::io::ioctl_fionbio(fd, true)?;
+        }
+        Ok(process)
+    }
+
+    /// The process id, which is that of its group too.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where records go, as long as there are bytes to write.
+    pub fn awaited_stdin(&self) -> Option<BorrowedFd<'_>> {
+        self.stdin
+            .as_ref()
+            .filter(|_| !self.unwritten.is_empty())
+            .map(AsFd::as_fd)
+    }
+
+    /// Where answers come from, until it has ended.
+    pub fn stdout(&self) -> Option<BorrowedFd<'_>> {
+        self.stdout.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Where messages come from, until it has ended.
+    pub fn stderr(&self) -> Option<BorrowedFd<'_>> {
+        self.stderr.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Adds records to be written.
+    pub fn push(&mut self, bytes: Slice) {
+        self.unwritten.push_back(bytes);
+    }
+
+    /// Writes what the pipe takes.
+    pub fn write(&mut self) -> Sent {
+        while let Some(slice) = self.unwritten.front() {
+            let Some(stdin) = &self.stdin else {
+                return Sent::Refused;
+            };
+            match rustix::io::write(stdin, &slice[self.written..]) {
+                Ok(count) => {
+                    self.written += count;
+                    if self.written == slice.len() {
+                        self.unwritten.pop_front();
+                        self.written = 0;
+                    }
+                }
+                Err(Errno::AGAIN) => return Sent::Some,
+                Err(Errno::INTR) => {}
+                Err(_) => {
+                    self.stdin = None;
+                    return Sent::Refused;
+                }
+            }
+        }
+        if self.closes {
+            self.stdin = None;
+        }
+        Sent::All
+    }
+
+    /// Closes stdin once everything is written.
+    pub fn close_stdin(&mut self) {
+        self.closes = true;
+        if self.unwritten.is_empty() {
+            self.stdin = None;
+        }
+    }
+
+    /// How many of the last records pushed are not begun to be written.
+    pub fn unsent(&self, separator: Separator) -> usize {
+        let mut count: usize = self
+            .unwritten
+            .iter()
+            .map(|slice| memchr_iter(separator.byte(), slice).count())
+            .sum();
+        if let Some(first) = self.unwritten.front()
+            && self.written > 0
+        {
+            count -= memchr_iter(separator.byte(), &first[..self.written]).count();
+            if first[self.written - 1] != separator.byte() {
+                count -= 1;
+            }
+        }
+        count
+    }
+
+    /// Reads answers; 0 bytes at their end.
+    ///
+    /// # Errors
+    /// `AGAIN` where nothing is there to be read.
+    pub fn read_stdout(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        read(&mut self.stdout, buffer)
+    }
+
+    /// Reads messages; 0 bytes at their end.
+    ///
+    /// # Errors
+    /// `AGAIN` where nothing is there to be read.
+    pub fn read_stderr(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        read(&mut self.stderr, buffer)
+    }
+
+    /// Closes the pipes of records and answers: nothing more is sent, nothing more is of interest.
+    pub fn drop_pipes(&mut self) {
+        self.unwritten.clear();
+        self.written = 0;
+        self.stdin = None;
+        self.stdout = None;
+    }
+
+    /// Sends a signal to the group. A group that is gone is no error.
+    pub fn signal(&self, signal: Signal) {
+        let _ = kill_process_group(self.group, signal);
+    }
+
+    /// Whether the leader has exited. It stays a zombie until [`Process::reap`].
+    pub fn has_exited(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        matches!(
+            waitid(WaitId::Pid(self.group), options),
+            Ok(Some(_)) | Err(Errno::CHILD)
+        )
+    }
+
+    /// Kills what is left of the group, and reaps the leader, which must have exited.
+    pub fn reap(&mut self) -> Exit {
+        self.signal(Signal::KILL);
+        match self.child.wait() {
+            Ok(status) => exit(status),
+            Err(error) => Exit::NotStarted(format!("its exit status is lost: {error}")),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal(Signal::KILL);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn exit(status: ExitStatus) -> Exit {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, signal) => Exit::Signal(signal.unwrap_or_default()),
+    }
+}
+
+fn read(pipe: &mut Option<OwnedFd>, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let Some(fd) = pipe else { return Ok(0) };
+    let read = loop {
+        match rustix::io::read(&*fd, &mut *buffer) {
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Err(Errno::AGAIN),
+            other => break other.unwrap_or(0),
+        }
+    };
+    if read == 0 {
+        *pipe = None;
+    }
+    Ok(read)
+}

@@ -1,0 +1,140 @@
+//! What a life writes to stderr: passed on in whole lines, the last of it kept for error records.
+
+/// Lines are cut at this length.
+const LONGEST_LINE: usize = 64 * 1024;
+/// How much of the end is kept.
+const KEPT: usize = 4 * 1024;
+
+/// The stderr of one life.
+#[derive(Debug)]
+pub struct StderrLines {
+    /// What stands before each line.
+    tag: Vec<u8>,
+    partial: Vec<u8>,
+    kept: Vec<u8>,
+}
+
+impl StderrLines {
+    /// Nothing written yet; `tag` goes before each line.
+    pub fn new(tag: Vec<u8>) -> Self {
+        Self {
+            tag,
+            partial: Vec::new(),
+            kept: Vec::new(),
+        }
+    }
+
+    /// Appends to `out` the lines that `bytes` complete.
+    pub fn pass(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        self.keep(bytes);
+        for piece in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+            // A line feed right after a carriage return belongs to the line that has been passed on.
+            if piece == b"\n" && self.partial.is_empty() && out.last() == Some(&b'\r') {
+                out.push(b'\n');
+                continue;
+            }
+            let mut piece = piece;
+            while self.partial.len() + piece.len() > LONGEST_LINE {
+                let (front, rest) = piece.split_at(LONGEST_LINE - self.partial.len());
+                self.partial.extend_from_slice(front);
+                self.partial.push(b'\n');
+                self.flush(out);
+                piece = rest;
+            }
+            self.partial.extend_from_slice(piece);
+            if piece.ends_with(b"\n") || piece.ends_with(b"\r") {
+                self.flush(out);
+            }
+        }
+    }
+
+    /// Appends to `out` what is left of a last line without an end.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        if !self.partial.is_empty() {
+            self.partial.push(b'\n');
+            self.flush(out);
+        }
+    }
+
+    /// The last lines, as many whole ones as fit into 4 KiB.
+    pub fn last_lines(&self) -> Vec<u8> {
+        let from = self.kept.len().saturating_sub(KEPT);
+        let kept = &self.kept[from..];
+        let whole = match kept.iter().position(|byte| *byte == b'\n') {
+            Some(end) if from > 0 && end + 1 < kept.len() => &kept[end + 1..],
+            _ => kept,
+        };
+        whole.to_vec()
+    }
+
+    fn flush(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.tag);
+        out.append(&mut self.partial);
+        if self.partial.capacity() > LONGEST_LINE / 8 {
+            self.partial = Vec::new();
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.kept
+            .extend_from_slice(&bytes[bytes.len().saturating_sub(KEPT + 1)..]);
+        if self.kept.len() > 4 * KEPT {
+            self.kept.drain(..self.kept.len() - KEPT - 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pass(tag: &str, reads: &[&str]) -> String {
+        let mut lines = StderrLines::new(tag.into());
+        let mut out = Vec::new();
+        reads
+            .iter()
+            .for_each(|read| lines.pass(read.as_bytes(), &mut out));
+        lines.finish(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn only_whole_lines_are_passed_on_and_each_has_its_tag() {
+        assert_eq!(
+            pass("[0] ", &["a\nb", "c\n", "d"]),
+            "[0] a\n[0] bc\n[0] d\n"
+        );
+        assert_eq!(
+            pass("", &["10%\r20%\r", "done\r\nx\n"]),
+            "10%\r20%\rdone\r\nx\n"
+        );
+    }
+
+    #[test]
+    fn long_lines_are_cut() {
+        let out = pass("", &["x".repeat(LONGEST_LINE * 2 + 10).as_str(), "\n"]);
+        assert_eq!(
+            out.lines().map(str::len).collect::<Vec<_>>(),
+            [LONGEST_LINE, LONGEST_LINE, 10]
+        );
+    }
+
+    #[test]
+    fn the_last_whole_lines_are_kept() {
+        let mut lines = StderrLines::new(Vec::new());
+        let mut out = Vec::new();
+        for number in 0..10_000 {
+            lines.pass(format!("line {number}\n").as_bytes(), &mut out);
+        }
+        let last = String::from_utf8(lines.last_lines()).unwrap();
+        assert!(
+            last.starts_with("line ") && last.ends_with("line 9999\n"),
+            "{last}"
+        );
+        assert!(
+            last.len() > KEPT - 20 && last.len() <= KEPT,
+            "{}",
+            last.len()
+        );
+    }
+}
