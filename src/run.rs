@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use crossbeam_channel::unbounded;
+use crossbeam_channel::{bounded, unbounded};
 use rustix::fs::FileType;
 
 use crate::budget::Budget;
@@ -21,6 +21,9 @@ use crate::{input, outcome, signal, sys};
 const FIRST_LOOK: Duration = Duration::from_millis(20);
 /// A regular file shows its first records or its end soon, even on a busy machine.
 const FIRST_LOOK_AT_FILE: Duration = Duration::from_secs(1);
+
+/// How many blocks of input may wait for the engine. It takes them as it needs them.
+const ARRIVALS: usize = 2;
 
 /// Runs to the end, and gives the status to exit with.
 ///
@@ -122,7 +125,7 @@ fn start_input(
     budget: &Budget,
     waker: &Waker,
 ) -> anyhow::Result<crossbeam_channel::Receiver<input::Arrival>> {
-    let (send, arrivals) = unbounded();
+    let (send, arrivals) = bounded(ARRIVALS);
     let settings = input::Settings {
         format: config.format,
         separator: config.separator,

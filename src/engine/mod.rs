@@ -137,8 +137,7 @@ impl Engine {
         if !self.is_finished {
             return false;
         }
-        let written = self.scheduler.written();
-        let is_written = written.results.is_empty() && written.errors.is_empty();
+        let is_written = self.scheduler.written().is_empty();
         let can_write = !matches!(self.status, Status::Fault | Status::Signal(_));
         !can_write || (is_written && self.output.is_idle() && !self.scheduler.is_backed_up())
     }
@@ -233,7 +232,6 @@ impl Engine {
         while let Ok(request) = self.requests.try_recv() {
             match request {
                 Request::End(signal) => {
-                    self.status = self.status.worst(Status::Success);
                     self.scheduler.interrupt(signal, now);
                 }
                 Request::LookAtProcesses => self.look_at_processes(),
@@ -276,7 +274,9 @@ impl Engine {
             self.start_by = None;
             self.scheduler.input_is_slow(now);
         }
-        while let Ok(arrival) = self.input.try_recv() {
+        while self.scheduler.wants_input()
+            && let Ok(arrival) = self.input.try_recv()
+        {
             self.start_by = None;
             match arrival {
                 Arrival::Records(block) => self.scheduler.records(block, now),
@@ -421,18 +421,17 @@ impl Engine {
                 self.act();
                 return;
             }
+            // What found no room before may find it now.
             self.scheduler.set_output_room(self.output.room());
-            let written = self.scheduler.written();
-            let has_more = !written.results.is_empty() || !written.errors.is_empty();
-            if !has_more {
+            if self.scheduler.written().is_empty() {
                 break;
             }
-            self.output.await_writer();
-            if !self.output.has_news() {
+            if self.output.is_busy() {
+                self.output.await_writer();
                 break;
             }
         }
-        if self.is_finished || self.scheduler.is_backed_up() {
+        if self.is_finished {
             self.output.await_writer();
         }
     }
@@ -449,7 +448,9 @@ impl Engine {
     }
 
     fn has_news(&self) -> bool {
-        !self.input.is_empty() || !self.requests.is_empty() || self.output.has_news()
+        (self.scheduler.wants_input() && !self.input.is_empty())
+            || !self.requests.is_empty()
+            || self.output.has_news()
     }
 
     /// The next time at which something is to be done even if nothing happens.

@@ -214,6 +214,11 @@ impl Output {
         self.parcels == 0
     }
 
+    /// Whether the writing thread has as much as it takes.
+    pub fn is_busy(&self) -> bool {
+        self.parcels >= PARCELS
+    }
+
     /// Asks to be woken when the writing thread has done something.
     pub fn await_writer(&self) {
         self.is_awaited.store(true, SeqCst);

@@ -128,9 +128,10 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
     }
 
     /// Sends on the records that end in the bytes from `new` on, which were just read.
-    fn cut(&mut self, mut new: usize, block: usize) -> Result<(), Gone> {
+    fn cut(&mut self, new: usize, block: usize) -> Result<(), Gone> {
         let separator = self.settings.separator.byte();
         if self.unfinished == Unfinished::Skipped {
+            debug_assert!(new == 0, "nothing of a skipped record is held");
             let Some(end) = memchr(separator, &self.buffer) else {
                 self.buffer.clear();
                 return Ok(());
@@ -138,7 +139,6 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
             self.buffer.remove(end + 1);
             self.sieve.skip_line();
             self.unfinished = Unfinished::Held;
-            new = 0;
         }
         if let Some(last) = memrchr(separator, &self.buffer[new..]) {
             self.pass_on(new + last + 1, block)?;

@@ -39,6 +39,7 @@ impl Scheduler {
 
     /// The quick path after answers: this worker alone can have got room.
     pub(super) fn after_answers(&mut self, worker: WorkerId, now: Instant) {
+        self.audit_answered(worker, now);
         if self.phase == Phase::Feeding && self.queue.together() > 0 && !self.queue.has_alone() {
             if self.can_take(worker, now) > 0 {
                 self.give(worker, now);

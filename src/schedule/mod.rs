@@ -47,6 +47,9 @@ use queue::Queue;
 /// How many records of a life, the last ones it was sent, were not begun to be written to it.
 pub type Unsent<'a> = &'a dyn Fn(WorkerId) -> usize;
 
+/// The most bytes that wait for a worker before more input is taken.
+const READ_AHEAD: usize = 512 * 1024;
+
 /// The state of a run.
 #[derive(Debug)]
 pub struct Scheduler {
@@ -123,6 +126,12 @@ impl Scheduler {
         self.seen += 1;
         self.queue.push_rejected(rejected);
         self.feed(now);
+    }
+
+    /// Whether more input is of use now: enough is at hand to keep the workers busy, otherwise.
+    pub fn wants_input(&self) -> bool {
+        !self.phase.takes_input()
+            || self.queue.fresh_bytes() < READ_AHEAD.min(self.budget.limit() / 8)
     }
 
     /// Nothing has come from the input for a moment: workers may start before their first record.

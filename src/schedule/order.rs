@@ -22,6 +22,11 @@ pub struct Written {
 }
 
 impl Written {
+    /// Whether there is nothing to be written.
+    pub fn is_empty(&self) -> bool {
+        self.results.is_empty() && self.errors.is_empty()
+    }
+
     fn len(&self) -> usize {
         self.results.len() + self.errors.len()
     }

@@ -82,6 +82,7 @@ pub(crate) struct Queue {
     /// Never sent, in order of arrival.
     fresh: VecDeque<Fresh>,
     fresh_records: usize,
+    fresh_bytes: usize,
     /// Sent before or taken back, not under suspicion.
     again: BTreeMap<Index, Work>,
     again_records: usize,
@@ -95,6 +96,7 @@ impl Queue {
             separator,
             fresh: VecDeque::new(),
             fresh_records: 0,
+            fresh_bytes: 0,
             again: BTreeMap::new(),
             again_records: 0,
             alone: BTreeMap::new(),
@@ -104,6 +106,7 @@ impl Queue {
     /// Records that just came from the input.
     pub(crate) fn push(&mut self, block: Block) {
         self.fresh_records += block.count;
+        self.fresh_bytes += block.bytes.len();
         self.fresh.push_back(Fresh::Records(block));
     }
 
@@ -157,6 +160,7 @@ impl Queue {
             self.fresh.pop_front();
         }
         self.fresh_records -= front.count;
+        self.fresh_bytes -= front.bytes.len();
         Some(Work::fresh(front))
     }
 
@@ -174,6 +178,7 @@ impl Queue {
     pub(crate) fn drop_fresh(&mut self) {
         self.fresh.clear();
         self.fresh_records = 0;
+        self.fresh_bytes = 0;
     }
 
     /// Drops everything.
@@ -184,6 +189,11 @@ impl Queue {
     /// How many records wait that may be sent together with others.
     pub(crate) fn together(&self) -> usize {
         self.again_records + self.fresh_records
+    }
+
+    /// The bytes that wait and were never sent.
+    pub(crate) fn fresh_bytes(&self) -> usize {
+        self.fresh_bytes
     }
 
     /// How many records wait that must be sent alone.
