@@ -1,0 +1,203 @@
+//! What a record is in the lines format, and where records come from.
+
+use crate::done::{answers, numbers, records};
+use crate::env::TestEnv;
+
+#[test]
+fn bytes_pass_through_untouched() {
+    // CR, NUL, invalid UTF-8, white space, blank lines, a BOM.
+    let input =
+        b"\xef\xbb\xbfbom\ncr\r\n\r\nnul\0nul\n\n\xff\xfe\xc3(\n \t \n\n\\n \"{}' $HOME `x`\n";
+    for jobs in ["-j1", "-j3"] {
+        let done = TestEnv::new()
+            .mtask()
+            .args([jobs])
+            .worker(["--suffix", "|"])
+            .stdin(*input)
+            .run();
+        done.assert_status(0)
+            .assert_stdout(answers(input, "|"))
+            .assert_stderr_empty();
+    }
+}
+
+#[test]
+fn blank_lines_are_records() {
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j2"])
+        .worker(["--suffix", "x"])
+        .stdin("\n\n\n")
+        .run();
+    done.assert_status(0).assert_stdout("x\nx\nx\n");
+}
+
+#[test]
+fn a_last_line_without_a_newline_is_a_record() {
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j2"])
+        .worker(["--suffix", "!"])
+        .stdin("a\nb\nc")
+        .run();
+    done.assert_status(0).assert_stdout("a!\nb!\nc!\n");
+}
+
+#[test]
+fn one_byte_is_a_record() {
+    let done = TestEnv::new()
+        .mtask()
+        .worker(["--suffix", "!"])
+        .stdin("a")
+        .run();
+    done.assert_status(0).assert_stdout("a!\n");
+}
+
+#[test]
+fn null_records_may_hold_newlines() {
+    let env = TestEnv::new();
+    let done = env
+        .mtask()
+        .args(["-0", "-j2"])
+        .worker(["--null", "--suffix", "!"])
+        .stdin("a\nb\0\0c")
+        .run();
+    done.assert_status(0).assert_stdout("a\nb!\0!\0c!\0");
+}
+
+#[test]
+fn null_ends_error_records_too() {
+    let env = TestEnv::new();
+    let done = env
+        .mtask()
+        .args(["--null", "-j1", "--max-record", "10"])
+        .worker(["--null"])
+        .stdin("a\0longer than ten bytes\0b\0")
+        .run();
+    let parts: Vec<&[u8]> = done.stdout.split(|byte| *byte == 0).collect();
+    done.assert_status(123).check(
+        parts.len() == 4,
+        "there are not three records that end with NUL",
+    );
+    assert_eq!(
+        (parts[0], parts[2], parts[3]),
+        (&b"a"[..], &b"b"[..], &b""[..])
+    );
+    assert_eq!(done.parse(parts[1])["mtask_error"], "record_too_large");
+}
+
+#[test]
+fn empty_input_gives_nothing_and_starts_no_worker() {
+    let env = TestEnv::new();
+    let empty = env.write("empty", "");
+    let done = env
+        .mtask()
+        .args(["-j3"])
+        .worker(["--pids", &env.path("w.pids")])
+        .stdin_file(empty)
+        .run();
+    done.assert_status(0)
+        .assert_stdout("")
+        .assert_stderr_empty();
+    assert!(!env.exists("w.pids"), "a worker was started");
+}
+
+#[test]
+fn files_are_read_one_after_another_and_no_record_spans_two() {
+    let env = TestEnv::new();
+    let first = env.write("first", "1\n2");
+    let second = env.write("second", "3\n");
+    let empty = env.write("empty", "");
+    let done = env
+        .mtask()
+        .args([
+            "-j2", "-i", &first, "--input", &empty, "-i", "-", "-a", &second,
+        ])
+        .worker(["--suffix", "!"])
+        .stdin("stdin\nlast")
+        .run();
+    done.assert_status(0)
+        .assert_stdout("1!\n2!\nstdin!\nlast!\n3!\n");
+}
+
+#[test]
+fn stdin_is_not_read_where_input_files_are_given() {
+    let env = TestEnv::new();
+    let file = env.write("file", "1\n");
+    let live = env.mtask().args(["-i", &file]).echo().open();
+    live.wait_with_open_stdin()
+        .assert_status(0)
+        .assert_stdout("1\n");
+}
+
+#[test]
+fn a_large_file_and_a_pipe_are_read_alike() {
+    let env = TestEnv::new();
+    let input = numbers(50_000);
+    let file = env.write("file", &input);
+    let from_option = env.mtask().args(["-j2", "-i", &file]).echo().run();
+    from_option.assert_status(0).assert_stdout(&input);
+    let from_stdin = env.mtask().args(["-j2"]).echo().stdin_file(file).run();
+    from_stdin.assert_status(0).assert_stdout(&input);
+}
+
+#[test]
+fn all_inputs_are_looked_up_before_anything_runs() {
+    let env = TestEnv::new();
+    let present = env.write("present", "1\n2\n");
+    let absent = env.path("absent");
+    let done = env
+        .mtask()
+        .args(["-i", &present, "-i", &absent])
+        .worker(["--pids", &env.path("w.pids")])
+        .run();
+    done.assert_status(1)
+        .assert_stdout("")
+        .assert_stderr_has(&absent);
+    assert!(!env.exists("w.pids"), "a worker was started");
+}
+
+#[test]
+fn a_directory_as_stdin_is_a_read_error() {
+    let env = TestEnv::new();
+    let done = env.mtask().echo().stdin_file(env.path("")).run();
+    done.assert_status(1)
+        .assert_stdout("")
+        .assert_stderr_has("directory");
+}
+
+#[test]
+fn a_directory_as_an_input_file_is_an_error_that_names_it() {
+    let env = TestEnv::new();
+    let done = env.mtask().args(["-i", &env.path("")]).echo().run();
+    done.assert_status(1)
+        .assert_stdout("")
+        .assert_stderr_has(&env.path(""));
+}
+
+#[test]
+fn a_closed_stdin_is_not_taken_for_an_empty_one() {
+    let env = TestEnv::new();
+    let done = env
+        .mtask()
+        .worker(["--pids", &env.path("w.pids")])
+        .shell("exec \"$0\" \"$@\" <&-")
+        .run();
+    done.assert_status(1)
+        .assert_stdout("")
+        .check(!done.stderr.is_empty(), "nothing was said");
+    assert!(!env.exists("w.pids"), "a worker was started");
+}
+
+#[test]
+fn a_line_of_many_blocks_passes() {
+    let line: String = (0..300_000).map(|i| i.to_string()).collect();
+    let input = records(["before", &line, "after"]);
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j2"])
+        .worker(["--suffix", "!"])
+        .stdin(input.clone())
+        .run();
+    done.assert_status(0).assert_stdout(answers(&input, "!"));
+}

@@ -1,0 +1,192 @@
+//! `--format jsonl`: each record is one JSON value, passed on as it was written.
+
+use crate::done::{numbers, records};
+use crate::env::TestEnv;
+
+#[test]
+fn valid_json_is_passed_on_byte_for_byte() {
+    let input = records([
+        r#"{"z":1,"a":2,"z":3}"#,
+        "123456789012345678901234567890.000000000000000000010e-5",
+        r#""\u00e9\/é""#,
+        r#"{"b":1,  "a":[ 1,2 ]}"#,
+        "null",
+        "-0",
+        "[]",
+    ]);
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j2", "--format", "jsonl"])
+        .echo()
+        .stdin(input.clone())
+        .run();
+    done.assert_status(0)
+        .assert_stdout(input)
+        .assert_stderr_empty();
+}
+
+#[test]
+fn white_space_around_a_value_is_left_out() {
+    let done = TestEnv::new()
+        .mtask()
+        .args(["--format", "jsonl"])
+        .echo()
+        .stdin(" {\"a\": 1}\t\r\n 2")
+        .run();
+    done.assert_status(0).assert_stdout("{\"a\": 1}\n2\n");
+}
+
+#[test]
+fn blank_lines_and_a_bom_are_no_records() {
+    let env = TestEnv::new();
+    let done = env
+        .mtask()
+        .args(["--format", "jsonl"])
+        .worker(["--suffix", " "])
+        .stdin("\u{feff}{\"a\":1}\n\n \t\r\n{\"a\":2}\n\n")
+        .run();
+    done.assert_status(0)
+        .assert_stdout("{\"a\":1} \n{\"a\":2} \n");
+}
+
+#[test]
+fn a_bom_alone_is_empty_input() {
+    let done = TestEnv::new()
+        .mtask()
+        .args(["--format", "jsonl"])
+        .echo()
+        .stdin("\u{feff}\n\n")
+        .run();
+    done.assert_status(0).assert_stdout("");
+}
+
+#[test]
+fn a_malformed_line_fails_in_its_place_with_line_and_column() {
+    let input = "{\"a\":1}\n\n{\"a\":}\n{\"a\":3}\n";
+    let env = TestEnv::new();
+    for jobs in ["-j1", "-j3"] {
+        let done = env
+            .mtask()
+            .args([jobs, "--format", "jsonl"])
+            .echo()
+            .stdin(input)
+            .run();
+        done.assert_status(123)
+            .assert_results_but(1, b"{\"a\":1}\n?\n{\"a\":3}\n");
+        let error = done.assert_one_error(1, "invalid_input");
+        assert_eq!(error["input"], "{\"a\":}");
+        assert_eq!(error["attempts"], 0);
+        let message = error["message"].as_str().unwrap_or_default();
+        // The third line of the input, though only the second record.
+        done.check(
+            message.contains("line 3"),
+            "the message does not name the line",
+        );
+        done.check(
+            message.contains("column"),
+            "the message does not name the column",
+        );
+    }
+}
+
+#[test]
+fn a_malformed_line_never_reaches_a_worker() {
+    let env = TestEnv::new();
+    let done = env
+        .mtask()
+        .args(["-j2", "--format", "jsonl"])
+        .echo()
+        .stdin(format!("1\n[2 @touch:{}\n3\n", env.path("reached")))
+        .run();
+    done.assert_status(123).assert_one_error(1, "invalid_input");
+    assert!(!env.exists("reached"), "a worker got it");
+}
+
+#[test]
+fn what_is_no_single_json_value_is_invalid() {
+    for line in [
+        "1 2",
+        "NaN",
+        "{'a':1}",
+        "[1,]",
+        "\"\t\"",
+        "01",
+        "{\"a\":1",
+        "nul",
+        "\u{feff}1",
+    ] {
+        let input = format!("0\n{line}\n2\n");
+        let done = TestEnv::new()
+            .mtask()
+            .args(["-j1", "--format", "jsonl"])
+            .echo()
+            .stdin(input)
+            .run();
+        done.assert_status(123)
+            .assert_results_but(1, b"0\n?\n2\n")
+            .assert_one_error(1, "invalid_input");
+    }
+}
+
+#[test]
+fn a_line_that_is_not_utf8_is_invalid() {
+    let input = b"0\n\"\xff\"\n2\n";
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j1", "--format", "jsonl"])
+        .echo()
+        .stdin(*input)
+        .run();
+    done.assert_status(123)
+        .assert_results_but(1, b"0\n?\n2\n")
+        .assert_one_error(1, "invalid_input");
+}
+
+#[test]
+fn input_that_is_all_malformed_has_an_error_record_for_each_line() {
+    let input = records((0..1000).map(|i| format!("[{i}")));
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j2", "--format", "jsonl"])
+        .echo()
+        .stdin(input)
+        .run();
+    let errors = done.assert_status(123).error_records();
+    assert_eq!(errors.len(), 1000);
+    done.check(
+        (0..1000).all(|i| errors[i]["index"] == i),
+        "an index is wrong",
+    );
+}
+
+#[test]
+fn malformed_lines_do_not_disturb_the_order_of_many_records() {
+    let lines = (0..20_000).map(|i| {
+        if i % 1000 == 500 {
+            format!("[{i}")
+        } else {
+            i.to_string()
+        }
+    });
+    let input = records(lines);
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j3", "--format", "jsonl"])
+        .echo()
+        .stdin(input.clone())
+        .run();
+    let results: Vec<&[u8]> = done.assert_status(123).lines();
+    let expected = numbers(20_000);
+    done.check(results.len() == 20_000, "there are not 20000 outcomes");
+    for (i, (found, expected)) in results
+        .iter()
+        .zip(expected.split(|byte| *byte == b'\n'))
+        .enumerate()
+    {
+        if i % 1000 == 500 {
+            assert_eq!(done.parse(found)["index"], i);
+        } else {
+            done.check(*found == expected, &format!("outcome {i} is wrong"));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! `--max-record`: records and answers that are too large, and large ones that are not.
+
+use crate::done::{answers, records};
+use crate::env::TestEnv;
+
+#[test]
+fn a_record_that_is_too_large_fails_in_its_place_without_reaching_a_worker() {
+    let long = "x".repeat(1025);
+    let input = records(["0", "1", &long, "3"]);
+    for jobs in ["-j1", "-j3"] {
+        let done = TestEnv::new()
+            .mtask()
+            .args([jobs, "--max-record", "1K"])
+            .worker(["--suffix", "!"])
+            .stdin(input.clone())
+            .run();
+        done.assert_status(123)
+            .assert_results_but(2, &answers(&input, "!"));
+        let error = done.assert_one_error(2, "record_too_large");
+        done.check(
+            error.get("input").is_none(),
+            "the record is shown though it was skipped",
+        );
+        assert_eq!(error["attempts"], 0);
+    }
+}
+
+#[test]
+fn a_record_of_exactly_the_limit_passes() {
+    let input = records(["0", &"x".repeat(1024), "2"]);
+    let done = TestEnv::new()
+        .mtask()
+        .args(["--max-record", "1K"])
+        .echo()
+        .stdin(input.clone())
+        .run();
+    done.assert_status(0).assert_stdout(input);
+}
+
+#[test]
+fn a_record_many_times_the_limit_is_skipped_over() {
+    let long = vec![b'x'; 20 << 20];
+    let input = records([&b"0"[..], &long, b"2"]);
+    let done = TestEnv::new()
+        .mtask()
+        .args(["--max-record", "64K"])
+        .echo()
+        .stdin(input)
+        .run();
+    done.assert_status(123).assert_results_but(1, b"0\nx\n2\n");
+    done.assert_one_error(1, "record_too_large");
+}
+
+#[test]
+fn a_last_record_without_its_end_can_be_too_large() {
+    let input = format!("0\n{}", "x".repeat(5000));
+    let done = TestEnv::new()
+        .mtask()
+        .args(["--max-record", "1K"])
+        .echo()
+        .stdin(input)
+        .run();
+    done.assert_status(123)
+        .assert_one_error(1, "record_too_large");
+}
+
+#[test]
+fn an_answer_that_is_too_large_fails_its_record_alone() {
+    let input = records(["0", "1 @big:1025", "2 @big:1024", "3", "4 @big:1M"]);
+    let expected = records(["0", "1", &"x".repeat(1024), "3", "4"]);
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j1", "--window", "1", "--max-record", "1K"])
+        .echo()
+        .stdin(input)
+        .run();
+    let errors = done.assert_status(123).error_records();
+    let lines = done.lines();
+    let mut places = expected.split(|byte| *byte == b'\n').enumerate().take(5);
+    done.check(lines.len() == 5, "there are not 5 outcomes");
+    done.check(
+        places.all(|(i, line)| i == 1 || i == 4 || lines[i] == line),
+        "another record than the two is not answered",
+    );
+    assert_eq!(errors.len(), 2);
+    for (error, index) in errors.iter().zip([1, 4]) {
+        assert_eq!(
+            (&error["mtask_error"], &error["index"]),
+            (&"answer_too_large".into(), &index.into())
+        );
+    }
+}
+
+#[test]
+fn a_line_of_100_megabytes_passes_where_it_may() {
+    let line = vec![b'z'; 100_000_000];
+    let input = records([&b"before"[..], &line, b"after"]);
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j2", "--max-record", "200M"])
+        .worker(["--suffix", "!"])
+        .stdin(input.clone())
+        .run();
+    done.assert_status(0).assert_stdout(answers(&input, "!"));
+}
+
+#[test]
+fn a_line_of_100_megabytes_fails_by_default() {
+    let line = vec![b'z'; 100_000_000];
+    let input = records([&b"before"[..], &line, b"after"]);
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j2"])
+        .echo()
+        .stdin(input)
+        .run();
+    done.assert_status(123)
+        .assert_one_error(1, "record_too_large");
+}

@@ -1,0 +1,257 @@
+//! A run of mtask that has been started: the test writes records, reads results and sends signals.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::mem;
+use std::process::{Child, ChildStdin, ChildStdout};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::done::{Done, dump};
+use crate::env::{LIMIT, wait_until};
+use crate::processes::Process;
+
+/// A running mtask. It is killed where the test ends before it does.
+pub(crate) struct Live {
+    shown: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Option<BufReader<ChildStdout>>,
+    read: Vec<u8>,
+    stderr: Collected,
+    watchdog: Watchdog,
+    over: bool,
+}
+
+impl Live {
+    pub(crate) fn new(shown: String, mut child: Child) -> Self {
+        let mut pipe = child.stderr.take().expect("a pipe");
+        let stderr = Collected::start(move |bytes| pipe.read(bytes));
+        Self {
+            shown,
+            stdin: child.stdin.take(),
+            stdout: child.stdout.take().map(BufReader::new),
+            read: Vec::new(),
+            stderr,
+            watchdog: Watchdog::start(child.id()),
+            child,
+            over: false,
+        }
+    }
+
+    /// Writes one record.
+    pub(crate) fn send(&mut self, record: impl AsRef<[u8]>) {
+        let line = [record.as_ref(), b"\n"].concat();
+        let pipe = self.stdin.as_mut().expect("an input that the test writes");
+        if let Err(error) = pipe.write_all(&line).and_then(|()| pipe.flush()) {
+            self.fail(&format!("mtask does not read its input: {error}"));
+        }
+    }
+
+    /// The next line of the output, without its end.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        let pipe = self.stdout.as_mut().expect("an output that the test reads");
+        let read = pipe.read_until(b'\n', &mut line);
+        self.read.extend(&line);
+        if read.is_err() || line.pop() != Some(b'\n') {
+            self.fail("stdout ended where another line was expected");
+        }
+        String::from_utf8_lossy(&line).into_owned()
+    }
+
+    /// Writes a record and asserts that the next line of output is `expected`.
+    pub(crate) fn ask(&mut self, record: &str, expected: &str) {
+        self.send(record);
+        let line = self.line();
+        if line != expected {
+            self.fail(&format!("{record:?} gave {line:?} and not {expected:?}"));
+        }
+    }
+
+    /// Waits until stderr holds `text`.
+    pub(crate) fn wait_for_stderr(&self, text: &str) {
+        wait_until(&format!("{text:?} on stderr"), || {
+            let ended = self.stderr.ended();
+            let found = String::from_utf8_lossy(&self.stderr.bytes()).contains(text);
+            if ended && !found {
+                self.fail(&format!("stderr ended without {text:?}"));
+            }
+            found
+        });
+    }
+
+    /// Hands over the pipe to mtask's stdin.
+    pub(crate) fn take_stdin(&mut self) -> ChildStdin {
+        self.stdin.take().expect("an input that the test writes")
+    }
+
+    /// Closes the reading end of the output.
+    pub(crate) fn close_stdout(&mut self) {
+        self.stdout = None;
+    }
+
+    pub(crate) fn process(&self) -> Process {
+        Process::new(self.child.id())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process().signal(signal);
+    }
+
+    /// Sends the signal again and again until mtask has ended.
+    pub(crate) fn signal_until_ended(&mut self, signal: Signal) {
+        wait_until("the end of mtask", || {
+            let ended = self
+                .child
+                .try_wait()
+                .expect("mtask can be waited for")
+                .is_some();
+            if !ended {
+                self.signal(signal);
+                thread::sleep(Duration::from_millis(20));
+            }
+            ended
+        });
+    }
+
+    /// Waits for the end, the input being left open.
+    pub(crate) fn wait_with_open_stdin(mut self) -> Done {
+        let stdin = self.stdin.take();
+        let done = self.wait();
+        drop(stdin);
+        done
+    }
+
+    /// Closes the input, reads what is left of the output and waits for the end.
+    pub(crate) fn wait(mut self) -> Done {
+        self.stdin = None;
+        if let Some(mut pipe) = self.stdout.take() {
+            pipe.read_to_end(&mut self.read)
+                .expect("stdout can be read");
+        }
+        let status = self.child.wait().expect("mtask can be waited for");
+        let stderr = self.stderr.finish();
+        self.over = true;
+        let done = Done {
+            shown: mem::take(&mut self.shown),
+            status,
+            stdout: mem::take(&mut self.read),
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+        };
+        if self.watchdog.bit() {
+            done.fail(&format!("it was killed after {LIMIT:?}"));
+        }
+        done
+    }
+
+    /// Fails the test; the run is shown when it is dropped.
+    #[track_caller]
+    fn fail(&self, why: &str) -> ! {
+        panic!("{why}")
+    }
+}
+
+impl Drop for Live {
+    /// After `wait` there is no such child any more, and nothing is done here.
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        if thread::panicking() {
+            let status = if self.watchdog.bit() {
+                "killed at the time limit"
+            } else {
+                "it is running"
+            };
+            eprintln!(
+                "{}",
+                dump(&self.shown, status, &self.read, &self.stderr.bytes())
+            );
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What has been read from a pipe so far. A thread reads it, or mtask would block; hence the lock.
+struct Collected {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Collected {
+    fn start(mut read: impl FnMut(&mut [u8]) -> std::io::Result<usize> + Send + 'static) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let shared = Arc::clone(&bytes);
+        let reader = thread::spawn(move || {
+            let mut buffer = [0; 65536];
+            while let Ok(count @ 1..) = read(&mut buffer) {
+                shared
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .extend(&buffer[..count]);
+            }
+        });
+        Self {
+            bytes,
+            reader: Some(reader),
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.bytes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn ended(&self) -> bool {
+        self.reader.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    fn finish(&mut self) -> Vec<u8> {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("the reader of stderr");
+        }
+        self.bytes()
+    }
+}
+
+/// Kills mtask's process group after [`LIMIT`].
+struct Watchdog {
+    bit: Arc<AtomicBool>,
+    _gone: Sender<()>,
+}
+
+impl Watchdog {
+    fn start(pid: u32) -> Self {
+        let bit = Arc::new(AtomicBool::new(false));
+        let shared = Arc::clone(&bit);
+        let (gone, end) = channel();
+        thread::spawn(move || watch(pid, &shared, &end));
+        Self { bit, _gone: gone }
+    }
+
+    fn bit(&self) -> bool {
+        self.bit.load(Ordering::SeqCst)
+    }
+}
+
+fn watch(pid: u32, bit: &AtomicBool, end: &Receiver<()>) {
+    if end.recv_timeout(LIMIT) != Err(RecvTimeoutError::Timeout) {
+        return;
+    }
+    bit.store(true, Ordering::SeqCst);
+    if let Some(group) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    if end.recv_timeout(Duration::from_secs(30)) == Err(RecvTimeoutError::Timeout) {
+        eprintln!("mtask was killed, but something still holds its stdout or stderr open");
+        std::process::abort();
+    }
+}

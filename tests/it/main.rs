@@ -1,0 +1,38 @@
+//! Tests of the mtask binary, a module for each part of what it promises.
+//!
+//! `cargo test --test it deaths::` runs one module. [`env`], [`live`], [`done`] and [`processes`] are
+//! what the others are written with; the worker they use is `tests/worker`.
+
+mod done;
+mod env;
+mod live;
+mod processes;
+
+mod order;
+mod property;
+
+mod coprocess;
+mod input;
+mod jsonl;
+mod limits;
+
+mod startup;
+mod usage;
+mod worker_args;
+mod worker_stderr;
+mod workers;
+
+mod deaths;
+mod on_error;
+mod restarts;
+mod retries;
+mod timeouts;
+
+mod contract;
+mod ends_of_workers;
+
+mod backpressure;
+mod error_records;
+mod output;
+mod reports;
+mod signals;

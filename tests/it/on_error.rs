@@ -1,0 +1,263 @@
+//! `--on-error` and `--max-errors`: what a failed record means for the others.
+
+use crate::done::{ERROR_MARK, numbers, records};
+use crate::env::TestEnv;
+
+/// Numbers, but for one record.
+fn numbers_but(count: usize, index: usize, record: &str) -> Vec<u8> {
+    records((0..count).map(|i| {
+        if i == index {
+            format!("{i} {record}")
+        } else {
+            i.to_string()
+        }
+    }))
+}
+
+#[test]
+fn defer_goes_on_and_is_the_default() {
+    let input = numbers_but(50, 20, "@die:3");
+    for options in [&["-j2"][..], &["-j2", "--on-error", "defer"]] {
+        let done = TestEnv::new()
+            .mtask()
+            .args(options)
+            .echo()
+            .stdin(input.clone())
+            .run();
+        done.assert_status(123)
+            .assert_results_but(20, &input)
+            .assert_one_error(20, "worker_exit");
+    }
+}
+
+#[test]
+fn ignore_goes_on_and_does_not_count_in_the_status() {
+    let input = numbers_but(50, 20, "@die:3");
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j2", "--on-error", "ignore"])
+        .echo()
+        .stdin(input.clone())
+        .run();
+    done.assert_status(0)
+        .assert_results_but(20, &input)
+        .assert_one_error(20, "worker_exit");
+}
+
+#[test]
+fn raise_writes_the_finished_prefix_and_the_error_record_last() {
+    let input = numbers_but(100, 40, "@die:3");
+    for jobs in ["-j1", "-j3"] {
+        let options = [jobs, "--on-error", "raise"];
+        let done = TestEnv::new()
+            .mtask()
+            .args(options)
+            .echo()
+            .stdin(input.clone())
+            .run();
+        done.assert_status(123);
+        let lines = done.lines();
+        let (last, results) = lines.split_last().expect("an error record");
+        assert_eq!(done.parse(last)["index"], 40);
+        let expected = numbers(40);
+        done.check(
+            expected.starts_with(&records(results)),
+            "the results are no prefix",
+        );
+        done.check(
+            jobs != "-j1" || results.len() == 40,
+            "a finished result is missing",
+        );
+    }
+}
+
+#[test]
+fn raise_ends_the_run_though_others_hang_and_the_input_stays_open() {
+    let env = TestEnv::new();
+    let mut live = env
+        .mtask()
+        .args(["-j2", "--window", "1", "--on-error", "raise"])
+        .echo()
+        .open();
+    live.ask("0", "0");
+    let pids = env.path("w.pids");
+    let hang = format!(
+        "@note:{pids} @child:{} @touch:{} @hang",
+        env.path("child.pids"),
+        env.path("hangs")
+    );
+    live.send(&hang);
+    env.wait_for("hangs");
+    live.send("@note:{} @die:3".replace("{}", &pids));
+    let done = live.wait_with_open_stdin();
+    done.assert_status(123);
+    let lines = done.lines();
+    done.check(
+        lines.len() == 2 && lines[0] == b"0",
+        "there is not one result and one error record",
+    );
+    assert_eq!(done.parse(lines[1])["index"], 2);
+    env.assert_all_gone("w.pids");
+    env.assert_all_gone("child.pids");
+}
+
+#[test]
+fn raise_unordered_writes_all_that_is_finished_and_the_error_record_last() {
+    let env = TestEnv::new();
+    let mut live = env
+        .mtask()
+        .args(["-u", "-j2", "--window", "1", "--on-error", "raise"])
+        .echo()
+        .open();
+    live.send(format!("0 @touch:{} @hang", env.path("hangs")));
+    env.wait_for("hangs");
+    for i in 1..10 {
+        live.ask(&i.to_string(), &i.to_string());
+    }
+    live.send("10 @die:3");
+    let done = live.wait_with_open_stdin();
+    let lines = done.assert_status(123).lines();
+    done.check(
+        lines.len() == 10,
+        "there are not 9 results and one error record",
+    );
+    let error = done.parse(lines[9]);
+    assert_eq!(
+        (&error["mtask_error"], &error["index"]),
+        (&"worker_exit".into(), &10.into())
+    );
+}
+
+#[test]
+fn raise_stops_at_invalid_input() {
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j1", "--format", "jsonl", "--on-error", "raise"])
+        .echo()
+        .stdin("0\n1\n[\n3\n")
+        .run();
+    done.assert_status(123);
+    let lines = done.lines();
+    let (last, results) = lines.split_last().expect("an error record");
+    assert_eq!(done.parse(last)["mtask_error"], "invalid_input");
+    done.check(
+        b"0\n1\n".starts_with(&records(results)),
+        "the results are no prefix",
+    );
+}
+
+#[test]
+fn raise_without_a_failure_is_like_defer() {
+    let input = numbers(1000);
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j3", "--on-error", "raise"])
+        .echo()
+        .stdin(input.clone())
+        .run();
+    done.assert_status(0).assert_stdout(input);
+}
+
+#[test]
+fn drain_does_not_wait_for_more_input() {
+    let env = TestEnv::new();
+    let mut live = env
+        .mtask()
+        .args(["-j1", "--window", "1", "--on-error", "drain"])
+        .echo()
+        .open();
+    live.ask("0", "0");
+    live.send("1 @die:3");
+    let done = live.wait_with_open_stdin();
+    let error = done.assert_status(123).assert_one_error(1, "worker_exit");
+    assert_eq!(error["attempts"], 2);
+}
+
+#[test]
+fn drain_finishes_what_was_sent() {
+    let env = TestEnv::new();
+    let mut live = env
+        .mtask()
+        .args(["-j2", "--window", "1", "--on-error", "drain"])
+        .echo()
+        .open();
+    live.ask("0", "0");
+    let slow = format!("1 @touch:{} @wait:{}", env.path("begun"), env.path("go"));
+    live.send(&slow);
+    env.wait_for("begun");
+    live.send(format!("2 @note:{} @die:3", env.path("tries")));
+    env.wait_for_lines("tries", 2);
+    env.write("go", "");
+    assert_eq!(live.line(), slow);
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&live.line()).expect("JSON")["index"],
+        2
+    );
+    live.wait_with_open_stdin().assert_status(123);
+}
+
+#[test]
+fn drain_writes_a_prefix_of_what_an_undisturbed_run_writes() {
+    let input = numbers_but(1000, 100, "@die:3");
+    for jobs in ["-j1", "-j4"] {
+        let options = [jobs, "--on-error", "drain"];
+        let done = TestEnv::new()
+            .mtask()
+            .args(options)
+            .echo()
+            .stdin(input.clone())
+            .run();
+        done.assert_status(123);
+        let lines = done.lines();
+        done.check(lines.len() > 100, "the error record is missing");
+        for (i, line) in lines.iter().enumerate() {
+            if i == 100 {
+                assert_eq!(done.parse(line)["index"], 100);
+            } else {
+                done.check(
+                    *line == i.to_string().as_bytes(),
+                    &format!("outcome {i} is wrong"),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn max_errors_drains_at_that_many_failures() {
+    let env = TestEnv::new();
+    let mut live = env
+        .mtask()
+        .args(["-j1", "--window", "1", "--max-errors", "3"])
+        .echo()
+        .open();
+    for i in 0..100 {
+        live.send(if i % 10 == 5 {
+            format!("{i} @die:3")
+        } else {
+            i.to_string()
+        });
+    }
+    let done = live.wait_with_open_stdin();
+    done.assert_status(123);
+    for (i, line) in done.lines().iter().enumerate() {
+        let failed = line.starts_with(ERROR_MARK);
+        done.check(failed == (i % 10 == 5), &format!("outcome {i} is wrong"));
+    }
+    done.check(
+        done.error_records().len() >= 3,
+        "it stopped before the third failure",
+    );
+}
+
+#[test]
+fn fewer_failures_than_max_errors_stop_nothing() {
+    let input = numbers_but(50, 20, "@die:3");
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j2", "--max-errors", "2"])
+        .echo()
+        .stdin(input.clone())
+        .run();
+    done.assert_status(123).assert_results_but(20, &input);
+}

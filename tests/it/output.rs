@@ -1,0 +1,238 @@
+//! Where results go, and what happens where they cannot.
+
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::process::Signal;
+
+use crate::done::{Done, numbers, records};
+use crate::env::{TestEnv, skip};
+
+#[test]
+fn results_go_to_a_file_where_one_is_named() {
+    let env = TestEnv::new();
+    let out = env.write(
+        "out",
+        "what was there before, and is longer than the results\n".repeat(100),
+    );
+    for option in ["-o", "--output"] {
+        let done = env
+            .mtask()
+            .args(["-j2", option, &out])
+            .echo()
+            .stdin(numbers(10))
+            .run();
+        done.assert_status(0).assert_stdout("");
+        assert_eq!(env.read("out"), numbers(10));
+    }
+}
+
+#[test]
+fn an_output_file_that_is_an_input_file_is_refused_and_left_alone() {
+    let env = TestEnv::new();
+    let file = env.write("file", numbers(10));
+    let another_name = env.path("another-name");
+    std::os::unix::fs::symlink(&file, &another_name).expect("a link");
+    for output in [&file, &another_name] {
+        let by_option = env.mtask().args(["-i", &file, "-o", output]).echo().run();
+        by_option
+            .check(!by_option.status.success(), "it was not refused")
+            .assert_stderr_has(output);
+        let by_stdin = env
+            .mtask()
+            .args(["-o", output])
+            .echo()
+            .stdin_file(&file)
+            .run();
+        by_stdin
+            .check(!by_stdin.status.success(), "it was not refused")
+            .assert_stderr_has(output);
+        assert_eq!(env.read("file"), numbers(10));
+    }
+}
+
+#[test]
+fn an_output_file_that_cannot_be_created_is_an_error_before_anything_runs() {
+    let env = TestEnv::new();
+    let out = "/no/such/folder/out";
+    let done = env
+        .mtask()
+        .args(["-o", out])
+        .worker(["--pids", &env.path("w.pids")])
+        .stdin(numbers(10))
+        .run();
+    done.assert_status(1).assert_stderr_has(out);
+    assert!(!env.exists("w.pids"), "a worker was started");
+}
+
+#[test]
+fn a_full_disk_is_an_error_that_ends_the_run() {
+    if !Path::new("/dev/full").exists() {
+        return skip("there is no /dev/full");
+    }
+    let env = TestEnv::new();
+    for count in [1, 10, 100_000] {
+        let args = ["--pids", &env.path("w.pids")];
+        let done = env
+            .mtask()
+            .args(["-j2"])
+            .worker(args)
+            .stdin(numbers(count))
+            .stdout_file("/dev/full")
+            .run();
+        done.assert_status(1).assert_stderr_has("No space left");
+        let done = env
+            .mtask()
+            .args(["-j2", "-o", "/dev/full"])
+            .worker(args)
+            .stdin(numbers(count))
+            .run();
+        done.assert_status(1)
+            .assert_stderr_has("No space left")
+            .assert_stderr_has("/dev/full");
+    }
+    env.assert_all_gone("w.pids");
+}
+
+#[test]
+fn a_full_disk_ends_the_run_though_the_input_stays_open() {
+    if !Path::new("/dev/full").exists() {
+        return skip("there is no /dev/full");
+    }
+    let mut live = TestEnv::new()
+        .mtask()
+        .args(["-j2"])
+        .echo()
+        .stdout_file("/dev/full")
+        .open();
+    live.send("a");
+    live.wait_with_open_stdin().assert_status(1);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_run_quietly() {
+    let env = TestEnv::new();
+    let mut live = env
+        .mtask()
+        .args(["-j3"])
+        .worker(["--pids", &env.path("w.pids")])
+        .stdin(numbers(1_000_000))
+        .start();
+    assert_eq!(live.line(), "0");
+    live.close_stdout();
+    let done = live.wait();
+    assert_closed_pipe(&done);
+    done.assert_stderr_empty();
+    env.assert_all_gone("w.pids");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_a_run_whose_workers_are_busy() {
+    let env = TestEnv::new();
+    let mut live = env
+        .mtask()
+        .args(["-u", "-j2", "--window", "1", "--grace", "1s"])
+        .echo()
+        .open();
+    live.send(format!("@note:{} @hang", env.path("w.pids")));
+    env.wait_for_lines("w.pids", 1);
+    live.close_stdout();
+    live.send("a");
+    let done = live.wait_with_open_stdin();
+    assert_closed_pipe(&done);
+    done.assert_stderr_empty();
+    env.assert_all_gone("w.pids");
+}
+
+#[test]
+fn a_closed_stdout_is_an_error_before_anything_runs() {
+    let env = TestEnv::new();
+    let done = env
+        .mtask()
+        .worker(["--pids", &env.path("w.pids")])
+        .shell("exec \"$0\" \"$@\" >&-")
+        .stdin(numbers(10))
+        .run();
+    done.assert_status(1)
+        .assert_stdout("")
+        .check(!done.stderr.is_empty(), "nothing was said");
+    assert!(!env.exists("w.pids"), "a worker was started");
+}
+
+#[test]
+fn dev_null_is_an_output_like_any_other() {
+    let done = TestEnv::new()
+        .mtask()
+        .echo()
+        .stdin(numbers(10))
+        .stdout_file("/dev/null")
+        .run();
+    done.assert_status(0).assert_stderr_empty();
+}
+
+#[test]
+fn a_stdout_that_does_not_block_is_coped_with_and_left_as_it_was() {
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let writer = OwnedFd::from(writer);
+    fcntl_setfl(&writer, OFlags::NONBLOCK).expect("flags");
+    let copy = writer.try_clone().expect("a descriptor");
+    let input = records((0..3000).map(|i| format!("{i} {}", "x".repeat(1000))));
+    let env = TestEnv::new();
+    let live = env
+        .mtask()
+        .args(["-j2"])
+        .echo()
+        .stdin(input.clone())
+        .stdout_descriptor(copy)
+        .start();
+    let mut found = vec![0; input.len()];
+    reader.read_exact(&mut found).expect("all results");
+    let done = live.wait();
+    done.assert_status(0)
+        .check(found == input, "the results are wrong");
+    assert!(
+        fcntl_getfl(&writer)
+            .expect("flags")
+            .contains(OFlags::NONBLOCK)
+    );
+}
+
+#[test]
+fn a_stdout_that_blocks_is_left_as_it_was() {
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let writer = OwnedFd::from(writer);
+    let copy = writer.try_clone().expect("a descriptor");
+    let env = TestEnv::new();
+    let mut live = env
+        .mtask()
+        .args(["-j2"])
+        .echo()
+        .stdout_descriptor(copy)
+        .open();
+    live.send("a");
+    let mut found = [0; 2];
+    reader.read_exact(&mut found).expect("a result");
+    // While it runs too: others may write there.
+    assert!(
+        !fcntl_getfl(&writer)
+            .expect("flags")
+            .contains(OFlags::NONBLOCK)
+    );
+    live.wait().assert_status(0);
+    assert!(
+        !fcntl_getfl(&writer)
+            .expect("flags")
+            .contains(OFlags::NONBLOCK)
+    );
+}
+
+fn assert_closed_pipe(done: &Done) {
+    let by_signal = done.status.signal() == Some(Signal::PIPE.as_raw());
+    done.check(
+        by_signal || done.status.code() == Some(141),
+        "it did not end by the closed pipe",
+    );
+}

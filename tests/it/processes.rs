@@ -1,0 +1,63 @@
+//! Processes that a test knows by their pid.
+
+use std::fmt;
+use std::fs;
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+/// A process, dead or alive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Process(Pid);
+
+impl Process {
+    pub(crate) fn new(pid: u32) -> Self {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        Self(pid.expect("a pid"))
+    }
+
+    pub(crate) fn parse(text: &str) -> Self {
+        Self::new(
+            text.trim()
+                .parse()
+                .unwrap_or_else(|_| panic!("{text:?} is no pid")),
+        )
+    }
+
+    /// Whether it is a test worker that runs. One that has ended and that nobody has waited for (where
+    /// an orphan's new parent does not care) does not; nor does another process with its pid.
+    pub(crate) fn is_live_worker(self) -> bool {
+        if !cfg!(target_os = "linux") {
+            return test_kill_process(self.0).is_ok();
+        }
+        let name = fs::read_to_string(format!("/proc/{}/comm", self.0)).unwrap_or_default();
+        name.trim_end() == "test-worker" && !matches!(self.state(), None | Some('Z' | 'X'))
+    }
+
+    /// Whether it is stopped; Linux only.
+    pub(crate) fn is_stopped(self) -> bool {
+        self.state() == Some('T')
+    }
+
+    pub(crate) fn signal(self, signal: Signal) {
+        kill_process(self.0, signal)
+            .unwrap_or_else(|error| panic!("{signal:?} to {self:?}: {error}"));
+    }
+
+    pub(crate) fn kill(self) {
+        // It may be gone.
+        let _ = kill_process(self.0, Signal::KILL);
+    }
+
+    /// The letter from /proc, where there is one.
+    fn state(self) -> Option<char> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
+        // The name before it is in parentheses and may hold anything.
+        stat.rsplit_once(") ")?.1.chars().next()
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {}", self.0)
+    }
+}

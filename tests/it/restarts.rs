@@ -1,0 +1,119 @@
+//! Lives that end because they should, and workers that do not come back.
+
+use crate::done::{numbers, records};
+use crate::env::TestEnv;
+
+#[test]
+fn a_life_ends_after_as_many_records_as_its_lifespan() {
+    let input = records((0..10).map(|_| "@env:MTASK_LIFE"));
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j1", "--lifespan", "3"])
+        .echo()
+        .stdin(input)
+        .run();
+    done.assert_status(0)
+        .assert_stdout("0\n0\n0\n1\n1\n1\n2\n2\n2\n3\n");
+}
+
+#[test]
+fn a_lifespan_loses_no_record_whatever_the_window() {
+    let input = numbers(100);
+    for window in ["1", "5", "auto"] {
+        let env = TestEnv::new();
+        let done = env
+            .mtask()
+            .args(["-j3", "--lifespan", "7", "--window", window])
+            .worker(["--pids", &env.path("w.pids")])
+            .stdin(input.clone())
+            .run();
+        done.assert_status(0).assert_stdout(&input);
+        let lives = env.lines("w.pids").len();
+        done.check(
+            lives >= 100_usize.div_ceil(7),
+            &format!("there were only {lives} lives"),
+        );
+    }
+}
+
+#[test]
+fn a_lifespan_ends_by_the_end_of_stdin_and_not_by_a_signal() {
+    let env = TestEnv::new();
+    let done = env
+        .mtask()
+        .args(["-j1", "--lifespan", "5"])
+        .worker(["--end-meet", &env.path("ended-")])
+        .stdin(numbers(10))
+        .run();
+    done.assert_status(0).assert_stdout(numbers(10));
+    assert!(env.exists("ended-0"));
+}
+
+#[test]
+fn a_worker_that_is_given_up_leaves_its_records_to_the_others() {
+    let env = TestEnv::new();
+    let input = numbers(500);
+    // Worker 1 never starts; worker 0 waits until it has tried.
+    let script = format!(
+        "if [ $MTASK_WORKER = 1 ]; then echo tried >>{0}; echo no luck >&2; exit 9; fi; \
+         while [ ! -e {0} ]; do sleep 0.01; done; \
+         while IFS= read -r x; do echo \"$x\"; done",
+        env.path("tried")
+    );
+    let mut live = env
+        .mtask()
+        .args(["-j2", "--max-restarts", "1", "--", "sh", "-c", &script])
+        .open();
+    for i in 0..500 {
+        live.send(i.to_string());
+    }
+    for i in 0..500 {
+        assert_eq!(live.line(), i.to_string());
+    }
+    live.wait_for_stderr("worker 1");
+    live.wait()
+        .assert_stdout(input)
+        .assert_stderr_has("no luck");
+}
+
+#[test]
+fn lives_that_answer_and_die_are_no_failed_starts() {
+    let env = TestEnv::new();
+    let mut live = env
+        .mtask()
+        .args(["-j1"])
+        .worker(["--pids", &env.path("w.pids")])
+        .open();
+    // More than --max-restarts allows for lives that show no sign.
+    for i in 0..12 {
+        live.ask(&i.to_string(), &i.to_string());
+        env.processes("w.pids")[i].kill();
+        env.wait_for_lines("w.pids", i + 2);
+    }
+    live.ask("last", "last");
+    live.wait().assert_status(0);
+}
+
+#[test]
+fn a_worker_that_quits_after_a_few_records_loses_none() {
+    // Like `head -n 3`: it reads more than it answers. A record may have bad luck twice; none is lost.
+    let input = numbers(30);
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j2"])
+        .worker(["--quit-after", "3"])
+        .stdin(input)
+        .run();
+    let lines = done.lines();
+    done.check(lines.len() == 30, "there are not 30 outcomes");
+    for (i, line) in lines.iter().enumerate() {
+        if *line != i.to_string().as_bytes() {
+            assert_eq!(done.parse(line)["index"], i);
+        }
+    }
+    done.assert_status(if done.error_records().is_empty() {
+        0
+    } else {
+        123
+    });
+}

@@ -1,0 +1,104 @@
+//! `--retries` and `--at-most-once`: how often a record is sent.
+
+use crate::done::{numbers, records};
+use crate::env::TestEnv;
+
+#[test]
+fn a_charged_record_is_tried_again_as_often_as_asked() {
+    let env = TestEnv::new();
+    let input = records((0..20).map(|i| match i {
+        10 => format!("10 @note:{} @die:3", env.path("tries")),
+        _ => i.to_string(),
+    }));
+    let done = env
+        .mtask()
+        .args(["-j2", "--retries", "2"])
+        .echo()
+        .stdin(input.clone())
+        .run();
+    done.assert_status(123).assert_results_but(10, &input);
+    let error = done.assert_one_error(10, "worker_exit");
+    // As a neighbour, as a suspect, and twice more.
+    assert_eq!(error["attempts"], 4);
+    assert_eq!(env.lines("tries").len(), 4);
+}
+
+#[test]
+fn a_record_that_succeeds_when_it_is_tried_again_is_a_result() {
+    let env = TestEnv::new();
+    let input = records((0..20).map(|i| match i {
+        10 => format!("10 @first:3:{} @die:3", env.path("tries")),
+        _ => i.to_string(),
+    }));
+    let done = env
+        .mtask()
+        .args(["-j2", "--retries", "2"])
+        .echo()
+        .stdin(input.clone())
+        .run();
+    done.assert_status(0).assert_stdout(input);
+}
+
+#[test]
+fn a_timeout_is_tried_again_as_often_as_asked() {
+    let env = TestEnv::new();
+    let input = records([
+        "0".to_owned(),
+        format!("1 @note:{} @hang", env.path("w.pids")),
+        "2".to_owned(),
+        format!("3 @once:{} @hang", env.path("once")),
+    ]);
+    let options = ["-j1", "--timeout", "2s", "--retries", "1", "--grace", "1s"];
+    let done = env.mtask().args(options).echo().stdin(input.clone()).run();
+    done.assert_status(123).assert_results_but(1, &input);
+    assert_eq!(done.assert_one_error(1, "timeout")["attempts"], 2);
+    assert_eq!(env.lines("w.pids").len(), 2);
+    env.assert_all_gone("w.pids");
+}
+
+#[test]
+fn input_that_is_invalid_is_not_tried_again() {
+    let options = ["-j1", "--format", "jsonl", "--retries", "3"];
+    let done = TestEnv::new()
+        .mtask()
+        .args(options)
+        .echo()
+        .stdin("1\n[\n2\n")
+        .run();
+    assert_eq!(
+        done.assert_status(123).assert_one_error(1, "invalid_input")["attempts"],
+        0
+    );
+}
+
+#[test]
+fn nothing_is_sent_twice_with_at_most_once() {
+    let env = TestEnv::new();
+    let input = records((0..30).map(|i| match i {
+        10 => format!("10 @note:{} @die:3", env.path("tries")),
+        _ => i.to_string(),
+    }));
+    let done = env
+        .mtask()
+        .args(["-j2", "--at-most-once"])
+        .echo()
+        .stdin(input.clone())
+        .run();
+    done.assert_status(123).assert_results_but(10, &input);
+    assert_eq!(done.assert_one_error(10, "worker_exit")["attempts"], 1);
+    assert_eq!(env.lines("tries").len(), 1);
+}
+
+#[test]
+fn a_record_held_by_a_life_that_never_came_up_fails_with_at_most_once() {
+    let env = TestEnv::new();
+    let words = format!("@once:{} @die:3", env.path("once"));
+    let done = env
+        .mtask()
+        .args(["-j1", "--at-most-once"])
+        .worker(["--at", "1", &words])
+        .stdin(numbers(10))
+        .run();
+    done.assert_status(123).assert_results_but(0, &numbers(10));
+    assert_eq!(done.assert_one_error(0, "worker_exit")["attempts"], 1);
+}

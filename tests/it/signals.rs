@@ -1,0 +1,223 @@
+//! Signals to mtask: a first one drains, a second one kills, and nothing survives.
+
+use rustix::process::Signal;
+
+use crate::env::{TestEnv, skip, wait_until};
+
+const ENDING: [Signal; 3] = [Signal::TERM, Signal::HUP, Signal::INT];
+
+#[test]
+fn a_first_signal_lets_what_was_sent_finish() {
+    for signal in ENDING {
+        let env = TestEnv::new();
+        let options = ["-j1", "--window", "1", "--grace", "100s"];
+        let mut live = env.mtask().args(options).worker(["--suffix", "!"]).open();
+        live.ask("first", "first!");
+        let record = format!(
+            "second @touch:{} @wait:{}",
+            env.path("begun"),
+            env.path("go")
+        );
+        live.send(&record);
+        env.wait_for("begun");
+        live.signal(signal);
+        env.write("go", "");
+        // The input stays open: the signal ends the run.
+        let done = live.wait_with_open_stdin();
+        done.assert_signal(signal)
+            .assert_stdout(format!("first!\n{record}!\n"));
+    }
+}
+
+#[test]
+fn a_first_signal_ends_a_run_that_waits_for_input() {
+    for signal in ENDING {
+        let env = TestEnv::new();
+        let mut live = env
+            .mtask()
+            .args(["-j3"])
+            .worker(["--pids", &env.path("w.pids")])
+            .open();
+        live.ask("first", "first");
+        live.signal(signal);
+        live.wait_with_open_stdin()
+            .assert_signal(signal)
+            .assert_stdout("first\n");
+        env.assert_all_gone("w.pids");
+    }
+}
+
+#[test]
+fn a_first_signal_waits_no_longer_than_the_grace() {
+    let env = TestEnv::new();
+    let options = ["-j2", "--window", "1", "--grace", "1s"];
+    let mut live = env
+        .mtask()
+        .args(options)
+        .worker(["--pids", &env.path("w.pids"), "--ignore-term"])
+        .open();
+    live.ask("first", "first");
+    live.send(format!(
+        "@child:{} @touch:{} @hang",
+        env.path("child.pids"),
+        env.path("begun")
+    ));
+    env.wait_for("begun");
+    live.send("third");
+    live.signal(Signal::TERM);
+    // Ordered, so that nothing behind the record that hangs is written.
+    live.wait_with_open_stdin()
+        .assert_signal(Signal::TERM)
+        .assert_stdout("first\n");
+    env.assert_all_gone("w.pids");
+    env.assert_all_gone("child.pids");
+}
+
+#[test]
+fn a_second_signal_ends_everything_at_once() {
+    for signal in ENDING {
+        let env = TestEnv::new();
+        // Longer than the test may take.
+        let options = ["-j2", "--grace", "1h"];
+        let args = ["--pids", &env.path("w.pids"), "--ignore-term"];
+        let mut live = env.mtask().args(options).worker(args).open();
+        live.ask("first", "first");
+        live.send(format!(
+            "@child:{} @touch:{} @hang",
+            env.path("child.pids"),
+            env.path("begun")
+        ));
+        env.wait_for("begun");
+        live.signal_until_ended(signal);
+        live.wait().assert_signal(signal).assert_stdout("first\n");
+        env.assert_all_gone("w.pids");
+        env.assert_all_gone("child.pids");
+    }
+}
+
+#[test]
+fn a_signal_while_the_reader_stalls_ends_the_run() {
+    let env = TestEnv::new();
+    let input = crate::done::records((0..20_000).map(|i| format!("{i} {}", "x".repeat(1000))));
+    let args = ["--pids", &env.path("w.pids")];
+    let mut live = env
+        .mtask()
+        .args(["-j2", "--grace", "1s"])
+        .worker(args)
+        .stdin(input)
+        .start();
+    env.wait_for_lines("w.pids", 1);
+    // Nobody reads the results: there is no room for the output that a drain would write.
+    live.signal_until_ended(Signal::TERM);
+    live.wait().assert_signal(Signal::TERM);
+    env.assert_all_gone("w.pids");
+}
+
+#[test]
+fn a_signal_before_the_first_record_starts_leaves_nothing() {
+    let env = TestEnv::new();
+    let args = [
+        "--pids",
+        &env.path("w.pids"),
+        "--start-hang",
+        "--ignore-term",
+    ];
+    let mut live = env
+        .mtask()
+        .args(["-j3", "--grace", "1s"])
+        .worker(args)
+        .open();
+    live.send("a");
+    env.wait_for_lines("w.pids", 3);
+    live.signal(Signal::TERM);
+    live.wait_with_open_stdin()
+        .assert_signal(Signal::TERM)
+        .assert_stdout("");
+    env.assert_all_gone("w.pids");
+}
+
+#[test]
+fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
+    for (signal, script) in [
+        (Signal::HUP, "trap '' HUP; exec \"$0\" \"$@\""),
+        (Signal::INT, "trap '' INT; exec \"$0\" \"$@\""),
+        (Signal::TERM, "trap '' TERM; exec \"$0\" \"$@\""),
+    ] {
+        let mut live = TestEnv::new()
+            .mtask()
+            .args(["-j2"])
+            .echo()
+            .shell(script)
+            .open();
+        live.ask("first", "first");
+        for _ in 0..5 {
+            live.signal(signal);
+            live.ask("more", "more");
+        }
+        live.wait().assert_status(0);
+    }
+}
+
+#[test]
+fn no_worker_survives_when_mtask_is_killed() {
+    let env = TestEnv::new();
+    let mut live = env
+        .mtask()
+        .args(["-j3"])
+        .worker(["--pids", &env.path("w.pids"), "--ignore-term"])
+        .open();
+    live.ask("first", "first");
+    env.wait_for_lines("w.pids", 3);
+    if cfg!(target_os = "linux") {
+        // It would not notice the end of its stdin.
+        live.send(format!("@touch:{} @hang", env.path("begun")));
+        env.wait_for("begun");
+    }
+    live.signal(Signal::KILL);
+    live.wait_with_open_stdin().assert_signal(Signal::KILL);
+    env.assert_all_gone("w.pids");
+}
+
+#[test]
+fn a_worker_that_was_signalled_along_with_mtask_is_no_failure() {
+    let env = TestEnv::new();
+    let mut live = env.mtask().args(["-j1", "--window", "1"]).echo().open();
+    live.ask("first", "first");
+    live.send(format!("second @note:{} @hang", env.path("w.pids")));
+    env.wait_for_lines("w.pids", 1);
+    live.signal(Signal::TERM);
+    env.processes("w.pids")[0].signal(Signal::TERM);
+    live.wait_with_open_stdin()
+        .assert_signal(Signal::TERM)
+        .assert_stdout("first\n");
+    env.assert_all_gone("w.pids");
+}
+
+#[test]
+fn workers_stop_and_go_on_with_mtask() {
+    if !cfg!(target_os = "linux") {
+        return skip("whether a process is stopped is looked up in /proc");
+    }
+    let env = TestEnv::new();
+    let mut live = env
+        .mtask()
+        .args(["-j2"])
+        .worker(["--pids", &env.path("w.pids")])
+        .open();
+    let workers = env.wait_for_lines("w.pids", 2);
+    assert_eq!(workers.len(), 2);
+    live.ask("first", "first");
+    live.signal(Signal::TSTP);
+    wait_until("mtask stops", || live.process().is_stopped());
+    for worker in env.processes("w.pids") {
+        wait_until("a worker stops", || worker.is_stopped());
+    }
+    live.signal(Signal::CONT);
+    live.ask("second", "second");
+    for worker in env.processes("w.pids") {
+        wait_until("a worker goes on", || !worker.is_stopped());
+    }
+    live.wait()
+        .assert_status(0)
+        .assert_stdout("first\nsecond\n");
+}

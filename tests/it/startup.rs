@@ -1,0 +1,178 @@
+//! Commands that cannot be started, or that never come up.
+
+use crate::done::{answers, numbers};
+use crate::env::TestEnv;
+
+#[test]
+fn a_command_that_does_not_exist_is_127_with_one_message() {
+    let env = TestEnv::new();
+    for command in [
+        "mtask-no-such-command",
+        "./no-such-file",
+        "/no/such/folder/command",
+    ] {
+        let done = env
+            .mtask()
+            .args(["-j3", "--", command])
+            .stdin(numbers(10))
+            .run();
+        done.assert_status(127)
+            .assert_stdout("")
+            .assert_stderr_has(command);
+        done.check(done.stderr.lines().count() == 1, "there is not one message");
+    }
+}
+
+#[test]
+fn a_command_that_may_not_be_executed_is_126_with_one_message() {
+    let env = TestEnv::new();
+    let plain = env.write_with_mode("plain", "#!/bin/sh\n", 0o644);
+    for command in [plain, env.path("")] {
+        let done = env
+            .mtask()
+            .args(["-j3", "--", &command])
+            .stdin(numbers(10))
+            .run();
+        done.assert_status(126)
+            .assert_stdout("")
+            .assert_stderr_has(&command);
+        done.check(done.stderr.lines().count() == 1, "there is not one message");
+    }
+}
+
+#[test]
+fn the_command_is_looked_up_before_input_is_read() {
+    let live = TestEnv::new()
+        .mtask()
+        .args(["--", "mtask-no-such-command"])
+        .open();
+    live.wait_with_open_stdin().assert_status(127);
+}
+
+#[test]
+fn a_command_that_is_found_by_path_runs() {
+    let env = TestEnv::new();
+    env.write_with_mode(
+        "here",
+        "#!/bin/sh\nwhile IFS= read -r x; do echo \"<$x>\"; done\n",
+        0o755,
+    );
+    let done = env.mtask().args(["-j2", "./here"]).stdin("a\nb\n").run();
+    done.assert_status(0).assert_stdout("<a>\n<b>\n");
+}
+
+#[test]
+fn the_command_is_run_without_a_shell() {
+    let env = TestEnv::new();
+    let text = "$HOME `id` * ; > x";
+    let done = env.mtask().worker(["--suffix", text]).stdin("a\n").run();
+    done.assert_status(0).assert_stdout(format!("a{text}\n"));
+}
+
+#[test]
+fn workers_that_never_start_end_the_run_with_125_and_their_last_words() {
+    for jobs in ["-j1", "-j3"] {
+        let done = TestEnv::new()
+            .mtask()
+            .args([jobs])
+            .worker(["--start-stderr", "no such device", "--start-exit", "7"])
+            .stdin(numbers(10))
+            .run();
+        done.assert_status(125)
+            .assert_stdout("")
+            .assert_stderr_has("no such device")
+            .assert_stderr_has("7");
+    }
+}
+
+#[test]
+fn workers_that_never_start_end_the_run_though_the_input_stays_open() {
+    let mut live = TestEnv::new()
+        .mtask()
+        .args(["-j2"])
+        .worker(["--start-exit", "7"])
+        .open();
+    live.send("1");
+    live.wait_with_open_stdin()
+        .assert_status(125)
+        .assert_stdout("");
+}
+
+#[test]
+fn restarts_are_bounded_by_max_restarts() {
+    let env = TestEnv::new();
+    let done = env
+        .mtask()
+        .args(["-j1", "--max-restarts", "1"])
+        .worker(["--pids", &env.path("w.pids"), "--start-exit", "7"])
+        .stdin(numbers(10))
+        .run();
+    done.assert_status(125).assert_stdout("");
+    let lives = env.lines("w.pids").len();
+    done.check(
+        (1..=2).contains(&lives),
+        &format!("there were {lives} lives"),
+    );
+}
+
+#[test]
+fn a_death_at_the_start_charges_no_record() {
+    let env = TestEnv::new();
+    let input = numbers(20);
+    for jobs in ["-j1", "-j3"] {
+        let once = env.path(&format!("once{jobs}"));
+        let done = env
+            .mtask()
+            .args([jobs])
+            .worker(["--suffix", "!", "--start-once", &once, "--start-exit", "7"])
+            .stdin(input.clone())
+            .run();
+        done.assert_status(0).assert_stdout(answers(&input, "!"));
+    }
+}
+
+#[test]
+fn a_death_on_the_first_record_before_any_answer_charges_no_record() {
+    let env = TestEnv::new();
+    let input = numbers(20);
+    let words = format!("@once:{} @die:4", env.path("once"));
+    let done = env
+        .mtask()
+        .args(["-j1"])
+        .worker(["--at", "1", &words])
+        .stdin(input.clone())
+        .run();
+    done.assert_status(0).assert_stdout(input);
+}
+
+#[test]
+fn what_was_finished_is_written_before_the_run_ends_with_125() {
+    let env = TestEnv::new();
+    let gone = env.path("gone");
+    // The first life answers once and dies; no later one starts.
+    let script =
+        format!("[ -e {gone} ] && exit 9; : > {gone}; IFS= read -r x; echo \"$x\"; exit 8");
+    let options = ["-j1", "--window", "1", "--max-restarts", "1"];
+    let done = env
+        .mtask()
+        .args(options)
+        .args(["--", "sh", "-c", &script])
+        .stdin(numbers(5))
+        .run();
+    done.assert_status(125);
+    let lines = done.lines();
+    done.check(
+        lines.first() == Some(&&b"0"[..]),
+        "the first result is not written",
+    );
+}
+
+#[test]
+fn the_hint_for_braces_says_where_records_come_from() {
+    let done = TestEnv::new()
+        .mtask()
+        .worker(["--suffix", "!", "{}"])
+        .stdin("a\n")
+        .run();
+    done.assert_stdout("a!\n").assert_stderr_has("stdin");
+}

@@ -1,0 +1,229 @@
+//! What a record tells the test worker to do.
+//!
+//! A directive is a word that begins with `@`, words being set apart by white space or double quotes
+//! (so that a JSON string can hold some). They are done from left to right, before the answer is
+//! written; without one the answer is the record and the suffix.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::process::{Command, Stdio, exit};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Signal, getpgrp, getpid, kill_process};
+
+/// What is to be written for one record.
+pub(crate) struct Reply {
+    before: Vec<u8>,
+    answer: Vec<u8>,
+    values: Vec<String>,
+    copies: usize,
+    after: Vec<u8>,
+    separator: Option<u8>,
+}
+
+impl Reply {
+    /// The record with the suffix behind it.
+    pub(crate) fn echo(record: &[u8], suffix: &str, separator: u8) -> Self {
+        Self {
+            before: Vec::new(),
+            answer: [record, suffix.as_bytes()].concat(),
+            values: Vec::new(),
+            copies: 1,
+            after: Vec::new(),
+            separator: Some(separator),
+        }
+    }
+
+    /// Does what the directives among `words` say.
+    pub(crate) fn obey(&mut self, words: &[u8]) {
+        let text = String::from_utf8_lossy(words);
+        let words = text.split(|c: char| c.is_whitespace() || c == '"');
+        for word in words.filter_map(|word| word.strip_prefix('@')) {
+            let (name, value) = word.split_once(':').unwrap_or((word, ""));
+            match name {
+                // Only the first life that creates the file goes on to the directives behind this one.
+                "once" => {
+                    if !first_time(value) {
+                        return;
+                    }
+                }
+                // The same for as many lives: `@first:N:FILE`.
+                "first" => {
+                    let (count, file) = value.split_once(':').expect("@first:N:FILE");
+                    note_pid(file);
+                    let noted = std::fs::read_to_string(file).expect("the file of pids");
+                    if noted.lines().count() > count.parse().expect("@first:N:FILE") {
+                        return;
+                    }
+                }
+                "die" => self.die(value.parse().expect("@die:STATUS")),
+                "kill" => kill(value.parse().expect("@kill:SIGNAL")),
+                "hang" => crate::hang(),
+                "sleep" => thread::sleep(Duration::from_millis(value.parse().expect("@sleep:MS"))),
+                "wait" => crate::wait_for(value),
+                "touch" => touch(value),
+                "note" => note_pid(value),
+                "child" => start_child(value),
+                "err" => eprintln!("{value}"),
+                "errcr" => eprint!("one\rtwo\n"),
+                "errlines" => error_lines(value.parse().expect("@errlines:N")),
+                "errbytes" => error_bytes(size(value)),
+                "closeout" => rustix::stdio::dup2_stdout(nowhere()).expect("dup2"),
+                "closein" => rustix::stdio::dup2_stdin(nowhere()).expect("dup2"),
+                // What becomes of the answer.
+                "skip" => self.copies = 0,
+                "double" => self.copies = 2,
+                "partial" => self.separator = None,
+                "big" => self.answer = vec![b'x'; size(value)],
+                "stray" => self.before.extend(format!("{value}\n").bytes()),
+                "after" => self.after.extend(format!("{value}\n").bytes()),
+                // What the answer tells; several are set apart by a blank.
+                "env" => self
+                    .values
+                    .push(std::env::var(value).unwrap_or_else(|_| "(unset)".into())),
+                "args" => self
+                    .values
+                    .push(std::env::args().skip(1).collect::<Vec<_>>().join("|")),
+                "fds" => self.values.push(descriptors()),
+                "pid" => self.values.push(getpid().to_string()),
+                "group" => self.values.push(getpgrp().to_string()),
+                _ => panic!("test-worker knows no directive @{name}"),
+            }
+        }
+    }
+
+    /// The bytes for stdout.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.before.clone();
+        for _ in 0..self.copies {
+            if self.values.is_empty() {
+                bytes.extend(&self.answer);
+            } else {
+                bytes.extend(self.values.join(" ").bytes());
+            }
+            bytes.extend(self.separator);
+        }
+        bytes.extend(&self.after);
+        bytes
+    }
+
+    /// Exits without an answer, but for the part of one that `@partial` asks for.
+    fn die(&self, status: i32) -> ! {
+        if self.separator.is_none() {
+            let mut stdout = io::stdout();
+            stdout.write_all(&self.answer).expect("stdout");
+            stdout.flush().expect("stdout");
+        }
+        exit(status)
+    }
+}
+
+/// True for the one process that creates `file`.
+pub(crate) fn first_time(file: &str) -> bool {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(file)
+        .is_ok()
+}
+
+/// Makes sure that `file` exists.
+pub(crate) fn touch(file: &str) {
+    append(file, "");
+}
+
+/// Appends this process's pid to `file`.
+pub(crate) fn note_pid(file: &str) {
+    append(file, &format!("{}\n", getpid()));
+}
+
+/// Starts a process that holds this one's stdout and stderr, and appends its pid to `file`. It ends
+/// by itself some time after every test has given up.
+#[expect(clippy::zombie_processes, reason = "it is to be left behind")]
+pub(crate) fn start_child(file: &str) {
+    let this = std::env::current_exe().expect("the test worker");
+    let child = Command::new(this)
+        .args(["--start-sleep", "600000"])
+        .stdin(Stdio::null())
+        .spawn();
+    let child = child.expect("a child");
+    append(file, &format!("{}\n", child.id()));
+}
+
+fn append(file: &str, text: &str) {
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(file)
+        .expect("a file to append to");
+    file.write_all(text.as_bytes())
+        .expect("a file to append to");
+}
+
+fn kill(signal: i32) -> ! {
+    let signal = Signal::from_named_raw(signal).expect("a signal");
+    kill_process(getpid(), signal).expect("kill");
+    // The signal may be delivered a moment later.
+    crate::hang()
+}
+
+/// Writes each line in three pieces, so that only a reader that puts lines together keeps them whole.
+fn error_lines(count: usize) {
+    let pid = getpid().to_string();
+    for _ in 0..count {
+        let mut stderr = io::stderr();
+        for piece in ["begin ", &pid, " end\n"] {
+            stderr.write_all(piece.as_bytes()).expect("stderr");
+        }
+    }
+}
+
+fn error_bytes(mut bytes: usize) {
+    let chunk = [b'e'; 65536];
+    while bytes > 0 {
+        let part = bytes.min(chunk.len());
+        io::stderr().write_all(&chunk[..part]).expect("stderr");
+        bytes -= part;
+    }
+    eprintln!();
+}
+
+fn nowhere() -> File {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .expect("/dev/null")
+}
+
+/// The numbers of the open descriptors, the one that lists them left out.
+fn descriptors() -> String {
+    let folder = if cfg!(target_os = "linux") {
+        "/proc/self/fd"
+    } else {
+        "/dev/fd"
+    };
+    let open = std::fs::read_dir(folder).expect("the list of descriptors");
+    let mut numbers: Vec<u32> = open
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    // Reading the folder took the lowest free number; it is closed by now.
+    numbers.retain(|number| std::fs::metadata(format!("{folder}/{number}")).is_ok());
+    numbers.sort_unstable();
+    numbers
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// `10M`, `4K` or a number of bytes.
+fn size(text: &str) -> usize {
+    let (number, factor) = match text.as_bytes().last() {
+        Some(b'K') => (&text[..text.len() - 1], 1 << 10),
+        Some(b'M') => (&text[..text.len() - 1], 1 << 20),
+        _ => (text, 1),
+    };
+    number.parse::<usize>().expect("a size") * factor
+}

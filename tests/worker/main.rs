@@ -1,0 +1,157 @@
+//! A worker that does as it is told, for the tests alone.
+//!
+//! It answers each record with the record and a suffix. Its arguments say how a life starts and ends
+//! (see [`options`]), and words in the records that begin with `@` say what happens to them (see
+//! [`directive`]), so that a test shows in one place what its worker does.
+//!
+//! `test-worker --launch COMMAND...` becomes COMMAND with every signal back at its default, whatever
+//! the tests themselves were started with (a background job of a shell ignores SIGINT).
+
+mod directive;
+mod options;
+
+use std::ffi::OsString;
+use std::io::{self, BufRead, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, exit};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::Duration;
+
+use directive::Reply;
+use options::Options;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+
+fn main() {
+    let mut args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if args.first().is_some_and(|arg| arg == "--launch") {
+        launch(&args.split_off(1));
+    }
+    let options = Options::parse(&args);
+    start(&options);
+    if let Err(error) = answer_all(&options) {
+        // mtask has gone, or has closed this worker's stdout.
+        eprintln!("test-worker: {error}");
+        exit(1);
+    }
+    end(&options);
+}
+
+/// Becomes the command. A handler, unlike "ignored", does not outlive exec.
+fn launch(command: &[OsString]) -> ! {
+    let [program, args @ ..] = command else {
+        panic!("--launch needs a command")
+    };
+    for signal in [SIGHUP, SIGINT, SIGTERM, SIGTSTP] {
+        ignore(signal);
+    }
+    let error = Command::new(program).args(args).exec();
+    panic!("{}: {error}", program.display());
+}
+
+fn start(options: &Options) {
+    if options.ignore_term {
+        ignore(SIGTERM);
+    }
+    for file in &options.pids {
+        directive::note_pid(file);
+    }
+    for file in &options.children {
+        directive::start_child(file);
+    }
+    for text in &options.start_stderr {
+        eprintln!("{text}");
+    }
+    if let Some(file) = &options.start_once
+        && !directive::first_time(file)
+    {
+        return;
+    }
+    thread::sleep(options.start_sleep);
+    if let Some(file) = &options.start_wait {
+        wait_for(file);
+    }
+    if let Some(status) = options.start_exit {
+        exit(status);
+    }
+    if options.start_hang {
+        hang();
+    }
+    if let Some(text) = &options.banner {
+        println!("{text}");
+    }
+}
+
+fn answer_all(options: &Options) -> io::Result<()> {
+    let mut input = io::BufReader::new(io::stdin());
+    let mut output = io::stdout();
+    let mut record = Vec::new();
+    let mut held = Vec::new();
+    let mut count = 0;
+    loop {
+        record.clear();
+        if input.read_until(options.separator, &mut record)? == 0 {
+            break;
+        }
+        if record.last() == Some(&options.separator) {
+            record.pop();
+        }
+        count += 1;
+        let mut reply = Reply::echo(&record, &options.suffix, options.separator);
+        reply.obey(&record);
+        if let Some((_, words)) = options.at.iter().find(|(at, _)| *at == count) {
+            reply.obey(words.as_bytes());
+        }
+        held.extend(reply.bytes());
+        if !options.buffered && count % options.collect == 0 {
+            output.write_all(&held)?;
+            output.flush()?;
+            held.clear();
+        }
+        if options.quit_after == Some(count) {
+            exit(0);
+        }
+    }
+    output.write_all(&held)?;
+    output.flush()
+}
+
+fn end(options: &Options) {
+    let worker = std::env::var("MTASK_WORKER").unwrap_or_default();
+    if let Some(prefix) = &options.end_meet {
+        let workers: u32 =
+            std::env::var("MTASK_WORKERS").map_or(1, |n| n.parse().expect("a number"));
+        directive::touch(&format!("{prefix}{worker}"));
+        for other in 0..workers {
+            wait_for(&format!("{prefix}{other}"));
+        }
+    }
+    if let Some(text) = &options.end_line {
+        println!("{text}");
+    }
+    if options.end_hang {
+        hang();
+    }
+    exit(options.end_exit);
+}
+
+/// Survives `signal` from now on.
+fn ignore(signal: i32) {
+    signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))
+        .expect("a signal handler");
+}
+
+fn hang() -> ! {
+    loop {
+        thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+/// Waits until `file` exists.
+fn wait_for(file: &str) {
+    while !Path::new(file).exists() {
+        thread::sleep(Duration::from_millis(2));
+    }
+}
