@@ -11,7 +11,7 @@ use rustix::fs::FileType;
 
 use crate::budget::Budget;
 use crate::config::{Config, Source, Surroundings, Verbosity};
-use crate::engine::{Destination, Engine, Messages, Output, Parts};
+use crate::engine::{Destination, Engine, Links, Messages, Output, Parts};
 use crate::exit::{Status, Unusable};
 use crate::schedule::Scheduler;
 use crate::waker::Waker;
@@ -56,13 +56,19 @@ pub fn run(config: Config, surroundings: &Surroundings) -> anyhow::Result<Status
         stderr_tags: config.stderr_tags,
         separator: config.separator,
         max_answer: config.max_record,
+        grace: config.policy.grace,
         first_look,
     };
     let scheduler = Scheduler::new(config.policy, rendering, &budget, Instant::now());
-    let (status, tally) = Engine::new(
-        parts, scheduler, input, requests, output, messages, waker, budget,
-    )
-    .run();
+    let links = Links {
+        input,
+        requests,
+        output,
+        messages,
+        waker,
+        budget,
+    };
+    let (status, tally) = Engine::new(parts, scheduler, links).run();
     if let Some(summary) = tally.summary()
         && config.verbosity == Verbosity::Normal
         && status != Status::Signal(libc::SIGPIPE)

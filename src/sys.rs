@@ -38,8 +38,9 @@ pub fn was_closed_at_start(fd: RawFd) -> bool {
 
 /// Whether the process ignores this signal.
 pub fn is_ignored(signal: i32) -> bool {
-    // SAFETY: a zeroed sigaction is a valid one, and with no new action given sigaction only fills it in.
+    // SAFETY: a sigaction of zeros is a valid one.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: with no new action given, sigaction only fills in the old one.
     let found = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) } == 0;
     found && action.sa_sigaction == libc::SIG_IGN
 }

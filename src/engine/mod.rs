@@ -48,8 +48,27 @@ pub struct Parts {
     pub separator: Separator,
     /// The most bytes of an answer.
     pub max_answer: usize,
+    /// How long a run may go on that was told to end.
+    pub grace: Duration,
     /// For how long workers wait for the first sign of the input before they start.
     pub first_look: Duration,
+}
+
+/// The engine's links to the other threads, and what it shares with them.
+#[derive(Debug)]
+pub struct Links {
+    /// What the input thread has read.
+    pub input: Receiver<Arrival>,
+    /// What signals ask for.
+    pub requests: Receiver<Request>,
+    /// Where outcomes go.
+    pub output: Output,
+    /// Where messages go.
+    pub messages: Messages,
+    /// How the other threads wake the engine.
+    pub waker: Waker,
+    /// The bytes that are held.
+    pub budget: Budget,
 }
 
 /// A running life's process and what is read from it.
@@ -76,26 +95,28 @@ pub struct Engine {
     /// What the input and the output have to say about the exit status.
     status: Status,
     start_by: Option<Instant>,
+    /// Once mtask was told to end: until when the output may be written.
+    end_by: Option<Instant>,
     is_finished: bool,
 }
 
 impl Engine {
     /// An engine that has not begun.
-    pub fn new(
-        parts: Parts,
-        scheduler: Scheduler,
-        input: Receiver<Arrival>,
-        requests: Receiver<Request>,
-        output: Output,
-        messages: Messages,
-        waker: Waker,
-        budget: Budget,
-    ) -> Self {
+    pub fn new(parts: Parts, scheduler: Scheduler, links: Links) -> Self {
+        let Links {
+            input,
+            requests,
+            output,
+            messages,
+            waker,
+            budget,
+        } = links;
         Self {
             members: parts.commands.iter().map(|_| None).collect(),
             start_by: Some(Instant::now() + parts.first_look),
             buffer: vec![0; READ],
             status: Status::Success,
+            end_by: None,
             is_finished: false,
             parts,
             scheduler,
@@ -110,18 +131,20 @@ impl Engine {
 
     /// Runs to the end: every life has ended and all that can be written is written.
     pub fn run(mut self) -> (Status, Tally) {
+        let mut now = Instant::now();
         loop {
             self.act();
             self.flush();
-            if self.is_done() {
+            // Only now is it known how much is held.
+            self.scheduler.choose_heard(now);
+            self.act();
+            if self.is_done(now) {
                 break;
             }
             let waited_from = self.wait();
-            let now = Instant::now();
+            now = Instant::now();
             self.take_requests(now);
             self.take_input(now);
-            self.scheduler.set_output_room(self.output.room());
-            self.scheduler.choose_heard(now);
             self.tick(waited_from);
         }
         if self.status != Status::Fault
@@ -133,9 +156,12 @@ impl Engine {
         (status, self.scheduler.tally().clone())
     }
 
-    fn is_done(&mut self) -> bool {
+    fn is_done(&mut self, now: Instant) -> bool {
         if !self.is_finished {
             return false;
+        }
+        if self.end_by.is_some_and(|at| now >= at) {
+            return true;
         }
         let is_written = self.scheduler.written().is_empty();
         let can_write = !matches!(self.status, Status::Fault | Status::Signal(_));
@@ -231,9 +257,7 @@ impl Engine {
     fn take_requests(&mut self, now: Instant) {
         while let Ok(request) = self.requests.try_recv() {
             match request {
-                Request::End(signal) => {
-                    self.scheduler.interrupt(signal, now);
-                }
+                Request::End(signal) => self.interrupt(signal, now),
                 Request::LookAtProcesses => self.look_at_processes(),
                 Request::Stop => self.stop(),
                 Request::Continued => {
@@ -242,6 +266,15 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// A signal ends the run: within the grace period, output included, or at once if it is not the first.
+    fn interrupt(&mut self, signal: i32, now: Instant) {
+        self.end_by = Some(match self.end_by {
+            None => now + self.parts.grace,
+            Some(_) => now,
+        });
+        self.scheduler.interrupt(signal, now);
     }
 
     /// Stops the workers and mtask, until it is continued.
@@ -255,7 +288,7 @@ impl Engine {
         // The SIGCONT that ended the stop asks for nothing more.
         while let Ok(request) = self.requests.try_recv() {
             match request {
-                Request::End(signal) => self.scheduler.interrupt(signal, now),
+                Request::End(signal) => self.interrupt(signal, now),
                 Request::LookAtProcesses => self.look_at_processes(),
                 Request::Stop | Request::Continued => {}
             }

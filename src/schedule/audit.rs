@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::action::WorkerId;
-use super::life::Stage;
-use super::policy::Window;
+use super::clock::HINT;
+use super::life::{Life, Stage};
+use super::policy::{Delivery, Window};
 use crate::record::Index;
 
 /// How often a life is let run empty.
@@ -127,10 +128,31 @@ impl Scheduler {
             return;
         }
         life.audit.state = AuditState::RunningEmpty;
-        life.audit.patience = Duration::from_secs(1).max(life.pace.per_record() * 20);
+        life.audit.patience = Self::audit_patience(life);
         let at = life.clock + life.audit.patience;
         self.wake_by(at);
         self.audit_answered(worker, now);
+    }
+
+    /// How long an answer may take before it is asked whether it will come at all.
+    fn audit_patience(life: &Life) -> Duration {
+        if life.has_signed {
+            Duration::from_secs(1).max(life.pace.per_record() * 20)
+        } else {
+            HINT
+        }
+    }
+
+    /// When a life that answers nothing is checked out of turn: it may have skipped the record it
+    /// owes, and wait for the next one.
+    pub(super) fn audit_deadline(&self, life: &Life) -> Option<Instant> {
+        let may_check = self.policy.window == Window::Auto
+            && self.policy.delivery == Delivery::AtLeastOnce
+            && life.stage == Stage::Serving
+            && life.audit.state == AuditState::Off
+            && !life.holds_alone()
+            && !life.owed.is_empty();
+        may_check.then(|| life.clock + Self::audit_patience(life))
     }
 
     /// Goes on with a check after answers.
@@ -150,6 +172,23 @@ impl Scheduler {
         self.wake_by(at);
     }
 
+    /// Sends one record, if one waits, to a life that owes some.
+    fn probe(&mut self, worker: WorkerId, now: Instant) -> bool {
+        let life = self.life(worker).expect("only a running life is checked");
+        let is_spent = self
+            .policy
+            .lifespan
+            .is_some_and(|records| life.served >= records.get());
+        if life.hung_up.is_some() || life.is_reserved || life.holds_alone() || is_spent {
+            return false;
+        }
+        let Some(work) = self.queue.pop(1, usize::MAX) else {
+            return false;
+        };
+        self.send(worker, work, now);
+        true
+    }
+
     /// Goes on with a check as time passes.
     pub(super) fn audit_tick(&mut self, worker: WorkerId, now: Instant) {
         let Some(life) = self.life_mut(worker) else {
@@ -158,6 +197,17 @@ impl Scheduler {
         if life.stage != Stage::Serving {
             return;
         }
+        if self
+            .audit_deadline(self.life(worker).expect("it runs"))
+            .is_some_and(|at| now >= at)
+        {
+            let life = self.life_mut(worker).expect("it runs");
+            life.audit.patience = Self::audit_patience(life);
+            life.audit.state = AuditState::RunningEmpty;
+        }
+        let Some(life) = self.life_mut(worker) else {
+            return;
+        };
         let expired = life.age(now) >= life.audit.patience;
         let at = life.clock + life.audit.patience;
         match life.audit.state {
@@ -165,9 +215,9 @@ impl Scheduler {
             AuditState::Watching(until) if now >= until => life.audit.passed(),
             AuditState::Watching(until) => self.wake_by(until),
             AuditState::RunningEmpty if expired => {
-                life.audit.state = AuditState::Probing;
-                if let Some(work) = self.queue.pop(1, usize::MAX) {
-                    self.send(worker, work, now);
+                // Without a record at hand the next tick after one has come tries again.
+                if self.probe(worker, now) {
+                    self.life_mut(worker).expect("it runs").audit.state = AuditState::Probing;
                 }
             }
             // Only at the end of its stdin does it show whether it still means to answer.

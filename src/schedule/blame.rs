@@ -24,8 +24,8 @@ const HANG_UP: Duration = Duration::from_millis(200);
 
 impl Scheduler {
     /// A life has ended, and everything that it answered has been reported.
-    pub fn died(&mut self, worker: WorkerId, death: Death, now: Instant) {
-        self.take_last_line(worker, &death, now);
+    pub fn died(&mut self, worker: WorkerId, mut death: Death, now: Instant) {
+        self.take_last_line(worker, &mut death, now);
         let seat = &mut self.workers[worker.0];
         let state = std::mem::replace(&mut seat.state, State::Vacant(now));
         let State::Running(life) = state else {
@@ -199,13 +199,13 @@ impl Scheduler {
     }
 
     /// A line without its end is an answer where the worker was to finish and exited well.
-    fn take_last_line(&mut self, worker: WorkerId, death: &Death, now: Instant) {
+    fn take_last_line(&mut self, worker: WorkerId, death: &mut Death, now: Instant) {
         let Some(life) = self.life(worker) else {
             return;
         };
         let may_be_answer = matches!(life.stage, Stage::Closing(_)) && life.owed_records > 0;
         if may_be_answer && death.exit == Exit::Code(0) && !death.partial.is_empty() {
-            let mut line = death.partial.clone();
+            let mut line = std::mem::take(&mut death.partial);
             line.push(self.policy.separator.byte());
             self.answered(worker, 1, &line, now);
         }

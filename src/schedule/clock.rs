@@ -12,7 +12,7 @@ use crate::record::Index;
 /// A record unanswered for so long is named, and again each time its age has doubled.
 const REMINDER: Duration = Duration::from_secs(60);
 /// A life that has not answered its first record after so long may be collecting its output.
-const HINT: Duration = Duration::from_secs(10);
+pub(super) const HINT: Duration = Duration::from_secs(10);
 /// Later lives may take so many times as long to their first sign as the first one did.
 const START_FACTOR: u32 = 3;
 const SHORTEST_START: Duration = Duration::from_secs(1);
@@ -78,7 +78,8 @@ impl Scheduler {
         let expiry = self.deadline(life).map(|(at, _)| at);
         let hint = (!life.has_signed && !life.was_hinted).then(|| clock + HINT);
         let reminder = clock + life.next_reminder.max(REMINDER);
-        for at in [expiry, hint, Some(reminder)].into_iter().flatten() {
+        let audit = self.audit_deadline(life);
+        for at in [expiry, hint, Some(reminder), audit].into_iter().flatten() {
             self.wake_by(at);
         }
     }
@@ -191,6 +192,10 @@ impl Scheduler {
             return;
         }
         self.was_full = is_full;
+        if !is_full {
+            // Records may have been held back.
+            self.feed(now);
+        }
         let only = match self.order.next() {
             _ if !is_full => Heard::All,
             _ if self.order.is_backed_up() => Heard::None,

@@ -136,24 +136,32 @@ impl Scheduler {
         if self.input == InputState::Open || self.policy.window != Window::Auto {
             return false;
         }
-        let Some(life) = self.life(worker) else {
+        let next = |life: &Life| life.expected(now) * (life.owed_records + 1) as f64;
+        let Some(mine) = self.life(worker).map(next) else {
             return true;
         };
-        let mine = life.expected(now) * (life.owed_records + 1) as f64;
-        let (mut rate, mut work) = (0.0, self.queue.together() as f64);
+        let (mut rate, mut work, mut soonest) = (0.0, self.queue.together() as f64, f64::INFINITY);
         for (other, life) in self.lives() {
             let each = life.expected(now);
-            if other != worker && life.has_signed && life.stage == Stage::Serving && each > 0.0 {
+            if other != worker && life.has_signed && each > 0.0 && self.may_serve(life) {
                 rate += 1.0 / each;
                 work += life.owed_records as f64;
+                soonest = next(life).min(soonest);
             }
         }
-        if rate == 0.0 || mine <= work / rate {
+        if rate == 0.0 || mine <= soonest.max(work / rate) {
             return false;
         }
         // The others may turn out slower than they seem: look again.
-        self.wake_by(now + Duration::from_secs_f64((work / rate).clamp(0.001, 1.0)));
+        self.wake_by(now + Duration::from_secs_f64(soonest.clamp(0.001, 1.0)));
         true
+    }
+
+    /// Whether a life can be given records, now or when it has answered some.
+    fn may_serve(&self, life: &Life) -> bool {
+        life.stage == Stage::Serving
+            && life.hung_up.is_none()
+            && (self.policy.lifespan).is_none_or(|records| life.served < records.get())
     }
 
     /// Whether nothing but the lowest record may be given out, because the budget is full.
@@ -199,45 +207,22 @@ impl Scheduler {
     /// Gives records that must be alone to lives that hold nothing else.
     fn feed_alone(&mut self, now: Instant) {
         while self.queue.has_alone() {
-            let may_serve = |life: &Life| {
-                life.stage == Stage::Serving
-                    && life.hung_up.is_none()
-                    && self.policy.lifespan.is_none_or(|n| life.served < n.get())
-            };
-            let signed: Vec<_> = self
-                .lives()
-                .filter(|(_, life)| life.has_signed && may_serve(life))
-                .collect();
+            // Before COMMAND has shown a sign, every other record is tried first.
+            if self.learnt_start.is_none() && self.queue.together() > 0 {
+                return;
+            }
             let is_free = |life: &Life| {
                 life.owed.is_empty() && !matches!(life.audit.state, AuditState::Watching(_))
             };
-            let taker = if signed.is_empty() {
-                // Before COMMAND has shown a sign, every other record is tried first.
-                if self.learnt_start.is_none() && self.queue.together() > 0 {
-                    return;
-                }
-                self.lives()
-                    .find(|(_, life)| may_serve(life) && is_free(life))
-                    .map(|(w, _)| w)
-            } else if let Some((worker, _)) = signed.iter().find(|(_, life)| is_free(life)) {
-                Some(*worker)
-            } else {
-                // One life is left to run empty for them.
-                if !signed
-                    .iter()
-                    .any(|(_, life)| life.is_reserved || life.holds_alone())
-                {
-                    let least = signed
-                        .iter()
-                        .min_by(|(_, a), (_, b)| a.load(now).total_cmp(&b.load(now)));
-                    let worker = least.map(|(worker, _)| *worker);
-                    if let Some(life) = worker.and_then(|worker| self.life_mut(worker)) {
-                        life.is_reserved = true;
-                    }
-                }
+            // Of those that hold nothing, one that has shown a sign is the better judge.
+            let free = (self.lives())
+                .filter(|(_, life)| self.may_serve(life) && is_free(life))
+                .min_by_key(|(_, life)| !life.has_signed)
+                .map(|(worker, _)| worker);
+            let Some(worker) = free else {
+                self.reserve_one(now);
                 return;
             };
-            let Some(worker) = taker else { return };
             if let Some(work) = self.queue.pop_alone() {
                 self.send(worker, work, now);
             }
@@ -246,6 +231,20 @@ impl Scheduler {
             if let Some(life) = worker.life_mut() {
                 life.is_reserved = false;
             }
+        }
+    }
+
+    /// Leaves one life to run empty, for the records that must be alone.
+    fn reserve_one(&mut self, now: Instant) {
+        let serving = || self.lives().filter(|(_, life)| self.may_serve(life));
+        if serving().any(|(_, life)| life.is_reserved || life.holds_alone()) {
+            return;
+        }
+        let soonest = serving()
+            .min_by(|(_, a), (_, b)| a.load(now).total_cmp(&b.load(now)))
+            .map(|(worker, _)| worker);
+        if let Some(life) = soonest.and_then(|worker| self.life_mut(worker)) {
+            life.is_reserved = true;
         }
     }
 
@@ -339,7 +338,7 @@ impl Scheduler {
         let seat = &mut self.workers[worker.0];
         let number = LifeNumber(seat.next_life);
         seat.next_life += 1;
-        seat.state = State::Running(Box::new(Life::new(number, now)));
+        seat.state = State::Running(Box::new(Life::new(now)));
         self.actions.push(Action::Start(worker, number));
         // Its first record goes with it, if one waits.
         if self.queue.has_alone() {

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::action::LifeNumber;
 use super::audit::Audit;
 use super::pace::Pace;
 use super::queue::Work;
@@ -120,7 +119,6 @@ pub enum Pipe {
 /// A running life.
 #[derive(Debug)]
 pub(crate) struct Life {
-    pub(crate) number: LifeNumber,
     pub(crate) started: Instant,
     pub(crate) stage: Stage,
     /// Whether it has answered.
@@ -150,9 +148,8 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    pub(crate) fn new(number: LifeNumber, now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
-            number,
             started: now,
             stage: Stage::Serving,
             has_signed: false,

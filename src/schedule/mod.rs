@@ -115,6 +115,12 @@ impl Scheduler {
         self.seen += block.count as u64;
         self.may_start.get_or_insert(now);
         self.queue.push(block);
+        if self
+            .lives()
+            .any(|(_, life)| life.audit.state == audit::AuditState::RunningEmpty)
+        {
+            self.wake_by(now);
+        }
         self.feed(now);
     }
 
@@ -186,7 +192,7 @@ impl Scheduler {
             self.tally.results += run as u64;
             let rendering = &self.rendering;
             self.order.put(first, run, |out| {
-                rendering.results(first, run, run_bytes, &mut out.results)
+                rendering.results(first, run, run_bytes, &mut out.results);
             });
         }
         self.after_answers(worker, now);
