@@ -138,6 +138,9 @@ impl Engine {
             // Only now is it known how much is held.
             self.scheduler.choose_heard(now);
             self.act();
+            if self.scheduler.is_held_up() {
+                self.output.await_writer();
+            }
             if self.is_done(now) {
                 break;
             }

@@ -175,13 +175,17 @@ impl Output {
         let errors = errors.map(Arc::new);
         let (to_results, to_errors) = (Arc::clone(&results), errors.clone());
         let (awaited, waker) = (Arc::clone(&is_awaited), waker.clone());
+        let held = budget.clone();
         let write = move || {
             for Parcel { target, bytes } in parcels {
                 let to = match (target, &to_errors) {
                     (Target::Errors, Some(errors)) => errors,
                     _ => &to_results,
                 };
-                let outcome = to.write_all(&bytes).map(|()| bytes);
+                let outcome = to.write_all(&bytes);
+                // Here and now, for the reader of the input may wait for it.
+                held.free(bytes.len());
+                let outcome = outcome.map(|()| bytes);
                 if done.send(outcome).is_err() {
                     return;
                 }
@@ -238,7 +242,6 @@ impl Output {
             self.parcels -= 1;
             let mut bytes = done?;
             self.bytes -= bytes.len();
-            self.budget.free(bytes.len());
             bytes.clear();
             if self.spare.len() < PARCELS && bytes.capacity() <= KEPT {
                 self.spare.push(bytes);
