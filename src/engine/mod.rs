@@ -149,6 +149,9 @@ impl Engine {
             self.take_requests(now);
             self.take_input(now);
             self.tick(waited_from);
+            if let Some(text) = self.output.remind(now) {
+                self.messages.warning(&text);
+            }
         }
         if self.status != Status::Fault
             && let Err(error) = self.output.close()
@@ -253,7 +256,10 @@ impl Engine {
             return;
         };
         if member.process.write() == Sent::Refused {
-            self.scheduler.hung_up(worker, Pipe::Stdin, Instant::now());
+            let unsent = member.process.unsent(self.parts.separator);
+            member.process.abandon_stdin();
+            self.scheduler
+                .hung_up(worker, Pipe::Stdin, unsent, Instant::now());
         }
     }
 
@@ -354,7 +360,7 @@ impl Engine {
                 if member.process.has_exited() {
                     self.bury(worker);
                 } else {
-                    self.scheduler.hung_up(worker, Pipe::Stdout, now);
+                    self.scheduler.hung_up(worker, Pipe::Stdout, 0, now);
                 }
             }
             Ok(count) => self.pass_answers(worker, led + count, now),

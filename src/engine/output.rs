@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -29,6 +30,8 @@ const PIPE_BUF: usize = 4096;
 const ROOM: usize = 256 * 1024;
 /// The most parcels with the writing thread: one being written, one ready.
 const PARCELS: usize = 2;
+/// An output that takes nothing for so long is named.
+const REMINDER: Duration = Duration::from_secs(60);
 /// Larger buffers are not kept.
 const KEPT: usize = 256 * 1024;
 
@@ -154,6 +157,8 @@ pub struct Output {
     parcels: usize,
     bytes: usize,
     spare: Vec<Vec<u8>>,
+    /// Since when nothing has been written though there is something, and when to say so.
+    stall: Option<(Instant, Instant)>,
     budget: Budget,
 }
 
@@ -204,6 +209,7 @@ impl Output {
             parcels: 0,
             bytes: 0,
             spare: Vec::new(),
+            stall: None,
             budget: budget.clone(),
         })
     }
@@ -240,6 +246,7 @@ impl Output {
     pub fn flush(&mut self, written: &mut Written) -> Result<(), WriteError> {
         while let Ok(done) = self.from_writer.try_recv() {
             self.parcels -= 1;
+            self.stall = None;
             let mut bytes = done?;
             self.bytes -= bytes.len();
             bytes.clear();
@@ -275,6 +282,31 @@ impl Output {
         self.budget.add(bytes.len());
         // The writing thread ends only with the engine.
         let _ = self.to_writer.send(Parcel { target, bytes });
+    }
+
+    /// When [`Output::remind`] is to be asked.
+    pub fn next_reminder(&self) -> Option<Instant> {
+        self.stall
+            .filter(|_| self.parcels > 0)
+            .map(|(_, next)| next)
+    }
+
+    /// Names an output that nobody has read for long, at doubling intervals.
+    pub fn remind(&mut self, now: Instant) -> Option<String> {
+        if self.parcels == 0 {
+            return None;
+        }
+        let (since, next) = *self.stall.get_or_insert((now, now + REMINDER));
+        if now < next {
+            return None;
+        }
+        let waited = now - since;
+        self.stall = Some((since, now + waited));
+        Some(format!(
+            "{} has taken nothing for {} s",
+            self.results.name,
+            waited.as_secs()
+        ))
     }
 
     /// Closes the outputs: some file systems tell only now that a write has failed.

@@ -175,11 +175,7 @@ impl Scheduler {
     /// Sends one record, if one waits, to a life that owes some.
     fn probe(&mut self, worker: WorkerId, now: Instant) -> bool {
         let life = self.life(worker).expect("only a running life is checked");
-        let is_spent = self
-            .policy
-            .lifespan
-            .is_some_and(|records| life.served >= records.get());
-        if life.hung_up.is_some() || life.is_reserved || life.holds_alone() || is_spent {
+        if life.hung_up.is_some() || life.is_reserved || life.holds_alone() || self.is_spent(life) {
             return false;
         }
         let Some(work) = self.queue.pop(1, usize::MAX) else {

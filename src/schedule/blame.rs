@@ -45,17 +45,23 @@ impl Scheduler {
         self.feed(now);
     }
 
-    /// A life has closed one of its pipes.
-    pub fn hung_up(&mut self, worker: WorkerId, pipe: Pipe, now: Instant) {
-        if let Some(life) = self.life_mut(worker)
-            && life.is_working()
-        {
-            match life.hung_up {
-                Some((_, Pipe::Stdout)) => {}
-                _ => life.hung_up = Some((now, pipe)),
-            }
-            self.wake_by(now + HANG_UP);
+    /// A life has closed one of its pipes. The last `unsent` records that it holds are not begun to
+    /// be written to it, and are taken back.
+    pub fn hung_up(&mut self, worker: WorkerId, pipe: Pipe, unsent: usize, now: Instant) {
+        let Some(life) = self.life_mut(worker) else {
+            return;
+        };
+        if !life.is_working() {
+            return;
         }
+        if !matches!(life.hung_up, Some((_, Pipe::Stdout))) {
+            life.hung_up = Some((now, pipe));
+        }
+        let mut owed = life.take_owed();
+        self.take_back(&mut owed, unsent);
+        self.life_mut(worker).expect("it runs").put_owed_back(owed);
+        self.wake_by(now + HANG_UP);
+        self.feed(now);
     }
 
     /// Deals with a life that has closed a pipe and does not exit.
@@ -212,7 +218,8 @@ impl Scheduler {
     }
 
     fn judge(&mut self, worker: WorkerId, mut life: Life, death: Death, now: Instant) {
-        let is_closing = matches!(life.stage, Stage::Closing(_));
+        // Its stdin is not closed before everything has been written.
+        let is_closing = matches!(life.stage, Stage::Closing(_)) && death.unsent == 0;
         let is_well = death.exit == Exit::Code(0);
         let owed = life.take_owed();
         let process = death
@@ -378,7 +385,7 @@ impl Scheduler {
     /// Counts a life for `--max-restarts`.
     fn count_life(&mut self, worker: WorkerId, has_signed: bool, charged: bool, death: Death) {
         let seat = &mut self.workers[worker.0];
-        self.tally.restarts += 1;
+        seat.is_bereft = true;
         if has_signed {
             return;
         }

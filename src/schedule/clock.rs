@@ -150,7 +150,7 @@ impl Scheduler {
             return;
         };
         let nothing_waits = self.queue.is_empty() && self.input_is_over();
-        if nothing_waits
+        if (nothing_waits || self.is_spent(life))
             && life.stage == Stage::Serving
             && !life.owed.is_empty()
             && life.deaf_since.is_none()

@@ -159,9 +159,12 @@ impl Scheduler {
 
     /// Whether a life can be given records, now or when it has answered some.
     fn may_serve(&self, life: &Life) -> bool {
-        life.stage == Stage::Serving
-            && life.hung_up.is_none()
-            && (self.policy.lifespan).is_none_or(|records| life.served < records.get())
+        life.stage == Stage::Serving && life.hung_up.is_none() && !self.is_spent(life)
+    }
+
+    /// Whether a life has been given all the records that it is to serve.
+    pub(super) fn is_spent(&self, life: &Life) -> bool {
+        (self.policy.lifespan).is_some_and(|records| life.served >= records.get())
     }
 
     /// Whether nothing but the lowest record may be given out, because the budget is full.
@@ -260,8 +263,7 @@ impl Scheduler {
             if life.stage != Stage::Serving {
                 continue;
             }
-            let is_spent = self.policy.lifespan.is_some_and(|n| life.served >= n.get());
-            if !nothing_waits && !is_spent {
+            if !nothing_waits && !self.is_spent(life) {
                 continue;
             }
             if life.owed.is_empty() || (nothing_waits && self.policy.window == Window::Full) {
@@ -338,6 +340,7 @@ impl Scheduler {
         let seat = &mut self.workers[worker.0];
         let number = LifeNumber(seat.next_life);
         seat.next_life += 1;
+        self.tally.restarts += u64::from(std::mem::take(&mut seat.is_bereft));
         seat.state = State::Running(Box::new(Life::new(now)));
         self.actions.push(Action::Start(worker, number));
         // Its first record goes with it, if one waits.

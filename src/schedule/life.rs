@@ -19,6 +19,8 @@ pub(crate) struct Worker {
     pub(crate) state: State,
     /// The number of the next life.
     pub(crate) next_life: u32,
+    /// The next life replaces one that was not meant to end.
+    pub(crate) is_bereft: bool,
     /// Lives in a row that showed no sign.
     pub(crate) signless: u32,
     /// Lives in a row that showed no sign and charged nobody.
@@ -45,6 +47,7 @@ impl Worker {
         Self {
             state: State::Vacant(now),
             next_life: 0,
+            is_bereft: false,
             signless: 0,
             fruitless: 0,
             backoff: FIRST_BACKOFF,
@@ -197,6 +200,13 @@ impl Life {
         self.owed_records = 0;
         self.owed_bytes = 0;
         std::mem::take(&mut self.owed)
+    }
+
+    /// Owes these again, and nothing else.
+    pub(crate) fn put_owed_back(&mut self, owed: VecDeque<Work>) {
+        self.owed_records = owed.iter().map(Work::remaining).sum();
+        self.owed_bytes = owed.iter().map(|work| work.block.bytes.len()).sum();
+        self.owed = owed;
     }
 
     pub(crate) fn push_owed(&mut self, work: Work, now: Instant) {

@@ -132,16 +132,20 @@ impl Process {
                 }
                 Err(Errno::AGAIN) => return Sent::Some,
                 Err(Errno::INTR) => {}
-                Err(_) => {
-                    self.stdin = None;
-                    return Sent::Refused;
-                }
+                Err(_) => return Sent::Refused,
             }
         }
         if self.closes {
             self.stdin = None;
         }
         Sent::All
+    }
+
+    /// Gives up writing: stdin is closed, and what is not written yet is forgotten.
+    pub fn abandon_stdin(&mut self) {
+        self.unwritten.clear();
+        self.written = 0;
+        self.stdin = None;
     }
 
     /// Closes stdin once everything is written.
@@ -188,9 +192,7 @@ impl Process {
 
     /// Closes the pipes of records and answers: nothing more is sent, nothing more is of interest.
     pub fn drop_pipes(&mut self) {
-        self.unwritten.clear();
-        self.written = 0;
-        self.stdin = None;
+        self.abandon_stdin();
         self.stdout = None;
     }
 

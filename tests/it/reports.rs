@@ -41,7 +41,7 @@ fn a_summary_counts_restarts() {
     let words = format!("@once:{} @die:3", env.path("once"));
     let done = env
         .mtask()
-        .args(["-j2", "--window", "1"])
+        .args(["-j1", "--window", "1"])
         .worker(["--at", "3", &words])
         .stdin(numbers(60))
         .run();
