@@ -1,0 +1,185 @@
+//! The running lives: their processes, what is written to them and read from them, and their end.
+
+use std::time::Instant;
+
+use rustix::process::Signal;
+
+use super::Engine;
+use crate::config::StderrTags;
+use crate::schedule::{Death, Pipe, WorkerId};
+use crate::worker::answers::{Answers, Part};
+use crate::worker::process::{Process, Sent};
+use crate::worker::stderr::StderrLines;
+
+/// The most that is read of a worker that has exited: a pipe seldom holds more, and only a process
+/// that has left the worker's group could go on filling it.
+const LEFT_IN_PIPE: usize = 1024 * 1024;
+
+/// A running life's process and what is read from it.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) process: Process,
+    answers: Answers,
+    stderr: StderrLines,
+}
+
+impl Engine {
+    pub(super) fn start(&mut self, worker: WorkerId, life: u32) {
+        let command = &self.parts.commands[worker.0];
+        let workers = self.parts.commands.len();
+        let environment = command.environment(
+            worker.0,
+            workers,
+            u64::from(life),
+            self.parts.python_unbuffered,
+        );
+        let started = Process::start(command, environment);
+        let now = Instant::now();
+        match started {
+            Ok(process) => {
+                let answers =
+                    Answers::new(self.parts.separator, self.parts.max_answer, &self.budget);
+                let tag = match self.parts.stderr_tags {
+                    StderrTags::None => Vec::new(),
+                    StderrTags::Worker => format!("[{worker}] ").into_bytes(),
+                };
+                self.members[worker.0] = Some(Member {
+                    process,
+                    answers,
+                    stderr: StderrLines::new(tag),
+                });
+                self.scheduler.started(worker, now);
+            }
+            Err(error) => self.scheduler.start_failed(worker, error.to_string(), now),
+        }
+    }
+
+    /// Signals a life's group; nothing more is sent to it or heard from it.
+    pub(super) fn end(&mut self, worker: WorkerId, signal: Signal) {
+        if let Some(member) = &mut self.members[worker.0] {
+            member.process.signal(signal);
+            // One that was stopped must run to see it.
+            member.process.signal(Signal::CONT);
+            member.process.drop_pipes();
+        }
+    }
+
+    pub(super) fn write(&mut self, worker: WorkerId) {
+        let Some(member) = &mut self.members[worker.0] else {
+            return;
+        };
+        if member.process.write() == Sent::Refused {
+            let unsent = member.process.unsent(self.parts.separator);
+            member.process.abandon_stdin();
+            self.scheduler
+                .hung_up(worker, Pipe::Stdin, unsent, Instant::now());
+        }
+    }
+
+    /// Reads what a worker has answered.
+    pub(super) fn read_answers(&mut self, worker: WorkerId, now: Instant) {
+        let Some(member) = &mut self.members[worker.0] else {
+            return;
+        };
+        let led = member.answers.lead(&mut self.buffer);
+        match member.process.read_stdout(&mut self.buffer[led..]) {
+            Ok(0) => {
+                self.pass_answers(worker, led, now);
+                let Some(member) = &self.members[worker.0] else {
+                    return;
+                };
+                if member.process.has_exited() {
+                    self.bury(worker);
+                } else {
+                    self.scheduler.hung_up(worker, Pipe::Stdout, 0, now);
+                }
+            }
+            Ok(count) => self.pass_answers(worker, led + count, now),
+            Err(_) => self.pass_answers(worker, led, now),
+        }
+    }
+
+    fn pass_answers(&mut self, worker: WorkerId, len: usize, now: Instant) {
+        let Some(member) = &mut self.members[worker.0] else {
+            return;
+        };
+        let scheduler = &mut self.scheduler;
+        let owed = scheduler.owed(worker);
+        member
+            .answers
+            .cut(&self.buffer[..len], owed, |part| match part {
+                Part::Answers(count, bytes) => scheduler.answered(worker, count, bytes, now),
+                Part::TooLarge => scheduler.answered_too_large(worker, now),
+                Part::Stray(line) => scheduler.stray(worker, line, now),
+            });
+        self.act();
+    }
+
+    pub(super) fn read_stderr(&mut self, worker: WorkerId) {
+        let Some(member) = &mut self.members[worker.0] else {
+            return;
+        };
+        if let Ok(count @ 1..) = member.process.read_stderr(&mut self.buffer) {
+            member
+                .stderr
+                .pass(&self.buffer[..count], self.messages.lines());
+            self.messages.flush();
+        }
+    }
+
+    pub(super) fn look_at_processes(&mut self) {
+        for number in 0..self.members.len() {
+            if self.members[number]
+                .as_ref()
+                .is_some_and(|member| member.process.has_exited())
+            {
+                self.bury(WorkerId(number));
+            }
+        }
+    }
+
+    /// Takes what is left of a process that has exited, and tells how it ended.
+    fn bury(&mut self, worker: WorkerId) {
+        let now = Instant::now();
+        // Nobody but the leader's children can write any more, and those are killed with it.
+        if let Some(member) = &self.members[worker.0] {
+            member.process.signal(Signal::KILL);
+        }
+        let mut left = LEFT_IN_PIPE;
+        while let Some(member) = &mut self.members[worker.0] {
+            let led = member.answers.lead(&mut self.buffer);
+            let read = member.process.read_stdout(&mut self.buffer[led..]);
+            let count = read.unwrap_or(0);
+            self.pass_answers(worker, led + count, now);
+            if count == 0 || count > left {
+                break;
+            }
+            left -= count;
+        }
+        let mut left = LEFT_IN_PIPE;
+        while let Some(member) = &mut self.members[worker.0]
+            && let Ok(count @ 1..) = member.process.read_stderr(&mut self.buffer)
+            && count <= left
+        {
+            member
+                .stderr
+                .pass(&self.buffer[..count], self.messages.lines());
+            left -= count;
+        }
+        let Some(mut member) = self.members[worker.0].take() else {
+            return;
+        };
+        member.stderr.finish(self.messages.lines());
+        self.messages.flush();
+        let exit = member.process.reap();
+        let death = Death {
+            pid: Some(member.process.pid()),
+            exit,
+            stderr: member.stderr.last_lines(),
+            partial: member.answers.take_partial(),
+            unsent: member.process.unsent(self.parts.separator),
+        };
+        self.scheduler.died(worker, death, now);
+        self.act();
+    }
+}
