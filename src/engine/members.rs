@@ -50,7 +50,15 @@ impl Engine {
                 });
                 self.scheduler.started(worker, now);
             }
-            Err(error) => self.scheduler.start_failed(worker, error.to_string(), now),
+            Err(error) => {
+                let way_out = match error.raw_os_error() {
+                    Some(libc::EMFILE) => "; raise ulimit -n, or use fewer workers (-j)",
+                    Some(libc::EAGAIN) => "; raise ulimit -u, or use fewer workers (-j)",
+                    _ => "",
+                };
+                self.scheduler
+                    .start_failed(worker, format!("{error}{way_out}"), now);
+            }
         }
     }
 

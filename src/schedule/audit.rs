@@ -208,7 +208,10 @@ impl Scheduler {
         let at = life.clock + life.audit.patience;
         match life.audit.state {
             AuditState::Off | AuditState::Probing => {}
-            AuditState::Watching(until) if now >= until => life.audit.passed(),
+            AuditState::Watching(until) if now >= until => {
+                life.audit.passed();
+                self.workers[worker.0].broken = 0;
+            }
             AuditState::Watching(until) => self.wake_by(until),
             AuditState::RunningEmpty if expired => {
                 // Without a record at hand the next tick after one has come tries again.

@@ -187,6 +187,7 @@ impl Scheduler {
         in_doubt: Option<(Index, Index)>,
     ) {
         self.tally.broken += 1;
+        self.workers[worker.0].broken += 1;
         let range = match in_doubt {
             Some((low, high)) if low == high => format!("the answer of record {low} is in doubt"),
             Some((low, high)) => format!("its answers of records {low} to {high} are in doubt"),
@@ -222,16 +223,10 @@ impl Scheduler {
         let is_closing = matches!(life.stage, Stage::Closing(_)) && death.unsent == 0;
         let is_well = death.exit == Exit::Code(0);
         let owed = life.take_owed();
-        let process = death
-            .pid
-            .map_or_else(|| worker.to_string(), |pid| format!("{worker} (pid {pid})"));
-        let exit = &death.exit;
         if owed.is_empty() && is_closing {
             if !is_well {
                 self.tally.bad_ends += 1;
-                self.warn(format!(
-                    "{process} had answered everything, and then failed: {exit}"
-                ));
+                self.warn(format!("{}, everything answered", death.told(worker)));
             }
             if !death.partial.is_empty() {
                 self.report_break(
@@ -240,13 +235,15 @@ impl Scheduler {
                     "does it print something else than answers?",
                     life.audit.in_doubt(),
                 );
+                self.replace(worker, now);
+            } else {
+                let seat = &mut self.workers[worker.0];
+                seat.broken = 0;
+                seat.state = State::Vacant(now);
             }
-            self.workers[worker.0].state = State::Vacant(now);
         } else if owed.is_empty() {
             if !is_well {
-                self.warn(format!(
-                    "{process} died without a record to answer ({exit}); it is restarted"
-                ));
+                self.warn(format!("{} while it held no record", death.told(worker)));
             }
             self.count_life(worker, life.has_signed, false, death);
             self.replace(worker, now);
@@ -259,7 +256,7 @@ impl Scheduler {
             let advice = "does it skip records, or collect several for one line?";
             self.report_break(worker, &what, advice, life.audit.in_doubt());
             self.fail_missing(worker, owed, now);
-            self.workers[worker.0].state = State::Vacant(now);
+            self.replace(worker, now);
         } else {
             let charged = self.blame(worker, owed, &death, now);
             self.count_life(worker, life.has_signed, charged, death);
@@ -281,10 +278,6 @@ impl Scheduler {
             .map(|work| (work.first(), work.remaining()))
             .collect();
         let held = Self::range(left);
-        let process = death
-            .pid
-            .map_or_else(|| worker.to_string(), |pid| format!("{worker} (pid {pid})"));
-        let exit = &death.exit;
         let is_alone =
             owed.len() == 1 && owed[0].remaining() == 1 && owed[0].company == Company::Alone;
         let may_charge = self.learnt_start.is_some();
@@ -304,9 +297,10 @@ impl Scheduler {
                 "it is restarted, and what it held is sent again, one record at a time"
             }
         };
-        self.warn(format!(
-            "{process} died ({exit}) while it held {held}; {then}"
-        ));
+        self.warn(match &death.exit {
+            Exit::NotStarted(_) => death.told(worker),
+            _ => format!("{} while it held {held}; {then}", death.told(worker)),
+        });
         let charged = verdict == Verdict::Charge && !owed.is_empty();
         match verdict {
             Verdict::Charge => self.each_record(owed, |this, work| {
@@ -386,6 +380,7 @@ impl Scheduler {
     fn count_life(&mut self, worker: WorkerId, has_signed: bool, charged: bool, death: Death) {
         let seat = &mut self.workers[worker.0];
         seat.is_bereft = true;
+        self.last_death = Some(death);
         if has_signed {
             return;
         }
@@ -395,22 +390,24 @@ impl Scheduler {
         } else {
             seat.fruitless += 1;
         }
-        self.last_death = Some(death);
     }
 
     /// Makes room for the worker's next life, or gives it up.
     fn replace(&mut self, worker: WorkerId, now: Instant) {
         let most = self.policy.max_restarts.max(1);
         let seat = &mut self.workers[worker.0];
-        if seat.fruitless < most && seat.signless < 4 * most {
+        if seat.fruitless < most && seat.signless < 4 * most && seat.broken < most {
             seat.vacate(now);
             return;
         }
         seat.state = State::GivenUp;
-        let lives = seat.signless;
+        let (lives, fault) = match seat.broken {
+            broken if broken >= most => (broken, "that did not answer line by line"),
+            _ => (seat.signless, "without an answer"),
+        };
         self.tally.given_up += 1;
         self.warn(format!(
-            "{worker} is given up after {lives} lives in a row without an answer (--max-restarts)"
+            "{worker} is given up after {lives} lives in a row {fault} (--max-restarts)"
         ));
     }
 
@@ -455,6 +452,15 @@ enum Verdict {
 }
 
 impl Death {
+    /// What happened, for a message.
+    fn told(&self, worker: WorkerId) -> String {
+        match (&self.exit, self.pid) {
+            (Exit::NotStarted(reason), _) => format!("{worker} could not be started: {reason}"),
+            (exit, Some(pid)) => format!("{worker} (pid {pid}) died ({exit})"),
+            (exit, None) => format!("{worker} is ended ({exit})"),
+        }
+    }
+
     fn by(exit: Exit) -> Self {
         Self {
             pid: None,

@@ -111,7 +111,7 @@ impl Scheduler {
     fn give_up(&mut self) {
         let last = self.last_death.take();
         let how = last.as_ref().map_or_else(String::new, |death| {
-            format!(": the last one {}", death.exit)
+            format!(": the last one died ({})", death.exit)
         });
         let said = last.map(|death| String::from_utf8_lossy(&death.stderr).trim_end().to_owned());
         let said = match said {

@@ -25,6 +25,8 @@ pub(crate) struct Worker {
     pub(crate) signless: u32,
     /// Lives in a row that showed no sign and charged nobody.
     pub(crate) fruitless: u32,
+    /// Lives in a row that did not answer line by line.
+    pub(crate) broken: u32,
     backoff: Duration,
 }
 
@@ -50,6 +52,7 @@ impl Worker {
             is_bereft: false,
             signless: 0,
             fruitless: 0,
+            broken: 0,
             backoff: FIRST_BACKOFF,
         }
     }
