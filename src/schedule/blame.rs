@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::action::{Action, WorkerId};
+use super::contract::shown;
 use super::life::{Death, Life, Pipe, Stage, State};
 use super::policy::{Delivery, Window};
 use super::queue::{Company, Work};
 use super::{InputState, Scheduler, Unsent};
 use crate::outcome::{Cause, Exit};
-use crate::record::Index;
 
 /// A worker killed by a signal that whole groups get is judged this much later: mtask may be about
 /// to get the same signal, as under Slurm and container runtimes.
@@ -148,74 +148,6 @@ impl Scheduler {
             oldest.first()
         ));
         self.charge(oldest, Cause::Timeout, message, worker, now);
-    }
-
-    /// An answer came that nothing was asked for.
-    pub fn stray(&mut self, worker: WorkerId, line: &[u8], now: Instant) {
-        let what = format!("wrote a line with nothing to answer, \"{}\"", shown(line));
-        let advice = "does it print something else than answers, or two lines for a record?";
-        self.break_contract(worker, &what, advice, now);
-        self.feed(now);
-    }
-
-    fn break_contract(&mut self, worker: WorkerId, what: &str, advice: &str, now: Instant) {
-        let Some(life) = self.life_mut(worker) else {
-            return;
-        };
-        if !life.is_working() {
-            return;
-        }
-        let in_doubt = life.audit.in_doubt();
-        let has_signed = life.has_signed;
-        let owed = life.take_owed();
-        self.stop(worker, now);
-        self.count_life(
-            worker,
-            has_signed,
-            !owed.is_empty(),
-            Death::by(Exit::OutOfStep),
-        );
-        self.report_break(worker, what, advice, in_doubt);
-        self.fail_missing(worker, owed, now);
-    }
-
-    fn report_break(
-        &mut self,
-        worker: WorkerId,
-        what: &str,
-        advice: &str,
-        in_doubt: Option<(Index, Index)>,
-    ) {
-        self.tally.broken += 1;
-        self.workers[worker.0].broken += 1;
-        let range = match in_doubt {
-            Some((low, high)) if low == high => format!("the answer of record {low} is in doubt"),
-            Some((low, high)) => format!("its answers of records {low} to {high} are in doubt"),
-            None => "none of its answers is in doubt".into(),
-        };
-        self.error(format!(
-            "{worker} {what}; {range}. One line is expected for each record: {advice}"
-        ));
-    }
-
-    fn fail_missing(&mut self, worker: WorkerId, owed: VecDeque<Work>, now: Instant) {
-        self.each_record(owed, |this, work| {
-            let message = format!("{worker} left it without an answer");
-            this.fail_work(work, Cause::MissingAnswer, message, Some(worker), now);
-        });
-    }
-
-    /// A line without its end is an answer where the worker was to finish and exited well.
-    fn take_last_line(&mut self, worker: WorkerId, death: &mut Death, now: Instant) {
-        let Some(life) = self.life(worker) else {
-            return;
-        };
-        let may_be_answer = matches!(life.stage, Stage::Closing(_)) && life.owed_records > 0;
-        if may_be_answer && death.exit == Exit::Code(0) && !death.partial.is_empty() {
-            let mut line = std::mem::take(&mut death.partial);
-            line.push(self.policy.separator.byte());
-            self.answered(worker, 1, &line, now);
-        }
     }
 
     fn judge(&mut self, worker: WorkerId, mut life: Life, death: Death, now: Instant) {
@@ -366,7 +298,11 @@ impl Scheduler {
     }
 
     /// Does the same with each of the records, one by one, while the run goes on.
-    fn each_record(&mut self, works: VecDeque<Work>, mut deal: impl FnMut(&mut Self, Work)) {
+    pub(super) fn each_record(
+        &mut self,
+        works: VecDeque<Work>,
+        mut deal: impl FnMut(&mut Self, Work),
+    ) {
         for work in works {
             let mut rest = work.trimmed(self.policy.separator);
             while rest.block.count > 0 && self.phase.gives_out() {
@@ -377,7 +313,13 @@ impl Scheduler {
     }
 
     /// Counts a life for `--max-restarts`.
-    fn count_life(&mut self, worker: WorkerId, has_signed: bool, charged: bool, death: Death) {
+    pub(super) fn count_life(
+        &mut self,
+        worker: WorkerId,
+        has_signed: bool,
+        charged: bool,
+        death: Death,
+    ) {
         let seat = &mut self.workers[worker.0];
         seat.is_bereft = true;
         self.last_death = Some(death);
@@ -461,7 +403,7 @@ impl Death {
         }
     }
 
-    fn by(exit: Exit) -> Self {
+    pub(super) fn by(exit: Exit) -> Self {
         Self {
             pid: None,
             exit,
@@ -477,20 +419,4 @@ fn is_signal_for_groups(exit: &Exit) -> bool {
         exit,
         Exit::Signal(libc::SIGTERM | libc::SIGINT | libc::SIGHUP)
     )
-}
-
-/// The beginning of stray bytes, for a message.
-fn shown(bytes: &[u8]) -> String {
-    const MOST: usize = 60;
-    let text: String = bytes
-        .iter()
-        .take(MOST)
-        .flat_map(|byte| byte.escape_ascii())
-        .map(char::from)
-        .collect();
-    if bytes.len() > MOST {
-        format!("{text}…")
-    } else {
-        text
-    }
 }

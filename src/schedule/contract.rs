@@ -1,0 +1,101 @@
+//! What the lines protocol asks of a worker: one line for each record, in the same order.
+//!
+//! A life that does not keep to it is ended, and said to be out of step: which answers are in doubt,
+//! and why that may be. What it still owes fails and is not sent again, for nobody knows what the
+//! worker has done with it.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::Scheduler;
+use super::action::WorkerId;
+use super::life::{Death, Stage};
+use super::queue::Work;
+use crate::outcome::{Cause, Exit};
+use crate::record::Index;
+
+impl Scheduler {
+    /// An answer came that nothing was asked for.
+    pub fn stray(&mut self, worker: WorkerId, line: &[u8], now: Instant) {
+        let what = format!("wrote a line with nothing to answer, \"{}\"", shown(line));
+        let advice = "does it print something else than answers, or two lines for a record?";
+        self.break_contract(worker, &what, advice, now);
+        self.feed(now);
+    }
+
+    fn break_contract(&mut self, worker: WorkerId, what: &str, advice: &str, now: Instant) {
+        let Some(life) = self.life_mut(worker) else {
+            return;
+        };
+        if !life.is_working() {
+            return;
+        }
+        let in_doubt = life.audit.in_doubt();
+        let has_signed = life.has_signed;
+        let owed = life.take_owed();
+        self.stop(worker, now);
+        self.count_life(
+            worker,
+            has_signed,
+            !owed.is_empty(),
+            Death::by(Exit::OutOfStep),
+        );
+        self.report_break(worker, what, advice, in_doubt);
+        self.fail_missing(worker, owed, now);
+    }
+
+    pub(super) fn report_break(
+        &mut self,
+        worker: WorkerId,
+        what: &str,
+        advice: &str,
+        in_doubt: Option<(Index, Index)>,
+    ) {
+        self.tally.broken += 1;
+        self.workers[worker.0].broken += 1;
+        let range = match in_doubt {
+            Some((low, high)) if low == high => format!("the answer of record {low} is in doubt"),
+            Some((low, high)) => format!("its answers of records {low} to {high} are in doubt"),
+            None => "none of its answers is in doubt".into(),
+        };
+        self.error(format!(
+            "{worker} {what}; {range}. One line is expected for each record: {advice}"
+        ));
+    }
+
+    pub(super) fn fail_missing(&mut self, worker: WorkerId, owed: VecDeque<Work>, now: Instant) {
+        self.each_record(owed, |this, work| {
+            let message = format!("{worker} left it without an answer");
+            this.fail_work(work, Cause::MissingAnswer, message, Some(worker), now);
+        });
+    }
+
+    /// A line without its end is an answer where the worker was to finish and exited well.
+    pub(super) fn take_last_line(&mut self, worker: WorkerId, death: &mut Death, now: Instant) {
+        let Some(life) = self.life(worker) else {
+            return;
+        };
+        let may_be_answer = matches!(life.stage, Stage::Closing(_)) && life.owed_records > 0;
+        if may_be_answer && death.exit == Exit::Code(0) && !death.partial.is_empty() {
+            let mut line = std::mem::take(&mut death.partial);
+            line.push(self.policy.separator.byte());
+            self.answered(worker, 1, &line, now);
+        }
+    }
+}
+
+/// The beginning of stray bytes, for a message.
+pub(super) fn shown(bytes: &[u8]) -> String {
+    const MOST: usize = 60;
+    let text: String = bytes
+        .iter()
+        .take(MOST)
+        .flat_map(|byte| byte.escape_ascii())
+        .map(char::from)
+        .collect();
+    if bytes.len() > MOST {
+        format!("{text}…")
+    } else {
+        text
+    }
+}

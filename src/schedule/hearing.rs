@@ -1,0 +1,88 @@
+//! Whose answers are read: everybody's, unless the budget is full.
+//!
+//! Always: while the budget is full, somebody is heard whose answer makes room, or the output is what
+//! everything waits for; and the clocks of those who are not heard stand still.
+
+use std::time::Instant;
+
+use super::Scheduler;
+use super::action::WorkerId;
+use super::life::Life;
+
+impl Scheduler {
+    /// Decides which workers are listened to: all, unless the budget is full. Then only the one that
+    /// owes the lowest index is, for its answer alone can be written; nobody is while the output
+    /// itself is what everything waits for.
+    pub fn choose_heard(&mut self, now: Instant) {
+        let is_full = self.budget.is_full();
+        if !is_full && !self.was_full {
+            return;
+        }
+        self.was_full = is_full;
+        if !is_full {
+            // Records may have been held back.
+            self.feed(now);
+        }
+        let only = match self.order.next() {
+            _ if !is_full => Heard::All,
+            _ if self.order.is_backed_up() => Heard::None,
+            None => Heard::All,
+            Some(_) => {
+                let by_index = |(_, life): &(WorkerId, &Life)| life.oldest();
+                let waits = self.queue.lowest();
+                let lowest = self
+                    .lives()
+                    .filter(|(_, life)| !life.owed.is_empty())
+                    .min_by_key(by_index);
+                let reserved = self.lives().find(|(_, life)| life.is_reserved);
+                match (lowest, reserved) {
+                    (Some((_, life)), Some((worker, _))) if waits < life.oldest() => {
+                        Heard::Only(worker)
+                    }
+                    (Some((worker, _)), _) => Heard::Only(worker),
+                    (None, _) => Heard::All,
+                }
+            }
+        };
+        for number in 0..self.workers.len() {
+            let is_heard = match only {
+                Heard::All => true,
+                Heard::None => false,
+                Heard::Only(worker) => worker.0 == number,
+            };
+            let Some(life) = self.workers[number].life_mut() else {
+                continue;
+            };
+            match (is_heard, life.deaf_since) {
+                (true, Some(since)) => {
+                    life.clock += now.saturating_duration_since(since);
+                    life.deaf_since = None;
+                    life.pace.busy_from(now);
+                    self.watch_oldest(WorkerId(number));
+                    self.wake_by(now);
+                }
+                (false, None) => life.deaf_since = Some(now),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether a full budget holds anything up, so that [`Scheduler::choose_heard`] must be asked
+    /// again when bytes have been freed.
+    pub fn is_held_up(&self) -> bool {
+        self.was_full
+    }
+
+    /// Whether this worker's answers are to be read.
+    pub fn hears(&self, worker: WorkerId) -> bool {
+        self.life(worker)
+            .is_some_and(|life| life.deaf_since.is_none() && life.is_working())
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Heard {
+    All,
+    None,
+    Only(WorkerId),
+}
