@@ -119,12 +119,12 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value = "lines", help_heading = WORKERS)]
     pub protocol: Protocol,
 
-    /// A worker's own argument: KEY=VALUE, a JSON object or plain text; again for each worker
+    /// One worker's own argument: KEY=VALUE, a JSON object or plain text; give one for each worker
     ///
     /// The number of workers must be a multiple of how many are given: they are dealt out in turn.
     /// In COMMAND and its arguments, {KEY} stands for the key's value, {arg} for the whole INIT
-    /// and {worker} for the worker's number; other braces are left alone. Where none but {worker}
-    /// occurs, INIT is added as the last argument. Workers also find it in MTASK_ARG.
+    /// and {worker} for the worker's number; other braces are left alone. Where neither {KEY}
+    /// nor {arg} occurs, INIT is added as the last argument. Workers also find it in MTASK_ARG.
     #[arg(long, value_name = "INIT", allow_hyphen_values = true, help_heading = WORKERS)]
     pub worker_arg: Vec<String>,
 
@@ -196,7 +196,7 @@ pub struct Arguments {
     )]
     pub window: Window,
 
-    /// Bytes held at any time; when they are used up, no input is read
+    /// The most bytes held at any time; when they are used up, no input is read
     ///
     /// Counted are records that wait for a worker or are at one, and answers that wait for their
     /// turn. A single record larger than that still passes, alone.
@@ -210,7 +210,7 @@ pub struct Arguments {
     )]
     pub buffer: NonZeroUsize,
 
-    /// What a failed record means for the others
+    /// What follows when a record fails
     #[arg(
         long,
         value_enum,
@@ -233,7 +233,8 @@ pub struct Arguments {
     /// How long a worker may take over one record [default: no limit]
     ///
     /// Then its process is stopped and replaced, and the record fails or is tried again
-    /// (`--retries`). 0 is no limit, as for timeout(1). Cannot be told with `--window full`.
+    /// (`--retries`). 0 is no limit, as for timeout(1). Not allowed with `--window full`, where
+    /// nobody can tell which record is late.
     #[arg(
         long,
         value_name = "DURATION",
@@ -294,7 +295,9 @@ pub struct Arguments {
     )]
     pub exit_timeout: Duration,
 
-    /// How long between SIGTERM and SIGKILL
+    /// How long a worker may take to exit after SIGTERM; then SIGKILL follows
+    ///
+    /// Where mtask itself is told to end by a signal, everything is over within this time.
     #[arg(
         long,
         value_name = "DURATION",
@@ -305,7 +308,7 @@ pub struct Arguments {
     )]
     pub grace: Duration,
 
-    /// Errors only: no hints, warnings or summary
+    /// Report errors only: no hints, warnings or summary
     #[arg(short, long, help_heading = SEEN)]
     pub quiet: bool,
 

@@ -119,12 +119,18 @@ impl ValueEnum for OnError {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let (name, help) = match self {
             Self::Defer => ("defer", "The run goes on; status 123 at its end"),
-            Self::Ignore => ("ignore", "The run goes on, and the status does not tell"),
+            Self::Ignore => (
+                "ignore",
+                "The run goes on, and failed records do not count in the status",
+            ),
             Self::Raise => (
                 "raise",
-                "The first failure ends the run, workers are killed",
+                "The first failure ends the run at once: workers are killed",
             ),
-            Self::Drain => ("drain", "Nothing new is sent; what was sent is finished"),
+            Self::Drain => (
+                "drain",
+                "After the first failure nothing new is sent; what was sent is finished",
+            ),
         };
         Some(PossibleValue::new(name).help(help))
     }

@@ -2,13 +2,13 @@
 //!
 //! The engine tells it what happened and when (records came, a worker answered, a life died, time
 //! has passed) and then does the [`Action`]s it asks for. It owns every record from the input to its
-//! outcome: those that wait ([`queue`]), those a life owes ([`life`]), and the outcomes that wait for
-//! their turn ([`order`]).
+//! outcome: those that wait (`queue`), those a life owes (`life`), and the outcomes that wait for
+//! their turn (`order`).
 //!
 //! Always:
 //! - each record is in exactly one of those places, and leaves the last one once (law 1);
 //! - a record is charged with a death only if it was alone with the life that died, and COMMAND
-//!   has shown a sign before ([`blame`]);
+//!   has shown a sign before (`blame`);
 //! - while anything is left to do, a life runs, or a deadline is set ([`Scheduler::wake_at`]), or the
 //!   engine waits for input or for room in the output.
 

@@ -34,5 +34,6 @@ mod ends_of_workers;
 mod backpressure;
 mod error_records;
 mod output;
+mod readme;
 mod reports;
 mod signals;
