@@ -144,7 +144,7 @@ impl Scheduler {
         let limit = self.policy.timeout.unwrap_or_default();
         let message = format!("no answer within --timeout {limit:?}");
         self.warn(format!(
-            "{worker} gave no answer for record {} within --timeout {limit:?}; it is restarted",
+            "{worker} gave no answer for record {} within --timeout {limit:?}; its process is replaced",
             oldest.first()
         ));
         self.charge(oldest, Cause::Timeout, message, worker, now);
@@ -222,16 +222,14 @@ impl Scheduler {
             _ => Verdict::Suspect,
         };
         let then = match verdict {
-            _ if owed.is_empty() => "it is restarted",
-            Verdict::Charge => "it is restarted",
-            Verdict::SendAgain => "it is restarted and they are sent again",
-            Verdict::Suspect => {
-                "it is restarted, and what it held is sent again, one record at a time"
-            }
+            _ if owed.is_empty() => "",
+            Verdict::Charge => "",
+            Verdict::SendAgain => "; what it held is sent again",
+            Verdict::Suspect => "; what it held is sent again, one record at a time",
         };
         self.warn(match &death.exit {
             Exit::NotStarted(_) => death.told(worker),
-            _ => format!("{} while it held {held}; {then}", death.told(worker)),
+            _ => format!("{} while it held {held}{then}", death.told(worker)),
         });
         let charged = verdict == Verdict::Charge && !owed.is_empty();
         match verdict {
