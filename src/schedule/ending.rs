@@ -71,7 +71,7 @@ impl Scheduler {
             Phase::Interrupted(..) | Phase::Aborted(_) => {
                 self.phase = Phase::Aborted(Reason::Signal(signal));
                 self.kill_all();
-                self.finish_if_done(now);
+                self.finish_if_done();
             }
             Phase::Finished(_) => self.phase = Phase::Finished(Some(Reason::Signal(signal))),
         }
@@ -84,7 +84,7 @@ impl Scheduler {
         }
         self.phase = Phase::Aborted(Reason::OutputFailed);
         self.stop_all(now + self.policy.grace);
-        self.finish_if_done(now);
+        self.finish_if_done();
     }
 
     /// The first failure ends the run: its error record stands after all that can still be written.
@@ -163,7 +163,7 @@ impl Scheduler {
     }
 
     /// Ends the run once nothing is left to do and no life is left.
-    pub(super) fn finish_if_done(&mut self, now: Instant) {
+    pub(super) fn finish_if_done(&mut self) {
         if matches!(self.phase, Phase::Finished(_)) {
             return;
         }
@@ -197,13 +197,13 @@ impl Scheduler {
         };
         self.queue.clear();
         self.order.cut_at_gap();
-        self.check_that_nothing_is_lost(reason, now);
+        self.check_that_nothing_is_lost(reason);
         self.phase = Phase::Finished(reason);
         self.actions.push(Action::Finish);
     }
 
     /// Law 1, on each run: a run that was not cut short has as many outcomes as records.
-    fn check_that_nothing_is_lost(&mut self, reason: Option<Reason>, _now: Instant) {
+    fn check_that_nothing_is_lost(&mut self, reason: Option<Reason>) {
         let is_complete = reason.is_none() && self.phase == Phase::Feeding;
         let outcomes = self.order.outcomes();
         if is_complete

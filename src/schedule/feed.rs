@@ -34,7 +34,7 @@ impl Scheduler {
             self.wind_down(now);
             self.staff(now);
         }
-        self.finish_if_done(now);
+        self.finish_if_done();
     }
 
     /// The quick path after answers: this worker alone can have got room.
