@@ -15,6 +15,8 @@ use crate::live::Live;
 /// What mtask may hold in these tests, and how much more would show that nothing bounds it.
 const BUFFER: usize = 8 << 20;
 const TOO_MUCH: usize = 8 * BUFFER;
+/// What mtask is in memory beside what it holds.
+const ITSELF: usize = 8 << 20;
 
 /// Writes records without end and asserts that mtask stops to read them. On a slow machine that is
 /// believed too early, and shows less; it is never denied wrongly.
@@ -41,6 +43,12 @@ fn assert_reading_stops(live: &mut Live) {
             (before, since) = (now, Instant::now());
         }
         thread::sleep(Duration::from_millis(20));
+    }
+    if let Some(peak) = live.process().peak_memory() {
+        assert!(
+            peak <= BUFFER + ITSELF,
+            "mtask used {peak} bytes of memory with --buffer {BUFFER}"
+        );
     }
 }
 

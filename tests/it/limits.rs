@@ -1,6 +1,6 @@
 //! `--max-record`: records and answers that are too large, and large ones that are not.
 
-use crate::done::{answers, records};
+use crate::done::{answers, numbers, records};
 use crate::env::TestEnv;
 
 #[test]
@@ -116,4 +116,31 @@ fn a_line_of_100_megabytes_fails_by_default() {
         .run();
     done.assert_status(123)
         .assert_one_error(1, "record_too_large");
+}
+
+#[test]
+fn workers_that_cannot_be_started_leave_their_records_to_the_others() {
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j50"])
+        .echo()
+        .shell("ulimit -n 40 && exec \"$0\" \"$@\"")
+        .stdin(numbers(1000))
+        .run();
+    done.assert_status(0)
+        .assert_stdout(numbers(1000))
+        .assert_stderr_has("ulimit -n");
+}
+
+#[test]
+fn one_record_needs_one_of_many_workers() {
+    let env = TestEnv::new();
+    let input = env.write("input", "0\n");
+    let done = env
+        .mtask()
+        .args(["-j64", "-i", &input])
+        .worker(["--pids", &env.path("pids")])
+        .run();
+    done.assert_status(0).assert_stdout("0\n");
+    assert_eq!(env.lines("pids").len(), 1);
 }

@@ -38,6 +38,16 @@ impl Process {
         self.state() == Some('T')
     }
 
+    /// The most memory it has used, in bytes; Linux only.
+    pub(crate) fn peak_memory(self) -> Option<usize> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kilobytes: usize = line.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kilobytes << 10)
+    }
+
     pub(crate) fn signal(self, signal: Signal) {
         kill_process(self.0, signal)
             .unwrap_or_else(|error| panic!("{signal:?} to {self:?}: {error}"));
