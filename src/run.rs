@@ -10,7 +10,7 @@ use crossbeam_channel::{bounded, unbounded};
 use rustix::fs::FileType;
 
 use crate::budget::Budget;
-use crate::config::{Config, Source, Surroundings, Verbosity};
+use crate::config::{Config, Source, Surroundings};
 use crate::engine::{Destination, Engine, Links, Messages, Output, Parts};
 use crate::exit::{Status, Unusable};
 use crate::schedule::Scheduler;
@@ -32,11 +32,11 @@ const ARRIVALS: usize = 2;
 pub fn run(config: Config, surroundings: &Surroundings) -> anyhow::Result<Status> {
     check_standard_descriptors(&config)?;
     sys::close_inherited_on_exec();
-    let mut messages = Messages::new(config.verbosity);
+    let waker = Waker::new().context("cannot make an event descriptor")?;
+    let mut messages = Messages::new(config.verbosity, &waker);
     config.hints.iter().for_each(|hint| messages.warning(hint));
     announce_terminal(&config, &mut messages);
 
-    let waker = Waker::new().context("cannot make an event descriptor")?;
     let budget = Budget::new(config.buffer);
     let (send_request, requests) = unbounded();
     signal::listen(&send_request, &waker)?;
@@ -68,14 +68,7 @@ pub fn run(config: Config, surroundings: &Surroundings) -> anyhow::Result<Status
         waker,
         budget,
     };
-    let (status, tally) = Engine::new(parts, scheduler, links).run();
-    if let Some(summary) = tally.summary()
-        && config.verbosity == Verbosity::Normal
-        && status != Status::Signal(libc::SIGPIPE)
-    {
-        eprintln!("mtask: {summary}");
-    }
-    Ok(status)
+    Ok(Engine::new(parts, scheduler, links).run())
 }
 
 fn check_standard_descriptors(config: &Config) -> Result<(), Unusable> {

@@ -12,7 +12,7 @@ mod wait;
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, TryRecvError};
 use rustix::process::Signal;
 
 pub use messages::Messages;
@@ -23,7 +23,7 @@ use crate::config::StderrTags;
 use crate::exit::Status;
 use crate::input::Arrival;
 use crate::record::Separator;
-use crate::schedule::{Action, Notice, Scheduler, Tally, WorkerId};
+use crate::schedule::{Action, Notice, Scheduler, WorkerId};
 use crate::signal::Request;
 use crate::waker::Waker;
 use crate::worker::command::{PythonUnbuffered, WorkerCommand};
@@ -74,7 +74,8 @@ pub struct Engine {
     parts: Parts,
     scheduler: Scheduler,
     members: Vec<Option<Member>>,
-    input: Receiver<Arrival>,
+    /// Until it has ended, or nothing more of it is wanted.
+    input: Option<Receiver<Arrival>>,
     requests: Receiver<Request>,
     output: Output,
     messages: Messages,
@@ -87,6 +88,8 @@ pub struct Engine {
     /// Once mtask was told to end: until when the output may be written.
     end_by: Option<Instant>,
     is_finished: bool,
+    /// Nothing can be written any more.
+    is_output_broken: bool,
 }
 
 impl Engine {
@@ -107,9 +110,10 @@ impl Engine {
             status: Status::Success,
             end_by: None,
             is_finished: false,
+            is_output_broken: false,
             parts,
             scheduler,
-            input,
+            input: Some(input),
             requests,
             output,
             messages,
@@ -119,7 +123,7 @@ impl Engine {
     }
 
     /// Runs to the end: every life has ended and all that can be written is written.
-    pub fn run(mut self) -> (Status, Tally) {
+    pub fn run(mut self) -> Status {
         let mut now = Instant::now();
         loop {
             self.act();
@@ -142,13 +146,18 @@ impl Engine {
                 self.messages.warning(&text);
             }
         }
-        if self.status != Status::Fault
-            && let Err(error) = self.output.close()
-        {
+        let is_cut_short = self.is_output_broken || !self.output.is_idle();
+        if !is_cut_short && let Err(error) = self.output.close() {
             self.output_failed(&error);
         }
         let status = self.scheduler.status().worst(self.status);
-        (status, self.scheduler.tally().clone())
+        if let Some(summary) = self.scheduler.tally().summary()
+            && status != Status::Signal(libc::SIGPIPE)
+        {
+            self.messages.warning(&summary);
+        }
+        self.messages.finish(&self.requests, self.end_by);
+        status
     }
 
     fn is_done(&mut self, now: Instant) -> bool {
@@ -159,8 +168,8 @@ impl Engine {
             return true;
         }
         let is_written = self.scheduler.written().is_empty();
-        let can_write = !matches!(self.status, Status::Fault | Status::Signal(_));
-        !can_write || (is_written && self.output.is_idle() && !self.scheduler.is_backed_up())
+        self.is_output_broken
+            || (is_written && self.output.is_idle() && !self.scheduler.is_backed_up())
     }
 
     /// Does what the scheduler asks for.
@@ -253,21 +262,42 @@ impl Engine {
             self.start_by = None;
             self.scheduler.input_is_slow(now);
         }
-        while self.scheduler.wants_input()
-            && let Ok(arrival) = self.input.try_recv()
+        while self.scheduler.takes_input()
+            && self.scheduler.wants_input()
+            && let Some(input) = &self.input
         {
+            let arrival = match input.try_recv() {
+                Ok(arrival) => arrival,
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    self.messages
+                        .error("internal fault: the reader of the input is gone");
+                    self.status = self.status.worst(Status::Fault);
+                    self.scheduler.input_ended(now);
+                    self.input = None;
+                    break;
+                }
+            };
             self.start_by = None;
             match arrival {
                 Arrival::Records(block) => self.scheduler.records(block, now),
                 Arrival::Rejected(rejected) => self.scheduler.rejected(rejected, now),
-                Arrival::End => self.scheduler.input_ended(now),
+                Arrival::End => {
+                    self.input = None;
+                    self.scheduler.input_ended(now);
+                }
                 Arrival::Failed(error) => {
                     self.messages.error(&error.to_string());
                     self.status = self.status.worst(Status::Fault);
+                    self.input = None;
                     self.scheduler.input_ended(now);
                 }
             }
             self.act();
+        }
+        if !self.scheduler.takes_input() {
+            // The reader finds nobody to send to, and reads no more.
+            self.input = None;
         }
     }
 
@@ -284,7 +314,7 @@ impl Engine {
 
     /// Writes what may be written.
     fn flush(&mut self) {
-        if self.status == Status::Fault && self.is_finished {
+        if self.is_output_broken {
             return;
         }
         loop {
@@ -303,12 +333,13 @@ impl Engine {
                 break;
             }
         }
-        if self.is_finished {
+        if self.is_finished || self.scheduler.is_backed_up() {
             self.output.await_writer();
         }
     }
 
     fn output_failed(&mut self, failure: &WriteError) {
+        self.is_output_broken = true;
         if failure.is_closed_pipe() {
             self.status = Status::Signal(libc::SIGPIPE);
         } else if self.status != Status::Fault {
@@ -320,7 +351,8 @@ impl Engine {
     }
 
     fn has_news(&self) -> bool {
-        (self.scheduler.wants_input() && !self.input.is_empty())
+        let has_input = |input: &Receiver<Arrival>| !input.is_empty();
+        (self.scheduler.wants_input() && self.input.as_ref().is_some_and(has_input))
             || !self.requests.is_empty()
             || self.output.has_news()
     }

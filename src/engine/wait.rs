@@ -26,6 +26,8 @@ impl Engine {
         let mut fds = Vec::with_capacity(1 + 3 * self.members.len());
         let mut what = Vec::with_capacity(fds.capacity());
         let waker = self.waker.clone();
+        waker.fall_asleep();
+        let is_stderr_full = self.messages.is_full();
         fds.push(PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN));
         what.push(Ready::Waker);
         for (number, member) in self.members.iter().enumerate() {
@@ -41,12 +43,11 @@ impl Engine {
                 fds.push(PollFd::from_borrowed_fd(stdout, PollFlags::IN));
                 what.push(Ready::Stdout(worker));
             }
-            if let Some(stderr) = member.process.stderr() {
+            if !is_stderr_full && let Some(stderr) = member.process.stderr() {
                 fds.push(PollFd::from_borrowed_fd(stderr, PollFlags::IN));
                 what.push(Ready::Stderr(worker));
             }
         }
-        waker.fall_asleep();
         let timeout = if self.has_news() {
             Some(Duration::ZERO)
         } else {

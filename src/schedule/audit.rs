@@ -41,9 +41,10 @@ pub(crate) enum AuditState {
     RunningEmpty,
     /// It owes nothing; until then a line more would be seen.
     Watching(Instant),
-    /// It did not run empty in time; one record was sent to see whether that is answered at once.
-    Probing,
-    /// It answered the probe and still owes as much as before: let it run empty once more.
+    /// It did not run empty in time; one record was sent at that time, to see whether an answer
+    /// comes at once.
+    Probing(Instant),
+    /// One came at once, and it still owes as much as before: let it run empty once more.
     Doubting,
 }
 
@@ -122,6 +123,7 @@ impl Scheduler {
         };
         if !answers_each
             || !life.has_signed
+            || life.holds_alone()
             || life.stage != Stage::Serving
             || !life.audit.is_due(now)
         {
@@ -163,19 +165,38 @@ impl Scheduler {
         let at = match life.audit.state {
             AuditState::Off | AuditState::Watching(_) => return,
             _ if life.owed.is_empty() => life.audit.watch(life.pace.per_record(), now),
-            AuditState::Probing => {
+            // A worker that waited for nothing but the next record answers it at once. Then the
+            // answer is likely that of the record before.
+            AuditState::Probing(sent) if now - sent < life.audit.patience / 10 => {
                 life.audit.state = AuditState::Doubting;
+                life.audit.patience *= 3;
                 now + life.audit.patience
             }
-            AuditState::RunningEmpty | AuditState::Doubting => now + life.audit.patience,
+            AuditState::Probing(_) => {
+                life.audit.state = AuditState::Off;
+                life.audit.next = now + INTERVAL;
+                return;
+            }
+            AuditState::RunningEmpty => {
+                life.audit.patience = life.audit.patience.max(Self::audit_patience(life));
+                now + life.audit.patience
+            }
+            AuditState::Doubting => now + life.audit.patience,
         };
         self.wake_by(at);
     }
 
-    /// Sends one record, if one waits, to a life that owes some.
+    /// Sends one record, if one waits, to a life that owes some and may owe more.
     fn probe(&mut self, worker: WorkerId, now: Instant) -> bool {
         let life = self.life(worker).expect("only a running life is checked");
-        if life.hung_up.is_some() || life.is_reserved || life.holds_alone() || self.is_spent(life) {
+        let may_owe_more =
+            self.policy.window == Window::Auto && self.policy.delivery == Delivery::AtLeastOnce;
+        if !may_owe_more
+            || life.hung_up.is_some()
+            || life.is_reserved
+            || life.holds_alone()
+            || self.is_spent(life)
+        {
             return false;
         }
         let Some(work) = self.queue.pop(1, usize::MAX) else {
@@ -190,7 +211,7 @@ impl Scheduler {
         let Some(life) = self.life_mut(worker) else {
             return;
         };
-        if life.stage != Stage::Serving {
+        if life.stage != Stage::Serving || life.deaf_since.is_some() {
             return;
         }
         if self
@@ -207,7 +228,7 @@ impl Scheduler {
         let expired = life.age(now) >= life.audit.patience;
         let at = life.clock + life.audit.patience;
         match life.audit.state {
-            AuditState::Off | AuditState::Probing => {}
+            AuditState::Off | AuditState::Probing(_) => {}
             AuditState::Watching(until) if now >= until => {
                 life.audit.passed();
                 self.workers[worker.0].broken = 0;
@@ -216,11 +237,21 @@ impl Scheduler {
             AuditState::RunningEmpty if expired => {
                 // Without a record at hand the next tick after one has come tries again.
                 if self.probe(worker, now) {
-                    self.life_mut(worker).expect("it runs").audit.state = AuditState::Probing;
+                    let life = self.life_mut(worker).expect("it runs");
+                    life.audit.state = AuditState::Probing(now);
                 }
             }
             // Only at the end of its stdin does it show whether it still means to answer.
-            AuditState::Doubting if expired => self.close_stdin(worker, now),
+            AuditState::Doubting if expired => {
+                let index = life
+                    .oldest()
+                    .map_or(String::new(), |index| format!(" {index}"));
+                self.warn(format!(
+                    "{worker} answered, but not record{index}: its stdin is closed to see whether \
+                     that answer still comes"
+                ));
+                self.close_stdin(worker, now);
+            }
             AuditState::RunningEmpty | AuditState::Doubting => self.wake_by(at),
         }
     }

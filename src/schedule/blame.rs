@@ -36,7 +36,9 @@ impl Scheduler {
             self.replace(worker, now);
         } else if !self.phase.gives_out() {
             // Lives were told to end, or nobody wants their answers.
-        } else if is_signal_for_groups(&death.exit) && !self.phase.is_interrupted() {
+        } else if is_signal_for_groups(&death.exit) && self.phase.is_interrupted() {
+            self.acquit(*life);
+        } else if is_signal_for_groups(&death.exit) {
             self.workers[worker.0].state = State::Judged(life, death, now + JUDGED_LATER);
             self.wake_by(now + JUDGED_LATER);
         } else {
@@ -74,7 +76,7 @@ impl Scheduler {
             return;
         };
         let is_done = life.owed.is_empty() && matches!(life.stage, Stage::Closing(_));
-        if !life.is_working() || is_done {
+        if !life.is_working() || is_done || life.deaf_since.is_some() {
             return;
         }
         let until = match pipe {
@@ -336,7 +338,7 @@ impl Scheduler {
     fn replace(&mut self, worker: WorkerId, now: Instant) {
         let most = self.policy.max_restarts.max(1);
         let seat = &mut self.workers[worker.0];
-        if seat.fruitless < most && seat.signless < 4 * most && seat.broken < most {
+        if seat.fruitless < most && seat.signless < most.saturating_mul(4) && seat.broken < most {
             seat.vacate(now);
             return;
         }
@@ -366,14 +368,24 @@ impl Scheduler {
 
     /// mtask was signalled too: lives that were killed by such a signal have not failed.
     pub(super) fn acquit_judged(&mut self, now: Instant) {
+        let mut acquitted = Vec::new();
         for seat in &mut self.workers {
             match std::mem::replace(&mut seat.state, State::Vacant(now)) {
-                State::Judged(mut life, ..) => {
-                    for work in life.take_owed() {
-                        self.queue.put_back(work);
-                    }
-                }
+                State::Judged(life, ..) => acquitted.push(life),
                 other => seat.state = other,
+            }
+        }
+        for life in acquitted {
+            self.acquit(*life);
+        }
+    }
+
+    /// A life was killed along with mtask: nobody is charged, and what it held is sent again, if it
+    /// may be and there is time.
+    fn acquit(&mut self, mut life: Life) {
+        if self.policy.delivery == Delivery::AtLeastOnce {
+            for work in life.take_owed() {
+                self.queue.put_back(work);
             }
         }
     }

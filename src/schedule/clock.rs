@@ -124,12 +124,14 @@ impl Scheduler {
         let Some(index) = life.oldest() else { return };
         if !life.has_signed && !life.was_hinted && age >= HINT {
             life.was_hinted = true;
+            let is_full = self.budget.is_full();
             self.warn(format!(
                 "{worker} has not answered its first record (index {index}) for {} s. If it is not still starting: \
                  answers must be flushed line by line (sed -u, grep --line-buffered, jq --unbuffered, python -u, \
                  awk with fflush()); --window N is for a worker that collects N records first, --window full for \
-                 one that cannot be told; --init-timeout ends the wait",
-                age.as_secs()
+                 one that cannot be told; --init-timeout ends the wait{}",
+                age.as_secs(),
+                if is_full { ". What it collects must fit into --buffer, which is full: raise it" } else { "" }
             ));
             return;
         }
@@ -202,6 +204,7 @@ impl Scheduler {
         for worker in &mut self.workers {
             if let State::Running(life) = &mut worker.state {
                 life.clock = now;
+                life.deaf_since = life.deaf_since.map(|_| now);
                 life.pace.busy_from(now);
             }
         }

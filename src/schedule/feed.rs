@@ -40,6 +40,12 @@ impl Scheduler {
     /// The quick path after answers: this worker alone can have got room.
     pub(super) fn after_answers(&mut self, worker: WorkerId, now: Instant) {
         self.audit_answered(worker, now);
+        if let Some(life) = self.life(worker)
+            && life.owed.is_empty()
+            && matches!(life.stage, Stage::Closing(_))
+        {
+            self.wake_by(now + self.policy.exit_timeout);
+        }
         if self.phase == Phase::Feeding && self.queue.together() > 0 && !self.queue.has_alone() {
             if self.can_take(worker, now) > 0 {
                 self.give(worker, now);
@@ -270,7 +276,9 @@ impl Scheduler {
                 self.close_stdin(worker, now);
             } else {
                 let at = life.clock + self.patience(life);
-                self.wake_by(at);
+                if life.deaf_since.is_none() {
+                    self.wake_by(at);
+                }
             }
         }
     }

@@ -136,10 +136,15 @@ impl Scheduler {
         self.feed(now);
     }
 
+    /// Whether what the input gives is still to come to an outcome.
+    pub fn takes_input(&self) -> bool {
+        self.phase.takes_input()
+    }
+
     /// Whether more input is of use now: enough is at hand to keep the workers busy, otherwise.
     pub fn wants_input(&self) -> bool {
-        !self.phase.takes_input()
-            || self.queue.fresh_bytes() < READ_AHEAD.min(self.budget.limit() / 8)
+        let waiting = self.queue.fresh_bytes();
+        waiting == 0 || waiting < READ_AHEAD.min(self.budget.limit() / 8)
     }
 
     /// Nothing has come from the input for a moment: workers may start before their first record.
@@ -169,7 +174,8 @@ impl Scheduler {
             exit,
             stderr: Vec::new(),
             partial: Vec::new(),
-            unsent: 0,
+            // Whatever it was given has been written to nobody.
+            unsent: usize::MAX,
         };
         self.died(worker, death, now);
     }
@@ -177,9 +183,12 @@ impl Scheduler {
     /// A life answered the `count` oldest records it owes; `bytes` are the answers, each followed by
     /// the separator.
     ///
-    /// # Panics
-    /// If it does not owe so many: the engine keeps lines too many for [`Scheduler::stray`].
+    /// The engine keeps lines too many for [`Scheduler::stray`]; so a life that owes less has been
+    /// ended by an answer before these, and nobody wants them any more.
     pub fn answered(&mut self, worker: WorkerId, count: usize, bytes: &[u8], now: Instant) {
+        if self.owed(worker) < count {
+            return;
+        }
         let mut left = count;
         let mut rest = bytes;
         self.note_answers(worker, count, now);
@@ -202,6 +211,9 @@ impl Scheduler {
 
     /// A life answered its oldest record with more bytes than an answer may have.
     pub fn answered_too_large(&mut self, worker: WorkerId, now: Instant) {
+        if self.owed(worker) == 0 {
+            return;
+        }
         self.note_answers(worker, 1, now);
         let work = self.take_oldest(worker);
         self.fail_answer_too_large(worker, work, now);

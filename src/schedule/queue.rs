@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::budget::BOOKKEEPING;
 use crate::input::Rejected;
 use crate::record::{Block, Index, Separator};
 
@@ -112,6 +113,7 @@ impl Queue {
 
     /// A record that just came from the input and will not be sent.
     pub(crate) fn push_rejected(&mut self, rejected: Rejected) {
+        self.fresh_bytes += BOOKKEEPING;
         self.fresh.push_back(Fresh::Rejected(rejected));
     }
 
@@ -119,7 +121,10 @@ impl Queue {
     /// rejection that ends the run does so at the same place however fast the input is read.
     pub(crate) fn pop_rejected(&mut self) -> Option<Rejected> {
         match self.fresh.pop_front()? {
-            Fresh::Rejected(rejected) => Some(rejected),
+            Fresh::Rejected(rejected) => {
+                self.fresh_bytes -= BOOKKEEPING;
+                Some(rejected)
+            }
             records => {
                 self.fresh.push_front(records);
                 None
@@ -191,7 +196,7 @@ impl Queue {
         self.again_records + self.fresh_records
     }
 
-    /// The bytes that wait and were never sent.
+    /// The bytes that wait and were never sent; a rejected record counts as its bookkeeping.
     pub(crate) fn fresh_bytes(&self) -> usize {
         self.fresh_bytes
     }

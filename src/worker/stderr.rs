@@ -11,6 +11,8 @@ pub struct StderrLines {
     /// What stands before each line.
     tag: Vec<u8>,
     partial: Vec<u8>,
+    /// The last line passed on ended with a carriage return.
+    is_after_return: bool,
     kept: Vec<u8>,
 }
 
@@ -20,6 +22,7 @@ impl StderrLines {
         Self {
             tag,
             partial: Vec::new(),
+            is_after_return: false,
             kept: Vec::new(),
         }
     }
@@ -29,7 +32,7 @@ impl StderrLines {
         self.keep(bytes);
         for piece in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
             // A line feed right after a carriage return belongs to the line that has been passed on.
-            if piece == b"\n" && self.partial.is_empty() && out.last() == Some(&b'\r') {
+            if piece == b"\n" && std::mem::take(&mut self.is_after_return) {
                 out.push(b'\n');
                 continue;
             }
@@ -69,6 +72,7 @@ impl StderrLines {
 
     fn flush(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.tag);
+        self.is_after_return = self.partial.ends_with(b"\r");
         out.append(&mut self.partial);
         if self.partial.capacity() > LONGEST_LINE / 8 {
             self.partial = Vec::new();
