@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::done::{answers, records};
+use crate::done::{answers, numbers, records};
 use crate::env::{LIMIT, TestEnv};
 use crate::live::Live;
 
@@ -158,6 +158,31 @@ fn answers_many_times_their_records_fit_through_a_small_buffer() {
             .run();
         done.assert_status(0).assert_stdout(&expected);
     }
+}
+
+#[test]
+fn the_smallest_buffer_lets_one_record_after_the_other_pass() {
+    for buffer in ["1", "100", "5000"] {
+        let done = TestEnv::new()
+            .mtask()
+            .args(["-j3", "--buffer", buffer])
+            .echo()
+            .stdin(numbers(300))
+            .run();
+        done.assert_status(0).assert_stdout(numbers(300));
+    }
+}
+
+#[test]
+fn a_reader_that_comes_late_gets_everything_through_a_small_buffer() {
+    let env = TestEnv::new();
+    let input = numbers(200_000);
+    let file = env.write("input", &input);
+    // The pipe holds little: mtask waits until the worker behind it lets the reader begin.
+    let done = env.sh(&format!(
+        "\"$0\" -j2 --buffer 256K -i {file} cat | (sleep 1; cat)"
+    ));
+    done.assert_status(0).assert_stdout(&input);
 }
 
 #[test]

@@ -201,3 +201,22 @@ fn a_line_of_many_blocks_passes() {
         .run();
     done.assert_status(0).assert_stdout(answers(&input, "!"));
 }
+
+#[test]
+fn a_read_error_ends_the_run_after_everything_read_before_has_its_result() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let env = TestEnv::new();
+    let input = numbers(100_000);
+    let file = env.write("input", &input);
+    // Its first page is never mapped: to read it is an error.
+    let done = env
+        .mtask()
+        .args(["-j2", "-i", &file, "-i", "/proc/self/mem"])
+        .echo()
+        .run();
+    done.assert_status(1)
+        .assert_stdout(&input)
+        .assert_stderr_has("/proc/self/mem");
+}

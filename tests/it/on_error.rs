@@ -261,3 +261,24 @@ fn fewer_failures_than_max_errors_stop_nothing() {
         .run();
     done.assert_status(123).assert_results_but(20, &input);
 }
+
+#[test]
+fn raise_ends_the_run_though_more_answers_came_with_the_failed_one() {
+    // The first answer is too large, and three come at once.
+    let done = TestEnv::new()
+        .mtask()
+        .args([
+            "-j1",
+            "--window",
+            "3",
+            "--max-record",
+            "20",
+            "--on-error",
+            "raise",
+        ])
+        .worker(["--collect", "3", "--at", "1", "@big:1K"])
+        .stdin(numbers(30))
+        .run();
+    done.assert_status(123)
+        .assert_one_error(0, "answer_too_large");
+}

@@ -122,6 +122,21 @@ fn a_closed_stderr_harms_nothing() {
     done.assert_status(0).assert_stdout(input);
 }
 
+#[test]
+fn a_stderr_that_takes_nothing_changes_no_result_and_no_status() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j2"])
+        .echo()
+        .shell("exec \"$0\" \"$@\" 2>/dev/full")
+        .stdin(records(["0", "1 @errlines:5 @die:3", "2"]))
+        .run();
+    done.assert_status(123).assert_one_error(1, "worker_exit");
+}
+
 fn is_whole(line: &str) -> bool {
     let middle = line
         .strip_prefix("begin ")
