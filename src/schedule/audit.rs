@@ -18,6 +18,8 @@ use crate::record::Index;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// At most one part in so many of the time is spent watching an empty life.
 const SHARE: u32 = 50;
+/// How long at least a life is given that seems to have skipped a record.
+const DOUBT: Duration = Duration::from_secs(3);
 const LONGEST_WATCH: Duration = Duration::from_millis(200);
 
 /// How far the check of one life has got.
@@ -169,7 +171,7 @@ impl Scheduler {
             // answer is likely that of the record before.
             AuditState::Probing(sent) if now - sent < life.audit.patience / 10 => {
                 life.audit.state = AuditState::Doubting;
-                life.audit.patience *= 3;
+                life.audit.patience = DOUBT.max((now - sent) * 20);
                 now + life.audit.patience
             }
             AuditState::Probing(_) => {

@@ -28,6 +28,8 @@ mod queue;
 mod settle;
 
 mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::time::{Duration, Instant};
 

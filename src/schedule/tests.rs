@@ -1,0 +1,317 @@
+//! Rules of time, with a simulated clock: what the binary's tests would have to wait for.
+
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+use super::policy::{Delivery, ErrorRecords, OnError, Order, Policy, Window};
+use super::{Action, Death, Notice, Scheduler, WorkerId};
+use crate::budget::{BOOKKEEPING, Budget};
+use crate::exit::Status;
+use crate::input::Format;
+use crate::outcome::{ErrorInput, Exit, OutputFormat, Rendering};
+use crate::record::{Block, Index, Separator, Slice};
+
+const WORKER: WorkerId = WorkerId(0);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// One worker, whose answers the test gives.
+struct Bench {
+    scheduler: Scheduler,
+    budget: Budget,
+    now: Instant,
+    next: u64,
+    sent: Vec<u64>,
+    starts: u32,
+    ends: Vec<&'static str>,
+    notices: Vec<String>,
+}
+
+impl Bench {
+    fn new(change: impl FnOnce(&mut Policy)) -> Self {
+        let now = Instant::now();
+        let budget = Budget::new(64 << 20);
+        let mut policy = Policy {
+            jobs: NonZeroUsize::MIN,
+            separator: Separator::Newline,
+            order: Order::Input,
+            error_records: ErrorRecords::InPlace,
+            window: Window::Auto,
+            on_error: OnError::Defer,
+            max_errors: None,
+            timeout: None,
+            init_timeout: None,
+            retries: 0,
+            delivery: Delivery::AtLeastOnce,
+            max_restarts: 5,
+            lifespan: None,
+            grace: 5 * SECOND,
+            exit_timeout: 60 * SECOND,
+        };
+        change(&mut policy);
+        let rendering = Rendering {
+            output_format: OutputFormat::Raw,
+            format: Format::Lines,
+            separator: Separator::Newline,
+            error_input: ErrorInput::Omitted,
+        };
+        let mut scheduler = Scheduler::new(policy, rendering, &budget, now);
+        scheduler.set_output_room(1 << 20);
+        Self {
+            scheduler,
+            budget,
+            now,
+            next: 0,
+            sent: Vec::new(),
+            starts: 0,
+            ends: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+
+    fn records(&mut self, count: usize) {
+        let bytes = "x\n".repeat(count).into_bytes();
+        self.budget.add(bytes.capacity() + BOOKKEEPING);
+        let block = Block {
+            first: Index(self.next),
+            count,
+            bytes: Slice::new(bytes, &self.budget),
+        };
+        self.next += count as u64;
+        self.scheduler.records(block, self.now);
+        self.act();
+    }
+
+    fn end_input(&mut self) {
+        self.scheduler.input_ended(self.now);
+        self.act();
+    }
+
+    fn answer(&mut self, count: usize) {
+        let answers = "y\n".repeat(count);
+        (self.scheduler).answered(WORKER, count, answers.as_bytes(), self.now);
+        self.act();
+    }
+
+    fn die(&mut self, exit: Exit) {
+        let death = Death {
+            pid: Some(1),
+            exit,
+            stderr: Vec::new(),
+            partial: Vec::new(),
+            unsent: 0,
+        };
+        self.scheduler.died(WORKER, death, self.now);
+        self.act();
+    }
+
+    /// Lets time pass in small steps.
+    fn wait(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now = (self.now + time / 100).min(end);
+            self.scheduler.choose_heard(self.now);
+            self.scheduler.tick(&|_| 0, self.now);
+            self.act();
+        }
+    }
+
+    fn act(&mut self) {
+        for action in self.scheduler.take_actions() {
+            match action {
+                Action::Start(..) => {
+                    self.starts += 1;
+                    self.scheduler.started(WORKER, self.now);
+                }
+                Action::Send(_, block) => {
+                    (self.sent).extend((0..block.count).map(|i| block.first.plus(i).0));
+                }
+                Action::CloseStdin(_) => self.ends.push("end of stdin"),
+                Action::Terminate(_) => self.ends.push("SIGTERM"),
+                Action::Kill(_) => self.ends.push("SIGKILL"),
+                Action::Notify(Notice::Error(text) | Notice::Warning(text)) => {
+                    self.notices.push(text);
+                }
+                Action::Finish => self.ends.push("finish"),
+            }
+        }
+    }
+
+    fn notices_with(&self, text: &str) -> usize {
+        (self.notices.iter())
+            .filter(|notice| notice.contains(text))
+            .count()
+    }
+
+    fn written(&mut self) -> String {
+        let out = std::mem::take(&mut self.scheduler.written().results);
+        String::from_utf8(out).unwrap()
+    }
+}
+
+#[test]
+fn a_record_without_an_answer_is_named_after_60_s_and_then_at_doubling_intervals() {
+    let mut bench = Bench::new(|policy| policy.window = Window::Records(NonZeroUsize::MIN));
+    bench.records(2);
+    bench.answer(1);
+    bench.wait(59 * SECOND);
+    assert_eq!(bench.notices_with("has not answered record 1"), 0);
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.notices_with("has not answered record 1"), 1);
+    bench.wait(58 * SECOND);
+    assert_eq!(bench.notices_with("has not answered record 1"), 1);
+    bench.wait(100 * SECOND);
+    assert_eq!(
+        bench.notices_with("has not answered record 1"),
+        2,
+        "at 120 s and not before 240 s again: {:?}",
+        bench.notices
+    );
+}
+
+#[test]
+fn a_worker_that_has_never_answered_is_given_a_hint_after_10_s() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(1);
+    bench.wait(9 * SECOND);
+    assert_eq!(bench.notices_with("flushed"), 0);
+    bench.wait(20 * SECOND);
+    assert_eq!(bench.notices_with("flushed"), 1);
+}
+
+#[test]
+fn later_lives_get_three_times_the_learnt_start_and_the_timeout_on_top() {
+    let mut bench = Bench::new(|policy| {
+        policy.timeout = Some(2 * SECOND);
+        policy.init_timeout = Some(300 * SECOND);
+    });
+    bench.records(3);
+    bench.wait(10 * SECOND);
+    bench.answer(1);
+    bench.die(Exit::Code(1));
+    bench.wait(SECOND);
+    assert_eq!(bench.starts, 2);
+    bench.wait(30 * SECOND);
+    assert!(bench.ends.is_empty(), "{:?}", bench.ends);
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM"], "3 × 10 s and 2 s have passed");
+    assert!(
+        bench
+            .written()
+            .contains(r#"{"mtask_error":"timeout","index":1"#)
+    );
+}
+
+#[test]
+fn a_start_that_takes_too_long_charges_nobody() {
+    let mut bench = Bench::new(|policy| policy.init_timeout = Some(3 * SECOND));
+    bench.records(1);
+    bench.wait(4 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM"]);
+    bench.die(Exit::Signal(15));
+    bench.wait(SECOND);
+    assert_eq!((bench.starts, &bench.sent[..]), (2, &[0, 0][..]));
+    bench.answer(1);
+    assert_eq!(bench.written(), "y\n");
+}
+
+#[test]
+fn sigterm_is_followed_by_sigkill_after_the_grace() {
+    let mut bench = Bench::new(|policy| policy.timeout = Some(SECOND));
+    bench.records(2);
+    bench.answer(1);
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM"]);
+    bench.wait(5 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM", "SIGKILL"]);
+}
+
+#[test]
+fn a_suspended_run_takes_no_time_from_a_record() {
+    let mut bench = Bench::new(|policy| policy.timeout = Some(10 * SECOND));
+    bench.records(2);
+    bench.answer(1);
+    bench.wait(9 * SECOND);
+    bench.now += 3600 * SECOND;
+    bench.scheduler.was_suspended(3600 * SECOND, bench.now);
+    bench.wait(SECOND / 2);
+    assert!(bench.ends.is_empty());
+    bench.wait(SECOND);
+    assert_eq!(bench.ends, ["SIGTERM"]);
+}
+
+#[test]
+fn restarts_wait_longer_and_longer_and_end() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(1);
+    for lives in 1..5 {
+        assert_eq!(bench.starts, lives);
+        bench.die(Exit::Code(1));
+        let backoff = Duration::from_millis(100 << (lives - 1));
+        bench.wait(backoff * 9 / 10);
+        assert_eq!(
+            bench.starts, lives,
+            "the next life begins after {backoff:?}"
+        );
+        bench.wait(backoff);
+    }
+    bench.die(Exit::Code(1));
+    assert_eq!(bench.ends, ["finish"]);
+    assert_eq!(bench.scheduler.status(), Status::NoWorker);
+}
+
+#[test]
+fn a_worker_killed_shortly_before_mtask_is_signalled_has_not_failed() {
+    let mut bench = Bench::new(|policy| policy.delivery = Delivery::AtMostOnce);
+    bench.records(2);
+    bench.answer(1);
+    bench.die(Exit::Signal(15));
+    bench.wait(Duration::from_millis(150));
+    bench.scheduler.interrupt(15, bench.now);
+    bench.act();
+    assert_eq!(bench.sent, [0, 1], "nothing is sent twice");
+    assert_eq!(bench.written(), "y\n");
+    assert_eq!(bench.scheduler.status(), Status::Signal(15));
+}
+
+#[test]
+fn a_slow_worker_is_not_taken_for_one_that_skips_records() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(500);
+    for _ in 0..300 {
+        bench.wait(Duration::from_millis(10));
+        bench.answer(1);
+    }
+    for _ in 0..20 {
+        bench.wait(Duration::from_millis(2500));
+        bench.answer(1);
+    }
+    assert_eq!(
+        (bench.starts, bench.ends.len()),
+        (1, 0),
+        "{:?}",
+        bench.notices
+    );
+}
+
+#[test]
+fn a_worker_that_skips_a_record_is_found_before_the_input_ends() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(1000);
+    // It has skipped the first record, and answers each one when the next has come.
+    let mut answered = 0;
+    for _ in 0..20_000 {
+        bench.wait(Duration::from_millis(1));
+        if bench.sent.len() > answered + 1 {
+            answered += 1;
+            bench.answer(1);
+        }
+        if !bench.ends.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(bench.ends, ["end of stdin"]);
+    bench.die(Exit::Code(0));
+    bench.end_input();
+    assert!(bench.written().contains("missing_answer"));
+    assert_eq!(bench.scheduler.status(), Status::RecordFailed);
+}
