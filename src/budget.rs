@@ -86,15 +86,29 @@ impl Budget {
     ///
     /// Only one thread, the reader of the input, may call this.
     pub fn wait_for(&self, bytes: usize, own: usize) {
-        while !self.try_take(bytes, own) {
-            self.0.reader.get_or_init(thread::current);
-            self.0.waiting.store(true, SeqCst);
-            if self.try_take(bytes, own) {
-                self.0.waiting.store(false, SeqCst);
-                return;
-            }
+        while !self.take_or_announce(bytes, own) {
             thread::park();
         }
+    }
+
+    /// Takes `bytes` if they are free; if not, announces that the reader waits for them.
+    pub fn take_or_announce(&self, bytes: usize, own: usize) -> bool {
+        if self.try_take(bytes, own) {
+            return true;
+        }
+        self.0.reader.get_or_init(thread::current);
+        self.0.waiting.store(true, SeqCst);
+        // Bytes may have been freed before anybody could know of the reader.
+        let is_taken = self.try_take(bytes, own);
+        if is_taken {
+            self.0.waiting.store(false, SeqCst);
+        }
+        is_taken
+    }
+
+    /// Whether the reader of the input waits for bytes to be freed.
+    pub fn has_waiter(&self) -> bool {
+        self.0.waiting.load(SeqCst)
     }
 
     /// Takes `bytes` if [`Budget::wait_for`] would not wait.

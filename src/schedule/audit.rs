@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::action::WorkerId;
-use super::clock::HINT;
+use super::clock::REMINDER;
 use super::life::{Life, Stage};
 use super::policy::{Delivery, Window};
 use crate::record::Index;
@@ -140,11 +140,7 @@ impl Scheduler {
 
     /// How long an answer may take before it is asked whether it will come at all.
     fn audit_patience(life: &Life) -> Duration {
-        if life.has_signed {
-            Duration::from_secs(1).max(life.pace.per_record() * 20)
-        } else {
-            HINT
-        }
+        Duration::from_secs(1).max(life.pace.per_record() * 20)
     }
 
     /// When a life that answers nothing is checked out of turn: it may have skipped the record it
@@ -154,6 +150,7 @@ impl Scheduler {
             && self.policy.delivery == Delivery::AtLeastOnce
             && life.stage == Stage::Serving
             && life.audit.state == AuditState::Off
+            && life.has_signed
             && !life.holds_alone()
             && !life.owed.is_empty();
         may_check.then(|| life.clock + Self::audit_patience(life))
@@ -208,6 +205,28 @@ impl Scheduler {
         true
     }
 
+    /// Whether nothing can go on before this life answers: what is behind its record fills the
+    /// budget, so that there is not even a record to probe it with.
+    fn is_in_the_way(&self, worker: WorkerId, now: Instant) -> bool {
+        let life = self.life(worker).expect("only a running life is checked");
+        self.policy.window == Window::Auto
+            && self.policy.delivery == Delivery::AtLeastOnce
+            && self.budget.has_waiter()
+            && life.age(now) >= REMINDER
+    }
+
+    /// Closes a life's stdin: only there does it show whether it still means to answer.
+    fn ask_by_end(&mut self, worker: WorkerId, now: Instant) {
+        let oldest = self.life(worker).and_then(Life::oldest);
+        if let Some(index) = oldest {
+            self.warn(format!(
+                "{worker} may have skipped record {index}: its stdin is closed to see whether the \
+                 answer still comes"
+            ));
+        }
+        self.close_stdin(worker, now);
+    }
+
     /// Goes on with a check as time passes.
     pub(super) fn audit_tick(&mut self, worker: WorkerId, now: Instant) {
         let Some(life) = self.life_mut(worker) else {
@@ -241,19 +260,11 @@ impl Scheduler {
                 if self.probe(worker, now) {
                     let life = self.life_mut(worker).expect("it runs");
                     life.audit.state = AuditState::Probing(now);
+                } else if self.is_in_the_way(worker, now) {
+                    self.ask_by_end(worker, now);
                 }
             }
-            // Only at the end of its stdin does it show whether it still means to answer.
-            AuditState::Doubting if expired => {
-                let index = life
-                    .oldest()
-                    .map_or(String::new(), |index| format!(" {index}"));
-                self.warn(format!(
-                    "{worker} answered, but not record{index}: its stdin is closed to see whether \
-                     that answer still comes"
-                ));
-                self.close_stdin(worker, now);
-            }
+            AuditState::Doubting if expired => self.ask_by_end(worker, now),
             AuditState::RunningEmpty | AuditState::Doubting => self.wake_by(at),
         }
     }

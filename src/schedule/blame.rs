@@ -37,7 +37,7 @@ impl Scheduler {
         } else if !self.phase.gives_out() {
             // Lives were told to end, or nobody wants their answers.
         } else if is_signal_for_groups(&death.exit) && self.phase.is_interrupted() {
-            self.acquit(*life);
+            self.acquit(worker, *life, &death, now);
         } else if is_signal_for_groups(&death.exit) {
             self.workers[worker.0].state = State::Judged(life, death, now + JUDGED_LATER);
             self.wake_by(now + JUDGED_LATER);
@@ -368,26 +368,25 @@ impl Scheduler {
 
     /// mtask was signalled too: lives that were killed by such a signal have not failed.
     pub(super) fn acquit_judged(&mut self, now: Instant) {
-        let mut acquitted = Vec::new();
-        for seat in &mut self.workers {
-            match std::mem::replace(&mut seat.state, State::Vacant(now)) {
-                State::Judged(life, ..) => acquitted.push(life),
-                other => seat.state = other,
+        for number in 0..self.workers.len() {
+            match std::mem::replace(&mut self.workers[number].state, State::Vacant(now)) {
+                State::Judged(life, death, _) => self.acquit(WorkerId(number), *life, &death, now),
+                other => self.workers[number].state = other,
             }
-        }
-        for life in acquitted {
-            self.acquit(*life);
         }
     }
 
     /// A life was killed along with mtask: nobody is charged, and what it held is sent again, if it
     /// may be and there is time.
-    fn acquit(&mut self, mut life: Life) {
+    fn acquit(&mut self, worker: WorkerId, mut life: Life, death: &Death, now: Instant) {
+        let mut owed = life.take_owed();
+        self.take_back(&mut owed, death.unsent);
         if self.policy.delivery == Delivery::AtLeastOnce {
-            for work in life.take_owed() {
+            for work in owed {
                 self.queue.put_back(work);
             }
         }
+        self.workers[worker.0].vacate(now);
     }
 
     /// Whether no record will come any more.

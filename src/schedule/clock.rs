@@ -9,9 +9,9 @@ use super::{Scheduler, Unsent};
 use crate::outcome::Exit;
 
 /// A record unanswered for so long is named, and again each time its age has doubled.
-const REMINDER: Duration = Duration::from_secs(60);
+pub(super) const REMINDER: Duration = Duration::from_secs(60);
 /// A life that has not answered its first record after so long may be collecting its output.
-pub(super) const HINT: Duration = Duration::from_secs(10);
+const HINT: Duration = Duration::from_secs(10);
 /// Later lives may take so many times as long to their first sign as the first one did.
 const START_FACTOR: u32 = 3;
 const SHORTEST_START: Duration = Duration::from_secs(1);
@@ -106,6 +106,10 @@ impl Scheduler {
             return;
         }
         match self.deadline(life) {
+            Some((at, Expiry::Record)) if now >= at && unsent(worker) >= life.owed_records => {
+                // It takes no records: none can have taken it too long.
+                self.condemn(worker, Exit::StdinClosed, unsent(worker), now);
+            }
             Some((at, Expiry::Record)) if now >= at => self.time_out(worker, unsent, now),
             Some((at, Expiry::Start)) if now >= at => {
                 let limit = self.policy.init_timeout.unwrap_or_default();
@@ -190,6 +194,11 @@ impl Scheduler {
             if let State::Running(life) = &mut worker.state {
                 life.clock = (life.clock + pause).min(now);
                 life.started = (life.started + pause).min(now);
+                life.deaf_since = life.deaf_since.map(|since| since + pause);
+                life.hung_up = life.hung_up.map(|(since, pipe)| (since + pause, pipe));
+                if let Stage::Closing(at) | Stage::Stopping(at) = &mut life.stage {
+                    *at += pause;
+                }
                 life.pace.busy_from(now);
             }
         }
@@ -205,6 +214,12 @@ impl Scheduler {
             if let State::Running(life) = &mut worker.state {
                 life.clock = now;
                 life.deaf_since = life.deaf_since.map(|_| now);
+                life.hung_up = life.hung_up.map(|(_, pipe)| (now, pipe));
+                match &mut life.stage {
+                    Stage::Closing(since) => *since = now,
+                    Stage::Stopping(kill_at) => *kill_at = now + self.policy.grace,
+                    Stage::Serving | Stage::Killed => {}
+                }
                 life.pace.busy_from(now);
             }
         }

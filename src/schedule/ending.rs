@@ -70,7 +70,7 @@ impl Scheduler {
             }
             Phase::Interrupted(..) | Phase::Aborted(_) => {
                 self.phase = Phase::Aborted(Reason::Signal(signal));
-                self.kill_all();
+                self.kill_all(now);
                 self.finish_if_done();
             }
             Phase::Finished(_) => self.phase = Phase::Finished(Some(Reason::Signal(signal))),
@@ -83,17 +83,17 @@ impl Scheduler {
             return;
         }
         self.phase = Phase::Aborted(Reason::OutputFailed);
-        self.stop_all(now + self.policy.grace);
+        self.stop_all(now + self.policy.grace, now);
         self.finish_if_done();
     }
 
     /// The first failure ends the run: its error record stands after all that can still be written.
-    pub(super) fn raise(&mut self, failure: &Failure) {
+    pub(super) fn raise(&mut self, failure: &Failure, now: Instant) {
         if !self.phase.gives_out() {
             return;
         }
-        self.phase = Phase::Aborted(Reason::Raised);
-        self.kill_all();
+        self.abort(Reason::Raised);
+        self.kill_all(now);
         self.order.cut_at_gap();
         self.conclude_last(failure);
     }
@@ -119,7 +119,16 @@ impl Scheduler {
             _ => String::new(),
         };
         self.error(format!("no worker could be kept running{how}{said}"));
-        self.phase = Phase::Aborted(Reason::NoWorker);
+        self.abort(Reason::NoWorker);
+    }
+
+    /// Ends the run, for this reason unless a signal has asked for its end before.
+    fn abort(&mut self, reason: Reason) {
+        let reason = match self.phase {
+            Phase::Interrupted(signal, ..) => Reason::Signal(signal),
+            _ => reason,
+        };
+        self.phase = Phase::Aborted(reason);
     }
 
     /// Goes on with the end of an interrupted run as time passes.
@@ -132,10 +141,19 @@ impl Scheduler {
             return;
         }
         self.phase = Phase::Aborted(Reason::Signal(signal));
-        self.stop_all(kill_at);
+        self.stop_all(kill_at, now);
     }
 
-    fn kill_all(&mut self) {
+    /// Nobody waits for the judgement of a life that has ended.
+    fn dismiss_judged(&mut self, now: Instant) {
+        for worker in &mut self.workers {
+            if let State::Judged(..) = worker.state {
+                worker.state = State::Vacant(now);
+            }
+        }
+    }
+
+    fn kill_all(&mut self, now: Instant) {
         for (number, worker) in self.workers.iter_mut().enumerate() {
             if let State::Running(life) = &mut worker.state {
                 life.take_owed();
@@ -143,10 +161,11 @@ impl Scheduler {
                 self.actions.push(Action::Kill(WorkerId(number)));
             }
         }
+        self.dismiss_judged(now);
         self.queue.clear();
     }
 
-    fn stop_all(&mut self, kill_at: Instant) {
+    fn stop_all(&mut self, kill_at: Instant, now: Instant) {
         for (number, worker) in self.workers.iter_mut().enumerate() {
             if let State::Running(life) = &mut worker.state {
                 life.take_owed();
@@ -158,6 +177,7 @@ impl Scheduler {
                 }
             }
         }
+        self.dismiss_judged(now);
         self.queue.clear();
         self.wake_by(kill_at);
     }

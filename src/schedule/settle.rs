@@ -82,7 +82,7 @@ impl Scheduler {
     /// Puts a failure down, and ends the run if it is one too many.
     pub(super) fn fail(&mut self, failure: Failure, now: Instant) {
         if self.policy.on_error == OnError::Raise {
-            self.raise(&failure);
+            self.raise(&failure, now);
             return;
         }
         self.conclude(&failure);

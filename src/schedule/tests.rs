@@ -296,9 +296,10 @@ fn a_slow_worker_is_not_taken_for_one_that_skips_records() {
 #[test]
 fn a_worker_that_skips_a_record_is_found_before_the_input_ends() {
     let mut bench = Bench::new(|_| ());
-    bench.records(1000);
-    // It has skipped the first record, and answers each one when the next has come.
-    let mut answered = 0;
+    bench.records(30_000);
+    // It skips the record after the first one, and answers each further one when the next has come.
+    bench.answer(1);
+    let mut answered = 1;
     for _ in 0..20_000 {
         bench.wait(Duration::from_millis(1));
         if bench.sent.len() > answered + 1 {
