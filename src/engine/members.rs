@@ -100,6 +100,7 @@ impl Engine {
                     self.bury(worker);
                 } else {
                     self.scheduler.hung_up(worker, Pipe::Stdout, 0, now);
+                    self.act();
                 }
             }
             Ok(count) => self.pass_answers(worker, led + count, now),

@@ -131,9 +131,6 @@ impl Engine {
             // Only now is it known how much is held.
             self.scheduler.choose_heard(now);
             self.act();
-            if self.scheduler.is_held_up() {
-                self.output.await_writer();
-            }
             if self.is_done(now) {
                 break;
             }
@@ -329,11 +326,10 @@ impl Engine {
                 break;
             }
             if self.output.is_busy() {
-                self.output.await_writer();
                 break;
             }
         }
-        if self.is_finished || self.scheduler.is_backed_up() {
+        if !self.output.is_idle() {
             self.output.await_writer();
         }
     }

@@ -31,6 +31,8 @@ impl Scheduler {
                 self.give(worker, now);
                 self.conclude_rejected(now);
             }
+        }
+        if self.phase.gives_out() {
             self.wind_down(now);
             self.staff(now);
         }
@@ -329,7 +331,8 @@ impl Scheduler {
             waiting.saturating_sub(idle)
         };
         for number in 0..self.workers.len() {
-            if wanted == 0 {
+            // A rejected record behind what a new life was given may just have ended the run.
+            if wanted == 0 || !self.phase.gives_out() {
                 break;
             }
             let State::Vacant(from) = self.workers[number].state else {

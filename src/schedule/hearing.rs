@@ -67,12 +67,6 @@ impl Scheduler {
         }
     }
 
-    /// Whether a full budget holds anything up, so that [`Scheduler::choose_heard`] must be asked
-    /// again when bytes have been freed.
-    pub fn is_held_up(&self) -> bool {
-        self.was_full
-    }
-
     /// Whether this worker's answers are to be read.
     pub fn hears(&self, worker: WorkerId) -> bool {
         self.life(worker)

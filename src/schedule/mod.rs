@@ -26,6 +26,8 @@ mod pace;
 pub mod policy;
 mod queue;
 mod settle;
+#[cfg(test)]
+mod simulation;
 
 mod tally;
 #[cfg(test)]

@@ -1,0 +1,647 @@
+//! The engine of the simulation: it drives the scheduler in the order in which `engine` does, with
+//! simulated processes, pipes and time.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+
+use super::ledger::Ledger;
+use super::pipes::{Input, Output};
+use super::process::{Blame, Process};
+use super::scenario::{Accident, Disturbance, MAX_ANSWER, Scenario, micros, millis};
+use crate::budget::Budget;
+use crate::input::Arrival;
+use crate::schedule::{Action, Death, Notice, Pipe, Scheduler, WorkerId};
+use crate::worker::answers::{Answers, Part};
+
+/// Until nothing has come from the input for so long, workers wait for it.
+const FIRST_LOOK: Duration = millis(20);
+/// A run that takes more steps than this does not end.
+const MOST_STEPS: usize = 200_000;
+/// The same in simulated time, from the last thing that happens from outside.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+struct Member {
+    process: Process,
+    answers: Answers,
+}
+
+enum Request {
+    Outside(Disturbance),
+    LookAtProcesses,
+}
+
+/// A run under way.
+pub(super) struct Simulation {
+    pub(super) scenario: Scenario,
+    rng: Rng,
+    base: Instant,
+    now: Duration,
+    budget: Budget,
+    scheduler: Scheduler,
+    members: Vec<Option<Member>>,
+    input: Input,
+    output: Output,
+    ledger: Ledger,
+    requests: VecDeque<Request>,
+    disturbances: VecDeque<(Duration, Disturbance)>,
+    start_by: Option<Duration>,
+    is_woken: bool,
+    is_finished: bool,
+    has_failed: bool,
+    accidents: u32,
+    /// Turns in a row in which there was nothing to wait for and nothing to do.
+    spins: u32,
+    traces: bool,
+    buffer: Vec<u8>,
+}
+
+macro_rules! trace {
+    ($this:expr, $($text:tt)*) => {
+        if $this.traces {
+            println!("{:>12.6} {}", $this.now.as_secs_f64(), format_args!($($text)*));
+        }
+    };
+}
+
+impl Simulation {
+    pub(super) fn new(scenario: Scenario, rng: Rng, base: Instant, traces: bool) -> Self {
+        let budget = Budget::new(scenario.budget);
+        let scheduler = Scheduler::new(scenario.policy.clone(), scenario.rendering, &budget, base);
+        let jobs = scenario.policy.jobs.get();
+        Self {
+            members: (0..jobs).map(|_| None).collect(),
+            input: Input::new(&scenario.input),
+            output: Output::new(&scenario.output, &budget),
+            ledger: Ledger::new(&scenario),
+            requests: VecDeque::new(),
+            disturbances: scenario.disturbances.iter().copied().collect(),
+            start_by: Some(FIRST_LOOK),
+            is_woken: false,
+            is_finished: false,
+            has_failed: false,
+            accidents: scenario.command.accidents,
+            spins: 0,
+            buffer: vec![0; 4 * (scenario.command.stdout + MAX_ANSWER + 100)],
+            now: Duration::ZERO,
+            scenario,
+            rng,
+            base,
+            budget,
+            scheduler,
+            traces,
+        }
+    }
+
+    /// Runs to the end and checks what came of it.
+    pub(super) fn run(mut self) {
+        let mut steps = 0;
+        loop {
+            self.act();
+            self.flush();
+            self.scheduler.choose_heard(self.base + self.now);
+            self.act();
+            self.check_step();
+            if self.is_done() {
+                break;
+            }
+            steps += 1;
+            if steps == MOST_STEPS {
+                trace!(self, "= {:#?}", self.scheduler);
+                panic!("the run does not end");
+            }
+            let waited_from = self.wait();
+            let cost = self.cost();
+            self.pass(cost);
+            self.take_requests();
+            self.take_input();
+            self.scheduler.set_output_room(self.output.room());
+            self.tick(waited_from);
+        }
+        self.finish();
+    }
+
+    fn is_done(&mut self) -> bool {
+        if !self.is_finished {
+            return false;
+        }
+        let is_written = self.scheduler.written().is_empty();
+        self.has_failed || (is_written && self.output.is_idle() && !self.scheduler.is_backed_up())
+    }
+
+    fn act(&mut self) {
+        loop {
+            let mut actions = self.scheduler.take_actions();
+            if actions.is_empty() {
+                self.scheduler.reuse(actions);
+                return;
+            }
+            for action in actions.drain(..) {
+                self.perform(action);
+            }
+            self.scheduler.reuse(actions);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Start(worker, life) => {
+                trace!(self, "> start life {} of {worker}", life.0);
+                self.start(worker, life.0);
+            }
+            Action::Send(worker, block) => {
+                trace!(
+                    self,
+                    "> send {} from {} to {worker}", block.count, block.first
+                );
+                let has_process = self.members[worker.0].is_some();
+                self.ledger
+                    .sent(worker, block.first.0, block.count, has_process, self.now);
+                if let Some(member) = &mut self.members[worker.0] {
+                    member.process.push(block.bytes);
+                    self.write(worker);
+                }
+            }
+            Action::CloseStdin(worker) => {
+                trace!(self, "> close stdin of {worker}");
+                self.ledger.closed(worker, self.now);
+                if let Some(member) = &mut self.members[worker.0] {
+                    member.process.close_stdin();
+                }
+            }
+            Action::Terminate(worker) => {
+                trace!(self, "> terminate {worker}");
+                if let Some(member) = &mut self.members[worker.0] {
+                    self.ledger.terminated(worker, &member.process, self.now);
+                    member.process.terminate(self.now, &mut self.rng);
+                }
+            }
+            Action::Kill(worker) => {
+                trace!(self, "> kill {worker}");
+                self.ledger.killed(worker, self.now);
+                if let Some(member) = &mut self.members[worker.0] {
+                    member.process.kill(self.now);
+                }
+            }
+            Action::Notify(Notice::Error(text)) => {
+                trace!(self, "> error: {text}");
+                assert!(!text.contains("internal fault"), "{text}");
+            }
+            Action::Notify(Notice::Warning(text)) => trace!(self, "> warning: {text}"),
+            Action::Finish => {
+                trace!(self, "> finish");
+                assert!(!self.is_finished, "the run ends twice");
+                self.is_finished = true;
+                self.ledger.finished(self.now);
+            }
+        }
+    }
+
+    fn start(&mut self, worker: WorkerId, life: u32) {
+        assert!(
+            self.members[worker.0].is_none(),
+            "{worker} has two lives at a time"
+        );
+        let accident = self.accident();
+        self.ledger.started(worker, life, self.now);
+        let now = self.base + self.now;
+        if accident == Some(Accident::NotStarted) {
+            trace!(self, "< {worker} could not be started");
+            self.ledger.died(worker, None, usize::MAX, self.now);
+            self.scheduler.start_failed(worker, "no luck".into(), now);
+            return;
+        }
+        let longest = self.scenario.records.iter().map(|record| record.work).max();
+        let command = &self.scenario.command;
+        let process = Process::new(
+            command,
+            accident,
+            longest.unwrap_or_default(),
+            self.now,
+            &mut self.rng,
+        );
+        let answers = Answers::new(self.scenario.policy.separator, MAX_ANSWER, &self.budget);
+        self.members[worker.0] = Some(Member { process, answers });
+        self.scheduler.started(worker, now);
+    }
+
+    /// What goes wrong with the next life.
+    fn accident(&mut self) -> Option<Accident> {
+        if self.scenario.command.is_doomed {
+            let not_started = self.rng.u32(..4) == 0;
+            return Some(if not_started {
+                Accident::NotStarted
+            } else {
+                Accident::DiesAtStart
+            });
+        }
+        if self.accidents == 0 || self.rng.f64() >= self.scenario.command.accident_chance {
+            return None;
+        }
+        self.accidents -= 1;
+        let kinds = &self.scenario.command.kinds;
+        Some(kinds[self.rng.usize(..kinds.len())])
+    }
+
+    fn write(&mut self, worker: WorkerId) {
+        if let Some(member) = &mut self.members[worker.0]
+            && member.process.write()
+        {
+            trace!(self, "< {worker} refuses records");
+            let unsent = member.process.unsent();
+            member.process.abandon_stdin();
+            self.ledger.hung_up(worker, self.now);
+            self.ledger.taken_back(worker, unsent);
+            self.scheduler
+                .hung_up(worker, Pipe::Stdin, unsent, self.base + self.now);
+        }
+    }
+
+    /// Writes what may be written, as the engine does.
+    fn flush(&mut self) {
+        if self.has_failed {
+            return;
+        }
+        loop {
+            self.output
+                .flush(self.scheduler.written(), &mut self.rng, self.now);
+            self.scheduler.set_output_room(self.output.room());
+            if self.scheduler.written().is_empty() {
+                if !self.output.is_idle() {
+                    self.output.await_writer();
+                }
+                break;
+            }
+            if self.output.is_busy() {
+                self.output.await_writer();
+                break;
+            }
+        }
+        if self.is_finished {
+            self.output.await_writer();
+        }
+    }
+
+    /// Waits for the next event, and deals with the pipes.
+    fn wait(&mut self) -> Duration {
+        let from = self.now;
+        self.ledger.begin_to_wait();
+        let heard: Vec<bool> = (0..self.members.len())
+            .map(|number| self.scheduler.hears(WorkerId(number)))
+            .collect();
+        self.run_world();
+        // News that nobody is woken for is looked at before the wait alone.
+        let has_news = self.output.has_news()
+            || (self.scheduler.takes_input()
+                && self.scheduler.wants_input()
+                && self.input.has_arrivals());
+        let is_busy = has_news || self.is_anything_ready(&heard);
+        while !has_news && !self.is_anything_ready(&heard) {
+            let deadline = [
+                self.scheduler
+                    .wake_at()
+                    .map(|at| at.saturating_duration_since(self.base)),
+                self.start_by,
+            ];
+            let deadline = deadline.into_iter().flatten().min();
+            if deadline.is_some_and(|at| at <= self.now) {
+                break;
+            }
+            let worlds = self.next_event();
+            let next = [deadline, worlds].into_iter().flatten().min();
+            let Some(next) = next else {
+                trace!(self, "= {:#?}", self.scheduler);
+                panic!("nothing can happen any more, and the run has not ended");
+            };
+            let limit = LONGEST
+                + self
+                    .scenario
+                    .disturbances
+                    .last()
+                    .map_or(Duration::ZERO, |last| last.0);
+            assert!(next < limit, "the run does not end in time");
+            self.pass(next.saturating_sub(self.now));
+            self.run_world();
+        }
+        self.spins = if is_busy || self.now > from {
+            0
+        } else {
+            self.spins + 1
+        };
+        assert!(self.spins < 10, "the engine turns without end");
+        if self.rng.u32(..20) == 0 {
+            let delay = self.scenario.longest_delay.mul_f64(self.rng.f64());
+            self.pass(delay);
+            self.run_world();
+        }
+        self.is_woken = false;
+        let now = self.now;
+        let ready: Vec<_> = self
+            .members
+            .iter()
+            .map(|member| {
+                member
+                    .as_ref()
+                    .map(|member| (member.process.is_writable(), member.process.is_readable()))
+            })
+            .collect();
+        for (number, ready) in ready.into_iter().enumerate() {
+            let worker = WorkerId(number);
+            let Some((is_writable, is_readable)) = ready else {
+                continue;
+            };
+            if is_writable {
+                self.write(worker);
+            }
+            if is_readable && heard[number] {
+                self.read_answers(worker, now);
+            }
+        }
+        from
+    }
+
+    fn is_anything_ready(&self, heard: &[bool]) -> bool {
+        self.is_woken
+            || !self.requests.is_empty()
+            || self.members.iter().zip(heard).any(|(member, heard)| {
+                member.as_ref().is_some_and(|Member { process, .. }| {
+                    process.is_writable() || (*heard && process.is_readable())
+                })
+            })
+    }
+
+    fn next_event(&self) -> Option<Duration> {
+        let lives = self
+            .members
+            .iter()
+            .flatten()
+            .filter_map(|member| member.process.next());
+        let rest = [
+            self.input.next(self.now),
+            self.output.next(),
+            self.disturbances.front().map(|(at, _)| *at),
+        ];
+        lives.chain(rest.into_iter().flatten()).min()
+    }
+
+    /// Lets everything outside of mtask do what it does until now.
+    fn run_world(&mut self) {
+        for member in self.members.iter_mut().flatten() {
+            let had_exited = member.process.has_exited();
+            member.process.run(&mut self.scenario.records, self.now);
+            if member.process.has_exited() && !had_exited {
+                self.requests.push_back(Request::LookAtProcesses);
+            }
+        }
+        self.is_woken |= self
+            .input
+            .run(&self.scenario.records, &self.budget, self.now);
+        self.is_woken |= self.output.run(&mut self.rng, self.now);
+        while let Some((at, what)) = self.disturbances.front().copied()
+            && at <= self.now
+        {
+            self.disturbances.pop_front();
+            self.requests.push_back(Request::Outside(what));
+        }
+    }
+
+    fn cost(&mut self) -> Duration {
+        micros(self.rng.u64(1..6))
+    }
+
+    /// Lets time pass.
+    fn pass(&mut self, by: Duration) {
+        let scheduler = &self.scheduler;
+        self.ledger.pass(by, |worker| scheduler.hears(worker));
+        self.now += by;
+    }
+
+    fn take_requests(&mut self) {
+        while let Some(request) = self.requests.pop_front() {
+            let now = self.base + self.now;
+            match request {
+                Request::LookAtProcesses => self.look_at_processes(),
+                Request::Outside(Disturbance::Interrupt(signal)) => {
+                    trace!(self, "< signal {signal}");
+                    self.ledger.interrupted(self.now);
+                    self.scheduler.interrupt(signal, now);
+                }
+                Request::Outside(Disturbance::OutputFails) => {
+                    trace!(self, "< output fails");
+                    self.has_failed = true;
+                    self.ledger.ended_early(self.now);
+                    self.scheduler.output_failed(now);
+                    self.act();
+                }
+                Request::Outside(Disturbance::Suspend(pause)) => {
+                    trace!(self, "< suspended for {pause:?}");
+                    self.members
+                        .iter_mut()
+                        .flatten()
+                        .for_each(|member| member.process.suspend(pause));
+                    self.now += pause;
+                    self.ledger.suspended(pause);
+                    self.scheduler.was_suspended(pause, self.base + self.now);
+                }
+            }
+        }
+    }
+
+    fn take_input(&mut self) {
+        let now = self.now;
+        let at = self.base + now;
+        if self.start_by.is_some_and(|by| now >= by) {
+            self.start_by = None;
+            self.scheduler.input_is_slow(at);
+        }
+        while self.scheduler.takes_input()
+            && self.scheduler.wants_input()
+            && let Some(arrival) = self.input.take()
+        {
+            self.start_by = None;
+            self.ledger.arrived(&arrival);
+            match arrival {
+                Arrival::Records(block) => {
+                    trace!(self, "< {} records from {}", block.count, block.first);
+                    self.scheduler.records(block, at);
+                }
+                Arrival::Rejected(rejected) => {
+                    trace!(self, "< rejected {}", rejected.index);
+                    self.scheduler.rejected(rejected, at);
+                }
+                Arrival::End | Arrival::Failed(_) => {
+                    trace!(self, "< end of input");
+                    self.scheduler.input_ended(at);
+                }
+            }
+            self.act();
+            self.input
+                .run(&self.scenario.records, &self.budget, self.now);
+        }
+    }
+
+    fn tick(&mut self, from: Duration) {
+        let members = &self.members;
+        let unsent = |worker: WorkerId| {
+            members[worker.0]
+                .as_ref()
+                .map_or(usize::MAX, |member| member.process.unsent())
+        };
+        self.scheduler.tick(&unsent, self.base + from);
+    }
+
+    fn read_answers(&mut self, worker: WorkerId, now: Duration) {
+        let Some(member) = &mut self.members[worker.0] else {
+            return;
+        };
+        let led = member.answers.lead(&mut self.buffer);
+        match member.process.read_stdout(&mut self.buffer[led..]) {
+            Some(0) => {
+                self.pass_answers(worker, led, now);
+                let Some(member) = &self.members[worker.0] else {
+                    return;
+                };
+                if member.process.has_exited() {
+                    self.bury(worker);
+                } else {
+                    trace!(self, "< {worker} closed its stdout");
+                    self.ledger.hung_up(worker, self.now);
+                    self.scheduler
+                        .hung_up(worker, Pipe::Stdout, 0, self.base + now);
+                    self.act();
+                }
+            }
+            Some(count) => self.pass_answers(worker, led + count, now),
+            None => self.pass_answers(worker, led, now),
+        }
+    }
+
+    fn pass_answers(&mut self, worker: WorkerId, len: usize, now: Duration) {
+        let Some(member) = &mut self.members[worker.0] else {
+            return;
+        };
+        let (scheduler, ledger, at) = (&mut self.scheduler, &mut self.ledger, self.base + now);
+        let (traces, time) = (self.traces, self.now.as_secs_f64());
+        let owed = scheduler.owed(worker);
+        assert_eq!(
+            owed,
+            ledger.owed(worker),
+            "{worker} owes what it was sent and has not answered"
+        );
+        member.answers.cut(&self.buffer[..len], owed, |part| {
+            if traces {
+                match &part {
+                    Part::Answers(count, _) => println!("{time:>12.6} < {worker} answers {count}"),
+                    part => println!("{time:>12.6} < {worker}: {part:?}"),
+                }
+            }
+            match part {
+                Part::Answers(count, bytes) => {
+                    ledger.answered(worker, count, now);
+                    scheduler.answered(worker, count, bytes, at);
+                }
+                Part::TooLarge => {
+                    ledger.answered(worker, 1, now);
+                    scheduler.answered_too_large(worker, at);
+                }
+                Part::Stray(line) => {
+                    ledger.stray(worker);
+                    scheduler.stray(worker, line, at);
+                }
+            }
+        });
+        self.act();
+    }
+
+    fn look_at_processes(&mut self) {
+        for number in 0..self.members.len() {
+            if self.members[number]
+                .as_ref()
+                .is_some_and(|member| member.process.has_exited())
+            {
+                self.bury(WorkerId(number));
+            }
+        }
+    }
+
+    fn bury(&mut self, worker: WorkerId) {
+        let now = self.now;
+        while let Some(member) = &mut self.members[worker.0] {
+            let led = member.answers.lead(&mut self.buffer);
+            let count = member
+                .process
+                .read_stdout(&mut self.buffer[led..])
+                .unwrap_or(0);
+            self.pass_answers(worker, led + count, now);
+            if count == 0 {
+                break;
+            }
+        }
+        let Some(mut member) = self.members[worker.0].take() else {
+            return;
+        };
+        let (exit, blame): (_, Blame) = member.process.exit();
+        trace!(self, "< {worker} died: {exit} ({blame:?})");
+        let death = Death {
+            pid: Some(1),
+            exit: exit.clone(),
+            stderr: Vec::new(),
+            partial: member.answers.take_partial(),
+            unsent: member.process.unsent(),
+        };
+        let has_partial = !death.partial.is_empty();
+        self.ledger.died(
+            worker,
+            Some((&exit, blame, has_partial)),
+            death.unsent,
+            self.now,
+        );
+        self.scheduler.died(worker, death, self.base + now);
+        self.act();
+    }
+
+    fn check_step(&mut self) {
+        if !self.has_failed {
+            let is_held_up = self.output.room() > 0
+                && self.scheduler.written().is_empty()
+                && self.scheduler.is_backed_up();
+            assert!(!is_held_up, "an outcome waits though it may be written");
+        }
+        let held = self.budget.held();
+        let slack = self.ledger.slack();
+        assert!(
+            held <= self.budget.limit() + slack,
+            "{held} bytes are held of {} and {slack}",
+            self.budget.limit()
+        );
+        self.ledger.check_limits(&self.scheduler, self.now);
+        self.ledger
+            .read_output(&self.output.results, &self.output.errors);
+    }
+
+    fn finish(mut self) {
+        trace!(
+            self,
+            "= {:?}, {:?}",
+            self.scheduler.status(),
+            self.scheduler.tally()
+        );
+        let (status, tally) = (self.scheduler.status(), self.scheduler.tally().clone());
+        assert!(
+            self.members.iter().all(Option::is_none),
+            "a process survives the run"
+        );
+        assert!(
+            self.scheduler.wants_input(),
+            "the reader of the input is left waiting"
+        );
+        let ledger = self.ledger;
+        // What the reader still has, and what was not written because the output failed.
+        self.input = Input::new(&self.scenario.input);
+        if !self.has_failed {
+            assert_eq!(self.budget.held(), 0, "bytes are held at the end");
+        }
+        ledger.check_end(&self.scenario, status, &tally, self.has_failed);
+    }
+}

@@ -1,0 +1,296 @@
+//! The outcomes as a reader of the output sees them, judged by what the records have been through.
+
+use super::ledger::Past;
+use super::scenario::{Effect, MAX_ANSWER, Scenario, answer_text};
+use crate::exit::Status;
+use crate::schedule::Tally;
+use crate::schedule::policy::{Delivery, ErrorRecords, OnError, Order, Policy, Window};
+
+const ERROR: &str = "{\"mtask_error\":";
+
+/// What has come out so far.
+pub(super) struct Outcomes {
+    policy: Policy,
+    has_liars: bool,
+    answers: Vec<usize>,
+    /// How much of the two outputs has been looked at.
+    results_read: usize,
+    errors_read: usize,
+    /// What each record has come to: a result, or a kind of failure.
+    kinds: Vec<Option<String>>,
+    /// The lowest index that may come next, in each of the outputs.
+    next: u64,
+    next_error: u64,
+    results: u64,
+    failures: u64,
+    /// Answers that are not those of their records.
+    wrong: u64,
+    /// The failure that ended the run, which stands where it may.
+    has_last: bool,
+}
+
+impl Outcomes {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        Self {
+            policy: scenario.policy.clone(),
+            has_liars: scenario.has_liars(),
+            answers: scenario
+                .records
+                .iter()
+                .map(|record| record.answer_len)
+                .collect(),
+            results_read: 0,
+            errors_read: 0,
+            kinds: vec![None; scenario.records.len()],
+            next: 0,
+            next_error: 0,
+            results: 0,
+            failures: 0,
+            wrong: 0,
+            has_last: false,
+        }
+    }
+
+    /// Looks at what is new in the output and in the file of error records.
+    pub(super) fn read(&mut self, results: &[u8], errors: &[u8], pasts: &[Past]) {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("the output is text");
+        let (new, new_errors) = (
+            text(&results[self.results_read..]),
+            text(&errors[self.errors_read..]),
+        );
+        (self.results_read, self.errors_read) = (results.len(), errors.len());
+        for line in new.split_terminator('\n') {
+            assert!(
+                !self.has_last,
+                "something stands behind the failure that ended the run"
+            );
+            if line.starts_with(ERROR) {
+                assert_eq!(self.policy.error_records, ErrorRecords::InPlace);
+                let index = self.error(line, pasts);
+                if self.policy.on_error == OnError::Raise {
+                    self.has_last = true;
+                } else {
+                    self.place(index, true);
+                }
+            } else {
+                self.result(line, pasts);
+            }
+        }
+        for line in new_errors.split_terminator('\n') {
+            let index = self.error(line, pasts);
+            assert!(
+                self.policy.order == Order::Finish || index >= self.next_error,
+                "error records out of order"
+            );
+            self.next_error = index + 1;
+        }
+    }
+
+    fn result(&mut self, line: &str, pasts: &[Past]) {
+        self.results += 1;
+        if self.has_liars {
+            self.wrong += u64::from(!self.is_next(line));
+            self.next += 1;
+            return;
+        }
+        let number = line
+            .strip_prefix('a')
+            .and_then(|rest| rest.split(':').next());
+        let index: u64 = number
+            .and_then(|number| number.parse().ok())
+            .expect("an answer");
+        assert_eq!(
+            line,
+            answer_text(index, self.answers[index as usize]),
+            "a wrong result"
+        );
+        let past = &pasts[index as usize];
+        assert!(
+            past.is_answered,
+            "record {index} has a result before its answer"
+        );
+        assert!(
+            past.least_charges <= self.policy.retries,
+            "record {index} was charged too often"
+        );
+        self.settle(index, "result");
+        self.place(index, self.policy.error_records == ErrorRecords::InPlace);
+    }
+
+    fn is_next(&self, line: &str) -> bool {
+        match self.policy.order {
+            Order::Finish => true,
+            Order::Input if self.policy.error_records == ErrorRecords::Apart => true,
+            Order::Input => {
+                let len = self.answers.get(self.next as usize);
+                len.is_some_and(|len| line == answer_text(self.next, *len))
+            }
+        }
+    }
+
+    /// Checks the order of the output. With nothing missing in it, it has no gaps.
+    fn place(&mut self, index: u64, is_whole: bool) {
+        if self.policy.order == Order::Input {
+            assert!(index >= self.next, "record {index} is written out of order");
+            assert!(
+                !is_whole || index == self.next,
+                "record {} is left out before {index}",
+                self.next
+            );
+        }
+        self.next = index + 1;
+    }
+
+    fn settle(&mut self, index: u64, kind: &str) {
+        let slot = &mut self.kinds[index as usize];
+        assert_eq!(*slot, None, "record {index} has a second outcome, {kind}");
+        *slot = Some(kind.into());
+    }
+
+    fn error(&mut self, line: &str, pasts: &[Past]) -> u64 {
+        let error: serde_json::Value = serde_json::from_str(line).expect("an error record");
+        let kind = error["mtask_error"].as_str().expect("a kind").to_owned();
+        let index = error["index"].as_u64().expect("an index");
+        let attempts = error["attempts"].as_u64().expect("a number");
+        let past = &pasts[index as usize];
+        self.failures += 1;
+        if !self.has_liars {
+            self.settle(index, &kind);
+            assert_eq!(
+                attempts,
+                u64::from(past.sends),
+                "attempts of record {index}, {kind}"
+            );
+        }
+        let enough = match self.policy.delivery {
+            Delivery::AtMostOnce => 1,
+            Delivery::AtLeastOnce => self.policy.retries + 1,
+        };
+        match kind.as_str() {
+            "worker_exit" => {
+                assert!(
+                    past.most_charges >= enough,
+                    "record {index} is charged too soon: {past:?}"
+                );
+                let is_killer = past.outside_hits < past.hits;
+                let is_full = self.policy.window == Window::Full && past.sends >= 2;
+                let at_most_once = self.policy.delivery == Delivery::AtMostOnce;
+                assert!(
+                    is_killer || is_full || at_most_once || past.hits + past.timeouts >= 2,
+                    "record {index} is innocent: {past:?}"
+                );
+            }
+            "timeout" => {
+                assert!(
+                    past.most_charges >= enough,
+                    "record {index} is charged too soon: {past:?}"
+                );
+                assert!(
+                    past.timeouts > 0,
+                    "record {index} did not take too long: {past:?}"
+                );
+            }
+            "missing_answer" => {
+                assert!(past.may_be_missing, "record {index} has no answer missing")
+            }
+            "answer_too_large" => {
+                let is_right = self.has_liars || self.answers[index as usize] > MAX_ANSWER;
+                assert!(is_right, "the answer of record {index} is not too large");
+            }
+            "invalid_input" => assert_eq!(
+                past.effect,
+                Some(Effect::Invalid),
+                "record {index} is valid"
+            ),
+            other => panic!("record {index} failed as {other}"),
+        }
+        index
+    }
+
+    /// Looks at the whole, once the run has ended.
+    pub(super) fn check_end(
+        &mut self,
+        scenario: &Scenario,
+        pasts: &[Past],
+        status: Status,
+        tally: &Tally,
+        is_cut_short: bool,
+    ) {
+        let outcomes = self.results + self.failures;
+        let total = scenario.records.len() as u64;
+        let is_ignored = self.policy.on_error == OnError::Ignore;
+        let drains = (self.policy.on_error == OnError::Drain && self.failures > 0)
+            || self
+                .policy
+                .max_errors
+                .is_some_and(|most| self.failures >= most);
+        let is_raised = self.policy.on_error == OnError::Raise && self.failures > 0;
+        if is_cut_short {
+            return;
+        }
+        assert_eq!(
+            self.wrong > 0 && status == Status::Success,
+            false,
+            "wrong results and no word"
+        );
+        match status {
+            Status::Success => {
+                assert!(self.failures == 0 || is_ignored, "records failed");
+                assert_eq!(tally.broken + tally.bad_ends, 0);
+            }
+            Status::RecordFailed => {
+                let records_failed = self.failures > 0 && !is_ignored;
+                assert!(
+                    records_failed || tally.broken + tally.bad_ends > 0,
+                    "nothing failed"
+                );
+            }
+            Status::NoWorker => {}
+            other => panic!("the status is {other:?}"),
+        }
+        let none_is_missing = pasts.iter().all(|past| !past.may_be_missing);
+        if !self.has_liars && none_is_missing {
+            assert_eq!(
+                tally.broken, 0,
+                "no worker has given a line too many or too few"
+            );
+        }
+        // A line too many that nobody reads keeps its life from exiting.
+        if tally.bad_ends > 0 && !self.has_liars {
+            let command = &scenario.command;
+            let closes = |past: &Past| matches!(past.effect, Some(Effect::ClosesStdout(_)));
+            let has_closers = pasts.iter().any(closes);
+            let may_end_badly = command.bad_end > 0.0
+                || command.late_end > 0.0
+                || !command.kinds.is_empty()
+                || command.is_doomed
+                || has_closers;
+            assert!(may_end_badly, "no life ended badly");
+        }
+        if status == Status::NoWorker {
+            return;
+        }
+        if is_raised {
+            assert_eq!(
+                self.failures, 1,
+                "a failure after the one that ended the run"
+            );
+        } else if drains {
+            let sent = pasts.iter().filter(|past| past.sends > 0).count() as u64;
+            assert!(
+                outcomes >= sent,
+                "{sent} records were sent and {outcomes} have an outcome"
+            );
+        } else {
+            assert_eq!(outcomes, total, "each record has one outcome");
+        }
+        if !is_raised {
+            let counted = (tally.results, tally.failures());
+            assert_eq!(
+                counted,
+                (self.results, self.failures),
+                "what is counted is what is written"
+            );
+        }
+    }
+}
