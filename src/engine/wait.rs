@@ -67,7 +67,10 @@ impl Engine {
         for what in ready {
             match what {
                 Ready::Waker => {}
-                Ready::Stdin(worker) => self.write(worker),
+                Ready::Stdin(worker) => {
+                    self.write(worker);
+                    self.act();
+                }
                 Ready::Stdout(worker) => self.read_answers(worker, now),
                 Ready::Stderr(worker) => self.read_stderr(worker),
             }

@@ -172,9 +172,11 @@ impl Scheduler {
                 if life.is_working() {
                     self.actions.push(Action::Terminate(WorkerId(number)));
                 }
-                if life.stage != Stage::Killed {
-                    life.stage = Stage::Stopping(kill_at);
-                }
+                life.stage = match life.stage {
+                    Stage::Killed => Stage::Killed,
+                    Stage::Stopping(earlier) => Stage::Stopping(earlier.min(kill_at)),
+                    Stage::Serving | Stage::Closing(_) => Stage::Stopping(kill_at),
+                };
             }
         }
         self.dismiss_judged(now);

@@ -353,6 +353,7 @@ impl Simulation {
             };
             if is_writable {
                 self.write(worker);
+                self.act();
             }
             if is_readable && heard[number] {
                 self.read_answers(worker, now);

@@ -270,7 +270,7 @@ impl Process {
     pub(super) fn suspend(&mut self, pause: Duration) {
         match &mut self.activity {
             Activity::Starting(at) | Activity::Working(_, at) | Activity::Ending(at) => {
-                *at += pause
+                *at += pause;
             }
             Activity::Reading | Activity::Hanging => {}
         }
@@ -498,7 +498,7 @@ impl Process {
             match kind {
                 Accident::Leaves => self.then = Some((Exit::Code(0), Blame::Outside)),
                 Accident::DiesAfterAnswer => {
-                    self.then = Some((Exit::Signal(libc::SIGKILL), Blame::Outside))
+                    self.then = Some((Exit::Signal(libc::SIGKILL), Blame::Outside));
                 }
                 _ => {}
             }
