@@ -1,6 +1,18 @@
 //! The engine of the simulation: it drives the scheduler in the order in which `engine` does, with
 //! simulated processes, pipes and time.
 
+macro_rules! trace {
+    ($this:expr, $($text:tt)*) => {
+        if $this.traces {
+            println!("{:>12.6} {}", $this.now.as_secs_f64(), format_args!($($text)*));
+        }
+    };
+}
+
+// After the macro, which they use.
+mod lives;
+mod time;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -8,12 +20,12 @@ use fastrand::Rng;
 
 use super::ledger::Ledger;
 use super::pipes::{Input, Output};
-use super::process::{Blame, Process};
-use super::scenario::{Accident, Disturbance, MAX_ANSWER, Scenario, micros, millis};
+use super::process::Process;
+use super::scenario::{Accident, Disturbance, MAX_ANSWER, Scenario, millis};
 use crate::budget::Budget;
 use crate::input::Arrival;
-use crate::schedule::{Action, Death, Notice, Pipe, Scheduler, WorkerId};
-use crate::worker::answers::{Answers, Part};
+use crate::schedule::{Action, Notice, Pipe, Scheduler, WorkerId};
+use crate::worker::answers::Answers;
 
 /// Until nothing has come from the input for so long, workers wait for it.
 const FIRST_LOOK: Duration = millis(20);
@@ -55,14 +67,6 @@ pub(super) struct Simulation {
     spins: u32,
     traces: bool,
     buffer: Vec<u8>,
-}
-
-macro_rules! trace {
-    ($this:expr, $($text:tt)*) => {
-        if $this.traces {
-            println!("{:>12.6} {}", $this.now.as_secs_f64(), format_args!($($text)*));
-        }
-    };
 }
 
 impl Simulation {
@@ -283,141 +287,6 @@ impl Simulation {
         }
     }
 
-    /// Waits for the next event, and deals with the pipes.
-    fn wait(&mut self) -> Duration {
-        let from = self.now;
-        self.ledger.begin_to_wait();
-        let heard: Vec<bool> = (0..self.members.len())
-            .map(|number| self.scheduler.hears(WorkerId(number)))
-            .collect();
-        self.run_world();
-        // News that nobody is woken for is looked at before the wait alone.
-        let has_news = self.output.has_news()
-            || (self.scheduler.takes_input()
-                && self.scheduler.wants_input()
-                && self.input.has_arrivals());
-        let is_busy = has_news || self.is_anything_ready(&heard);
-        while !has_news && !self.is_anything_ready(&heard) {
-            let deadline = [
-                self.scheduler
-                    .wake_at()
-                    .map(|at| at.saturating_duration_since(self.base)),
-                self.start_by,
-            ];
-            let deadline = deadline.into_iter().flatten().min();
-            if deadline.is_some_and(|at| at <= self.now) {
-                break;
-            }
-            let worlds = self.next_event();
-            let next = [deadline, worlds].into_iter().flatten().min();
-            let Some(next) = next else {
-                trace!(self, "= {:#?}", self.scheduler);
-                panic!("nothing can happen any more, and the run has not ended");
-            };
-            let limit = LONGEST
-                + self
-                    .scenario
-                    .disturbances
-                    .last()
-                    .map_or(Duration::ZERO, |last| last.0);
-            assert!(next < limit, "the run does not end in time");
-            self.pass(next.saturating_sub(self.now));
-            self.run_world();
-        }
-        self.spins = if is_busy || self.now > from {
-            0
-        } else {
-            self.spins + 1
-        };
-        assert!(self.spins < 10, "the engine turns without end");
-        if self.rng.u32(..20) == 0 {
-            let delay = self.scenario.longest_delay.mul_f64(self.rng.f64());
-            self.pass(delay);
-            self.run_world();
-        }
-        self.is_woken = false;
-        let now = self.now;
-        let ready: Vec<_> = self
-            .members
-            .iter()
-            .map(|member| {
-                member
-                    .as_ref()
-                    .map(|member| (member.process.is_writable(), member.process.is_readable()))
-            })
-            .collect();
-        for (number, ready) in ready.into_iter().enumerate() {
-            let worker = WorkerId(number);
-            let Some((is_writable, is_readable)) = ready else {
-                continue;
-            };
-            if is_writable {
-                self.write(worker);
-                self.act();
-            }
-            if is_readable && heard[number] {
-                self.read_answers(worker, now);
-            }
-        }
-        from
-    }
-
-    fn is_anything_ready(&self, heard: &[bool]) -> bool {
-        self.is_woken
-            || !self.requests.is_empty()
-            || self.members.iter().zip(heard).any(|(member, heard)| {
-                member.as_ref().is_some_and(|Member { process, .. }| {
-                    process.is_writable() || (*heard && process.is_readable())
-                })
-            })
-    }
-
-    fn next_event(&self) -> Option<Duration> {
-        let lives = self
-            .members
-            .iter()
-            .flatten()
-            .filter_map(|member| member.process.next());
-        let rest = [
-            self.input.next(self.now),
-            self.output.next(),
-            self.disturbances.front().map(|(at, _)| *at),
-        ];
-        lives.chain(rest.into_iter().flatten()).min()
-    }
-
-    /// Lets everything outside of mtask do what it does until now.
-    fn run_world(&mut self) {
-        for member in self.members.iter_mut().flatten() {
-            let had_exited = member.process.has_exited();
-            member.process.run(&mut self.scenario.records, self.now);
-            if member.process.has_exited() && !had_exited {
-                self.requests.push_back(Request::LookAtProcesses);
-            }
-        }
-        self.is_woken |= self
-            .input
-            .run(&self.scenario.records, &self.budget, self.now);
-        self.is_woken |= self.output.run(&mut self.rng, self.now);
-        while let Some((at, what)) = self.disturbances.front().copied()
-            && at <= self.now
-        {
-            self.disturbances.pop_front();
-            self.requests.push_back(Request::Outside(what));
-        }
-    }
-
-    fn cost(&mut self) -> Duration {
-        micros(self.rng.u64(1..6))
-    }
-
-    /// Lets time pass.
-    fn pass(&mut self, by: Duration) {
-        let scheduler = &self.scheduler;
-        self.ledger.pass(by, |worker| scheduler.hears(worker));
-        self.now += by;
-    }
-
     fn take_requests(&mut self) {
         while let Some(request) = self.requests.pop_front() {
             let now = self.base + self.now;
@@ -490,116 +359,6 @@ impl Simulation {
                 .map_or(usize::MAX, |member| member.process.unsent())
         };
         self.scheduler.tick(&unsent, self.base + from);
-    }
-
-    fn read_answers(&mut self, worker: WorkerId, now: Duration) {
-        let Some(member) = &mut self.members[worker.0] else {
-            return;
-        };
-        let led = member.answers.lead(&mut self.buffer);
-        match member.process.read_stdout(&mut self.buffer[led..]) {
-            Some(0) => {
-                self.pass_answers(worker, led, now);
-                let Some(member) = &self.members[worker.0] else {
-                    return;
-                };
-                if member.process.has_exited() {
-                    self.bury(worker);
-                } else {
-                    trace!(self, "< {worker} closed its stdout");
-                    self.ledger.hung_up(worker, self.now);
-                    self.scheduler
-                        .hung_up(worker, Pipe::Stdout, 0, self.base + now);
-                    self.act();
-                }
-            }
-            Some(count) => self.pass_answers(worker, led + count, now),
-            None => self.pass_answers(worker, led, now),
-        }
-    }
-
-    fn pass_answers(&mut self, worker: WorkerId, len: usize, now: Duration) {
-        let Some(member) = &mut self.members[worker.0] else {
-            return;
-        };
-        let (scheduler, ledger, at) = (&mut self.scheduler, &mut self.ledger, self.base + now);
-        let (traces, time) = (self.traces, self.now.as_secs_f64());
-        let owed = scheduler.owed(worker);
-        assert_eq!(
-            owed,
-            ledger.owed(worker),
-            "{worker} owes what it was sent and has not answered"
-        );
-        member.answers.cut(&self.buffer[..len], owed, |part| {
-            if traces {
-                match &part {
-                    Part::Answers(count, _) => println!("{time:>12.6} < {worker} answers {count}"),
-                    part => println!("{time:>12.6} < {worker}: {part:?}"),
-                }
-            }
-            match part {
-                Part::Answers(count, bytes) => {
-                    ledger.answered(worker, count, now);
-                    scheduler.answered(worker, count, bytes, at);
-                }
-                Part::TooLarge => {
-                    ledger.answered(worker, 1, now);
-                    scheduler.answered_too_large(worker, at);
-                }
-                Part::Stray(line) => {
-                    ledger.stray(worker);
-                    scheduler.stray(worker, line, at);
-                }
-            }
-        });
-        self.act();
-    }
-
-    fn look_at_processes(&mut self) {
-        for number in 0..self.members.len() {
-            if self.members[number]
-                .as_ref()
-                .is_some_and(|member| member.process.has_exited())
-            {
-                self.bury(WorkerId(number));
-            }
-        }
-    }
-
-    fn bury(&mut self, worker: WorkerId) {
-        let now = self.now;
-        while let Some(member) = &mut self.members[worker.0] {
-            let led = member.answers.lead(&mut self.buffer);
-            let count = member
-                .process
-                .read_stdout(&mut self.buffer[led..])
-                .unwrap_or(0);
-            self.pass_answers(worker, led + count, now);
-            if count == 0 {
-                break;
-            }
-        }
-        let Some(mut member) = self.members[worker.0].take() else {
-            return;
-        };
-        let (exit, blame): (_, Blame) = member.process.exit();
-        trace!(self, "< {worker} died: {exit} ({blame:?})");
-        let death = Death {
-            pid: Some(1),
-            exit: exit.clone(),
-            stderr: Vec::new(),
-            partial: member.answers.take_partial(),
-            unsent: member.process.unsent(),
-        };
-        let has_partial = !death.partial.is_empty();
-        self.ledger.died(
-            worker,
-            Some((&exit, blame, has_partial)),
-            death.unsent,
-            self.now,
-        );
-        self.scheduler.died(worker, death, self.base + now);
-        self.act();
     }
 
     fn check_step(&mut self) {

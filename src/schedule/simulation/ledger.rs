@@ -1,17 +1,17 @@
 //! What the scheduler may and may not do, kept in a book of its own: who was sent what, what every
 //! record has suffered, and hence what may be charged to it.
 
+mod deaths;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::outcomes::Outcomes;
-use super::process::{Blame, Process};
 use super::scenario::{Effect, Scenario, millis};
 use crate::budget::BOOKKEEPING;
 use crate::exit::Status;
 use crate::input::Arrival;
-use crate::outcome::Exit;
-use crate::schedule::policy::{Delivery, OnError, Policy, Window};
+use crate::schedule::policy::{Delivery, Policy, Window};
 use crate::schedule::{Scheduler, Tally, WorkerId};
 
 /// A life that has closed a pipe is given so long to exit.
@@ -368,207 +368,6 @@ impl Ledger {
                     life.idle += by;
                 }
             }
-        }
-    }
-
-    pub(super) fn killed(&mut self, worker: WorkerId, now: Duration) {
-        let grace = self.policy.grace;
-        // Interrupted twice, or ended by a failure.
-        let may_be_at_once = self.interrupts.len() > 1 || self.policy.on_error == OnError::Raise;
-        let is_interrupted = !self.interrupts.is_empty();
-        let Some(life) = &mut self.lives[worker.0] else {
-            return;
-        };
-        if let Some(at) = life.terminated
-            && !may_be_at_once
-            && !is_interrupted
-        {
-            assert!(
-                now + self.time_slack >= at + grace,
-                "{worker} is killed before --grace is over"
-            );
-        } else {
-            assert!(
-                may_be_at_once || is_interrupted,
-                "{worker} is killed without SIGTERM"
-            );
-        }
-        life.is_killed = true;
-        let owed = std::mem::take(&mut life.owed);
-        self.drop_records(owed);
-    }
-
-    fn drop_records(&mut self, owed: VecDeque<u64>) {
-        for index in owed {
-            self.pasts[index as usize].holder = None;
-        }
-    }
-
-    /// Takes what a life holds; what was not begun to be written to it was not sent.
-    fn take_begun(&mut self, worker: WorkerId, unsent: usize) -> Vec<u64> {
-        let life = self.lives[worker.0].as_mut().expect("a life");
-        let mut owed: Vec<u64> = std::mem::take(&mut life.owed).into();
-        let begun = owed.len() - unsent.min(owed.len());
-        for (at, index) in owed.iter().enumerate() {
-            let past = &mut self.pasts[*index as usize];
-            past.holder = None;
-            past.sends -= u32::from(at >= begun);
-        }
-        owed.truncate(begun);
-        owed
-    }
-
-    pub(super) fn terminated(&mut self, worker: WorkerId, process: &Process, now: Duration) {
-        let life = self.lives[worker.0].as_mut().expect("a running life");
-        assert!(life.is_working(), "{worker} is terminated twice");
-        life.terminated = Some(now);
-        let (signed, started, closed) = (life.has_signed, life.started, life.closed);
-        let (age, hung_up, is_stray) = (life.age_before, life.hung_up, life.is_stray);
-        let last_answer = life.last_answer;
-        let holds = life.owed.len();
-        let ends = self.ended_early.is_some()
-            || self
-                .interrupts
-                .first()
-                .is_some_and(|at| now >= *at + self.policy.grace / 2);
-        if !signed {
-            self.signless[worker.0] += 1;
-        }
-        if is_stray {
-            self.broken[worker.0] += 1;
-            let owed = std::mem::take(&mut self.lives[worker.0].as_mut().expect("it runs").owed);
-            owed.iter()
-                .for_each(|index| self.pasts[*index as usize].may_be_missing = true);
-            return self.drop_records(owed);
-        }
-        let begun = self.take_begun(worker, process.unsent());
-        if ends {
-            return;
-        }
-        let has_hung_up = hung_up.is_some_and(|at| now >= at + HANG_UP);
-        if holds == 0 {
-            let limit = closed.map(|at| at.max(last_answer) + self.policy.exit_timeout);
-            let is_late = limit.is_some_and(|at| now + self.time_slack >= at);
-            assert!(
-                is_late || has_hung_up,
-                "{worker} holds nothing and is terminated"
-            );
-            return;
-        }
-        let waited = now - started;
-        let start = self
-            .learnt_start
-            .map(|learnt| (learnt * START_FACTOR).max(SHORTEST_START));
-        let took_too_long = self.policy.timeout.is_some_and(|limit| {
-            age + self.time_slack >= limit
-                && (signed || start.is_some_and(|start| waited + self.time_slack >= start + limit))
-        });
-        let shows_no_sign = !signed
-            && start.is_none()
-            && self
-                .policy
-                .init_timeout
-                .is_some_and(|limit| age + self.time_slack >= limit);
-        assert!(
-            has_hung_up || took_too_long || shows_no_sign,
-            "{worker} is terminated after {age:?} with {holds} records, for no reason"
-        );
-        let blame = process.spoilt;
-        assert!(
-            blame.is_some(),
-            "{worker} works on its record and is terminated: {}",
-            process.describe()
-        );
-        if took_too_long && !begun.is_empty() {
-            let past = &mut self.pasts[begun[0] as usize];
-            past.timeouts += 1;
-            past.most_charges += 1;
-            past.least_charges += u32::from(!has_hung_up);
-            past.is_suspect |= !has_hung_up;
-        }
-        if has_hung_up || shows_no_sign {
-            let is_certain = !took_too_long;
-            self.hit(
-                &begun,
-                blame.unwrap_or(Blame::Outside),
-                is_certain,
-                is_certain,
-            );
-        }
-    }
-
-    pub(super) fn died(
-        &mut self,
-        worker: WorkerId,
-        exit: Option<(&Exit, Blame, bool)>,
-        unsent: usize,
-        now: Duration,
-    ) {
-        let Some(life) = &self.lives[worker.0] else {
-            return;
-        };
-        let (is_working, signed) = (life.is_working(), life.has_signed);
-        let leaves_well = life.closed.is_some()
-            && exit.is_some_and(|(exit, ..)| *exit == Exit::Code(0))
-            && unsent == 0;
-        if is_working && !signed {
-            self.signless[worker.0] += 1;
-        }
-        if is_working
-            && leaves_well
-            && exit.is_some_and(|(.., has_partial)| has_partial)
-            && !life.owed.is_empty()
-        {
-            self.answered(worker, 1, now);
-        }
-        let begun = self.take_begun(worker, unsent);
-        self.lives[worker.0] = None;
-        if !is_working || self.ended_early.is_some() {
-            return;
-        }
-        if leaves_well {
-            self.broken[worker.0] += 1;
-            begun
-                .iter()
-                .for_each(|index| self.pasts[*index as usize].may_be_missing = true);
-            return;
-        }
-        let (blame, is_for_groups) = match exit {
-            Some((exit, blame, _)) => (
-                blame,
-                matches!(
-                    exit,
-                    Exit::Signal(libc::SIGTERM | libc::SIGINT | libc::SIGHUP)
-                ),
-            ),
-            None => (Blame::Outside, false),
-        };
-        let at_most_once = self.policy.delivery == Delivery::AtMostOnce;
-        if is_for_groups && !self.interrupts.is_empty() && !at_most_once {
-            return;
-        }
-        let is_certain = !is_for_groups || !self.is_to_be_interrupted;
-        self.hit(&begun, blame, is_certain, !is_for_groups);
-    }
-
-    /// A life died and held these. It is judged now, or maybe never.
-    fn hit(&mut self, begun: &[u64], blame: Blame, is_certain: bool, is_now: bool) {
-        let may_charge = self.learnt_start.is_some();
-        let is_full = self.policy.window == Window::Full;
-        let at_most_once = self.policy.delivery == Delivery::AtMostOnce;
-        for index in begun {
-            let past = &mut self.pasts[*index as usize];
-            past.hits += 1;
-            past.outside_hits += u32::from(blame != Blame::Record(*index));
-            let is_alone = begun.len() == 1 && past.is_suspect;
-            let is_charged = match is_full {
-                _ if at_most_once => true,
-                true => (may_charge || !is_now) && past.sends > 1,
-                false => (may_charge || !is_now) && (is_alone || !is_certain),
-            };
-            past.most_charges += u32::from(is_charged);
-            past.least_charges += u32::from(is_certain && may_charge && is_alone && !is_full);
-            past.is_suspect |= is_certain && !is_full && !at_most_once;
         }
     }
 

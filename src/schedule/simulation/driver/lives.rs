@@ -1,0 +1,120 @@
+//! What simulated processes have written, and their end.
+
+use std::time::Duration;
+
+use super::super::process::Blame;
+use super::Simulation;
+use crate::schedule::{Death, Pipe, WorkerId};
+use crate::worker::answers::Part;
+
+impl Simulation {
+    pub(super) fn read_answers(&mut self, worker: WorkerId, now: Duration) {
+        let Some(member) = &mut self.members[worker.0] else {
+            return;
+        };
+        let led = member.answers.lead(&mut self.buffer);
+        match member.process.read_stdout(&mut self.buffer[led..]) {
+            Some(0) => {
+                self.pass_answers(worker, led, now);
+                let Some(member) = &self.members[worker.0] else {
+                    return;
+                };
+                if member.process.has_exited() {
+                    self.bury(worker);
+                } else {
+                    trace!(self, "< {worker} closed its stdout");
+                    self.ledger.hung_up(worker, self.now);
+                    self.scheduler
+                        .hung_up(worker, Pipe::Stdout, 0, self.base + now);
+                    self.act();
+                }
+            }
+            Some(count) => self.pass_answers(worker, led + count, now),
+            None => self.pass_answers(worker, led, now),
+        }
+    }
+
+    pub(super) fn pass_answers(&mut self, worker: WorkerId, len: usize, now: Duration) {
+        let Some(member) = &mut self.members[worker.0] else {
+            return;
+        };
+        let (scheduler, ledger, at) = (&mut self.scheduler, &mut self.ledger, self.base + now);
+        let (traces, time) = (self.traces, self.now.as_secs_f64());
+        let owed = scheduler.owed(worker);
+        assert_eq!(
+            owed,
+            ledger.owed(worker),
+            "{worker} owes what it was sent and has not answered"
+        );
+        member.answers.cut(&self.buffer[..len], owed, |part| {
+            if traces {
+                match &part {
+                    Part::Answers(count, _) => println!("{time:>12.6} < {worker} answers {count}"),
+                    part => println!("{time:>12.6} < {worker}: {part:?}"),
+                }
+            }
+            match part {
+                Part::Answers(count, bytes) => {
+                    ledger.answered(worker, count, now);
+                    scheduler.answered(worker, count, bytes, at);
+                }
+                Part::TooLarge => {
+                    ledger.answered(worker, 1, now);
+                    scheduler.answered_too_large(worker, at);
+                }
+                Part::Stray(line) => {
+                    ledger.stray(worker);
+                    scheduler.stray(worker, line, at);
+                }
+            }
+        });
+        self.act();
+    }
+
+    pub(super) fn look_at_processes(&mut self) {
+        for number in 0..self.members.len() {
+            if self.members[number]
+                .as_ref()
+                .is_some_and(|member| member.process.has_exited())
+            {
+                self.bury(WorkerId(number));
+            }
+        }
+    }
+
+    pub(super) fn bury(&mut self, worker: WorkerId) {
+        let now = self.now;
+        while let Some(member) = &mut self.members[worker.0] {
+            let led = member.answers.lead(&mut self.buffer);
+            let count = member
+                .process
+                .read_stdout(&mut self.buffer[led..])
+                .unwrap_or(0);
+            self.pass_answers(worker, led + count, now);
+            if count == 0 {
+                break;
+            }
+        }
+        let Some(mut member) = self.members[worker.0].take() else {
+            return;
+        };
+        let (exit, blame): (_, Blame) = member.process.exit();
+        trace!(self, "< {worker} died: {exit} ({blame:?})");
+        let death = Death {
+            pid: Some(1),
+            exit: exit.clone(),
+            stderr: Vec::new(),
+            partial: member.answers.take_partial(),
+            unsent: member.process.unsent(),
+        };
+        let has_partial = !death.partial.is_empty();
+        self.ledger.died(
+            worker,
+            Some((&exit, blame, has_partial)),
+            death.unsent,
+            self.now,
+        );
+        self.scheduler.died(worker, death, self.base + now);
+        self.act();
+    }
+}
