@@ -37,6 +37,7 @@ impl Scheduler {
             return;
         }
         self.wake_at = None;
+        self.interrupted_tick(now);
         for number in 0..self.workers.len() {
             let worker = WorkerId(number);
             self.judge_tick(worker, now);
@@ -61,7 +62,6 @@ impl Scheduler {
                 Stage::Killed => {}
             }
         }
-        self.interrupted_tick(now);
         self.feed(now);
     }
 
@@ -91,7 +91,8 @@ impl Scheduler {
         }
         if let (Some(learnt), Some((timeout, expiry))) = (self.learnt_start, timeout) {
             let start = (learnt * START_FACTOR).max(SHORTEST_START);
-            return Some((life.clock.max(life.started + start) + timeout, expiry));
+            let up_by = life.started + life.unheard + start;
+            return Some((life.clock.max(up_by) + timeout, expiry));
         }
         self.policy
             .init_timeout

@@ -55,7 +55,9 @@ impl Scheduler {
             };
             match (is_heard, life.deaf_since) {
                 (true, Some(since)) => {
-                    life.clock += now.saturating_duration_since(since);
+                    let pause = now.saturating_duration_since(since);
+                    life.clock += pause;
+                    life.unheard += pause;
                     life.deaf_since = None;
                     life.pace.busy_from(now);
                     self.watch_oldest(WorkerId(number));

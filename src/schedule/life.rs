@@ -140,6 +140,8 @@ pub(crate) struct Life {
     pub(crate) first_sent: Option<Instant>,
     /// Since when its oldest unanswered record has been the oldest, time not listened to left out.
     pub(crate) clock: Instant,
+    /// How long mtask has not listened to it, up to now or to `deaf_since`.
+    pub(crate) unheard: Duration,
     /// Since when mtask does not listen to it.
     pub(crate) deaf_since: Option<Instant>,
     /// It is left to run empty so that it can take a record that must be alone.
@@ -165,6 +167,7 @@ impl Life {
             served: 0,
             first_sent: None,
             clock: now,
+            unheard: Duration::ZERO,
             deaf_since: None,
             is_reserved: false,
             hung_up: None,
