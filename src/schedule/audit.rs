@@ -21,6 +21,8 @@ const SHARE: u32 = 50;
 /// How long at least a life is given that seems to have skipped a record.
 const DOUBT: Duration = Duration::from_secs(3);
 const LONGEST_WATCH: Duration = Duration::from_millis(200);
+/// A record unanswered for so long, where others took far less, may have been skipped.
+const SILENCE: Duration = Duration::from_secs(5 * 60);
 
 /// How far the check of one life has got.
 #[derive(Debug)]
@@ -156,6 +158,24 @@ impl Scheduler {
         may_check.then(|| life.clock + Self::audit_patience(life))
     }
 
+    /// When a life is asked, by the end of its stdin, whether it has skipped the record it owes: the
+    /// last resort, where no further record may show it or none has shown it.
+    pub(super) fn silence_deadline(&self, life: &Life) -> Option<Instant> {
+        let may_wait_for_more = match self.policy.window {
+            Window::Auto => false,
+            Window::Records(records) => life.owed_records < records.get(),
+            Window::Full => true,
+        };
+        let usual = if life.has_signed {
+            life.pace.per_record()
+        } else {
+            // One that may still be starting is waited for, until it is known how long that takes.
+            self.learnt_start?
+        };
+        let may_ask = life.stage == Stage::Serving && !life.owed.is_empty() && !may_wait_for_more;
+        may_ask.then(|| life.clock + SILENCE.max(usual * 20))
+    }
+
     /// Goes on with a check after answers.
     pub(super) fn audit_answered(&mut self, worker: WorkerId, now: Instant) {
         let Some(life) = self.life_mut(worker) else {
@@ -266,6 +286,12 @@ impl Scheduler {
             }
             AuditState::Doubting if expired => self.ask_by_end(worker, now),
             AuditState::RunningEmpty | AuditState::Doubting => self.wake_by(at),
+        }
+        let silence = self
+            .life(worker)
+            .and_then(|life| self.silence_deadline(life));
+        if silence.is_some_and(|at| now >= at) {
+            self.ask_by_end(worker, now);
         }
     }
 }

@@ -78,7 +78,11 @@ impl Scheduler {
         let hint = (!life.has_signed && !life.was_hinted).then(|| clock + HINT);
         let reminder = clock + life.next_reminder.max(REMINDER);
         let audit = self.audit_deadline(life);
-        for at in [expiry, hint, Some(reminder), audit].into_iter().flatten() {
+        let silence = self.silence_deadline(life);
+        for at in [expiry, hint, Some(reminder), audit, silence]
+            .into_iter()
+            .flatten()
+        {
             self.wake_by(at);
         }
     }

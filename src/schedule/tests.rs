@@ -316,3 +316,25 @@ fn a_worker_that_skips_a_record_is_found_before_the_input_ends() {
     assert!(bench.written().contains("missing_answer"));
     assert_eq!(bench.scheduler.status(), Status::RecordFailed);
 }
+
+#[test]
+fn a_skipped_record_is_found_even_where_no_further_one_may_be_sent() {
+    for delivery in [Delivery::AtLeastOnce, Delivery::AtMostOnce] {
+        let mut bench = Bench::new(|policy| {
+            policy.window = Window::Records(NonZeroUsize::MIN);
+            policy.delivery = delivery;
+        });
+        bench.records(3);
+        bench.answer(1);
+        bench.wait(299 * SECOND);
+        assert!(bench.ends.is_empty());
+        bench.wait(2 * SECOND);
+        assert_eq!(bench.ends, ["end of stdin"]);
+        bench.die(Exit::Code(0));
+        assert!(bench.written().contains("missing_answer"));
+        bench.wait(SECOND);
+        bench.answer(1);
+        bench.end_input();
+        assert_eq!(bench.scheduler.tally().results, 2, "the others go on");
+    }
+}

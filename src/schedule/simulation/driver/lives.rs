@@ -72,6 +72,8 @@ impl Simulation {
     }
 
     pub(super) fn look_at_processes(&mut self) {
+        // What a signal has just ended is not heard any more.
+        self.act();
         for number in 0..self.members.len() {
             if self.members[number]
                 .as_ref()
