@@ -11,9 +11,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
 use crate::config::{ErrorInput, Format, OutputFormat};
+use crate::protocol::Protocol;
 use crate::schedule::policy::{OnError, Window};
 use crate::worker::init::SharedArg;
 
@@ -80,12 +81,14 @@ pub struct Arguments {
     pub input: Vec<PathBuf>,
 
     /// What a record is
-    #[arg(long, value_enum, default_value = "lines", help_heading = INPUT)]
-    pub format: Format,
+    ///
+    /// [default: lines with --protocol lines, jsonl with --protocol json]
+    #[arg(long, value_enum, help_heading = INPUT)]
+    pub format: Option<Format>,
 
     /// Records end with NUL instead of newline, towards workers and in all output
     ///
-    /// Only with `--format lines`.
+    /// Only with `--format lines` and `--protocol lines`.
     #[arg(short = '0', long, help_heading = INPUT)]
     pub null: bool,
 
@@ -169,14 +172,23 @@ pub struct Arguments {
     pub unordered: bool,
 
     /// How results are written
-    #[arg(long, value_enum, default_value = "raw", value_name = "FORMAT", help_heading = OUTPUT)]
-    pub output_format: OutputFormat,
+    ///
+    /// [default: raw; text with --protocol json and --format lines]
+    #[arg(long, value_enum, value_name = "FORMAT", help_heading = OUTPUT)]
+    pub output_format: Option<OutputFormat>,
 
     /// Write error records to FILE instead of their places in the output
     ///
     /// Refused where FILE is an input file or where results go.
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub errors: Option<PathBuf>,
+
+    /// Write what workers say at their ends to FILE, with --protocol json
+    ///
+    /// A line `{"worker":1,"life":0,"exit":…}` for each, as they come. Refused where FILE is an
+    /// input file or another output.
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub exits: Option<PathBuf>,
 
     /// What an error record holds of the record that failed
     #[arg(long, value_enum, default_value = "whole", value_name = "PART", help_heading = OUTPUT)]
@@ -315,13 +327,6 @@ pub struct Arguments {
     /// Print each worker's command line and environment, and start nothing
     #[arg(long, help_heading = SEEN)]
     pub dry_run: bool,
-}
-
-/// How records and answers travel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Protocol {
-    /// One line in, one line out, in the same order, flushed
-    Lines,
 }
 
 #[cfg(test)]

@@ -16,8 +16,9 @@ use crate::cli::Arguments;
 use crate::exit::Unusable;
 pub use crate::input::{Format, Source};
 pub use crate::outcome::{ErrorInput, OutputFormat};
+use crate::protocol::Protocol;
 use crate::record::Separator;
-use crate::schedule::policy::{Delivery, ErrorRecords, Order, Policy, Window};
+use crate::schedule::policy::{Delivery, ErrorRecords, Order, Policy, Readiness, Window};
 use crate::worker::command::{PythonUnbuffered, WorkerCommand, worker_commands};
 use crate::worker::init::{Init, inits};
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub output: Option<PathBuf>,
     /// Where error records go; to their places in the output without one.
     pub errors: Option<PathBuf>,
+    /// Where goes what workers say at their ends, if it is kept.
+    pub exits: Option<PathBuf>,
     /// How results are written.
     pub output_format: OutputFormat,
     /// What an error record holds of its record.
@@ -122,17 +125,20 @@ impl Config {
         let inits = inits(&arguments.worker_arg, &arguments.shared_arg)?;
         let jobs = jobs(&arguments, surroundings)?;
         let hints = hints(&arguments, &inits);
-        let separator = separator(&arguments)?;
+        let format = format(&arguments);
+        let separator = separator(&arguments, format)?;
+        let output_format = output_format(&arguments, format)?;
         let policy = policy(&arguments, jobs, separator)?;
         let workers = worker_commands(&arguments.command, &inits, jobs)?;
         Ok(Self {
             inputs: sources(arguments.input),
-            format: arguments.format,
+            format,
             separator,
             max_record: arguments.max_record.get(),
             output: arguments.output.filter(|path| path.as_os_str() != "-"),
-            errors: errors(arguments.errors)?,
-            output_format: arguments.output_format,
+            errors: apart("--errors", arguments.errors)?,
+            exits: exits(arguments.exits, arguments.protocol)?,
+            output_format,
             error_input: arguments.error_input,
             buffer: arguments.buffer.get(),
             policy,
@@ -172,9 +178,32 @@ fn jobs(arguments: &Arguments, surroundings: &Surroundings) -> Result<NonZeroUsi
     Ok(jobs)
 }
 
-fn separator(arguments: &Arguments) -> Result<Separator, Unusable> {
-    match (arguments.null, arguments.format) {
+fn format(arguments: &Arguments) -> Format {
+    arguments.format.unwrap_or(match arguments.protocol {
+        Protocol::Lines => Format::Lines,
+        Protocol::Json => Format::Jsonl,
+    })
+}
+
+fn output_format(arguments: &Arguments, format: Format) -> Result<OutputFormat, Unusable> {
+    match (arguments.output_format, arguments.protocol) {
+        (Some(OutputFormat::Text), Protocol::Lines) => Err(Unusable::usage(
+            "--output-format text takes the quotes off JSON strings, which only --protocol json \
+             answers with: add it, or use --output-format raw",
+        )),
+        (Some(given), _) => Ok(given),
+        (None, Protocol::Json) if format == Format::Lines => Ok(OutputFormat::Text),
+        (None, _) => Ok(OutputFormat::Raw),
+    }
+}
+
+fn separator(arguments: &Arguments, format: Format) -> Result<Separator, Unusable> {
+    match (arguments.null, format) {
         (false, _) => Ok(Separator::Newline),
+        (true, _) if arguments.protocol == Protocol::Json => Err(Unusable::usage(
+            "--null is of no use with --protocol json, where each record travels on a line: \
+             leave one of them out",
+        )),
         (true, Format::Lines) => Ok(Separator::Nul),
         (true, Format::Jsonl) => Err(Unusable::usage(
             "--null is of no use with --format jsonl, where each value stands on a line: \
@@ -207,6 +236,8 @@ fn policy(
     };
     Ok(Policy {
         jobs,
+        protocol: arguments.protocol,
+        readiness: Readiness::Unknown,
         separator,
         order: if arguments.unordered {
             Order::Finish
@@ -245,14 +276,24 @@ fn sources(inputs: Vec<PathBuf>) -> Vec<Source> {
     inputs.into_iter().map(source).collect()
 }
 
-fn errors(file: Option<PathBuf>) -> Result<Option<PathBuf>, Unusable> {
+/// A file that must not be `-`, which would be the output.
+fn apart(option: &str, file: Option<PathBuf>) -> Result<Option<PathBuf>, Unusable> {
     if file.as_ref().is_some_and(|file| file.as_os_str() == "-") {
-        return Err(Unusable::usage(
-            "--errors - is ambiguous: without --errors, error records stand in their places in the \
-             output; else name a file, /dev/stdout or /dev/stderr",
-        ));
+        return Err(Unusable::usage(format!(
+            "{option} - is ambiguous, for the output holds results and error records only: name a \
+             file, /dev/stdout or /dev/stderr"
+        )));
     }
     Ok(file)
+}
+
+fn exits(file: Option<PathBuf>, protocol: Protocol) -> Result<Option<PathBuf>, Unusable> {
+    if file.is_some() && protocol == Protocol::Lines {
+        return Err(Unusable::usage(
+            "--exits needs --protocol json: with lines, workers cannot say anything at their ends",
+        ));
+    }
+    apart("--exits", file)
 }
 
 fn hints(arguments: &Arguments, inits: &[Init]) -> Vec<String> {

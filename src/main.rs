@@ -28,6 +28,7 @@ fn begin() -> anyhow::Result<Status> {
     if config.mode == Mode::DryRun {
         write_commands(
             &config.workers,
+            config.policy.protocol,
             surroundings.python_unbuffered,
             io::stdout().lock(),
         )?;

@@ -41,6 +41,11 @@ pub enum Cause {
         /// The last of what it wrote to stderr.
         stderr: Vec<u8>,
     },
+    /// The worker answered with an error.
+    WorkerError {
+        /// What it sent, JSON.
+        error: String,
+    },
     /// The worker took longer over it than it may.
     Timeout,
     /// The worker skipped it, or answers cannot be told apart any more.
@@ -60,6 +65,7 @@ impl Cause {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::WorkerExit { .. } => "worker_exit",
+            Self::WorkerError { .. } => "worker_error",
             Self::Timeout => "timeout",
             Self::MissingAnswer => "missing_answer",
             Self::BadAnswer => "bad_answer",
@@ -87,6 +93,8 @@ pub enum Exit {
     NoSign(Duration),
     /// It did not keep to one answer for each record.
     OutOfStep,
+    /// It gave an answer that nothing was asked for.
+    Unasked,
     /// It never began, for the reason given.
     NotStarted(String),
 }
@@ -104,6 +112,7 @@ impl fmt::Display for Exit {
             Self::TimedOut => f.write_str("it took too long over a record"),
             Self::NoSign(limit) => write!(f, "no answer within --init-timeout {limit:?}"),
             Self::OutOfStep => f.write_str("it did not answer line by line"),
+            Self::Unasked => f.write_str("it gave an answer that nothing was asked for"),
             Self::NotStarted(reason) => write!(f, "it could not be started: {reason}"),
         }
     }
@@ -113,13 +122,14 @@ impl From<Rejected> for Failure {
     fn from(rejected: Rejected) -> Self {
         let (cause, message, record) = match rejected.reason {
             Rejection::Invalid {
+                expected,
                 line,
                 column,
                 message,
                 record,
             } => (
                 Cause::InvalidInput,
-                format!("not valid JSON: {message} at line {line} column {column}"),
+                format!("not valid {expected}: {message} at line {line} column {column}"),
                 Some(record),
             ),
             Rejection::TooLarge { max } => (

@@ -11,8 +11,12 @@ use rustix::fs::FileType;
 
 use crate::budget::Budget;
 use crate::config::{Config, Source, Surroundings};
-use crate::engine::{Destination, Engine, Links, Messages, Output, Parts};
+use crate::engine::{Destination, Destinations, Engine, Links, Messages, Output, Parts};
 use crate::exit::{Status, Unusable};
+use crate::input::Encoding;
+use crate::outcome::OutputFormat;
+use crate::protocol::Protocol;
+use crate::protocol::json::Wanted;
 use crate::schedule::Scheduler;
 use crate::waker::Waker;
 use crate::{input, outcome, signal, sys};
@@ -54,6 +58,12 @@ pub fn run(config: Config, surroundings: &Surroundings) -> anyhow::Result<Status
         commands: config.workers,
         python_unbuffered: surroundings.python_unbuffered,
         stderr_tags: config.stderr_tags,
+        protocol: config.policy.protocol,
+        format: config.format,
+        wanted: match config.output_format {
+            OutputFormat::Text => Wanted::Text,
+            OutputFormat::Raw | OutputFormat::Envelope => Wanted::Json,
+        },
         separator: config.separator,
         max_answer: config.max_record,
         grace: config.policy.grace,
@@ -115,8 +125,12 @@ fn open_outputs(config: &Config, budget: &Budget, waker: &Waker) -> anyhow::Resu
         Some(path) => create(path)?,
         None => Destination::stdout().context("cannot use standard output")?,
     };
-    let errors = config.errors.as_deref().map(create).transpose()?;
-    Output::start(results, errors, budget, waker).context("cannot start a thread")
+    let files = Destinations {
+        results,
+        errors: config.errors.as_deref().map(create).transpose()?,
+        exits: config.exits.as_deref().map(create).transpose()?,
+    };
+    Output::start(files, budget, waker).context("cannot start a thread")
 }
 
 fn start_input(
@@ -127,6 +141,10 @@ fn start_input(
     let (send, arrivals) = bounded(ARRIVALS);
     let settings = input::Settings {
         format: config.format,
+        encoding: match config.policy.protocol {
+            Protocol::Lines => Encoding::Bytes,
+            Protocol::Json => Encoding::Utf8,
+        },
         separator: config.separator,
         max_record: config.max_record,
     };

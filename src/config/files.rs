@@ -17,7 +17,7 @@ use crate::exit::{Status, Unusable};
 /// Only regular files can be in each other's way: a terminal or /dev/null may be all at once.
 ///
 /// # Errors
-/// 1 where an input cannot be read; 2 where an output is an input, or both outputs are one file.
+/// 1 where an input cannot be read; 2 where an output is an input, or two outputs are one file.
 pub fn look_up(
     config: &Config,
     stdin: BorrowedFd<'_>,
@@ -37,38 +37,45 @@ pub fn look_up(
         })
         .collect::<Result<_, _>>()?;
 
-    let output = config.output.as_deref().and_then(Identity::of_path);
-    let errors = config.errors.as_deref().and_then(Identity::of_path);
-    let is_input = |file: &Option<Identity>| file.is_some() && inputs.contains(file);
-    if is_input(&output) {
-        return Err(refusal(
-            "--output",
-            &config.output,
-            "is an input file: write to another one",
-        ));
-    }
-    if is_input(&errors) {
-        return Err(refusal(
-            "--errors",
-            &config.errors,
-            "is an input file: write to another one",
-        ));
-    }
-    let results = if config.output.is_some() {
-        output
-    } else {
-        Identity::of_stream(stdout)
+    let results = match &config.output {
+        Some(path) => Identity::of_path(path),
+        None => Identity::of_stream(stdout),
     };
-    if errors.is_some() && errors == results {
-        let way_out = "is where results go: leave --errors out to have both in one file";
-        return Err(refusal("--errors", &config.errors, way_out));
+    if let Some(path) = &config.output
+        && results.is_some()
+        && inputs.contains(&results)
+    {
+        return Err(refusal("--output", path, IS_INPUT));
+    }
+    let mut taken = vec![(
+        results,
+        "is where results go: name another file, or leave the option out",
+    )];
+    let others = [
+        ("--errors", &config.errors, "is the file of --errors"),
+        ("--exits", &config.exits, "is the file of --exits"),
+    ];
+    for (option, path, clash) in others {
+        let Some(path) = path else { continue };
+        let file = Identity::of_path(path);
+        if file.is_none() {
+            continue;
+        }
+        if inputs.contains(&file) {
+            return Err(refusal(option, path, IS_INPUT));
+        }
+        if let Some((_, clash)) = taken.iter().find(|(other, _)| *other == file) {
+            return Err(refusal(option, path, clash));
+        }
+        taken.push((file, clash));
     }
     Ok(())
 }
 
-fn refusal(option: &str, file: &Option<PathBuf>, fault: &str) -> Unusable {
-    let file = file.as_deref().unwrap_or(Path::new("")).display();
-    Unusable::usage(format!("{option} {file} {fault}"))
+const IS_INPUT: &str = "is an input file: write to another one";
+
+fn refusal(option: &str, file: &Path, fault: &str) -> Unusable {
+    Unusable::usage(format!("{option} {} {fault}", file.display()))
 }
 
 /// A regular file, however it was named.

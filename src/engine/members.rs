@@ -7,9 +7,9 @@ use rustix::process::Signal;
 use super::Engine;
 use crate::config::StderrTags;
 use crate::schedule::{Death, Pipe, WorkerId};
-use crate::worker::answers::{Answers, Part};
 use crate::worker::process::{Process, Sent};
 use crate::worker::stderr::StderrLines;
+use crate::worker::stdout::StdoutLines;
 
 /// The most that is read of a worker that has exited: a pipe seldom holds more, and only a process
 /// that has left the worker's group could go on filling it.
@@ -19,8 +19,10 @@ const LEFT_IN_PIPE: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) process: Process,
-    answers: Answers,
-    stderr: StderrLines,
+    pub(super) stdout: StdoutLines,
+    pub(super) stderr: StderrLines,
+    /// The life's number.
+    pub(super) life: u32,
 }
 
 impl Engine {
@@ -31,22 +33,24 @@ impl Engine {
             worker.0,
             workers,
             u64::from(life),
+            self.parts.protocol,
             self.parts.python_unbuffered,
         );
         let started = Process::start(command, environment);
         let now = Instant::now();
         match started {
             Ok(process) => {
-                let answers =
-                    Answers::new(self.parts.separator, self.parts.max_answer, &self.budget);
+                let stdout =
+                    StdoutLines::new(self.parts.separator, self.parts.max_answer, &self.budget);
                 let tag = match self.parts.stderr_tags {
                     StderrTags::None => Vec::new(),
                     StderrTags::Worker => format!("[{worker}] ").into_bytes(),
                 };
                 self.members[worker.0] = Some(Member {
                     process,
-                    answers,
+                    stdout,
                     stderr: StderrLines::new(tag),
+                    life,
                 });
                 self.scheduler.started(worker, now);
             }
@@ -89,7 +93,7 @@ impl Engine {
         let Some(member) = &mut self.members[worker.0] else {
             return;
         };
-        let led = member.answers.lead(&mut self.buffer);
+        let led = member.stdout.lead(&mut self.buffer);
         match member.process.read_stdout(&mut self.buffer[led..]) {
             Ok(0) => {
                 self.pass_answers(worker, led, now);
@@ -106,22 +110,6 @@ impl Engine {
             Ok(count) => self.pass_answers(worker, led + count, now),
             Err(_) => self.pass_answers(worker, led, now),
         }
-    }
-
-    fn pass_answers(&mut self, worker: WorkerId, len: usize, now: Instant) {
-        let Some(member) = &mut self.members[worker.0] else {
-            return;
-        };
-        let scheduler = &mut self.scheduler;
-        let owed = scheduler.owed(worker);
-        member
-            .answers
-            .cut(&self.buffer[..len], owed, |part| match part {
-                Part::Answers(count, bytes) => scheduler.answered(worker, count, bytes, now),
-                Part::TooLarge => scheduler.answered_too_large(worker, now),
-                Part::Stray(line) => scheduler.stray(worker, line, now),
-            });
-        self.act();
     }
 
     pub(super) fn read_stderr(&mut self, worker: WorkerId) {
@@ -156,7 +144,7 @@ impl Engine {
         }
         let mut left = LEFT_IN_PIPE;
         while let Some(member) = &mut self.members[worker.0] {
-            let led = member.answers.lead(&mut self.buffer);
+            let led = member.stdout.lead(&mut self.buffer);
             let read = member.process.read_stdout(&mut self.buffer[led..]);
             let count = read.unwrap_or(0);
             self.pass_answers(worker, led + count, now);
@@ -175,6 +163,7 @@ impl Engine {
                 .pass(&self.buffer[..count], self.messages.lines());
             left -= count;
         }
+        let tail = self.pass_tail(worker, now);
         let Some(mut member) = self.members[worker.0].take() else {
             return;
         };
@@ -185,7 +174,7 @@ impl Engine {
             pid: Some(member.process.pid()),
             exit,
             stderr: member.stderr.last_lines(),
-            partial: member.answers.take_partial(),
+            tail,
             unsent: member.process.unsent(self.parts.separator),
         };
         self.scheduler.died(worker, death, now);

@@ -5,6 +5,7 @@
 //! nowhere else, so nothing that one worker does keeps the others waiting; it never waits for a
 //! channel. The input, the output and the signals have a thread each, however many workers there are.
 
+mod answers;
 mod members;
 mod messages;
 mod output;
@@ -16,13 +17,15 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use rustix::process::Signal;
 
 pub use messages::Messages;
-pub use output::{Destination, Output, WriteError};
+pub use output::{Destination, Destinations, Output, WriteError};
 
-use crate::budget::Budget;
+use crate::budget::{BOOKKEEPING, Budget};
 use crate::config::StderrTags;
 use crate::exit::Status;
-use crate::input::Arrival;
-use crate::record::Separator;
+use crate::input::{Arrival, Format};
+use crate::protocol::Protocol;
+use crate::protocol::json::{self, Wanted};
+use crate::record::{Separator, Slice};
 use crate::schedule::{Action, Notice, Scheduler, WorkerId};
 use crate::signal::Request;
 use crate::waker::Waker;
@@ -41,6 +44,12 @@ pub struct Parts {
     pub python_unbuffered: PythonUnbuffered,
     /// Whether lines of a worker's stderr are tagged.
     pub stderr_tags: StderrTags,
+    /// How records and answers travel.
+    pub protocol: Protocol,
+    /// What a record is.
+    pub format: Format,
+    /// The form in which results of the json protocol are wanted.
+    pub wanted: Wanted,
     /// The byte that ends each record.
     pub separator: Separator,
     /// The most bytes of an answer.
@@ -188,8 +197,12 @@ impl Engine {
         match action {
             Action::Start(worker, life) => self.start(worker, life.0),
             Action::Send(worker, block) => {
+                let bytes = match self.parts.protocol {
+                    Protocol::Lines => block.bytes,
+                    Protocol::Json => self.counted(json::write(&block, self.parts.format)),
+                };
                 if let Some(member) = &mut self.members[worker.0] {
-                    member.process.push(block.bytes);
+                    member.process.push(bytes);
                     self.write(worker);
                 }
             }
@@ -204,6 +217,12 @@ impl Engine {
             Action::Notify(Notice::Warning(text)) => self.messages.warning(&text),
             Action::Finish => self.is_finished = true,
         }
+    }
+
+    /// Bytes that are counted in the budget until they are written.
+    fn counted(&self, bytes: Vec<u8>) -> Slice {
+        self.budget.add(bytes.capacity() + BOOKKEEPING);
+        Slice::new(bytes, &self.budget)
     }
 
     fn take_requests(&mut self, now: Instant) {

@@ -1,9 +1,9 @@
-//! The way out: bytes to the output and to the file of `--errors`.
+//! The way out: bytes to the output and to the files of `--errors` and `--exits`.
 //!
 //! A thread writes, so that a slow reader never stops the engine. While it has nothing to do, the
 //! engine itself writes what is small and cannot block: that saves a wake for each slow record.
 //!
-//! Owns both files. Always: bytes are written in the order in which they came, and those that are
+//! Owns the files. Always: bytes are written in the order in which they came, and those that are
 //! not written yet are counted in the budget.
 
 use std::fs::File;
@@ -35,11 +35,12 @@ const REMINDER: Duration = Duration::from_secs(60);
 /// Larger buffers are not kept.
 const KEPT: usize = 256 * 1024;
 
-/// One of the two outputs.
+/// One of the outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
     Results,
     Errors,
+    Exits,
 }
 
 #[derive(Debug)]
@@ -145,11 +146,42 @@ impl Destination {
     }
 }
 
+/// Where everything goes.
+#[derive(Debug)]
+pub struct Destinations {
+    /// Results, and error records that have no file of their own.
+    pub results: Destination,
+    /// The file of `--errors`.
+    pub errors: Option<Destination>,
+    /// The file of `--exits`.
+    pub exits: Option<Destination>,
+}
+
+impl Destinations {
+    fn of(&self, target: Target) -> &Destination {
+        let own = match target {
+            Target::Results => None,
+            Target::Errors => self.errors.as_ref(),
+            Target::Exits => self.exits.as_ref(),
+        };
+        own.unwrap_or(&self.results)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Destination> {
+        [
+            Some(&self.results),
+            self.errors.as_ref(),
+            self.exits.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
 /// The engine's side of the outputs.
 #[derive(Debug)]
 pub struct Output {
-    results: Arc<Destination>,
-    errors: Option<Arc<Destination>>,
+    files: Arc<Destinations>,
     to_writer: Sender<Parcel>,
     from_writer: Receiver<Result<Vec<u8>, WriteError>>,
     /// Set by the engine when it waits for the writer.
@@ -167,27 +199,17 @@ impl Output {
     ///
     /// # Errors
     /// Where no thread can be started.
-    pub fn start(
-        results: Destination,
-        errors: Option<Destination>,
-        budget: &Budget,
-        waker: &Waker,
-    ) -> io::Result<Self> {
+    pub fn start(files: Destinations, budget: &Budget, waker: &Waker) -> io::Result<Self> {
         let (to_writer, parcels) = unbounded::<Parcel>();
         let (done, from_writer) = unbounded();
         let is_awaited = Arc::new(AtomicBool::new(false));
-        let results = Arc::new(results);
-        let errors = errors.map(Arc::new);
-        let (to_results, to_errors) = (Arc::clone(&results), errors.clone());
+        let files = Arc::new(files);
+        let to = Arc::clone(&files);
         let (awaited, waker) = (Arc::clone(&is_awaited), waker.clone());
         let held = budget.clone();
         let write = move || {
             for Parcel { target, bytes } in parcels {
-                let to = match (target, &to_errors) {
-                    (Target::Errors, Some(errors)) => errors,
-                    _ => &to_results,
-                };
-                let outcome = to.write_all(&bytes);
+                let outcome = to.of(target).write_all(&bytes);
                 // Here and now, for the reader of the input may wait for it.
                 held.free(bytes.len());
                 let outcome = outcome.map(|()| bytes);
@@ -201,8 +223,7 @@ impl Output {
         };
         thread::Builder::new().name("output".into()).spawn(write)?;
         Ok(Self {
-            results,
-            errors,
+            files,
             to_writer,
             from_writer,
             is_awaited,
@@ -256,11 +277,12 @@ impl Output {
         }
         if !written.results.is_empty() {
             let is_small = written.results.len() <= PIPE_BUF;
-            if is_small && self.parcels == 0 && self.results.takes_now() {
-                match rustix::io::write(&self.results.file, &written.results) {
+            let results = &self.files.results;
+            if is_small && self.parcels == 0 && results.takes_now() {
+                match rustix::io::write(&results.file, &written.results) {
                     Ok(count) => drop(written.results.drain(..count)),
                     Err(Errno::AGAIN | Errno::INTR) => {}
-                    Err(error) => return Err(self.results.failed(error)),
+                    Err(error) => return Err(results.failed(error)),
                 }
             }
             self.hand_over(Target::Results, &mut written.results);
@@ -277,6 +299,19 @@ impl Output {
         }
         let empty = self.spare.pop().unwrap_or_default();
         let bytes = std::mem::replace(bytes, empty);
+        self.send(target, bytes);
+    }
+
+    /// Writes what a life had to say at its end, a line; gives whether there is a file for it.
+    pub fn keep_exit(&mut self, line: Vec<u8>) -> bool {
+        if self.files.exits.is_none() {
+            return false;
+        }
+        self.send(Target::Exits, line);
+        true
+    }
+
+    fn send(&mut self, target: Target, bytes: Vec<u8>) {
         self.parcels += 1;
         self.bytes += bytes.len();
         self.budget.add(bytes.len());
@@ -304,7 +339,7 @@ impl Output {
         self.stall = Some((since, now + waited));
         Some(format!(
             "{} has taken nothing for {} s",
-            self.results.name,
+            self.files.results.name,
             waited.as_secs()
         ))
     }
@@ -314,10 +349,7 @@ impl Output {
     /// # Errors
     /// What close(2) reports.
     pub fn close(&self) -> Result<(), WriteError> {
-        for destination in [Some(&self.results), self.errors.as_ref()]
-            .into_iter()
-            .flatten()
-        {
+        for destination in self.files.all() {
             let copy = destination.file.as_fd().try_clone_to_owned();
             copy.and_then(sys::close).map_err(|error| WriteError {
                 file: destination.name.clone(),

@@ -15,7 +15,7 @@ use crate::record::{Block, Index, Slice};
 
 use super::buffer::Buffer;
 use super::sieve::{Fault, Sieve, Sifted, fault};
-use super::{Arrival, Gone, Rejected, Rejection, Settings};
+use super::{Arrival, Format, Gone, Rejected, Rejection, Settings};
 
 /// Cuts what it is given into blocks and hands them to `send`.
 pub(super) struct Cutter<S> {
@@ -203,7 +203,12 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
                 Fault::Invalid { line } => {
                     let record = kept.part(mark.place.start..mark.place.end - 1);
                     let (column, message) = fault(&record);
+                    let expected = match self.settings.format {
+                        Format::Jsonl => "JSON",
+                        Format::Lines => "text",
+                    };
                     Rejection::Invalid {
+                        expected,
                         line,
                         column,
                         message,

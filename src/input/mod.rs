@@ -49,8 +49,10 @@ pub struct Rejected {
 /// Why a record never reaches a worker.
 #[derive(Debug)]
 pub enum Rejection {
-    /// It is not one JSON value.
+    /// It is not one JSON value, or not UTF-8 where it must be.
     Invalid {
+        /// What it should have been.
+        expected: &'static str,
         /// Its line in its source, from 1, blank lines counted.
         line: u64,
         /// The byte of that line at which it goes wrong, from 1.
@@ -119,11 +121,22 @@ pub enum Format {
     Jsonl,
 }
 
+/// What bytes a line may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// Any.
+    Bytes,
+    /// UTF-8 only.
+    Utf8,
+}
+
 /// How the input is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// What a record is.
     pub format: Format,
+    /// What bytes it may hold, with [`Format::Lines`]; JSON is UTF-8 always.
+    pub encoding: Encoding,
     /// The byte that ends it. Always a newline with [`Format::Jsonl`].
     pub separator: Separator,
     /// The most bytes a record may have, the separator not counted.

@@ -10,7 +10,7 @@ use std::ops::Range;
 use memchr::{memchr, memchr_iter};
 use serde::de::IgnoredAny;
 
-use super::{Format, Settings};
+use super::{Encoding, Format, Settings};
 
 /// How many rejected records one pass may find before it stops, to be called again.
 const MAX_MARKS: usize = 1024;
@@ -21,7 +21,7 @@ const BOM: &[u8] = b"\xEF\xBB\xBF";
 #[derive(Debug)]
 pub(super) struct Sieve {
     settings: Settings,
-    /// The line that comes next, from 1. Kept up for JSON only.
+    /// The line that comes next, from 1. Not kept up where any line is a record.
     line: u64,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Mark {
 /// What is wrong with a marked record.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fault {
-    /// It is not one JSON value; [`fault`] tells more.
+    /// It is not one JSON value, or not UTF-8; [`fault`] tells more.
     Invalid {
         /// Its line in its source.
         line: u64,
@@ -66,16 +66,16 @@ enum Verdict {
     /// A record, which lies there in the line.
     Record(Range<usize>),
     Blank,
-    /// Not one JSON value; the whole line, without a BOM, lies there.
+    /// Not one JSON value, or not UTF-8; the whole line, without a BOM, lies there.
     Invalid(Range<usize>),
     TooLarge,
 }
 
 /// How much is known about the encoding of some lines.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Encoding {
+enum Known {
     Utf8,
-    Unknown,
+    Nothing,
 }
 
 impl Sieve {
@@ -98,7 +98,9 @@ impl Sieve {
     pub(super) fn sift(&mut self, bytes: &mut [u8]) -> Sifted {
         let separator = self.settings.separator.byte();
         let too_short_to_be_too_large = bytes.len() <= self.settings.max_record.saturating_add(1);
-        if self.settings.format == Format::Lines && too_short_to_be_too_large {
+        let may_hold_anything =
+            self.settings.format == Format::Lines && self.settings.encoding == Encoding::Bytes;
+        if may_hold_anything && too_short_to_be_too_large {
             return Sifted {
                 consumed: bytes.len(),
                 kept: bytes.len(),
@@ -112,9 +114,10 @@ impl Sieve {
     fn sift_lines(&mut self, bytes: &mut [u8], separator: u8) -> Sifted {
         // For all lines at once this costs much less than for each; parts of UTF-8 between
         // newlines are UTF-8 too.
-        let encoding = match self.settings.format {
-            Format::Jsonl if str::from_utf8(bytes).is_ok() => Encoding::Utf8,
-            _ => Encoding::Unknown,
+        let known = if str::from_utf8(bytes).is_ok() {
+            Known::Utf8
+        } else {
+            Known::Nothing
         };
         let mut sifted = Sifted {
             consumed: 0,
@@ -127,7 +130,7 @@ impl Sieve {
             let length = memchr(separator, &bytes[start..])
                 .expect("the bytes that are sifted end with the separator");
             sifted.consumed += length + 1;
-            match self.judge(&bytes[start..start + length], encoding) {
+            match self.judge(&bytes[start..start + length], known) {
                 Verdict::Record(part) => {
                     sifted.keep(bytes, start, part, separator);
                     sifted.records += 1;
@@ -145,12 +148,17 @@ impl Sieve {
         sifted
     }
 
-    fn judge(&self, line: &[u8], encoding: Encoding) -> Verdict {
+    fn judge(&self, line: &[u8], known: Known) -> Verdict {
         if line.len() > self.settings.max_record {
             return Verdict::TooLarge;
         }
+        let is_utf8 = |text: &[u8]| known == Known::Utf8 || str::from_utf8(text).is_ok();
         if self.settings.format == Format::Lines {
-            return Verdict::Record(0..line.len());
+            return if self.settings.encoding == Encoding::Bytes || is_utf8(line) {
+                Verdict::Record(0..line.len())
+            } else {
+                Verdict::Invalid(0..line.len())
+            };
         }
         let start = if self.line == 1 && line.starts_with(BOM) {
             BOM.len()
@@ -162,8 +170,7 @@ impl Sieve {
             return Verdict::Blank;
         }
         let text = &line[value.clone()];
-        let utf8 = encoding == Encoding::Utf8 || str::from_utf8(text).is_ok();
-        if utf8 && serde_json::from_slice::<IgnoredAny>(text).is_ok() {
+        if is_utf8(text) && serde_json::from_slice::<IgnoredAny>(text).is_ok() {
             Verdict::Record(value)
         } else {
             Verdict::Invalid(start..line.len())

@@ -48,6 +48,7 @@ fn note(arrival: &Arrival, separator: Separator, seen: &mut Vec<Seen>) {
 
 const LINES: Settings = Settings {
     format: Format::Lines,
+    encoding: Encoding::Bytes,
     separator: Separator::Newline,
     max_record: 1 << 20,
 };

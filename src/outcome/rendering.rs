@@ -25,6 +25,8 @@ pub enum OutputFormat {
     Raw,
     /// {"index":...,"output":...} on a line each
     Envelope,
+    /// With --protocol json: strings without their quotes, other values as they are
+    Text,
 }
 
 /// What error records say of the record (`--error-input`).
@@ -55,7 +57,7 @@ impl Rendering {
     /// `bytes`, each followed by the separator.
     pub fn results(&self, first: Index, count: usize, bytes: &[u8], out: &mut Vec<u8>) {
         match self.output_format {
-            OutputFormat::Raw => out.extend_from_slice(bytes),
+            OutputFormat::Raw | OutputFormat::Text => out.extend_from_slice(bytes),
             OutputFormat::Envelope => self.envelopes(first, count, bytes, out),
         }
     }
@@ -76,11 +78,33 @@ impl Rendering {
         debug_assert!(bytes.is_empty(), "more answers than counted");
     }
 
+    /// Appends the result of a record whose answer is `value`: JSON, or plain text where that is
+    /// wanted.
+    pub fn value(&self, index: Index, value: &str, out: &mut Vec<u8>) {
+        match self.output_format {
+            OutputFormat::Raw | OutputFormat::Text => {
+                out.extend_from_slice(value.as_bytes());
+                out.push(self.separator.byte());
+            }
+            OutputFormat::Envelope => {
+                // Put together by hand: the value is JSON already, however deep.
+                out.extend_from_slice(format!("{{\"index\":{index},\"output\":").as_bytes());
+                out.extend_from_slice(value.as_bytes());
+                out.push(b'}');
+                out.push(self.separator.byte());
+            }
+        }
+    }
+
     /// Appends the error record of `failure`.
     pub fn failure(&self, failure: &Failure, out: &mut Vec<u8>) {
         let (exit, stderr) = match &failure.cause {
             Cause::WorkerExit { exit, stderr } => (Some(exit), Some(stderr)),
             _ => (None, None),
+        };
+        let error = match &failure.cause {
+            Cause::WorkerError { error } => Some(error),
+            _ => None,
         };
         let (input, input_base64) = match (&failure.record, self.error_input) {
             (Some(record), ErrorInput::Whole) => self.input(&failure.cause, record),
@@ -100,6 +124,7 @@ impl Rendering {
                 Exit::Signal(signal) => Some(*signal),
                 _ => None,
             }),
+            error: error.and_then(|error| serde_json::from_str(error).ok()),
             stderr: stderr.map(|stderr| String::from_utf8_lossy(stderr)),
             input,
             input_base64,
@@ -152,6 +177,8 @@ struct ErrorRecord<'a> {
     exit_code: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stderr: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]

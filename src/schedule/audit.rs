@@ -12,6 +12,7 @@ use super::action::WorkerId;
 use super::clock::REMINDER;
 use super::life::{Life, Stage};
 use super::policy::{Delivery, Window};
+use crate::protocol::Protocol;
 use crate::record::Index;
 
 /// How often a life is let run empty.
@@ -116,8 +117,10 @@ impl Audit {
 impl Scheduler {
     /// Begins a check of this worker's life if it is time for one.
     pub(super) fn audit_if_due(&mut self, worker: WorkerId, now: Instant) {
-        // A worker that collects several records before it answers can not run empty.
+        // Ids cannot be shifted, and a worker that collects several records before it answers cannot
+        // run empty.
         let answers_each = match self.policy.window {
+            _ if self.policy.protocol == Protocol::Json => false,
             Window::Auto => true,
             Window::Records(records) => records.get() == 1,
             Window::Full => false,
@@ -148,7 +151,8 @@ impl Scheduler {
     /// When a life that answers nothing is checked out of turn: it may have skipped the record it
     /// owes, and wait for the next one.
     pub(super) fn audit_deadline(&self, life: &Life) -> Option<Instant> {
-        let may_check = self.policy.window == Window::Auto
+        let may_check = self.policy.protocol == Protocol::Lines
+            && self.policy.window == Window::Auto
             && self.policy.delivery == Delivery::AtLeastOnce
             && life.stage == Stage::Serving
             && life.audit.state == AuditState::Off
@@ -162,6 +166,7 @@ impl Scheduler {
     /// last resort, where no further record may show it or none has shown it.
     pub(super) fn silence_deadline(&self, life: &Life) -> Option<Instant> {
         let may_wait_for_more = match self.policy.window {
+            _ if self.policy.protocol == Protocol::Json => false,
             Window::Auto => false,
             Window::Records(records) => life.owed_records < records.get(),
             Window::Full => true,

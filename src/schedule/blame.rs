@@ -14,6 +14,8 @@ use super::policy::{Delivery, Window};
 use super::queue::{Company, Work};
 use super::{InputState, Scheduler, Unsent};
 use crate::outcome::{Cause, Exit};
+use crate::protocol::Protocol;
+use crate::worker::stdout::Tail;
 
 /// A worker killed by a signal that whole groups get is judged this much later: mtask may be about
 /// to get the same signal, as under Slurm and container runtimes.
@@ -106,7 +108,7 @@ impl Scheduler {
             pid: None,
             exit,
             stderr: Vec::new(),
-            partial: Vec::new(),
+            tail: Tail::default(),
             unsent,
         };
         let charged = self.blame(worker, owed, &death, now);
@@ -130,26 +132,78 @@ impl Scheduler {
 
     /// A record took longer than it may: it is charged, the others that the life held are sent again.
     pub(super) fn time_out(&mut self, worker: WorkerId, unsent: Unsent<'_>, now: Instant) {
-        let oldest = self.take_oldest(worker);
-        let unsent = unsent(worker);
+        let limit = self.policy.timeout.unwrap_or_default();
+        let suspects = self.expired(worker, unsent(worker), now);
+        let first = self.take_oldest(worker);
         let life = self
             .life_mut(worker)
             .expect("only a running life can be too slow");
         let has_signed = life.has_signed;
         let mut others = life.take_owed();
         self.stop(worker, now);
-        self.count_life(worker, has_signed, true, Death::by(Exit::TimedOut));
-        self.take_back(&mut others, unsent);
-        for work in others {
-            self.queue.put_back(work);
+        let charged = suspects <= 1;
+        self.count_life(worker, has_signed, charged, Death::by(Exit::TimedOut));
+        self.take_back(&mut others, unsent(worker));
+        if charged {
+            others
+                .into_iter()
+                .for_each(|work| self.queue.put_back(work));
+            let message = format!("no answer within --timeout {limit:?}");
+            self.warn(format!(
+                "{worker} gave no answer for record {} within --timeout {limit:?}; its process is replaced",
+                first.first()
+            ));
+            self.charge(first, Cause::Timeout, message, worker, now);
+            return;
         }
-        let limit = self.policy.timeout.unwrap_or_default();
-        let message = format!("no answer within --timeout {limit:?}");
         self.warn(format!(
-            "{worker} gave no answer for record {} within --timeout {limit:?}; its process is replaced",
-            oldest.first()
+            "{worker} gave no answer within --timeout {limit:?} and may be at any of {suspects} \
+             records; its process is replaced, and they are sent again, one at a time"
         ));
-        self.charge(oldest, Cause::Timeout, message, worker, now);
+        others.push_front(first);
+        let mut left = suspects;
+        for mut work in others {
+            if left > 0 && work.remaining() > left {
+                work = work.trimmed(self.policy.separator);
+                let front = work.cut(left, usize::MAX, self.policy.separator);
+                self.suspect(front);
+                left = 0;
+            }
+            if left == 0 {
+                self.queue.put_back(work);
+            } else {
+                left -= work.remaining();
+                self.suspect(work);
+            }
+        }
+    }
+
+    /// How many of the records that a life owes, the first ones, it may have taken too long over.
+    ///
+    /// With the lines protocol that is the oldest. Where answers come in any order, it may be at any
+    /// record that has been written to it, or, where each has a clock of its own, at any whose time
+    /// is over.
+    fn expired(&self, worker: WorkerId, unsent: usize, now: Instant) -> usize {
+        let life = self.life(worker).expect("only a running life can be late");
+        if self.policy.protocol == Protocol::Lines {
+            return 1;
+        }
+        let timeout = self.policy.timeout.unwrap_or_default();
+        let is_over = |work: &&Work| work.since.is_none_or(|since| now >= since + timeout);
+        match life.concurrency {
+            None => life.owed_records.saturating_sub(unsent).max(1),
+            Some(_) => (life.owed.iter().take_while(is_over))
+                .map(Work::remaining)
+                .sum::<usize>()
+                .max(1),
+        }
+    }
+
+    fn suspect(&mut self, work: Work) {
+        self.queue.put_back(Work {
+            company: Company::Alone,
+            ..work
+        });
     }
 
     fn judge(&mut self, worker: WorkerId, mut life: Life, death: Death, now: Instant) {
@@ -162,10 +216,13 @@ impl Scheduler {
                 self.tally.bad_ends += 1;
                 self.warn(format!("{}, everything answered", death.told(worker)));
             }
-            if !death.partial.is_empty() {
+            if !death.tail.bytes.is_empty() {
                 self.report_break(
                     worker,
-                    &format!("wrote \"{}\" after its last answer", shown(&death.partial)),
+                    &format!(
+                        "wrote \"{}\" after its last answer",
+                        shown(&death.tail.bytes)
+                    ),
                     "does it print something else than answers?",
                     life.audit.in_doubt(),
                 );
@@ -229,10 +286,12 @@ impl Scheduler {
             Verdict::SendAgain => "; what it held is sent again",
             Verdict::Suspect => "; what it held is sent again, one record at a time",
         };
-        self.warn(match &death.exit {
-            Exit::NotStarted(_) => death.told(worker),
-            _ => format!("{} while it held {held}{then}", death.told(worker)),
-        });
+        match &death.exit {
+            Exit::NotStarted(_) => self.warn(death.told(worker)),
+            // It has been said already what it did.
+            Exit::Unasked if owed.is_empty() => {}
+            _ => self.warn(format!("{} while it held {held}{then}", death.told(worker))),
+        }
         let charged = verdict == Verdict::Charge && !owed.is_empty();
         match verdict {
             Verdict::Charge => self.each_record(owed, |this, work| {
@@ -240,9 +299,12 @@ impl Scheduler {
                     this.queue.put_back(work);
                     return;
                 }
-                let cause = Cause::WorkerExit {
-                    exit: death.exit.clone(),
-                    stderr: death.stderr.clone(),
+                let cause = match death.exit {
+                    Exit::Unasked => Cause::BadAnswer,
+                    _ => Cause::WorkerExit {
+                        exit: death.exit.clone(),
+                        stderr: death.stderr.clone(),
+                    },
                 };
                 let message = format!("{worker} died while it held the record ({})", death.exit);
                 this.charge(work, cause, message, worker, now);
@@ -263,7 +325,7 @@ impl Scheduler {
     }
 
     /// Counts a failure against a record: it is tried again, alone, as often as `--retries` says.
-    fn charge(
+    pub(super) fn charge(
         &mut self,
         mut work: Work,
         cause: Cause,
@@ -417,7 +479,7 @@ impl Death {
             pid: None,
             exit,
             stderr: Vec::new(),
-            partial: Vec::new(),
+            tail: Tail::default(),
             unsent: 0,
         }
     }

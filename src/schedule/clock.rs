@@ -7,6 +7,7 @@ use super::ending::Phase;
 use super::life::{Life, Stage, State};
 use super::{Scheduler, Unsent};
 use crate::outcome::Exit;
+use crate::protocol::Protocol;
 
 /// A record unanswered for so long is named, and again each time its age has doubled.
 pub(super) const REMINDER: Duration = Duration::from_secs(60);
@@ -46,6 +47,8 @@ impl Scheduler {
             };
             match life.stage {
                 Stage::Serving | Stage::Closing(_) => {
+                    self.remind_of_start(worker, now);
+                    self.watch_start(worker);
                     self.watch_oldest(worker);
                     self.expire(worker, unsent, now);
                     self.hang_up_tick(worker, unsent, now);
@@ -103,11 +106,63 @@ impl Scheduler {
             .map(|limit| (life.clock + limit, Expiry::Start))
     }
 
+    /// Until when a life that is sent nothing before it has said that it is up must have said so, and
+    /// how long that is.
+    fn start_deadline(&self, life: &Life) -> Option<(Instant, Duration)> {
+        if !self.awaits_ready_of(life) || life.stage != Stage::Serving {
+            return None;
+        }
+        let limit = match (self.learnt_start, self.policy.timeout) {
+            (Some(learnt), Some(timeout)) => (learnt * START_FACTOR).max(SHORTEST_START) + timeout,
+            _ => self.policy.init_timeout?,
+        };
+        Some((life.started + life.unheard + limit, limit))
+    }
+
+    /// Sets the deadlines of a life that is sent nothing before it has said that it is up.
+    pub(super) fn watch_start(&mut self, worker: WorkerId) {
+        let Some(life) = self.life(worker) else {
+            return;
+        };
+        if !self.awaits_ready_of(life) {
+            return;
+        }
+        let reminder = life.started + life.next_reminder.max(REMINDER);
+        let deadline = self.start_deadline(life).map(|(at, _)| at);
+        for at in [deadline, Some(reminder)].into_iter().flatten() {
+            self.wake_by(at);
+        }
+    }
+
+    /// Names a life that has not said for long that it is up.
+    fn remind_of_start(&mut self, worker: WorkerId, now: Instant) {
+        let Some(life) = self.life(worker) else {
+            return;
+        };
+        let age = now.saturating_duration_since(life.started + life.unheard);
+        if !self.awaits_ready_of(life) || age < life.next_reminder.max(REMINDER) {
+            return;
+        }
+        self.life_mut(worker).expect("it runs").next_reminder = age * 2;
+        self.warn(format!(
+            "{worker} has not said that it is ready for {} s; --init-timeout limits the time for that",
+            age.as_secs()
+        ));
+    }
+
     fn expire(&mut self, worker: WorkerId, unsent: Unsent<'_>, now: Instant) {
         let Some(life) = self.life(worker) else {
             return;
         };
-        if life.owed.is_empty() || life.deaf_since.is_some() {
+        if life.deaf_since.is_some() {
+            return;
+        }
+        if life.owed.is_empty() {
+            if let Some((at, limit)) = self.start_deadline(life)
+                && now >= at
+            {
+                self.condemn(worker, Exit::NoSign(limit), 0, now);
+            }
             return;
         }
         match self.deadline(life) {
@@ -133,14 +188,25 @@ impl Scheduler {
         let Some(index) = life.oldest() else { return };
         if !life.has_signed && !life.was_hinted && age >= HINT {
             life.was_hinted = true;
-            let is_full = self.budget.is_full();
+            let advice = match self.policy.protocol {
+                Protocol::Lines => {
+                    "answers must be flushed line by line (sed -u, grep --line-buffered, jq --unbuffered, \
+                     python -u, awk with fflush()); --window N is for a worker that collects N records \
+                     first, --window full for one that cannot be told"
+                }
+                Protocol::Json => {
+                    "each answer must be a line {\"id\":…,\"output\":…} of its own, flushed at once"
+                }
+            };
+            let and = if self.budget.is_full() {
+                ". What it collects must fit into --buffer, which is full: raise it"
+            } else {
+                ""
+            };
             self.warn(format!(
-                "{worker} has not answered its first record (index {index}) for {} s. If it is not still starting: \
-                 answers must be flushed line by line (sed -u, grep --line-buffered, jq --unbuffered, python -u, \
-                 awk with fflush()); --window N is for a worker that collects N records first, --window full for \
-                 one that cannot be told; --init-timeout ends the wait{}",
+                "{worker} has not answered its first record (index {index}) for {} s. If it is not \
+                 still starting: {advice}; --init-timeout ends the wait{and}",
                 age.as_secs(),
-                if is_full { ". What it collects must fit into --buffer, which is full: raise it" } else { "" }
             ));
             return;
         }
@@ -197,7 +263,7 @@ impl Scheduler {
     pub fn was_suspended(&mut self, pause: Duration, now: Instant) {
         for worker in &mut self.workers {
             if let State::Running(life) = &mut worker.state {
-                life.clock = (life.clock + pause).min(now);
+                life.delay(pause.min(now.saturating_duration_since(life.clock)));
                 life.started = (life.started + pause).min(now);
                 life.deaf_since = life.deaf_since.map(|since| since + pause);
                 life.hung_up = life.hung_up.map(|(since, pipe)| (since + pause, pipe));
@@ -217,7 +283,7 @@ impl Scheduler {
     pub fn was_stopped(&mut self, now: Instant) {
         for worker in &mut self.workers {
             if let State::Running(life) = &mut worker.state {
-                life.clock = now;
+                life.start_clocks(now);
                 life.deaf_since = life.deaf_since.map(|_| now);
                 life.hung_up = life.hung_up.map(|(_, pipe)| (now, pipe));
                 match &mut life.stage {

@@ -1,4 +1,5 @@
-//! What the lines protocol asks of a worker: one line for each record, in the same order.
+//! What the lines protocol asks of a worker: one line for each record, in the same order; and what
+//! becomes of records that a worker leaves without an answer, with either protocol.
 //!
 //! A life that does not keep to it is ended, and said to be out of step: which answers are in doubt,
 //! and why that may be. What it still owes fails and is not sent again, for nobody knows what the
@@ -12,6 +13,7 @@ use super::action::WorkerId;
 use super::life::{Death, Stage};
 use super::queue::Work;
 use crate::outcome::{Cause, Exit};
+use crate::protocol::Protocol;
 use crate::record::Index;
 
 impl Scheduler {
@@ -53,6 +55,12 @@ impl Scheduler {
     ) {
         self.tally.broken += 1;
         self.workers[worker.0].broken += 1;
+        if self.policy.protocol == Protocol::Json {
+            self.error(format!(
+                "{worker} {what}: each record is to be answered once, with its id, before it exits"
+            ));
+            return;
+        }
         let range = match in_doubt {
             Some((low, high)) if low == high => format!("the answer of record {low} is in doubt"),
             Some((low, high)) => format!("its answers of records {low} to {high} are in doubt"),
@@ -76,10 +84,14 @@ impl Scheduler {
             return;
         };
         let may_be_answer = matches!(life.stage, Stage::Closing(_)) && life.owed_records > 0;
-        if may_be_answer && death.exit == Exit::Code(0) && !death.partial.is_empty() {
-            let mut line = std::mem::take(&mut death.partial);
-            line.push(self.policy.separator.byte());
-            self.answered(worker, 1, &line, now);
+        if may_be_answer && death.exit == Exit::Code(0) && !death.tail.bytes.is_empty() {
+            let mut tail = std::mem::take(&mut death.tail);
+            if tail.is_too_long {
+                self.answered_too_large(worker, now);
+            } else {
+                tail.bytes.push(self.policy.separator.byte());
+                self.answered(worker, 1, &tail.bytes, now);
+            }
         }
     }
 }

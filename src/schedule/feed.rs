@@ -91,16 +91,6 @@ impl Scheduler {
         self.audit_if_due(worker, now);
         let pending = self.queue.together();
         let jobs = self.policy.jobs.get();
-        let mut window = match self.policy.window {
-            _ if self.policy.delivery == Delivery::AtMostOnce => 1,
-            Window::Auto => self.life(worker).map_or(1, |life| life.pace.window()),
-            Window::Records(records) => records.get(),
-            Window::Full => usize::MAX,
-        };
-        if self.policy.window == Window::Auto && self.input == InputState::Ended {
-            // Towards the end, all are to be done at the same time.
-            window = window.min(pending.div_ceil(jobs)).max(1);
-        }
         let Some(life) = self.life(worker) else {
             return 0;
         };
@@ -109,18 +99,24 @@ impl Scheduler {
             || life.holds_alone()
             || life.audit.holds_back()
             || life.hung_up.is_some()
+            || self.awaits_ready_of(life)
         {
             return 0;
         }
-        let room = match self.policy.window {
+        let mut window = self.window(life);
+        let is_measured = self.policy.window == Window::Auto && life.concurrency.is_none();
+        let is_shared = self.policy.window == Window::Auto || life.concurrency.is_some();
+        if is_shared && self.input == InputState::Ended {
+            // Towards the end, all are to be done at the same time.
+            window = window.min(pending.div_ceil(jobs)).max(1);
+        }
+        let room = if is_measured && life.owed_records > window / 2 {
             // Half a window at a time, so that blocks stay large.
-            Window::Auto if life.owed_records > window / 2 => 0,
-            _ => window.saturating_sub(life.owed_records),
+            0
+        } else {
+            window.saturating_sub(life.owed_records)
         };
-        if life.owed_records > 0
-            && life.owed_bytes >= IN_FLIGHT
-            && self.policy.window == Window::Auto
-        {
+        if is_measured && life.owed_records > 0 && life.owed_bytes >= IN_FLIGHT {
             return 0;
         }
         let left = self
@@ -131,11 +127,27 @@ impl Scheduler {
         if room == 0 || self.is_outpaced(worker, now) || self.must_hold_back() {
             return 0;
         }
-        if self.policy.window == Window::Auto {
+        if is_shared {
             room.min(pending.div_ceil(jobs))
         } else {
             room
         }
+    }
+
+    /// How many records this life may have been sent and not yet answered.
+    fn window(&self, life: &Life) -> usize {
+        let asked = match (self.policy.window, life.concurrency) {
+            _ if self.policy.delivery == Delivery::AtMostOnce => return 1,
+            (Window::Auto, None) => return life.pace.window(),
+            (Window::Auto | Window::Full, _) => usize::MAX,
+            (Window::Records(records), _) => records.get(),
+        };
+        (life.concurrency).map_or(asked, |concurrency| asked.min(concurrency.get()))
+    }
+
+    /// Whether this life is to say that it is up before it is sent anything.
+    pub(super) fn awaits_ready_of(&self, life: &Life) -> bool {
+        self.awaits_ready && !life.has_signed && life.owed.is_empty()
     }
 
     /// Whether the others would be done with all that is left before this worker could answer one
@@ -223,7 +235,9 @@ impl Scheduler {
                 return;
             }
             let is_free = |life: &Life| {
-                life.owed.is_empty() && !matches!(life.audit.state, AuditState::Watching(_))
+                life.owed.is_empty()
+                    && !matches!(life.audit.state, AuditState::Watching(_))
+                    && !self.awaits_ready_of(life)
             };
             // Of those that hold nothing, one that has shown a sign is the better judge.
             let free = (self.lives())
@@ -354,6 +368,7 @@ impl Scheduler {
         self.tally.restarts += u64::from(std::mem::take(&mut seat.is_bereft));
         seat.state = State::Running(Box::new(Life::new(now)));
         self.actions.push(Action::Start(worker, number));
+        self.watch_start(worker);
         // Its first record goes with it, if one waits.
         if self.queue.has_alone() {
             self.feed_alone(now);

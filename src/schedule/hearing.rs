@@ -28,7 +28,7 @@ impl Scheduler {
             _ if self.order.is_backed_up() => Heard::None,
             None => Heard::All,
             Some(_) => {
-                let by_index = |(_, life): &(WorkerId, &Life)| life.oldest();
+                let by_index = |(_, life): &(WorkerId, &Life)| life.lowest();
                 let waits = self.queue.lowest();
                 let lowest = self
                     .lives()
@@ -36,7 +36,7 @@ impl Scheduler {
                     .min_by_key(by_index);
                 let reserved = self.lives().find(|(_, life)| life.is_reserved);
                 match (lowest, reserved) {
-                    (Some((_, life)), Some((worker, _))) if waits < life.oldest() => {
+                    (Some((_, life)), Some((worker, _))) if waits < life.lowest() => {
                         Heard::Only(worker)
                     }
                     (Some((worker, _)), _) => Heard::Only(worker),
@@ -56,7 +56,7 @@ impl Scheduler {
             match (is_heard, life.deaf_since) {
                 (true, Some(since)) => {
                     let pause = now.saturating_duration_since(since);
-                    life.clock += pause;
+                    life.delay(pause);
                     life.unheard += pause;
                     life.deaf_since = None;
                     life.pace.busy_from(now);

@@ -1,6 +1,7 @@
 //! A worker and its running life, as the scheduler knows them.
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use super::audit::Audit;
@@ -8,6 +9,7 @@ use super::pace::Pace;
 use super::queue::Work;
 use crate::outcome::Exit;
 use crate::record::Index;
+use crate::worker::stdout::Tail;
 
 /// The first wait before a restart; it doubles with each life that shows no sign.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -94,8 +96,8 @@ pub struct Death {
     pub exit: Exit,
     /// The last lines of its stderr.
     pub stderr: Vec<u8>,
-    /// What it wrote after its last whole answer.
-    pub partial: Vec<u8>,
+    /// What it wrote after its last whole line, where that may be an answer.
+    pub tail: Tail,
     /// How many of the records it holds, the last ones, were not even begun to be written to it.
     pub unsent: usize,
 }
@@ -136,8 +138,6 @@ pub(crate) struct Life {
     pub(crate) owed_bytes: usize,
     /// How many records it was sent.
     pub(crate) served: usize,
-    /// When it was sent its first record.
-    pub(crate) first_sent: Option<Instant>,
     /// Since when its oldest unanswered record has been the oldest, time not listened to left out.
     pub(crate) clock: Instant,
     /// How long mtask has not listened to it, up to now or to `deaf_since`.
@@ -148,6 +148,8 @@ pub(crate) struct Life {
     pub(crate) is_reserved: bool,
     /// Since when it has closed one of its pipes, and which.
     pub(crate) hung_up: Option<(Instant, Pipe)>,
+    /// How many records it wants to be sent at a time, where it has said so.
+    pub(crate) concurrency: Option<NonZeroUsize>,
     pub(crate) pace: Pace,
     pub(crate) audit: Audit,
     /// When the user is next told that it is waited for.
@@ -165,12 +167,12 @@ impl Life {
             owed_records: 0,
             owed_bytes: 0,
             served: 0,
-            first_sent: None,
             clock: now,
             unheard: Duration::ZERO,
             deaf_since: None,
             is_reserved: false,
             hung_up: None,
+            concurrency: None,
             pace: Pace::new(),
             audit: Audit::new(now),
             next_reminder: Duration::ZERO,
@@ -190,7 +192,7 @@ impl Life {
             .is_some_and(|work| work.company == super::queue::Company::Alone)
     }
 
-    /// The lowest of the indices it owes next.
+    /// The index of the record that it has owed for longest.
     pub(crate) fn oldest(&self) -> Option<Index> {
         self.owed.front().map(Work::first)
     }
@@ -215,13 +217,34 @@ impl Life {
         self.owed = owed;
     }
 
-    pub(crate) fn push_owed(&mut self, work: Work, now: Instant) {
+    /// The lowest index that it owes.
+    pub(crate) fn lowest(&self) -> Option<Index> {
+        self.owed.iter().map(Work::first).min()
+    }
+
+    /// All clocks of its records stand still for `pause`.
+    pub(crate) fn delay(&mut self, pause: Duration) {
+        self.clock += pause;
+        for work in &mut self.owed {
+            work.since = work.since.map(|since| since + pause);
+        }
+    }
+
+    /// All clocks of its records begin anew.
+    pub(crate) fn start_clocks(&mut self, now: Instant) {
+        self.clock = now;
+        for work in &mut self.owed {
+            work.since = Some(now);
+        }
+    }
+
+    pub(crate) fn push_owed(&mut self, mut work: Work, now: Instant) {
         if self.owed.is_empty() {
             self.clock = now;
             self.deaf_since = self.deaf_since.map(|_| now);
             self.pace.busy_from(now);
         }
-        self.first_sent.get_or_insert(now);
+        work.since = Some(now);
         self.served += work.block.count;
         self.owed_records += work.block.count;
         self.owed_bytes += work.block.bytes.len();

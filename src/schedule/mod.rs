@@ -25,6 +25,7 @@ mod order;
 mod pace;
 pub mod policy;
 mod queue;
+mod replies;
 mod settle;
 #[cfg(test)]
 mod simulation;
@@ -38,12 +39,14 @@ use std::time::{Duration, Instant};
 pub use action::{Action, LifeNumber, Notice, WorkerId};
 pub use life::{Death, Pipe};
 pub use order::Written;
+pub use replies::Unasked;
 pub use tally::Tally;
 
 use crate::budget::Budget;
 use crate::input::Rejected;
 use crate::outcome::{Exit, Failure, Rendering};
 use crate::record::{Block, Index};
+use crate::worker::stdout::Tail;
 use ending::Phase;
 use life::{Life, Worker};
 use order::OrderBuffer;
@@ -74,6 +77,8 @@ pub struct Scheduler {
     may_start: Option<Instant>,
     /// Whether any life of COMMAND has shown a sign, and how long the slowest took to it.
     learnt_start: Option<Duration>,
+    /// COMMAND has once said that it is up: its later lives will too, and get nothing before.
+    awaits_ready: bool,
     /// Whether workers were left unheard at the last look, because the budget was full.
     was_full: bool,
     /// How the last life ended that was of no use.
@@ -103,6 +108,7 @@ impl Scheduler {
             seen: 0,
             may_start: None,
             learnt_start: None,
+            awaits_ready: policy.readiness == policy::Readiness::Announced,
             was_full: false,
             last_death: None,
             wake_at: None,
@@ -177,7 +183,7 @@ impl Scheduler {
             pid: None,
             exit,
             stderr: Vec::new(),
-            partial: Vec::new(),
+            tail: Tail::default(),
             // Whatever it was given has been written to nobody.
             unsent: usize::MAX,
         };

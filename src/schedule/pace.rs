@@ -50,6 +50,12 @@ impl Pace {
         self.since = Some(now);
     }
 
+    /// The life has said that it is up: its first answer tells its speed already.
+    pub(crate) fn is_up(&mut self, now: Instant) {
+        self.since = Some(now);
+        self.warm = true;
+    }
+
     /// The life has answered `count` records, read together.
     pub(crate) fn answered(&mut self, count: usize, now: Instant) {
         let since = self.since.replace(now);

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use crate::protocol::Protocol;
 use crate::record::Separator;
 
 /// The rules of a run.
@@ -10,6 +11,10 @@ use crate::record::Separator;
 pub struct Policy {
     /// How many workers there are (`-j`).
     pub jobs: NonZeroUsize,
+    /// How records and answers travel.
+    pub protocol: Protocol,
+    /// Whether COMMAND is known to say when it is up.
+    pub readiness: Readiness,
     /// The byte that ends each record and answer.
     pub separator: Separator,
     /// Whether results are written in input order or as they finish.
@@ -38,6 +43,15 @@ pub struct Policy {
     pub grace: Duration,
     /// How long a life may take to exit once its stdin has ended and it owes nothing.
     pub exit_timeout: Duration,
+}
+
+/// Whether COMMAND says when it is up (`ready`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It may: the first life is sent a record at once.
+    Unknown,
+    /// It does: no life is sent anything before.
+    Announced,
 }
 
 /// The order of results.

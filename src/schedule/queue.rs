@@ -3,6 +3,7 @@
 //! Always: what was sent before goes before what was not, and a lower index before a higher one.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
 
 use crate::budget::BOOKKEEPING;
 use crate::input::Rejected;
@@ -14,6 +15,8 @@ pub(crate) struct Work {
     pub(crate) block: Block,
     /// How many records of the block are answered already. They stand at its front.
     pub(crate) answered: usize,
+    /// When the records were sent last, time not listened to left out.
+    pub(crate) since: Option<Instant>,
     /// How often the records were sent.
     pub(crate) sent: u32,
     /// How often the records were charged with a failure.
@@ -35,6 +38,7 @@ impl Work {
         Self {
             block,
             answered: 0,
+            since: None,
             sent: 0,
             charged: 0,
             company: Company::Together,
@@ -49,6 +53,11 @@ impl Work {
     /// The index of the first record that is not answered yet.
     pub(crate) fn first(&self) -> Index {
         self.block.first.plus(self.answered)
+    }
+
+    /// Whether this record is among those that are not answered yet.
+    pub(crate) fn holds(&self, index: Index) -> bool {
+        (self.first()..self.block.end()).contains(&index)
     }
 
     /// Forgets the answered records.

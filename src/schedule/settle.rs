@@ -65,18 +65,24 @@ impl Scheduler {
 
     /// Puts down that a life answered, before the records are settled.
     pub(super) fn note_answers(&mut self, worker: WorkerId, count: usize, now: Instant) {
-        let life = self.workers[worker.0]
-            .life_mut()
-            .expect("only a running life answers");
+        let life = self.life_mut(worker).expect("only a running life answers");
         life.pace.answered(count, now);
         life.clock = now;
         life.next_reminder = Duration::ZERO;
+        self.note_sign(worker, now);
+        self.watch_oldest(worker);
+    }
+
+    /// Puts down that a life is up.
+    pub(super) fn note_sign(&mut self, worker: WorkerId, now: Instant) {
+        let Some(life) = self.life_mut(worker) else {
+            return;
+        };
         if !std::mem::replace(&mut life.has_signed, true) {
             let took = now.saturating_duration_since(life.started);
             self.learnt_start = Some(self.learnt_start.map_or(took, |learnt| learnt.max(took)));
             self.workers[worker.0].signed();
         }
-        self.watch_oldest(worker);
     }
 
     /// Puts a failure down, and ends the run if it is one too many.

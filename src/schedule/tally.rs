@@ -1,6 +1,8 @@
 //! What is counted for the summary and the exit status.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::action::WorkerId;
 
 /// The counts of a run.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +21,12 @@ pub struct Tally {
     pub lost: u64,
     /// Lives that did not keep to one answer for each record.
     pub broken: u64,
+    /// Lines on workers' stdout that are no answers, where answers have ids.
+    pub log_lines: u64,
+    /// The workers that wrote such lines.
+    pub loggers: BTreeSet<WorkerId>,
+    /// What workers had to say at their ends, and nobody had asked for.
+    pub unkept_exits: u64,
 }
 
 impl Tally {
@@ -57,16 +65,37 @@ impl Tally {
             plural(self.bad_ends, "worker").map(|text| format!("{text} failed at the end"));
         let broken = plural(self.broken, "life").map(|text| {
             format!(
-                "answers in doubt ({} that did not answer line by line)",
+                "{} that did not give one answer for each record",
                 text.replace("lifes", "lives")
             )
         });
+        let loggers: Vec<_> = self
+            .loggers
+            .iter()
+            .take(3)
+            .map(ToString::to_string)
+            .collect();
+        let more = if self.loggers.len() > loggers.len() {
+            ", …"
+        } else {
+            ""
+        };
+        let log_lines = plural(self.log_lines, "line").map(|text| {
+            format!(
+                "{text} on stdout that answer nothing ({}{more})",
+                loggers.join(", ")
+            )
+        });
+        let exits = plural(self.unkept_exits, "exit value")
+            .map(|text| format!("{text} not kept (--exits FILE keeps them)"));
         let parts = [
             failed,
             broken,
             plural(self.restarts, "restart"),
             given_up,
             bad_ends,
+            log_lines,
+            exits,
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join("; "))

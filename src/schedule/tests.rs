@@ -3,13 +3,15 @@
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use super::policy::{Delivery, ErrorRecords, OnError, Order, Policy, Window};
+use super::policy::{Delivery, ErrorRecords, OnError, Order, Policy, Readiness, Window};
 use super::{Action, Death, Notice, Scheduler, WorkerId};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
 use crate::input::Format;
 use crate::outcome::{ErrorInput, Exit, OutputFormat, Rendering};
+use crate::protocol::Protocol;
 use crate::record::{Block, Index, Separator, Slice};
+use crate::worker::stdout::Tail;
 
 const WORKER: WorkerId = WorkerId(0);
 const SECOND: Duration = Duration::from_secs(1);
@@ -32,6 +34,8 @@ impl Bench {
         let budget = Budget::new(64 << 20);
         let mut policy = Policy {
             jobs: NonZeroUsize::MIN,
+            protocol: Protocol::Lines,
+            readiness: Readiness::Unknown,
             separator: Separator::Newline,
             order: Order::Input,
             error_records: ErrorRecords::InPlace,
@@ -97,7 +101,7 @@ impl Bench {
             pid: Some(1),
             exit,
             stderr: Vec::new(),
-            partial: Vec::new(),
+            tail: Tail::default(),
             unsent: 0,
         };
         self.scheduler.died(WORKER, death, self.now);

@@ -12,6 +12,7 @@ use memchr::memchr;
 
 use super::init::Init;
 use crate::exit::Unusable;
+use crate::protocol::Protocol;
 
 /// What one worker runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,6 +184,7 @@ impl WorkerCommand {
         worker: usize,
         workers: usize,
         life: u64,
+        protocol: Protocol,
         python: PythonUnbuffered,
     ) -> Vec<(&'static str, OsString)> {
         let mut variables = vec![
@@ -190,7 +192,7 @@ impl WorkerCommand {
             ("MTASK_WORKERS", workers.to_string().into()),
             ("MTASK_LIFE", life.to_string().into()),
             ("MTASK_ARG", self.arg.clone().unwrap_or_default().into()),
-            ("MTASK_PROTOCOL", "lines/1".into()),
+            ("MTASK_PROTOCOL", protocol.version().into()),
         ];
         if python == PythonUnbuffered::Absent {
             variables.push(("PYTHONUNBUFFERED", "1".into()));
@@ -335,11 +337,11 @@ mod tests {
         ]
         .map(|(name, value)| (name, OsString::from(value)));
         assert_eq!(
-            command.environment(2, 4, 1, PythonUnbuffered::Absent),
+            command.environment(2, 4, 1, Protocol::Lines, PythonUnbuffered::Absent),
             expected
         );
         assert_eq!(
-            command.environment(2, 4, 1, PythonUnbuffered::Inherited),
+            command.environment(2, 4, 1, Protocol::Lines, PythonUnbuffered::Inherited),
             expected[..5]
         );
         let without = WorkerCommand {
@@ -347,7 +349,7 @@ mod tests {
             ..command
         };
         assert_eq!(
-            without.environment(0, 1, 0, PythonUnbuffered::Absent)[3].1,
+            without.environment(0, 1, 0, Protocol::Lines, PythonUnbuffered::Absent)[3].1,
             ""
         );
     }

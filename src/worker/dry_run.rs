@@ -6,17 +6,20 @@ use std::os::unix::ffi::OsStrExt;
 
 use shlex::bytes::Quoter;
 
+use crate::protocol::Protocol;
+
 use super::command::{PythonUnbuffered, WorkerCommand};
 
 /// Writes each worker's environment and command line, a line for each worker (more where a word
 /// holds a newline), quoted so that a shell can run it.
 pub fn write_commands(
     workers: &[WorkerCommand],
+    protocol: Protocol,
     python: PythonUnbuffered,
     mut to: impl Write,
 ) -> io::Result<()> {
     for (worker, command) in workers.iter().enumerate() {
-        for (name, value) in command.environment(worker, workers.len(), 0, python) {
+        for (name, value) in command.environment(worker, workers.len(), 0, protocol, python) {
             write!(to, "{name}=")?;
             to.write_all(&quote(&value)?)?;
             to.write_all(b" ")?;
@@ -58,7 +61,13 @@ mod tests {
             arg: Some("a b".into()),
         };
         let mut text = Vec::new();
-        write_commands(&[command], PythonUnbuffered::Inherited, &mut text).unwrap();
+        write_commands(
+            &[command],
+            Protocol::Lines,
+            PythonUnbuffered::Inherited,
+            &mut text,
+        )
+        .unwrap();
         let words = shlex::bytes::split(&text).expect("well quoted");
         assert_eq!(words[0], b"MTASK_WORKER=0");
         assert_eq!(words[3], b"MTASK_ARG=a b");

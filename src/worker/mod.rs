@@ -6,6 +6,6 @@ pub mod command;
 pub mod dry_run;
 pub mod lookup;
 
-pub mod answers;
 pub mod process;
 pub mod stderr;
+pub mod stdout;

@@ -51,6 +51,17 @@ impl StderrLines {
         }
     }
 
+    /// Lines that the life wrote elsewhere and that belong here, each with its newline: appends them
+    /// to `out`, if there is one.
+    pub fn log(&mut self, lines: &[u8], out: Option<&mut Vec<u8>>) {
+        self.keep(lines);
+        let Some(out) = out else { return };
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            out.extend_from_slice(&self.tag);
+            out.extend_from_slice(line);
+        }
+    }
+
     /// Appends to `out` what is left of a last line without an end.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         if !self.partial.is_empty() {

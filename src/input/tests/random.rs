@@ -10,7 +10,7 @@ use fastrand::Rng;
 use super::{Seen, note};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::input::cut::Cutter;
-use crate::input::{Arrival, Format, Gone, Settings};
+use crate::input::{Arrival, Encoding, Format, Gone, Settings};
 use crate::record::Separator;
 
 /// Longer than any test takes on a busy machine.
@@ -27,7 +27,15 @@ fn model(source: &[u8], settings: Settings, seen: &mut Vec<Seen>) {
         if line.len() > settings.max_record {
             seen.push(Seen::TooLarge);
         } else if settings.format == Format::Lines {
-            seen.push(Seen::Record(line.to_vec()));
+            let is_text = settings.encoding == Encoding::Bytes || str::from_utf8(line).is_ok();
+            seen.push(if is_text {
+                Seen::Record(line.to_vec())
+            } else {
+                Seen::Invalid {
+                    line: number as u64 + 1,
+                    record: line.to_vec(),
+                }
+            });
         } else {
             let line = match line.strip_prefix(b"\xEF\xBB\xBF") {
                 Some(rest) if number == 0 => rest,
@@ -71,6 +79,7 @@ impl Case {
         Self {
             settings: Settings {
                 format,
+                encoding: rng.choice([Encoding::Bytes, Encoding::Utf8]).unwrap(),
                 separator,
                 max_record: rng.choice([0, 5, 40, 1000, 1 << 20]).unwrap(),
             },

@@ -25,7 +25,7 @@ use super::scenario::{Accident, Disturbance, MAX_ANSWER, Scenario, millis};
 use crate::budget::Budget;
 use crate::input::Arrival;
 use crate::schedule::{Action, Notice, Pipe, Scheduler, WorkerId};
-use crate::worker::answers::Answers;
+use crate::worker::stdout::StdoutLines;
 
 /// Until nothing has come from the input for so long, workers wait for it.
 const FIRST_LOOK: Duration = millis(20);
@@ -36,7 +36,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 struct Member {
     process: Process,
-    answers: Answers,
+    stdout: StdoutLines,
 }
 
 enum Request {
@@ -225,8 +225,8 @@ impl Simulation {
             self.now,
             &mut self.rng,
         );
-        let answers = Answers::new(self.scenario.policy.separator, MAX_ANSWER, &self.budget);
-        self.members[worker.0] = Some(Member { process, answers });
+        let stdout = StdoutLines::new(self.scenario.policy.separator, MAX_ANSWER, &self.budget);
+        self.members[worker.0] = Some(Member { process, stdout });
         self.scheduler.started(worker, now);
     }
 

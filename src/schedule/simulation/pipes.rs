@@ -102,6 +102,7 @@ impl Input {
                 self.outbox.push_back(Arrival::Rejected(Rejected {
                     index: Index(index),
                     reason: Rejection::Invalid {
+                        expected: "JSON",
                         line: index + 1,
                         column: 1,
                         message: "what is this".into(),

@@ -7,8 +7,9 @@ use fastrand::Rng;
 
 use crate::input::Format;
 use crate::outcome::{ErrorInput, Exit, OutputFormat, Rendering};
+use crate::protocol::Protocol;
 use crate::record::Separator;
-use crate::schedule::policy::{Delivery, ErrorRecords, OnError, Order, Policy, Window};
+use crate::schedule::policy::{Delivery, ErrorRecords, OnError, Order, Policy, Readiness, Window};
 
 /// The most bytes of an answer; a few records are answered with more.
 pub(super) const MAX_ANSWER: usize = 300;
@@ -300,6 +301,8 @@ fn policy(rng: &mut Rng, scale: Duration) -> Policy {
         _ => Window::Full,
     };
     Policy {
+        protocol: Protocol::Lines,
+        readiness: Readiness::Unknown,
         jobs: some(rng.usize(1..6)),
         separator: Separator::Newline,
         order: if rng.u32(..3) == 0 {

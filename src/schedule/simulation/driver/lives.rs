@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use super::super::process::Blame;
 use super::Simulation;
+use crate::protocol::lines::{self, Answer};
 use crate::schedule::{Death, Pipe, WorkerId};
-use crate::worker::answers::Part;
 
 impl Simulation {
     pub(super) fn read_answers(&mut self, worker: WorkerId, now: Duration) {
         let Some(member) = &mut self.members[worker.0] else {
             return;
         };
-        let led = member.answers.lead(&mut self.buffer);
+        let led = member.stdout.lead(&mut self.buffer);
         match member.process.read_stdout(&mut self.buffer[led..]) {
             Some(0) => {
                 self.pass_answers(worker, led, now);
@@ -40,33 +40,38 @@ impl Simulation {
         };
         let (scheduler, ledger, at) = (&mut self.scheduler, &mut self.ledger, self.base + now);
         let (traces, time) = (self.traces, self.now.as_secs_f64());
-        let owed = scheduler.owed(worker);
+        let mut owed = scheduler.owed(worker);
         assert_eq!(
             owed,
             ledger.owed(worker),
             "{worker} owes what it was sent and has not answered"
         );
-        member.answers.cut(&self.buffer[..len], owed, |part| {
-            if traces {
-                match &part {
-                    Part::Answers(count, _) => println!("{time:>12.6} < {worker} answers {count}"),
-                    part => println!("{time:>12.6} < {worker}: {part:?}"),
+        let separator = self.scenario.policy.separator;
+        member.stdout.cut(&self.buffer[..len], |part| {
+            lines::read(part, &mut owed, separator, |answer| {
+                if traces {
+                    match &answer {
+                        Answer::Results(count, _) => {
+                            println!("{time:>12.6} < {worker} answers {count}");
+                        }
+                        answer => println!("{time:>12.6} < {worker}: {answer:?}"),
+                    }
                 }
-            }
-            match part {
-                Part::Answers(count, bytes) => {
-                    ledger.answered(worker, count, now);
-                    scheduler.answered(worker, count, bytes, at);
+                match answer {
+                    Answer::Results(count, bytes) => {
+                        ledger.answered(worker, count, now);
+                        scheduler.answered(worker, count, bytes, at);
+                    }
+                    Answer::TooLarge => {
+                        ledger.answered(worker, 1, now);
+                        scheduler.answered_too_large(worker, at);
+                    }
+                    Answer::Stray(line) => {
+                        ledger.stray(worker);
+                        scheduler.stray(worker, line, at);
+                    }
                 }
-                Part::TooLarge => {
-                    ledger.answered(worker, 1, now);
-                    scheduler.answered_too_large(worker, at);
-                }
-                Part::Stray(line) => {
-                    ledger.stray(worker);
-                    scheduler.stray(worker, line, at);
-                }
-            }
+            });
         });
         self.act();
     }
@@ -87,7 +92,7 @@ impl Simulation {
     pub(super) fn bury(&mut self, worker: WorkerId) {
         let now = self.now;
         while let Some(member) = &mut self.members[worker.0] {
-            let led = member.answers.lead(&mut self.buffer);
+            let led = member.stdout.lead(&mut self.buffer);
             let count = member
                 .process
                 .read_stdout(&mut self.buffer[led..])
@@ -106,10 +111,10 @@ impl Simulation {
             pid: Some(1),
             exit: exit.clone(),
             stderr: Vec::new(),
-            partial: member.answers.take_partial(),
+            tail: member.stdout.take_tail(),
             unsent: member.process.unsent(),
         };
-        let has_partial = !death.partial.is_empty();
+        let has_partial = !death.tail.bytes.is_empty();
         self.ledger.died(
             worker,
             Some((&exit, blame, has_partial)),

@@ -1,0 +1,541 @@
+//! The json protocol: one JSON object on a line each way, answers named by their record's id.
+//!
+//! Always: what a worker gives as `output`, `error` or `exit` is checked to be JSON and passed on
+//! byte for byte; it is never parsed into values, so big numbers, key order and repeated keys
+//! survive.
+
+use std::borrow::Cow;
+use std::io::Write;
+use std::num::NonZeroUsize;
+
+use memchr::memchr_iter;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::input::Format;
+use crate::record::{Block, Index, Separator};
+
+/// What a worker says with one line.
+#[derive(Debug, PartialEq)]
+pub enum Message<'a> {
+    /// It answers a record.
+    Answer(Answer<'a>),
+    /// No valid answer, and one only if the record is owed: otherwise the line is the worker's own.
+    Mention(Answer<'a>),
+    /// It begins like an answer, and names no record.
+    Nameless,
+    /// It is up, and may want to be sent so many records at a time.
+    Ready(Option<NonZeroUsize>),
+    /// What it has to say at its end, as JSON.
+    Exit(&'a str),
+    /// Nothing to mtask: a line for people.
+    Log,
+}
+
+/// What came back for one record.
+#[derive(Debug, PartialEq)]
+pub struct Answer<'a> {
+    /// The id, which is the record's index.
+    pub index: Index,
+    /// What is said of it.
+    pub reply: Reply<'a>,
+}
+
+/// What a worker says of a record.
+#[derive(Debug, PartialEq)]
+pub enum Reply<'a> {
+    /// The result, in the bytes that are to be written.
+    Output(Cow<'a, str>),
+    /// An error.
+    Error {
+        /// As it came, JSON.
+        json: &'a str,
+        /// The same for people.
+        message: String,
+    },
+    /// No valid answer, for this reason.
+    Bad(String),
+    /// An answer longer than it may be.
+    TooLarge,
+}
+
+/// The form in which a result is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// JSON, verbatim.
+    Json,
+    /// A string without its quotes, any other value verbatim.
+    Text,
+}
+
+/// How mtask's lines to a worker begin, and how an answer must begin to be one whatever follows.
+const ID: &str = "{\"id\":";
+
+/// The lines that carry the records of `block`.
+///
+/// # Panics
+/// Where a record of [`Format::Lines`] is not UTF-8: such are rejected where they are read.
+pub fn write(block: &Block, format: Format) -> Vec<u8> {
+    // An id, the frame, and some escapes.
+    let mut lines = Vec::with_capacity(block.bytes.len() + block.count * 40);
+    let newline = Separator::Newline.byte();
+    let mut start = 0;
+    for (number, end) in memchr_iter(newline, &block.bytes).enumerate() {
+        let record = &block.bytes[start..end];
+        start = end + 1;
+        let index = block.first.plus(number);
+        write!(lines, "{ID}{index},\"input\":").expect("a Vec takes everything");
+        match format {
+            Format::Jsonl => lines.extend_from_slice(record),
+            Format::Lines => {
+                let text = str::from_utf8(record).expect("records are UTF-8 here");
+                serde_json::to_writer(&mut lines, text).expect("a Vec takes everything");
+            }
+        }
+        lines.extend_from_slice(b"}\n");
+    }
+    lines
+}
+
+/// Reads a line of a worker, which is without its newline.
+pub fn read(line: &[u8], wanted: Wanted) -> Message<'_> {
+    let Ok(line) = str::from_utf8(line) else {
+        return match claimed(line) {
+            Claim::Id(index) => bad(index, "it is not valid UTF-8"),
+            Claim::Nameless => Message::Nameless,
+            Claim::None => Message::Log,
+        };
+    };
+    if let Some((index, output)) = plain_output(line) {
+        let reply = reply_of_output(output, wanted);
+        return Message::Answer(Answer { index, reply });
+    }
+    if !line.trim_start().starts_with('{') {
+        return Message::Log;
+    }
+    match serde_json::from_str::<Fields<'_>>(line) {
+        Ok(fields) => fields.message(line, wanted),
+        Err(error) => match claimed(line.as_bytes()) {
+            Claim::Id(index) => bad(index, &format!("it is not a JSON object: {error}")),
+            Claim::Nameless => Message::Nameless,
+            Claim::None => match id_at_end(line) {
+                Some(index) => Message::Mention(Answer {
+                    index,
+                    reply: Reply::Bad(format!("it is not a JSON object: {error}")),
+                }),
+                None => Message::Log,
+            },
+        },
+    }
+}
+
+/// Reads a line that is too long, of which only the beginning is known.
+pub fn read_head(head: &[u8]) -> Message<'_> {
+    match claimed(head) {
+        Claim::Id(index) => Message::Answer(Answer {
+            index,
+            reply: Reply::TooLarge,
+        }),
+        Claim::Nameless => Message::Nameless,
+        Claim::None => Message::Log,
+    }
+}
+
+/// The keys of a worker's line. Others are ignored.
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    output: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ready: Option<&'a RawValue>,
+    #[serde(borrow)]
+    concurrency: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    exit: Option<&'a RawValue>,
+}
+
+/// A value that is there even where it is null.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// What an error says, where it is an object.
+#[derive(Deserialize)]
+struct ErrorObject<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    message: Option<Cow<'a, str>>,
+}
+
+impl<'a> Fields<'a> {
+    fn message(&self, line: &str, wanted: Wanted) -> Message<'a> {
+        let Some(id) = self.id else {
+            return match (self.ready, self.exit) {
+                (Some(ready), _) if ready.get() == "true" => {
+                    Message::Ready(self.concurrency.and_then(|given| given.get().parse().ok()))
+                }
+                (None, Some(exit)) => Message::Exit(exit.get()),
+                _ => Message::Log,
+            };
+        };
+        let begins_like_an_answer = line.starts_with(ID);
+        let Some(index) = id.get().parse().ok().map(Index) else {
+            return if begins_like_an_answer {
+                Message::Nameless
+            } else {
+                Message::Log
+            };
+        };
+        let reply = match (self.output, self.error) {
+            (Some(output), None) => reply_of_output(output.get(), wanted),
+            (None, Some(error)) => reply_of_error(error.get()),
+            (Some(_), Some(_)) => Reply::Bad("it has both an output and an error".into()),
+            (None, None) => Reply::Bad("it has neither an output nor an error".into()),
+        };
+        let answer = Answer { index, reply };
+        if matches!(answer.reply, Reply::Bad(_)) && !begins_like_an_answer {
+            Message::Mention(answer)
+        } else {
+            Message::Answer(answer)
+        }
+    }
+}
+
+/// The id and the output of the most usual line, `{"id":…,"output":…}`, which is looked at but once.
+fn plain_output(line: &str) -> Option<(Index, &str)> {
+    let rest = line.strip_prefix(ID)?;
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let output = rest[digits..]
+        .strip_prefix(",\"output\":")?
+        .strip_suffix('}')?;
+    let index = number(&rest[..digits])?;
+    // What is one JSON value has no further key behind it.
+    serde_json::from_str::<serde::de::IgnoredAny>(output).ok()?;
+    Some((index, output.trim_matches([' ', '\t', '\r'])))
+}
+
+/// An id as JSON writes it: without leading zeros.
+fn number(digits: &str) -> Option<Index> {
+    let is_canonical = digits == "0" || !digits.starts_with('0');
+    is_canonical.then(|| digits.parse().ok().map(Index))?
+}
+
+fn reply_of_output(output: &str, wanted: Wanted) -> Reply<'_> {
+    if wanted == Wanted::Json || !output.starts_with('"') {
+        return Reply::Output(output.into());
+    }
+    let text = match serde_json::from_str::<&str>(output) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => match serde_json::from_str::<String>(output) {
+            Ok(text) => Cow::Owned(text),
+            Err(error) => return Reply::Bad(format!("its output is no text: {error}")),
+        },
+    };
+    if text.contains('\n') {
+        let why = "its output holds a newline, which --output-format text cannot hold: use raw";
+        return Reply::Bad(why.into());
+    }
+    Reply::Output(text)
+}
+
+fn reply_of_error(error: &str) -> Reply<'_> {
+    let message = if error.starts_with('"') {
+        serde_json::from_str(error).ok()
+    } else if error.starts_with('{') {
+        serde_json::from_str::<ErrorObject<'_>>(error)
+            .ok()
+            .map(|object| match (object.kind, object.message) {
+                (Some(kind), Some(message)) if message.is_empty() => kind.into_owned(),
+                (Some(kind), Some(message)) => format!("{kind}: {message}"),
+                (Some(text), None) | (None, Some(text)) => text.into_owned(),
+                (None, None) => "the worker gave an error without a message".into(),
+            })
+    } else {
+        return Reply::Bad("its error is neither a string nor an object".into());
+    };
+    Reply::Error {
+        json: error,
+        message: message.unwrap_or_else(|| "the worker gave an error that is no text".into()),
+    }
+}
+
+/// Which record a line names that cannot be read as a whole.
+enum Claim {
+    Id(Index),
+    Nameless,
+    None,
+}
+
+fn claimed(line: &[u8]) -> Claim {
+    let Some(rest) = line.strip_prefix(ID.as_bytes()) else {
+        return Claim::None;
+    };
+    let rest = rest.trim_ascii_start();
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let is_whole = rest
+        .get(digits)
+        .is_some_and(|byte| matches!(byte, b',' | b'}' | b' '));
+    str::from_utf8(&rest[..digits])
+        .ok()
+        .filter(|_| is_whole)
+        .and_then(number)
+        .map_or(Claim::Nameless, Claim::Id)
+}
+
+/// The id of an object that cannot be read, where it stands last: `{"output":NaN,"id":3}`.
+fn id_at_end(line: &str) -> Option<Index> {
+    let (_, last) = line.trim_end().strip_suffix('}')?.rsplit_once("\"id\":")?;
+    number(last.trim())
+}
+
+fn bad<'a>(index: Index, why: &str) -> Message<'a> {
+    Message::Answer(Answer {
+        index,
+        reply: Reply::Bad(why.into()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::{BOOKKEEPING, Budget};
+    use crate::record::Slice;
+
+    fn output(line: &str, wanted: Wanted) -> String {
+        match read(line.as_bytes(), wanted) {
+            Message::Answer(Answer {
+                index: Index(7),
+                reply: Reply::Output(output),
+            }) => output.into_owned(),
+            other => panic!("{line} is {other:?}"),
+        }
+    }
+
+    fn why_bad(line: &[u8]) -> String {
+        match read(line, Wanted::Json) {
+            Message::Answer(Answer {
+                index: Index(7),
+                reply: Reply::Bad(why),
+            }) => why,
+            other => panic!("{} is {other:?}", line.escape_ascii()),
+        }
+    }
+
+    fn error(line: &str) -> (String, String) {
+        match read(line.as_bytes(), Wanted::Json) {
+            Message::Answer(Answer {
+                index: Index(7),
+                reply: Reply::Error { json, message },
+            }) => (json.into(), message),
+            other => panic!("{line} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn outputs_keep_their_bytes() {
+        for value in [
+            "12345678901234567890",
+            "1e400",
+            "1.0",
+            "null",
+            r#"{"b":1,"a":2,"b":3}"#,
+            r#""\u00e9\ud800 \/""#,
+            r#"[ 1 , 2 ]"#,
+            r#"{"id":9,"output":1}"#,
+            "\"é\"",
+        ] {
+            for line in [
+                format!("{{\"id\":7,\"output\":{value}}}"),
+                format!("{{\"id\":7,\"output\": {value} }}\r"),
+                format!(" {{ \"output\" : {value} , \"error\":null, \"more\":[1], \"id\" : 7 }}"),
+            ] {
+                assert_eq!(output(&line, Wanted::Json), value, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn nesting_has_no_limit() {
+        let deep = ["[".repeat(100_000), "]".repeat(100_000)].concat();
+        assert_eq!(
+            output(&format!("{{\"id\":7,\"output\":{deep}}}"), Wanted::Json),
+            deep
+        );
+    }
+
+    #[test]
+    fn text_is_a_string_without_quotes_and_any_other_value_as_it_is() {
+        for (value, text) in [
+            (r#""plain é""#, "plain é"),
+            (r#""a\tb\"c\u00e9""#, "a\tb\"cé"),
+            ("12", "12"),
+            (r#"["a"]"#, r#"["a"]"#),
+            ("null", "null"),
+        ] {
+            let line = format!("{{\"id\":7,\"output\":{value}}}");
+            assert_eq!(output(&line, Wanted::Text), text);
+        }
+        for value in [r#""a\nb""#, r#""\ud800""#] {
+            let line = format!("{{\"id\":7,\"output\":{value}}}");
+            let read = read(line.as_bytes(), Wanted::Text);
+            let is_bad =
+                matches!(&read, Message::Answer(answer) if matches!(answer.reply, Reply::Bad(_)));
+            assert!(is_bad, "{read:?}");
+        }
+    }
+
+    #[test]
+    fn errors_are_strings_or_objects() {
+        let said = |value: &str| error(&format!("{{\"id\":7,\"error\":{value}}}")).1;
+        assert_eq!(said(r#""no \"luck\"""#), "no \"luck\"");
+        assert_eq!(
+            said(r#"{"type":"ValueError","message":"x","traceback":"…"}"#),
+            "ValueError: x"
+        );
+        assert_eq!(
+            said(r#"{"type":"KeyboardInterrupt","message":""}"#),
+            "KeyboardInterrupt"
+        );
+        assert_eq!(said(r#"{"message":"m","code":3}"#), "m");
+        assert_eq!(said("{}"), "the worker gave an error without a message");
+        let (json, _) = error(r#"{"id":7,"error":{"code": 1.50}}"#);
+        assert_eq!(json, r#"{"code": 1.50}"#);
+    }
+
+    #[test]
+    fn what_is_no_valid_answer_says_why() {
+        for (line, why) in [
+            (&br#"{"id":7,"output":NaN}"#[..], "it is not a JSON object"),
+            (b"{\"id\":7,\"output\":\"\xff\"}", "UTF-8"),
+            (br#"{"id":7,"result":1}"#, "neither"),
+            (br#"{"id":7,"error":null}"#, "neither"),
+            (br#"{"id":7,"output":1,"error":"e"}"#, "both"),
+            (br#"{"id":7,"error":3}"#, "neither a string nor an object"),
+            (br#"{"id":7,"output":1,"output":2}"#, "duplicate"),
+            (br#"{"id":7,"output":1} more"#, "it is not a JSON object"),
+            (br#"{"id":7,"output":1"#, "it is not a JSON object"),
+        ] {
+            let said = why_bad(line);
+            assert!(
+                said.contains(why),
+                "{}: {said}, not {why}",
+                line.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
+    fn an_object_that_mentions_an_id_may_be_an_answer() {
+        for line in [
+            r#"{"level":"info","id":7}"#,
+            r#"{"output":NaN,"id":7}"#,
+            r#"{"output": Infinity, "id": 7 }"#,
+        ] {
+            let read = read(line.as_bytes(), Wanted::Json);
+            let Message::Mention(answer) = &read else {
+                panic!("{line} is {read:?}");
+            };
+            assert_eq!(answer.index, Index(7));
+        }
+    }
+
+    #[test]
+    fn what_begins_like_an_answer_and_names_no_record_is_none() {
+        for line in [
+            r#"{"id":"7","output":1}"#,
+            r#"{"id":-7,"output":1}"#,
+            r#"{"id":7.0,"output":1}"#,
+            r#"{"id":"#,
+            r#"{"id":12"#,
+            r#"{"id":07,"output":1}"#,
+            r#"{"id":99999999999999999999,"output":1}"#,
+        ] {
+            assert_eq!(
+                read(line.as_bytes(), Wanted::Json),
+                Message::Nameless,
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_lines_are_for_people() {
+        for line in [
+            &b""[..],
+            b"loading model",
+            b"[1,2]",
+            b"{'id': 7}",
+            b"{}",
+            br#"{"ready":false}"#,
+            br#"{"level":"info","id":"x"}"#,
+            b"\xff\xfe",
+        ] {
+            assert_eq!(
+                read(line, Wanted::Json),
+                Message::Log,
+                "{}",
+                line.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
+    fn a_worker_says_that_it_is_ready_and_what_it_has_to_say_at_its_end() {
+        let ready = |line: &str| match read(line.as_bytes(), Wanted::Json) {
+            Message::Ready(concurrency) => concurrency.map_or(0, NonZeroUsize::get),
+            other => panic!("{line} is {other:?}"),
+        };
+        assert_eq!(ready(r#"{"ready":true}"#), 0);
+        assert_eq!(ready(r#"{"ready":true,"concurrency":8}"#), 8);
+        assert_eq!(ready(r#"{"ready":true,"concurrency":0}"#), 0);
+        assert_eq!(ready(r#"{"ready":true,"concurrency":"8"}"#), 0);
+        assert_eq!(
+            read(br#"{"exit":{"seen": 3}}"#, Wanted::Json),
+            Message::Exit(r#"{"seen": 3}"#)
+        );
+        assert_eq!(
+            read(br#"{"exit":null}"#, Wanted::Json),
+            Message::Exit("null")
+        );
+    }
+
+    #[test]
+    fn a_long_line_is_known_by_its_beginning() {
+        let too_large = Message::Answer(Answer {
+            index: Index(12),
+            reply: Reply::TooLarge,
+        });
+        assert_eq!(read_head(br#"{"id":12,"output":"xx"#), too_large);
+        assert_eq!(read_head(br#"{"id":12"#), Message::Nameless);
+        assert_eq!(read_head(b"xxxx"), Message::Log);
+    }
+
+    fn written(records: &str, format: Format) -> String {
+        let budget = Budget::new(1 << 20);
+        let bytes = records.as_bytes().to_vec();
+        budget.add(bytes.capacity() + BOOKKEEPING);
+        let block = Block {
+            first: Index(9),
+            count: records.matches('\n').count(),
+            bytes: Slice::new(bytes, &budget),
+        };
+        String::from_utf8(write(&block, format)).unwrap()
+    }
+
+    #[test]
+    fn records_are_sent_with_their_index_as_id() {
+        assert_eq!(
+            written("{\"b\":1.0}\n[ 2]\n", Format::Jsonl),
+            "{\"id\":9,\"input\":{\"b\":1.0}}\n{\"id\":10,\"input\":[ 2]}\n"
+        );
+        assert_eq!(
+            written("a \"b\"\t\\\r\n\n", Format::Lines),
+            "{\"id\":9,\"input\":\"a \\\"b\\\"\\t\\\\\\r\"}\n{\"id\":10,\"input\":\"\"}\n"
+        );
+    }
+}

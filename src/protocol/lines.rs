@@ -1,0 +1,89 @@
+//! The lines protocol: each line answers the oldest record that is owed.
+
+use memchr::memchr_iter;
+
+use crate::record::Separator;
+use crate::worker::stdout::Part;
+
+/// What lines mean to a life that owes answers.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// So many answers, each followed by the separator.
+    Results(usize, &'a [u8]),
+    /// One answer, longer than it may be.
+    TooLarge,
+    /// A line that answers nothing. What follows it is left out.
+    Stray(&'a [u8]),
+}
+
+/// Reads `part` as answers of a life that owed `owed` of them when it wrote it, and takes them off.
+///
+/// What it is sent from now on it cannot have answered yet.
+pub fn read<'a>(
+    part: Part<'a>,
+    owed: &mut usize,
+    separator: Separator,
+    mut take: impl FnMut(Answer<'a>),
+) {
+    let lines = match part {
+        Part::Lines(lines) => lines,
+        Part::TooLong(head) if *owed == 0 => return take(Answer::Stray(head)),
+        Part::TooLong(_) => {
+            *owed -= 1;
+            return take(Answer::TooLarge);
+        }
+    };
+    let sep = separator.byte();
+    let count = memchr_iter(sep, lines).count();
+    if count <= *owed {
+        *owed -= count;
+        return take(Answer::Results(count, lines));
+    }
+    let mut ends = memchr_iter(sep, lines);
+    let asked = std::mem::take(owed);
+    let answered = match asked {
+        0 => 0,
+        _ => ends.nth(asked - 1).expect("more lines than owed") + 1,
+    };
+    let stray_end = ends.next().expect("more lines than owed");
+    if asked > 0 {
+        take(Answer::Results(asked, &lines[..answered]));
+    }
+    take(Answer::Stray(&lines[answered..stray_end]));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_all(part: Part<'_>, mut owed: usize) -> Vec<Answer<'_>> {
+        let mut answers = Vec::new();
+        read(part, &mut owed, Separator::Newline, |answer| {
+            answers.push(answer);
+        });
+        answers
+    }
+
+    #[test]
+    fn lines_are_counted() {
+        assert_eq!(
+            read_all(Part::Lines(b"a\n\nb\n"), 3),
+            [Answer::Results(3, b"a\n\nb\n")]
+        );
+    }
+
+    #[test]
+    fn a_line_more_than_owed_is_stray() {
+        assert_eq!(
+            read_all(Part::Lines(b"a\nb\nc\nd\n"), 2),
+            [Answer::Results(2, b"a\nb\n"), Answer::Stray(b"c")]
+        );
+        assert_eq!(read_all(Part::Lines(b"ab\n"), 0), [Answer::Stray(b"ab")]);
+    }
+
+    #[test]
+    fn a_long_line_is_an_answer_too_large_where_one_is_owed() {
+        assert_eq!(read_all(Part::TooLong(b"xx"), 1), [Answer::TooLarge]);
+        assert_eq!(read_all(Part::TooLong(b"xx"), 0), [Answer::Stray(b"xx")]);
+    }
+}

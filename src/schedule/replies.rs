@@ -1,0 +1,227 @@
+//! Answers that carry their record's id, as the json protocol has them: in any order, and perhaps
+//! errors.
+
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+use super::Scheduler;
+use super::action::WorkerId;
+use super::contract::shown;
+use super::life::Stage;
+use super::queue::Work;
+use crate::outcome::{Cause, Exit};
+use crate::protocol::json::{Answer, Reply};
+use crate::record::Index;
+
+/// An answer that nothing was asked for. What came behind it is of no interest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unasked {
+    /// To a record that the life does not owe: it never had it, or has answered it.
+    Record(Index),
+    /// To no record at all: the line.
+    Line(Vec<u8>),
+}
+
+impl Scheduler {
+    /// A life says that it is up, and perhaps how many records it wants to be sent at a time. Gives
+    /// whether that is news: it is not once the life has given an answer.
+    pub fn ready(
+        &mut self,
+        worker: WorkerId,
+        concurrency: Option<NonZeroUsize>,
+        now: Instant,
+    ) -> bool {
+        let Some(life) = self.life_mut(worker) else {
+            return false;
+        };
+        if life.has_signed {
+            return false;
+        }
+        life.concurrency = concurrency;
+        life.pace.is_up(now);
+        life.start_clocks(now);
+        self.awaits_ready = true;
+        self.note_sign(worker, now);
+        self.watch_oldest(worker);
+        self.feed(now);
+        true
+    }
+
+    /// A life gave these answers, read together.
+    ///
+    /// # Errors
+    /// The first that answers a record which the life does not owe. Those before it count.
+    pub fn replied(
+        &mut self,
+        worker: WorkerId,
+        answers: &[Answer<'_>],
+        now: Instant,
+    ) -> Result<(), Unasked> {
+        let Some(life) = self.life(worker) else {
+            return Ok(());
+        };
+        let oldest = life.oldest();
+        self.note_sign(worker, now);
+        self.life_mut(worker)
+            .expect("it runs")
+            .pace
+            .answered(answers.len(), now);
+        let mut left = answers;
+        while let Some(answer) = left.first() {
+            if !self.is_heard_out(worker) {
+                // An answer before this one has ended the run, or the life.
+                return Ok(());
+            }
+            let outputs = self.results_in_turn(worker, left);
+            if outputs > 0 {
+                let (first, run) = self.settle_oldest(worker, outputs);
+                self.put_outputs(first, &left[..run]);
+                left = &left[run..];
+                continue;
+            }
+            let Some(work) = self.take_owed(worker, answer.index) else {
+                self.restart_clock(worker, oldest, now);
+                return Err(Unasked::Record(answer.index));
+            };
+            self.settle(worker, work, answer, now);
+            left = &left[1..];
+        }
+        self.restart_clock(worker, oldest, now);
+        self.after_answers(worker, now);
+        Ok(())
+    }
+
+    /// A life wrote an answer that nothing was asked for. Ids tell which answers were right; but
+    /// nobody knows what the life is about, so it is ended, and what it holds is suspect. The last
+    /// `unsent` of that are not begun to be written to it.
+    pub fn answered_unasked(
+        &mut self,
+        worker: WorkerId,
+        unasked: &Unasked,
+        unsent: usize,
+        now: Instant,
+    ) {
+        let Some(life) = self.life(worker) else {
+            return;
+        };
+        if !life.is_working() {
+            return;
+        }
+        self.tally.broken += 1;
+        self.workers[worker.0].broken += 1;
+        let what = match unasked {
+            Unasked::Record(index) => format!("answered record {index}, which it does not owe"),
+            Unasked::Line(line) => format!("gave an answer without an id, \"{}\"", shown(line)),
+        };
+        self.error(format!(
+            "{worker} {what}: each record is to be answered once, with the id it came with"
+        ));
+        self.condemn(worker, Exit::Unasked, unsent, now);
+        self.feed(now);
+    }
+
+    /// Whether this life owes an answer to that record.
+    pub fn owes(&self, worker: WorkerId, index: Index) -> bool {
+        self.life(worker)
+            .is_some_and(|life| life.owed.iter().any(|work| work.holds(index)))
+    }
+
+    /// Whether a life is to finish and exit: what it has to say at its end may come.
+    pub fn is_closing(&self, worker: WorkerId) -> bool {
+        self.life(worker)
+            .is_some_and(|life| matches!(life.stage, Stage::Closing(_)))
+    }
+
+    /// A life wrote lines that are no answers.
+    pub fn logged(&mut self, worker: WorkerId, lines: u64) {
+        self.tally.log_lines += lines;
+        self.tally.loggers.insert(worker);
+    }
+
+    /// What a life had to say at its end was not kept.
+    pub fn exit_not_kept(&mut self) {
+        self.tally.unkept_exits += 1;
+    }
+
+    fn is_heard_out(&self, worker: WorkerId) -> bool {
+        self.life(worker).is_some_and(super::life::Life::is_working)
+    }
+
+    /// How many of the first answers are results of the oldest records that the life owes, in turn.
+    fn results_in_turn(&self, worker: WorkerId, answers: &[Answer<'_>]) -> usize {
+        let Some(oldest) = self.life(worker).and_then(super::life::Life::oldest) else {
+            return 0;
+        };
+        let is_in_turn = |(number, answer): &(usize, &Answer<'_>)| {
+            answer.index == oldest.plus(*number) && matches!(answer.reply, Reply::Output(_))
+        };
+        answers.iter().enumerate().take_while(is_in_turn).count()
+    }
+
+    fn put_outputs(&mut self, first: Index, answers: &[Answer<'_>]) {
+        self.tally.results += answers.len() as u64;
+        let rendering = &self.rendering;
+        self.order.put(first, answers.len(), |out| {
+            for answer in answers {
+                let Reply::Output(output) = &answer.reply else {
+                    unreachable!("only outputs are put down as results");
+                };
+                rendering.value(answer.index, output, &mut out.results);
+            }
+        });
+    }
+
+    fn settle(&mut self, worker: WorkerId, work: Work, answer: &Answer<'_>, now: Instant) {
+        match &answer.reply {
+            Reply::Output(_) => self.put_outputs(answer.index, std::slice::from_ref(answer)),
+            Reply::Error { json, message } => {
+                let cause = Cause::WorkerError {
+                    error: (*json).to_owned(),
+                };
+                self.charge(work, cause, message.clone(), worker, now);
+            }
+            Reply::Bad(why) => {
+                let message = format!("{worker} gave no valid answer: {why}");
+                self.charge(work, Cause::BadAnswer, message, worker, now);
+            }
+            Reply::TooLarge => self.fail_answer_too_large(worker, work, now),
+        }
+    }
+
+    /// Takes one record out of what a life owes, wherever it stands.
+    fn take_owed(&mut self, worker: WorkerId, index: Index) -> Option<Work> {
+        let separator = self.policy.separator;
+        let life = self.life_mut(worker)?;
+        let place = life.owed.iter().position(|work| work.holds(index))?;
+        let work = life.owed.remove(place)?;
+        life.owed_bytes -= work.block.bytes.len();
+        life.owed_records -= 1;
+        let mut rest = work.trimmed(separator);
+        let before = (index.0 - rest.first().0) as usize;
+        let front = (before > 0).then(|| rest.cut(before, usize::MAX, separator));
+        let taken = rest.cut(1, usize::MAX, separator);
+        let rest = (rest.block.count > 0).then_some(rest);
+        for left in [rest, front].into_iter().flatten() {
+            life.owed_bytes += left.block.bytes.len();
+            life.owed.insert(place, left);
+        }
+        Some(taken)
+    }
+
+    /// The clock of the next record begins once the oldest one is answered; where a life takes
+    /// several at a time, each one's clock has run since it was sent.
+    fn restart_clock(&mut self, worker: WorkerId, oldest: Option<Index>, now: Instant) {
+        let Some(life) = self.life_mut(worker) else {
+            return;
+        };
+        if life.oldest() == oldest {
+            return;
+        }
+        life.next_reminder = Duration::ZERO;
+        life.clock = match (life.concurrency, life.owed.front()) {
+            (Some(_), Some(work)) => work.since.unwrap_or(now),
+            _ => now,
+        };
+        self.watch_oldest(worker);
+    }
+}
