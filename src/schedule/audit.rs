@@ -144,7 +144,7 @@ impl Scheduler {
     }
 
     /// How long an answer may take before it is asked whether it will come at all.
-    fn audit_patience(life: &Life) -> Duration {
+    pub(super) fn audit_patience(life: &Life) -> Duration {
         Duration::from_secs(1).max(life.pace.per_record() * 20)
     }
 

@@ -10,6 +10,7 @@ use super::policy::{Delivery, Window};
 use super::queue::Work;
 use super::{InputState, Scheduler};
 use crate::outcome::Failure;
+use crate::protocol::Protocol;
 use crate::record::Index;
 
 /// The most that is sent in one piece, in bytes.
@@ -49,9 +50,16 @@ impl Scheduler {
             self.wake_by(now + self.policy.exit_timeout);
         }
         if self.phase == Phase::Feeding && self.queue.together() > 0 && !self.queue.has_alone() {
-            if self.can_take(worker, now) > 0 {
+            // One that takes several at a time is given as many as it takes.
+            while self.can_take(worker, now) > 0 {
                 self.give(worker, now);
                 self.conclude_rejected(now);
+                if self
+                    .life(worker)
+                    .is_none_or(|life| life.concurrency.is_none())
+                {
+                    break;
+                }
             }
             if self.queue.together() > 0 && self.owed(worker) > 0 {
                 return;
@@ -106,11 +114,15 @@ impl Scheduler {
         let mut window = self.window(life);
         let is_measured = self.policy.window == Window::Auto && life.concurrency.is_none();
         let is_shared = self.policy.window == Window::Auto || life.concurrency.is_some();
-        if is_shared && self.input == InputState::Ended {
+        if is_measured && self.input == InputState::Ended {
             // Towards the end, all are to be done at the same time.
             window = window.min(pending.div_ceil(jobs)).max(1);
         }
-        let room = if is_measured && life.owed_records > window / 2 {
+        let overdue_at = self.overdue_at(life);
+        let is_overdue = overdue_at.is_some_and(|at| now >= at);
+        let room = if is_overdue && life.owed_records <= window {
+            1
+        } else if is_measured && life.owed_records > window / 2 {
             // Half a window at a time, so that blocks stay large.
             0
         } else {
@@ -124,6 +136,9 @@ impl Scheduler {
             .lifespan
             .map_or(usize::MAX, |n| n.get() - life.served.min(n.get()));
         let room = room.min(left);
+        if let Some(at) = overdue_at.filter(|_| room == 0 && !is_overdue) {
+            self.wake_by(at);
+        }
         if room == 0 || self.is_outpaced(worker, now) || self.must_hold_back() {
             return 0;
         }
@@ -132,6 +147,17 @@ impl Scheduler {
         } else {
             room
         }
+    }
+
+    /// When the oldest record of a life is long overdue. Where answers have ids, perhaps it will never
+    /// be answered, and the others are not to wait behind it.
+    fn overdue_at(&self, life: &Life) -> Option<Instant> {
+        let may_pass = self.policy.protocol == Protocol::Json
+            && self.policy.window == Window::Auto
+            && self.policy.delivery == Delivery::AtLeastOnce
+            && life.has_signed
+            && !life.owed.is_empty();
+        may_pass.then(|| life.clock + Self::audit_patience(life))
     }
 
     /// How many records this life may have been sent and not yet answered.
@@ -202,8 +228,15 @@ impl Scheduler {
         if records == 0 {
             return;
         }
+        let is_overdue = (self.life(worker))
+            .and_then(|life| self.overdue_at(life))
+            .is_some_and(|at| now >= at);
         if let Some(work) = self.queue.pop(records, BLOCK) {
             self.send(worker, work, now);
+            if is_overdue && let Some(life) = self.life_mut(worker) {
+                // The silence before says nothing about this record.
+                life.pace.busy_from(now);
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! Rules of time, with a simulated clock: what the binary's tests would have to wait for.
 
+mod replies;
+
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 

@@ -30,6 +30,7 @@ mod timeouts;
 
 mod contract;
 mod ends_of_workers;
+mod json;
 
 mod backpressure;
 mod error_records;

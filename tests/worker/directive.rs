@@ -14,6 +14,8 @@ use rustix::process::{Signal, getpgrp, getpid, kill_process};
 
 /// What is to be written for one record.
 pub(crate) struct Reply {
+    /// With the json protocol: the record's id, and the key that goes with the answer.
+    name: Option<(String, &'static str)>,
     before: Vec<u8>,
     answer: Vec<u8>,
     values: Vec<String>,
@@ -26,12 +28,27 @@ impl Reply {
     /// The record with the suffix behind it.
     pub(crate) fn echo(record: &[u8], suffix: &str, separator: u8) -> Self {
         Self {
+            name: None,
             before: Vec::new(),
             answer: [record, suffix.as_bytes()].concat(),
             values: Vec::new(),
             copies: 1,
             after: Vec::new(),
             separator: Some(separator),
+        }
+    }
+
+    /// The input of a line of the json protocol, under its id.
+    pub(crate) fn echo_json(line: &[u8]) -> Self {
+        let line = str::from_utf8(line).expect("JSON is UTF-8");
+        let (id, input) = line
+            .strip_prefix("{\"id\":")
+            .and_then(|rest| rest.strip_suffix('}'))
+            .and_then(|rest| rest.split_once(",\"input\":"))
+            .unwrap_or_else(|| panic!("{line} is no record"));
+        Self {
+            name: Some((id.to_owned(), "output")),
+            ..Self::echo(input.as_bytes(), "", b'\n')
         }
     }
 
@@ -75,9 +92,17 @@ impl Reply {
                 "skip" => self.copies = 0,
                 "double" => self.copies = 2,
                 "partial" => self.separator = None,
+                "big" if self.name.is_some() => {
+                    self.answer = format!("\"{}\"", "x".repeat(size(value))).into_bytes();
+                }
                 "big" => self.answer = vec![b'x'; size(value)],
                 "stray" => self.before.extend(format!("{value}\n").bytes()),
                 "after" => self.after.extend(format!("{value}\n").bytes()),
+                // The same with the json protocol.
+                "id" => self.name = self.name.take().map(|(_, key)| (value.into(), key)),
+                "error" => self.answer_under("error", &format!("{{\"message\":\"{value}\"}}")),
+                "result" => self.answer_under("result", "1"),
+                "nan" => self.answer_under("output", "NaN"),
                 // What the answer tells; several are set apart by a blank.
                 "env" => self
                     .values
@@ -97,22 +122,41 @@ impl Reply {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.before.clone();
         for _ in 0..self.copies {
-            if self.values.is_empty() {
-                bytes.extend(&self.answer);
-            } else {
-                bytes.extend(self.values.join(" ").bytes());
-            }
+            bytes.extend(self.line());
             bytes.extend(self.separator);
         }
         bytes.extend(&self.after);
         bytes
     }
 
+    fn line(&self) -> Vec<u8> {
+        let told = self.values.join(" ");
+        let Some((id, key)) = &self.name else {
+            return if self.values.is_empty() {
+                self.answer.clone()
+            } else {
+                told.into_bytes()
+            };
+        };
+        let value = if self.values.is_empty() {
+            self.answer.clone()
+        } else {
+            format!("\"{told}\"").into_bytes()
+        };
+        let begin = format!("{{\"id\":{id},\"{key}\":");
+        [begin.as_bytes(), &value, b"}"].concat()
+    }
+
+    fn answer_under(&mut self, key: &'static str, value: &str) {
+        self.name = self.name.take().map(|(id, _)| (id, key));
+        self.answer = value.into();
+    }
+
     /// Exits without an answer, but for the part of one that `@partial` asks for.
     fn die(&self, status: i32) -> ! {
         if self.separator.is_none() {
             let mut stdout = io::stdout();
-            stdout.write_all(&self.answer).expect("stdout");
+            stdout.write_all(&self.line()).expect("stdout");
             stdout.flush().expect("stdout");
         }
         exit(status)

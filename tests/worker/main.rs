@@ -99,22 +99,36 @@ fn answer_all(options: &Options) -> io::Result<()> {
             record.pop();
         }
         count += 1;
-        let mut reply = Reply::echo(&record, &options.suffix, options.separator);
+        let mut reply = if options.json {
+            Reply::echo_json(&record)
+        } else {
+            Reply::echo(&record, &options.suffix, options.separator)
+        };
         reply.obey(&record);
         if let Some((_, words)) = options.at.iter().find(|(at, _)| *at == count) {
             reply.obey(words.as_bytes());
         }
-        held.extend(reply.bytes());
+        held.push(reply.bytes());
         if !options.buffered && count % options.collect == 0 {
-            output.write_all(&held)?;
-            output.flush()?;
-            held.clear();
+            write_all(&mut output, &mut held, options)?;
         }
         if options.quit_after == Some(count) {
             exit(0);
         }
     }
-    output.write_all(&held)?;
+    write_all(&mut output, &mut held, options)
+}
+
+fn write_all(
+    output: &mut io::Stdout,
+    held: &mut Vec<Vec<u8>>,
+    options: &Options,
+) -> io::Result<()> {
+    if options.reverse {
+        held.reverse();
+    }
+    output.write_all(&held.concat())?;
+    held.clear();
     output.flush()
 }
 

@@ -9,12 +9,16 @@ pub(crate) struct Options {
     pub(crate) suffix: String,
     /// `--null`: records end with NUL.
     pub(crate) separator: u8,
+    /// `--json`: speaks the json protocol.
+    pub(crate) json: bool,
     /// `--at N WORDS`: the life's Nth record, from 1, is treated as if it held these words too.
     pub(crate) at: Vec<(u64, String)>,
     /// `--buffered`: nothing is written before the end of stdin.
     pub(crate) buffered: bool,
     /// `--collect N`: answers are written N at a time.
     pub(crate) collect: u64,
+    /// `--reverse`: what is written together is written in reverse order.
+    pub(crate) reverse: bool,
     /// `--quit-after N`: exits 0 after N answers.
     pub(crate) quit_after: Option<u64>,
 
@@ -55,9 +59,11 @@ impl Options {
         let mut options = Self {
             suffix: String::new(),
             separator: b'\n',
+            json: false,
             at: Vec::new(),
             buffered: false,
             collect: 1,
+            reverse: false,
             quit_after: None,
             pids: Vec::new(),
             children: Vec::new(),
@@ -80,9 +86,11 @@ impl Options {
             match arg.as_str() {
                 "--suffix" => options.suffix = value(),
                 "--null" => options.separator = 0,
+                "--json" => options.json = true,
                 "--at" => options.at.push((number(&value()), value())),
                 "--buffered" => options.buffered = true,
                 "--collect" => options.collect = number(&value()),
+                "--reverse" => options.reverse = true,
                 "--quit-after" => options.quit_after = Some(number(&value())),
                 "--pids" => options.pids.push(value()),
                 "--child" => options.children.push(value()),

@@ -1,0 +1,496 @@
+//! `--protocol json`: answers carry the record's id, errors are values, other lines are for people.
+
+use serde_json::json;
+
+use crate::done::{Done, numbers, records};
+use crate::env::{Run, TestEnv};
+
+/// Workers that speak JSON and answer each value with itself.
+fn echo<'env>(env: &'env TestEnv, options: &[&str], worker: &[&str]) -> Run<'env> {
+    env.mtask()
+        .args(["--protocol", "json"])
+        .args(options)
+        .worker(["--json"])
+        .args(worker)
+}
+
+/// JSON strings, one of which holds a directive.
+fn strings_with(place: usize, count: usize, directive: &str) -> Vec<u8> {
+    records((0..count).map(|number| {
+        let words = if number == place { directive } else { "" };
+        json!(format!("{number} {words}")).to_string()
+    }))
+}
+
+/// Only the record at `place` failed, as `kind`; it gives the error record.
+#[track_caller]
+fn assert_only_failed(done: &Done, input: &[u8], place: usize, kind: &str) -> serde_json::Value {
+    done.assert_status(123).assert_results_but(place, input);
+    done.assert_one_error(place, kind)
+}
+
+#[test]
+fn values_pass_byte_for_byte() {
+    let values = [
+        "12345678901234567890",
+        "1e400",
+        "1.0",
+        "-0",
+        "null",
+        r#"{"b":1,"a":[ 1 , 2 ],"b":3}"#,
+        r#""\u00e9\ud800 \/ é""#,
+        r#"{"id":3,"output":4}"#,
+        "[]",
+    ];
+    let input = records(values);
+    let done = echo(&TestEnv::new(), &["-j3"], &[]).stdin(&*input).run();
+    done.assert_status(0)
+        .assert_stdout(input)
+        .assert_stderr_empty();
+}
+
+#[test]
+fn deep_values_pass() {
+    let deep = records([["[".repeat(20_000), "]".repeat(20_000)].concat()]);
+    let done = echo(&TestEnv::new(), &["-j1"], &[]).stdin(&*deep).run();
+    done.assert_status(0).assert_stdout(deep);
+}
+
+#[test]
+fn answers_in_any_order_come_out_in_input_order() {
+    let ready = r#"{"ready":true,"concurrency":8}"#;
+    let worker = ["--banner", ready, "--collect", "8", "--reverse"];
+    let input = numbers(800);
+    let done = echo(&TestEnv::new(), &["-j2"], &worker)
+        .stdin(&*input)
+        .run();
+    done.assert_status(0).assert_stdout(input);
+}
+
+#[test]
+fn unordered_they_come_out_as_they_came() {
+    let ready = r#"{"ready":true,"concurrency":4}"#;
+    let worker = ["--banner", ready, "--collect", "4", "--reverse"];
+    let done = echo(&TestEnv::new(), &["-j1", "-u"], &worker)
+        .stdin(numbers(4))
+        .run();
+    done.assert_status(0);
+    let mut found = done.lines();
+    // The first record is sent before the worker can say how many it takes.
+    found.sort_unstable();
+    assert_eq!(found, [b"0", b"1", b"2", b"3"]);
+    assert_eq!(done.stdout, b"3\n2\n1\n0\n");
+}
+
+#[test]
+fn an_answer_out_of_order_is_known_by_its_id_without_concurrency_too() {
+    let worker = ["--collect", "5", "--reverse"];
+    let input = numbers(500);
+    let done = echo(&TestEnv::new(), &["-j2", "--window", "5"], &worker)
+        .stdin(&*input)
+        .run();
+    done.assert_status(0).assert_stdout(input);
+}
+
+#[test]
+fn an_error_is_the_outcome_of_its_record_with_all_that_the_worker_said() {
+    let env = TestEnv::new();
+    let input = strings_with(3, 8, "@error:no_luck");
+    let done = echo(&env, &["-j2"], &[]).stdin(&*input).run();
+    let error = assert_only_failed(&done, &input, 3, "worker_error");
+    assert_eq!(error["message"], "no_luck");
+    assert_eq!(error["error"], json!({"message": "no_luck"}));
+    assert_eq!(error["input"], "3 @error:no_luck");
+    assert_eq!(error["attempts"], 1);
+}
+
+#[test]
+fn an_error_is_tried_again_as_often_as_asked() {
+    let env = TestEnv::new();
+    let once = format!("@once:{} @error:early", env.path("once"));
+    let input = strings_with(2, 6, &once);
+    let done = echo(&env, &["-j2", "--retries", "1"], &[])
+        .stdin(&*input)
+        .run();
+    done.assert_status(0).assert_stdout(&*input);
+    let done = echo(&env, &["-j2", "--retries", "2"], &[])
+        .stdin(strings_with(2, 6, "@error:always"))
+        .run();
+    let error = done.assert_status(123).assert_one_error(2, "worker_error");
+    assert_eq!(error["attempts"], 3);
+}
+
+#[test]
+fn what_is_no_valid_answer_fails_its_record_alone() {
+    for directive in ["@result", "@nan"] {
+        let input = strings_with(4, 9, directive);
+        let done = echo(&TestEnv::new(), &["-j2"], &[]).stdin(&*input).run();
+        let error = assert_only_failed(&done, &input, 4, "bad_answer");
+        done.check(
+            error["message"]
+                .as_str()
+                .is_some_and(|text| text.contains("no valid answer")),
+            "the message does not say why",
+        );
+    }
+}
+
+#[test]
+fn an_answer_to_what_was_not_asked_ends_the_life_and_costs_no_other_record() {
+    for directive in ["@double", "@id:7000", "@id:\"x\"", "@id:-1"] {
+        let env = TestEnv::new();
+        let once = format!("@once:{} {directive}", env.path("once"));
+        let input = strings_with(5, 40, &once);
+        let done = echo(&env, &["-j2"], &[]).stdin(&*input).run();
+        done.assert_status(123).assert_stdout(&*input);
+        done.assert_stderr_has("each record is to be answered once");
+    }
+}
+
+#[test]
+fn a_record_whose_answer_always_names_another_fails_alone() {
+    let input = strings_with(5, 12, "@id:7000");
+    let done = echo(&TestEnv::new(), &["-j1"], &[]).stdin(&*input).run();
+    let error = assert_only_failed(&done, &input, 5, "bad_answer");
+    assert_eq!(error["attempts"], 2, "once as a suspect");
+}
+
+#[test]
+fn other_lines_go_to_stderr_and_are_counted() {
+    let input = strings_with(1, 4, "@stray:hello @after:{\"level\":1}");
+    let done = echo(
+        &TestEnv::new(),
+        &["-j1", "--tag-stderr"],
+        &["--banner", "loading"],
+    )
+    .stdin(&*input)
+    .run();
+    done.assert_status(0).assert_stdout(&*input);
+    done.assert_stderr_has("[worker 0] loading\n");
+    done.assert_stderr_has("[worker 0] hello\n");
+    done.assert_stderr_has("3 lines on stdout that answer nothing (worker 0)");
+}
+
+#[test]
+fn a_flood_of_other_lines_harms_nothing() {
+    let env = TestEnv::new();
+    let line = "x".repeat(1000);
+    let script = format!(
+        "i=0; while [ $i -lt 3000 ]; do echo {line}; i=$((i+1)); done; \
+         while IFS= read -r x; do printf '%s\\n' \"$x\" | sed 's/input/output/'; done"
+    );
+    let done = env
+        .mtask()
+        .args(["--protocol", "json", "-j2", "--", "sh", "-c", &script])
+        .stdin(numbers(50))
+        .run();
+    done.assert_status(0).assert_stdout(numbers(50));
+}
+
+#[test]
+fn a_worker_takes_as_many_records_as_it_says() {
+    // It answers nothing before it has eight.
+    let ready = r#"{"ready":true,"concurrency":8}"#;
+    let done = echo(
+        &TestEnv::new(),
+        &["-j1"],
+        &["--banner", ready, "--collect", "8"],
+    )
+    .stdin(numbers(64))
+    .run();
+    done.assert_status(0).assert_stdout(numbers(64));
+}
+
+#[test]
+fn a_record_waits_until_a_later_life_is_ready() {
+    let env = TestEnv::new();
+    let (starts, sent) = (env.path("starts.pids"), env.path("sent.pids"));
+    // The first life says that it is up, and dies of a record; the second one never says so.
+    let script = format!(
+        "echo x >> {starts}; \
+         if [ $(wc -l < {starts}) = 2 ]; then read -r x; echo \"$x\" >> {sent}; exit 1; fi; \
+         echo '{{\"ready\":true}}'; \
+         while IFS= read -r x; do \
+           case $x in *1}}) [ -e {starts}.died ] || {{ : > {starts}.died; exit 3; }};; esac; \
+           printf '%s\\n' \"$x\" | sed 's/input/output/'; done"
+    );
+    let done = env
+        .mtask()
+        .args(["--protocol", "json", "-j1", "--init-timeout", "1s"])
+        .args(["--grace", "100ms", "--", "sh", "-c", &script])
+        .stdin(numbers(3))
+        .run();
+    done.assert_status(0).assert_stdout(numbers(3));
+    assert!(!env.exists("sent.pids"), "the second life got a record");
+    done.assert_stderr_has("--init-timeout");
+}
+
+#[test]
+fn what_a_worker_says_at_its_end_is_kept_where_asked_for() {
+    let env = TestEnv::new();
+    let end = r#"{"exit":{"seen": 3,"z":1e400}}"#;
+    let done = echo(&env, &["-j1", "--exits", "exits"], &["--end-line", end])
+        .stdin(numbers(3))
+        .run();
+    done.assert_status(0)
+        .assert_stdout(numbers(3))
+        .assert_stderr_empty();
+    let kept = r#"{"worker":0,"life":0,"exit":{"seen": 3,"z":1e400}}"#;
+    assert_eq!(env.lines("exits"), [kept]);
+
+    let done = echo(&env, &["-j1"], &["--end-line", end])
+        .stdin(numbers(3))
+        .run();
+    done.assert_status(0)
+        .assert_stderr_has("1 exit value not kept (--exits FILE keeps them)");
+}
+
+#[test]
+fn an_exit_value_before_the_end_is_a_line_for_people() {
+    let env = TestEnv::new();
+    let done = echo(
+        &env,
+        &["-j1", "--exits", "exits"],
+        &["--banner", r#"{"exit":1}"#],
+    )
+    .stdin(numbers(3))
+    .run();
+    done.assert_status(0).assert_stdout(numbers(3));
+    done.assert_stderr_has("{\"exit\":1}\n");
+    assert!(env.lines("exits").is_empty());
+}
+
+#[test]
+fn an_exits_file_that_cannot_be_written_is_named() {
+    let env = TestEnv::new();
+    let end = ["--end-line", r#"{"exit":1}"#];
+    let done = echo(&env, &["-j1", "--exits", "/dev/full"], &end)
+        .stdin(numbers(1))
+        .run();
+    done.assert_status(1)
+        .assert_stderr_has("cannot write /dev/full");
+}
+
+#[test]
+fn a_line_is_a_json_string_and_comes_back_as_text() {
+    let input = b"plain\n \"quoted\" \\ \t\r\n\n\xc3\xa9\n@env:MTASK_PROTOCOL\n";
+    let done = echo(&TestEnv::new(), &["--format", "lines", "-j2"], &[])
+        .stdin(&input[..])
+        .run();
+    done.assert_status(0);
+    done.assert_stdout(b"plain\n \"quoted\" \\ \t\r\n\n\xc3\xa9\njson/1\n");
+}
+
+#[test]
+fn a_line_that_is_not_utf8_never_reaches_a_worker() {
+    let done = echo(&TestEnv::new(), &["--format", "lines", "-j1"], &[])
+        .stdin(&b"a\nb\xff\nc\n"[..])
+        .run();
+    let error = done.assert_status(123).assert_one_error(1, "invalid_input");
+    assert_eq!(error["input_base64"], "Yv8=");
+    assert_eq!(error["attempts"], 0);
+    assert_eq!(
+        error["message"],
+        "not valid text: invalid UTF-8 at line 2 column 2"
+    );
+    done.assert_results_but(1, b"a\nb\nc\n");
+}
+
+#[test]
+fn text_that_would_be_two_lines_is_no_valid_answer() {
+    let input = b"[1]\n\"a\\nb\"\n\"c\"\n";
+    let done = echo(&TestEnv::new(), &["--output-format", "text", "-j1"], &[])
+        .stdin(&input[..])
+        .run();
+    done.assert_status(123).assert_one_error(1, "bad_answer");
+    done.assert_results_but(1, b"[1]\n?\nc\n");
+}
+
+#[test]
+fn an_envelope_holds_the_value() {
+    let done = echo(
+        &TestEnv::new(),
+        &["--output-format", "envelope", "-j1"],
+        &[],
+    )
+    .stdin(&b"{\"a\":1.0}\n\"x\"\n"[..])
+    .run();
+    done.assert_status(0);
+    done.assert_stdout("{\"index\":0,\"output\":{\"a\":1.0}}\n{\"index\":1,\"output\":\"x\"}\n");
+}
+
+#[test]
+fn an_answer_that_is_too_long_fails_its_record_alone() {
+    let input = strings_with(2, 6, "@big:2M");
+    let options = ["-j1", "--max-record", "1M", "--retries", "3"];
+    let done = echo(&TestEnv::new(), &options, &[]).stdin(&*input).run();
+    let error = assert_only_failed(&done, &input, 2, "answer_too_large");
+    assert_eq!(error["attempts"], 1, "it would be too long again");
+}
+
+#[test]
+fn a_record_left_without_an_answer_is_missing() {
+    let input = strings_with(2, 6, "@skip");
+    let done = echo(&TestEnv::new(), &["-j1"], &[]).stdin(&*input).run();
+    assert_only_failed(&done, &input, 2, "missing_answer");
+    done.assert_stderr_has("exited without an answer for 1 record (index 2)");
+}
+
+#[test]
+fn a_worker_that_is_killed_costs_no_record_and_a_killer_costs_itself() {
+    let env = TestEnv::new();
+    let ready = r#"{"ready":true,"concurrency":16}"#;
+    let once = format!("@once:{} @kill:9", env.path("once"));
+    let input = strings_with(20, 100, &once);
+    let worker = ["--banner", ready];
+    let done = echo(&env, &["-j2"], &worker).stdin(&*input).run();
+    done.assert_status(0).assert_stdout(&*input);
+
+    let input = strings_with(20, 100, "@die:3");
+    let done = echo(&env, &["-j2"], &worker).stdin(&*input).run();
+    let error = assert_only_failed(&done, &input, 20, "worker_exit");
+    assert_eq!(error["exit_code"], 3);
+}
+
+#[test]
+fn a_record_that_takes_too_long_fails_alone() {
+    for banner in [r#"{"ready":true}"#, r#"{"ready":true,"concurrency":6}"#] {
+        let input = strings_with(7, 30, "@hang");
+        let options = ["-j2", "--timeout", "700ms", "--grace", "100ms"];
+        let done = echo(&TestEnv::new(), &options, &["--banner", banner])
+            .stdin(&*input)
+            .run();
+        // Others may be late on a busy machine; all have one outcome, in their places.
+        let failed: Vec<_> = done.error_records();
+        done.assert_status(123);
+        assert_eq!(done.lines().len(), 30);
+        assert!(failed.iter().any(|error| error["index"] == 7));
+        for error in &failed {
+            assert_eq!(error["mtask_error"], "timeout");
+        }
+    }
+}
+
+#[test]
+fn the_first_error_can_end_the_run() {
+    let input = strings_with(3, 2000, "@error:first");
+    let done = echo(&TestEnv::new(), &["-j1", "--on-error", "raise"], &[])
+        .stdin(&*input)
+        .run();
+    done.assert_status(123).assert_one_error(3, "worker_error");
+    assert_eq!(done.lines().len(), 4);
+}
+
+#[test]
+fn a_last_line_without_its_end_is_an_answer_if_it_is_whole() {
+    let done = echo(&TestEnv::new(), &["-j1"], &[])
+        .stdin(strings_with(2, 3, "@partial"))
+        .run();
+    done.assert_status(0)
+        .assert_stdout(strings_with(2, 3, "@partial"));
+}
+
+#[test]
+fn a_torn_answer_of_a_dying_worker_is_none() {
+    let env = TestEnv::new();
+    let script = format!(
+        "echo '{{\"ready\":true}}'; read -r x; \
+         if [ -e {died} ]; then echo '{{\"id\":0,\"output\":\"second\"}}'; \
+         else : > {died}; printf '{{\"id\":0,\"output\":\"fir'; exit 1; fi",
+        died = env.path("died")
+    );
+    let done = env
+        .mtask()
+        .args(["--protocol", "json", "-j1", "--", "sh", "-c", &script])
+        .stdin(&b"1\n"[..])
+        .run();
+    done.assert_status(0).assert_stdout("\"second\"\n");
+}
+
+#[test]
+fn options_that_do_not_fit_are_refused() {
+    let env = TestEnv::new();
+    let json = ["--protocol", "json"];
+    for (options, named) in [
+        (&["--protocol", "json", "--null"][..], "--null"),
+        (&["--exits", "x"], "--exits needs --protocol json"),
+        (&["--output-format", "text"], "--output-format text"),
+        (&[json[0], json[1], "--exits", "-"], "--exits -"),
+        (
+            &[json[0], json[1], "--exits", "e", "--errors", "e"],
+            "is the file of --errors",
+        ),
+        (
+            &[json[0], json[1], "--exits", "in", "-i", "in"],
+            "is an input file",
+        ),
+    ] {
+        env.write("in", "1\n");
+        let done = env.mtask().args(options).echo().run();
+        done.assert_status(2).assert_stderr_has(named);
+    }
+}
+
+#[test]
+fn every_record_has_one_outcome_whatever_json_workers_do() {
+    let kinds = [
+        ("", "ok"),
+        ("@error:e", "worker_error"),
+        ("@result", "bad_answer"),
+        ("@stray:log", "ok"),
+        ("@die:3", "worker_exit"),
+        ("@skip", "missing_answer"),
+        ("@big:70K", "answer_too_large"),
+        ("@sleep:5", "ok"),
+    ];
+    let seed = fastrand::u64(..);
+    let mut rng = fastrand::Rng::with_seed(seed);
+    for round in 0..8 {
+        let env = TestEnv::new();
+        let mut expected = Vec::new();
+        let input = records((0..300).map(|number| {
+            let rare = rng.u32(..10) == 0;
+            let (words, kind) = if rare {
+                kinds[rng.usize(..kinds.len())]
+            } else {
+                kinds[0]
+            };
+            // A skipped record is missed only where its life exits with it.
+            let (words, kind) = if words == "@skip" && number < 290 {
+                kinds[0]
+            } else {
+                (words, kind)
+            };
+            expected.push(kind);
+            json!(format!("{number} {words}")).to_string()
+        }));
+        let jobs = format!("-j{}", rng.usize(1..5));
+        let concurrency = rng.usize(1..20);
+        let banner = format!("{{\"ready\":true,\"concurrency\":{concurrency}}}");
+        let mut worker = vec!["--banner", if rng.bool() { &banner } else { "log" }];
+        if rng.bool() {
+            worker.push("--reverse");
+        }
+        let done = echo(&env, &[&jobs, "--max-record", "64K"], &worker)
+            .stdin(&*input)
+            .run();
+        let what = format!("seed {seed}, round {round}");
+        let lines = done.lines();
+        assert_eq!(lines.len(), expected.len(), "{what}");
+        for (number, (line, kind)) in lines.iter().zip(&expected).enumerate() {
+            let value = done.parse(line);
+            let found = value["mtask_error"].as_str().unwrap_or("ok");
+            // Those that a dying life held with a skipped one are sent again.
+            assert_eq!(found, *kind, "{what}, record {number}");
+            if found == "ok" {
+                assert!(
+                    value
+                        .as_str()
+                        .is_some_and(|text| text.starts_with(&format!("{number} ")))
+                );
+            } else {
+                assert_eq!(value["index"], number, "{what}");
+            }
+        }
+    }
+}
