@@ -10,7 +10,7 @@ use std::process::{Command, Stdio, exit};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Signal, getpgrp, getpid, kill_process};
+use rustix::process::{Signal, getpgrp, getpid, getppid, kill_process};
 
 /// What is to be written for one record.
 pub(crate) struct Reply {
@@ -65,6 +65,7 @@ impl Reply {
                 "touch" => touch(value),
                 "note" => note_pid(value),
                 "child" => start_child(value),
+                "processes" => limit_mtask(value.parse().expect("@processes:N")),
                 "err" => eprintln!("{value}"),
                 "errcr" => eprint!("one\rtwo\n"),
                 "errlines" => error_lines(value.parse().expect("@errlines:N")),
@@ -149,6 +150,11 @@ pub(crate) fn start_child(file: &str) {
         .spawn();
     let child = child.expect("a child");
     append(file, &format!("{}\n", child.id()));
+}
+
+/// From now on mtask starts no process or thread where its user has this many.
+fn limit_mtask(count: u64) {
+    crate::limit_processes(getppid(), count);
 }
 
 fn append(file: &str, text: &str) {

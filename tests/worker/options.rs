@@ -105,7 +105,7 @@ impl Options {
     }
 }
 
-fn number(text: &str) -> u64 {
+pub(crate) fn number(text: &str) -> u64 {
     text.parse()
         .unwrap_or_else(|_| panic!("{text:?} is no number"))
 }
