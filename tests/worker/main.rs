@@ -21,7 +21,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use directive::Reply;
+use directive::{Group, Reply};
 use options::Options;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
@@ -85,7 +85,7 @@ fn start(options: &Options) {
         directive::note_pid(file);
     }
     for file in &options.children {
-        directive::start_child(file);
+        directive::start_child(file, Group::Same);
     }
     for text in &options.start_stderr {
         eprintln!("{text}");
