@@ -103,13 +103,15 @@ fn a_last_answer_of_100_megabytes_without_its_end_is_no_result_and_not_held() {
     let mut live = env
         .mtask()
         .args(ONE_BY_ONE)
-        .worker(["--end-meet", &env.path("ended-")])
+        .worker(["--end-wait", &env.path("")])
         .open();
     live.ask("0", "0");
     live.send("1 @big:100M @partial");
     drop(live.take_stdin());
-    // The worker has written it all, and waits for its stdin to end; then it exits 0.
-    env.wait_for("ended-0");
+    // By then the worker has written it all.
+    env.wait_for("end");
+    assert_small(&live);
+    env.write("go", "");
     let done = live.wait();
     done.assert_status(123);
     done.check(done.lines().len() == 2, "there are not two outcomes");

@@ -154,6 +154,10 @@ fn end(options: &Options) {
             wait_for(&format!("{prefix}{other}"));
         }
     }
+    if let Some(prefix) = &options.end_wait {
+        directive::touch(&format!("{prefix}end"));
+        wait_for(&format!("{prefix}go"));
+    }
     if let Some(text) = &options.end_line {
         println!("{text}");
     }
