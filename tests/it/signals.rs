@@ -145,6 +145,22 @@ fn a_signal_while_the_reader_stalls_ends_the_run() {
 }
 
 #[test]
+fn one_signal_ends_a_run_that_waits_for_nothing_but_its_reader() {
+    let env = TestEnv::new();
+    let mut live = env
+        .mtask()
+        .args(["-j2", "--grace", "1s"])
+        .worker(["--pids", &env.path("w.pids")])
+        .stdin("0\n@big:3M\n")
+        .start();
+    assert_eq!(live.line(), "0");
+    // All is answered, and every worker has ended; nobody reads the long result.
+    env.assert_all_gone("w.pids");
+    live.signal(Signal::TERM);
+    live.wait_unread().assert_signal(Signal::TERM);
+}
+
+#[test]
 fn a_signal_before_the_first_record_starts_leaves_nothing() {
     let env = TestEnv::new();
     let args = [
