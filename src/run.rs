@@ -1,11 +1,12 @@
 //! Puts a run together from its configuration.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use crossbeam_channel::{bounded, unbounded};
 use rustix::fs::FileType;
 
@@ -29,15 +30,23 @@ const FIRST_LOOK_AT_FILE: Duration = Duration::from_secs(1);
 /// How many blocks of input may wait for the engine. It takes them as it needs them.
 const ARRIVALS: usize = 2;
 
+const NO_THREAD: &str = "cannot start a thread";
+
 /// Runs to the end, and gives the status to exit with.
 ///
 /// # Errors
 /// Where the run cannot begin.
 pub fn run(config: Config, surroundings: &Surroundings) -> anyhow::Result<Status> {
     check_standard_descriptors(&config)?;
+    let engine = assemble(config, surroundings).map_err(name_limit)?;
+    Ok(engine.run())
+}
+
+/// Starts the threads around the engine, and makes the engine itself.
+fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engine> {
     sys::close_inherited_on_exec();
     let waker = Waker::new().context("cannot make an event descriptor")?;
-    let mut messages = Messages::new(config.verbosity, &waker);
+    let mut messages = Messages::start(config.verbosity, &waker).context(NO_THREAD)?;
     config.hints.iter().for_each(|hint| messages.warning(hint));
     announce_terminal(&config, &mut messages);
 
@@ -78,7 +87,17 @@ pub fn run(config: Config, surroundings: &Surroundings) -> anyhow::Result<Status
         waker,
         budget,
     };
-    Ok(Engine::new(parts, scheduler, links).run())
+    Ok(Engine::new(parts, scheduler, links))
+}
+
+/// Says which limit was reached, where one was.
+fn name_limit(error: anyhow::Error) -> anyhow::Error {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    match cause.and_then(io::Error::raw_os_error) {
+        Some(libc::EAGAIN) => anyhow!("{error:#}; raise ulimit -u"),
+        Some(libc::EMFILE) => anyhow!("{error:#}; raise ulimit -n"),
+        _ => error,
+    }
 }
 
 fn check_standard_descriptors(config: &Config) -> Result<(), Unusable> {
@@ -130,7 +149,7 @@ fn open_outputs(config: &Config, budget: &Budget, waker: &Waker) -> anyhow::Resu
         errors: config.errors.as_deref().map(create).transpose()?,
         exits: config.exits.as_deref().map(create).transpose()?,
     };
-    Output::start(files, budget, waker).context("cannot start a thread")
+    Output::start(files, budget, waker).context(NO_THREAD)
 }
 
 fn start_input(
@@ -159,6 +178,6 @@ fn start_input(
     thread::Builder::new()
         .name("input".into())
         .spawn(read)
-        .context("cannot start a thread")?;
+        .context(NO_THREAD)?;
     Ok(arrivals)
 }

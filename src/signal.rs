@@ -36,7 +36,13 @@ pub fn listen(requests: &Sender<Request>, waker: &Waker) -> anyhow::Result<()> {
             let _ = requests.send(Request::End(SIGINT));
             waker.wake();
         };
-        ctrlc::set_handler(end).context("cannot listen to SIGINT")?;
+        ctrlc::set_handler(end)
+            .map_err(|error| match error {
+                // Its own message hides why.
+                ctrlc::Error::System(error) => anyhow::Error::from(error),
+                error => error.into(),
+            })
+            .context("cannot listen to SIGINT")?;
     }
     let wanted = [SIGTERM, SIGHUP, SIGTSTP]
         .into_iter()

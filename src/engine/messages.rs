@@ -1,8 +1,10 @@
 //! Everything mtask says on stderr: its own messages and what workers write there.
 //!
-//! A thread writes, so that a reader who takes nothing never stops the engine; it is started with the
-//! first message. Always: whole lines are written at a time, and only so many bytes wait.
+//! A thread writes, so that a reader who takes nothing never stops the engine. It is started before
+//! there is anything to say: where it could not be, it would be a limit on processes that is to be
+//! named. Always: whole lines are written at a time, and only so many bytes wait.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
@@ -26,7 +28,7 @@ const TOO_MANY: usize = 1024 * 1024;
 pub struct Messages {
     verbosity: Verbosity,
     lines: Vec<u8>,
-    waker: Waker,
+    /// Until [`Messages::finish`].
     writer: Option<Writer>,
 }
 
@@ -41,14 +43,16 @@ struct Writer {
 }
 
 impl Messages {
-    /// Messages of which warnings are shown or, with `--quiet`, left out.
-    pub fn new(verbosity: Verbosity, waker: &Waker) -> Self {
-        Self {
+    /// Starts the writing thread. Warnings are shown or, with `--quiet`, left out.
+    ///
+    /// # Errors
+    /// Where no thread can be started.
+    pub fn start(verbosity: Verbosity, waker: &Waker) -> io::Result<Self> {
+        Ok(Self {
             verbosity,
             lines: Vec::new(),
-            waker: waker.clone(),
-            writer: None,
-        }
+            writer: Some(Writer::start(waker.clone())?),
+        })
     }
 
     /// Says that the run cannot go on or has failed.
@@ -116,18 +120,16 @@ impl Messages {
     }
 
     fn send(&mut self, text: Vec<u8>) {
-        let waker = &self.waker;
-        let writer = self
-            .writer
-            .get_or_insert_with(|| Writer::start(waker.clone()));
-        writer.waiting.fetch_add(text.len(), SeqCst);
-        // Without the thread there is nobody to tell.
-        let _ = writer.texts.send(text);
+        if let Some(writer) = &self.writer {
+            writer.waiting.fetch_add(text.len(), SeqCst);
+            // The writing thread ends only with the messages.
+            let _ = writer.texts.send(text);
+        }
     }
 }
 
 impl Writer {
-    fn start(waker: Waker) -> Self {
+    fn start(waker: Waker) -> io::Result<Self> {
         let (texts, received) = unbounded::<Vec<u8>>();
         let (ended, end) = bounded(0);
         let waiting = Arc::new(AtomicUsize::new(0));
@@ -143,14 +145,15 @@ impl Writer {
             }
             drop::<Sender<()>>(ended);
         };
-        // Without a thread nothing is said; the run itself is not worse for it.
-        let _ = thread::Builder::new().name("messages".into()).spawn(write);
-        Self {
+        thread::Builder::new()
+            .name("messages".into())
+            .spawn(write)?;
+        Ok(Self {
             texts,
             end,
             waiting,
             is_awaited,
-        }
+        })
     }
 }
 

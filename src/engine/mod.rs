@@ -374,7 +374,10 @@ impl Engine {
 
     /// The next time at which something is to be done even if nothing happens.
     fn next_deadline(&self) -> Option<Instant> {
-        [self.scheduler.wake_at(), self.start_by]
+        // Before that, the scheduler has deadlines of its own.
+        let end_by = self.end_by.filter(|_| self.is_finished);
+        let reminder = self.output.next_reminder();
+        [self.scheduler.wake_at(), self.start_by, end_by, reminder]
             .into_iter()
             .flatten()
             .min()

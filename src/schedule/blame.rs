@@ -284,6 +284,9 @@ impl Scheduler {
             _ if owed.is_empty() => "",
             Verdict::Charge => "",
             Verdict::SendAgain => "; what it held is sent again",
+            Verdict::Suspect if self.policy.window == Window::Full => {
+                "; what it held is sent again"
+            }
             Verdict::Suspect => "; what it held is sent again, one record at a time",
         };
         match &death.exit {

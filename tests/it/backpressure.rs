@@ -44,12 +44,140 @@ fn assert_reading_stops(live: &mut Live) {
         }
         thread::sleep(Duration::from_millis(20));
     }
+    assert_small(live);
+}
+
+/// Asserts that mtask, which runs, has never held much more than [`BUFFER`].
+fn assert_small(live: &Live) {
     if let Some(peak) = live.process().peak_memory() {
         assert!(
             peak <= BUFFER + ITSELF,
             "mtask used {peak} bytes of memory with --buffer {BUFFER}"
         );
     }
+}
+
+/// One worker, which gets one record at a time and may answer with a megabyte.
+const ONE_BY_ONE: [&str; 7] = [
+    "-j1",
+    "--window",
+    "1",
+    "--max-record",
+    "1M",
+    "--buffer",
+    "8M",
+];
+
+#[test]
+fn an_answer_of_100_megabytes_fails_its_record_and_is_not_held() {
+    let env = TestEnv::new();
+    let mut live = env.mtask().args(ONE_BY_ONE).echo().open();
+    live.ask("0", "0");
+    live.send("1 @big:100M");
+    assert!(live.line().contains("answer_too_large"));
+    live.ask("2", "2");
+    live.ask("3", "3");
+    assert_small(&live);
+    live.wait()
+        .assert_status(123)
+        .assert_one_error(1, "answer_too_large");
+}
+
+#[test]
+fn a_death_after_100_megabytes_of_an_answer_costs_no_record_and_no_memory() {
+    for death in ["@die:0", "@die:3", "@kill:9"] {
+        let env = TestEnv::new();
+        let mut live = env.mtask().args(ONE_BY_ONE).echo().open();
+        live.ask("0", "0");
+        let record = format!("1 @once:{} @big:100M @partial {death}", env.path("once"));
+        live.ask(&record, &record);
+        live.ask("2", "2");
+        assert_small(&live);
+        live.wait().assert_status(0);
+    }
+}
+
+#[test]
+fn a_last_answer_of_100_megabytes_without_its_end_is_no_result_and_not_held() {
+    let env = TestEnv::new();
+    let mut live = env
+        .mtask()
+        .args(ONE_BY_ONE)
+        .worker(["--end-wait", &env.path("")])
+        .open();
+    live.ask("0", "0");
+    live.send("1 @big:100M @partial");
+    drop(live.take_stdin());
+    // By then the worker has written it all.
+    env.wait_for("end");
+    assert_small(&live);
+    env.write("go", "");
+    let done = live.wait();
+    done.assert_status(123);
+    done.check(done.lines().len() == 2, "there are not two outcomes");
+    done.check(
+        done.error_records().len() == 1 && done.stdout.len() < 1000,
+        "the second outcome is no error record",
+    );
+}
+
+#[test]
+fn a_flood_of_100_megabytes_that_answers_nothing_is_said_and_not_held() {
+    let env = TestEnv::new();
+    let mut live = env.mtask().args(ONE_BY_ONE).echo().open();
+    live.ask("0 @flood:100M", "0 @flood:100M");
+    // It owes nothing now. What it writes next is not told from the end of the flood.
+    live.send("1");
+    assert!(live.line().contains("mtask_error"));
+    live.ask("2", "2");
+    assert_small(&live);
+    let done = live.wait();
+    done.assert_status(123)
+        .check(!done.stderr.is_empty(), "nothing was said");
+}
+
+#[test]
+fn a_flood_of_100_megabytes_on_stderr_is_not_held() {
+    let env = TestEnv::new();
+    let mut live = env.mtask().args(ONE_BY_ONE).echo().open();
+    let record = "0 @errbytes:100M @errlines:1000";
+    live.ask(record, record);
+    live.ask("1", "1");
+    assert_small(&live);
+    live.wait().assert_status(0);
+}
+
+#[test]
+fn a_stderr_that_nobody_reads_stops_only_the_worker_that_floods_it() {
+    let env = TestEnv::new();
+    let fifo = env.path("stderr");
+    let made = rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &fifo,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    );
+    made.expect("a named pipe");
+    let options = ["-j2", "--window", "1", "--unordered", "--buffer", "8M"];
+    let mut live = env
+        .mtask()
+        .args(options)
+        .args(["--grace", "1s"])
+        .worker(["--pids", &env.path("w.pids")])
+        // Opened for both, it has a reader who never reads.
+        .shell(&format!("exec \"$0\" \"$@\" 2<>{fifo}"))
+        .open();
+    env.wait_for_lines("w.pids", 2);
+    live.send(format!("@touch:{} @errlines:4000000", env.path("begun")));
+    env.wait_for("begun");
+    for i in 0..1000 {
+        live.ask(&i.to_string(), &i.to_string());
+    }
+    assert_small(&live);
+    live.signal_until_ended(Signal::TERM);
+    live.wait().assert_signal(Signal::TERM);
+    env.assert_all_gone("w.pids");
 }
 
 #[test]

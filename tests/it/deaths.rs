@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 
 use crate::done::{Done, answers, numbers, records};
-use crate::env::TestEnv;
+use crate::env::{TestEnv, worker_path};
 
 /// How a worker dies, and what a warning may call it.
 const CAUSES: [(&str, &[&str]); 3] = [
@@ -141,7 +141,7 @@ fn a_killer_costs_its_neighbours_nothing_whatever_the_window() {
 #[test]
 fn several_killers_in_one_window_are_each_found() {
     let killers = [5, 6, 11];
-    let line = |i| {
+    let line = |i: usize| {
         if killers.contains(&i) {
             format!("{i} @kill:9")
         } else {
@@ -295,4 +295,132 @@ fn a_worker_that_stops_reading_is_replaced_without_loss() {
         .stdin(input.clone())
         .run();
     done.assert_status(0).assert_stdout(input);
+}
+
+/// Life 0 leaves all its work to a child in its group and exits with `status` once `left` exists.
+fn leader_that_leaves(env: &TestEnv, status: i32) -> String {
+    format!(
+        "[ $MTASK_LIFE = 0 ] || {{ : >{next}; exec {worker}; }}; exec 3<&0; {worker} --pids {pids} <&3 3<&- & \
+         exec 3<&-; while [ ! -e {left} ]; do sleep 0.01; done; exit {status}",
+        worker = worker_path(),
+        pids = env.path("child.pids"),
+        left = env.path("left"),
+        next = env.path("next"),
+    )
+}
+
+#[test]
+fn a_worker_whose_process_exits_is_dead_though_a_child_holds_its_pipes_and_answers() {
+    for status in [0, 3] {
+        for words in ["@touch", "@hang"] {
+            let env = TestEnv::new();
+            let script = leader_that_leaves(&env, status);
+            let left = env.path("left");
+            let record = match words {
+                // The child would go on to answer this record and all that follow.
+                "@touch" => format!("5 @touch:{left}"),
+                _ => format!("5 @once:{} @touch:{left} @hang", env.path("once")),
+            };
+            let line = |i: usize| {
+                if i == 5 {
+                    record.clone()
+                } else {
+                    i.to_string()
+                }
+            };
+            let input = records((0..10).map(line));
+            let mut live = env
+                .mtask()
+                .args(["-j1", "--window", "1", "--", "sh", "-c", &script])
+                .open();
+            for i in 0..5 {
+                live.ask(&i.to_string(), &i.to_string());
+            }
+            for i in 5..10 {
+                live.send(line(i));
+            }
+            // The input stays open until the next life has come.
+            env.wait_for("next");
+            live.wait().assert_status(0).assert_stdout(&input);
+            env.assert_all_gone("child.pids");
+        }
+    }
+}
+
+#[test]
+fn workers_that_all_leave_a_child_behind_leave_no_process_and_no_record_without_outcome() {
+    for status in [0, 3] {
+        let env = TestEnv::new();
+        let script = format!(
+            "exec 3<&0; {} --pids {} <&3 3<&- & exit {status}",
+            worker_path(),
+            env.path("child.pids")
+        );
+        let done = env
+            .mtask()
+            .args(["-j2", "--max-restarts", "1", "--", "sh", "-c", &script])
+            .stdin(numbers(30))
+            .run();
+        // Whether a child answers before it is killed is its luck.
+        match done.status.code() {
+            Some(0 | 123) => {
+                let lines = done.lines();
+                done.check(lines.len() == 30, "there are not 30 outcomes");
+                for (i, line) in lines.iter().enumerate() {
+                    if *line != i.to_string().as_bytes() {
+                        assert_eq!(done.parse(line)["index"], i);
+                    }
+                }
+            }
+            Some(125) => {
+                done.assert_stderr_has("no worker could be kept running");
+            }
+            _ => done.fail("it ended in another way"),
+        }
+        if env.exists("child.pids") {
+            env.assert_all_gone("child.pids");
+        }
+    }
+}
+
+#[test]
+fn a_dead_workers_child_in_a_group_of_its_own_delays_nothing() {
+    let env = TestEnv::new();
+    let words = format!(
+        "5 @once:{} @childapart:{} @die:3",
+        env.path("once"),
+        env.path("child.pids")
+    );
+    let input = records((0..10).map(|i| if i == 5 { words.clone() } else { i.to_string() }));
+    let done = env
+        .mtask()
+        .args(["-j1", "--window", "1", "--exit-timeout", "1h"])
+        .echo()
+        .stdin(input.clone())
+        .run();
+    // It is out of reach, as a daemon is.
+    env.processes("child.pids")
+        .iter()
+        .for_each(|child| child.kill());
+    done.assert_status(0).assert_stdout(input);
+}
+
+#[test]
+fn a_worker_that_closes_its_stdout_while_it_owes_nothing_is_replaced() {
+    let env = TestEnv::new();
+    let script = format!(
+        "[ $MTASK_LIFE = 0 ] || exec {}; IFS= read -r x; echo \"$x\"; echo $$ >>{}; exec >&-; sleep 600",
+        worker_path(),
+        env.path("w.pids")
+    );
+    let mut live = env
+        .mtask()
+        .args(["-j1", "--exit-timeout", "1h", "--", "sh", "-c", &script])
+        .open();
+    live.ask("first", "first");
+    env.wait_for("w.pids");
+    live.ask("second", "second");
+    live.ask("third", "third");
+    live.wait().assert_status(0).assert_stderr_has("worker 0");
+    env.assert_all_gone("w.pids");
 }

@@ -40,6 +40,8 @@ impl TestEnv {
         Run {
             env: self,
             args: Vec::new(),
+            launch: Vec::new(),
+            program: env!("CARGO_BIN_EXE_mtask").into(),
             shell: None,
             vars: Vec::new(),
             stdin: Stdin::Bytes(Vec::new()),
@@ -206,6 +208,9 @@ enum Stdout {
 pub(crate) struct Run<'env> {
     env: &'env TestEnv,
     args: Vec<OsString>,
+    /// What the launcher is to see to.
+    launch: Vec<String>,
+    program: PathBuf,
     shell: Option<String>,
     vars: Vec<(&'static str, &'static str)>,
     stdin: Stdin,
@@ -232,6 +237,19 @@ impl Run<'_> {
     /// A variable for mtask's environment.
     pub(crate) fn var(mut self, name: &'static str, value: &'static str) -> Self {
         self.vars.push((name, value));
+        self
+    }
+
+    /// Only so many processes and threads of the user may be there whenever mtask wants one more.
+    pub(crate) fn processes(mut self, most: u64) -> Self {
+        self.launch.extend(["--processes".into(), most.to_string()]);
+        self
+    }
+
+    /// Another user runs this copy of mtask.
+    pub(crate) fn user(mut self, user: u32, mtask: impl Into<PathBuf>) -> Self {
+        self.launch.extend(["--user".into(), user.to_string()]);
+        self.program = mtask.into();
         self
     }
 
@@ -280,11 +298,11 @@ impl Run<'_> {
     pub(crate) fn start(self) -> Live {
         let shown = self.show();
         let mut command = Command::new(worker_path());
-        command.arg("--launch");
+        command.arg("--launch").args(&self.launch);
         if let Some(script) = &self.shell {
             command.args(["sh", "-c", script]);
         }
-        command.arg(env!("CARGO_BIN_EXE_mtask")).args(&self.args);
+        command.arg(&self.program).args(&self.args);
         command
             .current_dir(self.env.folder.path())
             .process_group(0)
@@ -339,6 +357,10 @@ impl Run<'_> {
             Stdin::File(path) => format!("the file {}", path.display()),
             Stdin::Open => "written by the test".to_owned(),
         };
-        format!("{shell}mtask {}\n--- stdin\n{stdin}", args.join(" "))
+        let launch = self.launch.join(" ");
+        format!(
+            "{launch} {shell}mtask {}\n--- stdin\n{stdin}",
+            args.join(" ")
+        )
     }
 }

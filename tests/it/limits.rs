@@ -133,6 +133,34 @@ fn workers_that_cannot_be_started_leave_their_records_to_the_others() {
 }
 
 #[test]
+fn however_few_files_may_be_open_mtask_ends_and_names_the_limit() {
+    let mut statuses = Vec::new();
+    // With less than the first, not even the libraries of a program can be opened.
+    for most in 4..=24 {
+        let done = TestEnv::new()
+            .mtask()
+            .args(["-j1", "--max-restarts", "2"])
+            .echo()
+            .shell(&format!("ulimit -n {most} && exec \"$0\" \"$@\""))
+            .stdin(numbers(10))
+            .run();
+        let status = done.status.code();
+        match status {
+            Some(0) => {
+                done.assert_stdout(numbers(10));
+            }
+            Some(1 | 125) => {
+                done.assert_stdout("").assert_stderr_has("ulimit -n");
+            }
+            _ => done.fail("it ended in another way"),
+        }
+        statuses.extend(status);
+    }
+    statuses.dedup();
+    assert_eq!(statuses, [1, 125, 0]);
+}
+
+#[test]
 fn one_record_needs_one_of_many_workers() {
     let env = TestEnv::new();
     let input = env.write("input", "0\n");

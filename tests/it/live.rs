@@ -127,6 +127,12 @@ impl Live {
         done
     }
 
+    /// Waits for the end before anything more of the output is read.
+    pub(crate) fn wait_unread(mut self) -> Done {
+        self.child.wait().expect("mtask can be waited for");
+        self.wait()
+    }
+
     /// Closes the input, reads what is left of the output and waits for the end.
     pub(crate) fn wait(mut self) -> Done {
         self.stdin = None;

@@ -15,6 +15,7 @@ mod coprocess;
 mod input;
 mod jsonl;
 mod limits;
+mod process_limit;
 
 mod startup;
 mod usage;

@@ -1,5 +1,8 @@
 //! Signals to mtask: a first one drains, a second one kills, and nothing survives.
 
+use std::io::Write;
+use std::thread;
+
 use rustix::process::Signal;
 
 use crate::env::{TestEnv, skip, wait_until};
@@ -45,6 +48,34 @@ fn a_first_signal_ends_a_run_that_waits_for_input() {
             .assert_stdout("first\n");
         env.assert_all_gone("w.pids");
     }
+}
+
+#[test]
+fn a_first_signal_ends_a_run_whose_input_never_ends() {
+    let env = TestEnv::new();
+    let mut live = env
+        .mtask()
+        .args(["-j2"])
+        .worker(["--pids", &env.path("w.pids")])
+        .open();
+    let mut pipe = live.take_stdin();
+    let endless = thread::spawn(move || {
+        let mut number: u64 = 0;
+        while writeln!(pipe, "{number}").is_ok() {
+            number += 1;
+        }
+    });
+    for i in 0..1000 {
+        assert_eq!(live.line(), i.to_string());
+    }
+    live.signal(Signal::TERM);
+    let done = live.wait();
+    done.assert_signal(Signal::TERM);
+    for (i, line) in done.lines().into_iter().enumerate() {
+        assert_eq!(line, i.to_string().as_bytes());
+    }
+    env.assert_all_gone("w.pids");
+    endless.join().expect("the writer of the input");
 }
 
 #[test]
@@ -111,6 +142,22 @@ fn a_signal_while_the_reader_stalls_ends_the_run() {
     live.signal_until_ended(Signal::TERM);
     live.wait().assert_signal(Signal::TERM);
     env.assert_all_gone("w.pids");
+}
+
+#[test]
+fn one_signal_ends_a_run_that_waits_for_nothing_but_its_reader() {
+    let env = TestEnv::new();
+    let mut live = env
+        .mtask()
+        .args(["-j2", "--grace", "1s"])
+        .worker(["--pids", &env.path("w.pids")])
+        .stdin("0\n@big:3M\n")
+        .start();
+    assert_eq!(live.line(), "0");
+    // All is answered, and every worker has ended; nobody reads the long result.
+    env.assert_all_gone("w.pids");
+    live.signal(Signal::TERM);
+    live.wait_unread().assert_signal(Signal::TERM);
 }
 
 #[test]

@@ -100,19 +100,25 @@ fn workers_that_never_start_end_the_run_though_the_input_stays_open() {
 
 #[test]
 fn restarts_are_bounded_by_max_restarts() {
-    let env = TestEnv::new();
-    let done = env
-        .mtask()
-        .args(["-j1", "--max-restarts", "1"])
-        .worker(["--pids", &env.path("w.pids"), "--start-exit", "7"])
-        .stdin(numbers(10))
-        .run();
-    done.assert_status(125).assert_stdout("");
-    let lives = env.lines("w.pids").len();
-    done.check(
-        (1..=2).contains(&lives),
-        &format!("there were {lives} lives"),
-    );
+    for (options, expected) in [
+        (&["-j1", "--max-restarts", "1"][..], 1),
+        (&["-j1", "--max-restarts", "3"], 3),
+        (&["-j1"], 5),
+    ] {
+        let env = TestEnv::new();
+        let done = env
+            .mtask()
+            .args(options)
+            .worker(["--pids", &env.path("w.pids"), "--start-exit", "7"])
+            .stdin(numbers(10))
+            .run();
+        done.assert_status(125).assert_stdout("");
+        let lives = env.lines("w.pids").len();
+        done.check(
+            lives == expected,
+            &format!("there were {lives} lives and not {expected}"),
+        );
+    }
 }
 
 #[test]

@@ -145,25 +145,28 @@ fn a_start_that_takes_too_long_is_a_death_that_charges_nobody() {
 
 #[test]
 fn workers_that_never_come_up_end_the_run_with_125() {
-    let env = TestEnv::new();
-    let done = env
-        .mtask()
-        .args([
-            "-j2",
-            "--init-timeout",
-            "500ms",
-            "--max-restarts",
-            "1",
-            "--grace",
-            "500ms",
-        ])
-        .worker(["--pids", &env.path("w.pids"), "--start-hang"])
-        .stdin(numbers(20))
-        .run();
-    done.assert_status(125)
-        .assert_stdout("")
-        .assert_stderr_has("--init-timeout");
-    env.assert_all_gone("w.pids");
+    // The second does not fit into the pipe to a worker that never reads.
+    for input in [numbers(20), records(["x".repeat(1 << 20), "1".into()])] {
+        let env = TestEnv::new();
+        let done = env
+            .mtask()
+            .args([
+                "-j2",
+                "--init-timeout",
+                "500ms",
+                "--max-restarts",
+                "1",
+                "--grace",
+                "500ms",
+            ])
+            .worker(["--pids", &env.path("w.pids"), "--start-hang"])
+            .stdin(input)
+            .run();
+        done.assert_status(125)
+            .assert_stdout("")
+            .assert_stderr_has("--init-timeout");
+        env.assert_all_gone("w.pids");
+    }
 }
 
 #[test]

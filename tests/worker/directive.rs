@@ -6,11 +6,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio, exit};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Signal, getpgrp, getpid, kill_process};
+use rustix::process::{Signal, getpgrp, getpid, getppid, kill_process};
 
 /// What is to be written for one record.
 pub(crate) struct Reply {
@@ -74,14 +75,22 @@ impl Reply {
                         return;
                     }
                 }
-                "die" => self.die(value.parse().expect("@die:STATUS")),
-                "kill" => kill(value.parse().expect("@kill:SIGNAL")),
+                "die" => {
+                    self.write_part();
+                    exit(value.parse().expect("@die:STATUS"))
+                }
+                "kill" => {
+                    self.write_part();
+                    kill(value.parse().expect("@kill:SIGNAL"))
+                }
                 "hang" => crate::hang(),
                 "sleep" => thread::sleep(Duration::from_millis(value.parse().expect("@sleep:MS"))),
                 "wait" => crate::wait_for(value),
                 "touch" => touch(value),
                 "note" => note_pid(value),
-                "child" => start_child(value),
+                "child" => start_child(value, Group::Same),
+                "childapart" => start_child(value, Group::Own),
+                "processes" => limit_mtask(value.parse().expect("@processes:N")),
                 "err" => eprintln!("{value}"),
                 "errcr" => eprint!("one\rtwo\n"),
                 "errlines" => error_lines(value.parse().expect("@errlines:N")),
@@ -97,6 +106,7 @@ impl Reply {
                 }
                 "big" => self.answer = vec![b'x'; size(value)],
                 "stray" => self.before.extend(format!("{value}\n").bytes()),
+                "flood" => self.after = vec![b'x'; size(value)],
                 "after" => self.after.extend(format!("{value}\n").bytes()),
                 // The same with the json protocol.
                 "id" => self.name = self.name.take().map(|(_, key)| (value.into(), key)),
@@ -152,15 +162,23 @@ impl Reply {
         self.answer = value.into();
     }
 
-    /// Exits without an answer, but for the part of one that `@partial` asks for.
-    fn die(&self, status: i32) -> ! {
+    /// Writes the part of an answer that `@partial` asks for.
+    fn write_part(&self) {
         if self.separator.is_none() {
             let mut stdout = io::stdout();
             stdout.write_all(&self.line()).expect("stdout");
             stdout.flush().expect("stdout");
         }
-        exit(status)
     }
+}
+
+/// The process group of a child.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// That of its parent.
+    Same,
+    /// One that mtask does not know.
+    Own,
 }
 
 /// True for the one process that creates `file`.
@@ -185,14 +203,20 @@ pub(crate) fn note_pid(file: &str) {
 /// Starts a process that holds this one's stdout and stderr, and appends its pid to `file`. It ends
 /// by itself some time after every test has given up.
 #[expect(clippy::zombie_processes, reason = "it is to be left behind")]
-pub(crate) fn start_child(file: &str) {
+pub(crate) fn start_child(file: &str, group: Group) {
     let this = std::env::current_exe().expect("the test worker");
-    let child = Command::new(this)
-        .args(["--start-sleep", "600000"])
-        .stdin(Stdio::null())
-        .spawn();
-    let child = child.expect("a child");
+    let mut child = Command::new(this);
+    child.args(["--start-sleep", "600000"]).stdin(Stdio::null());
+    if group == Group::Own {
+        child.process_group(0);
+    }
+    let child = child.spawn().expect("a child");
     append(file, &format!("{}\n", child.id()));
+}
+
+/// From now on mtask starts no process or thread where its user has this many.
+fn limit_mtask(count: u64) {
+    crate::limit_processes(getppid(), count);
 }
 
 fn append(file: &str, text: &str) {

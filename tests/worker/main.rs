@@ -4,8 +4,9 @@
 //! (see [`options`]), and words in the records that begin with `@` say what happens to them (see
 //! [`directive`]), so that a test shows in one place what its worker does.
 //!
-//! `test-worker --launch COMMAND...` becomes COMMAND with every signal back at its default, whatever
-//! the tests themselves were started with (a background job of a shell ignores SIGINT).
+//! `test-worker --launch [--user UID] [--processes N] COMMAND...` becomes COMMAND with every signal
+//! back at its default, whatever the tests themselves were started with (a background job of a shell
+//! ignores SIGINT), run by that user, who may have so many processes and threads.
 
 mod directive;
 mod options;
@@ -20,14 +21,15 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use directive::Reply;
+use directive::{Group, Reply};
 use options::Options;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 
 fn main() {
     let mut args: Vec<OsString> = std::env::args_os().skip(1).collect();
     if args.first().is_some_and(|arg| arg == "--launch") {
-        launch(&args.split_off(1));
+        launch(args.split_off(1));
     }
     let options = Options::parse(&args);
     start(&options);
@@ -40,15 +42,39 @@ fn main() {
 }
 
 /// Becomes the command. A handler, unlike "ignored", does not outlive exec.
-fn launch(command: &[OsString]) -> ! {
-    let [program, args @ ..] = command else {
-        panic!("--launch needs a command")
+fn launch(args: Vec<OsString>) -> ! {
+    let mut args = args.into_iter();
+    let mut next = || args.next().expect("--launch needs a command");
+    let mut user = None;
+    let program = loop {
+        let arg = next();
+        let mut number = || options::number(&next().to_string_lossy());
+        match arg.to_str() {
+            Some("--user") => user = Some(number()),
+            Some("--processes") => limit_processes(None, number()),
+            _ => break arg,
+        }
     };
     for signal in [SIGHUP, SIGINT, SIGTERM, SIGTSTP] {
         ignore(signal);
     }
-    let error = Command::new(program).args(args).exec();
+    let mut command = Command::new(&program);
+    command.args(args);
+    if let Some(user) = user {
+        command.uid(u32::try_from(user).expect("a user id"));
+    }
+    let error = command.exec();
     panic!("{}: {error}", program.display());
+}
+
+/// From now on the user of this process, or of the one given, may have `count` processes and threads
+/// where that process wants one more.
+fn limit_processes(pid: Option<Pid>, count: u64) {
+    let limit = Rlimit {
+        current: Some(count),
+        maximum: getrlimit(Resource::Nproc).maximum,
+    };
+    prlimit(pid, Resource::Nproc, limit).expect("a limit on processes");
 }
 
 fn start(options: &Options) {
@@ -59,7 +85,7 @@ fn start(options: &Options) {
         directive::note_pid(file);
     }
     for file in &options.children {
-        directive::start_child(file);
+        directive::start_child(file, Group::Same);
     }
     for text in &options.start_stderr {
         eprintln!("{text}");
@@ -141,6 +167,10 @@ fn end(options: &Options) {
         for other in 0..workers {
             wait_for(&format!("{prefix}{other}"));
         }
+    }
+    if let Some(prefix) = &options.end_wait {
+        directive::touch(&format!("{prefix}end"));
+        wait_for(&format!("{prefix}go"));
     }
     if let Some(text) = &options.end_line {
         println!("{text}");

@@ -45,6 +45,8 @@ pub(crate) struct Options {
 
     /// `--end-meet PREFIX`: creates PREFIX and its worker's number, then waits for every other worker's.
     pub(crate) end_meet: Option<String>,
+    /// `--end-wait PREFIX`: creates PREFIX`end` after the end of stdin, then waits until PREFIX`go` exists.
+    pub(crate) end_wait: Option<String>,
     /// `--end-line TEXT`: a line for stdout after the end of stdin.
     pub(crate) end_line: Option<String>,
     /// `--end-hang`: does not exit at the end of stdin.
@@ -76,6 +78,7 @@ impl Options {
             start_hang: false,
             banner: None,
             end_meet: None,
+            end_wait: None,
             end_line: None,
             end_hang: false,
             end_exit: 0,
@@ -103,6 +106,7 @@ impl Options {
                 "--start-hang" => options.start_hang = true,
                 "--banner" => options.banner = Some(value()),
                 "--end-meet" => options.end_meet = Some(value()),
+                "--end-wait" => options.end_wait = Some(value()),
                 "--end-line" => options.end_line = Some(value()),
                 "--end-hang" => options.end_hang = true,
                 "--end-exit" => options.end_exit = status(&value()),
@@ -113,7 +117,7 @@ impl Options {
     }
 }
 
-fn number(text: &str) -> u64 {
+pub(crate) fn number(text: &str) -> u64 {
     text.parse()
         .unwrap_or_else(|_| panic!("{text:?} is no number"))
 }

@@ -1,0 +1,200 @@
+//! `ulimit -u`: the user may have no more processes, of which every thread is one.
+//!
+//! Root may have as many as it likes, so where root runs these tests another user runs mtask: one who
+//! has no other process, so that a limit means mtask and its workers alone. Linux only.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::process::{Signal, geteuid, getpid};
+
+use crate::done::{Done, numbers, records};
+use crate::env::{Run, TestEnv, skip, worker_path};
+
+/// More than mtask's own threads, and less than those and [`WORKERS`] workers.
+const FEW: u64 = 10;
+const WORKERS: usize = 12;
+
+/// A folder in which another user than root can run mtask and its workers.
+struct LimitedEnv {
+    env: TestEnv,
+    /// Where root runs the tests: who runs mtask.
+    user: Option<u32>,
+}
+
+impl LimitedEnv {
+    /// None where the limit cannot be shown.
+    fn new() -> Option<Self> {
+        static USERS: AtomicU32 = AtomicU32::new(0);
+
+        if !cfg!(target_os = "linux") {
+            skip("which limit counts threads is known of Linux alone");
+            return None;
+        }
+        let env = TestEnv::new();
+        for (from, to) in [
+            (env!("CARGO_BIN_EXE_mtask"), "mtask"),
+            (&worker_path(), "test-worker"),
+        ] {
+            fs::copy(from, env.path(to)).expect("a copy of a program");
+        }
+        for (name, mode) in [("", 0o777), ("mtask", 0o755), ("test-worker", 0o755)] {
+            fs::set_permissions(env.path(name), fs::Permissions::from_mode(mode))
+                .expect("permissions are set");
+        }
+        let process = u32::try_from(getpid().as_raw_nonzero().get()).expect("a pid");
+        let user = geteuid().is_root().then(|| {
+            let number = USERS.fetch_add(1, Ordering::SeqCst);
+            20_000 + process % 10_000 * 4 + number % 4
+        });
+        let limited = Self { env, user };
+        let can_run = limited.mtask().args(["--version"]).run();
+        if !can_run.status.success() {
+            skip("another user cannot run mtask in the temporary folder");
+            return None;
+        }
+        // Without input no worker is started.
+        let unlimited = limited.mtask().processes(1).args(["--", "cat"]).run();
+        if unlimited.status.success() {
+            skip("this system does not keep the limit on processes");
+            return None;
+        }
+        Some(limited)
+    }
+
+    fn mtask(&self) -> Run<'_> {
+        let run = self.env.mtask();
+        match self.user {
+            Some(user) => run.user(user, self.env.path("mtask")),
+            None => run,
+        }
+    }
+
+    fn worker(&self) -> [String; 2] {
+        ["--".into(), self.env.path("test-worker")]
+    }
+}
+
+/// Runs mtask until it ends by itself or by the first answer, the input being held open: 123 means
+/// that a worker has answered.
+fn run_until_an_answer(limited: &LimitedEnv, most: u64) -> Done {
+    let options = ["-j1", "--max-record", "1", "--on-error", "raise"];
+    let mut live = limited
+        .mtask()
+        .processes(most)
+        .args(options)
+        .args(["--max-restarts", "2"])
+        .args(limited.worker())
+        .args(["--suffix", "too long"])
+        .open();
+    let mut pipe = live.take_stdin();
+    // It may have ended before it has read anything.
+    let _ = pipe.write_all(b"x\n");
+    let done = live.wait();
+    drop(pipe);
+    done
+}
+
+#[test]
+fn however_few_processes_are_allowed_mtask_ends_and_names_the_limit() {
+    let Some(limited) = LimitedEnv::new() else {
+        return;
+    };
+    // Only of a user without other processes is it known how many more there may be.
+    let limits = if limited.user.is_some() {
+        1..=FEW
+    } else {
+        1..=1
+    };
+    let mut statuses = Vec::new();
+    for most in limits.clone() {
+        let done = run_until_an_answer(&limited, most);
+        let status = done.status.code();
+        match status {
+            // Its own threads cannot be started.
+            Some(1) => {
+                done.assert_stderr_has("ulimit -u");
+                done.check(done.stderr.lines().count() == 1, "there is not one message");
+            }
+            // No worker can be.
+            Some(125) => {
+                done.assert_stderr_has("worker 0 could not be started")
+                    .assert_stderr_has("ulimit -u")
+                    .assert_stderr_has("no worker could be kept running");
+            }
+            Some(123) => {
+                done.assert_one_error(0, "answer_too_large");
+            }
+            _ => done.fail("it ended in another way"),
+        }
+        statuses.extend(status);
+    }
+    assert_eq!(statuses[0], 1, "for limits of {limits:?}");
+    if limited.user.is_some() {
+        statuses.dedup();
+        assert_eq!(statuses, [1, 125, 123], "for limits of {limits:?}");
+    }
+}
+
+#[test]
+fn workers_beyond_the_limit_leave_their_records_to_the_others() {
+    let Some(limited) = LimitedEnv::new() else {
+        return;
+    };
+    if limited.user.is_none() {
+        // Who has other processes cannot know the limit; the next test shows the same to everybody.
+        return;
+    }
+    let go = limited.env.path("go");
+    let input = records((0..40).map(|i| format!("{i} @wait:{go}")));
+    let jobs = WORKERS.to_string();
+    let live = limited
+        .mtask()
+        .processes(FEW)
+        .args(["-j", &jobs, "--window", "1", "--max-restarts", "1"])
+        .args(limited.worker())
+        .args(["--pids", &limited.env.path("w.pids")])
+        .stdin(input.clone())
+        .start();
+    // Those that could be started hold a record each.
+    live.wait_for_stderr("ulimit -u");
+    limited.env.write("go", "");
+    live.wait().assert_status(0).assert_stdout(input);
+    let lives = limited.env.lines("w.pids").len();
+    assert!((1..WORKERS).contains(&lives), "there were {lives} lives");
+}
+
+#[test]
+fn workers_that_cannot_be_replaced_leave_their_records_to_the_others() {
+    let Some(limited) = LimitedEnv::new() else {
+        return;
+    };
+    let pids = limited.env.path("w.pids");
+    let mut live = limited
+        .mtask()
+        .args(["-j3", "--max-restarts", "1"])
+        .args(limited.worker())
+        .args(["--pids", &pids])
+        .open();
+    limited.env.wait_for_lines("w.pids", 3);
+    live.ask("@processes:1", "@processes:1");
+    let mut workers = limited.env.processes("w.pids");
+    let last = workers.pop().expect("three workers");
+    workers
+        .into_iter()
+        .for_each(|worker| worker.signal(Signal::KILL));
+    for i in 0..20 {
+        live.ask(&i.to_string(), &i.to_string());
+    }
+    // The last one too: none can be kept running.
+    last.signal(Signal::KILL);
+    let mut expected = b"@processes:1\n".to_vec();
+    expected.extend(numbers(20));
+    let done = live.wait_with_open_stdin();
+    done.assert_status(125)
+        .assert_stdout(expected)
+        .assert_stderr_has("could not be started")
+        .assert_stderr_has("ulimit -u");
+}
