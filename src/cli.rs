@@ -15,6 +15,7 @@ use std::time::Duration;
 use clap::{ArgAction, Parser, ValueHint};
 
 use crate::config::{ErrorInput, Format, OutputFormat};
+use crate::generate::Artifact;
 use crate::protocol::Protocol;
 use crate::schedule::policy::{OnError, Window};
 use crate::worker::init::SharedArg;
@@ -52,7 +53,7 @@ pub struct Arguments {
     /// Looked up in PATH. Records come on its stdin and are never put into its command line. All
     /// that follows it is passed to it.
     #[arg(
-        required = true,
+        required_unless_present = "generate",
         trailing_var_arg = true,
         value_name = "COMMAND",
         hide_short_help = true,
@@ -402,6 +403,20 @@ pub struct Arguments {
     /// Each with its environment, in a form that a shell can run.
     #[arg(long, help_heading = SEEN)]
     pub dry_run: bool,
+
+    /// Print the man page or a shell's completions
+    ///
+    /// COMMAND is not needed then, and nothing is started.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        hide_possible_values = true,
+        hide_short_help = true,
+        long_help = value::described::<Artifact>("Print the man page or a shell's completions"),
+        help_heading = SEEN
+    )]
+    pub generate: Option<Artifact>,
 
     /// Print help; --help tells more
     ///

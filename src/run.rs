@@ -1,6 +1,7 @@
 //! Puts a run together from its configuration.
 
 use std::fs::File;
+use std::io::{self, Write};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -79,6 +80,28 @@ pub fn run(config: Config, surroundings: &Surroundings) -> anyhow::Result<Status
         budget,
     };
     Ok(Engine::new(parts, scheduler, links).run())
+}
+
+/// Writes something that is no run to stdout. A reader that has gone ends it quietly, as in a run.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<Status> {
+    if sys::was_closed_at_start(1) {
+        return Err(Unusable::new(Status::Fault, "standard output is closed; redirect it").into());
+    }
+    let mut text = Vec::new();
+    write(&mut text).context("cannot be printed")?;
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(&text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Ok(Status::Signal(libc::SIGPIPE))
+        }
+        written => {
+            written.context("cannot write standard output")?;
+            Ok(Status::Success)
+        }
+    }
 }
 
 fn check_standard_descriptors(config: &Config) -> Result<(), Unusable> {

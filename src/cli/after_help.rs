@@ -23,7 +23,9 @@ Exit status:
   125       no worker could be kept running
   126       COMMAND is not executable
   127       COMMAND was not found
-  128+n     ended by signal n";
+  128+n     ended by signal n
+
+`man mtask`, or `mtask --generate man | man -l -`, tells the whole story.";
 
 /// After the help that fits on a screen.
 pub(super) const SHORT: &str = "\
