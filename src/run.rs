@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ const FIRST_LOOK: Duration = Duration::from_millis(20);
 /// A regular file shows its first records or its end soon, even on a busy machine.
 const FIRST_LOOK_AT_FILE: Duration = Duration::from_secs(1);
 
+const NO_THREAD: &str = "cannot start a thread (is ulimit -u too low?)";
+
 /// How many blocks of input may wait for the engine. It takes them as it needs them.
 const ARRIVALS: usize = 2;
 
@@ -37,7 +39,7 @@ const ARRIVALS: usize = 2;
 pub fn run(config: Config, surroundings: &Surroundings) -> anyhow::Result<Status> {
     check_standard_descriptors(&config)?;
     sys::close_inherited_on_exec();
-    let waker = Waker::new().context("cannot make an event descriptor")?;
+    let waker = Waker::new().context("cannot make an event descriptor (is ulimit -n too low?)")?;
     let mut messages = Messages::new(config.verbosity, &waker);
     config.hints.iter().for_each(|hint| messages.warning(hint));
     announce_terminal(&config, &mut messages);
@@ -139,21 +141,25 @@ fn first_look(inputs: &[Source]) -> Duration {
 }
 
 fn open_outputs(config: &Config, budget: &Budget, waker: &Waker) -> anyhow::Result<Output> {
-    let create = |path: &Path| -> anyhow::Result<Destination> {
-        let file =
-            File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Destination::file(path.display().to_string(), file))
+    let create = |option: &str, path: &Path| -> anyhow::Result<Destination> {
+        let name = path.display();
+        let file = File::create(path).with_context(|| format!("{option} {name}"))?;
+        Ok(Destination::file(name.to_string(), file))
+    };
+    let apart = |option, path: &Option<PathBuf>| {
+        let path = path.as_deref();
+        path.map(|path| create(option, path)).transpose()
     };
     let results = match &config.output {
-        Some(path) => create(path)?,
+        Some(path) => create("--output", path)?,
         None => Destination::stdout().context("cannot use standard output")?,
     };
     let files = Destinations {
         results,
-        errors: config.errors.as_deref().map(create).transpose()?,
-        exits: config.exits.as_deref().map(create).transpose()?,
+        errors: apart("--errors", &config.errors)?,
+        exits: apart("--exits", &config.exits)?,
     };
-    Output::start(files, budget, waker).context("cannot start a thread")
+    Output::start(files, budget, waker).context(NO_THREAD)
 }
 
 fn start_input(
@@ -182,6 +188,6 @@ fn start_input(
     thread::Builder::new()
         .name("input".into())
         .spawn(read)
-        .context("cannot start a thread")?;
+        .context(NO_THREAD)?;
     Ok(arrivals)
 }
