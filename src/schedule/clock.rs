@@ -193,7 +193,8 @@ impl Scheduler {
                 Protocol::Lines => {
                     "answers must be flushed line by line (sed -u, grep --line-buffered, jq --unbuffered, \
                      python -u, awk with fflush()); --window N is for a worker that collects N records \
-                     first, --window full for one that cannot be told"
+                     first, --window full for one that cannot be told, --protocol json for one whose \
+                     answers say which record they are for"
                 }
                 Protocol::Json => {
                     "each answer must be a line {\"id\":…,\"output\":…} of its own, flushed at once"
