@@ -4,6 +4,7 @@
 //! environment, so `--help` cannot fail and tests need no process. What the words mean is in
 //! [`crate::config`]. Defaults that depend on nothing else stand here, where the help shows them.
 
+mod after_help;
 pub mod value;
 
 use std::ffi::OsString;
@@ -11,9 +12,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{ArgAction, Parser, ValueHint};
 
 use crate::config::{ErrorInput, Format, OutputFormat};
+use crate::generate::Artifact;
 use crate::protocol::Protocol;
 use crate::schedule::policy::{OnError, Window};
 use crate::worker::init::SharedArg;
@@ -24,29 +26,6 @@ const OUTPUT: &str = "Output";
 const BACKPRESSURE: &str = "Backpressure";
 const FAILURES: &str = "Failures";
 const SEEN: &str = "What you see";
-
-const EXAMPLES: &str = "\
-Examples:
-  seq 100000 | mtask sed -u 's/$/!/'
-      Any filter that flushes line by line is a worker, one for each CPU.
-  mtask -i urls.txt -j 8 --timeout 30s --errors failed.jsonl -- python3 fetch.py
-      Eight workers, 30 s for each record, failed records in a file of their own.
-  mtask -u --worker-arg gpu=0 --worker-arg gpu=1 ./infer --device {gpu} < prompts.txt
-      Two workers, each with a device of its own; results as they finish.";
-
-const EXIT_STATUSES: &str = "\
-Exit status:
-  0      every record gave a result (or --on-error ignore)
-  1      input could not be read, output could not be written, or an internal fault
-  2      usage
-  123    a record failed, or a worker failed at its end
-  125    no worker could be kept running
-  126    COMMAND is not executable
-  127    COMMAND was not found
-  128+n  ended by signal n
-
-DURATION is a number with ms, s, m, h or d; without one it is seconds. SIZE is a number of bytes, \
-or a number with K, M or G, powers of 1024.";
 
 /// Stream records through persistent worker processes
 ///
@@ -61,52 +40,77 @@ or a number with K, M or G, powers of 1024.";
     name = "mtask",
     version,
     override_usage = "mtask [OPTIONS] [--] COMMAND [ARG]...",
-    after_help = EXAMPLES,
-    after_long_help = format!("{EXAMPLES}\n\n{EXIT_STATUSES}"),
+    after_help = after_help::SHORT,
+    after_long_help = after_help::long(),
     args_override_self = true,
+    disable_help_flag = true,
+    disable_version_flag = true,
     max_term_width = 100
 )]
 pub struct Arguments {
-    /// What each worker runs, executed directly, never through a shell
+    /// What each worker runs, directly, never through a shell
     ///
-    /// Looked up in PATH. Records come on its stdin and are never put into its command line.
-    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    /// Looked up in PATH. Records come on its stdin and are never put into its command line. All
+    /// that follows it is passed to it.
+    #[arg(
+        required_unless_present = "generate",
+        trailing_var_arg = true,
+        value_name = "COMMAND",
+        hide_short_help = true,
+        value_hint = ValueHint::CommandWithArguments
+    )]
     pub command: Vec<OsString>,
 
-    /// Read records from FILE instead of stdin; may be given again
+    /// Read records from FILE, not stdin; again for more
     ///
     /// Several files are read one after another, no record spans two; `-` is stdin. `-a` is
     /// accepted too, as in xargs.
-    #[arg(short, long, short_alias = 'a', value_name = "FILE", help_heading = INPUT)]
+    #[arg(
+        short,
+        long,
+        short_alias = 'a',
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        help_heading = INPUT
+    )]
     pub input: Vec<PathBuf>,
 
-    /// What a record is
-    ///
-    /// [default: lines with --protocol lines, jsonl with --protocol json]
-    #[arg(long, value_enum, help_heading = INPUT)]
+    /// What a record is: lines or jsonl
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        long_help = value::described::<Format>("What a record is")
+            + "\n\n[default: lines with --protocol lines, jsonl with --protocol json]",
+        help_heading = INPUT
+    )]
     pub format: Option<Format>,
 
-    /// Records end with NUL instead of newline, towards workers and in all output
+    /// Records end with NUL instead of newline
     ///
-    /// Only with `--format lines` and `--protocol lines`.
+    /// Towards workers and in all output, too. Only with `--format lines` and `--protocol lines`.
     #[arg(short = '0', long, help_heading = INPUT)]
     pub null: bool,
 
-    /// The longest record and the longest answer; what is longer fails its record
+    /// The longest record and the longest answer
+    ///
+    /// What is longer fails its record, with `record_too_large` or `answer_too_large`.
     #[arg(
         long,
         value_name = "SIZE",
         default_value = "64M",
         value_parser = value::size,
         allow_negative_numbers = true,
+        hide_short_help = true,
         help_heading = INPUT
     )]
     pub max_record: NonZeroUsize,
 
-    /// How many workers [default: one for each --worker-arg, else for each usable CPU]
+    /// How many [default: one for each usable CPU]
     ///
-    /// CPUs this process may use are counted: affinity and cgroup limits are respected. `-P` is
-    /// accepted too, as in xargs.
+    /// With `--worker-arg`, one for each of them unless said otherwise. Usable CPUs are those this
+    /// process may use: affinity and cgroup limits are respected. `-P` is accepted too, as in
+    /// xargs.
     #[arg(
         short,
         long,
@@ -118,20 +122,33 @@ pub struct Arguments {
     )]
     pub jobs: Option<NonZeroUsize>,
 
-    /// How records and answers travel
-    #[arg(long, value_enum, default_value = "lines", help_heading = WORKERS)]
+    /// Their protocol: lines or json
+    #[arg(
+        long,
+        value_enum,
+        default_value = "lines",
+        hide_possible_values = true,
+        long_help = value::described::<Protocol>("How records and answers travel"),
+        help_heading = WORKERS
+    )]
     pub protocol: Protocol,
 
-    /// One worker's own argument: KEY=VALUE, a JSON object or plain text; give one for each worker
+    /// An argument of one worker's own; again for each
     ///
-    /// The number of workers must be a multiple of how many are given: they are dealt out in turn.
-    /// In COMMAND and its arguments, {KEY} stands for the key's value, {arg} for the whole INIT
-    /// and {worker} for the worker's number; other braces are left alone. Where neither {KEY}
-    /// nor {arg} occurs, INIT is added as the last argument. Workers also find it in MTASK_ARG.
-    #[arg(long, value_name = "INIT", allow_hyphen_values = true, help_heading = WORKERS)]
+    /// INIT is KEY=VALUE, a JSON object or plain text. The number of workers must be a multiple of
+    /// how many are given: they are dealt out in turn. In COMMAND and its arguments, {KEY} stands
+    /// for the key's value, {arg} for the whole INIT and {worker} for the worker's number; other
+    /// braces are left alone. Where neither {KEY} nor {arg} occurs, INIT is added as the last
+    /// argument. Workers also find it in MTASK_ARG.
+    #[arg(
+        long,
+        value_name = "INIT",
+        allow_hyphen_values = true,
+        help_heading = WORKERS
+    )]
     pub worker_arg: Vec<String>,
 
-    /// Added to every worker's argument; may be given again
+    /// Added to every worker's argument; again for more
     ///
     /// The worker's own value wins. With this option {arg}, MTASK_ARG and an added last argument
     /// are one JSON object: the worker's own keys, then the shared ones it lacks.
@@ -143,64 +160,105 @@ pub struct Arguments {
     )]
     pub shared_arg: Vec<SharedArg>,
 
-    /// Put `[worker 2] ` before each line of a worker's stderr
+    /// Put `[worker 2] ` before lines of their stderr
     #[arg(long, help_heading = WORKERS)]
     pub tag_stderr: bool,
 
-    /// Replace a worker's process after N records
+    /// Replace a worker's process after N records [default: never]
     #[arg(
         long,
         value_name = "N",
         value_parser = value::count,
         allow_negative_numbers = true,
+        hide_short_help = true,
         help_heading = WORKERS
     )]
     pub lifespan: Option<NonZeroUsize>,
 
-    /// Write results to FILE instead of stdout; `-` is stdout
+    /// Write results to FILE instead of stdout
     ///
-    /// Refused where FILE is an input file.
-    #[arg(short, long, value_name = "FILE", help_heading = OUTPUT)]
+    /// `-` is stdout. Refused where FILE is an input file.
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        help_heading = OUTPUT
+    )]
     pub output: Option<PathBuf>,
 
     /// Results in input order, the default
-    #[arg(short = 'k', overrides_with = "unordered", help_heading = OUTPUT)]
+    #[arg(
+        short = 'k',
+        overrides_with = "unordered",
+        hide_short_help = true,
+        help_heading = OUTPUT
+    )]
     pub ordered: bool,
 
-    /// Results as they finish; of -k and -u the last one wins
+    /// Results as they finish, not in input order
+    ///
+    /// Of `-k` and `-u` the last one wins.
     #[arg(short, long, overrides_with = "ordered", help_heading = OUTPUT)]
     pub unordered: bool,
 
-    /// How results are written
-    ///
-    /// [default: raw; text with --protocol json and --format lines]
-    #[arg(long, value_enum, value_name = "FORMAT", help_heading = OUTPUT)]
-    pub output_format: Option<OutputFormat>,
-
-    /// Write error records to FILE instead of their places in the output
-    ///
-    /// Refused where FILE is an input file or where results go.
-    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
-    pub errors: Option<PathBuf>,
-
-    /// Write what workers say at their ends to FILE, with --protocol json
-    ///
-    /// A line `{"worker":1,"life":0,"exit":…}` for each, as they come. Refused where FILE is an
-    /// input file or another output.
-    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
-    pub exits: Option<PathBuf>,
-
-    /// What an error record holds of the record that failed
-    #[arg(long, value_enum, default_value = "whole", value_name = "PART", help_heading = OUTPUT)]
-    pub error_input: ErrorInput,
-
-    /// How many records a worker may have been sent and not yet answered: auto, N or full
-    ///
-    /// `auto` keeps about 5 ms of work in flight, by measured time. `full` sends as much as fits,
-    /// for filters that buffer their output and cannot be told to flush.
+    /// Results as raw, envelope or text
     #[arg(
         long,
-        value_name = "auto|N|full",
+        value_enum,
+        value_name = "FORMAT",
+        hide_possible_values = true,
+        long_help = value::described::<OutputFormat>("How results are written")
+            + "\n\n[default: raw; text with --protocol json and --format lines]",
+        help_heading = OUTPUT
+    )]
+    pub output_format: Option<OutputFormat>,
+
+    /// Write error records to FILE, not among results
+    ///
+    /// Refused where FILE is an input file or where results go.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        help_heading = OUTPUT
+    )]
+    pub errors: Option<PathBuf>,
+
+    /// Write what workers say at their ends to FILE
+    ///
+    /// With `--protocol json`: a line `{"worker":1,"life":0,"exit":...}` for each, as they come.
+    /// Refused where FILE is an input file or another output.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        hide_short_help = true,
+        help_heading = OUTPUT
+    )]
+    pub exits: Option<PathBuf>,
+
+    /// What an error record holds of its record: whole or none
+    #[arg(
+        long,
+        value_enum,
+        default_value = "whole",
+        value_name = "PART",
+        hide_possible_values = true,
+        hide_short_help = true,
+        long_help = value::described::<ErrorInput>("What an error record holds of its record"),
+        help_heading = OUTPUT
+    )]
+    pub error_input: ErrorInput,
+
+    /// Records at a worker: auto, N or full
+    ///
+    /// How many records a worker may have been sent and not yet answered. `auto` keeps about 5 ms
+    /// of work in flight, by measured time. `full` sends as much as fits, for filters that buffer
+    /// their output and cannot be told to flush.
+    #[arg(
+        long,
+        value_name = "WINDOW",
         default_value = "auto",
         value_parser = value::window,
         allow_negative_numbers = true,
@@ -208,9 +266,9 @@ pub struct Arguments {
     )]
     pub window: Window,
 
-    /// The most bytes held at any time; when they are used up, no input is read
+    /// Hold at most so many bytes
     ///
-    /// Counted are records that wait for a worker or are at one, and answers that wait for their
+    /// When they are used up, no input is read. Counted are records that wait for a worker or are at one, and answers that wait for their
     /// turn. A single record larger than that still passes, alone.
     #[arg(
         long,
@@ -222,17 +280,21 @@ pub struct Arguments {
     )]
     pub buffer: NonZeroUsize,
 
-    /// What follows when a record fails
+    /// When a record fails: defer, ignore, raise or drain
     #[arg(
         long,
         value_enum,
         default_value = "defer",
         value_name = "ACTION",
+        hide_possible_values = true,
+        long_help = value::described::<OnError>("What follows when a record fails"),
         help_heading = FAILURES
     )]
     pub on_error: OnError,
 
     /// Send nothing new after the Nth failure
+    ///
+    /// What was sent is finished, as with `--on-error drain`. The default is to go on.
     #[arg(
         long,
         value_name = "N",
@@ -242,9 +304,9 @@ pub struct Arguments {
     )]
     pub max_errors: Option<NonZeroUsize>,
 
-    /// How long a worker may take over one record [default: no limit]
+    /// The limit for one record [default: none]
     ///
-    /// Then its process is stopped and replaced, and the record fails or is tried again
+    /// A worker that takes longer is stopped and replaced, and the record fails or is tried again
     /// (`--retries`). 0 is no limit, as for timeout(1). Not allowed with `--window full`, where
     /// nobody can tell which record is late.
     #[arg(
@@ -256,19 +318,20 @@ pub struct Arguments {
     )]
     pub timeout: Option<Duration>,
 
-    /// How long a worker may take to its first answer [default: 5m with --timeout, else no limit]
+    /// The limit for a worker's first answer
     ///
-    /// 0 is no limit.
+    /// The default is 5m with `--timeout`, else none. 0 is no limit.
     #[arg(
         long,
         value_name = "DURATION",
         value_parser = value::duration,
         allow_negative_numbers = true,
+        hide_short_help = true,
         help_heading = FAILURES
     )]
     pub init_timeout: Option<Duration>,
 
-    /// How often a failed record is tried again
+    /// How often to try a failed record again
     #[arg(
         long,
         value_name = "N",
@@ -279,54 +342,91 @@ pub struct Arguments {
     )]
     pub retries: u32,
 
-    /// Never send a record twice, not even after its worker died
+    /// Never send a record twice, even if its worker died
     ///
-    /// A worker is sent one record at a time, and what a dying one held fails.
+    /// A worker is sent one record at a time, and what a dying one held fails. Not allowed with
+    /// `--window`.
     #[arg(long, conflicts_with = "window", help_heading = FAILURES)]
     pub at_most_once: bool,
 
-    /// Give a worker up after N processes in a row that ended without an answer
+    /// Give a worker up after N deaths without an answer
+    ///
+    /// Counted are processes in a row that ended without an answer and without a record to blame.
+    /// 4 times as many that ended without an answer are too many whatever the reason.
     #[arg(
         long,
         value_name = "N",
         default_value = "5",
         value_parser = value::times,
         allow_negative_numbers = true,
+        hide_short_help = true,
         help_heading = FAILURES
     )]
     pub max_restarts: u32,
 
-    /// How long a worker may take to exit after the end of its input; then it is killed
+    /// How long a worker may take to exit at its end
+    ///
+    /// Counted from the end of its stdin, or from its last answer where that came later. Then it
+    /// is killed, and the status is 123.
     #[arg(
         long,
         value_name = "DURATION",
         default_value = "60s",
         value_parser = value::duration_above_zero,
         allow_negative_numbers = true,
+        hide_short_help = true,
         help_heading = FAILURES
     )]
     pub exit_timeout: Duration,
 
-    /// How long a worker may take to exit after SIGTERM; then SIGKILL follows
+    /// The time between SIGTERM and SIGKILL
     ///
-    /// Where mtask itself is told to end by a signal, everything is over within this time.
+    /// For a worker that is stopped. Where mtask itself is told to end by a signal, everything is
+    /// over within this time.
     #[arg(
         long,
         value_name = "DURATION",
         default_value = "5s",
         value_parser = value::duration,
         allow_negative_numbers = true,
+        hide_short_help = true,
         help_heading = FAILURES
     )]
     pub grace: Duration,
 
-    /// Report errors only: no hints, warnings or summary
+    /// Errors only: no hints, warnings or summary
     #[arg(short, long, help_heading = SEEN)]
     pub quiet: bool,
 
-    /// Print each worker's command line and environment, and start nothing
+    /// Print the workers' command lines, start nothing
+    ///
+    /// Each with its environment, in a form that a shell can run.
     #[arg(long, help_heading = SEEN)]
     pub dry_run: bool,
+
+    /// Print the man page or a shell's completions
+    ///
+    /// COMMAND is not needed then, and nothing is started.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        hide_possible_values = true,
+        hide_short_help = true,
+        long_help = value::described::<Artifact>("Print the man page or a shell's completions"),
+        help_heading = SEEN
+    )]
+    pub generate: Option<Artifact>,
+
+    /// Print help; --help tells more
+    ///
+    /// `-h` the usual options on one screen, `--help` all of them.
+    #[arg(short, long, action = ArgAction::Help, help_heading = SEEN)]
+    help: Option<bool>,
+
+    /// Print the version
+    #[arg(short = 'V', long, action = ArgAction::Version, help_heading = SEEN)]
+    version: Option<bool>,
 }
 
 #[cfg(test)]

@@ -290,7 +290,8 @@ fn apart(option: &str, file: Option<PathBuf>) -> Result<Option<PathBuf>, Unusabl
 fn exits(file: Option<PathBuf>, protocol: Protocol) -> Result<Option<PathBuf>, Unusable> {
     if file.is_some() && protocol == Protocol::Lines {
         return Err(Unusable::usage(
-            "--exits needs --protocol json: with lines, workers cannot say anything at their ends",
+            "--exits needs --protocol json: with lines, workers cannot say anything at their ends; leave it \
+             out, or add that",
         ));
     }
     apart("--exits", file)
@@ -313,13 +314,16 @@ fn hints(arguments: &Arguments, inits: &[Init]) -> Vec<String> {
             .filter(|init| init.is_broken_object())
             .map(|init| {
                 format!(
-                    "--worker-arg {} is taken as plain text: it is not a JSON object",
+                    "--worker-arg {} is taken as plain text: it is not a JSON object, whose keys stand \
+                     in double quotes",
                     init.text
                 )
             }),
     );
     if arguments.at_most_once && arguments.retries > 0 {
-        hints.push("--retries has no effect with --at-most-once".into());
+        hints.push(
+            "--retries has no effect with --at-most-once, which sends no record twice".into(),
+        );
     }
     hints
 }

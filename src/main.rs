@@ -6,7 +6,7 @@ use clap::Parser;
 use mtask::cli::Arguments;
 use mtask::config::{self, Config, Mode, Surroundings};
 use mtask::exit::{Status, Unusable};
-use mtask::run::run;
+use mtask::run::{print, run};
 use mtask::worker::dry_run::write_commands;
 use mtask::worker::lookup;
 
@@ -23,16 +23,14 @@ fn main() {
 
 fn begin() -> anyhow::Result<Status> {
     let arguments = Arguments::parse();
+    if let Some(artifact) = arguments.generate {
+        return print(|to| artifact.write(to));
+    }
     let surroundings = Surroundings::look_up();
     let config = Config::resolve(arguments, &surroundings)?;
     if config.mode == Mode::DryRun {
-        write_commands(
-            &config.workers,
-            config.policy.protocol,
-            surroundings.python_unbuffered,
-            io::stdout().lock(),
-        )?;
-        return Ok(Status::Success);
+        let (protocol, python) = (config.policy.protocol, surroundings.python_unbuffered);
+        return print(|to| write_commands(&config.workers, protocol, python, to));
     }
     config::files::look_up(&config, rustix::stdio::stdin(), rustix::stdio::stdout())?;
     for worker in &config.workers {

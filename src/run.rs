@@ -1,8 +1,8 @@
 //! Puts a run together from its configuration.
 
 use std::fs::File;
-use std::io;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -100,6 +100,28 @@ fn name_limit(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
+/// Writes something that is no run to stdout. A reader that has gone ends it quietly, as in a run.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<Status> {
+    if sys::was_closed_at_start(1) {
+        return Err(Unusable::new(Status::Fault, "standard output is closed; redirect it").into());
+    }
+    let mut text = Vec::new();
+    write(&mut text).context("cannot be printed")?;
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(&text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Ok(Status::Signal(libc::SIGPIPE))
+        }
+        written => {
+            written.context("cannot write standard output")?;
+            Ok(Status::Success)
+        }
+    }
+}
+
 fn check_standard_descriptors(config: &Config) -> Result<(), Unusable> {
     if config.output.is_none() && sys::was_closed_at_start(1) {
         let message = "standard output is closed; redirect it or use --output FILE";
@@ -135,19 +157,23 @@ fn first_look(inputs: &[Source]) -> Duration {
 }
 
 fn open_outputs(config: &Config, budget: &Budget, waker: &Waker) -> anyhow::Result<Output> {
-    let create = |path: &Path| -> anyhow::Result<Destination> {
-        let file =
-            File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Destination::file(path.display().to_string(), file))
+    let create = |option: &str, path: &Path| -> anyhow::Result<Destination> {
+        let name = path.display();
+        let file = File::create(path).with_context(|| format!("{option} {name}"))?;
+        Ok(Destination::file(name.to_string(), file))
+    };
+    let apart = |option, path: &Option<PathBuf>| {
+        let path = path.as_deref();
+        path.map(|path| create(option, path)).transpose()
     };
     let results = match &config.output {
-        Some(path) => create(path)?,
+        Some(path) => create("--output", path)?,
         None => Destination::stdout().context("cannot use standard output")?,
     };
     let files = Destinations {
         results,
-        errors: config.errors.as_deref().map(create).transpose()?,
-        exits: config.exits.as_deref().map(create).transpose()?,
+        errors: apart("--errors", &config.errors)?,
+        exits: apart("--exits", &config.exits)?,
     };
     Output::start(files, budget, waker).context(NO_THREAD)
 }

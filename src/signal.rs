@@ -67,6 +67,6 @@ pub fn listen(requests: &Sender<Request>, waker: &Waker) -> anyhow::Result<()> {
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(forward)
-        .context("cannot start a thread")?;
+        .context("cannot start a thread (is ulimit -u too low?)")?;
     Ok(())
 }

@@ -121,10 +121,58 @@ fn a_refusal_names_the_option_even_for_a_negative_value() {
     );
 }
 
+fn help_lines(mut help: impl FnMut(&mut clap::Command) -> String) -> Vec<String> {
+    let mut command = Arguments::command().term_width(80);
+    help(&mut command).lines().map(ToOwned::to_owned).collect()
+}
+
 #[test]
-fn the_long_help_lists_exit_statuses_and_the_short_one_does_not() {
+fn the_short_help_fits_a_screen() {
+    let lines = help_lines(|command| command.render_help().to_string());
+    assert!(lines.len() <= 50, "{} lines", lines.len());
+    for line in &lines {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    // clap puts each help on a line of its own where one is too long to stand beside its option.
+    for heading in [INPUT, WORKERS, OUTPUT, BACKPRESSURE, FAILURES, SEEN] {
+        let place = lines.iter().position(|line| *line == format!("{heading}:"));
+        let first = &lines[place.expect("a heading") + 1];
+        assert!(first.trim_start().contains("  "), "{heading}: {first}");
+    }
+}
+
+#[test]
+fn the_long_help_has_every_option_and_every_value_with_its_meaning() {
+    let help = help_lines(|command| command.render_long_help().to_string());
+    let command = Arguments::command();
+    for arg in command.get_arguments().filter(|arg| !arg.is_positional()) {
+        let name = match arg.get_long() {
+            Some(long) => format!("--{long}"),
+            None => format!("-{}", arg.get_short().expect("an option has a name")),
+        };
+        assert!(arg.get_help_heading().is_some(), "{name} is in no group");
+        let is_name = |word: &str| word.trim_end_matches(',') == name;
+        let place = help
+            .iter()
+            .position(|line| line.starts_with("  ") && line.split(' ').any(is_name));
+        let place = place.unwrap_or_else(|| panic!("{name} is missing"));
+        for value in arg.get_possible_values() {
+            if !arg.get_action().takes_values() {
+                continue;
+            }
+            let item = format!("- {}: ", value.get_name());
+            let is_item = |line: &String| line.trim_start().starts_with(&item);
+            assert!(help[place..].iter().any(is_item), "{name}: {item}");
+        }
+    }
+}
+
+#[test]
+fn the_long_help_lists_exit_statuses_and_units_and_the_short_one_does_not() {
     let long = Arguments::command().render_long_help().to_string();
     let short = Arguments::command().render_help().to_string();
-    assert!(long.contains("Exit status:") && long.contains("Examples:"));
-    assert!(!short.contains("Exit status:") && short.contains("Examples:"));
+    for part in ["Exit status:", "DURATION  ", "SIZE  "] {
+        assert!(long.contains(part) && !short.contains(part), "{part}");
+    }
+    assert!(long.contains("Examples:") && short.contains("Examples:"));
 }

@@ -111,6 +111,21 @@ pub fn window(text: &str) -> Result<Window, String> {
     }
 }
 
+/// The long help of an option with these values: what it is, and what each of them means.
+pub(super) fn described<T: ValueEnum>(what: &str) -> String {
+    let values = T::value_variants()
+        .iter()
+        .filter_map(ValueEnum::to_possible_value);
+    let mut text = format!("{what}:");
+    for value in values {
+        text.push_str(&format!("\n- {}", value.get_name()));
+        if let Some(help) = value.get_help() {
+            text.push_str(&format!(": {help}"));
+        }
+    }
+    text
+}
+
 impl ValueEnum for OnError {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Defer, Self::Ignore, Self::Raise, Self::Drain]

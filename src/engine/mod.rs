@@ -286,8 +286,9 @@ impl Engine {
                 Ok(arrival) => arrival,
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {
-                    self.messages
-                        .error("internal fault: the reader of the input is gone");
+                    self.messages.error(
+                        "internal fault: the reader of the input is gone; please report this",
+                    );
                     self.status = self.status.worst(Status::Fault);
                     self.scheduler.input_ended(now);
                     self.input = None;

@@ -338,7 +338,7 @@ impl Output {
         let waited = now - since;
         self.stall = Some((since, now + waited));
         Some(format!(
-            "{} has taken nothing for {} s",
+            "{} has taken nothing for {} s: it is waited for",
             self.files.results.name,
             waited.as_secs()
         ))

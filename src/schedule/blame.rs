@@ -150,8 +150,10 @@ impl Scheduler {
                 .for_each(|work| self.queue.put_back(work));
             let message = format!("no answer within --timeout {limit:?}");
             self.warn(format!(
-                "{worker} gave no answer for record {} within --timeout {limit:?}; its process is replaced",
-                first.first()
+                "{worker} gave no answer for record {} within --timeout {limit:?}; its process is \
+                 replaced, and the record {}",
+                first.first(),
+                self.fate(&first)
             ));
             self.charge(first, Cause::Timeout, message, worker, now);
             return;
@@ -214,7 +216,10 @@ impl Scheduler {
         if owed.is_empty() && is_closing {
             if !is_well {
                 self.tally.bad_ends += 1;
-                self.warn(format!("{}, everything answered", death.told(worker)));
+                self.warn(format!(
+                    "{} after its last answer: no record is lost, but the status is 123",
+                    death.told(worker)
+                ));
             }
             if !death.tail.bytes.is_empty() {
                 self.report_break(
@@ -282,7 +287,10 @@ impl Scheduler {
         };
         let then = match verdict {
             _ if owed.is_empty() => "",
-            Verdict::Charge => "",
+            // What had been sent once before fails; the rest is sent again.
+            Verdict::Charge if self.policy.window == Window::Full => "",
+            Verdict::Charge => &format!("; the record {}", self.fate(&owed[0])),
+            _ if owed.len() == 1 && owed[0].remaining() == 1 => "; the record is sent again",
             Verdict::SendAgain => "; what it held is sent again",
             Verdict::Suspect if self.policy.window == Window::Full => {
                 "; what it held is sent again"
@@ -327,6 +335,20 @@ impl Scheduler {
         charged
     }
 
+    /// What comes of it that a record is charged, for a message.
+    fn fate(&self, work: &Work) -> &'static str {
+        match self.may_retry(work) {
+            true => "is tried again",
+            false => "fails",
+        }
+    }
+
+    fn may_retry(&self, work: &Work) -> bool {
+        self.policy.delivery == Delivery::AtLeastOnce
+            && self.phase.gives_out()
+            && work.charged < self.policy.retries
+    }
+
     /// Counts a failure against a record: it is tried again, alone, as often as `--retries` says.
     pub(super) fn charge(
         &mut self,
@@ -336,8 +358,7 @@ impl Scheduler {
         worker: WorkerId,
         now: Instant,
     ) {
-        let may_retry = self.policy.delivery == Delivery::AtLeastOnce && self.phase.gives_out();
-        if may_retry && work.charged < self.policy.retries {
+        if self.may_retry(&work) {
             work.charged += 1;
             work.company = Company::Alone;
             self.queue.put_back(work);
@@ -408,13 +429,17 @@ impl Scheduler {
             return;
         }
         seat.state = State::GivenUp;
-        let (lives, fault) = match seat.broken {
-            broken if broken >= most => (broken, "that did not answer line by line"),
+        let (count, fault) = match seat.broken {
+            broken if broken >= most => (broken, "that did not give one answer for each record"),
             _ => (seat.signless, "without an answer"),
+        };
+        let processes = match count {
+            1 => "1 process".into(),
+            _ => format!("{count} processes in a row"),
         };
         self.tally.given_up += 1;
         self.warn(format!(
-            "{worker} is given up after {lives} lives in a row {fault} (--max-restarts)"
+            "{worker} is given up after {processes} {fault} (--max-restarts {most})"
         ));
     }
 

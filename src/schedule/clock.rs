@@ -144,8 +144,9 @@ impl Scheduler {
             return;
         }
         self.life_mut(worker).expect("it runs").next_reminder = age * 2;
+        let limit = told_limit("--init-timeout", self.policy.init_timeout);
         self.warn(format!(
-            "{worker} has not said that it is ready for {} s; --init-timeout limits the time for that",
+            "{worker} has not said that it is ready for {} s; {limit}",
             age.as_secs()
         ));
     }
@@ -192,12 +193,14 @@ impl Scheduler {
                 Protocol::Lines => {
                     "answers must be flushed line by line (sed -u, grep --line-buffered, jq --unbuffered, \
                      python -u, awk with fflush()); --window N is for a worker that collects N records \
-                     first, --window full for one that cannot be told"
+                     first, --window full for one that cannot be told, --protocol json for one whose \
+                     answers say which record they are for"
                 }
                 Protocol::Json => {
                     "each answer must be a line {\"id\":…,\"output\":…} of its own, flushed at once"
                 }
             };
+            let limit = told_limit("--init-timeout", self.policy.init_timeout);
             let and = if self.budget.is_full() {
                 ". What it collects must fit into --buffer, which is full: raise it"
             } else {
@@ -205,7 +208,7 @@ impl Scheduler {
             };
             self.warn(format!(
                 "{worker} has not answered its first record (index {index}) for {} s. If it is not \
-                 still starting: {advice}; --init-timeout ends the wait{and}",
+                 still starting: {advice}; {limit}{and}",
                 age.as_secs(),
             ));
             return;
@@ -213,8 +216,9 @@ impl Scheduler {
         let next = life.next_reminder.max(REMINDER);
         if age >= next {
             life.next_reminder = age * 2;
+            let limit = told_limit("--timeout", self.policy.timeout);
             self.warn(format!(
-                "{worker} has not answered record {index} for {} s; --timeout limits the time for a record",
+                "{worker} has not answered record {index} for {} s; {limit}",
                 age.as_secs()
             ));
         }
@@ -295,5 +299,13 @@ impl Scheduler {
             }
         }
         self.wake_by(now);
+    }
+}
+
+/// Which option ends a wait, and when, if it was given.
+fn told_limit(option: &str, limit: Option<Duration>) -> String {
+    match limit {
+        Some(limit) => format!("{option} {limit:?} ends the wait"),
+        None => format!("{option} DURATION would end the wait"),
     }
 }

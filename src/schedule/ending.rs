@@ -7,7 +7,7 @@ use super::life::{Stage, State};
 use super::policy::OnError;
 use super::{InputState, Scheduler};
 use crate::exit::Status;
-use crate::outcome::Failure;
+use crate::outcome::{Exit, Failure};
 
 /// What a run is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,7 @@ impl Scheduler {
                 let terminate_at = now + self.policy.grace / 2;
                 self.phase = Phase::Interrupted(signal, terminate_at, kill_at);
                 self.queue.drop_fresh();
+                self.announce_interrupt(signal);
                 self.wake_by(terminate_at);
                 self.acquit_judged(now);
                 self.feed(now);
@@ -75,6 +76,21 @@ impl Scheduler {
             }
             Phase::Finished(_) => self.phase = Phase::Finished(Some(Reason::Signal(signal))),
         }
+    }
+
+    /// Says what is still waited for.
+    fn announce_interrupt(&mut self, signal: i32) {
+        let owed: usize = self.lives().map(|(_, life)| life.owed_records).sum();
+        let what = match owed {
+            0 => return,
+            1 => "1 record that was sent",
+            _ => &format!("{owed} records that were sent"),
+        };
+        let (signal, grace) = (Exit::Signal(signal), self.policy.grace);
+        self.warn(format!(
+            "told to end by {signal}: {what} may finish within --grace {grace:?}; a second signal \
+             ends at once"
+        ));
     }
 
     /// Nothing can be written any more: everything is stopped.
@@ -116,7 +132,8 @@ impl Scheduler {
         let said = last.map(|death| String::from_utf8_lossy(&death.stderr).trim_end().to_owned());
         let said = match said {
             Some(said) if !said.is_empty() => format!("; its last words on stderr:\n{said}"),
-            _ => String::new(),
+            _ => "; it said nothing on stderr: try COMMAND by itself, with a record on its stdin"
+                .into(),
         };
         self.error(format!("no worker could be kept running{how}{said}"));
         self.abort(Reason::NoWorker);

@@ -287,6 +287,7 @@ impl Scheduler {
 
     /// Puts down a failed record.
     fn conclude(&mut self, failure: &Failure) {
+        self.announce(failure);
         let rendering = &self.rendering;
         let separate = self.policy.error_records == policy::ErrorRecords::Apart;
         self.tally.failed(failure.cause.kind());
@@ -302,6 +303,7 @@ impl Scheduler {
 
     /// Puts down the failure that ends the run, after all that can still be written.
     fn conclude_last(&mut self, failure: &Failure) {
+        self.announce(failure);
         let rendering = &self.rendering;
         let apart = self.policy.error_records == policy::ErrorRecords::Apart;
         self.tally.failed(failure.cause.kind());

@@ -6,7 +6,7 @@ use memchr::memchr_iter;
 
 use super::Scheduler;
 use super::action::WorkerId;
-use super::policy::OnError;
+use super::policy::{ErrorRecords, OnError};
 use super::queue::Work;
 use crate::outcome::{Cause, Failure};
 use crate::record::Index;
@@ -92,13 +92,47 @@ impl Scheduler {
             return;
         }
         self.conclude(&failure);
-        let too_many = self
-            .policy
-            .max_errors
-            .is_some_and(|most| self.tally.failures() >= most);
+        let most = self.policy.max_errors;
+        let too_many = most.is_some_and(|most| self.tally.failures() >= most);
         if self.policy.on_error == OnError::Drain || too_many {
             self.drain(now);
         }
+        if let Some(most) = most
+            && most > 1
+            && most == self.tally.failures()
+        {
+            self.warn(format!(
+                "{most} records failed: nothing more is sent (--max-errors)"
+            ));
+        }
+    }
+
+    /// Tells of the first failure, where more is to be found and what follows; later ones are
+    /// counted.
+    pub(super) fn announce(&mut self, failure: &Failure) {
+        if self.tally.failures() > 0 {
+            return;
+        }
+        let why = match failure.cause {
+            // What the worker has done with this record has just been said.
+            Cause::Timeout | Cause::WorkerExit { .. } => String::new(),
+            _ => format!(": {}", failure.message),
+        };
+        let place = match self.policy.error_records {
+            ErrorRecords::InPlace => "in the output",
+            ErrorRecords::Apart => "in the file of --errors",
+        };
+        let then = match (self.policy.on_error, self.policy.max_errors) {
+            (OnError::Raise, _) => "the run ends (--on-error raise)",
+            (OnError::Drain, _) => "nothing more is sent (--on-error drain)",
+            (_, Some(1)) => "nothing more is sent (--max-errors 1)",
+            (OnError::Defer | OnError::Ignore, _) => "later failures are counted",
+        };
+        self.warn(format!(
+            "record {} failed ({}){why}; its error record is {place}, {then}",
+            failure.index,
+            failure.cause.kind()
+        ));
     }
 
     pub(super) fn fail_answer_too_large(&mut self, worker: WorkerId, work: Work, now: Instant) {

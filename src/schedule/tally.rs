@@ -63,10 +63,10 @@ impl Tally {
         let given_up = plural(self.given_up, "worker").map(|text| format!("{text} given up"));
         let bad_ends =
             plural(self.bad_ends, "worker").map(|text| format!("{text} failed at the end"));
-        let broken = plural(self.broken, "life").map(|text| {
+        let broken = plural(self.broken, "process").map(|text| {
             format!(
                 "{} that did not give one answer for each record",
-                text.replace("lifes", "lives")
+                text.replace("processs", "processes")
             )
         });
         let loggers: Vec<_> = self

@@ -67,7 +67,7 @@ pub fn inits(worker_args: &[String], shared: &[SharedArg]) -> Result<Vec<Init>, 
         .collect();
     if let Some(key) = repeated_key(&shared) {
         return Err(Unusable::usage(format!(
-            "--shared-arg gives the key `{key}` twice"
+            "--shared-arg gives the key `{key}` twice: leave one out"
         )));
     }
     let inits: Vec<Init> = worker_args
@@ -97,7 +97,7 @@ impl Init {
         } else if let Ok(Object(entries)) = serde_json::from_str(text) {
             if let Some(key) = repeated_key(&entries) {
                 return Err(Unusable::usage(format!(
-                    "--worker-arg {text} has the key `{key}` twice: leave one"
+                    "--worker-arg {text} has the key `{key}` twice: leave one out"
                 )));
             }
             Entries::Keys(entries)

@@ -1,10 +1,11 @@
 //! Tests of the mtask binary, a module for each part of what it promises.
 //!
-//! `cargo test --test it deaths::` runs one module. [`env`], [`live`], [`done`] and [`processes`] are
-//! what the others are written with; the worker they use is `tests/worker`.
+//! `cargo test --test it deaths::` runs one module. [`env`], [`live`], [`done`], [`examples`] and
+//! [`processes`] are what the others are written with; the worker they use is `tests/worker`.
 
 mod done;
 mod env;
+mod examples;
 mod live;
 mod processes;
 
@@ -34,7 +35,9 @@ mod ends_of_workers;
 mod json;
 
 mod backpressure;
+mod completions;
 mod error_records;
+mod generate;
 mod output;
 mod readme;
 mod reports;

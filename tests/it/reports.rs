@@ -1,5 +1,7 @@
 //! What people see on stderr: a summary where there is something to say, and nothing else.
 
+use rustix::process::Signal;
+
 use crate::done::{numbers, records};
 use crate::env::TestEnv;
 
@@ -35,6 +37,102 @@ fn a_summary_counts_failures_by_kind() {
         .assert_stderr_has("1 timeout");
 }
 
+/// The lines on stderr that tell of a record's failure.
+fn announced(stderr: &str) -> Vec<&str> {
+    let tells = |line: &&str| line.starts_with("mtask: record ") && line.contains(" failed (");
+    stderr.lines().filter(tells).collect()
+}
+
+#[test]
+fn the_first_failed_record_is_named_and_later_ones_are_counted() {
+    let input = records(["0", "{", "2", "}", "4"]);
+    let env = TestEnv::new();
+    let jsonl = ["-j1", "--format", "jsonl"];
+    for (options, where_to, what_follows) in [
+        (&[][..], "in the output", "later failures are counted"),
+        (
+            &["--on-error", "ignore"],
+            "in the output",
+            "later failures are counted",
+        ),
+        (
+            &["--errors", "e"],
+            "in the file of --errors",
+            "later failures are counted",
+        ),
+        (
+            &["--max-errors", "1"],
+            "in the output",
+            "nothing more is sent (--max-errors 1)",
+        ),
+        (
+            &["--on-error", "drain"],
+            "in the output",
+            "nothing more is sent (--on-error drain)",
+        ),
+        (
+            &["--on-error", "raise"],
+            "in the output",
+            "the run ends (--on-error raise)",
+        ),
+    ] {
+        let run = env.mtask().args(jsonl).args(options).echo();
+        let done = run.stdin(input.clone()).run();
+        let line = format!(
+            "mtask: record 1 failed (invalid_input): not valid JSON: EOF while parsing an object at \
+             line 2 column 1; its error record is {where_to}, {what_follows}"
+        );
+        assert_eq!(announced(&done.stderr), [line], "{}", done.stderr);
+    }
+}
+
+#[test]
+fn the_failures_that_are_one_too_many_are_told() {
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j1", "--format", "jsonl", "--max-errors", "2"])
+        .echo()
+        .stdin(records(["0", "{", "2", "}", "4"]))
+        .run();
+    done.assert_status(123)
+        .assert_stderr_has("2 records failed: nothing more is sent (--max-errors)");
+}
+
+#[test]
+fn what_is_said_of_a_dead_worker_is_not_said_again_of_its_record() {
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j1", "--retries", "1"])
+        .echo()
+        .stdin(records(["0", "1 @die:3", "2"]))
+        .run();
+    done.assert_status(123)
+        .assert_stderr_has("while it held 1 record (index 1); the record is tried again")
+        .assert_stderr_has("while it held 1 record (index 1); the record fails");
+    assert_eq!(
+        announced(&done.stderr),
+        [
+            "mtask: record 1 failed (worker_exit); its error record is in the output, \
+          later failures are counted"
+        ]
+    );
+}
+
+#[test]
+fn a_signal_tells_what_is_still_waited_for() {
+    let env = TestEnv::new();
+    let mut live = env.mtask().args(["-j1", "--grace", "60s"]).echo().open();
+    live.send(format!("0 @touch:{} @hang", env.path("begun")));
+    env.wait_for("begun");
+    live.signal(Signal::TERM);
+    live.wait_for_stderr(
+        "told to end by signal 15 (SIGTERM): 1 record that was sent may finish within --grace 60s; \
+         a second signal ends at once",
+    );
+    live.signal(Signal::TERM);
+    live.wait().assert_signal(Signal::TERM);
+}
+
 #[test]
 fn a_summary_counts_restarts() {
     let env = TestEnv::new();
@@ -53,6 +151,13 @@ fn a_summary_counts_restarts() {
 #[test]
 fn quiet_leaves_out_warnings_and_the_summary() {
     let env = TestEnv::new();
+    let done = env
+        .mtask()
+        .args(["-q", "--format", "jsonl"])
+        .echo()
+        .stdin("{\n")
+        .run();
+    done.assert_status(123).assert_stderr_empty();
     for option in ["-q", "--quiet"] {
         let words = format!("@once:{} @die:3", env.path(&format!("once{option}")));
         let done = env

@@ -1,0 +1,71 @@
+
+using namespace System.Management.Automation
+using namespace System.Management.Automation.Language
+
+Register-ArgumentCompleter -Native -CommandName 'mtask' -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+
+    $commandElements = $commandAst.CommandElements
+    $command = @(
+        'mtask'
+        for ($i = 1; $i -lt $commandElements.Count; $i++) {
+            $element = $commandElements[$i]
+            if ($element -isnot [StringConstantExpressionAst] -or
+                $element.StringConstantType -ne [StringConstantType]::BareWord -or
+                $element.Value.StartsWith('-') -or
+                $element.Value -eq $wordToComplete) {
+                break
+        }
+        $element.Value
+    }) -join ';'
+
+    $completions = @(switch ($command) {
+        'mtask' {
+            [CompletionResult]::new('-i', '-i', [CompletionResultType]::ParameterName, 'Read records from FILE, not stdin; again for more')
+            [CompletionResult]::new('--input', '--input', [CompletionResultType]::ParameterName, 'Read records from FILE, not stdin; again for more')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'What a record is: lines or jsonl')
+            [CompletionResult]::new('--max-record', '--max-record', [CompletionResultType]::ParameterName, 'The longest record and the longest answer')
+            [CompletionResult]::new('-j', '-j', [CompletionResultType]::ParameterName, 'How many [default: one for each usable CPU]')
+            [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'How many [default: one for each usable CPU]')
+            [CompletionResult]::new('--protocol', '--protocol', [CompletionResultType]::ParameterName, 'Their protocol: lines or json')
+            [CompletionResult]::new('--worker-arg', '--worker-arg', [CompletionResultType]::ParameterName, 'An argument of one worker''s own; again for each')
+            [CompletionResult]::new('--shared-arg', '--shared-arg', [CompletionResultType]::ParameterName, 'Added to every worker''s argument; again for more')
+            [CompletionResult]::new('--lifespan', '--lifespan', [CompletionResultType]::ParameterName, 'Replace a worker''s process after N records [default: never]')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Write results to FILE instead of stdout')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Write results to FILE instead of stdout')
+            [CompletionResult]::new('--output-format', '--output-format', [CompletionResultType]::ParameterName, 'Results as raw, envelope or text')
+            [CompletionResult]::new('--errors', '--errors', [CompletionResultType]::ParameterName, 'Write error records to FILE, not among results')
+            [CompletionResult]::new('--exits', '--exits', [CompletionResultType]::ParameterName, 'Write what workers say at their ends to FILE')
+            [CompletionResult]::new('--error-input', '--error-input', [CompletionResultType]::ParameterName, 'What an error record holds of its record: whole or none')
+            [CompletionResult]::new('--window', '--window', [CompletionResultType]::ParameterName, 'Records at a worker: auto, N or full')
+            [CompletionResult]::new('--buffer', '--buffer', [CompletionResultType]::ParameterName, 'Hold at most so many bytes')
+            [CompletionResult]::new('--on-error', '--on-error', [CompletionResultType]::ParameterName, 'When a record fails: defer, ignore, raise or drain')
+            [CompletionResult]::new('--max-errors', '--max-errors', [CompletionResultType]::ParameterName, 'Send nothing new after the Nth failure')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'The limit for one record [default: none]')
+            [CompletionResult]::new('--init-timeout', '--init-timeout', [CompletionResultType]::ParameterName, 'The limit for a worker''s first answer')
+            [CompletionResult]::new('--retries', '--retries', [CompletionResultType]::ParameterName, 'How often to try a failed record again')
+            [CompletionResult]::new('--max-restarts', '--max-restarts', [CompletionResultType]::ParameterName, 'Give a worker up after N deaths without an answer')
+            [CompletionResult]::new('--exit-timeout', '--exit-timeout', [CompletionResultType]::ParameterName, 'How long a worker may take to exit at its end')
+            [CompletionResult]::new('--grace', '--grace', [CompletionResultType]::ParameterName, 'The time between SIGTERM and SIGKILL')
+            [CompletionResult]::new('--generate', '--generate', [CompletionResultType]::ParameterName, 'Print the man page or a shell''s completions')
+            [CompletionResult]::new('-0', '-0', [CompletionResultType]::ParameterName, 'Records end with NUL instead of newline')
+            [CompletionResult]::new('--null', '--null', [CompletionResultType]::ParameterName, 'Records end with NUL instead of newline')
+            [CompletionResult]::new('--tag-stderr', '--tag-stderr', [CompletionResultType]::ParameterName, 'Put `[worker 2] ` before lines of their stderr')
+            [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'Results in input order, the default')
+            [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'Results as they finish, not in input order')
+            [CompletionResult]::new('--unordered', '--unordered', [CompletionResultType]::ParameterName, 'Results as they finish, not in input order')
+            [CompletionResult]::new('--at-most-once', '--at-most-once', [CompletionResultType]::ParameterName, 'Never send a record twice, even if its worker died')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Errors only: no hints, warnings or summary')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Errors only: no hints, warnings or summary')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the workers'' command lines, start nothing')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help; --help tells more')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help; --help tells more')
+            [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print the version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print the version')
+            break
+        }
+    })
+
+    $completions.Where{ $_.CompletionText -like "$wordToComplete*" } |
+        Sort-Object -Property ListItemText
+}
