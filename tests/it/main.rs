@@ -38,6 +38,7 @@ mod backpressure;
 mod completions;
 mod error_records;
 mod generate;
+mod guides;
 mod output;
 mod readme;
 mod reports;
