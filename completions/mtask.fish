@@ -6,7 +6,7 @@ function __mtask_takes_options
         switch $words[1]
             case --
                 return 1
-            case -i -a --input --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan -o --output --output-format --errors --exits --error-input --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --generate
+            case -i -a --input --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --generate
                 set -e words[1]
             case '-*'
             case '*'
@@ -27,6 +27,11 @@ json\t'One JSON object a line each way; answers carry the record\'s id, in any o
 complete -c mtask -n __mtask_takes_options -l worker-arg -d 'An argument of one worker\'s own; again for each' -r -f
 complete -c mtask -n __mtask_takes_options -l shared-arg -d 'Added to every worker\'s argument; again for more' -r -f
 complete -c mtask -n __mtask_takes_options -l lifespan -d 'Replace a worker\'s process after N records [default: never]' -r -f
+complete -c mtask -n __mtask_takes_options -l python -d 'Call a Python function or class with each record' -r -F
+complete -c mtask -n __mtask_takes_options -l argument-type -d 'A record as single argument, args or kwargs' -r -f -a "single\t'As the one argument'
+args\t'A list of positional arguments'
+kwargs\t'An object of keyword arguments'"
+complete -c mtask -n __mtask_takes_options -l batch -d 'Call with lists of up to N records' -r -f
 complete -c mtask -n __mtask_takes_options -s o -l output -d 'Write results to FILE instead of stdout' -r -F
 complete -c mtask -n __mtask_takes_options -l output-format -d 'Results as raw, envelope or text' -r -f -a "raw\t'The bytes of the answer'
 envelope\t'{"index":...,"output":...} on a line each'
@@ -63,4 +68,4 @@ complete -c mtask -n __mtask_takes_options -s q -l quiet -d 'Errors only: no hin
 complete -c mtask -n __mtask_takes_options -l dry-run -d 'Print the workers\' command lines, start nothing'
 complete -c mtask -n __mtask_takes_options -s h -l help -d 'Print help; --help tells more'
 complete -c mtask -n __mtask_takes_options -s V -l version -d 'Print the version'
-complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan -o --output --output-format --errors --exits --error-input --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --generate)"
+complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --generate)"

@@ -19,6 +19,7 @@ use crate::generate::Artifact;
 use crate::protocol::Protocol;
 use crate::schedule::policy::{OnError, Window};
 use crate::worker::init::SharedArg;
+use crate::worker::python::{ArgumentType, Callable};
 
 const INPUT: &str = "Input";
 const WORKERS: &str = "Workers";
@@ -39,7 +40,8 @@ const SEEN: &str = "What you see";
 #[command(
     name = "mtask",
     version,
-    override_usage = "mtask [OPTIONS] [--] COMMAND [ARG]...",
+    override_usage = "mtask [OPTIONS] [--] COMMAND [ARG]...\n       \
+                      mtask [OPTIONS] --python FILE.py:NAME [-- COMMAND [ARG]...]",
     after_help = after_help::SHORT,
     after_long_help = after_help::long(),
     args_override_self = true,
@@ -51,9 +53,9 @@ pub struct Arguments {
     /// What each worker runs, directly, never through a shell
     ///
     /// Looked up in PATH. Records come on its stdin and are never put into its command line. All
-    /// that follows it is passed to it.
+    /// that follows it is passed to it. With `--python` it is how the interpreter is started.
     #[arg(
-        required_unless_present = "generate",
+        required_unless_present_any = ["generate", "python"],
         trailing_var_arg = true,
         value_name = "COMMAND",
         hide_short_help = true,
@@ -126,12 +128,12 @@ pub struct Arguments {
     #[arg(
         long,
         value_enum,
-        default_value = "lines",
         hide_possible_values = true,
-        long_help = value::described::<Protocol>("How records and answers travel"),
+        long_help = value::described::<Protocol>("How records and answers travel")
+            + "\n\n[default: lines; json with --python]",
         help_heading = WORKERS
     )]
-    pub protocol: Protocol,
+    pub protocol: Option<Protocol>,
 
     /// An argument of one worker's own; again for each
     ///
@@ -174,6 +176,52 @@ pub struct Arguments {
         help_heading = WORKERS
     )]
     pub lifespan: Option<NonZeroUsize>,
+
+    /// Call a Python function or class with each record
+    ///
+    /// FILE.py:NAME or package.module:NAME. A class is constructed once in each process of a worker:
+    /// the keys of `--worker-arg` and `--shared-arg` are keyword arguments, their values JSON where
+    /// they can be read as such; plain text is the one positional argument. Its instance is called
+    /// with each record. Records and results are JSON values, strings with `--format lines`. COMMAND
+    /// is how the interpreter is started, python3 without one: Python 3.8 or newer.
+    #[arg(
+        long,
+        value_name = "FILE.py:NAME",
+        value_parser = Callable::parse,
+        value_hint = ValueHint::FilePath,
+        help_heading = WORKERS
+    )]
+    pub python: Option<Callable>,
+
+    /// A record as single argument, args or kwargs
+    #[arg(
+        long,
+        value_enum,
+        default_value = "single",
+        value_name = "TYPE",
+        requires = "python",
+        hide_possible_values = true,
+        hide_short_help = true,
+        long_help = value::described::<ArgumentType>("How a record is passed with `--python`"),
+        help_heading = WORKERS
+    )]
+    pub argument_type: ArgumentType,
+
+    /// Call with lists of up to N records
+    ///
+    /// With `--python`: as many as are waiting; the call returns a list of as many results. Where it
+    /// raises, or returns another number, its records are tried one by one, as lists of one. A
+    /// worker has up to 2N records at a time.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = value::count,
+        allow_negative_numbers = true,
+        requires = "python",
+        hide_short_help = true,
+        help_heading = WORKERS
+    )]
+    pub batch: Option<NonZeroUsize>,
 
     /// Write results to FILE instead of stdout
     ///

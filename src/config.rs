@@ -19,8 +19,11 @@ pub use crate::outcome::{ErrorInput, OutputFormat};
 use crate::protocol::Protocol;
 use crate::record::Separator;
 use crate::schedule::policy::{Delivery, ErrorRecords, Order, Policy, Readiness, Window};
-use crate::worker::command::{PythonUnbuffered, WorkerCommand, worker_commands};
+use crate::worker::command::{
+    PythonUnbuffered, WorkerCommand, init_unless_placed, worker_commands,
+};
 use crate::worker::init::{Init, inits};
+use crate::worker::python::{self, ArgumentType, Callable, PythonWorker};
 
 /// How long a first sign may take where only `--timeout` is given.
 const DEFAULT_INIT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
@@ -50,6 +53,8 @@ pub struct Config {
     pub buffer: usize,
     /// The rules of the schedule.
     pub policy: Policy,
+    /// The file that holds what `--python` names, if it can be looked up here.
+    pub python_file: Option<Callable>,
     /// What each worker runs, in the order of their numbers.
     pub workers: Vec<WorkerCommand>,
     /// What stands before each line of a worker's stderr.
@@ -125,11 +130,16 @@ impl Config {
         let inits = inits(&arguments.worker_arg, &arguments.shared_arg)?;
         let jobs = jobs(&arguments, surroundings)?;
         let hints = hints(&arguments, &inits);
-        let format = format(&arguments);
-        let separator = separator(&arguments, format)?;
-        let output_format = output_format(&arguments, format)?;
-        let policy = policy(&arguments, jobs, separator)?;
-        let workers = worker_commands(&arguments.command, &inits, jobs)?;
+        let protocol = protocol(&arguments)?;
+        let format = format(&arguments, protocol);
+        let separator = separator(&arguments, protocol, format)?;
+        let output_format = output_format(&arguments, protocol, format)?;
+        let policy = policy(&arguments, jobs, protocol, separator)?;
+        let python = python_worker(&arguments)?;
+        let workers = match &python {
+            Some(python) => python.commands(&arguments.command, &inits, jobs)?,
+            None => worker_commands(&arguments.command, &inits, jobs, init_unless_placed)?,
+        };
         Ok(Self {
             inputs: sources(arguments.input),
             format,
@@ -137,11 +147,14 @@ impl Config {
             max_record: arguments.max_record.get(),
             output: arguments.output.filter(|path| path.as_os_str() != "-"),
             errors: apart("--errors", arguments.errors)?,
-            exits: exits(arguments.exits, arguments.protocol)?,
+            exits: exits(arguments.exits, protocol)?,
             output_format,
             error_input: arguments.error_input,
             buffer: arguments.buffer.get(),
             policy,
+            python_file: python
+                .map(|python| python.callable)
+                .filter(|_| python::is_run_here(&arguments.command)),
             workers,
             stderr_tags: if arguments.tag_stderr {
                 StderrTags::Worker
@@ -178,15 +191,44 @@ fn jobs(arguments: &Arguments, surroundings: &Surroundings) -> Result<NonZeroUsi
     Ok(jobs)
 }
 
-fn format(arguments: &Arguments) -> Format {
-    arguments.format.unwrap_or(match arguments.protocol {
+fn protocol(arguments: &Arguments) -> Result<Protocol, Unusable> {
+    match (arguments.protocol, &arguments.python) {
+        (Some(Protocol::Lines), Some(_)) => Err(Unusable::usage(
+            "--python workers speak the json protocol: leave out --protocol lines; for lines of \
+             text use --format lines",
+        )),
+        (Some(given), _) => Ok(given),
+        (None, Some(_)) => Ok(Protocol::Json),
+        (None, None) => Ok(Protocol::Lines),
+    }
+}
+
+fn python_worker(arguments: &Arguments) -> Result<Option<PythonWorker>, Unusable> {
+    if arguments.batch.is_some() && arguments.argument_type != ArgumentType::Single {
+        return Err(Unusable::usage(
+            "--batch passes a list of records: leave out --argument-type",
+        ));
+    }
+    Ok(arguments.python.clone().map(|callable| PythonWorker {
+        callable,
+        argument_type: arguments.argument_type,
+        batch: arguments.batch,
+    }))
+}
+
+fn format(arguments: &Arguments, protocol: Protocol) -> Format {
+    arguments.format.unwrap_or(match protocol {
         Protocol::Lines => Format::Lines,
         Protocol::Json => Format::Jsonl,
     })
 }
 
-fn output_format(arguments: &Arguments, format: Format) -> Result<OutputFormat, Unusable> {
-    match (arguments.output_format, arguments.protocol) {
+fn output_format(
+    arguments: &Arguments,
+    protocol: Protocol,
+    format: Format,
+) -> Result<OutputFormat, Unusable> {
+    match (arguments.output_format, protocol) {
         (Some(OutputFormat::Text), Protocol::Lines) => Err(Unusable::usage(
             "--output-format text takes the quotes off JSON strings, which only --protocol json \
              answers with: add it, or use --output-format raw",
@@ -197,10 +239,14 @@ fn output_format(arguments: &Arguments, format: Format) -> Result<OutputFormat, 
     }
 }
 
-fn separator(arguments: &Arguments, format: Format) -> Result<Separator, Unusable> {
+fn separator(
+    arguments: &Arguments,
+    protocol: Protocol,
+    format: Format,
+) -> Result<Separator, Unusable> {
     match (arguments.null, format) {
         (false, _) => Ok(Separator::Newline),
-        (true, _) if arguments.protocol == Protocol::Json => Err(Unusable::usage(
+        (true, _) if protocol == Protocol::Json => Err(Unusable::usage(
             "--null is of no use with --protocol json, where each record travels on a line: \
              leave one of them out",
         )),
@@ -215,6 +261,7 @@ fn separator(arguments: &Arguments, format: Format) -> Result<Separator, Unusabl
 fn policy(
     arguments: &Arguments,
     jobs: NonZeroUsize,
+    protocol: Protocol,
     separator: Separator,
 ) -> Result<Policy, Unusable> {
     let given = |limit: Option<Duration>| limit.filter(|limit| !limit.is_zero());
@@ -236,8 +283,11 @@ fn policy(
     };
     Ok(Policy {
         jobs,
-        protocol: arguments.protocol,
-        readiness: Readiness::Unknown,
+        protocol,
+        readiness: match arguments.python {
+            Some(_) => Readiness::Announced,
+            None => Readiness::Unknown,
+        },
         separator,
         order: if arguments.unordered {
             Order::Finish

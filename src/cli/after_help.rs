@@ -7,7 +7,9 @@ Examples:
   mtask -i urls.txt -j 8 --timeout 30s --errors failed.jsonl python3 fetch.py
       Eight workers, 30 s for each record, failures in a file of their own.
   mtask -u --worker-arg gpu=0 --worker-arg gpu=1 ./infer --device {gpu} <in >out
-      Two workers, each with a device of its own; results as they finish.";
+      Two workers, each with a device of its own; results as they finish.
+  mtask --worker-arg gpu=0 --worker-arg gpu=1 --python embed.py:Embedder <in
+      Two instances of a Python class, each called with the JSON records it gets.";
 
 const VALUES: &str = "\
 Values:
@@ -32,7 +34,8 @@ pub(super) const SHORT: &str = "\
 Examples:
   seq 100000 | mtask sed -u 's/$/!/'
   mtask -i urls.txt -j 8 --timeout 30s --errors failed.jsonl python3 fetch.py
-  mtask -u --worker-arg gpu=0 --worker-arg gpu=1 ./infer --device {gpu} <in >out";
+  mtask -u --worker-arg gpu=0 --worker-arg gpu=1 ./infer --device {gpu} <in >out
+  mtask --worker-arg gpu=0 --worker-arg gpu=1 --python embed.py:Embedder <in";
 
 /// After the long help.
 pub(super) fn long() -> String {

@@ -12,6 +12,7 @@ const SECTIONS: &[&str] = &[
     include_str!("manual/workers.md"),
     include_str!("manual/lines.md"),
     include_str!("manual/json.md"),
+    include_str!("manual/python.md"),
     include_str!("manual/output.md"),
     include_str!("manual/failures.md"),
     include_str!("manual/flow.md"),
@@ -36,6 +37,11 @@ pub(super) fn page(command: &Command) -> String {
     ));
     page.line(".SH SYNOPSIS");
     page.line("\\fBmtask\\fR [\\fIOPTIONS\\fR] [\\fB\\-\\-\\fR] \\fICOMMAND\\fR [\\fIARG\\fR]...");
+    page.line(".br");
+    page.line(concat!(
+        "\\fBmtask\\fR [\\fIOPTIONS\\fR] \\fB\\-\\-python\\fR \\fIFILE.py:NAME\\fR ",
+        "[\\fB\\-\\-\\fR \\fICOMMAND\\fR [\\fIARG\\fR]...]"
+    ));
     page.line(".br");
     page.line("\\fBmtask \\-\\-generate\\fR \\fIWHAT\\fR");
     page.text(DESCRIPTION);

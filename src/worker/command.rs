@@ -35,7 +35,8 @@ pub enum PythonUnbuffered {
 }
 
 /// The command line of each of `workers`, in the order of their numbers. `inits` are dealt out in
-/// turn; where there are none, nothing in `command` is replaced.
+/// turn; where there are none, nothing in `command` is replaced. What `added` gives for a worker's
+/// init argument follows as the last words.
 ///
 /// # Errors
 /// A placeholder whose key some workers lack, or that could mean two things, or whose value cannot
@@ -47,9 +48,10 @@ pub fn worker_commands(
     command: &[OsString],
     inits: &[Init],
     workers: NonZeroUsize,
+    added: impl Fn(Option<&Init>, &Placed<'_>) -> Vec<OsString>,
 ) -> Result<Vec<WorkerCommand>, Unusable> {
-    let words = |replaced: Vec<OsString>, arg: Option<String>| {
-        let mut words = replaced.into_iter();
+    let words = |replaced: Vec<OsString>, added: Vec<OsString>, arg: Option<String>| {
+        let mut words = replaced.into_iter().chain(added);
         let program = words.next().expect("COMMAND is required");
         WorkerCommand {
             program,
@@ -58,23 +60,54 @@ pub fn worker_commands(
         }
     };
     if inits.is_empty() {
-        return Ok(vec![words(command.to_vec(), None); workers.get()]);
+        let added = added(None, &Placed::default());
+        return Ok(vec![words(command.to_vec(), added, None); workers.get()]);
     }
     let pieces: Vec<Vec<Piece>> = command.iter().map(|word| split(word, inits)).collect();
-    let is_placed = pieces.iter().flatten().any(Piece::is_of_init);
+    let placed = Placed::of(pieces.iter().flatten());
     (0..workers.get())
         .map(|worker| {
             let init = &inits[worker % inits.len()];
-            let mut replaced = pieces
+            let replaced = pieces
                 .iter()
                 .map(|word| join(word, init, worker))
                 .collect::<Result<Vec<_>, _>>()?;
-            if !is_placed {
-                replaced.push(init.text.clone().into());
-            }
-            Ok(words(replaced, Some(init.text.clone())))
+            let added = added(Some(init), &placed);
+            Ok(words(replaced, added, Some(init.text.clone())))
         })
         .collect()
+}
+
+/// What is added to a COMMAND of the user's own: the init argument, where no part of it stands in
+/// COMMAND.
+pub fn init_unless_placed(init: Option<&Init>, placed: &Placed<'_>) -> Vec<OsString> {
+    init.filter(|_| *placed == Placed::default())
+        .map(|init| init.text.clone().into())
+        .into_iter()
+        .collect()
+}
+
+/// What stands in COMMAND of init arguments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Placed<'a> {
+    /// The whole of them.
+    pub is_whole: bool,
+    /// Values of these keys.
+    pub keys: Vec<&'a str>,
+}
+
+impl<'a> Placed<'a> {
+    fn of(pieces: impl IntoIterator<Item = &'a Piece<'a>>) -> Self {
+        let mut placed = Self::default();
+        for piece in pieces {
+            match piece {
+                Piece::Literal(_) | Piece::Worker => {}
+                Piece::Arg => placed.is_whole = true,
+                Piece::Key(key) => placed.keys.push(key),
+            }
+        }
+        placed
+    }
 }
 
 /// A part of a word of COMMAND.
@@ -87,12 +120,6 @@ enum Piece<'a> {
     Arg,
     /// `{KEY}` where at least one worker has the key.
     Key(&'a str),
-}
-
-impl Piece<'_> {
-    fn is_of_init(&self) -> bool {
-        matches!(self, Self::Arg | Self::Key(_))
-    }
 }
 
 /// Cuts a word at its placeholders. It is cut as it was typed, so a value that is put in is never
@@ -221,7 +248,7 @@ mod tests {
         let command: Vec<OsString> = command.iter().map(OsString::from).collect();
         let workers = NonZeroUsize::new(workers).unwrap();
         inits(&worker_args, &shared)
-            .and_then(|inits| worker_commands(&command, &inits, workers))
+            .and_then(|inits| worker_commands(&command, &inits, workers, init_unless_placed))
             .map_err(|unusable| unusable.message)
             .map(|commands| commands.iter().map(line).collect())
     }
@@ -313,7 +340,8 @@ mod tests {
             OsString::from_vec(b"\xff{k}\xfe{\xff}".to_vec()),
         ];
         let inits = [Init::parse("k=v").unwrap()];
-        let made = worker_commands(&command, &inits, NonZeroUsize::MIN).unwrap();
+        let made =
+            worker_commands(&command, &inits, NonZeroUsize::MIN, init_unless_placed).unwrap();
         assert_eq!(
             made[0].args,
             [OsString::from_vec(b"\xffv\xfe{\xff}".to_vec())]

@@ -40,6 +40,9 @@ struct Value {
     plain: String,
     /// As it stands in a JSON object.
     json: String,
+    /// As a Python constructor gets it, in JSON: what was typed without quotes is no string where
+    /// it can be read as something else.
+    guessed: String,
 }
 
 /// One `--shared-arg KEY=VALUE`.
@@ -121,6 +124,31 @@ impl Init {
             .map(|entry| entry.value.plain.as_str())
     }
 
+    /// What a Python constructor is called with, as JSON: a list of positional arguments, which is
+    /// the plain text alone, and an object of keyword arguments.
+    pub fn call(&self) -> (String, String) {
+        match &self.entries {
+            Entries::None => (format!("[{}]", json_string(&self.text)), "{}".into()),
+            Entries::Keys(entries) => (
+                "[]".into(),
+                object(
+                    entries
+                        .iter()
+                        .map(|entry| (&entry.key, &entry.value.guessed)),
+                ),
+            ),
+        }
+    }
+
+    /// The keys, in the order typed.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        let entries = match &self.entries {
+            Entries::None => &[],
+            Entries::Keys(entries) => entries.as_slice(),
+        };
+        entries.iter().map(|entry| entry.key.as_str())
+    }
+
     /// Whether this is plain text that begins like the JSON object it was perhaps meant to be.
     pub fn is_broken_object(&self) -> bool {
         self.entries == Entries::None && self.text.trim_start().starts_with('{')
@@ -144,12 +172,8 @@ impl Init {
     }
 
     fn of_entries(entries: Vec<Entry>) -> Self {
-        let members: Vec<String> = entries
-            .iter()
-            .map(|Entry { key, value }| format!("{}:{}", json_string(key), value.json))
-            .collect();
         Self {
-            text: format!("{{{}}}", members.join(",")),
+            text: object(entries.iter().map(|entry| (&entry.key, &entry.value.json))),
             entries: Entries::Keys(entries),
         }
     }
@@ -166,6 +190,10 @@ impl Entry {
             value: Value {
                 plain: value.into(),
                 json: json_string(value),
+                guessed: match serde_json::from_str::<&RawValue>(value) {
+                    Ok(json) => json.get().into(),
+                    Err(_) => json_string(value),
+                },
             },
         })
     }
@@ -196,7 +224,11 @@ impl<'de> Deserialize<'de> for Object {
                     };
                     entries.push(Entry {
                         key,
-                        value: Value { plain, json },
+                        value: Value {
+                            plain,
+                            guessed: json.clone(),
+                            json,
+                        },
                     });
                 }
                 Ok(Object(entries))
@@ -214,7 +246,14 @@ fn repeated_key(entries: &[Entry]) -> Option<&str> {
         .map(|(_, key)| key)
 }
 
-fn json_string(text: &str) -> String {
+fn object<'a>(members: impl Iterator<Item = (&'a String, &'a String)>) -> String {
+    let members: Vec<String> = members
+        .map(|(key, json)| format!("{}:{json}", json_string(key)))
+        .collect();
+    format!("{{{}}}", members.join(","))
+}
+
+pub(super) fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
@@ -287,6 +326,27 @@ mod tests {
             texts(&[], &["a=1", "b=2"]).unwrap(),
             [r#"{"a":"1","b":"2"}"#]
         );
+    }
+
+    #[test]
+    fn a_constructor_gets_values_typed_where_they_can_be_and_text_as_it_is() {
+        let call = |text| init(text).call();
+        let keys = |object: &str| ("[]".to_owned(), object.to_owned());
+        assert_eq!(call("gpu=0"), keys(r#"{"gpu":0}"#));
+        assert_eq!(call("name=a b"), keys(r#"{"name":"a b"}"#));
+        assert_eq!(call("name="), keys(r#"{"name":""}"#));
+        assert_eq!(call("x=[1, 2]"), keys(r#"{"x":[1, 2]}"#));
+        assert_eq!(call("x=007"), keys(r#"{"x":"007"}"#));
+        assert_eq!(call("x=NaN"), keys(r#"{"x":"NaN"}"#));
+        assert_eq!(call(r#"x="7""#), keys(r#"{"x":"7"}"#));
+        assert_eq!(call(r#"{"a": "7", "b": 7}"#), keys(r#"{"a":"7","b":7}"#));
+        assert_eq!(
+            call("cuda:\"0"),
+            (r#"["cuda:\"0"]"#.to_owned(), "{}".to_owned())
+        );
+        let shared = [SharedArg::parse("lr=0.5").unwrap()];
+        let merged = inits(&["gpu=0".to_owned()], &shared).unwrap();
+        assert_eq!(merged[0].call(), keys(r#"{"gpu":0,"lr":0.5}"#));
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod init;
 pub mod command;
 pub mod dry_run;
 pub mod lookup;
+pub mod python;
 
 pub mod process;
 pub mod stderr;

@@ -30,6 +30,10 @@ mod restarts;
 mod retries;
 mod timeouts;
 
+mod python;
+mod python_batch;
+mod python_start;
+
 mod contract;
 mod ends_of_workers;
 mod json;

@@ -1,0 +1,704 @@
+# mtask's adapter: makes a Python function or class a worker that speaks the json protocol.
+#
+# mtask runs it as `python3 -c THIS_TEXT OBJECT`. OBJECT is JSON:
+#   callable       "embed.py:Embedder" or "package.module:NAME", as it was typed
+#   args, kwargs   what a class is constructed with
+#   placed         which of these stand in the command line too; "arg" for the whole of it
+#   argument_type  "single", "args" or "kwargs"
+#   batch          how many inputs a call gets at most, or null
+#
+# It needs Python 3.8 and the standard library. What goes wrong before `ready` ends it with status 1
+# and a line on stderr that begins with "mtask: --python", after a traceback where it was raised by
+# the user's code.
+
+import sys
+
+if sys.version_info < (3, 8):
+    sys.exit(f"mtask: --python needs Python 3.8 or newer, not {sys.version.split()[0]}: {sys.executable}")
+if sys.path[:1] == [""]:
+    del sys.path[0]  # the working directory: no file in it stands in for a module imported here
+
+import functools
+import importlib.util
+import json
+import os
+import select
+import signal
+import threading
+import time
+from importlib.machinery import SourceFileLoader
+from json.encoder import encode_basestring
+
+BLOCK = 1 << 16  # what a pipe holds
+GATHER = 0.001  # seconds: an answer older than this is written before the next call
+LAG = 0.003  # seconds: how often it is looked whether a call keeps answers waiting
+
+
+def main():
+    task = json.loads(sys.argv[1])
+    people.name = task["callable"]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # mtask judges a worker that is ended by a signal, and it has to see that it was.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    channel = Channel()
+    try:
+        worker = Worker(task)
+    except Unusable as unusable:
+        # Said in full once, not for each life that fails in the same way.
+        is_first = os.environ.get("MTASK_LIFE", "0") == "0"
+        people.tell(f"{unusable}{unusable.place}", unusable.traceback if is_first else "")
+        sys.exit(1)
+    try:
+        if task["batch"]:
+            channel.say({"ready": True, "concurrency": 2 * task["batch"]})
+            answer_in_batches(channel, worker.call, task["batch"])
+        else:
+            channel.say({"ready": True})
+            answer_one_by_one(channel, worker.call)
+        worker.close(channel)
+    except Gone:
+        pass  # nobody is left to tell
+
+
+class People:
+    """Those who read stderr."""
+
+    name = ""  # of the callable
+
+    def tell(self, message, traceback=""):
+        sys.stderr.write(f"{traceback}mtask: --python {self.name}: {message}\n")
+        sys.stderr.flush()
+
+
+people = People()
+
+
+class Gone(Exception):
+    """mtask reads no more."""
+
+
+class Channel:
+    """The two pipes to mtask, out of everybody else's reach, and answers on their way.
+
+    Answers are gathered while more records are at hand, and written together. None waits for long:
+    not for a record that has not come, and not behind a slow call either, as a thread looks after
+    those. The lock keeps that thread and the main one from writing at once.
+    """
+
+    def __init__(self):
+        # Programs started by this process do not inherit what os.dup makes.
+        self.source = os.dup(0)
+        self.sink = os.dup(1)
+        os.set_blocking(self.source, True)
+        os.set_blocking(self.sink, True)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+        os.dup2(2, 1)
+        # What is printed is seen at once, and no character in it is an error.
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+        self.unfinished = [b""]  # the beginning of a line
+        self.records = []  # at hand
+        self.gathered = []  # answers, as text
+        self.written = 0  # how often answers were
+        self.lock = threading.Lock()
+        self.busy = None
+        os.register_at_fork(after_in_child=self.forget)
+
+    def forget(self):
+        """In a forked child, which must neither read records nor answer any."""
+        os.close(self.source)
+        os.close(self.sink)
+        self.source = self.sink = None
+        self.records.clear()
+        self.gathered.clear()
+
+    def is_forked(self):
+        return self.sink is None
+
+    def read_lines(self):
+        """Waits for at least one line; None at the end."""
+        while True:
+            data = os.read(self.source, BLOCK)
+            if not data:
+                return None
+            end = data.rfind(b"\n")
+            if end < 0:
+                self.unfinished.append(data)
+                continue
+            self.unfinished.append(data[:end])
+            text = b"".join(self.unfinished).decode()
+            self.unfinished = [data[end + 1 :]]
+            return text
+
+    def has_more(self):
+        """Whether reading would not wait."""
+        poll = select.poll()
+        poll.register(self.source, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def say(self, value):
+        self.gathered.append(encode(value) + "\n")
+        self.write()
+
+    def write(self):
+        """Writes what has been gathered, all of it."""
+        if self.is_forked():
+            sys.exit(0)  # a forked child that came back from the call it was born in
+        with self.lock:
+            answers = self.gathered[:]
+            del self.gathered[: len(answers)]
+            self.written += 1
+            # A surrogate can stand in a string alone; its replacement is JSON's way to write it.
+            rest = memoryview("".join(answers).encode("utf-8", "backslashreplace"))
+            try:
+                while rest:
+                    rest = rest[os.write(self.sink, rest) :]
+            except BrokenPipeError:
+                raise Gone from None
+
+    def look_after_gathered(self):
+        """Call it before answers are gathered."""
+        if self.busy is None:
+            self.busy = threading.Event()
+            threading.Thread(target=self._write_late, name="mtask", daemon=True).start()
+        self.busy.set()
+
+    def _write_late(self):
+        try:
+            while True:
+                self.busy.wait()
+                self.busy.clear()
+                # For a while no event is needed: setting one that is waited for takes a switch of
+                # threads.
+                for _ in range(30):
+                    written = self.written
+                    time.sleep(LAG)
+                    if self.gathered and written == self.written:
+                        self.write()
+        except Gone:
+            pass  # the main thread will find that out by itself
+
+
+# Answering
+
+
+def answer_one_by_one(channel, call):
+    gathered, clock = channel.gathered, time.monotonic
+    while True:
+        lines = channel.read_lines()
+        if lines is None:
+            return
+        records = channel.records = decode(lines, gathered)
+        if len(records) > 1 or gathered:
+            channel.look_after_gathered()
+        due = clock() + GATHER
+        for record in records:
+            try:
+                output = call(record["input"])
+            except BaseException as error:
+                gathered.append(failure(record["id"], error, channel))
+            else:
+                if type(output) is str:  # most are, and this is several times as fast
+                    gathered.append(
+                        f'{{"id":{record["id"]},"output":{encode_basestring(output)}}}\n'
+                    )
+                else:
+                    gathered.append(answer(record["id"], output))
+            if clock() > due:
+                channel.write()
+                due = clock() + GATHER
+        channel.write()
+
+
+def answer_in_batches(channel, call, size):
+    waiting = []  # lines
+    has_warned = False
+    while True:
+        while len(waiting) < size and (not waiting or channel.has_more()):
+            lines = channel.read_lines()
+            if lines is None:
+                break
+            waiting += lines.split("\n")
+        if not waiting:
+            return
+        lines = "\n".join(waiting[:size])
+        del waiting[:size]
+        records = decode(lines, channel.gathered)
+        error = answer_together(channel, call, records)
+        if error and not has_warned:
+            has_warned = True
+            people.tell(f"the inputs of a batch of {len(records)} are tried one by one: {error}")
+        if error:
+            # Decoded once more, as the call may have changed them.
+            for record in decode(lines, []):
+                answer_together(channel, call, [record])
+                channel.write()
+        channel.write()
+
+
+def answer_together(channel, call, records):
+    """Answers records with one call. Where that cannot be done for several, says why."""
+    channel.records = records
+    if not records:
+        return None
+    try:
+        outputs = as_list(call([record["input"] for record in records]), len(records))
+    except BaseException as error:
+        if len(records) > 1 and not channel.is_forked():
+            return what_was_raised(error)
+        channel.gathered.append(failure(records[0]["id"], error, channel))
+        return None
+    for record, output in zip(records, outputs):
+        channel.gathered.append(answer(record["id"], output))
+    return None
+
+
+def as_list(outputs, count):
+    """What a call with `count` inputs gave, as a list of `count` outputs."""
+    kind = name_of(type(outputs))
+    if callable(getattr(outputs, "tolist", None)):
+        outputs = outputs.tolist()
+    if not isinstance(outputs, (list, tuple)):
+        raise TypeError(f"with --batch a call returns a list of outputs, and not {kind}")
+    if len(outputs) != count:
+        raise ValueError(f"the call was given {count} inputs and returned {len(outputs)} outputs")
+    return outputs
+
+
+def decode(lines, gathered):
+    """The records on these lines. One that Python cannot hold has failed with that."""
+    try:
+        return json.loads("[" + lines.replace("\n", ",") + "]")
+    except (ValueError, RecursionError, MemoryError):
+        pass
+    records = []
+    for line in lines.split("\n"):
+        try:
+            records.append(json.loads(line))
+        except (ValueError, RecursionError, MemoryError) as error:
+            number = line[len('{"id":') : line.index(",")]
+            message = f"Python cannot read the record: {text_of(error)}"
+            gathered.append(failed(number, name_of(type(error)), message))
+    return records
+
+
+def answer(number, output):
+    try:
+        return f'{{"id":{number},"output":{encode(output)}}}\n'
+    except Exception as error:
+        return failed(number, name_of(type(error)), why_not_json(output, error))
+
+
+def failure(number, error, channel):
+    """The answer to a record whose call raised `error`."""
+    if channel.is_forked():
+        raise error
+    message = text_of(error)
+    if isinstance(error, SystemExit):
+        message = f"sys.exit({message}) was called"
+    text = failed(number, name_of(type(error)), message, traceback_of(error))
+    # An exception that is raised again and again would collect the frames of all records. Plainly
+    # set, this fails for some classes.
+    BaseException.with_traceback(error, None)
+    return text
+
+
+def failed(number, kind, message, traceback=""):
+    error = {"type": kind, "message": message}
+    if traceback:
+        error["traceback"] = traceback
+    # Surrogates are shown for what they are: as characters, some readers of JSON refuse them.
+    error = {
+        key: str(text.encode("utf-8", "backslashreplace"), "utf-8") for key, text in error.items()
+    }
+    return f'{{"id":{number},"error":{encode(error)}}}\n'
+
+
+def name_of(kind):
+    """A type's name as Python prints it."""
+    if kind.__module__ == "builtins":
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def text_of(error):
+    try:
+        return str(error)
+    except BaseException:
+        return f"<{type(error).__qualname__}.__str__ failed>"
+
+
+def what_was_raised(error):
+    return f"{name_of(type(error))}: {text_of(error)}"
+
+
+def traceback_of(error):
+    """The traceback as Python prints it, from the first frame that is the user's."""
+    import traceback
+
+    frames = users_frames(error)
+    try:
+        return "".join(traceback.format_exception(type(error), error, frames))
+    except BaseException:
+        return what_was_raised(error) + "\n"
+
+
+def users_frames(error):
+    frames = error.__traceback__
+    while frames:
+        names = frames.tb_frame.f_globals
+        package = str(names.get("__name__")).partition(".")[0]
+        if names is not globals() and package not in ("asyncio", "importlib"):
+            break
+        frames = frames.tb_next
+    return frames
+
+
+def place_of(error):
+    """Where it was raised, in brackets, or nothing where that is not known."""
+    frames = users_frames(error)
+    if frames is None:
+        return ""
+    while frames.tb_next:
+        frames = frames.tb_next
+    file = os.path.basename(frames.tb_frame.f_code.co_filename)
+    return f" ({file}, line {frames.tb_lineno})"
+
+
+# JSON
+
+
+def plain(value):
+    """A value that JSON does not know, as one that it does: for dataclasses and whatever has
+    `tolist`, as the arrays and numbers of numpy and the tensors of torch have."""
+    if not isinstance(value, type):
+        if hasattr(type(value), "__dataclass_fields__"):
+            import dataclasses
+
+            return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        if callable(getattr(value, "tolist", None)) and not isinstance(value, memoryview):
+            listed = value.tolist()
+            if type(listed) is not type(value):
+                return listed
+    raise TypeError(f"of type {name_of(type(value))}{way_out(value)}")
+
+
+def way_out(value):
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return ": decode it, or use base64"
+    if isinstance(value, (set, frozenset)):
+        return ", which has no order: return a list"
+    if hasattr(value, "__await__"):
+        return ": await it in a function that is async itself"
+    if hasattr(value, "__next__"):
+        return ": return a list"
+    if hasattr(value, "isoformat"):
+        return ": return its isoformat()"
+    if hasattr(value, "__fspath__"):
+        return ": return its str()"
+    return ": return a dict, list, str, number, bool or None"
+
+
+def make_encoder():
+    """What `json.dumps` does with the same options, but made once and not for each value."""
+    options = {
+        "ensure_ascii": False,
+        "allow_nan": False,
+        "separators": (",", ":"),
+        "default": plain,
+    }
+    encode_slowly = json.JSONEncoder(**options).encode
+    outer = {}  # containers that are being encoded
+    try:
+        make = json.encoder.c_make_encoder
+        chunks = make(outer, plain, encode_basestring, None, ":", ",", False, False, False)
+        "".join(chunks([0, "", 0.5], 0))
+    except (AttributeError, TypeError):
+        return encode_slowly  # not made for people to call: it may change, or be missing
+
+    def encode(value):
+        try:
+            return "".join(chunks(value, 0))
+        except BaseException:
+            outer.clear()
+            raise
+
+    return encode
+
+
+encode = make_encoder()
+
+
+def why_not_json(value, error, name="output"):
+    try:
+        flaw = find_flaw(value, name)
+    except Exception:
+        flaw = None
+    return f"the {name} is not JSON: {flaw or text_of(error)}"
+
+
+def find_flaw(value, place):
+    if value is None or isinstance(value, (str, int)):
+        return None
+    if isinstance(value, float):
+        if value - value == 0:
+            return None
+        return f"{place} is {float(value)}, and JSON has no such number: return None instead"
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not (key is None or isinstance(key, (str, int, float))):
+                return f"{place} has a key of type {name_of(type(key))}: keys are strings"
+            flaw = find_flaw(inner, f"{place}[{key!r}]")
+            if flaw:
+                return flaw
+        return None
+    if isinstance(value, (list, tuple)):
+        flaws = (find_flaw(inner, f"{place}[{at}]") for at, inner in enumerate(value))
+        return next(filter(None, flaws), None)
+    try:
+        value = plain(value)
+    except TypeError as error:
+        return f"{place} is {error}"
+    return find_flaw(value, place)
+
+
+# Starting
+
+
+class Unusable(Exception):
+    """Why there is no worker, for people."""
+
+    def __init__(self, message, error=None):
+        super().__init__(message)
+        self.traceback = "" if error is None else traceback_of(error)
+        self.place = "" if error is None else place_of(error)
+
+
+COROUTINE, GENERATOR, ASYNC_GENERATOR = 0x80, 0x20, 0x200  # as in the module inspect
+
+
+class Worker:
+    """What the user wrote, ready to be called."""
+
+    def __init__(self, task):
+        self.instance = None
+        self.loop = None
+        function = target = load(task["callable"])
+        is_class = isinstance(target, type)
+        if is_class:
+            if not any("__call__" in vars(base) for base in target.__mro__):
+                raise Unusable("its instances cannot be called: give the class a method __call__")
+            function = target.__call__
+        elif not callable(target):
+            raise Unusable(f"it is of type {name_of(type(target))}, and no function or class")
+        flags = code_flags(function)
+        if flags & (GENERATOR | ASYNC_GENERATOR):
+            raise Unusable(
+                "it is a generator: return a list in place of yield, as each record has one output"
+            )
+        if flags & COROUTINE:
+            import asyncio
+
+            self.loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(self.loop)
+        if is_class:
+            target = self.instance = self.construct(target, task)
+        elif not set(task["args"] and ["arg"]).union(task["kwargs"]).issubset(task["placed"]):
+            raise Unusable(
+                "it is a function, which takes no init argument: leave out --worker-arg and "
+                "--shared-arg, or name a class"
+            )
+        self.call = with_arguments(target, task["argument_type"])
+        if self.loop:
+            call, run = self.call, self.loop.run_until_complete
+            self.call = lambda record: run(call(record))
+
+    def construct(self, target, task):
+        async def in_loop(*args, **kwargs):
+            return target(*args, **kwargs)
+
+        args, kwargs = task["args"], task["kwargs"]
+        if task["placed"]:
+            kwargs = without_unknown(target, kwargs, task["placed"])
+        try:
+            if self.loop:
+                return self.loop.run_until_complete(in_loop(*args, **kwargs))
+            return target(*args, **kwargs)
+        except BaseException as error:
+            if isinstance(error, TypeError) and not users_frames(error):
+                given = ", ".join(
+                    [*map(repr, args), *(f"{key}={value!r}" for key, value in kwargs.items())]
+                )
+                raise Unusable(
+                    f"its constructor cannot be called with ({given}), which is what --worker-arg "
+                    f"and --shared-arg say: {text_of(error)}"
+                ) from None
+            raise Unusable(f"its constructor raised {what_was_raised(error)}", error) from None
+
+    def close(self, channel):
+        """The end of the input: the last words."""
+        try:
+            close = getattr(self.instance, "close", None)
+            if callable(close):
+                value = close()
+                if hasattr(value, "__await__"):
+                    import asyncio
+
+                    self.loop = self.loop or asyncio.new_event_loop()
+                    value = self.loop.run_until_complete(value)
+                self.say_exit(channel, value)
+            if self.loop:
+                close_loop(self.loop)
+        except (Gone, SystemExit):
+            raise
+        except BaseException as error:
+            people.tell(f"its close() raised {what_was_raised(error)}", traceback_of(error))
+            sys.exit(1)
+
+    def say_exit(self, channel, value):
+        if value is None:
+            return
+        try:
+            encode(value)
+        except Exception as error:
+            people.tell(why_not_json(value, error, "exit value"))
+            sys.exit(1)
+        channel.say({"exit": value})
+
+
+def close_loop(loop):
+    import asyncio
+
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.wait(tasks))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+
+
+def with_arguments(target, argument_type):
+    if argument_type == "args":
+
+        def call(record):
+            if type(record) is not list:
+                kind = name_of(type(record))
+                raise TypeError(f"--argument-type args: the record is of type {kind}, and no list")
+            return target(*record)
+
+        return call
+    if argument_type == "kwargs":
+
+        def call(record):
+            if type(record) is not dict:
+                kind = name_of(type(record))
+                raise TypeError(
+                    f"--argument-type kwargs: the record is of type {kind}, and no dict"
+                )
+            return target(**record)
+
+        return call
+    return target
+
+
+def without_unknown(target, kwargs, placed):
+    """Leaves out the keys that the command line has had and the constructor does not know."""
+    import inspect
+
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except (TypeError, ValueError):
+        return kwargs
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return kwargs
+    known = {parameter.name for parameter in parameters}
+    return {key: value for key, value in kwargs.items() if key in known or key not in placed}
+
+
+def code_flags(function):
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not hasattr(function, "__code__"):
+        function = getattr(function, "__func__", None) or getattr(type(function), "__call__", None)
+    code = getattr(function, "__code__", None)
+    return code.co_flags if code else 0
+
+
+def load(name):
+    place, _, attributes = name.rpartition(":")
+    if place.endswith(".py") or "/" in place:
+        found = load_file(os.path.realpath(place), place, attributes)
+    else:
+        found = load_module(place)
+    inside = place
+    for attribute in attributes.split("."):
+        try:
+            found = getattr(found, attribute)
+        except AttributeError:
+            import difflib
+
+            close = difflib.get_close_matches(attribute, dir(found), 1)
+            hint = f": did you mean {close[0]}?" if close else ""
+            raise Unusable(f"{inside} has no {attribute}{hint}") from None
+        inside = f"{inside}:{attribute}" if inside is place else f"{inside}.{attribute}"
+    return found
+
+
+def load_file(path, place, attributes):
+    """Runs a file as the module of its name, which other modules and processes can import."""
+    if not os.path.isfile(path):
+        raise Unusable(f"there is no file {os.path.abspath(place)}")
+    folder, file = os.path.split(path)
+    module_name = os.path.splitext(file)[0]
+    if module_name in sys.modules:
+        raise Unusable(f"Python itself has a module {module_name}: rename {place}")
+    sys.path.insert(0, folder)  # as for `python FILE.py`
+    sys.argv[:] = [place]
+    loader = SourceFileLoader(module_name, path)
+    spec = importlib.util.spec_from_file_location(module_name, path, loader=loader)
+    module = sys.modules[module_name] = importlib.util.module_from_spec(spec)
+    try:
+        # Compiled anew each time: a cache could be that of a file changed within the same second.
+        exec(compile(loader.get_data(path), path, "exec", dont_inherit=True), vars(module))
+    except BaseException as error:
+        if isinstance(error, ImportError) and "no known parent package" in text_of(error):
+            package = module_name
+            while os.path.exists(os.path.join(folder, "__init__.py")):
+                folder, parent = os.path.split(folder)
+                package = f"{parent}.{package}"
+            raise Unusable(
+                "a relative import needs a package: use --python "
+                f"{package}:{attributes} in the folder {folder}",
+                error,
+            ) from None
+        raise cannot_load(place, error) from None
+    return module
+
+
+def load_module(name):
+    sys.path.insert(0, os.getcwd())  # as for `python -m`
+    sys.argv[:] = ["-m"]
+    try:
+        module = importlib.import_module(name)
+    except BaseException as error:
+        missing = getattr(error, "name", None)
+        if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{missing}."):
+            raise Unusable(
+                f"{sys.executable} finds no module {missing}, neither in {os.getcwd()} nor where "
+                "packages are installed"
+            ) from None
+        raise cannot_load(name, error) from None
+    sys.argv[:] = [getattr(module, "__file__", None) or name]
+    return module
+
+
+def cannot_load(place, error):
+    message = f"{place} cannot be loaded: {what_was_raised(error)}"
+    if isinstance(error, ModuleNotFoundError):
+        message += f" (in {sys.executable}; another Python can be named after --)"
+    return Unusable(message, error)
+
+
+main()

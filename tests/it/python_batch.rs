@@ -1,0 +1,118 @@
+//! `--batch`: calls with several records at once.
+
+use serde_json::json;
+
+use crate::done::{numbers, records};
+use crate::python::{error, python};
+
+#[test]
+fn a_call_gets_as_many_records_as_are_waiting_and_no_more_than_it_may() {
+    let source = r#"
+sizes = []
+def work(batch):
+    sizes.append(len(batch))
+    return [[x, len(batch)] for x in batch]
+class Work:
+    def __call__(self, batch):
+        return work(batch)
+    def close(self):
+        return max(sizes)
+"#;
+    let Some(env) = python(source) else { return };
+    let done = env
+        .mtask()
+        .args(["-j1", "--batch", "8", "--exits", "exits"])
+        .args(["--python", "work.py:Work"])
+        .stdin(numbers(1000))
+        .run();
+    done.assert_status(0).assert_stderr_empty();
+    for (index, line) in done.lines().into_iter().enumerate() {
+        let result = done.parse(line);
+        done.check(result[0] == index, "a result is in the wrong place");
+        let size = result[1].as_u64().expect("a number");
+        done.check((1..=8).contains(&size), "a batch has a wrong size");
+    }
+    let exits = env.lines("exits");
+    assert_eq!(exits, [r#"{"worker":0,"life":0,"exit":8}"#]);
+
+    // None waits for more than there are.
+    let mut live = env
+        .mtask()
+        .args(["-j1", "--batch", "8", "--python", "work.py:work"])
+        .open();
+    live.ask("7", "[7,1]");
+    live.ask("8", "[8,1]");
+    live.wait().assert_status(0);
+}
+
+#[test]
+fn one_bad_record_of_a_batch_fails_alone_with_its_own_traceback() {
+    let source = r#"
+def check(x):
+    if x == 20:
+        raise ValueError("20 is bad")
+def work(batch):
+    for record in batch:
+        check(record.pop())  # the call may change what it gets
+    return [record for record in batch]
+"#;
+    let Some(env) = python(source) else { return };
+    let done = env
+        .mtask()
+        .args(["-j1", "--batch", "32", "--python", "work.py:work"])
+        .stdin(records((0..32).map(|x| format!("[5,{x}]"))))
+        .run();
+    done.assert_status(123);
+    let failed = done.assert_one_error(20, "worker_error");
+    assert_eq!(failed["error"]["message"], "20 is bad");
+    assert_eq!(failed["input"], json!([5, 20]));
+    let traceback = error(&done, 20)["traceback"].to_string();
+    done.check(
+        traceback.contains("in check") && !traceback.contains("During handling"),
+        "the traceback is not the record's own",
+    );
+    done.assert_results_but(20, &b"[5]\n".repeat(32));
+}
+
+#[test]
+fn a_wrong_number_of_results_is_said_and_tried_one_by_one() {
+    let source = r#"
+def short(batch): return batch[:3]
+def text(batch): return "abc"
+def none(batch): return []
+"#;
+    let Some(env) = python(source) else { return };
+    let run = |name: &str| {
+        env.mtask()
+            .args(["-j1", "--window", "8", "--batch", "8"])
+            .args(["--python", &format!("work.py:{name}")])
+            .stdin(numbers(8))
+            .run()
+    };
+    run("short").assert_status(0).assert_stdout(numbers(8));
+    for (name, expected) in [
+        ("text", "returns a list of outputs, and not str"),
+        ("none", "was given 1 inputs and returned 0 outputs"),
+    ] {
+        let done = run(name);
+        done.assert_status(123);
+        for line in 0..8 {
+            let message = error(&done, line)["message"].to_string();
+            done.check(message.contains(expected), &message);
+        }
+    }
+}
+
+#[test]
+fn a_result_that_is_not_json_fails_alone_in_its_batch() {
+    let source = "def work(batch): return [float('nan') if x == 3 else x for x in batch]\n";
+    let Some(env) = python(source) else { return };
+    let done = env
+        .mtask()
+        .args(["-j1", "--batch", "8", "--python", "work.py:work"])
+        .stdin(numbers(8))
+        .run();
+    done.assert_status(123);
+    done.assert_one_error(3, "worker_error");
+    done.assert_results_but(3, &numbers(8));
+}

@@ -1,0 +1,348 @@
+//! `--python`: how a callable is found, made and ended, and what is said where it cannot be.
+
+use std::fs;
+
+use crate::done::{Done, numbers, records};
+use crate::env::TestEnv;
+use crate::python::python;
+
+fn run(env: &TestEnv, options: &[&str], callable: &str) -> Done {
+    env.mtask()
+        .args(["-j2"])
+        .args(options)
+        .args(["--python", callable])
+        .stdin("1\n2\n3\n")
+        .run()
+}
+
+/// The run ends with 125 before any record is charged, and stderr holds all of `texts`.
+#[track_caller]
+fn assert_no_worker(done: &Done, texts: &[&str]) {
+    done.assert_status(125).assert_stdout("");
+    for text in texts {
+        done.assert_stderr_has(text);
+    }
+}
+
+#[test]
+fn a_class_is_constructed_once_for_each_worker_with_its_own_arguments() {
+    let source = r#"
+import os, time
+class Model:
+    def __init__(self, gpu, names, size=3):
+        self.gpu, self.names, self.size, self.calls = gpu, names, size, 0
+        with open("constructed", "a") as file:
+            file.write("%s\n" % gpu)
+    def __call__(self, x):
+        while len(open("constructed").readlines()) < 2:  # both are to have records
+            time.sleep(0.005)
+        self.calls += 1
+        return [x, type(self.gpu).__name__, self.names, self.size]
+    def close(self):
+        return {"gpu": self.gpu, "calls": self.calls}
+"#;
+    let Some(env) = python(source) else { return };
+    let done = env
+        .mtask()
+        .args(["--worker-arg", "gpu=0", "--worker-arg", "gpu=1"])
+        .args(["--shared-arg", "names=[\"a\", 7]", "--exits", "exits"])
+        .args(["--python", "work.py:Model"])
+        .stdin(numbers(100))
+        .run();
+    done.assert_status(0)
+        .assert_stderr_empty()
+        .assert_stdout(records(
+            (0..100).map(|x| format!("[{x},\"int\",[\"a\",7],3]")),
+        ));
+    let mut constructed = env.lines("constructed");
+    constructed.sort();
+    assert_eq!(constructed, ["0", "1"]);
+    let exits = env.lines("exits");
+    assert_eq!(exits.len(), 2);
+    let calls: u64 = exits
+        .iter()
+        .map(|line| {
+            let exit = done.parse(line.as_bytes());
+            assert_eq!(exit["exit"]["gpu"], exit["worker"], "{exit}");
+            exit["exit"]["calls"].as_u64().expect("a number")
+        })
+        .sum();
+    assert_eq!(calls, 100);
+}
+
+#[test]
+fn plain_text_is_the_one_positional_argument() {
+    let source = "class Model:\n def __init__(self, *args, **kwargs): self.a = [args, kwargs]\n \
+                  def __call__(self, x): return self.a\n";
+    let Some(env) = python(source) else { return };
+    let done = run(&env, &["--worker-arg", "cuda:0"], "work.py:Model");
+    done.assert_status(0)
+        .assert_stdout("[[\"cuda:0\"],{}]\n".repeat(3));
+    let done = run(&env, &["--worker-arg", "{\"a\": \"7\"}"], "work.py:Model");
+    done.assert_stdout("[[],{\"a\":\"7\"}]\n".repeat(3));
+}
+
+#[test]
+fn a_key_that_the_command_uses_up_is_passed_only_where_it_is_known() {
+    let source = r#"
+import os
+class Knows:
+    def __init__(self, gpu): self.gpu = gpu
+    def __call__(self, x): return [os.environ["GPU"], self.gpu]
+class Ignores:
+    def __call__(self, x): return os.environ["GPU"]
+def function(x): return os.environ["GPU"]
+"#;
+    let Some(env) = python(source) else { return };
+    for (name, expected) in [
+        ("Knows", "[\"7\",7]\n"),
+        ("Ignores", "\"7\"\n"),
+        ("function", "\"7\"\n"),
+    ] {
+        let done = env
+            .mtask()
+            .args(["--worker-arg", "gpu=7"])
+            .args(["--python", &format!("work.py:{name}")])
+            .args(["--", "env", "GPU={gpu}", "python3"])
+            .stdin("1\n")
+            .run();
+        done.assert_status(0).assert_stdout(expected);
+    }
+}
+
+#[test]
+fn a_file_is_a_module_of_its_name_with_its_folder_first_on_the_path() {
+    let Some(env) = python("") else { return };
+    fs::create_dir(env.path("lib")).expect("a folder");
+    env.write("json.py", "raise SystemExit('not the standard module')\n");
+    env.write("lib/sibling.py", "name = 'sibling'\n");
+    env.write(
+        "lib/main-work.py",
+        r#"
+import os, pickle, sys
+import json, sibling
+class Point:
+    pass
+if __name__ == "__main__":
+    sys.exit("this is no script")
+def work(x):
+    return [__name__, sibling.name, type(pickle.loads(pickle.dumps(Point()))) is Point, sys.argv]
+"#,
+    );
+    let done = run(&env, &["-j1"], "lib/main-work.py:work");
+    done.assert_status(0)
+        .assert_stdout("[\"main-work\",\"sibling\",true,[\"lib/main-work.py\"]]\n".repeat(3));
+}
+
+#[test]
+fn a_module_is_found_from_the_working_directory_and_may_import_relatively() {
+    let Some(env) = python("") else { return };
+    fs::create_dir_all(env.path("package/inner")).expect("folders");
+    for file in ["package/__init__.py", "package/inner/__init__.py"] {
+        env.write(file, "");
+    }
+    env.write("package/names.py", "name = 'package'\n");
+    let source = "from ..names import name\nclass A:\n  def f(x): return [name, __name__]\n";
+    env.write("package/inner/work.py", source);
+    let done = run(&env, &[], "package.inner.work:A.f");
+    done.assert_status(0)
+        .assert_stdout("[\"package\",\"package.inner.work\"]\n".repeat(3));
+
+    let done = run(&env, &[], "package/inner/work.py:A.f");
+    assert_no_worker(
+        &done,
+        &["use --python package.inner.work:A.f in the folder /"],
+    );
+}
+
+#[test]
+fn a_constructor_that_raises_ends_the_run_and_is_shown() {
+    let source = "class Model:\n def __init__(self):\n  raise RuntimeError('no such device')\n \
+                  def __call__(self, x): return x\n";
+    let Some(env) = python(source) else { return };
+    let done = run(&env, &[], "work.py:Model");
+    assert_no_worker(
+        &done,
+        &[
+            "work.py\", line 3, in __init__",
+            "its constructor raised RuntimeError: no such device",
+        ],
+    );
+    let tracebacks = done.stderr.matches("Traceback").count();
+    done.check(
+        (1..=4).contains(&tracebacks),
+        "the traceback is not shown, or too often",
+    );
+    done.check(!done.stderr.contains("<string>"), "the adapter shows");
+}
+
+#[test]
+fn what_cannot_be_used_is_said_with_a_way_out() {
+    let source = r#"
+class Model:
+    def __init__(self, gpu): pass
+    def __call__(self, x): return x
+class Silent: pass
+def function(x): return x
+def generator(x): yield x
+async def generators(x): yield x
+number = 3
+"#;
+    let Some(env) = python(source) else { return };
+    env.write("syntax.py", "def work(x)\n    return x\n");
+    env.write("missing.py", "import no_such_module\n");
+    env.write("exits.py", "import sys\nsys.exit('bye')\n");
+    env.write("json.py", "def work(x): return x\n");
+    for (options, callable, text) in [
+        (
+            &[][..],
+            "work.py:functoin",
+            "work.py has no functoin: did you mean function?",
+        ),
+        (
+            &[],
+            "work.py:number",
+            "of type int, and no function or class",
+        ),
+        (&[], "work.py:Silent", "give the class a method __call__"),
+        (&[], "work.py:generator", "return a list in place of yield"),
+        (&[], "work.py:generators", "return a list in place of yield"),
+        (
+            &[],
+            "work.py:Model",
+            "missing 1 required positional argument: 'gpu'",
+        ),
+        (&["--worker-arg", "gpus=1"], "work.py:Model", "(gpus=1)"),
+        (
+            &["--worker-arg", "a=1"],
+            "work.py:function",
+            "takes no init argument",
+        ),
+        (&[], "no.such.module:f", "finds no module no"),
+        (&[], "syntax.py:work", "cannot be loaded: SyntaxError"),
+        (
+            &[],
+            "missing.py:work",
+            "another Python can be named after --",
+        ),
+        (&[], "exits.py:work", "SystemExit: bye"),
+        (&[], "json.py:work", "rename json.py"),
+    ] {
+        let options = [options, &["--max-restarts", "0"]].concat();
+        let done = run(&env, &options, callable);
+        assert_no_worker(&done, &[&format!("mtask: --python {callable}: "), text]);
+        done.check(!done.stderr.contains("<string>"), "the adapter shows");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_found_before_anything_runs() {
+    let env = TestEnv::new();
+    let done = run(&env, &[], "none.py:Model");
+    done.assert_status(127)
+        .assert_stderr_has("--python none.py:Model: there is no file none.py");
+}
+
+#[test]
+fn options_that_contradict_each_other_are_refused() {
+    let env = TestEnv::new();
+    env.write("work.py", "");
+    for (args, text) in [
+        (&["--python", "work.py"][..], "FILE.py:NAME"),
+        (&["--python", "work:"], "FILE.py:NAME"),
+        (&["--python", "my-work:f"], "my-work.py"),
+        (&["--batch", "2", "cat"], "--python"),
+        (&["--argument-type", "args", "cat"], "--python"),
+        (
+            &["--protocol", "lines", "--python", "work.py:f"],
+            "json protocol",
+        ),
+        (
+            &["-0", "--format", "lines", "--python", "work.py:f"],
+            "--null",
+        ),
+        (
+            &[
+                "--batch",
+                "2",
+                "--argument-type",
+                "args",
+                "--python",
+                "work.py:f",
+            ],
+            "--argument-type",
+        ),
+    ] {
+        let done = env.mtask().args(args).run();
+        done.assert_status(2).assert_stderr_has(text);
+    }
+}
+
+#[test]
+fn close_that_raises_is_a_failure_at_the_end() {
+    let source = r#"
+class Raises:
+    def __call__(self, x): return x
+    def close(self): raise OSError("disk full")
+class Quiet:
+    def __call__(self, x): return x
+    def close(self): print("closed")
+class Odd(Quiet):
+    def close(self): return {"seen": {1, 2}}
+"#;
+    let Some(env) = python(source) else { return };
+    let done = run(&env, &["-j1"], "work.py:Raises");
+    done.assert_status(123)
+        .assert_stdout("1\n2\n3\n")
+        .assert_stderr_has("in close")
+        .assert_stderr_has("its close() raised OSError: disk full");
+    let done = run(&env, &["-j1", "--exits", "exits"], "work.py:Quiet");
+    done.assert_status(0).assert_stderr_has("closed");
+    assert!(env.read("exits").is_empty());
+    let done = run(&env, &["-j1"], "work.py:Odd");
+    done.assert_status(123)
+        .assert_stdout("1\n2\n3\n")
+        .assert_stderr_has("the exit value is not JSON: exit value['seen'] is of type set");
+}
+
+#[test]
+fn the_interpreter_ends_as_it_does_elsewhere() {
+    let source = r#"
+import atexit, threading, time
+atexit.register(lambda: print("atexit ran"))
+def late():
+    time.sleep(0.1)
+    print("the thread has ended")
+def work(x):
+    threading.Thread(target=late).start()
+    return x
+"#;
+    let Some(env) = python(source) else { return };
+    let done = run(&env, &["-j1"], "work.py:work");
+    done.assert_status(0)
+        .assert_stderr_has("atexit ran")
+        .assert_stderr_has("the thread has ended");
+}
+
+#[test]
+fn a_dry_run_can_be_pasted() {
+    let Some(env) = python("def work(x): return [x, \"it's\"]\n") else {
+        return;
+    };
+    let done = run(&env, &["-j1", "--dry-run"], "work.py:work");
+    done.assert_status(0);
+    env.write("pasted", &done.stdout);
+    let done = env.sh("printf '{\"id\":0,\"input\":1}\\n' | sh pasted");
+    done.assert_status(0)
+        .assert_stdout("{\"ready\":true}\n{\"id\":0,\"output\":[1,\"it's\"]}\n");
+}
+
+#[test]
+fn the_adapter_is_python_3_8() {
+    let Some(env) = python("") else { return };
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/worker/python/adapter.py");
+    let script = format!(
+        "python3 -c \"import ast; ast.parse(open('{source}').read(), feature_version=(3, 8))\""
+    );
+    env.sh(&script).assert_status(0);
+}
