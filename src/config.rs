@@ -18,6 +18,7 @@ pub use crate::input::{Format, Source};
 pub use crate::outcome::{ErrorInput, OutputFormat};
 use crate::protocol::Protocol;
 use crate::record::Separator;
+use crate::report::When;
 use crate::schedule::policy::{Delivery, ErrorRecords, Order, Policy, Readiness, Window};
 use crate::worker::command::{PythonUnbuffered, WorkerCommand, worker_commands};
 use crate::worker::init::{Init, inits};
@@ -56,6 +57,12 @@ pub struct Config {
     pub stderr_tags: StderrTags,
     /// What is said on stderr beside errors.
     pub verbosity: Verbosity,
+    /// When progress is shown.
+    pub progress: When,
+    /// What the progress calls the run.
+    pub name: Option<String>,
+    /// How many records there will be, as the user says.
+    pub total: Option<u64>,
     /// Whether anything is run.
     pub mode: Mode,
     /// Likely mistakes that are no errors, for stderr.
@@ -153,6 +160,9 @@ impl Config {
             } else {
                 Verbosity::Normal
             },
+            progress: arguments.progress,
+            name: arguments.desc,
+            total: arguments.total,
             mode: if arguments.dry_run {
                 Mode::DryRun
             } else {

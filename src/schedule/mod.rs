@@ -33,6 +33,7 @@ mod simulation;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::time::{Duration, Instant};
 
@@ -71,8 +72,9 @@ pub struct Scheduler {
     tally: Tally,
     phase: Phase,
     input: InputState,
-    /// How many records the input has given so far.
+    /// How many records the input has given so far, and their bytes.
     seen: u64,
+    seen_bytes: u64,
     /// The first life may begin: there is input, or none has come for a moment.
     may_start: Option<Instant>,
     /// Whether any life of COMMAND has shown a sign, and how long the slowest took to it.
@@ -106,6 +108,7 @@ impl Scheduler {
             phase: Phase::Feeding,
             input: InputState::Open,
             seen: 0,
+            seen_bytes: 0,
             may_start: None,
             learnt_start: None,
             awaits_ready: policy.readiness == policy::Readiness::Announced,
@@ -125,6 +128,7 @@ impl Scheduler {
             return;
         }
         self.seen += block.count as u64;
+        self.seen_bytes += block.bytes.len() as u64;
         self.may_start.get_or_insert(now);
         self.queue.push(block);
         if self
@@ -142,6 +146,7 @@ impl Scheduler {
             return;
         }
         self.seen += 1;
+        self.seen_bytes += rejected.bytes() as u64;
         self.queue.push_rejected(rejected);
         self.feed(now);
     }

@@ -40,6 +40,11 @@ impl Tally {
         self.failed.values().sum()
     }
 
+    /// How many records have come to an outcome.
+    pub fn outcomes(&self) -> u64 {
+        self.results + self.failures()
+    }
+
     /// One line for the user, if anything was out of the ordinary.
     pub fn summary(&self) -> Option<String> {
         let plural = |count: u64, word: &str| match count {
@@ -47,7 +52,7 @@ impl Tally {
             1 => Some(format!("1 {word}")),
             _ => Some(format!("{count} {word}s")),
         };
-        let records = self.results + self.failures();
+        let records = self.outcomes();
         let kinds: Vec<_> = self
             .failed
             .iter()
