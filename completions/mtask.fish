@@ -6,7 +6,7 @@ function __mtask_takes_options
         switch $words[1]
             case --
                 return 1
-            case -i -a --input --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan -o --output --output-format --errors --exits --error-input --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --progress --desc --total --generate
+            case -i -a --input --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan -o --output --output-format --errors --exits --error-input --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate
                 set -e words[1]
             case '-*'
             case '*'
@@ -53,6 +53,7 @@ always\t'As a bar on a terminal, else as a plain line every few seconds and at t
 never\t'Not at all'"
 complete -c mtask -n __mtask_takes_options -l desc -d 'What the progress calls this run' -r -f
 complete -c mtask -n __mtask_takes_options -l total -d 'How many records there will be' -r -f
+complete -c mtask -n __mtask_takes_options -l stats-file -d 'Write statistics to FILE, as JSON' -r -F
 complete -c mtask -n __mtask_takes_options -l generate -d 'Print the man page or a shell\'s completions' -r -f -a "man\t'The man page'
 bash\t'Completions for bash'
 zsh\t'Completions for zsh'
@@ -64,8 +65,9 @@ complete -c mtask -n __mtask_takes_options -l tag-stderr -d 'Put `[worker 2] ` b
 complete -c mtask -n __mtask_takes_options -s k -d 'Results in input order, the default'
 complete -c mtask -n __mtask_takes_options -s u -l unordered -d 'Results as they finish, not in input order'
 complete -c mtask -n __mtask_takes_options -l at-most-once -d 'Never send a record twice, even if its worker died'
+complete -c mtask -n __mtask_takes_options -l stats -d 'Where the workers\' time went, on stderr at the end'
 complete -c mtask -n __mtask_takes_options -s q -l quiet -d 'Errors only: no hints, warnings or summary'
 complete -c mtask -n __mtask_takes_options -l dry-run -d 'Print the workers\' command lines, start nothing'
 complete -c mtask -n __mtask_takes_options -s h -l help -d 'Print help; --help tells more'
 complete -c mtask -n __mtask_takes_options -s V -l version -d 'Print the version'
-complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan -o --output --output-format --errors --exits --error-input --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --progress --desc --total --generate)"
+complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan -o --output --output-format --errors --exits --error-input --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate)"

@@ -437,6 +437,29 @@ pub struct Arguments {
     )]
     pub total: Option<u64>,
 
+    /// Where the workers' time went, on stderr at the end
+    ///
+    /// For each worker its records, failures and processes, and the time that these were starting up
+    /// (until the first answer), waiting (with nothing to do, or held back), working, exiting or not
+    /// there. Then the five slowest records, those of less than a millisecond and the first one of
+    /// each process left out, for it includes the start. And a hint where less than 80 % of the time
+    /// was spent working.
+    #[arg(long, help_heading = SEEN)]
+    pub stats: bool,
+
+    /// Write statistics to FILE, as JSON
+    ///
+    /// What `--stats` shows; docs/statistics.md tells what each field means. FILE is opened before
+    /// anything runs, and refused where it is an input or an output file.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        hide_short_help = true,
+        help_heading = SEEN
+    )]
+    pub stats_file: Option<PathBuf>,
+
     /// Errors only: no hints, warnings or summary
     #[arg(short, long, help_heading = SEEN)]
     pub quiet: bool,

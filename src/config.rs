@@ -57,6 +57,10 @@ pub struct Config {
     pub stderr_tags: StderrTags,
     /// What is said on stderr beside errors.
     pub verbosity: Verbosity,
+    /// Whether statistics are printed at the end.
+    pub stats: Stats,
+    /// The file that statistics are written to.
+    pub stats_file: Option<PathBuf>,
     /// When progress is shown.
     pub progress: When,
     /// What the progress calls the run.
@@ -85,6 +89,15 @@ pub enum Verbosity {
     Normal,
     /// Nothing.
     Quiet,
+}
+
+/// Whether statistics are printed at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stats {
+    /// They are not.
+    None,
+    /// They are, on stderr.
+    Printed,
 }
 
 /// Whether anything is run.
@@ -160,6 +173,12 @@ impl Config {
             } else {
                 Verbosity::Normal
             },
+            stats: if arguments.stats {
+                Stats::Printed
+            } else {
+                Stats::None
+            },
+            stats_file: apart("--stats-file", arguments.stats_file)?,
             progress: arguments.progress,
             name: arguments.desc,
             total: arguments.total,

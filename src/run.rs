@@ -11,14 +11,14 @@ use crossbeam_channel::{bounded, unbounded};
 use rustix::fs::FileType;
 
 use crate::budget::Budget;
-use crate::config::{Config, Source, Surroundings};
+use crate::config::{Config, Source, Stats, Surroundings};
 use crate::engine::{Destination, Destinations, Engine, Links, Messages, Output, Parts};
 use crate::exit::{Status, Unusable};
 use crate::input::Encoding;
 use crate::outcome::OutputFormat;
 use crate::protocol::Protocol;
 use crate::protocol::json::Wanted;
-use crate::report::{Counts, Display, Expected, Form, Progress, Report, Terminals};
+use crate::report::{Counts, Display, Expected, Form, Progress, Report, Targets, Terminals};
 use crate::schedule::Scheduler;
 use crate::waker::Waker;
 use crate::{input, outcome, signal, sys};
@@ -54,10 +54,11 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
     let budget = Budget::new(config.buffer);
     let (send_request, requests) = unbounded();
     signal::listen(&send_request, &waker)?;
+    let stats_file = open_stats_file(&config)?;
     let output = open_outputs(&config, &budget, &waker)?;
     let first_look = first_look(&config.inputs);
     let left_out = input::LeftOut::default();
-    let report = show_progress(&config, &output, &left_out, &mut messages);
+    let mut report = show_progress(&config, &output, &left_out, &mut messages);
     let input = start_input(&config, &budget, left_out, &waker)?;
 
     let rendering = outcome::Rendering {
@@ -81,7 +82,13 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
         grace: config.policy.grace,
         first_look,
     };
-    let scheduler = Scheduler::new(config.policy, rendering, &budget, Instant::now());
+    let stats = config.stats;
+    let mut scheduler = Scheduler::new(config.policy, rendering, &budget, Instant::now());
+    let targets = Targets {
+        stderr: stats == Stats::Printed,
+        file: stats_file,
+    };
+    report.keep_stats(targets, &mut scheduler, Instant::now());
     let links = Links {
         input,
         requests,
@@ -180,6 +187,16 @@ fn open_outputs(config: &Config, budget: &Budget, waker: &Waker) -> anyhow::Resu
         exits: apart("--exits", &config.exits)?,
     };
     Output::start(files, budget, waker).context(NO_THREAD)
+}
+
+/// Opens the file for statistics now: who asked for them should not wait for the end of a run to learn
+/// that there will be none.
+fn open_stats_file(config: &Config) -> anyhow::Result<Option<(PathBuf, File)>> {
+    let Some(path) = &config.stats_file else {
+        return Ok(None);
+    };
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(Some((path.clone(), file)))
 }
 
 /// Begins to show how far the run is, where that is wanted.

@@ -93,6 +93,13 @@ impl Messages {
         }
     }
 
+    /// Says whole lines that were asked for, `--quiet` or not.
+    pub(crate) fn report(&mut self, lines: String) {
+        if !lines.is_empty() {
+            self.send(lines.into_bytes());
+        }
+    }
+
     /// Shows the progress of the run from now on.
     pub fn show(&mut self, display: Display) {
         self.has_display = true;

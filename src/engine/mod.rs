@@ -149,7 +149,8 @@ impl Engine {
             if self.is_done(now) {
                 break;
             }
-            self.report.observe(&self.scheduler, now);
+            let is_draining = self.is_finished && !self.output.is_idle();
+            self.report.observe(&self.scheduler, is_draining, now);
             let waited_from = self.wait();
             now = Instant::now();
             self.take_requests(now);
@@ -163,14 +164,20 @@ impl Engine {
         if !is_cut_short && let Err(error) = self.output.close() {
             self.output_failed(&error);
         }
-        self.report.finish(&self.scheduler, now);
+        let closing = self.report.finish(&self.scheduler, now);
         self.messages.end_progress();
+        if let Some((path, error)) = closing.failure {
+            self.messages
+                .error(&format!("cannot write {}: {error}", path.display()));
+            self.status = self.status.worst(Status::Fault);
+        }
         let status = self.scheduler.status().worst(self.status);
         if let Some(summary) = self.scheduler.tally().summary()
             && status != Status::Signal(libc::SIGPIPE)
         {
             self.messages.warning(&summary);
         }
+        self.messages.report(closing.text);
         self.messages.finish(&self.requests, self.end_by);
         status
     }
@@ -267,6 +274,7 @@ impl Engine {
         let now = Instant::now();
         self.scheduler.was_suspended(now - from, now);
         self.messages.go_on_with_progress(now - from);
+        self.report.was_suspended(now - from);
         // The SIGCONT that ended the stop asks for nothing more.
         while let Ok(request) = self.requests.try_recv() {
             match request {

@@ -1,8 +1,9 @@
-//! What people see of a run: its progress.
+//! What people see of a run: its progress and its statistics.
 //!
-//! Reads samples of the scheduler's counts. Always: nothing that decides anything reads from here, and
+//! Looks at the scheduler from outside. Always: nothing that decides anything reads from here, and
 //! no record is reported one by one.
 
+mod advice;
 mod bar;
 pub mod choice;
 mod counts;
@@ -10,6 +11,8 @@ mod display;
 mod line;
 mod progress;
 mod recent;
+mod stats;
+mod table;
 mod text;
 
 pub use choice::{Form, Terminals, When};
@@ -17,10 +20,14 @@ pub use counts::Counts;
 pub use display::{Display, Place};
 pub use progress::{Expected, Progress};
 
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::input::LeftOut;
 use crate::schedule::Scheduler;
+use stats::Stats;
 
 /// How often the scheduler's counts are looked at while they change.
 const SAMPLE: Duration = Duration::from_millis(100);
@@ -29,6 +36,27 @@ const SAMPLE: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub struct Report {
     progress: Option<Sampler>,
+    stats: Option<Stats>,
+    /// Where the statistics go.
+    targets: Targets,
+}
+
+/// Where statistics go.
+#[derive(Debug, Default)]
+pub struct Targets {
+    /// To stderr, as a table.
+    pub stderr: bool,
+    /// To this file, as JSON.
+    pub file: Option<(PathBuf, File)>,
+}
+
+/// What is left to be said of a run that is over.
+#[derive(Debug, Default)]
+pub struct Closing {
+    /// For stderr, whole lines.
+    pub text: String,
+    /// The file of `--stats-file` could not be written.
+    pub failure: Option<(PathBuf, io::Error)>,
 }
 
 /// Where samples for the progress go.
@@ -52,8 +80,21 @@ impl Report {
         });
     }
 
-    /// Looks at the scheduler. To be called once in each round of the engine.
-    pub fn observe(&mut self, scheduler: &Scheduler, now: Instant) {
+    /// Keeps statistics from now on, if they are to go anywhere.
+    pub fn keep_stats(&mut self, targets: Targets, scheduler: &mut Scheduler, now: Instant) {
+        if targets.stderr || targets.file.is_some() {
+            scheduler.keep_slowest();
+            self.stats = Some(Stats::new(scheduler.jobs(), now));
+            self.targets = targets;
+        }
+    }
+
+    /// Looks at the scheduler. To be called once in each round of the engine; `is_draining` tells
+    /// that only the output is still waited for.
+    pub fn observe(&mut self, scheduler: &Scheduler, is_draining: bool, now: Instant) {
+        if let Some(stats) = &mut self.stats {
+            stats.observe(scheduler, is_draining, now);
+        }
         if let Some(sampler) = &mut self.progress {
             if now < sampler.next {
                 sampler.is_behind = sampler.counts.done() != scheduler.tally().outcomes();
@@ -63,11 +104,32 @@ impl Report {
         }
     }
 
-    /// Looks at the scheduler for the last time.
-    pub fn finish(&mut self, scheduler: &Scheduler, now: Instant) {
+    /// mtask and its workers stood still for so long.
+    pub fn was_suspended(&mut self, pause: Duration) {
+        if let Some(stats) = &mut self.stats {
+            stats.shift(pause);
+        }
+    }
+
+    /// Looks at the scheduler for the last time, and says what is left to be said.
+    pub fn finish(&mut self, scheduler: &Scheduler, now: Instant) -> Closing {
         if let Some(sampler) = &mut self.progress {
             sampler.take(scheduler, now);
         }
+        let mut closing = Closing::default();
+        let Some(stats) = &mut self.stats else {
+            return closing;
+        };
+        let account = stats.close(scheduler, now);
+        if self.targets.stderr {
+            closing.text = table::table(&account);
+        }
+        if let Some((path, file)) = &mut self.targets.file
+            && let Err(error) = file.write_all(&table::document(&account))
+        {
+            closing.failure = Some((path.clone(), error));
+        }
+        closing
     }
 
     /// When [`Report::observe`] is to be called even if nothing happens.

@@ -16,6 +16,16 @@ pub(super) fn clock(time: Duration) -> String {
     }
 }
 
+/// `0.52s`, `12.3s`, `754s`, and from 100 minutes on like a clock.
+pub(super) fn span(time: Duration) -> String {
+    match time.as_secs_f64() {
+        s if s < 9.995 => format!("{s:.2}s"),
+        s if s < 99.95 => format!("{s:.1}s"),
+        s if s < 6000.0 => format!("{s:.0}s"),
+        _ => clock(time),
+    }
+}
+
 /// Records per second in three digits or so; of slow ones, per minute or hour.
 pub(super) fn rate(per_second: f64) -> String {
     let (number, unit) = match per_second {
@@ -85,6 +95,16 @@ mod tests {
             "23:59:59",
             "1d 0:00:00",
             "2d 7:33:20",
+        ];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn spans_have_three_digits_or_so() {
+        let shown = [0, 520, 9_994, 9_996, 99_940, 99_960, 5_999_000, 6_000_000]
+            .map(|milliseconds| span(Duration::from_millis(milliseconds)));
+        let expected = [
+            "0.00s", "0.52s", "9.99s", "10.0s", "99.9s", "100s", "5999s", "1:40:00",
         ];
         assert_eq!(shown, expected);
     }

@@ -46,3 +46,4 @@ mod progress;
 mod readme;
 mod reports;
 mod signals;
+mod stats;
