@@ -206,7 +206,7 @@ fn show_progress(
     left_out: &input::LeftOut,
     messages: &mut Messages,
 ) -> Report {
-    let mut report = Report::default();
+    let mut report = Report::new(Instant::now());
     let types_records =
         config.inputs.contains(&Source::Stdin) && rustix::termios::isatty(rustix::stdio::stdin());
     let terminals = Terminals::look_up(types_records, output.is_terminal());

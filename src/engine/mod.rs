@@ -245,6 +245,7 @@ impl Engine {
         while let Ok(request) = self.requests.try_recv() {
             match request {
                 Request::End(signal) => self.interrupt(signal, now),
+                Request::Status => self.tell_status(now),
                 Request::LookAtProcesses => self.look_at_processes(),
                 Request::Stop => self.stop(),
                 Request::Continued => {
@@ -264,6 +265,13 @@ impl Engine {
         self.scheduler.interrupt(signal, now);
     }
 
+    /// Says where the run stands.
+    fn tell_status(&mut self, now: Instant) {
+        let is_draining = self.is_finished && !self.output.is_idle();
+        let status = self.report.status(&self.scheduler, is_draining, now);
+        self.messages.report(format!("mtask: {status}\n"));
+    }
+
     /// Stops the workers and mtask, until it is continued.
     fn stop(&mut self) {
         self.messages.clear_progress();
@@ -279,6 +287,7 @@ impl Engine {
         while let Ok(request) = self.requests.try_recv() {
             match request {
                 Request::End(signal) => self.interrupt(signal, now),
+                Request::Status => self.tell_status(now),
                 Request::LookAtProcesses => self.look_at_processes(),
                 Request::Stop | Request::Continued => {}
             }

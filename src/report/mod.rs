@@ -1,4 +1,4 @@
-//! What people see of a run: its progress and its statistics.
+//! What people see of a run: its progress, its statistics, where it stands when asked.
 //!
 //! Looks at the scheduler from outside. Always: nothing that decides anything reads from here, and
 //! no record is reported one by one.
@@ -12,6 +12,7 @@ mod line;
 mod progress;
 mod recent;
 mod stats;
+mod status;
 mod table;
 mod text;
 
@@ -26,15 +27,17 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::input::LeftOut;
-use crate::schedule::Scheduler;
+use crate::schedule::{Bottleneck, Scheduler};
 use stats::Stats;
+use status::Wait;
 
 /// How often the scheduler's counts are looked at while they change.
 const SAMPLE: Duration = Duration::from_millis(100);
 
 /// The engine's side of all reports: takes samples of the scheduler.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Report {
+    began: Instant,
     progress: Option<Sampler>,
     stats: Option<Stats>,
     /// Where the statistics go.
@@ -70,6 +73,16 @@ struct Sampler {
 }
 
 impl Report {
+    /// Of a run that begins now.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            began: now,
+            progress: None,
+            stats: None,
+            targets: Targets::default(),
+        }
+    }
+
     /// Puts samples of the run's progress into `counts` from now on.
     pub fn sample_into(&mut self, counts: Counts, left_out: LeftOut) {
         self.progress = Some(Sampler {
@@ -104,8 +117,25 @@ impl Report {
         }
     }
 
+    /// Where the run stands, for a message; `is_draining` tells that only the output is still waited
+    /// for.
+    pub fn status(&self, scheduler: &Scheduler, is_draining: bool, now: Instant) -> String {
+        let under_way = scheduler.under_way(now);
+        let is_idle = under_way.in_flight + under_way.waiting == 0;
+        let wait = match scheduler.bottleneck() {
+            _ if is_draining => Wait::Output,
+            Bottleneck::Output => Wait::Output,
+            Bottleneck::Input if is_idle => Wait::Input,
+            _ => Wait::None,
+        };
+        let elapsed = now.saturating_duration_since(self.began);
+        let total = scheduler.total_records();
+        status::status(scheduler.tally(), total, &under_way, wait, elapsed)
+    }
+
     /// mtask and its workers stood still for so long.
     pub fn was_suspended(&mut self, pause: Duration) {
+        self.began += pause;
         if let Some(stats) = &mut self.stats {
             stats.shift(pause);
         }

@@ -44,7 +44,7 @@ pub use order::Written;
 pub use replies::Unasked;
 pub use slowest::SlowRecord;
 pub use tally::Tally;
-pub use view::{Bottleneck, Standing};
+pub use view::{Bottleneck, Oldest, Standing, UnderWay};
 
 use crate::budget::Budget;
 use crate::input::Rejected;

@@ -1,9 +1,12 @@
 //! What can be seen of a run from outside, for reports. Changes nothing.
 
+use std::time::{Duration, Instant};
+
 use super::action::WorkerId;
 use super::ending::Phase;
 use super::life::{Life, Stage, State};
 use super::{InputState, Scheduler};
+use crate::record::Index;
 
 /// What a worker is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +46,52 @@ pub enum Bottleneck {
     Restart,
 }
 
+/// The records that have no outcome yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnderWay {
+    /// How many workers owe answers to.
+    pub in_flight: usize,
+    /// How many wait for a worker.
+    pub waiting: usize,
+    /// The one that a worker has owed for longest.
+    pub oldest: Option<Oldest>,
+}
+
+/// The record that a worker has owed for longest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Oldest {
+    /// Its index.
+    pub index: Index,
+    /// Who has it.
+    pub worker: WorkerId,
+    /// For how long it has been the oldest of its worker, time not listened to left out.
+    pub age: Duration,
+    /// Whether the worker's life has shown a sign.
+    pub has_signed: bool,
+}
+
 impl Scheduler {
+    /// The records that have no outcome yet.
+    pub fn under_way(&self, now: Instant) -> UnderWay {
+        let owed = |worker: &super::Worker| match &worker.state {
+            State::Running(life) | State::Judged(life, ..) => life.owed_records,
+            State::Vacant(_) | State::GivenUp => 0,
+        };
+        let oldest = |(worker, life): (WorkerId, &Life)| {
+            Some(Oldest {
+                index: life.oldest()?,
+                worker,
+                age: life.age(now),
+                has_signed: life.has_signed,
+            })
+        };
+        UnderWay {
+            in_flight: self.workers.iter().map(owed).sum(),
+            waiting: self.queue.together() + self.queue.alone(),
+            oldest: self.lives().filter_map(oldest).max_by_key(|it| it.age),
+        }
+    }
+
     /// How many records there are, once the input has ended and all of them are to come to an outcome.
     pub fn total_records(&self) -> Option<u64> {
         let is_whole = match self.phase {

@@ -47,3 +47,4 @@ mod readme;
 mod reports;
 mod signals;
 mod stats;
+mod status_line;
