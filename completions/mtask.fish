@@ -49,7 +49,7 @@ complete -c mtask -n __mtask_takes_options -l max-restarts -d 'Give a worker up 
 complete -c mtask -n __mtask_takes_options -l exit-timeout -d 'How long a worker may take to exit at its end' -r -f
 complete -c mtask -n __mtask_takes_options -l grace -d 'The time between SIGTERM and SIGKILL' -r -f
 complete -c mtask -n __mtask_takes_options -l progress -d 'How far the run is: auto, always or never' -r -f -a "auto\t'As a bar, where stderr is a terminal and neither records nor results use one'
-always\t'As a bar on a terminal, else as a plain line every few seconds and at the end'
+always\t'As a bar where it can be one, else as a plain line every few seconds and at the end'
 never\t'Not at all'"
 complete -c mtask -n __mtask_takes_options -l desc -d 'What the progress calls this run' -r -f
 complete -c mtask -n __mtask_takes_options -l total -d 'How many records there will be' -r -f

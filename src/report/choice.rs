@@ -11,7 +11,7 @@ use crate::config::Verbosity;
 pub enum When {
     /// As a bar, where stderr is a terminal and neither records nor results use one
     Auto,
-    /// As a bar on a terminal, else as a plain line every few seconds and at the end
+    /// As a bar where it can be one, else as a plain line every few seconds and at the end
     Always,
     /// Not at all
     Never,
@@ -95,9 +95,11 @@ impl Terminals {
 }
 
 impl Form {
-    /// The form for what was asked and where it is to be shown.
+    /// The form for what was asked and where it is to be shown. A bar would run into records that are
+    /// typed, or results that are written, at a terminal; lines do not.
     pub fn choose(when: When, verbosity: Verbosity, terminals: Terminals) -> Self {
-        let can_draw = terminals.stderr && terminals.can_redraw;
+        let is_in_the_way = terminals.records || terminals.results;
+        let can_draw = terminals.stderr && terminals.can_redraw && !is_in_the_way;
         let colour = if terminals.wants_colour {
             Colour::On
         } else {
@@ -107,12 +109,11 @@ impl Form {
             colour,
             narrowing: terminals.narrowing,
         });
-        let is_in_the_way = terminals.records || terminals.results;
         match when {
             When::Never => Self::None,
             When::Always if can_draw => bar,
             When::Always => Self::Lines,
-            When::Auto if can_draw && !is_in_the_way && verbosity == Verbosity::Normal => bar,
+            When::Auto if can_draw && verbosity == Verbosity::Normal => bar,
             When::Auto => Self::None,
         }
     }
@@ -174,7 +175,8 @@ mod tests {
             results: true,
             ..TERMINAL
         };
-        assert_eq!(choose(When::Always, results), BAR);
+        assert_eq!(choose(When::Always, results), Form::Lines);
+        assert_eq!(Form::choose(When::Always, Verbosity::Quiet, TERMINAL), BAR);
         let dumb = Terminals {
             can_redraw: false,
             ..TERMINAL

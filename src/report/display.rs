@@ -145,9 +145,10 @@ impl Display {
     }
 }
 
-/// The last column stays free: terminals differ in what becomes of the cursor there.
+/// The last column stays free, for terminals differ in what becomes of the cursor there; and so do two
+/// more, for the terminal itself to show `^C` there.
 fn room(place: Place) -> usize {
-    place.columns.saturating_sub(1)
+    place.columns.saturating_sub(3)
 }
 
 /// A log of a long run needs fewer lines.

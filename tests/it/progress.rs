@@ -216,6 +216,23 @@ fn a_log_gets_plain_lines_and_a_last_true_one() {
 }
 
 #[test]
+fn results_on_the_terminal_are_kept_apart_from_the_progress() {
+    let env = TestEnv::new();
+    let terminal = Terminal::new(80);
+    let writer = terminal.writer();
+    let run = env.mtask().terminal(terminal).stdout_descriptor(writer);
+    let run = run.args(["-j1", "--progress", "always"]).echo();
+    let done = run.stdin(numbers(3)).run();
+    let screen = Screen::after(&done.stderr, 80);
+    done.check(screen.rows[..3] == ["0", "1", "2"], "results are torn");
+    let last = screen.last();
+    done.check(
+        last.starts_with("mtask: 3 of 3 done (100%), "),
+        "the last line is wrong",
+    );
+}
+
+#[test]
 fn a_log_gets_a_line_while_the_run_goes_on() {
     let env = TestEnv::new();
     let options = ["-j1", "--progress", "always", "--total", "4"];
