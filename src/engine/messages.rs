@@ -53,8 +53,8 @@ enum Order {
     Clear(Sender<()>),
     /// Show it again; mtask stood still for so long.
     GoOn(Duration),
-    /// Show its end.
-    End,
+    /// Show its end, which was at that time.
+    End(Instant),
 }
 
 /// The thread that writes.
@@ -123,9 +123,9 @@ impl Messages {
     }
 
     /// Shows how the run has ended.
-    pub(crate) fn end_progress(&mut self) {
+    pub(crate) fn end_progress(&mut self, now: Instant) {
         if std::mem::take(&mut self.has_display) {
-            self.order(Order::End);
+            self.order(Order::End(now));
         }
     }
 
@@ -256,8 +256,8 @@ fn obey(orders: &Receiver<Order>, note: impl Fn(usize)) {
                 display.shift(pause, now);
                 is_cleared = false;
             }
-            (Ok(Order::End), Some(shown)) => {
-                write_all(&shown.finish(Place::look(), now));
+            (Ok(Order::End(at)), Some(shown)) => {
+                write_all(&shown.finish(Place::look(), at));
                 display = None;
             }
             (Err(RecvTimeoutError::Timeout), Some(display)) => {

@@ -165,7 +165,7 @@ impl Engine {
             self.output_failed(&error);
         }
         let closing = self.report.finish(&self.scheduler, now);
-        self.messages.end_progress();
+        self.messages.end_progress(now);
         if let Some((path, error)) = closing.failure {
             self.messages
                 .error(&format!("cannot write {}: {error}", path.display()));

@@ -77,7 +77,7 @@ pub(super) fn table(account: &Account) -> String {
     for slow in &account.slowest {
         text += &format!(
             "{:>9}  {}  record {}: {}\n",
-            span(slow.took),
+            precise(slow.took),
             slow.worker,
             slow.index,
             cut(&shown(slow), RECORD)
@@ -87,6 +87,14 @@ pub(super) fn table(account: &Account) -> String {
         text += &format!("mtask: {advice}\n");
     }
     text
+}
+
+/// Milliseconds tell quick records apart.
+fn precise(time: Duration) -> String {
+    match time.as_secs_f64() {
+        seconds if seconds < 1.0 => format!("{seconds:.3}s"),
+        _ => span(time),
+    }
 }
 
 fn row(counts: [String; 4], times: [String; 5]) -> [String; 9] {
