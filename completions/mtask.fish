@@ -6,7 +6,7 @@ function __mtask_takes_options
         switch $words[1]
             case --
                 return 1
-            case -i -a --input --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --generate
+            case -i -a --input --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate
                 set -e words[1]
             case '-*'
             case '*'
@@ -53,6 +53,12 @@ complete -c mtask -n __mtask_takes_options -l retries -d 'How often to try a fai
 complete -c mtask -n __mtask_takes_options -l max-restarts -d 'Give a worker up after N deaths without an answer' -r -f
 complete -c mtask -n __mtask_takes_options -l exit-timeout -d 'How long a worker may take to exit at its end' -r -f
 complete -c mtask -n __mtask_takes_options -l grace -d 'The time between SIGTERM and SIGKILL' -r -f
+complete -c mtask -n __mtask_takes_options -l progress -d 'How far the run is: auto, always or never' -r -f -a "auto\t'As a bar, where stderr is a terminal and neither records nor results use one'
+always\t'As a bar where it can be one, else as a plain line every few seconds and at the end'
+never\t'Not at all'"
+complete -c mtask -n __mtask_takes_options -l desc -d 'What the progress calls this run' -r -f
+complete -c mtask -n __mtask_takes_options -l total -d 'How many records there will be' -r -f
+complete -c mtask -n __mtask_takes_options -l stats-file -d 'Write statistics to FILE, as JSON' -r -F
 complete -c mtask -n __mtask_takes_options -l generate -d 'Print the man page or a shell\'s completions' -r -f -a "man\t'The man page'
 bash\t'Completions for bash'
 zsh\t'Completions for zsh'
@@ -64,8 +70,9 @@ complete -c mtask -n __mtask_takes_options -l tag-stderr -d 'Put `[worker 2] ` b
 complete -c mtask -n __mtask_takes_options -s k -d 'Results in input order, the default'
 complete -c mtask -n __mtask_takes_options -s u -l unordered -d 'Results as they finish, not in input order'
 complete -c mtask -n __mtask_takes_options -l at-most-once -d 'Never send a record twice, even if its worker died'
+complete -c mtask -n __mtask_takes_options -l stats -d 'Where the workers\' time went, on stderr at the end'
 complete -c mtask -n __mtask_takes_options -s q -l quiet -d 'Errors only: no hints, warnings or summary'
 complete -c mtask -n __mtask_takes_options -l dry-run -d 'Print the workers\' command lines, start nothing'
 complete -c mtask -n __mtask_takes_options -s h -l help -d 'Print help; --help tells more'
 complete -c mtask -n __mtask_takes_options -s V -l version -d 'Print the version'
-complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --generate)"
+complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate)"

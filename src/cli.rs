@@ -17,6 +17,7 @@ use clap::{ArgAction, Parser, ValueHint};
 use crate::config::{ErrorInput, Format, OutputFormat};
 use crate::generate::Artifact;
 use crate::protocol::Protocol;
+use crate::report::When;
 use crate::schedule::policy::{OnError, Window};
 use crate::worker::init::SharedArg;
 use crate::worker::python::{ArgumentType, Callable};
@@ -27,6 +28,13 @@ const OUTPUT: &str = "Output";
 const BACKPRESSURE: &str = "Backpressure";
 const FAILURES: &str = "Failures";
 const SEEN: &str = "What you see";
+
+const PROGRESS: &str = "\
+How far the run is, on stderr
+
+Records done (failed ones included), failed ones, the rate of late and the time since the start; where \
+the number of records (`--total`) or the size of the input (regular files) is known, also a percentage \
+and the time left. It is shown";
 
 /// Stream records through persistent worker processes
 ///
@@ -441,6 +449,64 @@ pub struct Arguments {
         help_heading = FAILURES
     )]
     pub grace: Duration,
+
+    /// How far the run is: auto, always or never
+    #[arg(
+        long,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN",
+        hide_possible_values = true,
+        long_help = value::described::<When>(PROGRESS),
+        help_heading = SEEN
+    )]
+    pub progress: When,
+
+    /// What the progress calls this run
+    #[arg(
+        long,
+        value_name = "TEXT",
+        allow_hyphen_values = true,
+        hide_short_help = true,
+        help_heading = SEEN
+    )]
+    pub desc: Option<String>,
+
+    /// How many records there will be
+    ///
+    /// For the percentage and the time left of the progress; changes nothing else.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = value::records,
+        allow_negative_numbers = true,
+        hide_short_help = true,
+        help_heading = SEEN
+    )]
+    pub total: Option<u64>,
+
+    /// Where the workers' time went, on stderr at the end
+    ///
+    /// For each worker its records, failures and processes, and the time that these were starting up
+    /// (until the first answer), waiting (with nothing to do, or held back), working, exiting or not
+    /// there. Then the five slowest records, those of less than a millisecond and the first one of
+    /// each process left out, for it includes the start. And a hint where less than 80 % of the time
+    /// was spent working.
+    #[arg(long, help_heading = SEEN)]
+    pub stats: bool,
+
+    /// Write statistics to FILE, as JSON
+    ///
+    /// What `--stats` shows; docs/statistics.md tells what each field means. FILE is opened before
+    /// anything runs, and refused where it is an input or an output file.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        hide_short_help = true,
+        help_heading = SEEN
+    )]
+    pub stats_file: Option<PathBuf>,
 
     /// Errors only: no hints, warnings or summary
     #[arg(short, long, help_heading = SEEN)]

@@ -18,6 +18,7 @@ pub use crate::input::{Format, Source};
 pub use crate::outcome::{ErrorInput, OutputFormat};
 use crate::protocol::Protocol;
 use crate::record::Separator;
+use crate::report::When;
 use crate::schedule::policy::{Delivery, ErrorRecords, Order, Policy, Readiness, Window};
 use crate::worker::command::{
     PythonUnbuffered, WorkerCommand, init_unless_placed, worker_commands,
@@ -61,6 +62,16 @@ pub struct Config {
     pub stderr_tags: StderrTags,
     /// What is said on stderr beside errors.
     pub verbosity: Verbosity,
+    /// Whether statistics are printed at the end.
+    pub stats: Stats,
+    /// The file that statistics are written to.
+    pub stats_file: Option<PathBuf>,
+    /// When progress is shown.
+    pub progress: When,
+    /// What the progress calls the run.
+    pub name: Option<String>,
+    /// How many records there will be, as the user says.
+    pub total: Option<u64>,
     /// Whether anything is run.
     pub mode: Mode,
     /// Likely mistakes that are no errors, for stderr.
@@ -83,6 +94,15 @@ pub enum Verbosity {
     Normal,
     /// Nothing.
     Quiet,
+}
+
+/// Whether statistics are printed at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stats {
+    /// They are not.
+    None,
+    /// They are, on stderr.
+    Printed,
 }
 
 /// Whether anything is run.
@@ -166,6 +186,15 @@ impl Config {
             } else {
                 Verbosity::Normal
             },
+            stats: if arguments.stats {
+                Stats::Printed
+            } else {
+                Stats::None
+            },
+            stats_file: apart("--stats-file", arguments.stats_file)?,
+            progress: arguments.progress,
+            name: arguments.desc,
+            total: arguments.total,
             mode: if arguments.dry_run {
                 Mode::DryRun
             } else {

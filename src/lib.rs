@@ -20,6 +20,8 @@ pub mod protocol;
 pub mod schedule;
 pub mod worker;
 
+pub mod report;
+
 pub mod signal;
 pub mod sys;
 pub mod waker;

@@ -11,13 +11,14 @@ use crossbeam_channel::{bounded, unbounded};
 use rustix::fs::FileType;
 
 use crate::budget::Budget;
-use crate::config::{Config, Source, Surroundings};
+use crate::config::{Config, Source, Stats, Surroundings};
 use crate::engine::{Destination, Destinations, Engine, Links, Messages, Output, Parts};
 use crate::exit::{Status, Unusable};
 use crate::input::Encoding;
 use crate::outcome::OutputFormat;
 use crate::protocol::Protocol;
 use crate::protocol::json::Wanted;
+use crate::report::{Counts, Display, Expected, Form, Progress, Report, Targets, Terminals};
 use crate::schedule::Scheduler;
 use crate::waker::Waker;
 use crate::{input, outcome, signal, sys};
@@ -53,9 +54,12 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
     let budget = Budget::new(config.buffer);
     let (send_request, requests) = unbounded();
     signal::listen(&send_request, &waker)?;
+    let stats_file = open_stats_file(&config)?;
     let output = open_outputs(&config, &budget, &waker)?;
     let first_look = first_look(&config.inputs);
-    let input = start_input(&config, &budget, &waker)?;
+    let left_out = input::LeftOut::default();
+    let mut report = show_progress(&config, &output, &left_out, &mut messages);
+    let input = start_input(&config, &budget, left_out, &waker)?;
 
     let rendering = outcome::Rendering {
         output_format: config.output_format,
@@ -78,12 +82,19 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
         grace: config.policy.grace,
         first_look,
     };
-    let scheduler = Scheduler::new(config.policy, rendering, &budget, Instant::now());
+    let stats = config.stats;
+    let mut scheduler = Scheduler::new(config.policy, rendering, &budget, Instant::now());
+    let targets = Targets {
+        stderr: stats == Stats::Printed,
+        file: stats_file,
+    };
+    report.keep_stats(targets, &mut scheduler, Instant::now());
     let links = Links {
         input,
         requests,
         output,
         messages,
+        report,
         waker,
         budget,
     };
@@ -178,9 +189,68 @@ fn open_outputs(config: &Config, budget: &Budget, waker: &Waker) -> anyhow::Resu
     Output::start(files, budget, waker).context(NO_THREAD)
 }
 
+/// Opens the file for statistics now: who asked for them should not wait for the end of a run to learn
+/// that there will be none.
+fn open_stats_file(config: &Config) -> anyhow::Result<Option<(PathBuf, File)>> {
+    let Some(path) = &config.stats_file else {
+        return Ok(None);
+    };
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(Some((path.clone(), file)))
+}
+
+/// Begins to show how far the run is, where that is wanted.
+fn show_progress(
+    config: &Config,
+    output: &Output,
+    left_out: &input::LeftOut,
+    messages: &mut Messages,
+) -> Report {
+    let mut report = Report::new(Instant::now());
+    let types_records =
+        config.inputs.contains(&Source::Stdin) && rustix::termios::isatty(rustix::stdio::stdin());
+    let terminals = Terminals::look_up(types_records, output.is_terminal());
+    let form = Form::choose(config.progress, config.verbosity, terminals);
+    if form == Form::None {
+        return report;
+    }
+    let expected = Expected {
+        name: config.name.clone(),
+        records: config.total,
+        bytes: input_bytes(&config.inputs),
+    };
+    let (counts, now) = (Counts::default(), Instant::now());
+    let progress = Progress::new(counts.clone(), expected, now);
+    messages.show(match form {
+        Form::Bar(drawing) => Display::bar(progress, drawing, now),
+        Form::Lines | Form::None => Display::lines(progress, now),
+    });
+    report.sample_into(counts, left_out.clone());
+    report
+}
+
+/// The bytes that are to be read, if all of them lie in regular files.
+fn input_bytes(inputs: &[Source]) -> Option<u64> {
+    let size = |source: &Source| {
+        let (stat, read) = match source {
+            Source::File(path) => (rustix::fs::stat(path).ok()?, 0),
+            Source::Stdin => {
+                let stdin = rustix::stdio::stdin();
+                let read = rustix::fs::tell(stdin).unwrap_or(0);
+                (rustix::fs::fstat(stdin).ok()?, read)
+            }
+        };
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        let size = u64::try_from(stat.st_size).ok()?;
+        is_file.then(|| size.saturating_sub(read))
+    };
+    inputs.iter().map(size).sum()
+}
+
 fn start_input(
     config: &Config,
     budget: &Budget,
+    left_out: input::LeftOut,
     waker: &Waker,
 ) -> anyhow::Result<crossbeam_channel::Receiver<input::Arrival>> {
     let (send, arrivals) = bounded(ARRIVALS);
@@ -195,7 +265,7 @@ fn start_input(
     };
     let (sources, budget, waker) = (config.inputs.clone(), budget.clone(), waker.clone());
     let read = move || {
-        input::read_all(sources, settings, budget, |arrival| {
+        input::read_all(sources, settings, budget, left_out, |arrival| {
             send.send(arrival).map_err(|_| input::Gone)?;
             waker.wake();
             Ok(())

@@ -4,7 +4,7 @@
 
 use anyhow::Context;
 use crossbeam_channel::Sender;
-use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use crate::sys;
@@ -15,6 +15,8 @@ use crate::waker::Waker;
 pub enum Request {
     /// End: SIGINT, SIGTERM or SIGHUP.
     End(i32),
+    /// Say where the run stands: SIGUSR1, and SIGINFO (Ctrl-T) where there is one.
+    Status,
     /// A process has exited.
     LookAtProcesses,
     /// Stop the workers and mtask: SIGTSTP.
@@ -23,12 +25,31 @@ pub enum Request {
     Continued,
 }
 
+/// The signals that ask where the run stands.
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly"
+))]
+const STATUS: &[i32] = &[SIGUSR1, libc::SIGINFO];
+#[cfg(not(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly"
+)))]
+const STATUS: &[i32] = &[SIGUSR1];
+
 /// Begins to listen to signals, on two threads that live as long as mtask.
 ///
 /// # Errors
 /// Where a handler cannot be installed.
 pub fn listen(requests: &Sender<Request>, waker: &Waker) -> anyhow::Result<()> {
     sys::unblock(&[SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGTSTP, SIGCONT]);
+    sys::unblock(STATUS);
     if !sys::is_ignored(SIGINT) {
         let (requests, waker) = (requests.clone(), waker.clone());
         let end = move || {
@@ -46,6 +67,7 @@ pub fn listen(requests: &Sender<Request>, waker: &Waker) -> anyhow::Result<()> {
     }
     let wanted = [SIGTERM, SIGHUP, SIGTSTP]
         .into_iter()
+        .chain(STATUS.iter().copied())
         .filter(|signal| !sys::is_ignored(*signal));
     let mut signals =
         Signals::new(wanted.chain([SIGCHLD, SIGCONT])).context("cannot listen to signals")?;
@@ -56,6 +78,7 @@ pub fn listen(requests: &Sender<Request>, waker: &Waker) -> anyhow::Result<()> {
                 SIGCHLD => Request::LookAtProcesses,
                 SIGTSTP => Request::Stop,
                 SIGCONT => Request::Continued,
+                signal if STATUS.contains(&signal) => Request::Status,
                 signal => Request::End(signal),
             };
             if requests.send(request).is_err() {

@@ -84,6 +84,12 @@ pub fn count(text: &str) -> Result<NonZeroUsize, String> {
         .map_err(|_| "expected a whole number of at least 1".into())
 }
 
+/// A number of records.
+pub fn records(text: &str) -> Result<u64, String> {
+    refuse_negative(text)?;
+    text.parse().map_err(|_| "expected a whole number".into())
+}
+
 /// How often something is done; 0 is never.
 pub fn times(text: &str) -> Result<u32, String> {
     refuse_negative(text)?;

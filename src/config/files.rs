@@ -58,6 +58,11 @@ pub fn look_up(
     let others = [
         ("--errors", &config.errors, "is the file of --errors"),
         ("--exits", &config.exits, "is the file of --exits"),
+        (
+            "--stats-file",
+            &config.stats_file,
+            "is the file of --stats-file",
+        ),
     ];
     for (option, path, clash) in others {
         let Some(path) = path else { continue };

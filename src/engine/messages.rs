@@ -1,20 +1,24 @@
 //! Everything mtask says on stderr: its own messages and what workers write there.
 //!
-//! A thread writes, so that a reader who takes nothing never stops the engine. It is started before
-//! there is anything to say: where it could not be, it would be a limit on processes that is to be
-//! named. Always: whole lines are written at a time, and only so many bytes wait.
+//! A thread writes, so that a reader who takes nothing never stops the engine; it draws the progress as
+//! well. It is started before there is anything to say: where it could not be, it would be a limit on
+//! processes that is to be named. Always: whole lines are written at a time, and only so many bytes
+//! wait.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, at, bounded, never, select, unbounded};
+use crossbeam_channel::{
+    Receiver, RecvTimeoutError, Sender, at, bounded, never, select, unbounded,
+};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use crate::config::Verbosity;
+use crate::report::{Display, Place};
 use crate::signal::Request;
 use crate::waker::Waker;
 
@@ -23,6 +27,11 @@ const ENOUGH: usize = 128 * 1024;
 /// With so many, mtask's own warnings are dropped.
 const TOO_MANY: usize = 1024 * 1024;
 
+/// So much text is written together.
+const TOGETHER: usize = 64 * 1024;
+/// How long a terminal that takes nothing may put off that mtask is stopped.
+const CLEARED_WITHIN: Duration = Duration::from_millis(200);
+
 /// mtask's stderr.
 #[derive(Debug)]
 pub struct Messages {
@@ -30,12 +39,28 @@ pub struct Messages {
     lines: Vec<u8>,
     /// Until [`Messages::finish`].
     writer: Option<Writer>,
+    has_display: bool,
+}
+
+/// What the thread that writes is told.
+#[derive(Debug)]
+enum Order {
+    /// Write this, whole lines.
+    Write(Vec<u8>),
+    /// Show the progress from now on.
+    Show(Box<Display>),
+    /// Take it off the screen, and drop the sender when that is done.
+    Clear(Sender<()>),
+    /// Show it again; mtask stood still for so long.
+    GoOn(Duration),
+    /// Show its end, which was at that time.
+    End(Instant),
 }
 
 /// The thread that writes.
 #[derive(Debug)]
 struct Writer {
-    texts: Sender<Vec<u8>>,
+    orders: Sender<Order>,
     /// Is closed when the thread has ended.
     end: Receiver<()>,
     waiting: Arc<AtomicUsize>,
@@ -52,6 +77,7 @@ impl Messages {
             verbosity,
             lines: Vec::new(),
             writer: Some(Writer::start(waker.clone())?),
+            has_display: false,
         })
     }
 
@@ -64,6 +90,42 @@ impl Messages {
     pub fn warning(&mut self, text: &str) {
         if self.verbosity == Verbosity::Normal && self.waiting() < TOO_MANY {
             self.error(text);
+        }
+    }
+
+    /// Says whole lines that were asked for, `--quiet` or not.
+    pub(crate) fn report(&mut self, lines: String) {
+        if !lines.is_empty() {
+            self.send(lines.into_bytes());
+        }
+    }
+
+    /// Shows the progress of the run from now on.
+    pub fn show(&mut self, display: Display) {
+        self.has_display = true;
+        self.order(Order::Show(Box::new(display)));
+    }
+
+    /// Takes the progress off the screen before mtask is stopped: a shell is to write there.
+    pub(crate) fn clear_progress(&mut self) {
+        if self.has_display {
+            let (cleared, is_cleared) = bounded(0);
+            self.order(Order::Clear(cleared));
+            let _ = is_cleared.recv_timeout(CLEARED_WITHIN);
+        }
+    }
+
+    /// Shows it again, after so long.
+    pub(crate) fn go_on_with_progress(&mut self, pause: Duration) {
+        if self.has_display {
+            self.order(Order::GoOn(pause));
+        }
+    }
+
+    /// Shows how the run has ended.
+    pub(crate) fn end_progress(&mut self, now: Instant) {
+        if std::mem::take(&mut self.has_display) {
+            self.order(Order::End(now));
         }
     }
 
@@ -96,10 +158,10 @@ impl Messages {
     /// Waits until everything is written; once mtask was told to end, until that time at most, and
     /// no longer than until the next signal.
     pub(crate) fn finish(&mut self, requests: &Receiver<Request>, end_by: Option<Instant>) {
-        let Some(Writer { texts, end, .. }) = self.writer.take() else {
+        let Some(Writer { orders, end, .. }) = self.writer.take() else {
             return;
         };
-        drop(texts);
+        drop(orders);
         let deadline = end_by.map_or_else(never, at);
         loop {
             select! {
@@ -120,41 +182,103 @@ impl Messages {
     }
 
     fn send(&mut self, text: Vec<u8>) {
+        self.order(Order::Write(text));
+    }
+
+    fn order(&mut self, order: Order) {
         if let Some(writer) = &self.writer {
-            writer.waiting.fetch_add(text.len(), SeqCst);
+            if let Order::Write(text) = &order {
+                writer.waiting.fetch_add(text.len(), SeqCst);
+            }
             // The writing thread ends only with the messages.
-            let _ = writer.texts.send(text);
+            let _ = writer.orders.send(order);
         }
     }
 }
 
 impl Writer {
     fn start(waker: Waker) -> io::Result<Self> {
-        let (texts, received) = unbounded::<Vec<u8>>();
+        let (orders, received) = unbounded();
         let (ended, end) = bounded(0);
         let waiting = Arc::new(AtomicUsize::new(0));
         let is_awaited = Arc::new(AtomicBool::new(false));
         let (left, awaited) = (Arc::clone(&waiting), Arc::clone(&is_awaited));
         let write = move || {
-            for text in received {
-                write_all(&text);
-                left.fetch_sub(text.len(), SeqCst);
+            obey(&received, |written| {
+                left.fetch_sub(written, SeqCst);
                 if awaited.swap(false, SeqCst) {
                     waker.wake();
                 }
-            }
+            });
             drop::<Sender<()>>(ended);
         };
         thread::Builder::new()
             .name("messages".into())
             .spawn(write)?;
         Ok(Self {
-            texts,
+            orders,
             end,
             waiting,
             is_awaited,
         })
     }
+}
+
+/// Does what is ordered until nobody is left to order; `note` is told how many bytes of text have been
+/// written.
+fn obey(orders: &Receiver<Order>, note: impl Fn(usize)) {
+    let mut display: Option<Box<Display>> = None;
+    let mut is_cleared = false;
+    let mut held = None;
+    loop {
+        let next = display.as_ref().filter(|_| !is_cleared).map(|it| it.next());
+        let order = match (held.take(), next) {
+            (Some(order), _) => Ok(order),
+            (None, Some(next)) => orders.recv_deadline(next),
+            (None, None) => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        let now = Instant::now();
+        match (order, &mut display) {
+            (Ok(Order::Write(mut text)), display) => {
+                held = gather(orders, &mut text);
+                match display {
+                    Some(display) => write_all(&display.write(&text, Place::look(), now)),
+                    None => write_all(&text),
+                }
+                note(text.len());
+            }
+            (Ok(Order::Show(shown)), display) => *display = Some(shown),
+            (Ok(Order::Clear(_cleared)), Some(display)) => {
+                write_all(&display.clear(Place::look()));
+                is_cleared = true;
+            }
+            (Ok(Order::GoOn(pause)), Some(display)) => {
+                display.shift(pause, now);
+                is_cleared = false;
+            }
+            (Ok(Order::End(at)), Some(shown)) => {
+                write_all(&shown.finish(Place::look(), at));
+                display = None;
+            }
+            (Err(RecvTimeoutError::Timeout), Some(display)) => {
+                write_all(&display.draw(Place::look(), now));
+            }
+            (Err(RecvTimeoutError::Disconnected), _) => return,
+            (_, None) => {}
+        }
+    }
+}
+
+/// Adds the texts that wait already to the first one. Gives what came behind them, if anything.
+fn gather(orders: &Receiver<Order>, text: &mut Vec<u8>) -> Option<Order> {
+    while text.len() < TOGETHER {
+        match orders.try_recv() {
+            Ok(Order::Write(more)) => text.extend(more),
+            Ok(other) => return Some(other),
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 /// Writes to stderr. Nothing can be said about a stderr that takes nothing.

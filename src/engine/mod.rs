@@ -26,6 +26,7 @@ use crate::input::{Arrival, Format};
 use crate::protocol::Protocol;
 use crate::protocol::json::{self, Wanted};
 use crate::record::{Separator, Slice};
+use crate::report::Report;
 use crate::schedule::{Action, Notice, Scheduler, WorkerId};
 use crate::signal::Request;
 use crate::waker::Waker;
@@ -71,6 +72,8 @@ pub struct Links {
     pub output: Output,
     /// Where messages go.
     pub messages: Messages,
+    /// What watches the run.
+    pub report: Report,
     /// How the other threads wake the engine.
     pub waker: Waker,
     /// The bytes that are held.
@@ -88,6 +91,7 @@ pub struct Engine {
     requests: Receiver<Request>,
     output: Output,
     messages: Messages,
+    report: Report,
     waker: Waker,
     budget: Budget,
     buffer: Vec<u8>,
@@ -109,6 +113,7 @@ impl Engine {
             requests,
             output,
             messages,
+            report,
             waker,
             budget,
         } = links;
@@ -126,6 +131,7 @@ impl Engine {
             requests,
             output,
             messages,
+            report,
             waker,
             budget,
         }
@@ -143,6 +149,8 @@ impl Engine {
             if self.is_done(now) {
                 break;
             }
+            let is_draining = self.is_finished && !self.output.is_idle();
+            self.report.observe(&self.scheduler, is_draining, now);
             let waited_from = self.wait();
             now = Instant::now();
             self.take_requests(now);
@@ -156,12 +164,20 @@ impl Engine {
         if !is_cut_short && let Err(error) = self.output.close() {
             self.output_failed(&error);
         }
+        let closing = self.report.finish(&self.scheduler, now);
+        self.messages.end_progress(now);
+        if let Some((path, error)) = closing.failure {
+            self.messages
+                .error(&format!("cannot write {}: {error}", path.display()));
+            self.status = self.status.worst(Status::Fault);
+        }
         let status = self.scheduler.status().worst(self.status);
         if let Some(summary) = self.scheduler.tally().summary()
             && status != Status::Signal(libc::SIGPIPE)
         {
             self.messages.warning(&summary);
         }
+        self.messages.report(closing.text);
         self.messages.finish(&self.requests, self.end_by);
         status
     }
@@ -229,6 +245,7 @@ impl Engine {
         while let Ok(request) = self.requests.try_recv() {
             match request {
                 Request::End(signal) => self.interrupt(signal, now),
+                Request::Status => self.tell_status(now),
                 Request::LookAtProcesses => self.look_at_processes(),
                 Request::Stop => self.stop(),
                 Request::Continued => {
@@ -248,18 +265,29 @@ impl Engine {
         self.scheduler.interrupt(signal, now);
     }
 
+    /// Says where the run stands.
+    fn tell_status(&mut self, now: Instant) {
+        let is_draining = self.is_finished && !self.output.is_idle();
+        let status = self.report.status(&self.scheduler, is_draining, now);
+        self.messages.report(format!("mtask: {status}\n"));
+    }
+
     /// Stops the workers and mtask, until it is continued.
     fn stop(&mut self) {
+        self.messages.clear_progress();
         let from = Instant::now();
         self.signal_all(Signal::STOP);
         let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
         self.signal_all(Signal::CONT);
         let now = Instant::now();
         self.scheduler.was_suspended(now - from, now);
+        self.messages.go_on_with_progress(now - from);
+        self.report.was_suspended(now - from);
         // The SIGCONT that ended the stop asks for nothing more.
         while let Ok(request) = self.requests.try_recv() {
             match request {
                 Request::End(signal) => self.interrupt(signal, now),
+                Request::Status => self.tell_status(now),
                 Request::LookAtProcesses => self.look_at_processes(),
                 Request::Stop | Request::Continued => {}
             }
@@ -377,10 +405,13 @@ impl Engine {
     fn next_deadline(&self) -> Option<Instant> {
         // Before that, the scheduler has deadlines of its own.
         let end_by = self.end_by.filter(|_| self.is_finished);
-        let reminder = self.output.next_reminder();
-        [self.scheduler.wake_at(), self.start_by, end_by, reminder]
-            .into_iter()
-            .flatten()
-            .min()
+        let deadlines = [
+            self.scheduler.wake_at(),
+            self.start_by,
+            end_by,
+            self.output.next_reminder(),
+            self.report.wake_at(),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 }

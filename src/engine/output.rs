@@ -235,6 +235,11 @@ impl Output {
         })
     }
 
+    /// Whether results go to a terminal.
+    pub fn is_terminal(&self) -> bool {
+        rustix::termios::isatty(&self.files.results.file)
+    }
+
     /// How many bytes may be handed over now.
     pub fn room(&self) -> usize {
         ROOM.saturating_sub(self.bytes)

@@ -15,7 +15,7 @@ use crate::record::{Block, Index, Slice};
 
 use super::buffer::Buffer;
 use super::sieve::{Fault, Sieve, Sifted, fault};
-use super::{Arrival, Format, Gone, Rejected, Rejection, Settings};
+use super::{Arrival, Format, Gone, LeftOut, Rejected, Rejection, Settings};
 
 /// Cuts what it is given into blocks and hands them to `send`.
 pub(super) struct Cutter<S> {
@@ -24,6 +24,7 @@ pub(super) struct Cutter<S> {
     buffer: Buffer,
     next: Index,
     unfinished: Unfinished,
+    left_out: LeftOut,
     send: S,
 }
 
@@ -74,8 +75,14 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
             buffer: Buffer::new(budget),
             next: Index(0),
             unfinished: Unfinished::Held,
+            left_out: LeftOut::default(),
             send,
         }
+    }
+
+    /// Counts there, from now on, what is left out.
+    pub(super) fn count_in(&mut self, left_out: LeftOut) {
+        self.left_out = left_out;
     }
 
     pub(super) fn budget(&self) -> &Budget {
@@ -133,9 +140,11 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
         if self.unfinished == Unfinished::Skipped {
             debug_assert!(new == 0, "nothing of a skipped record is held");
             let Some(end) = memchr(separator, &self.buffer) else {
+                self.left_out.add(self.buffer.len());
                 self.buffer.clear();
                 return Ok(());
             };
+            self.left_out.add(end + 1);
             self.buffer.remove(end + 1);
             self.sieve.skip_line();
             self.unfinished = Unfinished::Held;
@@ -144,6 +153,7 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
             self.pass_on(new + last + 1, block)?;
         }
         if self.buffer.len() > self.settings.max_record {
+            self.left_out.add(self.buffer.len());
             self.buffer.clear();
             self.buffer.shrink(block);
             self.unfinished = Unfinished::Skipped;
@@ -159,6 +169,7 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
         while whole > 0 {
             let sifted = self.sieve.sift(&mut self.buffer[..whole]);
             whole -= sifted.consumed;
+            self.left_out.add(sifted.consumed - sifted.kept);
             if sifted.kept < self.buffer.capacity() / 4 {
                 self.send_copy(sifted)?;
                 self.buffer.shrink(block);

@@ -16,6 +16,8 @@ mod tests;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use clap::ValueEnum;
 
@@ -44,6 +46,16 @@ pub struct Rejected {
     pub index: Index,
     /// What is wrong with it.
     pub reason: Rejection,
+}
+
+impl Rejected {
+    /// The bytes of the input that it took; 0 where they were left out.
+    pub fn bytes(&self) -> usize {
+        match &self.reason {
+            Rejection::Invalid { record, .. } => record.len() + 1,
+            Rejection::TooLarge { .. } => 0,
+        }
+    }
 }
 
 /// Why a record never reaches a worker.
@@ -147,15 +159,33 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
 
+/// How many bytes of the input belong to no record that is sent on: blank lines, byte order marks,
+/// records that are too large. Clones share the count.
+#[derive(Clone, Debug, Default)]
+pub struct LeftOut(Arc<AtomicU64>);
+
+impl LeftOut {
+    /// The bytes so far.
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Relaxed);
+    }
+}
+
 /// Reads `sources` to their end and hands what they hold to `send`, which may block. Returns after
-/// the last arrival, or as soon as `send` finds the engine gone.
+/// the last arrival, or as soon as `send` finds the engine gone. What is left out is counted.
 pub fn read_all(
     sources: Vec<Source>,
     settings: Settings,
     budget: Budget,
+    left_out: LeftOut,
     mut send: impl FnMut(Arrival) -> Result<(), Gone>,
 ) {
     let mut cutter = Cutter::new(settings, budget, &mut send);
+    cutter.count_in(left_out);
     let mut end = Arrival::End;
     for source in &sources {
         match source::read(source, &mut cutter) {

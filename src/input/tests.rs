@@ -70,10 +70,16 @@ fn read_files(contents: &[&[u8]], settings: Settings) -> Vec<Arrival> {
 
 fn read_sources(sources: Vec<Source>, settings: Settings) -> Vec<Arrival> {
     let mut arrivals = Vec::new();
-    read_all(sources, settings, Budget::new(64 << 20), |arrival| {
-        arrivals.push(arrival);
-        Ok(())
-    });
+    read_all(
+        sources,
+        settings,
+        Budget::new(64 << 20),
+        LeftOut::default(),
+        |arrival| {
+            arrivals.push(arrival);
+            Ok(())
+        },
+    );
     arrivals
 }
 
@@ -193,10 +199,16 @@ fn nothing_is_read_for_an_engine_that_is_gone() {
     let mut sent = 0;
     let source = Source::File("Cargo.toml".into());
     let sources = vec![source.clone(), source];
-    read_all(sources, LINES, Budget::new(1 << 20), |_| {
-        sent += 1;
-        Err(Gone)
-    });
+    read_all(
+        sources,
+        LINES,
+        Budget::new(1 << 20),
+        LeftOut::default(),
+        |_| {
+            sent += 1;
+            Err(Gone)
+        },
+    );
     assert_eq!(sent, 1);
 }
 
@@ -239,4 +251,44 @@ fn a_grown_buffer_reads_no_more_at_once_and_is_given_up_after_its_record() {
     let small = 4096 + BOOKKEEPING + "short\n".len() + BOOKKEEPING;
     // The record with what it needs alone, then copies beside an ordinary buffer.
     assert_eq!(held, [long.len() + BOOKKEEPING, small, small]);
+}
+
+/// The bytes of all arrivals, and those that are in none of them.
+fn counted(content: &[u8], settings: Settings) -> (usize, u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("input");
+    std::fs::write(&path, content).unwrap();
+    let (left_out, mut sent) = (LeftOut::default(), 0);
+    let budget = Budget::new(64 << 20);
+    let sources = vec![Source::File(path)];
+    read_all(sources, settings, budget, left_out.clone(), |arrival| {
+        sent += match arrival {
+            Arrival::Records(block) => block.bytes.len(),
+            Arrival::Rejected(rejected) => rejected.bytes(),
+            Arrival::End | Arrival::Failed(_) => 0,
+        };
+        Ok(())
+    });
+    (sent, left_out.bytes())
+}
+
+#[test]
+fn every_byte_is_in_a_record_or_counted_as_left_out() {
+    assert_eq!(counted(b"a\n\nbb\n", LINES), (6, 0));
+    let long = [&[b'x'; 400_000], &b"\na\n"[..]].concat();
+    let short = Settings {
+        max_record: 100_000,
+        ..LINES
+    };
+    assert_eq!(counted(&long, short), (2, 400_001));
+    let json = b"\xef\xbb\xbf1\n\n  2 \r\nwrong\n[3]\n";
+    let (sent, left_out) = counted(json, JSONL);
+    assert_eq!(sent as u64 + left_out, json.len() as u64);
+    assert_eq!(left_out, 3 + 1 + 4);
+    let short = Settings {
+        max_record: 3,
+        ..JSONL
+    };
+    let (sent, left_out) = counted(json, short);
+    assert_eq!(sent as u64 + left_out, json.len() as u64);
 }

@@ -27,6 +27,7 @@ const HANG_UP: Duration = Duration::from_millis(200);
 impl Scheduler {
     /// A life has ended, and everything that it answered has been reported.
     pub fn died(&mut self, worker: WorkerId, mut death: Death, now: Instant) {
+        self.time_oldest(worker, 1, now);
         self.take_last_line(worker, &mut death, now);
         let seat = &mut self.workers[worker.0];
         let state = std::mem::replace(&mut seat.state, State::Vacant(now));
@@ -134,6 +135,7 @@ impl Scheduler {
     pub(super) fn time_out(&mut self, worker: WorkerId, unsent: Unsent<'_>, now: Instant) {
         let limit = self.policy.timeout.unwrap_or_default();
         let suspects = self.expired(worker, unsent(worker), now);
+        self.time_oldest(worker, 1, now);
         let first = self.take_oldest(worker);
         let life = self
             .life_mut(worker)

@@ -19,6 +19,9 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) state: State,
+    /// How many records it gave a result for, and how many failed that it had last.
+    pub(crate) results: u64,
+    pub(crate) failures: u64,
     /// The number of the next life.
     pub(crate) next_life: u32,
     /// The next life replaces one that was not meant to end.
@@ -50,6 +53,8 @@ impl Worker {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             state: State::Vacant(now),
+            results: 0,
+            failures: 0,
             next_life: 0,
             is_bereft: false,
             signless: 0,

@@ -29,10 +29,12 @@ mod replies;
 mod settle;
 #[cfg(test)]
 mod simulation;
+mod slowest;
 
 mod tally;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::time::{Duration, Instant};
 
@@ -40,7 +42,9 @@ pub use action::{Action, LifeNumber, Notice, WorkerId};
 pub use life::{Death, Pipe};
 pub use order::Written;
 pub use replies::Unasked;
+pub use slowest::SlowRecord;
 pub use tally::Tally;
+pub use view::{Bottleneck, Oldest, Standing, UnderWay};
 
 use crate::budget::Budget;
 use crate::input::Rejected;
@@ -52,6 +56,7 @@ use life::{Life, Worker};
 use order::OrderBuffer;
 use policy::Policy;
 use queue::Queue;
+use slowest::Slowest;
 
 /// How many records of a life, the last ones it was sent, were not begun to be written to it.
 pub type Unsent<'a> = &'a dyn Fn(WorkerId) -> usize;
@@ -69,10 +74,13 @@ pub struct Scheduler {
     workers: Vec<Worker>,
     order: OrderBuffer,
     tally: Tally,
+    /// Where they are asked for.
+    slowest: Option<Slowest>,
     phase: Phase,
     input: InputState,
-    /// How many records the input has given so far.
+    /// How many records the input has given so far, and their bytes.
     seen: u64,
+    seen_bytes: u64,
     /// The first life may begin: there is input, or none has come for a moment.
     may_start: Option<Instant>,
     /// Whether any life of COMMAND has shown a sign, and how long the slowest took to it.
@@ -103,9 +111,11 @@ impl Scheduler {
             workers: (0..policy.jobs.get()).map(|_| Worker::new(now)).collect(),
             order: OrderBuffer::new(policy.order, budget),
             tally: Tally::default(),
+            slowest: None,
             phase: Phase::Feeding,
             input: InputState::Open,
             seen: 0,
+            seen_bytes: 0,
             may_start: None,
             learnt_start: None,
             awaits_ready: policy.readiness == policy::Readiness::Announced,
@@ -125,6 +135,7 @@ impl Scheduler {
             return;
         }
         self.seen += block.count as u64;
+        self.seen_bytes += block.bytes.len() as u64;
         self.may_start.get_or_insert(now);
         self.queue.push(block);
         if self
@@ -142,6 +153,7 @@ impl Scheduler {
             return;
         }
         self.seen += 1;
+        self.seen_bytes += rejected.bytes() as u64;
         self.queue.push_rejected(rejected);
         self.feed(now);
     }
@@ -210,7 +222,7 @@ impl Scheduler {
                 self.split_answers(&mut rest, run)
             };
             left -= run;
-            self.tally.results += run as u64;
+            self.count_results(worker, run);
             let rendering = &self.rendering;
             self.order.put(first, run, |out| {
                 rendering.results(first, run, run_bytes, &mut out.results);
@@ -290,7 +302,7 @@ impl Scheduler {
         self.announce(failure);
         let rendering = &self.rendering;
         let separate = self.policy.error_records == policy::ErrorRecords::Apart;
-        self.tally.failed(failure.cause.kind());
+        count_failure(&mut self.tally, &mut self.workers, failure);
         self.order.put(failure.index, 1, |out| {
             let to = if separate {
                 &mut out.errors
@@ -306,7 +318,7 @@ impl Scheduler {
         self.announce(failure);
         let rendering = &self.rendering;
         let apart = self.policy.error_records == policy::ErrorRecords::Apart;
-        self.tally.failed(failure.cause.kind());
+        count_failure(&mut self.tally, &mut self.workers, failure);
         self.order.put_last(|out| {
             let to = if apart {
                 &mut out.errors
@@ -315,6 +327,12 @@ impl Scheduler {
             };
             rendering.failure(failure, to);
         });
+    }
+
+    /// Counts records that gave a result.
+    fn count_results(&mut self, worker: WorkerId, records: usize) {
+        self.tally.results += records as u64;
+        self.workers[worker.0].results += records as u64;
     }
 
     fn warn(&mut self, text: String) {
@@ -344,5 +362,13 @@ impl Scheduler {
             1 => format!("1 record (index {low})"),
             _ => format!("{count} records (of indices {low} to {high})"),
         }
+    }
+}
+
+/// Counts a failed record, and that it was this worker's.
+fn count_failure(tally: &mut Tally, workers: &mut [Worker], failure: &Failure) {
+    tally.failed(failure.cause.kind());
+    if let Some(worker) = failure.worker {
+        workers[worker].failures += 1;
     }
 }

@@ -159,6 +159,11 @@ impl OrderBuffer {
         }
     }
 
+    /// Whether outcomes are held back until others have come.
+    pub(crate) fn holds_back(&self) -> bool {
+        !self.pieces.is_empty() && !self.is_backed_up()
+    }
+
     /// How many outcomes have been put in.
     pub(crate) fn outcomes(&self) -> u64 {
         self.outcomes

@@ -210,6 +210,12 @@ impl Queue {
         self.fresh_bytes
     }
 
+    /// The bytes of all records that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        let sent = self.again.values().chain(self.alone.values());
+        self.fresh_bytes + sent.map(|work| work.block.bytes.len()).sum::<usize>()
+    }
+
     /// How many records wait that must be sent alone.
     pub(crate) fn alone(&self) -> usize {
         self.alone.values().map(|work| work.block.count).sum()

@@ -61,6 +61,7 @@ impl Scheduler {
             return Ok(());
         };
         let oldest = life.oldest();
+        self.time_answers(worker, answers, now);
         self.note_sign(worker, now);
         self.life_mut(worker)
             .expect("it runs")
@@ -75,7 +76,7 @@ impl Scheduler {
             let outputs = self.results_in_turn(worker, left);
             if outputs > 0 {
                 let (first, run) = self.settle_oldest(worker, outputs);
-                self.put_outputs(first, &left[..run]);
+                self.put_outputs(worker, first, &left[..run]);
                 left = &left[run..];
                 continue;
             }
@@ -158,8 +159,8 @@ impl Scheduler {
         answers.iter().enumerate().take_while(is_in_turn).count()
     }
 
-    fn put_outputs(&mut self, first: Index, answers: &[Answer<'_>]) {
-        self.tally.results += answers.len() as u64;
+    fn put_outputs(&mut self, worker: WorkerId, first: Index, answers: &[Answer<'_>]) {
+        self.count_results(worker, answers.len());
         let rendering = &self.rendering;
         self.order.put(first, answers.len(), |out| {
             for answer in answers {
@@ -173,7 +174,9 @@ impl Scheduler {
 
     fn settle(&mut self, worker: WorkerId, work: Work, answer: &Answer<'_>, now: Instant) {
         match &answer.reply {
-            Reply::Output(_) => self.put_outputs(answer.index, std::slice::from_ref(answer)),
+            Reply::Output(_) => {
+                self.put_outputs(worker, answer.index, std::slice::from_ref(answer));
+            }
             Reply::Error { json, message } => {
                 let cause = Cause::WorkerError {
                     error: (*json).to_owned(),

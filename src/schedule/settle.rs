@@ -65,6 +65,7 @@ impl Scheduler {
 
     /// Puts down that a life answered, before the records are settled.
     pub(super) fn note_answers(&mut self, worker: WorkerId, count: usize, now: Instant) {
+        self.time_oldest(worker, count, now);
         let life = self.life_mut(worker).expect("only a running life answers");
         life.pace.answered(count, now);
         life.clock = now;

@@ -40,6 +40,11 @@ impl Tally {
         self.failed.values().sum()
     }
 
+    /// How many records have come to an outcome.
+    pub fn outcomes(&self) -> u64 {
+        self.results + self.failures()
+    }
+
     /// One line for the user, if anything was out of the ordinary.
     pub fn summary(&self) -> Option<String> {
         let plural = |count: u64, word: &str| match count {
@@ -47,10 +52,11 @@ impl Tally {
             1 => Some(format!("1 {word}")),
             _ => Some(format!("{count} {word}s")),
         };
-        let records = self.results + self.failures();
-        let kinds: Vec<_> = self
-            .failed
-            .iter()
+        let records = self.outcomes();
+        let mut kinds: Vec<_> = self.failed.iter().collect();
+        kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let kinds: Vec<_> = kinds
+            .into_iter()
             .map(|(kind, count)| format!("{count} {kind}"))
             .collect();
         let failed = (self.failures() > 0).then(|| {
@@ -99,5 +105,35 @@ impl Tally {
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_without_incident_needs_no_summary() {
+        let tally = Tally {
+            results: 1000,
+            ..Tally::default()
+        };
+        assert_eq!(tally.summary(), None);
+    }
+
+    #[test]
+    fn the_summary_names_the_most_frequent_failures_first() {
+        let tally = Tally {
+            results: 996,
+            failed: BTreeMap::from([("worker_exit", 2), ("bad_answer", 1), ("timeout", 1)]),
+            restarts: 2,
+            bad_ends: 1,
+            ..Tally::default()
+        };
+        assert_eq!(
+            tally.summary().unwrap(),
+            "4 of 1000 records failed (2 worker_exit, 1 bad_answer, 1 timeout); 2 restarts; 1 worker \
+             failed at the end"
+        );
     }
 }

@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use crate::done::{Done, shorten};
 use crate::live::Live;
 use crate::processes::Process;
+use crate::terminal::Terminal;
 
 /// How long a run or a wait may take before the test fails.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
@@ -46,6 +47,7 @@ impl TestEnv {
             vars: Vec::new(),
             stdin: Stdin::Bytes(Vec::new()),
             stdout: Stdout::Captured,
+            terminal: None,
         }
     }
 
@@ -215,6 +217,7 @@ pub(crate) struct Run<'env> {
     vars: Vec<(&'static str, &'static str)>,
     stdin: Stdin,
     stdout: Stdout,
+    terminal: Option<Terminal>,
 }
 
 impl Run<'_> {
@@ -283,6 +286,13 @@ impl Run<'_> {
         self
     }
 
+    /// stderr is a terminal that can do what xterm can; what is written there is captured.
+    pub(crate) fn terminal(mut self, terminal: Terminal) -> Self {
+        self.terminal = Some(terminal);
+        self.vars.insert(0, ("TERM", "xterm"));
+        self
+    }
+
     /// Runs mtask to its end.
     pub(crate) fn run(self) -> Done {
         self.start().wait()
@@ -306,13 +316,25 @@ impl Run<'_> {
         command
             .current_dir(self.env.folder.path())
             .process_group(0)
-            .stderr(Stdio::piped());
+            .stderr(match &self.terminal {
+                Some(terminal) => terminal.writer().into(),
+                None => Stdio::piped(),
+            });
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("MTASK_") {
                 command.env_remove(name);
             }
         }
-        for name in ["PYTHONUNBUFFERED", "NO_COLOR", "COLUMNS", "RUST_BACKTRACE"] {
+        for name in [
+            "PYTHONUNBUFFERED",
+            "NO_COLOR",
+            "COLUMNS",
+            "RUST_BACKTRACE",
+            "TERM",
+            "TMUX",
+            "STY",
+            "XTERM_VERSION",
+        ] {
             command.env_remove(name);
         }
         command.envs(self.vars);
@@ -337,7 +359,7 @@ impl Run<'_> {
             // mtask may end before it has read everything; the test judges by other means.
             thread::spawn(move || pipe.write_all(&bytes));
         }
-        Live::new(shown, child)
+        Live::new(shown, child, self.terminal)
     }
 
     /// The command and its input, as a failure shows them.

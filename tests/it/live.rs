@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::done::{Done, dump};
 use crate::env::{LIMIT, wait_until};
 use crate::processes::Process;
+use crate::terminal::Terminal;
 
 /// A running mtask. It is killed where the test ends before it does.
 pub(crate) struct Live {
@@ -28,9 +29,12 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) fn new(shown: String, mut child: Child) -> Self {
-        let mut pipe = child.stderr.take().expect("a pipe");
-        let stderr = Collected::start(move |bytes| pipe.read(bytes));
+    pub(crate) fn new(shown: String, mut child: Child, terminal: Option<Terminal>) -> Self {
+        let stderr = match (terminal, child.stderr.take()) {
+            (Some(mut terminal), _) => Collected::start(move |bytes| terminal.read(bytes)),
+            (None, Some(mut pipe)) => Collected::start(move |bytes| pipe.read(bytes)),
+            (None, None) => panic!("stderr goes to a terminal or a pipe"),
+        };
         Self {
             shown,
             stdin: child.stdin.take(),
@@ -71,6 +75,11 @@ impl Live {
         if line != expected {
             self.fail(&format!("{record:?} gave {line:?} and not {expected:?}"));
         }
+    }
+
+    /// What is on stderr so far.
+    pub(crate) fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.stderr.bytes()).into_owned()
     }
 
     /// Waits until stderr holds `text`.

@@ -1,13 +1,15 @@
 //! Tests of the mtask binary, a module for each part of what it promises.
 //!
-//! `cargo test --test it deaths::` runs one module. [`env`], [`live`], [`done`], [`examples`] and
-//! [`processes`] are what the others are written with; the worker they use is `tests/worker`.
+//! `cargo test --test it deaths::` runs one module. [`env`], [`live`], [`done`], [`examples`],
+//! [`processes`] and [`terminal`] are what the others are written with; the worker they use is
+//! `tests/worker`.
 
 mod done;
 mod env;
 mod examples;
 mod live;
 mod processes;
+mod terminal;
 
 mod order;
 mod property;
@@ -44,6 +46,9 @@ mod error_records;
 mod generate;
 mod guides;
 mod output;
+mod progress;
 mod readme;
 mod reports;
 mod signals;
+mod stats;
+mod status_line;

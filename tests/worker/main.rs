@@ -24,7 +24,7 @@ use std::time::Duration;
 use directive::{Group, Reply};
 use options::Options;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
 
 fn main() {
     let mut args: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -55,7 +55,7 @@ fn launch(args: Vec<OsString>) -> ! {
             _ => break arg,
         }
     };
-    for signal in [SIGHUP, SIGINT, SIGTERM, SIGTSTP] {
+    for signal in [SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1] {
         ignore(signal);
     }
     let mut command = Command::new(&program);

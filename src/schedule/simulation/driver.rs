@@ -72,7 +72,9 @@ pub(super) struct Simulation {
 impl Simulation {
     pub(super) fn new(scenario: Scenario, rng: Rng, base: Instant, traces: bool) -> Self {
         let budget = Budget::new(scenario.budget);
-        let scheduler = Scheduler::new(scenario.policy.clone(), scenario.rendering, &budget, base);
+        let mut scheduler =
+            Scheduler::new(scenario.policy.clone(), scenario.rendering, &budget, base);
+        scheduler.keep_slowest();
         let jobs = scenario.policy.jobs.get();
         Self {
             members: (0..jobs).map(|_| None).collect(),
@@ -361,6 +363,37 @@ impl Simulation {
         self.scheduler.tick(&unsent, self.base + from);
     }
 
+    /// What reports see of the run adds up.
+    fn check_view(&self) {
+        let scheduler = &self.scheduler;
+        let outcomes = scheduler.tally().outcomes();
+        let under_way = scheduler.under_way(self.base + self.now);
+        let open = (under_way.in_flight + under_way.waiting) as u64;
+        if scheduler.takes_input() {
+            assert!(
+                outcomes + open <= scheduler.seen,
+                "{outcomes} records have an outcome and {open} have none, of {}",
+                scheduler.seen
+            );
+        }
+        let workers = (0..scheduler.jobs()).map(WorkerId);
+        let served: u64 = workers
+            .map(|worker| {
+                let (results, failures, _) = scheduler.served(worker);
+                results + failures
+            })
+            .sum();
+        assert!(served <= outcomes, "{served} of {outcomes} outcomes");
+        let finished = scheduler.finished_bytes().unwrap_or(0);
+        assert!(finished <= scheduler.seen_bytes);
+        let slowest = scheduler.slowest();
+        assert!(slowest.is_sorted_by(|a, b| a.took >= b.took));
+        assert!(slowest.iter().all(|slow| slow.index.0 < scheduler.seen));
+        if scheduler.total_records() == Some(outcomes) {
+            assert_eq!(open, 0, "all records have an outcome");
+        }
+    }
+
     fn check_step(&mut self) {
         if !self.has_failed {
             let is_held_up = self.output.room() > 0
@@ -376,6 +409,7 @@ impl Simulation {
             self.budget.limit()
         );
         self.ledger.check_limits(&self.scheduler, self.now);
+        self.check_view();
         self.ledger
             .read_output(&self.output.results, &self.output.errors);
     }

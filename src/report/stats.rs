@@ -1,0 +1,346 @@
+//! Where the workers' time went.
+//!
+//! The scheduler is looked at once in each round of the engine, and the time since the last look goes
+//! to what each worker was about then. Always: the times of a worker add up to the time of the run.
+
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+use std::time::{Duration, Instant};
+
+use crate::schedule::{Bottleneck, Scheduler, SlowRecord, Standing, WorkerId};
+
+/// The statistics of a run that goes on.
+#[derive(Debug)]
+pub(super) struct Stats {
+    began: Instant,
+    last: Instant,
+    workers: Vec<Watched>,
+    /// Why workers were idle at the last look.
+    reason: Reason,
+    lost: BTreeMap<Reason, Duration>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    standing: Standing,
+    times: Times,
+    /// Time since a life began that has shown no sign and had nothing to do: starting up if it says
+    /// that it is up before it is sent a record, else waiting.
+    unclear: BTreeMap<Reason, Duration>,
+}
+
+/// What a worker's time was spent on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Times {
+    /// From a life's start to its first sign.
+    pub(super) starting: Duration,
+    /// Up, but with nothing to do, or not listened to.
+    pub(super) waiting: Duration,
+    /// With records to answer.
+    pub(super) working: Duration,
+    /// From the end of its stdin, everything answered, to its exit.
+    pub(super) exiting: Duration,
+    /// Without a process.
+    pub(super) absent: Duration,
+}
+
+/// Why a worker did not work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reason {
+    /// It started up.
+    Starting,
+    /// The input gave nothing.
+    Input,
+    /// Nobody took the output.
+    Output,
+    /// Results waited for their turn, and held all the bytes there were.
+    Order,
+    /// No records were left for it.
+    End,
+    /// It was being replaced, or records were kept for another one.
+    Restart,
+    /// It was to exit.
+    Exiting,
+}
+
+/// The statistics of a run that is over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Account {
+    pub(super) wall: Duration,
+    /// Records with an outcome.
+    pub(super) records: u64,
+    /// Failed ones by kind.
+    pub(super) failed: BTreeMap<&'static str, u64>,
+    pub(super) restarts: u64,
+    pub(super) workers: Vec<Share>,
+    pub(super) lost: BTreeMap<Reason, Duration>,
+    pub(super) slowest: Vec<SlowRecord>,
+}
+
+/// One worker's part of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Share {
+    /// Records with an outcome that it had last.
+    pub(super) records: u64,
+    pub(super) failed: u64,
+    pub(super) lives: u32,
+    pub(super) times: Times,
+}
+
+impl Stats {
+    pub(super) fn new(jobs: usize, now: Instant) -> Self {
+        let unstarted = || Watched {
+            standing: Standing::Unstarted,
+            times: Times::default(),
+            unclear: BTreeMap::new(),
+        };
+        Self {
+            began: now,
+            last: now,
+            workers: (0..jobs).map(|_| unstarted()).collect(),
+            reason: Reason::Input,
+            lost: BTreeMap::new(),
+        }
+    }
+
+    /// Looks at the scheduler. `is_draining` tells that only the output is still waited for.
+    pub(super) fn observe(&mut self, scheduler: &Scheduler, is_draining: bool, now: Instant) {
+        self.charge(now);
+        self.reason = match scheduler.bottleneck() {
+            _ if is_draining => Reason::Output,
+            Bottleneck::Input => Reason::Input,
+            Bottleneck::Output => Reason::Output,
+            Bottleneck::Order => Reason::Order,
+            Bottleneck::End => Reason::End,
+            Bottleneck::Restart => Reason::Restart,
+        };
+        for (number, worker) in self.workers.iter_mut().enumerate() {
+            let standing = scheduler.standing(WorkerId(number));
+            worker.turn(standing, &mut self.lost);
+        }
+    }
+
+    /// The run stood still for so long.
+    pub(super) fn shift(&mut self, pause: Duration) {
+        self.began += pause;
+        self.last += pause;
+    }
+
+    /// What it all comes to.
+    pub(super) fn close(&mut self, scheduler: &Scheduler, now: Instant) -> Account {
+        self.charge(now);
+        for worker in &mut self.workers {
+            worker.turn(Standing::Gone, &mut self.lost);
+        }
+        let shares = self.workers.iter().enumerate().map(|(number, worker)| {
+            let (results, failed, lives) = scheduler.served(WorkerId(number));
+            Share {
+                records: results + failed,
+                failed,
+                lives,
+                times: worker.times,
+            }
+        });
+        Account {
+            wall: now.saturating_duration_since(self.began),
+            records: scheduler.tally().outcomes(),
+            failed: scheduler.tally().failed.clone(),
+            restarts: scheduler.tally().restarts,
+            workers: shares.collect(),
+            lost: self.lost.clone(),
+            slowest: scheduler.slowest().to_vec(),
+        }
+    }
+
+    /// Puts the time since the last look down.
+    fn charge(&mut self, now: Instant) {
+        let time = now.saturating_duration_since(self.last);
+        self.last = self.last.max(now);
+        for worker in &mut self.workers {
+            if let Some(reason) = worker.spend(time, self.reason) {
+                *self.lost.entry(reason).or_default() += time;
+            }
+        }
+    }
+}
+
+impl Watched {
+    /// Spends time as it stands. Gives why it was not spent on work, where that is clear.
+    fn spend(&mut self, time: Duration, reason: Reason) -> Option<Reason> {
+        let times = &mut self.times;
+        match self.standing {
+            Standing::Working => {
+                times.working += time;
+                None
+            }
+            Standing::Starting => {
+                times.starting += time;
+                Some(Reason::Starting)
+            }
+            Standing::Unsigned => {
+                *self.unclear.entry(reason).or_default() += time;
+                None
+            }
+            Standing::Idle => {
+                times.waiting += time;
+                Some(reason)
+            }
+            Standing::Unheard => {
+                times.waiting += time;
+                Some(if reason == Reason::Output {
+                    reason
+                } else {
+                    Reason::Order
+                })
+            }
+            Standing::Exiting => {
+                times.exiting += time;
+                Some(Reason::Exiting)
+            }
+            Standing::Between => {
+                times.absent += time;
+                Some(Reason::Restart)
+            }
+            Standing::Unstarted => {
+                times.absent += time;
+                Some(if reason == Reason::Restart {
+                    Reason::Input
+                } else {
+                    reason
+                })
+            }
+            Standing::Gone => {
+                times.absent += time;
+                Some(reason)
+            }
+        }
+    }
+
+    /// Stands otherwise from now on.
+    fn turn(&mut self, standing: Standing, lost: &mut BTreeMap<Reason, Duration>) {
+        let before = std::mem::replace(&mut self.standing, standing);
+        if before != Standing::Unsigned || standing == Standing::Unsigned {
+            return;
+        }
+        let has_said_so = matches!(standing, Standing::Idle | Standing::Working);
+        for (reason, time) in std::mem::take(&mut self.unclear) {
+            let reason = if has_said_so {
+                Reason::Starting
+            } else {
+                reason
+            };
+            *lost.entry(reason).or_default() += time;
+            if has_said_so {
+                self.times.starting += time;
+            } else {
+                self.times.waiting += time;
+            }
+        }
+    }
+}
+
+impl Account {
+    /// The times of all workers.
+    pub(super) fn total(&self) -> Times {
+        let mut total = Times::default();
+        self.workers.iter().for_each(|worker| total += worker.times);
+        total
+    }
+
+    /// How much of the workers' time this is, from 0 to 1.
+    pub(super) fn share(&self, time: Duration) -> f64 {
+        let all = self.total().sum().as_secs_f64();
+        if all == 0.0 {
+            0.0
+        } else {
+            time.as_secs_f64() / all
+        }
+    }
+
+    /// Records per second.
+    pub(super) fn rate(&self) -> f64 {
+        let seconds = self.wall.as_secs_f64();
+        if seconds == 0.0 {
+            0.0
+        } else {
+            self.records as f64 / seconds
+        }
+    }
+}
+
+impl Times {
+    pub(super) fn sum(&self) -> Duration {
+        self.starting + self.waiting + self.working + self.exiting + self.absent
+    }
+}
+
+impl AddAssign for Times {
+    fn add_assign(&mut self, other: Self) {
+        self.starting += other.starting;
+        self.waiting += other.waiting;
+        self.working += other.working;
+        self.exiting += other.exiting;
+        self.absent += other.absent;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Spends a second in each of these standings.
+    fn live(standings: &[Standing]) -> (Times, BTreeMap<Reason, Duration>) {
+        let mut lost = BTreeMap::new();
+        let mut worker = Watched {
+            standing: Standing::Unstarted,
+            times: Times::default(),
+            unclear: BTreeMap::new(),
+        };
+        for standing in standings {
+            worker.turn(*standing, &mut lost);
+            if let Some(reason) = worker.spend(SECOND, Reason::Input) {
+                *lost.entry(reason).or_default() += SECOND;
+            }
+        }
+        worker.turn(Standing::Gone, &mut lost);
+        assert_eq!(worker.times.sum(), SECOND * standings.len() as u32);
+        let unaccounted = worker.times.sum() - worker.times.working;
+        assert_eq!(lost.values().sum::<Duration>(), unaccounted);
+        (worker.times, lost)
+    }
+
+    #[test]
+    fn each_second_goes_to_what_the_worker_was_about() {
+        use Standing::{Between, Exiting, Gone, Idle, Starting, Unheard, Working};
+        let (times, lost) = live(&[
+            Starting, Working, Working, Idle, Unheard, Between, Exiting, Gone,
+        ]);
+        let expected = Times {
+            starting: SECOND,
+            waiting: 2 * SECOND,
+            working: 2 * SECOND,
+            exiting: SECOND,
+            absent: 2 * SECOND,
+        };
+        assert_eq!(times, expected);
+        assert_eq!(lost[&Reason::Input], 2 * SECOND);
+        assert_eq!(lost[&Reason::Order], SECOND);
+        assert_eq!(lost[&Reason::Restart], SECOND);
+    }
+
+    #[test]
+    fn a_worker_with_nothing_to_do_starts_up_only_if_it_says_so() {
+        use Standing::{Idle, Starting, Unsigned, Working};
+        let (times, _) = live(&[Unsigned, Unsigned, Starting, Working]);
+        assert_eq!((times.starting, times.waiting), (SECOND, 2 * SECOND));
+        let (times, _) = live(&[Unsigned, Unsigned, Idle, Working]);
+        assert_eq!((times.starting, times.waiting), (2 * SECOND, SECOND));
+        let (times, _) = live(&[Unsigned, Unsigned]);
+        assert_eq!(
+            (times.starting, times.waiting),
+            (Duration::ZERO, 2 * SECOND)
+        );
+    }
+}

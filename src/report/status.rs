@@ -1,0 +1,92 @@
+//! Where a run stands, in one line: what SIGUSR1 asks for.
+
+use std::time::Duration;
+
+use super::text::{clock, span};
+use crate::schedule::{Tally, UnderWay};
+
+/// What everything waits for, where that is plain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Nothing, or nothing that is plain.
+    None,
+    /// Results have no room in the output.
+    Output,
+    /// Nothing is to be done before more input comes.
+    Input,
+}
+
+/// The line, without a name before it or an end.
+pub(super) fn status(
+    tally: &Tally,
+    total: Option<u64>,
+    under_way: &UnderWay,
+    wait: Wait,
+    elapsed: Duration,
+) -> String {
+    let of = total.map_or_else(String::new, |total| format!(" of {total}"));
+    let mut line = format!(
+        "status: {}{of} done, {} failed, {} in flight, {} waiting",
+        tally.outcomes(),
+        tally.failures(),
+        under_way.in_flight,
+        under_way.waiting
+    );
+    if let Some(oldest) = &under_way.oldest {
+        line += &format!(
+            "; the oldest is record {} at {} for {}",
+            oldest.index,
+            oldest.worker,
+            span(oldest.age)
+        );
+        if !oldest.has_signed {
+            line += ", which has not answered yet";
+        }
+    }
+    line += match wait {
+        Wait::None => "",
+        Wait::Output => "; results wait for the reader of the output",
+        Wait::Input => "; input is awaited",
+    };
+    line + &format!("; {} elapsed", clock(elapsed))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::record::Index;
+    use crate::schedule::{Oldest, WorkerId};
+
+    #[test]
+    fn the_line_tells_what_is_under_way() {
+        let tally = Tally {
+            results: 117,
+            failed: BTreeMap::from([("timeout", 3)]),
+            ..Tally::default()
+        };
+        let oldest = Oldest {
+            index: Index(57),
+            worker: WorkerId(2),
+            age: Duration::from_millis(12_340),
+            has_signed: true,
+        };
+        let mut under_way = UnderWay {
+            in_flight: 4,
+            waiting: 37,
+            oldest: Some(oldest),
+        };
+        let elapsed = Duration::from_secs(80);
+        assert_eq!(
+            status(&tally, Some(1000), &under_way, Wait::Output, elapsed),
+            "status: 120 of 1000 done, 3 failed, 4 in flight, 37 waiting; the oldest is record 57 at \
+             worker 2 for 12.3s; results wait for the reader of the output; 1:20 elapsed"
+        );
+        under_way.oldest = None;
+        assert_eq!(
+            status(&tally, None, &under_way, Wait::None, elapsed),
+            "status: 120 done, 3 failed, 4 in flight, 37 waiting; 1:20 elapsed"
+        );
+    }
+}

@@ -1,0 +1,327 @@
+//! The statistics of a run as people (`--stats`) and programs (`--stats-file`) read them.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::advice::advice;
+use super::stats::{Account, Reason, Times};
+use super::text::{cut, harmless, rate, span};
+use crate::schedule::SlowRecord;
+
+/// The most columns of a record.
+const RECORD: usize = 48;
+
+/// The table for stderr, whole lines.
+pub(super) fn table(account: &Account) -> String {
+    let heads = [
+        "worker", "records", "failed", "lives", "starting", "waiting", "working", "exiting",
+        "absent",
+    ];
+    let mut rows = vec![heads.map(str::to_owned)];
+    for (number, worker) in account.workers.iter().enumerate() {
+        let counts = [
+            number as u64,
+            worker.records,
+            worker.failed,
+            worker.lives.into(),
+        ];
+        rows.push(row(
+            counts.map(|count| count.to_string()),
+            worker.times.map(span),
+        ));
+    }
+    let total = account.total();
+    let failed: u64 = account.failed.values().sum();
+    let lives: u64 = account
+        .workers
+        .iter()
+        .map(|worker| u64::from(worker.lives))
+        .sum();
+    let counts = [account.records, failed, lives].map(|count| count.to_string());
+    let [records, failed, lives] = counts;
+    rows.push(row(["all".into(), records, failed, lives], total.map(span)));
+    let share = |time| format!("{:.1}%", account.share(time) * 100.0);
+    let none = || String::new();
+    rows.push(row(
+        ["share".into(), none(), none(), none()],
+        total.map(share),
+    ));
+
+    let widths: Vec<usize> = (0..heads.len())
+        .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
+        .collect();
+    let mut text = format!(
+        "mtask: {} records in {}",
+        account.records,
+        span(account.wall)
+    );
+    if account.records > 0 {
+        text += &format!(", {}", rate(account.rate()));
+    }
+    text.push('\n');
+    for row in rows {
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:>width$}"));
+        text += &(cells.collect::<Vec<_>>().join("  ") + "\n");
+    }
+    let had: u64 = account.workers.iter().map(|worker| worker.records).sum();
+    if had < account.records {
+        text += &format!("{} records never reached a worker\n", account.records - had);
+    }
+    if !account.slowest.is_empty() {
+        text += "slowest records:\n";
+    }
+    for slow in &account.slowest {
+        text += &format!(
+            "{:>9}  {}  record {}: {}\n",
+            precise(slow.took),
+            slow.worker,
+            slow.index,
+            cut(&shown(slow), RECORD)
+        );
+    }
+    if let Some(advice) = advice(account) {
+        text += &format!("mtask: {advice}\n");
+    }
+    text
+}
+
+/// Milliseconds tell quick records apart.
+fn precise(time: Duration) -> String {
+    match time.as_secs_f64() {
+        seconds if seconds < 1.0 => format!("{seconds:.3}s"),
+        _ => span(time),
+    }
+}
+
+fn row(counts: [String; 4], times: [String; 5]) -> [String; 9] {
+    let mut cells = counts.into_iter().chain(times);
+    std::array::from_fn(|_| cells.next().unwrap_or_default())
+}
+
+impl Times {
+    /// The times in the order of the table's columns.
+    fn map<T>(&self, show: impl Fn(Duration) -> T) -> [T; 5] {
+        [
+            self.starting,
+            self.waiting,
+            self.working,
+            self.exiting,
+            self.absent,
+        ]
+        .map(show)
+    }
+}
+
+/// The record on one line, its beginning if it is long.
+fn shown(slow: &SlowRecord) -> String {
+    let text = harmless(&String::from_utf8_lossy(&slow.start));
+    if slow.start.len() < slow.bytes {
+        text + "…"
+    } else {
+        text
+    }
+}
+
+/// The same for programs. docs/statistics.md says what each field means.
+#[derive(Serialize)]
+struct Document<'a> {
+    wall_seconds: f64,
+    records: u64,
+    records_per_second: f64,
+    failed: u64,
+    failed_by_kind: &'a std::collections::BTreeMap<&'static str, u64>,
+    restarts: u64,
+    workers: Vec<WorkerEntry>,
+    total: TimesEntry,
+    share: TimesEntry,
+    lost_seconds: LostEntry,
+    slowest: Vec<SlowEntry>,
+    advice: Option<String>,
+}
+
+#[derive(Serialize)]
+struct WorkerEntry {
+    worker: usize,
+    records: u64,
+    failed: u64,
+    lives: u32,
+    seconds: TimesEntry,
+}
+
+#[derive(Serialize)]
+struct TimesEntry {
+    starting: f64,
+    waiting: f64,
+    working: f64,
+    exiting: f64,
+    absent: f64,
+}
+
+#[derive(Serialize)]
+struct LostEntry {
+    starting: f64,
+    input: f64,
+    output: f64,
+    order: f64,
+    end: f64,
+    restart: f64,
+    exiting: f64,
+}
+
+#[derive(Serialize)]
+struct SlowEntry {
+    index: u64,
+    seconds: f64,
+    worker: usize,
+    input: String,
+    bytes: usize,
+}
+
+/// The JSON document of `--stats-file`, one line.
+pub(super) fn document(account: &Account) -> Vec<u8> {
+    let seconds = |time: Duration| time.as_secs_f64();
+    let lost = |reason| {
+        account
+            .lost
+            .get(&reason)
+            .copied()
+            .unwrap_or_default()
+            .as_secs_f64()
+    };
+    let total = account.total();
+    let document = Document {
+        wall_seconds: seconds(account.wall),
+        records: account.records,
+        records_per_second: account.rate(),
+        failed: account.failed.values().sum(),
+        failed_by_kind: &account.failed,
+        restarts: account.restarts,
+        workers: (account.workers.iter().enumerate())
+            .map(|(worker, share)| WorkerEntry {
+                worker,
+                records: share.records,
+                failed: share.failed,
+                lives: share.lives,
+                seconds: entry(share.times, seconds),
+            })
+            .collect(),
+        total: entry(total, seconds),
+        share: entry(total, |time| account.share(time)),
+        lost_seconds: LostEntry {
+            starting: lost(Reason::Starting),
+            input: lost(Reason::Input),
+            output: lost(Reason::Output),
+            order: lost(Reason::Order),
+            end: lost(Reason::End),
+            restart: lost(Reason::Restart),
+            exiting: lost(Reason::Exiting),
+        },
+        slowest: (account.slowest.iter())
+            .map(|slow| SlowEntry {
+                index: slow.index.0,
+                seconds: seconds(slow.took),
+                worker: slow.worker.0,
+                input: shown(slow),
+                bytes: slow.bytes,
+            })
+            .collect(),
+        advice: advice(account),
+    };
+    let mut text = serde_json::to_vec(&document).expect("numbers and strings are JSON");
+    text.push(b'\n');
+    text
+}
+
+fn entry(times: Times, number: impl Fn(Duration) -> f64) -> TimesEntry {
+    let [starting, waiting, working, exiting, absent] = times.map(number);
+    TimesEntry {
+        starting,
+        waiting,
+        working,
+        exiting,
+        absent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::stats::Share;
+    use super::*;
+    use crate::record::Index;
+    use crate::schedule::WorkerId;
+
+    fn account() -> Account {
+        let times = |working| Times {
+            starting: Duration::from_millis(1500),
+            waiting: Duration::from_secs(60 - working),
+            working: Duration::from_secs(working),
+            exiting: Duration::from_millis(40),
+            absent: Duration::ZERO,
+        };
+        let share = |records, working| Share {
+            records,
+            failed: 1,
+            lives: 2,
+            times: times(working),
+        };
+        Account {
+            wall: Duration::from_millis(61_540),
+            records: 1001,
+            failed: BTreeMap::from([("timeout", 2), ("invalid_input", 1)]),
+            restarts: 2,
+            workers: vec![share(900, 59), share(100, 7)],
+            lost: BTreeMap::from([(Reason::Input, Duration::from_secs(54))]),
+            slowest: vec![SlowRecord {
+                index: Index(17),
+                took: Duration::from_millis(2346),
+                worker: WorkerId(1),
+                start: b"a\tb\x1b[2J".to_vec(),
+                bytes: 500,
+            }],
+        }
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_safe() {
+        let expected = "\
+mtask: 1001 records in 61.5s, 16/s
+worker  records  failed  lives  starting  waiting  working  exiting  absent
+     0      900       1      2     1.50s    1.00s    59.0s    0.04s   0.00s
+     1      100       1      2     1.50s    53.0s    7.00s    0.04s   0.00s
+   all     1001       3      4     3.00s    54.0s    66.0s    0.08s   0.00s
+ share                              2.4%    43.9%    53.6%     0.1%    0.0%
+1 records never reached a worker
+slowest records:
+    2.35s  worker 1  record 17: a\u{fffd}b\u{fffd}[2J…
+mtask: the workers worked 54% of the time: for 44% of it the input gave nothing
+";
+        assert_eq!(table(&account()), expected);
+    }
+
+    #[test]
+    fn the_document_has_the_same_numbers() {
+        let document = document(&account());
+        assert_eq!(document.iter().filter(|byte| **byte == b'\n').count(), 1);
+        let value: serde_json::Value = serde_json::from_slice(&document).unwrap();
+        assert_eq!(value["records"], 1001);
+        assert_eq!(value["failed"], 3);
+        assert_eq!(value["failed_by_kind"]["timeout"], 2);
+        assert_eq!(value["workers"][1]["seconds"]["waiting"], 53.0);
+        assert_eq!(value["total"]["working"], 66.0);
+        assert_eq!(value["lost_seconds"]["input"], 54.0);
+        assert_eq!(value["slowest"][0]["input"], "a\u{fffd}b\u{fffd}[2J…");
+        let shares: f64 = value["share"]
+            .as_object()
+            .unwrap()
+            .values()
+            .filter_map(serde_json::Value::as_f64)
+            .sum();
+        assert!((shares - 1.0).abs() < 1e-9);
+    }
+}

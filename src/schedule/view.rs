@@ -1,0 +1,175 @@
+//! What can be seen of a run from outside, for reports. Changes nothing.
+
+use std::time::{Duration, Instant};
+
+use super::action::WorkerId;
+use super::ending::Phase;
+use super::life::{Life, Stage, State};
+use super::{InputState, Scheduler};
+use crate::record::Index;
+
+/// What a worker is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// No life of it has begun yet.
+    Unstarted,
+    /// A life of it has ended, and another is to follow.
+    Between,
+    /// It is not needed any more.
+    Gone,
+    /// A life starts up: it has shown no sign, and there is something for it to do.
+    Starting,
+    /// A life has shown no sign, and nothing is there for it to do: it may be up or not.
+    Unsigned,
+    /// A life owes nothing.
+    Idle,
+    /// A life owes answers that mtask does not listen to just now.
+    Unheard,
+    /// A life owes answers.
+    Working,
+    /// A life owes nothing any more and is to exit.
+    Exiting,
+}
+
+/// Why workers have nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bottleneck {
+    /// The input gives nothing.
+    Input,
+    /// Nobody takes the output.
+    Output,
+    /// Results wait for their turn, and hold all the bytes there are.
+    Order,
+    /// No records are left for all workers.
+    End,
+    /// Records wait for a worker of their own, or for a restart.
+    Restart,
+}
+
+/// The records that have no outcome yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnderWay {
+    /// How many workers owe answers to.
+    pub in_flight: usize,
+    /// How many wait for a worker.
+    pub waiting: usize,
+    /// The one that a worker has owed for longest.
+    pub oldest: Option<Oldest>,
+}
+
+/// The record that a worker has owed for longest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Oldest {
+    /// Its index.
+    pub index: Index,
+    /// Who has it.
+    pub worker: WorkerId,
+    /// For how long it has been the oldest of its worker, time not listened to left out.
+    pub age: Duration,
+    /// Whether the worker's life has shown a sign.
+    pub has_signed: bool,
+}
+
+impl Scheduler {
+    /// The records that have no outcome yet.
+    pub fn under_way(&self, now: Instant) -> UnderWay {
+        let owed = |worker: &super::Worker| match &worker.state {
+            State::Running(life) | State::Judged(life, ..) => life.owed_records,
+            State::Vacant(_) | State::GivenUp => 0,
+        };
+        let oldest = |(worker, life): (WorkerId, &Life)| {
+            Some(Oldest {
+                index: life.oldest()?,
+                worker,
+                age: life.age(now),
+                has_signed: life.has_signed,
+            })
+        };
+        UnderWay {
+            in_flight: self.workers.iter().map(owed).sum(),
+            waiting: self.queue.together() + self.queue.alone(),
+            oldest: self.lives().filter_map(oldest).max_by_key(|it| it.age),
+        }
+    }
+
+    /// How many records there are, once the input has ended and all of them are to come to an outcome.
+    pub fn total_records(&self) -> Option<u64> {
+        let is_whole = match self.phase {
+            Phase::Feeding => true,
+            Phase::Finished(_) => self.order.outcomes() == self.seen,
+            _ => false,
+        };
+        (is_whole && self.input == InputState::Ended).then_some(self.seen)
+    }
+
+    /// How many workers there are.
+    pub fn jobs(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// What a worker is about.
+    pub fn standing(&self, worker: WorkerId) -> Standing {
+        let seat = &self.workers[worker.0];
+        match &seat.state {
+            State::Vacant(_) if seat.next_life == 0 => Standing::Unstarted,
+            State::Vacant(_) if self.is_over() => Standing::Gone,
+            State::Vacant(_) | State::Judged(..) | State::GivenUp => Standing::Between,
+            State::Running(life) => self.standing_of(life),
+        }
+    }
+
+    fn standing_of(&self, life: &Life) -> Standing {
+        let is_idle = life.owed.is_empty();
+        match life.stage {
+            Stage::Stopping(_) | Stage::Killed => Standing::Exiting,
+            Stage::Closing(_) if is_idle => Standing::Exiting,
+            _ if is_idle && self.awaits_ready_of(life) => Standing::Starting,
+            _ if is_idle && !life.has_signed => Standing::Unsigned,
+            _ if is_idle => Standing::Idle,
+            _ if life.deaf_since.is_some() => Standing::Unheard,
+            _ if !life.has_signed => Standing::Starting,
+            _ => Standing::Working,
+        }
+    }
+
+    /// Why workers that have nothing to do have nothing to do.
+    pub fn bottleneck(&self) -> Bottleneck {
+        let is_tight = self.budget.is_full() || self.budget.has_waiter();
+        if self.order.is_backed_up() {
+            Bottleneck::Output
+        } else if is_tight && self.order.holds_back() {
+            Bottleneck::Order
+        } else if !self.queue.is_empty() {
+            Bottleneck::Restart
+        } else if self.input == InputState::Ended || !self.phase.takes_input() {
+            Bottleneck::End
+        } else {
+            Bottleneck::Input
+        }
+    }
+
+    /// How many records this worker gave a result for, how many failed that it had last, and how many
+    /// lives it has had.
+    pub fn served(&self, worker: WorkerId) -> (u64, u64, u32) {
+        let seat = &self.workers[worker.0];
+        (seat.results, seat.failures, seat.next_life)
+    }
+
+    fn is_over(&self) -> bool {
+        self.queue.is_empty() && (self.input == InputState::Ended || !self.phase.takes_input())
+    }
+
+    /// The bytes of the records that have an outcome; the answered ones of a block that a life has
+    /// not answered as a whole are left out. `None` once records were dropped.
+    pub fn finished_bytes(&self) -> Option<u64> {
+        if self.phase != Phase::Feeding {
+            return None;
+        }
+        let held = |worker: &super::Worker| match &worker.state {
+            State::Running(life) | State::Judged(life, ..) => life.owed_bytes,
+            State::Vacant(_) | State::GivenUp => 0,
+        };
+        let unfinished = self.queue.bytes() + self.workers.iter().map(held).sum::<usize>();
+        Some(self.seen_bytes.saturating_sub(unfinished as u64))
+    }
+}

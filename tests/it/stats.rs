@@ -1,0 +1,261 @@
+//! Where the workers' time went: `--stats` and `--stats-file`.
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::done::{numbers, records};
+use crate::env::TestEnv;
+
+/// The document of a run that wrote it to `stats`.
+fn document(env: &TestEnv) -> Value {
+    serde_json::from_slice(&env.read("stats")).expect("JSON")
+}
+
+fn numbers_in(value: &Value) -> f64 {
+    let values = value.as_object().expect("an object").values();
+    values
+        .map(|number| number.as_f64().expect("a number"))
+        .sum()
+}
+
+#[test]
+fn the_document_counts_every_record_and_every_second() {
+    let env = TestEnv::new();
+    let input = records((0..100).map(|i| match i {
+        30 => "30 @die:3".to_owned(),
+        _ => i.to_string(),
+    }));
+    let done = env
+        .mtask()
+        .args(["-j3", "--window", "1", "--stats-file", "stats"])
+        .echo()
+        .stdin(input)
+        .run();
+    done.assert_status(123);
+    let stats = document(&env);
+    assert_eq!(stats["records"], 100);
+    assert_eq!(stats["failed"], 1);
+    assert_eq!(stats["failed_by_kind"]["worker_exit"], 1);
+    let workers = stats["workers"].as_array().expect("a list");
+    let sum = |field: &str| {
+        workers
+            .iter()
+            .filter_map(|w| w[field].as_u64())
+            .sum::<u64>()
+    };
+    assert_eq!((workers.len(), sum("records"), sum("failed")), (3, 100, 1));
+    // Two of them die; not all are replaced where little is left to do.
+    assert!((2..=5).contains(&sum("lives")), "{} lives", sum("lives"));
+    let wall = stats["wall_seconds"].as_f64().expect("a number");
+    for worker in workers {
+        let spent = numbers_in(&worker["seconds"]);
+        assert!((spent - wall).abs() < 1e-6, "{spent} of {wall} s");
+    }
+    assert!((numbers_in(&stats["total"]) - 3.0 * wall).abs() < 1e-6);
+    assert!((numbers_in(&stats["share"]) - 1.0).abs() < 1e-6);
+    let worked = stats["total"]["working"].as_f64().expect("a number");
+    assert!((numbers_in(&stats["lost_seconds"]) + worked - 3.0 * wall).abs() < 1e-6);
+}
+
+#[test]
+fn the_table_is_printed_quiet_or_not_and_changes_no_result() {
+    let env = TestEnv::new();
+    for options in [&["--stats"][..], &["--stats", "-q"]] {
+        let run = env.mtask().args(["-j2"]).args(options).echo();
+        let done = run.stdin(numbers(1000)).run();
+        done.assert_status(0).assert_stdout(numbers(1000));
+        done.assert_stderr_has("mtask: 1000 records in ");
+        let row = |name: &str| {
+            let mut lines = done.stderr.lines();
+            let line = lines.find(|line| line.split_whitespace().next() == Some(name));
+            let line = line.unwrap_or_else(|| done.fail(&format!("there is no row {name}")));
+            line.split_whitespace()
+                .map(ToOwned::to_owned)
+                .collect::<Vec<_>>()
+        };
+        let heads = "worker records failed lives starting waiting working exiting absent";
+        assert_eq!(row("worker").join(" "), heads);
+        assert_eq!(row("all")[..4], ["all", "1000", "0", "2"]);
+        let count = |name: &str| row(name)[1].parse::<u64>().expect("a number");
+        assert_eq!(count("0") + count("1"), 1000);
+    }
+}
+
+#[test]
+fn slow_records_are_named_on_one_line() {
+    let env = TestEnv::new();
+    let long = "y".repeat(500);
+    let input = records((0..40).map(|i| match i {
+        10 => format!("\u{1b}[2Jten\t@sleep:60 {long}"),
+        20 => "twenty @sleep:120".to_owned(),
+        _ => i.to_string(),
+    }));
+    let done = env
+        .mtask()
+        .args(["-j1", "--window", "1", "--stats", "--stats-file", "stats"])
+        .echo()
+        .stdin(input)
+        .run();
+    done.assert_status(0)
+        .assert_stderr_has(" record 20: twenty @sleep:120\n");
+    done.assert_stderr_has(" record 10: \u{fffd}[2Jten\u{fffd}@sleep:60 yyy");
+    done.check(
+        !done.stderr.contains('\u{1b}'),
+        "there is an escape sequence",
+    );
+    let stats = document(&env);
+    let slowest = stats["slowest"].as_array().expect("a list");
+    let place = |index: u64| slowest.iter().position(|slow| slow["index"] == index);
+    done.check(
+        place(20).is_some() && place(10).is_some(),
+        "slow records are missing",
+    );
+    assert!(slowest.len() <= 5);
+    let long = &slowest[place(10).expect("it is there")];
+    assert!(long["seconds"].as_f64().expect("a number") >= 0.06);
+    assert!(long["input"].as_str().expect("a string").len() < 200);
+    assert_eq!(long["worker"], 0);
+}
+
+#[test]
+fn answers_with_ids_are_timed_too() {
+    let env = TestEnv::new();
+    let answer = r#"read -r line; printf '{"ready":true}\n'; while :; do
+        id=${line#'{"id":'}; id=${id%%,*}
+        case $line in *slow*) sleep 0.1;; esac
+        printf '{"id":%s,"output":1}\n' "$id"
+        read -r line || exit 0
+    done"#;
+    let input = records(["1", "2", "\"slow\"", "4"]);
+    let done = env
+        .mtask()
+        .args([
+            "-j1",
+            "--protocol",
+            "json",
+            "--stats-file",
+            "stats",
+            "--",
+            "sh",
+            "-c",
+            answer,
+        ])
+        .stdin(input)
+        .run();
+    done.assert_status(0).assert_stdout("1\n1\n1\n1\n");
+    let stats = document(&env);
+    assert_eq!(stats["workers"][0]["records"], 4);
+    let slowest = stats["slowest"].as_array().expect("a list");
+    let slow = slowest
+        .iter()
+        .find(|slow| slow["index"] == 2)
+        .expect("the slow record");
+    assert_eq!(slow["input"], "\"slow\"");
+}
+
+#[test]
+fn a_record_that_ran_into_its_time_limit_is_slow() {
+    let env = TestEnv::new();
+    let done = env
+        .mtask()
+        .args([
+            "-j1",
+            "--window",
+            "1",
+            "--timeout",
+            "1s",
+            "--stats-file",
+            "stats",
+        ])
+        .echo()
+        .stdin(records(["0", "1", "@hang", "3"]))
+        .run();
+    done.assert_status(123);
+    let stats = document(&env);
+    assert_eq!(stats["slowest"][0]["index"], 2);
+    assert!(stats["slowest"][0]["seconds"].as_f64().expect("a number") >= 1.0);
+}
+
+#[test]
+fn a_worker_that_waits_for_input_gives_a_hint() {
+    let env = TestEnv::new();
+    let run = env
+        .mtask()
+        .args(["-j2", "--stats", "--stats-file", "stats"]);
+    let mut live = run.worker(["--suffix", "!"]).open();
+    live.ask("first", "first!");
+    // The input is what everything waits for, until so much time has passed that nothing else counts.
+    let mut asked = 0;
+    let from = std::time::Instant::now();
+    while from.elapsed().as_millis() < 500 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        live.ask(&asked.to_string(), &format!("{asked}!"));
+        asked += 1;
+    }
+    let done = live.wait();
+    done.assert_status(0);
+    let stats = document(&env);
+    let lost = &stats["lost_seconds"];
+    assert!(lost["input"].as_f64() > Some(0.3), "{lost}");
+    done.check(stats["advice"].is_string(), "there is no hint");
+    done.assert_stderr_has("mtask: the workers worked ");
+}
+
+#[test]
+fn statistics_are_written_where_a_signal_ends_the_run() {
+    let env = TestEnv::new();
+    let mut live = env
+        .mtask()
+        .args(["-j1", "--stats-file", "stats"])
+        .echo()
+        .open();
+    live.ask("first", "first");
+    live.signal(Signal::TERM);
+    live.wait_with_open_stdin().assert_signal(Signal::TERM);
+    assert_eq!(document(&env)["records"], 1);
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_refused_before_anything_runs() {
+    let env = TestEnv::new();
+    let input = env.write("input", numbers(3));
+    let refused = |options: &[&str], status: i32, named: &str| {
+        let worker = ["--pids", &env.path("w.pids")];
+        let run = env.mtask().args(options).worker(worker);
+        run.stdin(numbers(3))
+            .run()
+            .assert_status(status)
+            .assert_stderr_has(named);
+        assert!(
+            !env.exists("w.pids"),
+            "a worker was started for {options:?}"
+        );
+    };
+    refused(&["--stats-file", "none/stats"], 1, "none/stats");
+    refused(&["--stats-file", "-"], 2, "--stats-file -");
+    refused(&["--stats-file", &input, "-i", &input], 2, "--stats-file");
+    refused(&["--stats-file", "out", "-o", "out"], 2, "--stats-file");
+    refused(
+        &["--stats-file", "errors", "--errors", "./errors"],
+        2,
+        "--stats-file",
+    );
+    assert_eq!(env.read("input"), numbers(3));
+}
+
+#[test]
+fn a_full_disk_is_said() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let run = TestEnv::new();
+    let done = run
+        .mtask()
+        .args(["-j1", "--stats-file", "/dev/full"])
+        .echo()
+        .stdin(numbers(3))
+        .run();
+    done.assert_status(1)
+        .assert_stdout(numbers(3))
+        .assert_stderr_has("/dev/full");
+}
