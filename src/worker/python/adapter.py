@@ -14,7 +14,9 @@
 import sys
 
 if sys.version_info < (3, 8):
-    sys.exit(f"mtask: --python needs Python 3.8 or newer, not {sys.version.split()[0]}: {sys.executable}")
+    sys.exit(
+        f"mtask: --python needs Python 3.8 or newer, not {sys.version.split()[0]}: {sys.executable}"
+    )
 if sys.path[:1] == [""]:
     del sys.path[0]  # the working directory: no file in it stands in for a module imported here
 
