@@ -88,17 +88,17 @@ impl Engine {
         }
     }
 
-    /// Reads what a worker has answered.
-    pub(super) fn read_answers(&mut self, worker: WorkerId, now: Instant) {
+    /// Reads what a worker has answered; gives whether there was anything, be it its end.
+    pub(super) fn read_answers(&mut self, worker: WorkerId, now: Instant) -> bool {
         let Some(member) = &mut self.members[worker.0] else {
-            return;
+            return false;
         };
         let led = member.stdout.lead(&mut self.buffer);
         match member.process.read_stdout(&mut self.buffer[led..]) {
             Ok(0) => {
                 self.pass_answers(worker, led, now);
                 let Some(member) = &self.members[worker.0] else {
-                    return;
+                    return true;
                 };
                 if member.process.has_exited() {
                     self.bury(worker);
@@ -108,8 +108,12 @@ impl Engine {
                 }
             }
             Ok(count) => self.pass_answers(worker, led + count, now),
-            Err(_) => self.pass_answers(worker, led, now),
+            Err(_) => {
+                self.pass_answers(worker, led, now);
+                return false;
+            }
         }
+        true
     }
 
     pub(super) fn read_stderr(&mut self, worker: WorkerId) {

@@ -95,6 +95,8 @@ pub struct Engine {
     waker: Waker,
     budget: Budget,
     buffer: Vec<u8>,
+    /// How often in a row an answer has been found without poll(2).
+    peeks: u32,
     /// What the input and the output have to say about the exit status.
     status: Status,
     start_by: Option<Instant>,
@@ -121,6 +123,7 @@ impl Engine {
             members: parts.commands.iter().map(|_| None).collect(),
             start_by: Some(Instant::now() + parts.first_look),
             buffer: vec![0; READ],
+            peeks: 0,
             status: Status::Success,
             end_by: None,
             is_finished: false,
@@ -155,7 +158,9 @@ impl Engine {
             now = Instant::now();
             self.take_requests(now);
             self.take_input(now);
-            self.tick(waited_from);
+            if let Some(waited_from) = waited_from {
+                self.tick(waited_from);
+            }
             if let Some(text) = self.output.remind(now) {
                 self.messages.warning(&text);
             }

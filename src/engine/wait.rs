@@ -7,6 +7,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::Engine;
 use crate::schedule::WorkerId;
 
+/// So many times in a row a worker's answer may be found without poll(2), before all are looked at.
+const PEEKS: u32 = 31;
+
 /// What became ready.
 #[derive(Clone, Copy, Debug)]
 enum Ready {
@@ -19,9 +22,15 @@ enum Ready {
 impl Engine {
     /// Waits until something happens or the next deadline has come, and deals with the pipes.
     /// Gives the time at which it began to wait: what workers had written by then has been read.
-    pub(super) fn wait(&mut self) -> Instant {
+    /// `None` where a look at one worker was enough.
+    pub(super) fn wait(&mut self) -> Option<Instant> {
         // Lets answers gather: one read of many costs far less than many reads.
         std::thread::yield_now();
+        if self.peeks < PEEKS && self.peek() {
+            self.peeks += 1;
+            return None;
+        }
+        self.peeks = 0;
         let from = Instant::now();
         let mut fds = Vec::with_capacity(1 + 3 * self.members.len());
         let mut what = Vec::with_capacity(fds.capacity());
@@ -71,10 +80,21 @@ impl Engine {
                     self.write(worker);
                     self.act();
                 }
-                Ready::Stdout(worker) => self.read_answers(worker, now),
+                Ready::Stdout(worker) => {
+                    self.read_answers(worker, now);
+                }
                 Ready::Stderr(worker) => self.read_stderr(worker),
             }
         }
-        from
+        Some(from)
+    }
+
+    /// Looks whether the one worker that owes anything has answered: it most likely has, where
+    /// records go one at a time, and poll(2) costs as much as the read.
+    fn peek(&mut self) -> bool {
+        let Some(worker) = self.scheduler.only_debtor() else {
+            return false;
+        };
+        self.scheduler.hears(worker) && self.read_answers(worker, Instant::now())
     }
 }

@@ -242,6 +242,13 @@ impl Scheduler {
         self.after_answers(worker, now);
     }
 
+    /// The worker that owes answers, where there is but one.
+    pub fn only_debtor(&self) -> Option<WorkerId> {
+        let mut debtors = self.lives().filter(|(_, life)| !life.owed.is_empty());
+        let (worker, _) = debtors.next()?;
+        debtors.next().is_none().then_some(worker)
+    }
+
     /// How many records a life owes.
     pub fn owed(&self, worker: WorkerId) -> usize {
         self.life(worker).map_or(0, |life| life.owed_records)
