@@ -1,8 +1,39 @@
-//! The guides under docs are true: their examples are run.
+//! The guides under docs are true: their examples are run, and the tests that they name exist.
+
+use std::fs;
+use std::path::PathBuf;
 
 use crate::examples::run_all;
 
 #[test]
 fn every_worker_in_docs_workers_does_what_it_says() {
     run_all("docs/workers.md", include_str!("../../docs/workers.md"));
+}
+
+#[test]
+fn every_test_that_docs_promises_names_exists() {
+    let promises = include_str!("../../docs/promises.md");
+    let named: Vec<&str> = promises
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|code| code.contains("::") && !code.ends_with("::"))
+        .collect();
+    assert!(named.len() > 20, "docs/promises.md names {named:?}");
+    for name in named {
+        let (module, test) = name.rsplit_once("::").expect("a module and a test");
+        let root = if module.starts_with("schedule") {
+            "src"
+        } else {
+            "tests/it"
+        };
+        let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), root]
+            .into_iter()
+            .chain(module.split("::"))
+            .collect();
+        let path = path.with_extension("rs");
+        let source = fs::read_to_string(&path).unwrap_or_default();
+        let is_there = source.contains(&format!("#[test]\nfn {test}()"));
+        assert!(is_there, "{} has no test {test}", path.display());
+    }
 }
