@@ -85,10 +85,13 @@ impl Engine {
                 self.scheduler.exit_not_kept();
             }
         }
-        if let Some(unasked) = said.unasked {
-            let unsent = member.process.unsent(self.parts.separator);
-            self.scheduler
-                .answered_unasked(worker, &unasked, unsent, now);
+        match said.unasked {
+            None => self.scheduler.heard_out(worker, now),
+            Some(unasked) => {
+                let unsent = member.process.unsent(self.parts.separator);
+                self.scheduler
+                    .answered_unasked(worker, &unasked, unsent, now);
+            }
         }
     }
 }

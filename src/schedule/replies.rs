@@ -24,7 +24,8 @@ pub enum Unasked {
 
 impl Scheduler {
     /// A life says that it is up, and perhaps how many records it wants to be sent at a time. Gives
-    /// whether that is news: it is not once the life has given an answer.
+    /// whether that is news: it is not once the life has given an answer. [`Scheduler::heard_out`]
+    /// is to follow.
     pub fn ready(
         &mut self,
         worker: WorkerId,
@@ -43,11 +44,10 @@ impl Scheduler {
         self.awaits_ready = true;
         self.note_sign(worker, now);
         self.watch_oldest(worker);
-        self.feed(now);
         true
     }
 
-    /// A life gave these answers, read together.
+    /// A life gave these answers. [`Scheduler::heard_out`] is to follow.
     ///
     /// # Errors
     /// The first that answers a record which the life does not owe. Those before it count.
@@ -88,8 +88,13 @@ impl Scheduler {
             left = &left[1..];
         }
         self.restart_clock(worker, oldest, now);
-        self.after_answers(worker, now);
         Ok(())
+    }
+
+    /// All that was read of a life together has been reported: it may be sent more. Not before, for
+    /// what it wrote by then answers nothing that it is sent from now on.
+    pub fn heard_out(&mut self, worker: WorkerId, now: Instant) {
+        self.after_answers(worker, now);
     }
 
     /// A life wrote an answer that nothing was asked for. Ids tell which answers were right; but

@@ -148,6 +148,26 @@ fn an_answer_to_what_was_not_asked_ends_the_life_and_costs_no_other_record() {
 }
 
 #[test]
+fn what_a_life_was_not_sent_yet_when_it_broke_the_rules_is_not_charged() {
+    let doubled = |number| {
+        if (2..6).contains(&number) {
+            "@after:log @again"
+        } else {
+            ""
+        }
+    };
+    let input =
+        records((0..10).map(|number| json!(format!("{number} {}", doubled(number))).to_string()));
+    let ready = r#"{"ready":true,"concurrency":4}"#;
+    for options in [&["-j1"][..], &["-j1", "--at-most-once"]] {
+        let done = echo(&TestEnv::new(), options, &["--banner", ready])
+            .stdin(&*input)
+            .run();
+        done.assert_status(123).assert_stdout(&*input);
+    }
+}
+
+#[test]
 fn a_record_whose_answer_always_names_another_fails_alone() {
     let input = strings_with(5, 12, "@id:7000");
     let done = echo(&TestEnv::new(), &["-j1"], &[]).stdin(&*input).run();

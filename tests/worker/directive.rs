@@ -108,6 +108,7 @@ impl Reply {
                 "stray" => self.before.extend(format!("{value}\n").bytes()),
                 "flood" => self.after = vec![b'x'; size(value)],
                 "after" => self.after.extend(format!("{value}\n").bytes()),
+                "again" => self.after.extend([&*self.line(), b"\n"].concat()),
                 // The same with the json protocol.
                 "id" => self.name = self.name.take().map(|(_, key)| (value.into(), key)),
                 "error" => self.answer_under("error", &format!("{{\"message\":\"{value}\"}}")),

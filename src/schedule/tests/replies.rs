@@ -21,6 +21,7 @@ impl Bench {
     fn ready(&mut self, concurrency: usize) {
         let concurrency = NonZeroUsize::new(concurrency);
         self.scheduler.ready(WORKER, concurrency, self.now);
+        self.scheduler.heard_out(WORKER, self.now);
         self.act();
     }
 
@@ -31,6 +32,7 @@ impl Bench {
         };
         let is_owed = self.scheduler.replied(WORKER, &[answer], self.now);
         assert_eq!(is_owed, Ok(()));
+        self.scheduler.heard_out(WORKER, self.now);
         self.act();
     }
 
