@@ -95,6 +95,8 @@ pub enum Exit {
     OutOfStep,
     /// It gave an answer that nothing was asked for.
     Unasked,
+    /// It gave another answer to the record that it had answered last.
+    AnsweredTwice,
     /// It never began, for the reason given.
     NotStarted(String),
 }
@@ -113,6 +115,7 @@ impl fmt::Display for Exit {
             Self::NoSign(limit) => write!(f, "no answer within --init-timeout {limit:?}"),
             Self::OutOfStep => f.write_str("it did not answer line by line"),
             Self::Unasked => f.write_str("it gave an answer that nothing was asked for"),
+            Self::AnsweredTwice => f.write_str("it answered a record twice"),
             Self::NotStarted(reason) => write!(f, "it could not be started: {reason}"),
         }
     }

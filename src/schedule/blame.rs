@@ -284,7 +284,7 @@ impl Scheduler {
             _ if owed.is_empty() || !may_charge => Verdict::Suspect,
             (_, Window::Full) if owed.iter().any(|work| work.sent > 1) => Verdict::Charge,
             (_, Window::Full) => Verdict::SendAgain,
-            _ if is_alone => Verdict::Charge,
+            _ if is_alone && death.exit != Exit::AnsweredTwice => Verdict::Charge,
             _ => Verdict::Suspect,
         };
         let then = match verdict {
@@ -302,7 +302,7 @@ impl Scheduler {
         match &death.exit {
             Exit::NotStarted(_) => self.warn(death.told(worker)),
             // It has been said already what it did.
-            Exit::Unasked if owed.is_empty() => {}
+            Exit::Unasked | Exit::AnsweredTwice if owed.is_empty() => {}
             _ => self.warn(format!("{} while it held {held}{then}", death.told(worker))),
         }
         let charged = verdict == Verdict::Charge && !owed.is_empty();
@@ -313,7 +313,7 @@ impl Scheduler {
                     return;
                 }
                 let cause = match death.exit {
-                    Exit::Unasked => Cause::BadAnswer,
+                    Exit::Unasked | Exit::AnsweredTwice => Cause::BadAnswer,
                     _ => Cause::WorkerExit {
                         exit: death.exit.clone(),
                         stderr: death.stderr.clone(),

@@ -30,7 +30,8 @@ pub(crate) struct Worker {
     pub(crate) signless: u32,
     /// Lives in a row that showed no sign and charged nobody.
     pub(crate) fruitless: u32,
-    /// Lives in a row that did not answer line by line.
+    /// Lives in a row that did not give one answer for each record, and no more than one that is of
+    /// use where answers have ids.
     pub(crate) broken: u32,
     backoff: Duration,
 }
@@ -155,6 +156,8 @@ pub(crate) struct Life {
     pub(crate) hung_up: Option<(Instant, Pipe)>,
     /// How many records it wants to be sent at a time, where it has said so.
     pub(crate) concurrency: Option<NonZeroUsize>,
+    /// The record that it answered last, where answers have ids.
+    pub(crate) last_answered: Option<Index>,
     pub(crate) pace: Pace,
     pub(crate) audit: Audit,
     /// When the user is next told that it is waited for.
@@ -178,6 +181,7 @@ impl Life {
             is_reserved: false,
             hung_up: None,
             concurrency: None,
+            last_answered: None,
             pace: Pace::new(),
             audit: Audit::new(now),
             next_reminder: Duration::ZERO,

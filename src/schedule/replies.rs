@@ -76,6 +76,7 @@ impl Scheduler {
             let outputs = self.results_in_turn(worker, left);
             if outputs > 0 {
                 let (first, run) = self.settle_oldest(worker, outputs);
+                self.note_last_answered(worker, first.plus(run - 1));
                 self.put_outputs(worker, first, &left[..run]);
                 left = &left[run..];
                 continue;
@@ -84,6 +85,7 @@ impl Scheduler {
                 self.restart_clock(worker, oldest, now);
                 return Err(Unasked::Record(answer.index));
             };
+            self.note_last_answered(worker, answer.index);
             self.settle(worker, work, answer, now);
             left = &left[1..];
         }
@@ -113,8 +115,17 @@ impl Scheduler {
         if !life.is_working() {
             return;
         }
+        // Worth a restart, however many such lives there are: one answer alone may be all that a worker
+        // ever gives that breaks the rules with every record.
+        let is_of_use = life.served > life.owed_records + 1;
+        // What it holds has nothing to do with a second answer to the record before.
+        let exit = match (unasked, life.last_answered) {
+            (Unasked::Record(index), Some(last)) if *index == last => Exit::AnsweredTwice,
+            _ => Exit::Unasked,
+        };
         self.tally.broken += 1;
-        self.workers[worker.0].broken += 1;
+        let seat = &mut self.workers[worker.0];
+        seat.broken = if is_of_use { 1 } else { seat.broken + 1 };
         let what = match unasked {
             Unasked::Record(index) => format!("answered record {index}, which it does not owe"),
             Unasked::Line(line) => format!("gave an answer without an id, \"{}\"", shown(line)),
@@ -122,7 +133,7 @@ impl Scheduler {
         self.error(format!(
             "{worker} {what}: each record is to be answered once, with the id it came with"
         ));
-        self.condemn(worker, Exit::Unasked, unsent, now);
+        self.condemn(worker, exit, unsent, now);
         self.feed(now);
     }
 
@@ -175,6 +186,12 @@ impl Scheduler {
                 rendering.value(answer.index, output, &mut out.results);
             }
         });
+    }
+
+    fn note_last_answered(&mut self, worker: WorkerId, index: Index) {
+        if let Some(life) = self.life_mut(worker) {
+            life.last_answered = Some(index);
+        }
     }
 
     fn settle(&mut self, worker: WorkerId, work: Work, answer: &Answer<'_>, now: Instant) {

@@ -8,7 +8,8 @@ use crate::outcome::Exit;
 use crate::protocol::Protocol;
 use crate::protocol::json::{Answer, Reply};
 use crate::record::Index;
-use crate::schedule::policy::{Policy, Readiness};
+use crate::schedule::Unasked;
+use crate::schedule::policy::{Delivery, Policy, Readiness, Window};
 
 impl Bench {
     fn json(change: impl FnOnce(&mut Policy)) -> Self {
@@ -33,6 +34,12 @@ impl Bench {
         let is_owed = self.scheduler.replied(WORKER, &[answer], self.now);
         assert_eq!(is_owed, Ok(()));
         self.scheduler.heard_out(WORKER, self.now);
+        self.act();
+    }
+
+    fn reply_unasked(&mut self, index: u64) {
+        let unasked = Unasked::Record(Index(index));
+        (self.scheduler).answered_unasked(WORKER, &unasked, 0, self.now);
         self.act();
     }
 
@@ -112,7 +119,7 @@ fn records_that_expire_together_are_suspects() {
     for concurrency in [0, 3] {
         let mut bench = Bench::json(|policy| {
             policy.timeout = Some(10 * SECOND);
-            policy.window = crate::schedule::policy::Window::Records(NonZeroUsize::new(3).unwrap());
+            policy.window = Window::Records(NonZeroUsize::new(3).unwrap());
         });
         bench.records(3);
         bench.ready(concurrency);
@@ -135,7 +142,7 @@ fn records_that_expire_together_are_suspects() {
 fn an_answer_to_another_record_gives_the_oldest_no_more_time() {
     let mut bench = Bench::json(|policy| {
         policy.timeout = Some(10 * SECOND);
-        policy.window = crate::schedule::policy::Window::Records(NonZeroUsize::new(2).unwrap());
+        policy.window = Window::Records(NonZeroUsize::new(2).unwrap());
     });
     bench.records(9);
     bench.ready(0);
@@ -168,4 +175,54 @@ fn records_do_not_wait_behind_one_that_is_perhaps_never_answered() {
     assert_eq!(bench.ends, ["end of stdin"]);
     bench.die(Exit::Code(0));
     assert!(bench.written().contains("missing_answer"));
+}
+
+#[test]
+fn a_second_answer_is_not_charged_to_the_record_that_came_after_it() {
+    let mut bench = Bench::json(|_| ());
+    bench.records(4);
+    bench.ready(4);
+    bench.reply(0);
+    bench.reply_unasked(7);
+    for index in 1..4 {
+        bench.die(Exit::Signal(15));
+        bench.wait(SECOND);
+        bench.take_sent();
+        bench.ready(4);
+        assert_eq!(bench.take_sent(), [index], "alone");
+        bench.reply(index);
+        bench.reply_unasked(index);
+    }
+    assert_eq!(bench.scheduler.tally().failures(), 0);
+    assert_eq!(bench.written(), "y\ny\ny\ny\n");
+}
+
+#[test]
+fn with_at_most_once_what_is_held_at_a_second_answer_fails() {
+    let mut bench = Bench::json(|policy| policy.delivery = Delivery::AtMostOnce);
+    bench.records(2);
+    bench.ready(4);
+    bench.reply(0);
+    bench.reply_unasked(0);
+    assert_eq!(bench.scheduler.tally().failed.get("bad_answer"), Some(&1));
+}
+
+#[test]
+fn a_worker_is_not_given_up_while_its_lives_are_of_use() {
+    for (answers, given_up) in [(1, 1), (2, 0)] {
+        let mut bench = Bench::json(|policy| policy.window = Window::Records(NonZeroUsize::MIN));
+        bench.records(100);
+        for life in 0..20 {
+            bench.ready(0);
+            for _ in 0..answers {
+                if let [index] = bench.take_sent()[..] {
+                    bench.reply(index);
+                }
+            }
+            bench.reply_unasked(1000 + life);
+            bench.die(Exit::Signal(15));
+            bench.wait(SECOND);
+        }
+        assert_eq!(bench.scheduler.tally().given_up, given_up, "{answers}");
+    }
 }
