@@ -166,6 +166,9 @@ impl<'s> Dialogue<'s> {
         }
         // Whatever else it is, the answers before it count first.
         self.pass(answers);
+        if self.said.unasked.is_some() {
+            return;
+        }
         match message {
             Message::Answer(answer) => answers.push(answer),
             Message::Mention(answer) if self.scheduler.owes(self.worker, answer.index) => {

@@ -154,11 +154,16 @@ impl Engine {
             }
             let is_draining = self.is_finished && !self.output.is_idle();
             self.report.observe(&self.scheduler, is_draining, now);
+            let due = self.scheduler.wake_at();
             let waited_from = self.wait();
             now = Instant::now();
             self.take_requests(now);
             self.take_input(now);
-            if let Some(waited_from) = waited_from {
+            // A deadline that was found out only now is looked at after the next, short wait: clocks
+            // that begin then are not to begin before this one.
+            if let Some(waited_from) = waited_from
+                && due.is_some_and(|at| at <= waited_from)
+            {
                 self.tick(waited_from);
             }
             if let Some(text) = self.output.remind(now) {

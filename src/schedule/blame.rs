@@ -185,20 +185,22 @@ impl Scheduler {
     /// How many of the records that a life owes, the first ones, it may have taken too long over.
     ///
     /// With the lines protocol that is the oldest. Where answers come in any order, it may be at any
-    /// record that has been written to it, or, where each has a clock of its own, at any whose time
-    /// is over.
+    /// record that has been written to it, or, where each has a clock of its own, at any of them whose
+    /// time is over.
     fn expired(&self, worker: WorkerId, unsent: usize, now: Instant) -> usize {
         let life = self.life(worker).expect("only a running life can be late");
         if self.policy.protocol == Protocol::Lines {
             return 1;
         }
         let timeout = self.policy.timeout.unwrap_or_default();
+        let written = life.owed_records.saturating_sub(unsent);
         let is_over = |work: &&Work| work.since.is_none_or(|since| now >= since + timeout);
         match life.concurrency {
-            None => life.owed_records.saturating_sub(unsent).max(1),
+            None => written.max(1),
             Some(_) => (life.owed.iter().take_while(is_over))
                 .map(Work::remaining)
                 .sum::<usize>()
+                .min(written)
                 .max(1),
         }
     }

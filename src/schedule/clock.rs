@@ -124,10 +124,10 @@ impl Scheduler {
         let Some(life) = self.life(worker) else {
             return;
         };
-        if !self.awaits_ready_of(life) {
+        if !self.awaits_ready_of(life) || life.deaf_since.is_some() {
             return;
         }
-        let reminder = life.started + life.next_reminder.max(REMINDER);
+        let reminder = life.started + life.unheard + life.next_reminder.max(REMINDER);
         let deadline = self.start_deadline(life).map(|(at, _)| at);
         for at in [deadline, Some(reminder)].into_iter().flatten() {
             self.wake_by(at);
@@ -140,7 +140,8 @@ impl Scheduler {
             return;
         };
         let age = now.saturating_duration_since(life.started + life.unheard);
-        if !self.awaits_ready_of(life) || age < life.next_reminder.max(REMINDER) {
+        let is_heard = life.deaf_since.is_none();
+        if !self.awaits_ready_of(life) || !is_heard || age < life.next_reminder.max(REMINDER) {
             return;
         }
         self.life_mut(worker).expect("it runs").next_reminder = age * 2;
@@ -248,7 +249,7 @@ impl Scheduler {
         let Stage::Closing(since) = life.stage else {
             return;
         };
-        if !life.owed.is_empty() {
+        if !life.owed.is_empty() || life.deaf_since.is_some() {
             return;
         }
         let at = since.max(life.clock) + limit;

@@ -139,7 +139,7 @@ impl Scheduler {
         if let Some(at) = overdue_at.filter(|_| room == 0 && !is_overdue) {
             self.wake_by(at);
         }
-        if room == 0 || self.is_outpaced(worker, now) || self.must_hold_back() {
+        if room == 0 || self.must_hold_back() || self.is_outpaced(worker, now) {
             return 0;
         }
         if is_shared {
@@ -150,11 +150,13 @@ impl Scheduler {
     }
 
     /// When the oldest record of a life is long overdue. Where answers have ids, perhaps it will never
-    /// be answered, and the others are not to wait behind it.
+    /// be answered, and the others are not to wait behind it. A worker that has said how many it takes
+    /// is sent no more than that: it could not begin with one more, whose clock would run.
     fn overdue_at(&self, life: &Life) -> Option<Instant> {
         let may_pass = self.policy.protocol == Protocol::Json
             && self.policy.window == Window::Auto
             && self.policy.delivery == Delivery::AtLeastOnce
+            && life.concurrency.is_none()
             && life.has_signed
             && !life.owed.is_empty();
         may_pass.then(|| life.clock + Self::audit_patience(life))

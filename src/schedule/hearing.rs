@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::Scheduler;
 use super::action::WorkerId;
-use super::life::Life;
+use super::life::{Life, Stage};
 
 impl Scheduler {
     /// Decides which workers are listened to: all, unless the budget is full. Then only the one that
@@ -58,6 +58,9 @@ impl Scheduler {
                     let pause = now.saturating_duration_since(since);
                     life.delay(pause);
                     life.unheard += pause;
+                    if let Stage::Closing(at) = &mut life.stage {
+                        *at += pause.min(now.saturating_duration_since(*at));
+                    }
                     life.deaf_since = None;
                     life.pace.busy_from(now);
                     self.watch_oldest(WorkerId(number));

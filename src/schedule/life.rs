@@ -248,12 +248,13 @@ impl Life {
     }
 
     pub(crate) fn push_owed(&mut self, mut work: Work, now: Instant) {
+        // Clocks that stand still go on from there once it is listened to.
+        let clock = self.deaf_since.unwrap_or(now);
         if self.owed.is_empty() {
-            self.clock = now;
-            self.deaf_since = self.deaf_since.map(|_| now);
+            self.clock = clock;
             self.pace.busy_from(now);
         }
-        work.since = Some(now);
+        work.since = Some(clock);
         self.served += work.block.count;
         self.owed_records += work.block.count;
         self.owed_bytes += work.block.bytes.len();

@@ -40,7 +40,10 @@ impl Scheduler {
         }
         life.concurrency = concurrency;
         life.pace.is_up(now);
-        life.start_clocks(now);
+        // One that owes nothing may be on its way out, and is given no more time for that.
+        if !life.owed.is_empty() {
+            life.start_clocks(now);
+        }
         self.awaits_ready = true;
         self.note_sign(worker, now);
         self.watch_oldest(worker);
@@ -57,16 +60,20 @@ impl Scheduler {
         answers: &[Answer<'_>],
         now: Instant,
     ) -> Result<(), Unasked> {
-        let Some(life) = self.life(worker) else {
+        if !self.is_heard_out(worker) {
             return Ok(());
-        };
-        let oldest = life.oldest();
+        }
         self.time_answers(worker, answers, now);
+        let life = self.life_mut(worker).expect("it runs");
+        let oldest = life.oldest();
+        let takes = life.concurrency.map_or(usize::MAX, NonZeroUsize::get);
+        if !life.has_signed || life.owed_records > takes {
+            // Until now it may have been starting, or, where it was sent more than it takes before it
+            // could say so, at the records that it answers: that is no other record's time.
+            life.start_clocks(now);
+        }
+        life.pace.answered(answers.len(), now);
         self.note_sign(worker, now);
-        self.life_mut(worker)
-            .expect("it runs")
-            .pace
-            .answered(answers.len(), now);
         let mut left = answers;
         while let Some(answer) = left.first() {
             if !self.is_heard_out(worker) {
@@ -239,14 +246,14 @@ impl Scheduler {
         let Some(life) = self.life_mut(worker) else {
             return;
         };
-        if life.oldest() == oldest {
-            return;
+        if life.oldest() != oldest {
+            life.next_reminder = Duration::ZERO;
+            life.clock = match (life.concurrency, life.owed.front()) {
+                (Some(_), Some(work)) => work.since.unwrap_or(now),
+                _ => now,
+            };
         }
-        life.next_reminder = Duration::ZERO;
-        life.clock = match (life.concurrency, life.owed.front()) {
-            (Some(_), Some(work)) => work.since.unwrap_or(now),
-            _ => now,
-        };
+        // A first sign brings the deadline of the oldest nearer, whatever it answers.
         self.watch_oldest(worker);
     }
 }

@@ -28,6 +28,8 @@ struct Bench {
     starts: u32,
     ends: Vec<&'static str>,
     notices: Vec<String>,
+    /// How many of the last records sent are not begun to be written.
+    unsent: usize,
 }
 
 impl Bench {
@@ -71,6 +73,7 @@ impl Bench {
             starts: 0,
             ends: Vec::new(),
             notices: Vec::new(),
+            unsent: 0,
         }
     }
 
@@ -116,7 +119,8 @@ impl Bench {
         while self.now < end {
             self.now = (self.now + time / 100).min(end);
             self.scheduler.choose_heard(self.now);
-            self.scheduler.tick(&|_| 0, self.now);
+            let unsent = self.unsent;
+            self.scheduler.tick(&|_| unsent, self.now);
             self.act();
         }
     }

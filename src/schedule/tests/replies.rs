@@ -9,7 +9,7 @@ use crate::protocol::Protocol;
 use crate::protocol::json::{Answer, Reply};
 use crate::record::Index;
 use crate::schedule::Unasked;
-use crate::schedule::policy::{Delivery, Policy, Readiness, Window};
+use crate::schedule::policy::{Delivery, Order, Policy, Readiness, Window};
 
 impl Bench {
     fn json(change: impl FnOnce(&mut Policy)) -> Self {
@@ -225,4 +225,147 @@ fn a_worker_is_not_given_up_while_its_lives_are_of_use() {
         }
         assert_eq!(bench.scheduler.tally().given_up, given_up, "{answers}");
     }
+}
+
+#[test]
+fn a_worker_is_never_sent_more_than_it_says_it_takes() {
+    let mut bench = Bench::json(|_| ());
+    bench.records(5);
+    bench.ready(1);
+    bench.wait(Duration::from_millis(10));
+    bench.reply(0);
+    assert_eq!(bench.take_sent(), [0, 1]);
+    // Perhaps 1 will never be answered; but a worker that is slow could not begin with 2.
+    bench.wait(200 * SECOND);
+    assert!(bench.take_sent().is_empty());
+}
+
+#[test]
+fn a_start_is_no_time_of_the_oldest_record_whatever_is_answered_first() {
+    let mut bench = Bench::json(|policy| {
+        policy.timeout = Some(10 * SECOND);
+        policy.window = Window::Records(NonZeroUsize::new(2).unwrap());
+    });
+    bench.records(2);
+    bench.wait(30 * SECOND);
+    bench.reply(1);
+    bench.wait(9 * SECOND);
+    assert!(bench.ends.is_empty());
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM"]);
+}
+
+#[test]
+fn records_sent_before_a_worker_said_how_many_it_takes_wait_without_a_clock() {
+    let mut bench = Bench::json(|policy| {
+        policy.timeout = Some(10 * SECOND);
+        policy.window = Window::Records(NonZeroUsize::new(3).unwrap());
+    });
+    bench.records(3);
+    bench.ready(1);
+    for index in 0..3 {
+        bench.wait(9 * SECOND);
+        assert!(bench.ends.is_empty(), "at record {index}");
+        bench.reply(index);
+    }
+}
+
+#[test]
+fn being_ready_late_gives_no_more_time_to_exit() {
+    let mut bench = Bench::json(|policy| policy.exit_timeout = 20 * SECOND);
+    bench.scheduler.input_is_slow(bench.now);
+    bench.act();
+    bench.end_input();
+    assert_eq!(bench.ends, ["end of stdin"]);
+    bench.wait(15 * SECOND);
+    bench.ready(0);
+    bench.wait(6 * SECOND);
+    assert_eq!(bench.ends, ["end of stdin", "SIGTERM"]);
+}
+
+#[test]
+fn a_record_that_was_not_written_yet_is_no_suspect_of_having_taken_too_long() {
+    let mut bench = Bench::json(|policy| policy.timeout = Some(10 * SECOND));
+    bench.records(9);
+    bench.ready(3);
+    bench.reply(0);
+    assert_eq!(bench.take_sent(), [0, 1, 2, 3]);
+    bench.unsent = 2;
+    bench.wait(11 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM"]);
+    assert_eq!(bench.scheduler.tally().failed.get("timeout"), Some(&1));
+}
+
+/// The budget is full and the output takes nothing.
+fn nobody_is_heard(bench: &mut Bench) {
+    bench.budget.add(64 << 20);
+    bench.scheduler.set_output_room(0);
+    bench.reply(0);
+    bench.wait(Duration::from_millis(1));
+    assert!(!bench.scheduler.hears(WORKER));
+}
+
+fn all_are_heard(bench: &mut Bench) {
+    bench.budget.free(64 << 20);
+    bench.scheduler.set_output_room(1 << 20);
+    bench.wait(Duration::from_millis(1));
+    assert!(bench.scheduler.hears(WORKER));
+}
+
+#[test]
+fn a_life_that_is_not_listened_to_cannot_say_that_it_is_ready_and_has_no_deadline_for_it() {
+    let mut bench = Bench::json(|policy| policy.init_timeout = Some(5 * SECOND));
+    bench.records(2);
+    bench.ready(0);
+    nobody_is_heard(&mut bench);
+    bench.die(Exit::Code(1));
+    bench.wait(SECOND);
+    assert_eq!(bench.starts, 2);
+    bench.wait(100 * SECOND);
+    assert!(bench.ends.is_empty());
+    let wake_at = bench.scheduler.wake_at();
+    assert!(wake_at.is_none_or(|at| at > bench.now), "no turn in vain");
+    all_are_heard(&mut bench);
+    bench.wait(4 * SECOND);
+    assert!(bench.ends.is_empty());
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM"]);
+}
+
+#[test]
+fn the_clock_of_a_record_begins_when_its_worker_is_listened_to() {
+    let mut bench = Bench::json(|policy| {
+        policy.timeout = Some(10 * SECOND);
+        policy.order = Order::Finish;
+    });
+    bench.records(2);
+    bench.ready(3);
+    nobody_is_heard(&mut bench);
+    bench.wait(50 * SECOND);
+    bench.records(1);
+    assert_eq!(bench.take_sent(), [0, 1, 2]);
+    bench.wait(50 * SECOND);
+    all_are_heard(&mut bench);
+    bench.wait(5 * SECOND);
+    bench.reply(1);
+    bench.wait(4 * SECOND);
+    assert!(bench.ends.is_empty());
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM"], "and no later");
+}
+
+#[test]
+fn a_worker_that_is_not_listened_to_may_take_its_time_to_exit() {
+    let mut bench = Bench::json(|policy| policy.lifespan = NonZeroUsize::new(1));
+    bench.records(2);
+    bench.ready(0);
+    nobody_is_heard(&mut bench);
+    assert_eq!(bench.ends, ["end of stdin"]);
+    bench.wait(100 * SECOND);
+    assert_eq!(bench.ends, ["end of stdin"]);
+    all_are_heard(&mut bench);
+    bench.wait(59 * SECOND);
+    assert_eq!(bench.ends, ["end of stdin"]);
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["end of stdin", "SIGTERM"]);
 }
