@@ -10,6 +10,7 @@ macro_rules! trace {
 }
 
 // After the macro, which they use.
+mod dialogue;
 mod lives;
 mod time;
 
@@ -22,8 +23,10 @@ use super::ledger::Ledger;
 use super::pipes::{Input, Output};
 use super::process::Process;
 use super::scenario::{Accident, Disturbance, MAX_ANSWER, Scenario, millis};
-use crate::budget::Budget;
+use crate::budget::{BOOKKEEPING, Budget};
 use crate::input::Arrival;
+use crate::protocol::{Protocol, json};
+use crate::record::{Block, Slice};
 use crate::schedule::{Action, Notice, Pipe, Scheduler, WorkerId};
 use crate::worker::stdout::StdoutLines;
 
@@ -117,13 +120,16 @@ impl Simulation {
                 trace!(self, "= {:#?}", self.scheduler);
                 panic!("the run does not end");
             }
+            let due = self.scheduler.wake_at();
             let waited_from = self.wait();
             let cost = self.cost();
             self.pass(cost);
             self.take_requests();
             self.take_input();
             self.scheduler.set_output_room(self.output.room());
-            self.tick(waited_from);
+            if due.is_some_and(|at| at <= self.base + waited_from) {
+                self.tick(waited_from);
+            }
         }
         self.finish();
     }
@@ -164,8 +170,9 @@ impl Simulation {
                 let has_process = self.members[worker.0].is_some();
                 self.ledger
                     .sent(worker, block.first.0, block.count, has_process, self.now);
+                let (bytes, cost) = self.lines(block);
                 if let Some(member) = &mut self.members[worker.0] {
-                    member.process.push(block.bytes);
+                    member.process.push(bytes, cost);
                     self.write(worker);
                 }
             }
@@ -200,6 +207,19 @@ impl Simulation {
                 assert!(!self.is_finished, "the run ends twice");
                 self.is_finished = true;
                 self.ledger.finished(self.now);
+            }
+        }
+    }
+
+    /// The lines that carry records, and what they cost the budget beside those.
+    fn lines(&self, block: Block) -> (Slice, usize) {
+        match self.scenario.policy.protocol {
+            Protocol::Lines => (block.bytes, 0),
+            Protocol::Json => {
+                let bytes = json::write(&block, self.scenario.rendering.format);
+                let cost = bytes.capacity() + BOOKKEEPING;
+                self.budget.add(cost);
+                (Slice::new(bytes, &self.budget), cost)
             }
         }
     }
@@ -401,7 +421,9 @@ impl Simulation {
                 && self.scheduler.is_backed_up();
             assert!(!is_held_up, "an outcome waits though it may be written");
         }
-        let held = self.budget.held();
+        let lives = self.members.iter().flatten();
+        let unwritten: usize = lives.map(|member| member.process.cost()).sum();
+        let held = self.budget.held() - unwritten;
         let slack = self.ledger.slack();
         assert!(
             held <= self.budget.limit() + slack,

@@ -1,18 +1,24 @@
 //! What the scheduler may and may not do, kept in a book of its own: who was sent what, what every
 //! record has suffered, and hence what may be charged to it.
 
+mod answers;
 mod deaths;
+mod limits;
+mod past;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::outcomes::Outcomes;
+use super::process::Blame;
 use super::scenario::{Effect, Scenario, millis};
 use crate::budget::BOOKKEEPING;
 use crate::exit::Status;
 use crate::input::Arrival;
-use crate::schedule::policy::{Delivery, Policy, Window};
-use crate::schedule::{Scheduler, Tally, WorkerId};
+use crate::schedule::policy::{Delivery, Policy, Readiness, Window};
+use crate::schedule::{Tally, WorkerId};
+pub(super) use answers::Said;
+pub(super) use past::{Charge, Past};
 
 /// A life that has closed a pipe is given so long to exit.
 const HANG_UP: Duration = millis(200);
@@ -20,32 +26,20 @@ const HANG_UP: Duration = millis(200);
 const START_FACTOR: u32 = 3;
 const SHORTEST_START: Duration = millis(1_000);
 
-/// What a record has been through.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Past {
-    pub(super) effect: Option<Effect>,
-    pub(super) has_arrived: bool,
-    /// To how many lives it was begun to be written.
-    pub(super) sends: u32,
-    pub(super) holder: Option<WorkerId>,
-    /// Some life has answered it, as far as can be told from the number of lines.
-    pub(super) is_answered: bool,
-    /// How many lives died with it, and how many of those for reasons of their own.
-    pub(super) hits: u32,
-    pub(super) outside_hits: u32,
-    /// How often it must have been charged, and how often it may have been.
-    pub(super) least_charges: u32,
-    pub(super) most_charges: u32,
-    pub(super) timeouts: u32,
-    /// It is to be sent alone from now on.
-    pub(super) is_suspect: bool,
-    pub(super) may_be_missing: bool,
+/// A record that a life holds.
+#[derive(Debug)]
+struct Owed {
+    index: u64,
+    /// For how long it has been held, while the life was listened to: now, and when the engine last
+    /// began to wait. It begins anew when the life says that it is up.
+    age: Duration,
+    age_before: Duration,
 }
 
 #[derive(Debug, Default)]
 struct Life {
     started: Duration,
-    owed: VecDeque<u64>,
+    owed: VecDeque<Owed>,
     sent: usize,
     has_signed: bool,
     closed: Option<Duration>,
@@ -54,6 +48,12 @@ struct Life {
     is_killed: bool,
     hung_up: Option<Duration>,
     is_stray: bool,
+    /// It gave an answer that nothing was asked for, and who is to blame.
+    unasked: Option<Blame>,
+    /// How many records it takes at a time, where it has said so.
+    concurrency: Option<usize>,
+    /// The largest window that the speed of its answers can have led to.
+    window: usize,
     /// For how long its oldest record has been that, while it was listened to: now, and when the
     /// engine last began to wait.
     age: Duration,
@@ -65,6 +65,29 @@ struct Life {
 impl Life {
     fn is_working(&self) -> bool {
         self.terminated.is_none() && !self.is_killed
+    }
+
+    fn holds(&self, index: u64) -> bool {
+        self.owed.iter().any(|owed| owed.index == index)
+    }
+
+    fn oldest(&self) -> Option<u64> {
+        self.owed.front().map(|owed| owed.index)
+    }
+
+    fn start_clocks(&mut self) {
+        (self.age, self.age_before) = (Duration::ZERO, Duration::ZERO);
+        for owed in &mut self.owed {
+            (owed.age, owed.age_before) = (Duration::ZERO, Duration::ZERO);
+        }
+    }
+
+    /// What the clock of its oldest record says, now and when the engine last began to wait.
+    fn clock(&self) -> (Duration, Duration) {
+        match (self.concurrency, self.owed.front()) {
+            (Some(_), Some(owed)) => (owed.age, owed.age_before),
+            _ => (self.age, self.age_before),
+        }
     }
 }
 
@@ -82,13 +105,15 @@ pub(super) struct Ledger {
     signless: Vec<u32>,
     /// How many lives of each worker were out of step.
     broken: Vec<u32>,
+    /// COMMAND has said that it is up, or is known to.
+    awaits_ready: bool,
+    log_lines: u64,
+    exits: u64,
     learnt_start: Option<Duration>,
     interrupts: Vec<Duration>,
     ended_early: Option<Duration>,
     input_has_ended: bool,
     outcomes: Outcomes,
-    /// Since when nothing has been owed although something is left to do.
-    idle_since: Option<Duration>,
     finished: Option<Duration>,
 }
 
@@ -109,12 +134,14 @@ impl Ledger {
             begun_lives: vec![0; jobs],
             signless: vec![0; jobs],
             broken: vec![0; jobs],
+            awaits_ready: scenario.policy.readiness == Readiness::Announced,
+            log_lines: 0,
+            exits: 0,
             learnt_start: None,
             interrupts: Vec::new(),
             ended_early: None,
             input_has_ended: false,
             outcomes: Outcomes::new(scenario),
-            idle_since: None,
             finished: None,
             policy: scenario.policy.clone(),
         }
@@ -160,6 +187,7 @@ impl Ledger {
         self.begun_lives[worker.0] += 1;
         self.lives[worker.0] = Some(Life {
             started: now,
+            window: 1,
             ..Life::default()
         });
     }
@@ -191,10 +219,14 @@ impl Ledger {
             life.hung_up.is_none_or(|at| at == now),
             "{worker} has hung up and is sent records"
         );
+        assert!(
+            life.has_signed || !life.owed.is_empty() || !self.awaits_ready,
+            "{worker} has not said that it is ready and is sent records"
+        );
         let holds_suspect = life
             .owed
             .iter()
-            .any(|index| self.pasts[*index as usize].is_suspect);
+            .any(|owed| self.pasts[owed.index as usize].is_suspect);
         assert!(!holds_suspect, "{worker} holds a suspect and is sent more");
         if life.owed.is_empty() {
             life.age = Duration::ZERO;
@@ -213,7 +245,7 @@ impl Ledger {
                 "record {index} is invalid and sent"
             );
             assert!(
-                past.least_charges <= self.policy.retries,
+                past.least_charges() <= self.policy.retries,
                 "record {index} is tried too often"
             );
             assert!(
@@ -225,7 +257,11 @@ impl Ledger {
             }
             past.sends += 1;
             past.holder = Some(worker);
-            life.owed.push_back(index);
+            life.owed.push_back(Owed {
+                index,
+                age: Duration::ZERO,
+                age_before: Duration::ZERO,
+            });
         }
         life.sent += count;
         assert!(
@@ -242,41 +278,18 @@ impl Ledger {
     }
 
     fn window_limit(&self, worker: WorkerId) -> usize {
-        let has_signed = self.lives[worker.0]
-            .as_ref()
-            .is_some_and(|life| life.has_signed);
-        match self.policy.window {
+        let Some(life) = &self.lives[worker.0] else {
+            return 0;
+        };
+        let asked = match (self.policy.window, life.concurrency) {
             _ if self.policy.delivery == Delivery::AtMostOnce => 1,
-            Window::Auto if !has_signed => 1,
-            Window::Auto => 1024,
-            Window::Records(records) => records.get(),
-            Window::Full => usize::MAX,
-        }
-    }
-
-    pub(super) fn answered(&mut self, worker: WorkerId, count: usize, now: Duration) {
-        let life = self.lives[worker.0].as_mut().expect("a life answers");
-        for index in life.owed.drain(..count) {
-            let past = &mut self.pasts[index as usize];
-            past.is_answered = true;
-            past.holder = None;
-        }
-        life.age = Duration::ZERO;
-        life.age_before = Duration::ZERO;
-        life.last_answer = now;
-        life.idle = Duration::ZERO;
-        self.signless[worker.0] = 0;
-        if !std::mem::replace(&mut life.has_signed, true) {
-            let took = now - life.started;
-            self.learnt_start = Some(self.learnt_start.map_or(took, |learnt| learnt.max(took)));
-        }
-    }
-
-    pub(super) fn stray(&mut self, worker: WorkerId) {
-        assert!(self.has_liars, "{worker} has written no line too many");
-        if let Some(life) = &mut self.lives[worker.0] {
-            life.is_stray = true;
-        }
+            (Window::Auto, None) if !life.has_signed => 1,
+            // One more may tell of an answer that is long overdue.
+            (Window::Auto, None) => life.window + 1,
+            (Window::Auto | Window::Full, _) => usize::MAX,
+            (Window::Records(records), _) => records.get(),
+        };
+        asked.min(life.concurrency.unwrap_or(usize::MAX))
     }
 
     pub(super) fn hung_up(&mut self, worker: WorkerId, now: Duration) {
@@ -291,8 +304,8 @@ impl Ledger {
             return;
         };
         let begun = life.owed.len() - unsent.min(life.owed.len());
-        for index in life.owed.drain(begun..) {
-            let past = &mut self.pasts[index as usize];
+        for owed in life.owed.drain(begun..) {
+            let past = &mut self.pasts[owed.index as usize];
             past.holder = None;
             past.sends -= 1;
         }
@@ -338,83 +351,6 @@ impl Ledger {
         }
     }
 
-    /// mtask and all lives were stopped for so long.
-    pub(super) fn suspended(&mut self, pause: Duration) {
-        for at in &mut self.interrupts {
-            *at += pause;
-        }
-        for life in self.lives.iter_mut().flatten() {
-            life.started += pause;
-            for at in [&mut life.closed, &mut life.terminated, &mut life.hung_up] {
-                *at = at.map(|at| at + pause);
-            }
-        }
-        self.idle_since = self.idle_since.map(|since| since + pause);
-    }
-
-    pub(super) fn begin_to_wait(&mut self) {
-        for life in self.lives.iter_mut().flatten() {
-            life.age_before = life.age;
-        }
-    }
-
-    pub(super) fn pass(&mut self, by: Duration, is_heard: impl Fn(WorkerId) -> bool) {
-        for (number, life) in self.lives.iter_mut().enumerate() {
-            if let Some(life) = life
-                && is_heard(WorkerId(number))
-            {
-                life.age += by;
-                if life.closed.is_some() && life.owed.is_empty() {
-                    life.idle += by;
-                }
-            }
-        }
-    }
-
-    /// Documented limits end a wait.
-    pub(super) fn check_limits(&mut self, scheduler: &Scheduler, now: Duration) {
-        let slack = self.time_slack;
-        for (number, life) in self.lives.iter().enumerate() {
-            let Some(life) = life else { continue };
-            let worker = WorkerId(number);
-            if let Some(at) = life.terminated {
-                let until = at + self.policy.grace + slack;
-                assert!(
-                    life.is_killed || now <= until,
-                    "{worker} is not killed after --grace"
-                );
-            } else if let Some(limit) = self.policy.timeout
-                && life.has_signed
-                && !life.owed.is_empty()
-                && scheduler.hears(worker)
-            {
-                assert!(
-                    life.age <= limit + slack,
-                    "{worker} may work longer than --timeout"
-                );
-            } else {
-                let is_late = life.idle > self.policy.exit_timeout + slack;
-                assert!(
-                    !is_late,
-                    "{worker} may take longer to exit than --exit-timeout"
-                );
-            }
-        }
-        let is_idle = self.lives.iter().flatten().all(|life| life.owed.is_empty())
-            && self.finished.is_none()
-            && self.interrupts.is_empty()
-            && self.ended_early.is_none()
-            && self
-                .pasts
-                .iter()
-                .any(|past| past.has_arrived && !past.is_answered);
-        match self.idle_since {
-            None if is_idle => self.idle_since = Some(now),
-            _ if !is_idle => self.idle_since = None,
-            _ => {}
-        }
-    }
-
     pub(super) fn read_output(&mut self, results: &[u8], errors: &[u8]) {
         self.outcomes.read(results, errors, &self.pasts);
     }
@@ -443,6 +379,11 @@ impl Ledger {
         if let Status::Signal(_) = status {
             assert!(!self.interrupts.is_empty(), "nobody has sent a signal");
         }
+        assert_eq!(
+            (tally.log_lines, tally.unkept_exits),
+            (self.log_lines, self.exits),
+            "lines that are no answers, and exit values"
+        );
         let is_cut_short = !self.interrupts.is_empty() || has_failed;
         if !self.interrupts.is_empty() && !has_failed {
             assert!(

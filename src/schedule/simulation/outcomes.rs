@@ -1,6 +1,6 @@
 //! The outcomes as a reader of the output sees them, judged by what the records have been through.
 
-use super::ledger::Past;
+use super::ledger::{Charge, Past};
 use super::scenario::{Effect, MAX_ANSWER, Scenario, answer_text};
 use crate::exit::Status;
 use crate::schedule::Tally;
@@ -110,7 +110,7 @@ impl Outcomes {
             "record {index} has a result before its answer"
         );
         assert!(
-            past.least_charges <= self.policy.retries,
+            past.least_charges() <= self.policy.retries,
             "record {index} was charged too often"
         );
         self.settle(index, "result");
@@ -167,28 +167,17 @@ impl Outcomes {
             Delivery::AtLeastOnce => self.policy.retries + 1,
         };
         match kind.as_str() {
-            "worker_exit" => {
+            "worker_exit" | "timeout" | "worker_error" | "bad_answer" => {
                 assert!(
-                    past.most_charges >= enough,
-                    "record {index} is charged too soon: {past:?}"
-                );
-                let is_killer = past.outside_hits < past.hits;
-                let is_full = self.policy.window == Window::Full && past.sends >= 2;
-                let at_most_once = self.policy.delivery == Delivery::AtMostOnce;
-                assert!(
-                    is_killer || is_full || at_most_once || past.hits + past.timeouts >= 2,
-                    "record {index} is innocent: {past:?}"
-                );
-            }
-            "timeout" => {
-                assert!(
-                    past.most_charges >= enough,
+                    past.most_charges() >= enough,
                     "record {index} is charged too soon: {past:?}"
                 );
                 assert!(
-                    past.timeouts > 0,
-                    "record {index} did not take too long: {past:?}"
+                    past.may_have_failed_as(&kind),
+                    "record {index} failed of something else than {kind}: {past:?}"
                 );
+                self.check_guilt(index, &kind, past);
+                assert!(kind != "worker_error" || error["error"]["message"] == "no luck");
             }
             "missing_answer" => {
                 assert!(past.may_be_missing, "record {index} has no answer missing");
@@ -205,6 +194,22 @@ impl Outcomes {
             other => panic!("record {index} failed as {other}"),
         }
         index
+    }
+
+    /// Nobody fails for what others have done.
+    fn check_guilt(&self, index: u64, kind: &str, past: &Past) {
+        let is_right = match kind {
+            "timeout" => past.timeouts > 0,
+            "worker_error" => past.was_charged_with(Charge::Error),
+            "bad_answer" if past.was_charged_with(Charge::BadAnswer) => true,
+            _ => {
+                let is_killer = past.outside_hits < past.hits;
+                let is_full = self.policy.window == Window::Full && past.sends >= 2;
+                let at_most_once = self.policy.delivery == Delivery::AtMostOnce;
+                is_killer || is_full || at_most_once || past.hits + past.own_faults() >= 2
+            }
+        };
+        assert!(is_right, "record {index} is innocent of {kind}: {past:?}");
     }
 
     /// Looks at the whole, once the run has ended.
@@ -248,7 +253,9 @@ impl Outcomes {
             other => panic!("the status is {other:?}"),
         }
         let none_is_missing = pasts.iter().all(|past| !past.may_be_missing);
-        if !self.has_liars && none_is_missing {
+        let breaks =
+            |past: &Past| matches!(past.effect, Some(Effect::Says(_, saying)) if saying.is_break());
+        if !self.has_liars && none_is_missing && !pasts.iter().any(breaks) {
             assert_eq!(
                 tally.broken, 0,
                 "no worker has given a line too many or too few"

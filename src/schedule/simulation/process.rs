@@ -1,17 +1,19 @@
 //! A simulated process of COMMAND with its two pipes, and mtask's ends of them.
 //!
 //! mtask's side is modelled after `worker::process`: what is unwritten, what is begun, when stdin is
-//! closed. The worker's side reads a record when it has answered the one before, works for a while,
-//! and writes an answer, as far as its stdout takes it.
+//! closed. The other side is in [`worker`].
+
+mod worker;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::scenario::{Accident, Command, Effect, Half, Record, answer_text, micros, millis};
+use super::scenario::{Accident, Command, micros, millis};
 use crate::outcome::Exit;
 use crate::record::Slice;
+use worker::{Activity, Task};
 
 /// Why a process came to its end, or stopped to be of use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,20 +28,10 @@ pub(super) enum Blame {
     Itself,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Activity {
-    Starting(Duration),
-    Reading,
-    Working(u64, Duration),
-    /// It does nothing any more.
-    Hanging,
-    Ending(Duration),
-}
-
 /// A process, seen from both sides.
 pub(super) struct Process {
     // mtask's side.
-    unwritten: VecDeque<Slice>,
+    unwritten: VecDeque<(Slice, usize)>,
     written: usize,
     pushed: Vec<usize>,
     all_pushed: usize,
@@ -55,6 +47,9 @@ pub(super) struct Process {
     // The worker's side.
     command: Command,
     activity: Activity,
+    tasks: Vec<Task>,
+    /// Records that it will never answer.
+    stuck: Vec<u64>,
     read: VecDeque<u8>,
     collected: Vec<u8>,
     collected_answers: usize,
@@ -108,6 +103,8 @@ impl Process {
             } else {
                 Activity::Starting(up)
             },
+            tasks: Vec::new(),
+            stuck: Vec::new(),
             read: VecDeque::new(),
             collected: Vec::new(),
             collected_answers: 0,
@@ -137,7 +134,8 @@ impl Process {
 
     // What mtask does.
 
-    pub(super) fn push(&mut self, bytes: Slice) {
+    /// Takes lines to be written, which cost the budget so much.
+    pub(super) fn push(&mut self, bytes: Slice, cost: usize) {
         for (at, byte) in bytes.iter().enumerate() {
             if at == 0 || bytes[at - 1] == b'\n' {
                 self.pushed.push(self.all_pushed + at);
@@ -145,7 +143,7 @@ impl Process {
             debug_assert!(*byte != 0);
         }
         self.all_pushed += bytes.len();
-        self.unwritten.push_back(bytes);
+        self.unwritten.push_back((bytes, cost));
     }
 
     /// Whether poll(2) would say that its stdin can be written.
@@ -157,7 +155,7 @@ impl Process {
 
     /// Writes what the pipe takes. Gives whether stdin has been found closed.
     pub(super) fn write(&mut self) -> bool {
-        while let Some(slice) = self.unwritten.front() {
+        while let Some((slice, _)) = self.unwritten.front() {
             if !self.stdin_is_open {
                 return true;
             }
@@ -208,6 +206,11 @@ impl Process {
             .rev()
             .take_while(|start| **start >= self.all_written)
             .count()
+    }
+
+    /// What it is to be written costs the budget beside the records themselves.
+    pub(super) fn cost(&self) -> usize {
+        self.unwritten.iter().map(|(_, cost)| cost).sum()
     }
 
     pub(super) fn is_readable(&self) -> bool {
@@ -268,240 +271,17 @@ impl Process {
 
     /// mtask stopped it for so long.
     pub(super) fn suspend(&mut self, pause: Duration) {
-        match &mut self.activity {
-            Activity::Starting(at) | Activity::Working(_, at) | Activity::Ending(at) => {
-                *at += pause;
-            }
-            Activity::Reading | Activity::Hanging => {}
+        if let Activity::Starting(at) | Activity::Ending(at) = &mut self.activity {
+            *at += pause;
+        }
+        for task in &mut self.tasks {
+            task.done_at = task.done_at.map(|at| at + pause);
         }
         if let Some((_, at, _)) = &mut self.accident {
             *at += pause;
         }
         if let Some((at, _)) = &mut self.told_to_end {
             *at += pause;
-        }
-    }
-
-    // What the worker does.
-
-    /// When it does something next, if nothing is done to it.
-    pub(super) fn next(&self) -> Option<Duration> {
-        if self.exit.is_some() {
-            return None;
-        }
-        let activity = match self.activity {
-            _ if !self.unsaid.is_empty() => None,
-            Activity::Starting(at) | Activity::Working(_, at) | Activity::Ending(at) => Some(at),
-            Activity::Reading | Activity::Hanging => None,
-        };
-        let accident = self.accident.map(|(_, at, _)| at);
-        let told = self.told_to_end.as_ref().map(|(at, _)| *at);
-        [activity, accident, told].into_iter().flatten().min()
-    }
-
-    /// What it is about, for messages.
-    pub(super) fn describe(&self) -> String {
-        format!(
-            "{:?}, unwritten {}, in stdin {}, read {}, unsaid {}, in stdout {}, exit {:?}",
-            self.activity,
-            self.unwritten.len(),
-            self.stdin.len(),
-            self.read.len(),
-            self.unsaid.len(),
-            self.stdout.len(),
-            self.exit
-        )
-    }
-
-    /// Does all that it does until `now`.
-    pub(super) fn run(&mut self, records: &mut [Record], now: Duration) {
-        while self.exit.is_none() && self.step(records, now) {}
-    }
-
-    fn step(&mut self, records: &mut [Record], now: Duration) -> bool {
-        if let Some((at, exit)) = &self.told_to_end
-            && *at <= now
-        {
-            self.exit = Some((exit.clone(), Blame::Mtask));
-            return false;
-        }
-        if let Some((kind, at, _)) = self.accident
-            && at <= now
-        {
-            self.accident = None;
-            self.meet(kind, now);
-            return true;
-        }
-        if !self.unsaid.is_empty() {
-            return self.say();
-        }
-        if let Some((exit, blame)) = self.then.take() {
-            self.exit = Some((exit, blame));
-            return false;
-        }
-        match self.activity {
-            Activity::Starting(at) if at <= now => self.activity = Activity::Reading,
-            Activity::Reading => return self.take(records, now),
-            Activity::Working(index, at) if at <= now => self.answer(index, records),
-            Activity::Ending(at) if at <= now => {
-                self.exit = Some((self.end.0.clone(), Blame::Itself));
-                return false;
-            }
-            _ => return false,
-        }
-        true
-    }
-
-    fn meet(&mut self, accident: Accident, now: Duration) {
-        let exit = match accident {
-            Accident::DiesAtStart => Exit::Code(7),
-            Accident::Killed => Exit::Signal(libc::SIGKILL),
-            Accident::Terminated => Exit::Signal(libc::SIGTERM),
-            Accident::ClosesStdin => {
-                self.refuses_stdin = true;
-                self.spoilt = Some(Blame::Outside);
-                self.activity = Activity::Hanging;
-                // It can be noticed only where more is to be sent, or at its end.
-                self.accident = Some((Accident::Killed, now + millis(700), 0));
-                return;
-            }
-            Accident::ClosesStdout => {
-                self.stdout_has_ended = true;
-                self.spoilt = Some(Blame::Outside);
-                // With status 0, half a line may pass for an answer.
-                self.end.0 = Exit::Code(5);
-                return;
-            }
-            // These come with answers.
-            Accident::Leaves | Accident::DiesAfterAnswer => return,
-            Accident::NotStarted | Accident::NeverUp => unreachable!("they never run"),
-        };
-        self.exit = Some((exit, Blame::Outside));
-    }
-
-    /// Writes what its stdout takes.
-    fn say(&mut self) -> bool {
-        if self.stdout_has_ended {
-            self.unsaid.clear();
-            return true;
-        }
-        if !self.stdout_is_open {
-            self.exit = Some((Exit::Signal(libc::SIGPIPE), Blame::Mtask));
-            return false;
-        }
-        let room = self.command.stdout - self.stdout.len();
-        let count = self.unsaid.len().min(room);
-        self.stdout.extend(self.unsaid.drain(..count));
-        self.unsaid.is_empty()
-    }
-
-    /// Takes the next record.
-    fn take(&mut self, records: &mut [Record], now: Duration) -> bool {
-        self.read.extend(self.stdin.drain(..));
-        if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.read.drain(..=end).collect();
-            let text = String::from_utf8(line).expect("records are text");
-            let index: u64 = text
-                .split(':')
-                .next()
-                .expect("a field")
-                .parse()
-                .expect("an index");
-            let record = &mut records[index as usize];
-            assert_eq!(
-                text.trim_end(),
-                super::scenario::record_text(index, record.len),
-                "record {index} is sent whole"
-            );
-            self.activity = match &mut record.effect {
-                Effect::Hangs(times) if *times > 0 => {
-                    *times -= 1;
-                    self.spoilt = Some(Blame::Record(index));
-                    Activity::Hanging
-                }
-                _ => Activity::Working(index, now + record.work),
-            };
-            return true;
-        }
-        if self.stdin_is_open {
-            return false;
-        }
-        self.flush();
-        if self.halves_last_line && self.unsaid.back() == Some(&b'\n') {
-            self.unsaid.pop_back();
-        }
-        let (_, is_late) = self.end;
-        if is_late {
-            self.spoilt = Some(Blame::Itself);
-        }
-        self.activity = if is_late {
-            Activity::Hanging
-        } else {
-            Activity::Ending(now + millis(2))
-        };
-        true
-    }
-
-    fn flush(&mut self) {
-        self.unsaid.extend(self.collected.drain(..));
-        self.collected_answers = 0;
-    }
-
-    fn answer(&mut self, index: u64, records: &mut [Record]) {
-        let record = &mut records[index as usize];
-        let mut line = answer_text(index, record.answer_len);
-        line.push('\n');
-        self.activity = Activity::Reading;
-        match &mut record.effect {
-            Effect::Kills(times, exit, half) if *times > 0 => {
-                *times -= 1;
-                self.then = Some((exit.clone(), Blame::Record(index)));
-                match half {
-                    Half::Answer => line.truncate(line.len() / 2),
-                    Half::Nothing => line.clear(),
-                }
-            }
-            Effect::ClosesStdout(times) if *times > 0 => {
-                *times -= 1;
-                self.stdout_has_ended = true;
-                self.spoilt = Some(Blame::Record(index));
-                self.end.0 = Exit::Code(5);
-                return;
-            }
-            Effect::AddsLine => line.push_str("one line more\n"),
-            // A life that skips its first record looks as if it had not started yet, and one that
-            // skips the record that it is probed with as if it were slow: such a life is waited for.
-            Effect::SkipsLine if self.answers > 0 && !self.has_skipped => {
-                self.has_skipped = true;
-                return;
-            }
-            _ => {}
-        }
-        self.answers += 1;
-        self.collected.extend(line.bytes());
-        self.collected_answers += 1;
-        if self.collected_answers >= self.command.collects || self.then.is_some() {
-            let is_last = !self.stdin_is_open && self.stdin.is_empty() && self.read.is_empty();
-            self.flush();
-            if is_last
-                && self.halves_last_line
-                && self.then.is_none()
-                && self.unsaid.back() == Some(&b'\n')
-            {
-                self.unsaid.pop_back();
-            }
-        }
-        if let Some((kind, _, after)) = self.accident
-            && self.answers >= after
-            && self.then.is_none()
-        {
-            match kind {
-                Accident::Leaves => self.then = Some((Exit::Code(0), Blame::Outside)),
-                Accident::DiesAfterAnswer => {
-                    self.then = Some((Exit::Signal(libc::SIGKILL), Blame::Outside));
-                }
-                _ => {}
-            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A random world: what is asked of the run, what the input holds, and all that will go wrong.
 
-use std::num::NonZeroUsize;
+mod parts;
+
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -9,10 +10,13 @@ use crate::input::Format;
 use crate::outcome::{ErrorInput, Exit, OutputFormat, Rendering};
 use crate::protocol::Protocol;
 use crate::record::Separator;
-use crate::schedule::policy::{Delivery, ErrorRecords, OnError, Order, Policy, Readiness, Window};
+use crate::schedule::policy::{Policy, Readiness, Window};
+use parts::{bursts, disturbances, killer, pick, policy, records, saying};
 
 /// The most bytes of an answer; a few records are answered with more.
 pub(super) const MAX_ANSWER: usize = 300;
+/// Ids from here on are those of no record.
+pub(super) const UNKNOWN: u64 = 1_000_000;
 
 /// What one seed stands for.
 #[derive(Debug)]
@@ -54,6 +58,52 @@ pub(super) enum Effect {
     AddsLine,
     /// The worker writes nothing.
     SkipsLine,
+    /// With ids, the worker answers all but this one, the first so many times.
+    Skips(u32),
+    /// With ids, the worker says that instead of an output, the first so many times.
+    Says(u32, Saying),
+}
+
+/// What a worker whose answers carry ids may say of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Saying {
+    Error,
+    /// What is no JSON.
+    Bad,
+    /// The same, but the line does not begin with the id.
+    BadBeforeId,
+    /// The output, and then once more.
+    Twice,
+    UnknownId,
+    NoId,
+}
+
+impl Saying {
+    /// The line that says so of a record whose output is `output`.
+    pub(super) fn line(self, index: u64, output: String) -> String {
+        match self {
+            Self::Error => format!("{{\"id\":{index},\"error\":{{\"message\":\"no luck\"}}}}\n"),
+            Self::Bad => format!("{{\"id\":{index},\"output\":NaN}}\n"),
+            Self::BadBeforeId => format!("{{\"output\":NaN,\"id\":{index}}}\n"),
+            Self::Twice => output.repeat(2),
+            Self::UnknownId => format!("{{\"id\":{},\"output\":1}}\n", UNKNOWN + index),
+            Self::NoId => format!("{{\"id\":\"{index}\",\"output\":1}}\n"),
+        }
+    }
+
+    /// Whether it breaks the contract, so that the life is ended.
+    pub(super) fn is_break(self) -> bool {
+        matches!(self, Self::Twice | Self::UnknownId | Self::NoId)
+    }
+}
+
+/// Whether a life says that it is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ready {
+    Never,
+    Plain,
+    /// And takes so many records at a time.
+    Concurrency(usize),
 }
 
 /// Whether a dying worker writes the beginning of an answer.
@@ -73,6 +123,14 @@ pub(super) struct Burst {
 /// How processes of COMMAND behave.
 #[derive(Clone, Debug)]
 pub(super) struct Command {
+    pub(super) protocol: Protocol,
+    pub(super) ready: Ready,
+    /// How many records it works on at a time.
+    pub(super) slots: usize,
+    /// It writes a line for people before each answer.
+    pub(super) chats: bool,
+    /// It has something to say at its end.
+    pub(super) says_exit: bool,
     pub(super) start: Duration,
     pub(super) stdin: usize,
     pub(super) stdout: usize,
@@ -137,6 +195,15 @@ pub(super) fn record_text(index: u64, len: usize) -> String {
     format!("{index}:{}", "x".repeat(len))
 }
 
+/// The same as it is sent.
+pub(super) fn input_text(protocol: Protocol, index: u64, len: usize) -> String {
+    let text = record_text(index, len);
+    match protocol {
+        Protocol::Lines => text,
+        Protocol::Json => format!("{{\"id\":{index},\"input\":\"{text}\"}}"),
+    }
+}
+
 /// The right answer for a record, without the separator.
 pub(super) fn answer_text(index: u64, len: usize) -> String {
     format!("a{index}:{}", "y".repeat(len))
@@ -144,18 +211,22 @@ pub(super) fn answer_text(index: u64, len: usize) -> String {
 
 impl Scenario {
     pub(super) fn new(rng: &mut Rng) -> Self {
+        let protocol = *pick(rng, &[Protocol::Lines, Protocol::Json]);
+        let is_json = protocol == Protocol::Json;
         let theme = rng.u32(..100);
         let (is_plain, is_liar, is_doomed) = (
             theme < 15,
-            (15..27).contains(&theme),
+            (15..27).contains(&theme) && !is_json,
             (27..31).contains(&theme),
         );
         let has_accidents = !is_plain && !is_liar && rng.u32(..100) < 60;
         let has_killers = !is_plain && !is_liar && rng.u32(..100) < 50;
         let has_hangs = !is_plain && !is_liar && rng.u32(..100) < 30;
-        let calm = !has_accidents && !has_killers && !has_hangs && !is_doomed;
+        let has_sayings = is_json && !is_plain && rng.u32(..100) < 60;
+        let has_skips = is_json && !is_plain && rng.u32(..100) < 15;
+        let calm = !has_accidents && !has_killers && !has_hangs && !has_skips && !is_doomed;
         let scale = micros(*pick(rng, &[20, 300, 3_000, 60_000, 700_000]));
-        let mut policy = policy(rng, scale);
+        let mut policy = policy(rng, protocol, scale);
         // A life that skipped a record cannot be told from one that hangs.
         if has_hangs || (!is_liar && rng.u32(..100) < 25) {
             policy.timeout = Some(scale * 6 + millis(rng.u64(100..400)));
@@ -169,6 +240,8 @@ impl Scenario {
         }
         let collects = match policy.window {
             _ if !calm || is_liar || policy.timeout.is_some() || policy.lifespan.is_some() => 1,
+            // What is tried again, alone, would be waited for.
+            _ if has_sayings => 1,
             Window::Full => rng.usize(1..20),
             _ => 1,
         };
@@ -187,6 +260,8 @@ impl Scenario {
                 0..8 if has_killers => killer(rng),
                 8..12 if has_hangs => Effect::Hangs(*pick(rng, &[1, 2, u32::MAX])),
                 12..15 => Effect::Invalid,
+                15..25 if has_sayings => saying(rng),
+                25..30 if has_skips => Effect::Skips(*pick(rng, &[1, 2, u32::MAX])),
                 _ => Effect::None,
             }
         });
@@ -208,9 +283,29 @@ impl Scenario {
                 kinds.push(NeverUp);
             }
         }
-        let largest = records.iter().map(|record| record.len).max().unwrap_or(0) + 10;
+        let ready = match rng.u32(..5) {
+            _ if !is_json => Ready::Never,
+            0..2 => Ready::Never,
+            2 => Ready::Plain,
+            _ => Ready::Concurrency(rng.usize(1..9)),
+        };
+        if ready != Ready::Never && rng.u32(..4) == 0 {
+            policy.readiness = Readiness::Announced;
+        }
+        let slots = match ready {
+            _ if !is_json => 1,
+            // Each record's clock runs from its sending.
+            Ready::Concurrency(count) if policy.timeout.is_some() => count + rng.usize(..2),
+            _ => rng.usize(1..6),
+        };
+        let largest = records.iter().map(|record| record.len).max().unwrap_or(0) + 50;
         let rare = |rng: &mut Rng, chance| if rng.u32(..10) == 0 { chance } else { 0.0 };
         let command = Command {
+            protocol,
+            ready,
+            slots,
+            chats: is_json && rng.u32(..10) == 0,
+            says_exit: is_json && rng.u32(..6) == 0,
             start: *pick(rng, &[micros(100), millis(5), millis(80), millis(250)]),
             stdin: match policy.timeout {
                 Some(_) => largest + rng.usize(..1000),
@@ -229,7 +324,11 @@ impl Scenario {
             ignores_term: rare(rng, 0.5),
             bad_end: if is_liar { 0.0 } else { rare(rng, 0.4) },
             // A life that owes what it skipped, and stays, is waited for.
-            late_end: if is_liar { 0.0 } else { rare(rng, 0.3) },
+            late_end: if is_liar || has_skips {
+                0.0
+            } else {
+                rare(rng, 0.3)
+            },
             half_last_line: rare(rng, 1.0),
         };
         let is_slow_reader = rng.u32(..3) == 0;
@@ -286,157 +385,6 @@ impl Scenario {
         let is_interrupt = |what: &Disturbance| matches!(what, Disturbance::Interrupt(_));
         self.disturbances.iter().any(|(_, what)| is_interrupt(what))
     }
-}
-
-fn policy(rng: &mut Rng, scale: Duration) -> Policy {
-    let delivery = match rng.u32(..8) {
-        0 => Delivery::AtMostOnce,
-        _ => Delivery::AtLeastOnce,
-    };
-    let window = match rng.u32(..10) {
-        _ if delivery == Delivery::AtMostOnce => Window::Auto,
-        0..5 => Window::Auto,
-        5..6 => Window::Records(some(1)),
-        6..8 => Window::Records(some(rng.usize(2..9))),
-        _ => Window::Full,
-    };
-    Policy {
-        protocol: Protocol::Lines,
-        readiness: Readiness::Unknown,
-        jobs: some(rng.usize(1..6)),
-        separator: Separator::Newline,
-        order: if rng.u32(..3) == 0 {
-            Order::Finish
-        } else {
-            Order::Input
-        },
-        error_records: match rng.u32(..4) {
-            0 => ErrorRecords::Apart,
-            _ => ErrorRecords::InPlace,
-        },
-        window,
-        on_error: *pick(
-            rng,
-            &[
-                OnError::Defer,
-                OnError::Defer,
-                OnError::Defer,
-                OnError::Ignore,
-                OnError::Raise,
-                OnError::Drain,
-            ],
-        ),
-        max_errors: (rng.u32(..8) == 0).then(|| rng.u64(1..4)),
-        timeout: None,
-        init_timeout: None,
-        retries: *pick(rng, &[0, 0, 0, 1, 2]),
-        delivery,
-        max_restarts: *pick(rng, &[1, 2, 5, 5]),
-        lifespan: (rng.u32(..6) == 0).then(|| some(rng.usize(1..8))),
-        grace: *pick(rng, &[millis(0), millis(60), millis(1_000)]),
-        exit_timeout: scale + millis(rng.u64(300..2_000)),
-    }
-}
-
-fn records(
-    rng: &mut Rng,
-    scale: Duration,
-    mut effect: impl FnMut(&mut Rng) -> Effect,
-) -> Vec<Record> {
-    let count = match rng.u32(..10) {
-        0 => rng.usize(..3),
-        1..8 => rng.usize(1..25),
-        _ => rng.usize(20..90),
-    };
-    let longest = *pick(rng, &[1, 8, 60, 400]);
-    let longest_answer = *pick(rng, &[1, 8, 60, 200]);
-    (0..count)
-        .map(|_| Record {
-            len: rng.usize(..longest),
-            answer_len: match rng.u32(..60) {
-                0 => MAX_ANSWER + 50,
-                _ => rng.usize(..longest_answer),
-            },
-            work: match rng.u32(..12) {
-                0 => scale * rng.u32(1..5),
-                _ => scale.mul_f64(0.05 + rng.f64()),
-            },
-            effect: effect(rng),
-        })
-        .collect()
-}
-
-fn killer(rng: &mut Rng) -> Effect {
-    let times = *pick(rng, &[1, 2, u32::MAX, u32::MAX]);
-    if rng.u32(..8) == 0 {
-        return Effect::ClosesStdout(times);
-    }
-    // With status 0, half a line may pass for an answer.
-    let deaths = [
-        (Exit::Code(0), Half::Nothing),
-        (Exit::Code(3), Half::Answer),
-        (Exit::Signal(9), Half::Answer),
-        (Exit::Signal(9), Half::Nothing),
-        (Exit::Signal(15), Half::Nothing),
-    ];
-    let (exit, half) = pick(rng, &deaths).clone();
-    Effect::Kills(times, exit, half)
-}
-
-fn bursts(rng: &mut Rng, scale: Duration, mut records: usize) -> Vec<Burst> {
-    let most = *pick(rng, &[1, 4, 30]);
-    let longest_pause = *pick(rng, &[micros(1), scale * 3, millis(120)]);
-    let mut bursts = Vec::new();
-    while records > 0 {
-        let count = rng.usize(1..=most).min(records);
-        records -= count;
-        let pause = if rng.u32(..3) == 0 {
-            longest_pause.mul_f64(rng.f64())
-        } else {
-            micros(1)
-        };
-        bursts.push(Burst {
-            after: pause,
-            records: count,
-        });
-    }
-    // The end comes with the last records or after a while.
-    let pause = *pick(rng, &[micros(1), micros(1), longest_pause, millis(2_500)]);
-    bursts.push(Burst {
-        after: pause,
-        records: 0,
-    });
-    bursts
-}
-
-fn disturbances(rng: &mut Rng, scale: Duration, records: usize) -> Vec<(Duration, Disturbance)> {
-    let around = scale * records as u32 + millis(300);
-    let mut all = Vec::new();
-    let at = |rng: &mut Rng| around.mul_f64(rng.f64() * rng.f64());
-    match rng.u32(..12) {
-        0 => all.push((at(rng), Disturbance::Interrupt(libc::SIGTERM))),
-        1 => {
-            let first = at(rng);
-            all.push((first, Disturbance::Interrupt(libc::SIGINT)));
-            let pause = millis(rng.u64(..200));
-            all.push((first + pause, Disturbance::Interrupt(libc::SIGINT)));
-        }
-        2 if rng.bool() => all.push((at(rng), Disturbance::OutputFails)),
-        3 => {
-            let pause = millis(rng.u64(1..3_000));
-            all.push((at(rng), Disturbance::Suspend(pause)));
-        }
-        _ => {}
-    }
-    all
-}
-
-fn pick<'a, T>(rng: &mut Rng, from: &'a [T]) -> &'a T {
-    &from[rng.usize(..from.len())]
-}
-
-fn some(count: usize) -> NonZeroUsize {
-    NonZeroUsize::new(count).expect("at least 1")
 }
 
 pub(super) const fn millis(count: u64) -> Duration {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::process::Blame;
 use super::Simulation;
+use crate::protocol::Protocol;
 use crate::protocol::lines::{self, Answer};
 use crate::schedule::{Death, Pipe, WorkerId};
 
@@ -35,17 +36,27 @@ impl Simulation {
     }
 
     pub(super) fn pass_answers(&mut self, worker: WorkerId, len: usize, now: Duration) {
+        if self.members[worker.0].is_some() {
+            assert_eq!(
+                self.scheduler.owed(worker),
+                self.ledger.owed(worker),
+                "{worker} owes what it was sent and has not answered"
+            );
+        }
+        match self.scenario.policy.protocol {
+            Protocol::Lines => self.pass_lines(worker, len, now),
+            Protocol::Json => self.pass_messages(worker, len, now),
+        }
+        self.act();
+    }
+
+    fn pass_lines(&mut self, worker: WorkerId, len: usize, now: Duration) {
         let Some(member) = &mut self.members[worker.0] else {
             return;
         };
         let (scheduler, ledger, at) = (&mut self.scheduler, &mut self.ledger, self.base + now);
         let (traces, time) = (self.traces, self.now.as_secs_f64());
         let mut owed = scheduler.owed(worker);
-        assert_eq!(
-            owed,
-            ledger.owed(worker),
-            "{worker} owes what it was sent and has not answered"
-        );
         let separator = self.scenario.policy.separator;
         member.stdout.cut(&self.buffer[..len], |part| {
             lines::read(part, &mut owed, separator, |answer| {
@@ -73,7 +84,6 @@ impl Simulation {
                 }
             });
         });
-        self.act();
     }
 
     pub(super) fn look_at_processes(&mut self) {
@@ -102,7 +112,8 @@ impl Simulation {
                 break;
             }
         }
-        let Some(mut member) = self.members[worker.0].take() else {
+        let tail = self.pass_tail(worker, now);
+        let Some(member) = self.members[worker.0].take() else {
             return;
         };
         let (exit, blame): (_, Blame) = member.process.exit();
@@ -111,7 +122,7 @@ impl Simulation {
             pid: Some(1),
             exit: exit.clone(),
             stderr: Vec::new(),
-            tail: member.stdout.take_tail(),
+            tail,
             unsent: member.process.unsent(),
         };
         let has_partial = !death.tail.bytes.is_empty();

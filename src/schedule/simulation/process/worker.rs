@@ -1,0 +1,321 @@
+//! The worker's side of a process: it reads a record when it has room for one, works for a while,
+//! and writes an answer, as far as its stdout takes it.
+
+use std::time::Duration;
+
+use super::{Blame, Process};
+use crate::outcome::Exit;
+use crate::protocol::Protocol;
+use crate::schedule::simulation::scenario::{
+    Accident, Effect, Half, Ready, Record, answer_text, input_text, millis,
+};
+
+/// What a process is about, the records that it works on aside.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Activity {
+    Starting(Duration),
+    Serving,
+    /// It does nothing any more.
+    Hanging,
+    Ending(Duration),
+}
+
+/// A record that it works on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Task {
+    index: u64,
+    /// Until then, or for ever.
+    pub(super) done_at: Option<Duration>,
+}
+
+impl Process {
+    /// When it does something next, if nothing is done to it.
+    pub(in super::super) fn next(&self) -> Option<Duration> {
+        if self.exit.is_some() {
+            return None;
+        }
+        let own = match self.activity {
+            _ if !self.unsaid.is_empty() => None,
+            Activity::Starting(at) | Activity::Ending(at) => Some(at),
+            Activity::Serving => self.tasks.iter().filter_map(|task| task.done_at).min(),
+            Activity::Hanging => None,
+        };
+        let accident = self.accident.map(|(_, at, _)| at);
+        let told = self.told_to_end.as_ref().map(|(at, _)| *at);
+        [own, accident, told].into_iter().flatten().min()
+    }
+
+    /// Whether it will never answer this record, by the record's fault.
+    pub(in super::super) fn is_stuck_on(&self, index: u64) -> bool {
+        self.stuck.contains(&index)
+    }
+
+    /// What it is about, for messages.
+    pub(in super::super) fn describe(&self) -> String {
+        format!(
+            "{:?}, {:?}, unwritten {}, in stdin {}, read {}, unsaid {}, in stdout {}, exit {:?}",
+            self.activity,
+            self.tasks,
+            self.unwritten.len(),
+            self.stdin.len(),
+            self.read.len(),
+            self.unsaid.len(),
+            self.stdout.len(),
+            self.exit
+        )
+    }
+
+    /// Does all that it does until `now`.
+    pub(in super::super) fn run(&mut self, records: &mut [Record], now: Duration) {
+        while self.exit.is_none() && self.step(records, now) {}
+    }
+
+    fn step(&mut self, records: &mut [Record], now: Duration) -> bool {
+        if let Some((at, exit)) = &self.told_to_end
+            && *at <= now
+        {
+            self.exit = Some((exit.clone(), Blame::Mtask));
+            return false;
+        }
+        if let Some((kind, at, _)) = self.accident
+            && at <= now
+        {
+            self.accident = None;
+            self.meet(kind, now);
+            return true;
+        }
+        if !self.unsaid.is_empty() {
+            return self.say();
+        }
+        if let Some((exit, blame)) = self.then.take() {
+            self.exit = Some((exit, blame));
+            return false;
+        }
+        match self.activity {
+            Activity::Starting(at) if at <= now => {
+                self.activity = Activity::Serving;
+                self.say_ready();
+            }
+            Activity::Serving => return self.work(records, now),
+            Activity::Ending(at) if at <= now => {
+                self.exit = Some((self.end.0.clone(), Blame::Itself));
+                return false;
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn meet(&mut self, accident: Accident, now: Duration) {
+        let exit = match accident {
+            Accident::DiesAtStart => Exit::Code(7),
+            Accident::Killed => Exit::Signal(libc::SIGKILL),
+            Accident::Terminated => Exit::Signal(libc::SIGTERM),
+            Accident::ClosesStdin => {
+                self.refuses_stdin = true;
+                self.spoilt = Some(Blame::Outside);
+                self.activity = Activity::Hanging;
+                // It can be noticed only where more is to be sent, or at its end.
+                self.accident = Some((Accident::Killed, now + millis(700), 0));
+                return;
+            }
+            Accident::ClosesStdout => {
+                self.stdout_has_ended = true;
+                self.spoilt = Some(Blame::Outside);
+                // With status 0, half a line may pass for an answer.
+                self.end.0 = Exit::Code(5);
+                return;
+            }
+            // These come with answers.
+            Accident::Leaves | Accident::DiesAfterAnswer => return,
+            Accident::NotStarted | Accident::NeverUp => unreachable!("they never run"),
+        };
+        self.exit = Some((exit, Blame::Outside));
+    }
+
+    fn say_ready(&mut self) {
+        match self.command.ready {
+            Ready::Never => {}
+            Ready::Plain => self.unsaid.extend(b"{\"ready\":true}\n"),
+            Ready::Concurrency(count) => {
+                let line = format!("{{\"ready\":true,\"concurrency\":{count}}}\n");
+                self.unsaid.extend(line.bytes());
+            }
+        }
+    }
+
+    /// Writes what its stdout takes.
+    fn say(&mut self) -> bool {
+        if self.stdout_has_ended {
+            self.unsaid.clear();
+            return true;
+        }
+        if !self.stdout_is_open {
+            self.exit = Some((Exit::Signal(libc::SIGPIPE), Blame::Mtask));
+            return false;
+        }
+        let room = self.command.stdout - self.stdout.len();
+        let count = self.unsaid.len().min(room);
+        self.stdout.extend(self.unsaid.drain(..count));
+        self.unsaid.is_empty()
+    }
+
+    fn work(&mut self, records: &mut [Record], now: Duration) -> bool {
+        let first_done = (self.tasks.iter().enumerate())
+            .filter_map(|(place, task)| Some((task.done_at?, place)))
+            .min()
+            .filter(|(at, _)| *at <= now);
+        if let Some((_, place)) = first_done {
+            let task = self.tasks.remove(place);
+            self.answer(task.index, records);
+            return true;
+        }
+        self.tasks.len() < self.command.slots && self.take(records, now)
+    }
+
+    /// Takes the next record.
+    fn take(&mut self, records: &mut [Record], now: Duration) -> bool {
+        self.read.extend(self.stdin.drain(..));
+        if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.read.drain(..=end).collect();
+            let index = self.parse(&line, records);
+            let record = &mut records[index as usize];
+            let done_at = match &mut record.effect {
+                Effect::Hangs(times) if *times > 0 => {
+                    *times -= 1;
+                    self.stuck.push(index);
+                    self.spoilt = Some(Blame::Record(index));
+                    None
+                }
+                _ => Some(now + record.work),
+            };
+            self.tasks.push(Task { index, done_at });
+            return true;
+        }
+        if self.stdin_is_open || !self.tasks.is_empty() {
+            return false;
+        }
+        self.flush();
+        if self.command.says_exit {
+            self.unsaid.extend(b"{\"exit\":[1]}\n");
+        }
+        if self.halves_last_line && self.unsaid.back() == Some(&b'\n') {
+            self.unsaid.pop_back();
+        }
+        let (_, is_late) = self.end;
+        if is_late {
+            self.spoilt = Some(Blame::Itself);
+        }
+        self.activity = if is_late {
+            Activity::Hanging
+        } else {
+            Activity::Ending(now + millis(2))
+        };
+        true
+    }
+
+    /// Reads a record's index from its line.
+    fn parse(&self, line: &[u8], records: &[Record]) -> u64 {
+        let line = str::from_utf8(line).expect("records are text").trim_end();
+        let digits = match self.command.protocol {
+            Protocol::Lines => line,
+            Protocol::Json => line.strip_prefix("{\"id\":").expect("an id"),
+        };
+        let digits = digits.split([':', ',']).next().expect("a field");
+        let index: u64 = digits.parse().expect("an index");
+        assert_eq!(
+            line,
+            input_text(self.command.protocol, index, records[index as usize].len),
+            "record {index} is sent whole"
+        );
+        index
+    }
+
+    fn flush(&mut self) {
+        self.unsaid.extend(self.collected.drain(..));
+        self.collected_answers = 0;
+    }
+
+    fn answer(&mut self, index: u64, records: &mut [Record]) {
+        let record = &mut records[index as usize];
+        let mut line = self.output(index, record.answer_len);
+        match &mut record.effect {
+            Effect::Kills(times, exit, half) if *times > 0 => {
+                *times -= 1;
+                self.then = Some((exit.clone(), Blame::Record(index)));
+                match half {
+                    Half::Answer => line.truncate(line.len() / 2),
+                    Half::Nothing => line.clear(),
+                }
+            }
+            Effect::ClosesStdout(times) if *times > 0 => {
+                *times -= 1;
+                self.stdout_has_ended = true;
+                self.spoilt = Some(Blame::Record(index));
+                self.end.0 = Exit::Code(5);
+                return;
+            }
+            Effect::AddsLine => line.push_str("one line more\n"),
+            // A life that skips its first record looks as if it had not started yet, and one that
+            // skips the record that it is probed with as if it were slow: such a life is waited for.
+            Effect::SkipsLine if self.answers > 0 && !self.has_skipped => {
+                self.has_skipped = true;
+                return;
+            }
+            // The same holds where nothing says that a life is up but its answers.
+            Effect::Skips(times)
+                if *times > 0 && (self.answers > 0 || self.command.ready != Ready::Never) =>
+            {
+                *times -= 1;
+                self.stuck.push(index);
+                self.spoilt = Some(Blame::Record(index));
+                return;
+            }
+            Effect::Says(times, saying) if *times > 0 => {
+                *times -= 1;
+                line = saying.line(index, line);
+            }
+            _ => {}
+        }
+        if self.command.chats {
+            line.insert_str(0, "{\"level\":\"info\"}\n");
+        }
+        self.answers += 1;
+        self.collected.extend(line.bytes());
+        self.collected_answers += 1;
+        if self.collected_answers >= self.command.collects || self.then.is_some() {
+            let is_last = !self.stdin_is_open
+                && self.stdin.is_empty()
+                && self.read.is_empty()
+                && self.tasks.is_empty();
+            self.flush();
+            if is_last
+                && self.halves_last_line
+                && self.then.is_none()
+                && self.unsaid.back() == Some(&b'\n')
+            {
+                self.unsaid.pop_back();
+            }
+        }
+        if let Some((kind, _, after)) = self.accident
+            && self.answers >= after
+            && self.then.is_none()
+        {
+            match kind {
+                Accident::Leaves => self.then = Some((Exit::Code(0), Blame::Outside)),
+                Accident::DiesAfterAnswer => {
+                    self.then = Some((Exit::Signal(libc::SIGKILL), Blame::Outside));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn output(&self, index: u64, len: usize) -> String {
+        let text = answer_text(index, len);
+        match self.command.protocol {
+            Protocol::Lines => format!("{text}\n"),
+            Protocol::Json => format!("{{\"id\":{index},\"output\":\"{text}\"}}\n"),
+        }
+    }
+}

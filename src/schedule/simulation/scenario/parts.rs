@@ -1,0 +1,183 @@
+//! What a world is put together from.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use super::{Burst, Disturbance, Effect, Half, MAX_ANSWER, Record, Saying, micros, millis};
+use crate::outcome::Exit;
+use crate::protocol::Protocol;
+use crate::record::Separator;
+use crate::schedule::policy::{Delivery, ErrorRecords, OnError, Order, Policy, Readiness, Window};
+
+pub(super) fn policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Policy {
+    let delivery = match rng.u32(..8) {
+        0 => Delivery::AtMostOnce,
+        _ => Delivery::AtLeastOnce,
+    };
+    let window = match rng.u32(..10) {
+        _ if delivery == Delivery::AtMostOnce => Window::Auto,
+        0..5 => Window::Auto,
+        5..6 => Window::Records(some(1)),
+        6..8 => Window::Records(some(rng.usize(2..9))),
+        _ => Window::Full,
+    };
+    Policy {
+        protocol,
+        readiness: Readiness::Unknown,
+        jobs: some(rng.usize(1..6)),
+        separator: Separator::Newline,
+        order: if rng.u32(..3) == 0 {
+            Order::Finish
+        } else {
+            Order::Input
+        },
+        error_records: match rng.u32(..4) {
+            0 => ErrorRecords::Apart,
+            _ => ErrorRecords::InPlace,
+        },
+        window,
+        on_error: *pick(
+            rng,
+            &[
+                OnError::Defer,
+                OnError::Defer,
+                OnError::Defer,
+                OnError::Ignore,
+                OnError::Raise,
+                OnError::Drain,
+            ],
+        ),
+        max_errors: (rng.u32(..8) == 0).then(|| rng.u64(1..4)),
+        timeout: None,
+        init_timeout: None,
+        retries: *pick(rng, &[0, 0, 0, 1, 2]),
+        delivery,
+        max_restarts: *pick(rng, &[1, 2, 5, 5]),
+        lifespan: (rng.u32(..6) == 0).then(|| some(rng.usize(1..8))),
+        grace: *pick(rng, &[millis(0), millis(60), millis(1_000)]),
+        exit_timeout: scale + millis(rng.u64(300..2_000)),
+    }
+}
+
+pub(super) fn records(
+    rng: &mut Rng,
+    scale: Duration,
+    mut effect: impl FnMut(&mut Rng) -> Effect,
+) -> Vec<Record> {
+    let count = match rng.u32(..10) {
+        0 => rng.usize(..3),
+        1..8 => rng.usize(1..25),
+        _ => rng.usize(20..90),
+    };
+    let longest = *pick(rng, &[1, 8, 60, 400]);
+    let longest_answer = *pick(rng, &[1, 8, 60, 200]);
+    (0..count)
+        .map(|_| Record {
+            len: rng.usize(..longest),
+            answer_len: match rng.u32(..60) {
+                0 => MAX_ANSWER + 50,
+                _ => rng.usize(..longest_answer),
+            },
+            work: match rng.u32(..12) {
+                0 => scale * rng.u32(1..5),
+                _ => scale.mul_f64(0.05 + rng.f64()),
+            },
+            effect: effect(rng),
+        })
+        .collect()
+}
+
+pub(super) fn killer(rng: &mut Rng) -> Effect {
+    let times = *pick(rng, &[1, 2, u32::MAX, u32::MAX]);
+    if rng.u32(..8) == 0 {
+        return Effect::ClosesStdout(times);
+    }
+    // With status 0, half a line may pass for an answer.
+    let deaths = [
+        (Exit::Code(0), Half::Nothing),
+        (Exit::Code(3), Half::Answer),
+        (Exit::Signal(9), Half::Answer),
+        (Exit::Signal(9), Half::Nothing),
+        (Exit::Signal(15), Half::Nothing),
+    ];
+    let (exit, half) = pick(rng, &deaths).clone();
+    Effect::Kills(times, exit, half)
+}
+
+/// What a worker whose answers carry ids says instead of an output.
+pub(super) fn saying(rng: &mut Rng) -> Effect {
+    let times = *pick(rng, &[1, 1, 2, u32::MAX]);
+    let sayings = [
+        Saying::Error,
+        Saying::Error,
+        Saying::Error,
+        Saying::Bad,
+        Saying::BadBeforeId,
+        Saying::Twice,
+        Saying::UnknownId,
+        Saying::NoId,
+    ];
+    Effect::Says(times, *pick(rng, &sayings))
+}
+
+pub(super) fn bursts(rng: &mut Rng, scale: Duration, mut records: usize) -> Vec<Burst> {
+    let most = *pick(rng, &[1, 4, 30]);
+    let longest_pause = *pick(rng, &[micros(1), scale * 3, millis(120)]);
+    let mut bursts = Vec::new();
+    while records > 0 {
+        let count = rng.usize(1..=most).min(records);
+        records -= count;
+        let pause = if rng.u32(..3) == 0 {
+            longest_pause.mul_f64(rng.f64())
+        } else {
+            micros(1)
+        };
+        bursts.push(Burst {
+            after: pause,
+            records: count,
+        });
+    }
+    // The end comes with the last records or after a while.
+    let pause = *pick(rng, &[micros(1), micros(1), longest_pause, millis(2_500)]);
+    bursts.push(Burst {
+        after: pause,
+        records: 0,
+    });
+    bursts
+}
+
+pub(super) fn disturbances(
+    rng: &mut Rng,
+    scale: Duration,
+    records: usize,
+) -> Vec<(Duration, Disturbance)> {
+    let around = scale * records as u32 + millis(300);
+    let mut all = Vec::new();
+    let at = |rng: &mut Rng| around.mul_f64(rng.f64() * rng.f64());
+    match rng.u32(..12) {
+        0 => all.push((at(rng), Disturbance::Interrupt(libc::SIGTERM))),
+        1 => {
+            let first = at(rng);
+            all.push((first, Disturbance::Interrupt(libc::SIGINT)));
+            let pause = millis(rng.u64(..200));
+            all.push((first + pause, Disturbance::Interrupt(libc::SIGINT)));
+        }
+        2 if rng.bool() => all.push((at(rng), Disturbance::OutputFails)),
+        3 => {
+            let pause = millis(rng.u64(1..3_000));
+            all.push((at(rng), Disturbance::Suspend(pause)));
+        }
+        _ => {}
+    }
+    all
+}
+
+pub(super) fn pick<'a, T>(rng: &mut Rng, from: &'a [T]) -> &'a T {
+    &from[rng.usize(..from.len())]
+}
+
+pub(super) fn some(count: usize) -> NonZeroUsize {
+    NonZeroUsize::new(count).expect("at least 1")
+}
