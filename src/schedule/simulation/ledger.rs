@@ -48,8 +48,10 @@ struct Life {
     is_killed: bool,
     hung_up: Option<Duration>,
     is_stray: bool,
-    /// It gave an answer that nothing was asked for, and who is to blame.
-    unasked: Option<Blame>,
+    /// It gave an answer that nothing was asked for: who is to blame, and what for.
+    unasked: Option<(Blame, Charge)>,
+    /// The record that it answered last, where answers have ids.
+    last_answered: Option<u64>,
     /// How many records it takes at a time, where it has said so.
     concurrency: Option<usize>,
     /// The largest window that the speed of its answers can have led to.

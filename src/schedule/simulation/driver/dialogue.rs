@@ -61,9 +61,9 @@ impl Simulation {
 
     fn pass_unasked(&mut self, worker: WorkerId, unasked: Option<Unasked>, now: Duration) {
         let Some(unasked) = unasked else {
+            self.scheduler.heard_out(worker, self.base + now);
             return;
         };
-        self.act();
         let Some(member) = &self.members[worker.0] else {
             return;
         };

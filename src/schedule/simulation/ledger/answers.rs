@@ -6,7 +6,7 @@ use super::{Charge, Ledger};
 use crate::schedule::WorkerId;
 use crate::schedule::policy::Delivery;
 use crate::schedule::simulation::process::Blame;
-use crate::schedule::simulation::scenario::Effect;
+use crate::schedule::simulation::scenario::{Effect, Saying};
 
 /// What an answer with an id says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,7 @@ impl Ledger {
             life.age_before = Duration::ZERO;
         }
         life.last_answer = now;
+        life.last_answered = Some(index);
         life.idle = Duration::ZERO;
         let is_sent_once = self.policy.delivery == Delivery::AtMostOnce;
         let past = &mut self.pasts[index as usize];
@@ -119,7 +120,13 @@ impl Ledger {
             "{worker} has answered what it was asked, and record {guilty} once"
         );
         if let Some(life) = &mut self.lives[worker.0] {
-            life.unasked = Some(Blame::Record(guilty));
+            let charge = match &past.effect {
+                Some(Effect::Says(_, Saying::Twice)) if life.last_answered == Some(guilty) => {
+                    Charge::SecondAnswer
+                }
+                _ => Charge::Unasked,
+            };
+            life.unasked = Some((Blame::Record(guilty), charge));
         }
     }
 

@@ -90,9 +90,9 @@ impl Ledger {
         }
         let expired = self.expired(worker, process.unsent());
         let begun = self.take_begun(worker, process.unsent());
-        if let Some(blame) = unasked {
+        if let Some((blame, charge)) = unasked {
             self.broken[worker.0] += 1;
-            return self.hit(&begun, Charge::Unasked, blame, true, true);
+            return self.hit(&begun, charge, blame, true, true);
         }
         let waited = now - started;
         let start = self
@@ -278,6 +278,8 @@ impl Ledger {
             let is_alone = begun.len() == 1 && past.may_be_suspect;
             let is_charged = match is_full {
                 _ if at_most_once => true,
+                // It is known whose second answer that was.
+                false if charge == Charge::SecondAnswer => false,
                 true => (may_charge || !is_now) && past.sends > 1,
                 false => (may_charge || !is_now) && (is_alone || !is_certain),
             };

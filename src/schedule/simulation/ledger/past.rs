@@ -12,13 +12,15 @@ pub(in super::super) enum Charge {
     Death,
     /// Its life gave an answer that nothing was asked for.
     Unasked,
+    /// Its life answered the record before once more.
+    SecondAnswer,
 }
 
 impl Charge {
     fn kind(self) -> &'static str {
         match self {
             Self::Error => "worker_error",
-            Self::BadAnswer | Self::Unasked => "bad_answer",
+            Self::BadAnswer | Self::Unasked | Self::SecondAnswer => "bad_answer",
             Self::Timeout => "timeout",
             Self::Death => "worker_exit",
         }
