@@ -6,7 +6,7 @@ function __mtask_takes_options
         switch $words[1]
             case --
                 return 1
-            case -i -a --input --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate
+            case -i -a --input --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate
                 set -e words[1]
             case '-*'
             case '*'
@@ -40,6 +40,7 @@ complete -c mtask -n __mtask_takes_options -l errors -d 'Write error records to 
 complete -c mtask -n __mtask_takes_options -l exits -d 'Write what workers say at their ends to FILE' -r -F
 complete -c mtask -n __mtask_takes_options -l error-input -d 'What an error record holds of its record: whole or none' -r -f -a "whole\t'All of it, so that it can be run again'
 none\t'Nothing'"
+complete -c mtask -n __mtask_takes_options -l resume -d 'Keep a journal, or go on from it' -r -F
 complete -c mtask -n __mtask_takes_options -l window -d 'Records at a worker: auto, N or full' -r -f
 complete -c mtask -n __mtask_takes_options -l buffer -d 'Hold at most so many bytes' -r -f
 complete -c mtask -n __mtask_takes_options -l on-error -d 'When a record fails: defer, ignore, raise or drain' -r -f -a "defer\t'The run goes on; status 123 at its end'
@@ -53,7 +54,7 @@ complete -c mtask -n __mtask_takes_options -l retries -d 'How often to try a fai
 complete -c mtask -n __mtask_takes_options -l max-restarts -d 'Give a worker up after N deaths without an answer' -r -f
 complete -c mtask -n __mtask_takes_options -l exit-timeout -d 'How long a worker may take to exit at its end' -r -f
 complete -c mtask -n __mtask_takes_options -l grace -d 'The time between SIGTERM and SIGKILL' -r -f
-complete -c mtask -n __mtask_takes_options -l progress -d 'How far the run is: auto, always or never' -r -f -a "auto\t'As a bar, where stderr is a terminal and neither records nor results use one'
+complete -c mtask -n __mtask_takes_options -l progress -d 'Show progress: auto, always or never' -r -f -a "auto\t'As a bar, where stderr is a terminal and neither records nor results use one'
 always\t'As a bar where it can be one, else as a plain line every few seconds and at the end'
 never\t'Not at all'"
 complete -c mtask -n __mtask_takes_options -l desc -d 'What the progress calls this run' -r -f
@@ -75,4 +76,4 @@ complete -c mtask -n __mtask_takes_options -s q -l quiet -d 'Errors only: no hin
 complete -c mtask -n __mtask_takes_options -l dry-run -d 'Print the workers\' command lines, start nothing'
 complete -c mtask -n __mtask_takes_options -s h -l help -d 'Print help; --help tells more'
 complete -c mtask -n __mtask_takes_options -s V -l version -d 'Print the version'
-complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate)"
+complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate)"

@@ -307,6 +307,20 @@ pub struct Arguments {
     )]
     pub error_input: ErrorInput,
 
+    /// Keep a journal, or go on from it
+    ///
+    /// With `--output FILE`. The journal says what is safely in the output and in the file of
+    /// `--errors`. Where it exists, these are cut back to that, and what is done is passed over: run
+    /// again after it was killed, the same command line ends with the same files. Not allowed with
+    /// `--at-most-once`.
+    #[arg(
+        long,
+        value_name = "JOURNAL",
+        value_hint = ValueHint::FilePath,
+        help_heading = OUTPUT
+    )]
+    pub resume: Option<PathBuf>,
+
     /// Records at a worker: auto, N or full
     ///
     /// How many records a worker may have been sent and not yet answered. `auto` keeps about 5 ms
@@ -450,7 +464,7 @@ pub struct Arguments {
     )]
     pub grace: Duration,
 
-    /// How far the run is: auto, always or never
+    /// Show progress: auto, always or never
     #[arg(
         long,
         value_enum,

@@ -46,6 +46,8 @@ pub struct Config {
     pub errors: Option<PathBuf>,
     /// Where goes what workers say at their ends, if it is kept.
     pub exits: Option<PathBuf>,
+    /// The journal of a run that can be resumed; with [`Config::output`] alone.
+    pub resume: Option<PathBuf>,
     /// How results are written.
     pub output_format: OutputFormat,
     /// What an error record holds of its record.
@@ -56,6 +58,8 @@ pub struct Config {
     pub policy: Policy,
     /// The file that holds what `--python` names, if it can be looked up here.
     pub python_file: Option<Callable>,
+    /// COMMAND as it was typed, what `--python` names before it.
+    pub command: Vec<OsString>,
     /// What each worker runs, in the order of their numbers.
     pub workers: Vec<WorkerCommand>,
     /// What stands before each line of a worker's stderr.
@@ -160,6 +164,8 @@ impl Config {
             Some(python) => python.commands(&arguments.command, &inits, jobs)?,
             None => worker_commands(&arguments.command, &inits, jobs, init_unless_placed)?,
         };
+        let resume = resume(&arguments)?;
+        let command = typed(&arguments);
         Ok(Self {
             inputs: sources(arguments.input),
             format,
@@ -168,6 +174,7 @@ impl Config {
             output: arguments.output.filter(|path| path.as_os_str() != "-"),
             errors: apart("--errors", arguments.errors)?,
             exits: exits(arguments.exits, protocol)?,
+            resume,
             output_format,
             error_input: arguments.error_input,
             buffer: arguments.buffer.get(),
@@ -175,6 +182,7 @@ impl Config {
             python_file: python
                 .map(|python| python.callable)
                 .filter(|_| python::is_run_here(&arguments.command)),
+            command,
             workers,
             stderr_tags: if arguments.tag_stderr {
                 StderrTags::Worker
@@ -374,6 +382,37 @@ fn exits(file: Option<PathBuf>, protocol: Protocol) -> Result<Option<PathBuf>, U
         ));
     }
     apart("--exits", file)
+}
+
+/// What workers run, as it was typed.
+fn typed(arguments: &Arguments) -> Vec<OsString> {
+    let python = arguments.python.iter();
+    let python = python.flat_map(|callable| ["--python".into(), callable.typed().into()]);
+    python.chain(arguments.command.iter().cloned()).collect()
+}
+
+/// The journal, which must not be `-` either.
+fn resume(arguments: &Arguments) -> Result<Option<PathBuf>, Unusable> {
+    let Some(journal) = &arguments.resume else {
+        return Ok(None);
+    };
+    let is_file = |path: &PathBuf| path.as_os_str() != "-";
+    if !arguments.output.as_ref().is_some_and(is_file) {
+        return Err(Unusable::usage(
+            "--resume needs --output FILE: what was written to a pipe cannot be cut back to what is \
+             done",
+        ));
+    }
+    if arguments.at_most_once {
+        return Err(Unusable::usage(
+            "--resume with --at-most-once: what was sent when a run was killed would be sent \
+             again: leave one of them out",
+        ));
+    }
+    if !is_file(journal) {
+        return Err(Unusable::usage("--resume - is ambiguous: name a file"));
+    }
+    Ok(Some(journal.clone()))
 }
 
 fn hints(arguments: &Arguments, inits: &[Init]) -> Vec<String> {

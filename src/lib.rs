@@ -15,6 +15,7 @@ pub mod record;
 
 pub mod engine;
 pub mod input;
+pub mod journal;
 pub mod outcome;
 pub mod protocol;
 pub mod schedule;

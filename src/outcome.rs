@@ -3,6 +3,7 @@
 //! Owns the list of what can go wrong with a record. Always: that list is closed, and each kind
 //! has the one name that error records and the summary use.
 
+mod done;
 mod rendering;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use crate::input::{Rejected, Rejection};
 use crate::record::{Index, Slice};
 
+pub use done::{Done, Ranges, Stretch};
 pub use rendering::{ErrorInput, OutputFormat, Rendering};
 
 /// The outcome of a record that gave no result.
@@ -61,6 +63,18 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All kinds.
+    pub const KINDS: [&'static str; 8] = [
+        "worker_exit",
+        "worker_error",
+        "timeout",
+        "missing_answer",
+        "bad_answer",
+        "invalid_input",
+        "record_too_large",
+        "answer_too_large",
+    ];
+
     /// The kind of the failure, as error records and the summary call it.
     pub fn kind(&self) -> &'static str {
         match self {

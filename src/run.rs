@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use crossbeam_channel::{bounded, unbounded};
+use crossbeam_channel::{Receiver, bounded, unbounded};
 use rustix::fs::FileType;
 
 use crate::budget::Budget;
@@ -15,11 +15,15 @@ use crate::config::{Config, Source, Stats, Surroundings};
 use crate::engine::{Destination, Destinations, Engine, Links, Messages, Output, Parts};
 use crate::exit::{Status, Unusable};
 use crate::input::Encoding;
+use crate::journal::format::Prefix;
+use crate::journal::open::Opened;
+use crate::journal::skim::Skim;
+use crate::journal::{self, Journal};
 use crate::outcome::OutputFormat;
 use crate::protocol::Protocol;
 use crate::protocol::json::Wanted;
 use crate::report::{Counts, Display, Expected, Form, Progress, Report, Targets, Terminals};
-use crate::schedule::Scheduler;
+use crate::schedule::{Earlier, Scheduler};
 use crate::waker::Waker;
 use crate::{input, outcome, signal, sys};
 
@@ -55,11 +59,32 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
     let (send_request, requests) = unbounded();
     signal::listen(&send_request, &waker)?;
     let stats_file = open_stats_file(&config)?;
-    let output = open_outputs(&config, &budget, &waker)?;
-    let first_look = first_look(&config.inputs);
+    let mut resumed = match &config.resume {
+        Some(journal) => Some(journal::open::open(&config, journal)?),
+        None => None,
+    };
+    let past = resumed.as_mut().map(|opened| {
+        let warnings = std::mem::take(&mut opened.warnings);
+        warnings.iter().for_each(|text| messages.warning(text));
+        opened.past.clone()
+    });
+    let (send_marks, marks) = unbounded();
+    let output = open_outputs(&config, resumed, marks, &budget, &waker)?;
+    let first_look = match &past {
+        // Workers wait for a record that is still to be done: perhaps there is none.
+        Some(past) if !past.done.is_empty() => None,
+        _ => Some(first_look(&config.inputs)),
+    };
     let left_out = input::LeftOut::default();
-    let mut report = show_progress(&config, &output, &left_out, &mut messages);
-    let input = start_input(&config, &budget, left_out, &waker)?;
+    let earlier = past.as_ref().map(|past| past.done.clone().into());
+    let earlier = earlier.unwrap_or_default();
+    let mut report = show_progress(&config, earlier, &output, &left_out, &mut messages);
+    let skim = past.as_ref().map(|past| {
+        let (done, before) = (past.done.ranges.clone(), past.input);
+        let separator = config.separator;
+        Skim::new(done, before, separator, &budget, &left_out, send_marks)
+    });
+    let input = start_input(&config, skim, &budget, left_out, &waker)?;
 
     let rendering = outcome::Rendering {
         output_format: config.output_format,
@@ -84,6 +109,9 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
     };
     let stats = config.stats;
     let mut scheduler = Scheduler::new(config.policy, rendering, &budget, Instant::now());
+    if let Some(past) = past {
+        scheduler.resume(past.done);
+    }
     let targets = Targets {
         stderr: stats == Stats::Printed,
         file: stats_file,
@@ -167,7 +195,13 @@ fn first_look(inputs: &[Source]) -> Duration {
     }
 }
 
-fn open_outputs(config: &Config, budget: &Budget, waker: &Waker) -> anyhow::Result<Output> {
+fn open_outputs(
+    config: &Config,
+    resumed: Option<Opened>,
+    marks: Receiver<Prefix>,
+    budget: &Budget,
+    waker: &Waker,
+) -> anyhow::Result<Output> {
     let create = |option: &str, path: &Path| -> anyhow::Result<Destination> {
         let name = path.display();
         let file = File::create(path).with_context(|| format!("{option} {name}"))?;
@@ -177,16 +211,27 @@ fn open_outputs(config: &Config, budget: &Budget, waker: &Waker) -> anyhow::Resu
         let path = path.as_deref();
         path.map(|path| create(option, path)).transpose()
     };
-    let results = match &config.output {
-        Some(path) => create("--output", path)?,
-        None => Destination::stdout().context("cannot use standard output")?,
+    let exits = apart("--exits", &config.exits)?;
+    let Some(mut opened) = resumed else {
+        let results = match &config.output {
+            Some(path) => create("--output", path)?,
+            None => Destination::stdout().context("cannot use standard output")?,
+        };
+        let files = Destinations {
+            results,
+            errors: apart("--errors", &config.errors)?,
+            exits,
+        };
+        return Output::start(files, None, budget, waker).context(NO_THREAD);
     };
+    let (results, errors) = opened.take_destinations();
     let files = Destinations {
         results,
-        errors: apart("--errors", &config.errors)?,
-        exits: apart("--exits", &config.exits)?,
+        errors,
+        exits,
     };
-    Output::start(files, budget, waker).context(NO_THREAD)
+    let journal = Journal::start(opened, marks, waker).context(NO_THREAD)?;
+    Output::start(files, Some(journal), budget, waker).context(NO_THREAD)
 }
 
 /// Opens the file for statistics now: who asked for them should not wait for the end of a run to learn
@@ -202,6 +247,7 @@ fn open_stats_file(config: &Config) -> anyhow::Result<Option<(PathBuf, File)>> {
 /// Begins to show how far the run is, where that is wanted.
 fn show_progress(
     config: &Config,
+    earlier: Earlier,
     output: &Output,
     left_out: &input::LeftOut,
     messages: &mut Messages,
@@ -218,6 +264,7 @@ fn show_progress(
         name: config.name.clone(),
         records: config.total,
         bytes: input_bytes(&config.inputs),
+        earlier,
     };
     let (counts, now) = (Counts::default(), Instant::now());
     let progress = Progress::new(counts.clone(), expected, now);
@@ -249,10 +296,11 @@ fn input_bytes(inputs: &[Source]) -> Option<u64> {
 
 fn start_input(
     config: &Config,
+    skim: Option<Skim>,
     budget: &Budget,
     left_out: input::LeftOut,
     waker: &Waker,
-) -> anyhow::Result<crossbeam_channel::Receiver<input::Arrival>> {
+) -> anyhow::Result<Receiver<input::Arrival>> {
     let (send, arrivals) = bounded(ARRIVALS);
     let settings = input::Settings {
         format: config.format,
@@ -265,11 +313,17 @@ fn start_input(
     };
     let (sources, budget, waker) = (config.inputs.clone(), budget.clone(), waker.clone());
     let read = move || {
-        input::read_all(sources, settings, budget, left_out, |arrival| {
+        let mut pass_on = |arrival| {
             send.send(arrival).map_err(|_| input::Gone)?;
             waker.wake();
             Ok(())
-        });
+        };
+        match skim {
+            None => input::read_all(sources, settings, budget, left_out, pass_on),
+            Some(mut skim) => input::read_all(sources, settings, budget, left_out, |arrival| {
+                skim.take(arrival, &mut pass_on)
+            }),
+        }
     };
     thread::Builder::new()
         .name("input".into())

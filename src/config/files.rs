@@ -63,6 +63,7 @@ pub fn look_up(
             &config.stats_file,
             "is the file of --stats-file",
         ),
+        ("--resume", &config.resume, "is the journal of --resume"),
     ];
     for (option, path, clash) in others {
         let Some(path) = path else { continue };

@@ -13,7 +13,7 @@ mod wait;
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, TryRecvError};
+use crossbeam_channel::{Receiver, TryRecvError, at, never, select, tick};
 use rustix::process::Signal;
 
 pub use messages::Messages;
@@ -36,6 +36,9 @@ use members::Member;
 /// How much is read from a pipe at a time.
 const READ: usize = 128 * 1024;
 
+/// A disk that keeps nothing for so long at the end is named.
+const DISK_REMINDER: Duration = Duration::from_secs(60);
+
 /// What the engine is made of.
 #[derive(Debug)]
 pub struct Parts {
@@ -57,8 +60,8 @@ pub struct Parts {
     pub max_answer: usize,
     /// How long a run may go on that was told to end.
     pub grace: Duration,
-    /// For how long workers wait for the first sign of the input before they start.
-    pub first_look: Duration,
+    /// For how long workers wait for the first sign of the input before they start, if not for ever.
+    pub first_look: Option<Duration>,
 }
 
 /// The engine's links to the other threads, and what it shares with them.
@@ -121,7 +124,7 @@ impl Engine {
         } = links;
         Self {
             members: parts.commands.iter().map(|_| None).collect(),
-            start_by: Some(Instant::now() + parts.first_look),
+            start_by: (parts.first_look).map(|wait| Instant::now() + wait),
             buffer: vec![0; READ],
             peeks: 0,
             status: Status::Success,
@@ -145,7 +148,7 @@ impl Engine {
         let mut now = Instant::now();
         loop {
             self.act();
-            self.flush();
+            self.flush(now);
             // Only now is it known how much is held.
             self.scheduler.choose_heard(now);
             self.act();
@@ -170,6 +173,7 @@ impl Engine {
                 self.messages.warning(&text);
             }
         }
+        self.finish_journal();
         let is_cut_short = self.is_output_broken || !self.output.is_idle();
         if !is_cut_short && let Err(error) = self.output.close() {
             self.output_failed(&error);
@@ -341,12 +345,8 @@ impl Engine {
                     self.input = None;
                     self.scheduler.input_ended(now);
                 }
-                Arrival::Failed(error) => {
-                    self.messages.error(&error.to_string());
-                    self.status = self.status.worst(Status::Fault);
-                    self.input = None;
-                    self.scheduler.input_ended(now);
-                }
+                Arrival::Failed(error) => self.input_failed(&error.to_string(), now),
+                Arrival::Changed(changed) => self.input_failed(&changed.to_string(), now),
             }
             self.act();
         }
@@ -354,6 +354,13 @@ impl Engine {
             // The reader finds nobody to send to, and reads no more.
             self.input = None;
         }
+    }
+
+    fn input_failed(&mut self, text: &str, now: Instant) {
+        self.messages.error(text);
+        self.status = self.status.worst(Status::Fault);
+        self.input = None;
+        self.scheduler.input_ended(now);
     }
 
     fn tick(&mut self, now: Instant) {
@@ -368,7 +375,7 @@ impl Engine {
     }
 
     /// Writes what may be written.
-    fn flush(&mut self) {
+    fn flush(&mut self, now: Instant) {
         if self.is_output_broken {
             return;
         }
@@ -389,6 +396,39 @@ impl Engine {
         }
         if !self.output.is_idle() {
             self.output.await_writer();
+        }
+        if let Err(error) = self.output.keep_journal(now) {
+            self.output_failed(&error);
+            self.act();
+        }
+    }
+
+    /// Has the journal say what has been written last, and waits for the disk: within the grace
+    /// period of a signal, and no longer than until the next one.
+    fn finish_journal(&mut self) {
+        let Some(kept) = self.output.finish_journal() else {
+            return;
+        };
+        let deadline = self.end_by.map_or_else(never, at);
+        let mut reminder = tick(DISK_REMINDER);
+        loop {
+            select! {
+                recv(kept) -> kept => match kept {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return self.output_failed(&error),
+                    Err(_) => return,
+                },
+                recv(deadline) -> _ => return,
+                recv(self.requests) -> request => match request {
+                    Ok(Request::End(signal)) => return self.interrupt(signal, Instant::now()),
+                    Ok(_) => {}
+                    Err(_) => return,
+                },
+                recv(reminder) -> _ => {
+                    self.messages.warning("the disk is waited for, to keep the output and the journal of --resume");
+                    reminder = never();
+                }
+            }
         }
     }
 
@@ -420,6 +460,7 @@ impl Engine {
             self.start_by,
             end_by,
             self.output.next_reminder(),
+            self.output.journal_wake_at(),
             self.report.wake_at(),
         ];
         deadlines.into_iter().flatten().min()

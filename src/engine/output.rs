@@ -3,9 +3,11 @@
 //! A thread writes, so that a slow reader never stops the engine. While it has nothing to do, the
 //! engine itself writes what is small and cannot block: that saves a wake for each slow record.
 //!
-//! Owns the files. Always: bytes are written in the order in which they came, and those that are
-//! not written yet are counted in the budget.
+//! Owns the files, and the journal of a run that can be resumed. Always: bytes are written in the
+//! order in which they came, and those that are not written yet are counted in the budget; the
+//! journal is told of outcomes when all their bytes are written.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,6 +22,8 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::budget::Budget;
+use crate::journal::Journal;
+use crate::outcome::Done;
 use crate::schedule::Written;
 use crate::sys;
 use crate::waker::Waker;
@@ -47,6 +51,30 @@ enum Target {
 struct Parcel {
     target: Target,
     bytes: Vec<u8>,
+}
+
+/// How many bytes have gone which way.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    results: u64,
+    errors: u64,
+}
+
+impl Progress {
+    fn add(&mut self, target: Target, bytes: usize) {
+        match target {
+            Target::Results => self.results += bytes as u64,
+            Target::Errors => self.errors += bytes as u64,
+            Target::Exits => {}
+        }
+    }
+}
+
+/// Outcomes that are done once so much is written.
+#[derive(Debug)]
+struct Promise {
+    done: Done,
+    at: Progress,
 }
 
 /// An output that cannot be written.
@@ -183,7 +211,7 @@ impl Destinations {
 pub struct Output {
     files: Arc<Destinations>,
     to_writer: Sender<Parcel>,
-    from_writer: Receiver<Result<Vec<u8>, WriteError>>,
+    from_writer: Receiver<Result<Parcel, WriteError>>,
     /// Set by the engine when it waits for the writer.
     is_awaited: Arc<AtomicBool>,
     parcels: usize,
@@ -192,6 +220,12 @@ pub struct Output {
     /// Since when nothing has been written though there is something, and when to say so.
     stall: Option<(Instant, Instant)>,
     budget: Budget,
+    journal: Option<Journal>,
+    /// Taken over, to be written.
+    taken: Progress,
+    written: Progress,
+    /// What the journal is to be told, in the order in which it will be written.
+    promises: VecDeque<Promise>,
 }
 
 impl Output {
@@ -199,7 +233,12 @@ impl Output {
     ///
     /// # Errors
     /// Where no thread can be started.
-    pub fn start(files: Destinations, budget: &Budget, waker: &Waker) -> io::Result<Self> {
+    pub fn start(
+        files: Destinations,
+        journal: Option<Journal>,
+        budget: &Budget,
+        waker: &Waker,
+    ) -> io::Result<Self> {
         let (to_writer, parcels) = unbounded::<Parcel>();
         let (done, from_writer) = unbounded();
         let is_awaited = Arc::new(AtomicBool::new(false));
@@ -212,7 +251,7 @@ impl Output {
                 let outcome = to.of(target).write_all(&bytes);
                 // Here and now, for the reader of the input may wait for it.
                 held.free(bytes.len());
-                let outcome = outcome.map(|()| bytes);
+                let outcome = outcome.map(|()| Parcel { target, bytes });
                 if done.send(outcome).is_err() {
                     return;
                 }
@@ -232,6 +271,10 @@ impl Output {
             spare: Vec::new(),
             stall: None,
             budget: budget.clone(),
+            journal,
+            taken: Progress::default(),
+            written: Progress::default(),
+            promises: VecDeque::new(),
         })
     }
 
@@ -262,7 +305,7 @@ impl Output {
 
     /// Whether the writing thread has done something that [`Output::flush`] will learn of.
     pub fn has_news(&self) -> bool {
-        !self.from_writer.is_empty()
+        !self.from_writer.is_empty() || self.journal.as_ref().is_some_and(Journal::has_news)
     }
 
     /// Hands over what is to be written, as far as it can be; what is left stays in `written`.
@@ -270,11 +313,13 @@ impl Output {
     /// # Errors
     /// What an earlier write came to.
     pub fn flush(&mut self, written: &mut Written) -> Result<(), WriteError> {
-        while let Ok(done) = self.from_writer.try_recv() {
+        self.promise(written);
+        while let Ok(parcel) = self.from_writer.try_recv() {
             self.parcels -= 1;
             self.stall = None;
-            let mut bytes = done?;
+            let Parcel { target, mut bytes } = parcel?;
             self.bytes -= bytes.len();
+            self.wrote(target, bytes.len());
             bytes.clear();
             if self.spare.len() < PARCELS && bytes.capacity() <= KEPT {
                 self.spare.push(bytes);
@@ -285,7 +330,11 @@ impl Output {
             let results = &self.files.results;
             if is_small && self.parcels == 0 && results.takes_now() {
                 match rustix::io::write(&results.file, &written.results) {
-                    Ok(count) => drop(written.results.drain(..count)),
+                    Ok(count) => {
+                        written.results.drain(..count);
+                        self.taken.add(Target::Results, count);
+                        self.wrote(Target::Results, count);
+                    }
                     Err(Errno::AGAIN | Errno::INTR) => {}
                     Err(error) => return Err(results.failed(error)),
                 }
@@ -298,12 +347,60 @@ impl Output {
         Ok(())
     }
 
+    /// Notes what the journal is to be told once all that is in `written` now is written.
+    fn promise(&mut self, written: &mut Written) {
+        if self.journal.is_some() && !written.done.is_empty() {
+            let done = std::mem::take(&mut written.done);
+            let mut at = self.taken;
+            at.add(Target::Results, written.results.len());
+            at.add(Target::Errors, written.errors.len());
+            self.promises.push_back(Promise { done, at });
+        }
+    }
+
+    fn wrote(&mut self, target: Target, bytes: usize) {
+        self.written.add(target, bytes);
+        let Some(journal) = &mut self.journal else {
+            return;
+        };
+        let written = self.written;
+        let is_kept = |at: Progress| at.results <= written.results && at.errors <= written.errors;
+        while self.promises.front().is_some_and(|next| is_kept(next.at))
+            && let Some(Promise { done, at }) = self.promises.pop_front()
+        {
+            journal.wrote(done, at.results, at.errors);
+        }
+    }
+
+    /// Has the journal written if it is time for that.
+    ///
+    /// # Errors
+    /// Where it cannot be, or what it is to vouch for cannot be made safe.
+    pub fn keep_journal(&mut self, now: Instant) -> Result<(), WriteError> {
+        match &mut self.journal {
+            Some(journal) => journal.tick(now),
+            None => Ok(()),
+        }
+    }
+
+    /// When [`Output::keep_journal`] is to be called.
+    pub fn journal_wake_at(&self) -> Option<Instant> {
+        self.journal.as_ref().and_then(Journal::wake_at)
+    }
+
+    /// Has the journal written for the last time. What comes from the receiver are the ends of its
+    /// writes; it is closed when that is over.
+    pub fn finish_journal(&mut self) -> Option<Receiver<Result<(), WriteError>>> {
+        self.journal.take().map(|mut journal| journal.finish())
+    }
+
     fn hand_over(&mut self, target: Target, bytes: &mut Vec<u8>) {
         if bytes.is_empty() || self.parcels >= PARCELS {
             return;
         }
         let empty = self.spare.pop().unwrap_or_default();
         let bytes = std::mem::replace(bytes, empty);
+        self.taken.add(target, bytes.len());
         self.send(target, bytes);
     }
 

@@ -37,6 +37,8 @@ pub enum Arrival {
     End,
     /// A source could not be read to its end. The last arrival, after all that was read before.
     Failed(ReadError),
+    /// In a run that is resumed, it is not what it was. The last arrival.
+    Changed(Changed),
 }
 
 /// A record that never reaches a worker.
@@ -106,6 +108,31 @@ impl fmt::Display for ReadError {
     }
 }
 
+/// How the input differs from what was read of it before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The index after the last record that was read before.
+    pub known: Index,
+    /// The index after the last record that has been read now.
+    pub found: Index,
+}
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { known, found } = self;
+        f.write_str("the input has changed since the journal of --resume was written: ")?;
+        if found < known {
+            write!(
+                f,
+                "it has {found} records now, and {known} were read before"
+            )?;
+        } else {
+            write!(f, "its first {known} records are not the same")?;
+        }
+        f.write_str("; give the same input, or begin anew with another journal and output")
+    }
+}
+
 /// Where records come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -170,7 +197,7 @@ impl LeftOut {
         self.0.load(Relaxed)
     }
 
-    fn add(&self, bytes: usize) {
+    pub(crate) fn add(&self, bytes: usize) {
         self.0.fetch_add(bytes as u64, Relaxed);
     }
 }

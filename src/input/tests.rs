@@ -42,7 +42,9 @@ fn note(arrival: &Arrival, separator: Separator, seen: &mut Vec<Seen>) {
                 Rejection::TooLarge { .. } => Seen::TooLarge,
             });
         }
-        Arrival::End | Arrival::Failed(_) => panic!("{arrival:?} comes from read_all"),
+        Arrival::End | Arrival::Failed(_) | Arrival::Changed(_) => {
+            panic!("{arrival:?} comes from read_all")
+        }
     }
 }
 
@@ -265,7 +267,7 @@ fn counted(content: &[u8], settings: Settings) -> (usize, u64) {
         sent += match arrival {
             Arrival::Records(block) => block.bytes.len(),
             Arrival::Rejected(rejected) => rejected.bytes(),
-            Arrival::End | Arrival::Failed(_) => 0,
+            Arrival::End | Arrival::Failed(_) | Arrival::Changed(_) => 0,
         };
         Ok(())
     });

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::counts::{Counted, Counts};
 use super::recent::Recent;
+use crate::schedule::Earlier;
 
 /// What is known of a run before it begins.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +15,8 @@ pub struct Expected {
     pub records: Option<u64>,
     /// The size of the input, if all of it lies in regular files.
     pub bytes: Option<u64>,
+    /// What was done in earlier runs, where this one goes on with them.
+    pub earlier: Earlier,
 }
 
 /// A run that goes on.
@@ -72,9 +75,10 @@ impl Progress {
         let elapsed = now.saturating_duration_since(self.began);
         let (total, fraction) = self.expected.fraction(counted);
         self.recent.note(now, elapsed, counted.done, fraction);
+        let earlier = &self.expected.earlier;
         View {
-            done: counted.done,
-            failed: counted.failed,
+            done: earlier.outcomes() + counted.done,
+            failed: earlier.failures() + counted.failed,
             total,
             fraction,
             rate: self.recent.rate(now, counted.done),
@@ -86,8 +90,9 @@ impl Progress {
     /// How the run has ended: the rate is that of the whole run.
     pub(super) fn look_back(&mut self, now: Instant) -> View {
         let mut view = self.look(now);
-        view.rate = (view.done > 0 && !view.elapsed.is_zero())
-            .then(|| view.done as f64 / view.elapsed.as_secs_f64());
+        let done = self.counts.done();
+        view.rate =
+            (done > 0 && !view.elapsed.is_zero()).then(|| done as f64 / view.elapsed.as_secs_f64());
         view.left = None;
         view
     }
@@ -102,11 +107,14 @@ impl Progress {
 impl Expected {
     /// How many records there are, and how much of the run is done.
     fn fraction(&self, counted: Counted) -> (Option<u64>, Option<f64>) {
-        let said = self.records.filter(|records| *records >= counted.done);
-        if let Some(total) = counted.total.or(said)
+        let earlier = self.earlier.outcomes();
+        let done = earlier + counted.done;
+        let said = self.records.filter(|records| *records >= done);
+        let read = counted.total.map(|total| earlier + total);
+        if let Some(total) = read.or(said)
             && total > 0
         {
-            return (Some(total), Some(counted.done as f64 / total as f64));
+            return (Some(total), Some(done as f64 / total as f64));
         }
         let read = self.bytes.filter(|bytes| *bytes > 0);
         // The end of the input may yet show more than its size did.
@@ -130,9 +138,9 @@ mod tests {
 
     fn expected(records: Option<u64>, bytes: Option<u64>) -> Expected {
         Expected {
-            name: None,
             records,
             bytes,
+            ..Expected::default()
         }
     }
 
@@ -183,6 +191,27 @@ mod tests {
             expected(None, None).fraction(counted(0, 0, Some(0))),
             (None, None)
         );
+    }
+
+    #[test]
+    fn what_earlier_runs_did_is_done_but_not_done_fast() {
+        let earlier = Earlier {
+            results: 69,
+            failed: [("timeout", 1)].into(),
+        };
+        let expected = Expected {
+            records: Some(100),
+            earlier,
+            ..Expected::default()
+        };
+        let (base, counts) = (Instant::now(), Counts::default());
+        let mut progress = Progress::new(counts.clone(), expected, base);
+        let view = progress.look(base);
+        assert_eq!((view.done, view.failed, view.percent()), (70, 1, Some(70)));
+        counts.set(30, 2, None, Some(30));
+        let view = progress.look_back(base + Duration::from_secs(10));
+        assert_eq!((view.done, view.failed, view.total), (100, 3, Some(100)));
+        assert_eq!(view.rate, Some(3.0));
     }
 
     #[test]

@@ -24,11 +24,13 @@ pub(super) fn status(
     wait: Wait,
     elapsed: Duration,
 ) -> String {
+    let earlier = &tally.earlier;
+    let total = total.map(|total| earlier.outcomes() + total);
     let of = total.map_or_else(String::new, |total| format!(" of {total}"));
     let mut line = format!(
         "status: {}{of} done, {} failed, {} in flight, {} waiting",
-        tally.outcomes(),
-        tally.failures(),
+        earlier.outcomes() + tally.outcomes(),
+        earlier.failures() + tally.failures(),
         under_way.in_flight,
         under_way.waiting
     );

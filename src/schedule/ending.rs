@@ -246,7 +246,8 @@ impl Scheduler {
         let is_complete = reason.is_none() && self.phase == Phase::Feeding;
         let outcomes = self.order.outcomes();
         if is_complete
-            && (outcomes != self.seen || self.order.next().is_some_and(|next| next.0 != self.seen))
+            && (outcomes != self.seen
+                || (self.order.next()).is_some_and(|next| next.0 != self.first.0 + self.seen))
         {
             self.tally.lost = self.seen.abs_diff(outcomes).max(1);
             self.error(format!(
@@ -270,7 +271,8 @@ impl Scheduler {
             Some(Reason::Raised) => Status::RecordFailed,
             Some(Reason::OutputFailed) | None => Status::Success,
         };
-        let a_record_failed = self.tally.failures() > 0 && self.policy.on_error != OnError::Ignore;
+        let failures = self.tally.earlier.failures() + self.tally.failures();
+        let a_record_failed = failures > 0 && self.policy.on_error != OnError::Ignore;
         let a_worker_failed = self.tally.bad_ends > 0 || self.tally.broken > 0;
         let by_records = if a_record_failed || a_worker_failed {
             Status::RecordFailed

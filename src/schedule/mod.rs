@@ -43,17 +43,17 @@ pub use life::{Death, Pipe};
 pub use order::Written;
 pub use replies::Unasked;
 pub use slowest::SlowRecord;
-pub use tally::Tally;
+pub use tally::{Earlier, Tally};
 pub use view::{Bottleneck, Oldest, Standing, UnderWay};
 
 use crate::budget::Budget;
 use crate::input::Rejected;
-use crate::outcome::{Exit, Failure, Rendering};
+use crate::outcome::{Done, Exit, Failure, Rendering};
 use crate::record::{Block, Index};
 use crate::worker::stdout::Tail;
 use ending::Phase;
 use life::{Life, Worker};
-use order::OrderBuffer;
+use order::{OrderBuffer, Outcome};
 use policy::Policy;
 use queue::Queue;
 use slowest::Slowest;
@@ -78,6 +78,8 @@ pub struct Scheduler {
     slowest: Option<Slowest>,
     phase: Phase,
     input: InputState,
+    /// The first record that has no outcome from an earlier run, where results are in input order.
+    first: Index,
     /// How many records the input has given so far, and their bytes.
     seen: u64,
     seen_bytes: u64,
@@ -87,6 +89,8 @@ pub struct Scheduler {
     learnt_start: Option<Duration>,
     /// COMMAND has once said that it is up: its later lives will too, and get nothing before.
     awaits_ready: bool,
+    /// Whether a failure has ended the run, under `drain` or `--max-errors`.
+    has_last_failure: bool,
     /// Whether workers were left unheard at the last look, because the budget was full.
     was_full: bool,
     /// How the last life ended that was of no use.
@@ -114,11 +118,13 @@ impl Scheduler {
             slowest: None,
             phase: Phase::Feeding,
             input: InputState::Open,
+            first: Index(0),
             seen: 0,
             seen_bytes: 0,
             may_start: None,
             learnt_start: None,
             awaits_ready: policy.readiness == policy::Readiness::Announced,
+            has_last_failure: false,
             was_full: false,
             last_death: None,
             wake_at: None,
@@ -127,6 +133,14 @@ impl Scheduler {
             rendering,
             policy,
         }
+    }
+
+    /// Goes on with a run in which `earlier` came to an outcome, and tells what is done now in
+    /// [`Written`]. Nothing may have happened yet; none of those records may come from the input.
+    pub fn resume(&mut self, earlier: Done) {
+        self.order.tell(Index(earlier.ranges.end()));
+        self.first = Index(earlier.ranges.end());
+        self.tally.earlier = earlier.into();
     }
 
     /// Records came from the input.
@@ -224,7 +238,7 @@ impl Scheduler {
             left -= run;
             self.count_results(worker, run);
             let rendering = &self.rendering;
-            self.order.put(first, run, |out| {
+            self.order.put(first, run, Outcome::Results, |out| {
                 rendering.results(first, run, run_bytes, &mut out.results);
             });
         }
@@ -305,12 +319,12 @@ impl Scheduler {
     }
 
     /// Puts down a failed record.
-    fn conclude(&mut self, failure: &Failure) {
+    fn conclude(&mut self, failure: &Failure, outcome: Outcome) {
         self.announce(failure);
         let rendering = &self.rendering;
         let separate = self.policy.error_records == policy::ErrorRecords::Apart;
         count_failure(&mut self.tally, &mut self.workers, failure);
-        self.order.put(failure.index, 1, |out| {
+        self.order.put(failure.index, 1, outcome, |out| {
             let to = if separate {
                 &mut out.errors
             } else {

@@ -1,12 +1,15 @@
 //! Outcomes on their way out: in input order, or as they came.
 //!
 //! Owns what is finished and may not be written yet. Always: each index passes exactly once, and
-//! bytes held here are counted in the budget until they are passed on.
+//! bytes held here are counted in the budget until they are passed on. Where a run can be resumed,
+//! it is told whose outcomes the bytes are: up to the failure that ends the run, which is passed on
+//! apart from what stands before it.
 
 use std::collections::BTreeMap;
 
 use super::policy;
 use crate::budget::{BOOKKEEPING, Budget};
+use crate::outcome::Done;
 use crate::record::Index;
 
 /// Pieces are joined up to this size, so that many small ones cost little.
@@ -19,6 +22,20 @@ pub struct Written {
     pub results: Vec<u8>,
     /// For the file of `--errors`.
     pub errors: Vec<u8>,
+    /// Whose outcomes the bytes are, those included that were taken out since this was: told where
+    /// a run can be resumed, and then of all bytes or of none.
+    pub done: Done,
+}
+
+/// What is put in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Results.
+    Results,
+    /// A failure of this kind.
+    Failure(&'static str),
+    /// The failure that ends the run. A run that is resumed tries again from here on.
+    LastFailure,
 }
 
 impl Written {
@@ -41,6 +58,18 @@ struct Piece {
     count: usize,
     bytes: Written,
     counted: usize,
+    /// It begins with the failure that ends the run.
+    is_last: bool,
+}
+
+/// Whether it is told whose outcomes the bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Telling {
+    /// Nobody asks.
+    Never,
+    Now,
+    /// The failure that ends the run has been passed on.
+    NoMore,
 }
 
 /// Outcomes that wait for their turn or for room in the output.
@@ -59,6 +88,7 @@ pub(crate) struct OrderBuffer {
     /// What the output takes now, in bytes.
     room: usize,
     out: Written,
+    telling: Telling,
 }
 
 impl OrderBuffer {
@@ -72,20 +102,39 @@ impl OrderBuffer {
             outcomes: 0,
             room: 0,
             out: Written::default(),
+            telling: Telling::Never,
+        }
+    }
+
+    /// Tells whose outcomes the bytes are, in a run in which the `before` first records in input
+    /// order have their outcomes already. Nothing may have been put in yet.
+    pub(crate) fn tell(&mut self, before: Index) {
+        self.telling = Telling::Now;
+        if self.order == policy::Order::Input {
+            self.next = before.0;
         }
     }
 
     /// Puts in the outcomes of `count` records from `first` on; `write` appends their bytes.
-    pub(crate) fn put(&mut self, first: Index, count: usize, write: impl FnOnce(&mut Written)) {
+    pub(crate) fn put(
+        &mut self,
+        first: Index,
+        count: usize,
+        outcome: Outcome,
+        write: impl FnOnce(&mut Written),
+    ) {
         self.outcomes += count as u64;
         let (place, step) = match self.order {
             policy::Order::Input => (first.0, count as u64),
             policy::Order::Finish => (self.end, 1),
         };
         self.end += 1;
-        if place == self.next && self.out.len() < self.room {
+        let is_last = outcome == Outcome::LastFailure;
+        let done = self.done(first, count, outcome);
+        if place == self.next && self.has_room(is_last) {
             write(&mut self.out);
             self.next += step;
+            self.told(is_last, done);
             self.pull();
             return;
         }
@@ -93,16 +142,22 @@ impl OrderBuffer {
         if let Some((before, piece)) = self.pieces.range_mut(..place).next_back()
             && before + piece.count as u64 == place
             && piece.bytes.len() < JOINED
+            && !is_last
         {
             write(&mut piece.bytes);
+            piece.bytes.done.append(&mut { done });
             piece.count += step as usize;
             recount(&self.budget, piece);
             return;
         }
         let mut piece = Piece {
             count: step as usize,
-            bytes: Written::default(),
+            bytes: Written {
+                done,
+                ..Written::default()
+            },
             counted: 0,
+            is_last,
         };
         write(&mut piece.bytes);
         recount(&self.budget, &mut piece);
@@ -117,15 +172,43 @@ impl OrderBuffer {
     }
 
     fn pull(&mut self) {
-        while self.out.len() < self.room
-            && let Some(entry) = self.pieces.first_entry()
-            && *entry.key() == self.next
+        while let Some((place, piece)) = self.pieces.first_key_value()
+            && *place == self.next
+            && self.has_room(piece.is_last)
+            && let Some((_, mut piece)) = self.pieces.pop_first()
         {
-            let mut piece = entry.remove();
             self.next += piece.count as u64;
             self.budget.free(piece.counted);
             join(&mut self.out.results, &mut piece.bytes.results);
             join(&mut self.out.errors, &mut piece.bytes.errors);
+            self.told(piece.is_last, piece.bytes.done);
+        }
+    }
+
+    /// Whether a piece may be passed on: the failure that ends the run, not before all else is out.
+    fn has_room(&self, is_last: bool) -> bool {
+        self.out.len() < self.room && (!is_last || self.out.is_empty())
+    }
+
+    fn done(&self, first: Index, count: usize, outcome: Outcome) -> Done {
+        let mut done = Done::default();
+        if self.telling == Telling::Now && outcome != Outcome::LastFailure {
+            let is_new = done.ranges.insert(first.0..first.plus(count).0);
+            debug_assert!(is_new, "an outcome of no record");
+            if let Outcome::Failure(kind) = outcome {
+                done.failed.insert(kind, 1);
+            }
+        }
+        done
+    }
+
+    /// Notes whose outcomes have been passed on, up to the failure that ends the run.
+    fn told(&mut self, is_last: bool, mut done: Done) {
+        if is_last && self.telling == Telling::Now {
+            self.telling = Telling::NoMore;
+        }
+        if self.telling == Telling::Now {
+            self.out.done.append(&mut done);
         }
     }
 
@@ -191,6 +274,7 @@ impl OrderBuffer {
             count: 1,
             bytes: Written::default(),
             counted: 0,
+            is_last: true,
         };
         write(&mut piece.bytes);
         recount(&self.budget, &mut piece);
@@ -212,5 +296,77 @@ fn join(to: &mut Vec<u8>, from: &mut Vec<u8>) {
         std::mem::swap(to, from);
     } else {
         to.extend_from_slice(from);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buffer(order: policy::Order) -> OrderBuffer {
+        let mut buffer = OrderBuffer::new(order, &Budget::new(1 << 20));
+        buffer.tell(Index(10));
+        buffer
+    }
+
+    fn put(buffer: &mut OrderBuffer, first: u64, outcome: Outcome) {
+        buffer.put(Index(first), 1, outcome, |out| {
+            out.results
+                .extend_from_slice(format!("{first} ").as_bytes());
+        });
+    }
+
+    /// Takes out what may be written, as often as it takes: the bytes and the done ranges.
+    fn take(buffer: &mut OrderBuffer) -> Vec<(String, String)> {
+        let mut taken = Vec::new();
+        loop {
+            buffer.set_room(1000);
+            let out = std::mem::take(buffer.out());
+            if out.is_empty() {
+                return taken;
+            }
+            let ranges: Vec<_> = out.done.ranges.iter().collect();
+            let text = String::from_utf8(out.results).unwrap();
+            taken.push((text, format!("{ranges:?} {:?}", out.done.failed)));
+        }
+    }
+
+    #[test]
+    fn it_tells_whose_outcomes_are_passed_on() {
+        let mut input = buffer(policy::Order::Input);
+        let mut finish = buffer(policy::Order::Finish);
+        for buffer in [&mut input, &mut finish] {
+            put(buffer, 11, Outcome::Failure("timeout"));
+            put(buffer, 13, Outcome::Results);
+            put(buffer, 10, Outcome::Results);
+        }
+        let told = |text: &str, done: &str| vec![(text.to_owned(), done.to_owned())];
+        assert_eq!(
+            take(&mut input),
+            told("10 11 ", "[10..12] {\"timeout\": 1}")
+        );
+        assert_eq!(
+            take(&mut finish),
+            told("11 13 10 ", "[10..12, 13..14] {\"timeout\": 1}")
+        );
+    }
+
+    #[test]
+    fn nothing_is_told_from_the_failure_on_that_ends_the_run() {
+        for room in [0, 1000] {
+            let mut buffer = buffer(policy::Order::Input);
+            buffer.set_room(room);
+            put(&mut buffer, 10, Outcome::Results);
+            put(&mut buffer, 12, Outcome::LastFailure);
+            put(&mut buffer, 11, Outcome::Failure("bad_answer"));
+            put(&mut buffer, 13, Outcome::Results);
+            assert_eq!(
+                take(&mut buffer),
+                [
+                    ("10 11 ".into(), "[10..12] {\"bad_answer\": 1}".into()),
+                    ("12 13 ".into(), "[] {}".into()),
+                ]
+            );
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::Scheduler;
 use super::action::WorkerId;
 use super::contract::shown;
 use super::life::Stage;
+use super::order::Outcome;
 use super::queue::Work;
 use crate::outcome::{Cause, Exit};
 use crate::protocol::json::{Answer, Reply};
@@ -185,14 +186,15 @@ impl Scheduler {
     fn put_outputs(&mut self, worker: WorkerId, first: Index, answers: &[Answer<'_>]) {
         self.count_results(worker, answers.len());
         let rendering = &self.rendering;
-        self.order.put(first, answers.len(), |out| {
-            for answer in answers {
-                let Reply::Output(output) = &answer.reply else {
-                    unreachable!("only outputs are put down as results");
-                };
-                rendering.value(answer.index, output, &mut out.results);
-            }
-        });
+        self.order
+            .put(first, answers.len(), Outcome::Results, |out| {
+                for answer in answers {
+                    let Reply::Output(output) = &answer.reply else {
+                        unreachable!("only outputs are put down as results");
+                    };
+                    rendering.value(answer.index, output, &mut out.results);
+                }
+            });
     }
 
     fn note_last_answered(&mut self, worker: WorkerId, index: Index) {

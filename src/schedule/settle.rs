@@ -6,6 +6,7 @@ use memchr::memchr_iter;
 
 use super::Scheduler;
 use super::action::WorkerId;
+use super::order::Outcome;
 use super::policy::{ErrorRecords, OnError};
 use super::queue::Work;
 use crate::outcome::{Cause, Failure};
@@ -92,15 +93,24 @@ impl Scheduler {
             self.raise(&failure, now);
             return;
         }
-        self.conclude(&failure);
         let most = self.policy.max_errors;
-        let too_many = most.is_some_and(|most| self.tally.failures() >= most);
-        if self.policy.on_error == OnError::Drain || too_many {
+        let failures = self.tally.earlier.failures() + self.tally.failures() + 1;
+        let too_many = most.is_some_and(|most| failures >= most);
+        let ends_run = self.policy.on_error == OnError::Drain || too_many;
+        let is_first_to = ends_run && !std::mem::replace(&mut self.has_last_failure, ends_run);
+        let outcome = if is_first_to {
+            Outcome::LastFailure
+        } else {
+            Outcome::Failure(failure.cause.kind())
+        };
+        self.conclude(&failure, outcome);
+        if ends_run {
             self.drain(now);
         }
         if let Some(most) = most
             && most > 1
-            && most == self.tally.failures()
+            && is_first_to
+            && too_many
         {
             self.warn(format!(
                 "{most} records failed: nothing more is sent (--max-errors)"

@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::action::WorkerId;
+use crate::outcome::Done;
 
 /// The counts of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
+    /// What came to an outcome in earlier runs, where this one goes on with them. Not in what follows.
+    pub earlier: Earlier,
     /// Records that gave a result.
     pub results: u64,
     /// Failed records by kind.
@@ -27,6 +30,36 @@ pub struct Tally {
     pub loggers: BTreeSet<WorkerId>,
     /// What workers had to say at their ends, and nobody had asked for.
     pub unkept_exits: u64,
+}
+
+/// The counts of the runs that are gone on with.
+#[derive(Clone, Debug, Default)]
+pub struct Earlier {
+    /// Records that gave a result.
+    pub results: u64,
+    /// Failed records by kind.
+    pub failed: BTreeMap<&'static str, u64>,
+}
+
+impl Earlier {
+    /// How many records failed.
+    pub fn failures(&self) -> u64 {
+        self.failed.values().sum()
+    }
+
+    /// How many records came to an outcome.
+    pub fn outcomes(&self) -> u64 {
+        self.results + self.failures()
+    }
+}
+
+impl From<Done> for Earlier {
+    fn from(done: Done) -> Self {
+        Self {
+            results: done.results(),
+            failed: done.failed,
+        }
+    }
 }
 
 impl Tally {
@@ -52,17 +85,27 @@ impl Tally {
             1 => Some(format!("1 {word}")),
             _ => Some(format!("{count} {word}s")),
         };
-        let records = self.outcomes();
-        let mut kinds: Vec<_> = self.failed.iter().collect();
+        let earlier = self.earlier.failures();
+        let failures = earlier + self.failures();
+        let records = self.earlier.outcomes() + self.outcomes();
+        let mut failed = self.earlier.failed.clone();
+        for (kind, count) in &self.failed {
+            *failed.entry(kind).or_default() += count;
+        }
+        let mut kinds: Vec<_> = failed.iter().collect();
         kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         let kinds: Vec<_> = kinds
             .into_iter()
             .map(|(kind, count)| format!("{count} {kind}"))
             .collect();
-        let failed = (self.failures() > 0).then(|| {
+        let before = match earlier {
+            0 => String::new(),
+            _ if earlier == failures => ", before this run".into(),
+            _ => format!(", {earlier} before this run"),
+        };
+        let failed = (failures > 0).then(|| {
             format!(
-                "{} of {records} records failed ({})",
-                self.failures(),
+                "{failures} of {records} records failed ({}){before}",
                 kinds.join(", ")
             )
         });

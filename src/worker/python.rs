@@ -94,6 +94,11 @@ impl PythonWorker {
 }
 
 impl Callable {
+    /// As it was typed.
+    pub fn typed(&self) -> &str {
+        &self.text
+    }
+
     /// Reads what `--python` was given; the error is a fragment that says what is expected.
     pub fn parse(text: &str) -> Result<Self, String> {
         const EXPECTED: &str = "expected FILE.py:NAME or package.module:NAME";

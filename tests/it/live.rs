@@ -104,6 +104,18 @@ impl Live {
         self.stdout = None;
     }
 
+    /// Whether mtask has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let ended = self.child.try_wait().expect("mtask can be waited for");
+        ended.is_some()
+    }
+
+    /// SIGKILL for mtask's whole process group.
+    pub(crate) fn kill_group(&self) {
+        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let _ = kill_process_group(group.expect("a pid"), Signal::KILL);
+    }
+
     pub(crate) fn process(&self) -> Process {
         Process::new(self.child.id())
     }

@@ -49,6 +49,7 @@ mod output;
 mod progress;
 mod readme;
 mod reports;
+mod resume;
 mod signals;
 mod stats;
 mod status_line;

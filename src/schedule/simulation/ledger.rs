@@ -169,7 +169,7 @@ impl Ledger {
             Arrival::Rejected(rejected) => {
                 self.pasts[rejected.index.0 as usize].has_arrived = true;
             }
-            Arrival::End | Arrival::Failed(_) => self.input_has_ended = true,
+            Arrival::End | Arrival::Failed(_) | Arrival::Changed(_) => self.input_has_ended = true,
         }
     }
 

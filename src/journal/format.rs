@@ -1,0 +1,357 @@
+//! The form of a journal: a line that says what the run is, then a line for each time that outcomes
+//! were found safe in the output.
+//!
+//! Each line begins with a checksum of what follows it, so that a line that is not whole is known.
+//! Only the last one may be: it was being written when the machine stopped, and is left out. A line
+//! is JSON, for people. Lines only ever add: what they say together is [`Past`]. Pure; owns no state.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::{Cause, Done};
+
+/// What a journal begins with; the version follows.
+const MAGIC: &str = "mtask-journal ";
+/// The version that is written and read.
+const VERSION: &str = "1";
+/// The characters of a checksum.
+const SUM: usize = 16;
+
+/// What a run is, as far as the same files can only come of the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// The options that decide what is written, with their values.
+    pub terms: BTreeMap<String, String>,
+    /// The path of the output.
+    pub output: String,
+    /// The path of the file of `--errors`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub errors: Option<String>,
+    /// COMMAND and its arguments as they were typed. It may change.
+    pub command: Vec<String>,
+}
+
+/// How much of a file is vouched for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extent {
+    /// Its first so many bytes.
+    pub bytes: u64,
+    /// A hash of the last of them.
+    pub tail: u64,
+}
+
+/// The beginning of the input, as it was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prefix {
+    /// Its first so many records.
+    pub records: u64,
+    /// A hash of them.
+    pub hash: u64,
+}
+
+/// What has become safe since the line before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Whose outcomes: first indices and counts.
+    pub done: Vec<(u64, u64)>,
+    /// How many of them failed, by kind.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub failed: BTreeMap<String, u64>,
+    /// What is now vouched for of the output.
+    pub output: Extent,
+    /// And of the file of `--errors`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub errors: Option<Extent>,
+    /// The input that this was made from, all of what is done in it but perhaps for the last records.
+    pub input: Prefix,
+}
+
+/// What a journal vouches for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// What the run is.
+    pub header: Header,
+    /// Which records have their outcomes.
+    pub done: Done,
+    /// The part of the output that holds these outcomes.
+    pub output: Extent,
+    /// The part of the file of `--errors`.
+    pub errors: Extent,
+    /// The input they were made from.
+    pub input: Prefix,
+    /// The bytes of the journal that say so; the rest is a torn line.
+    pub bytes: usize,
+}
+
+/// Why a file is not taken for a journal. Displays as a fragment to stand after its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is something else.
+    Foreign,
+    /// It is a journal of another version.
+    Version(String),
+    /// A line that was once whole is not what it was: its number, from 1.
+    Damaged(usize),
+}
+
+impl Past {
+    fn begun(header: Header, bytes: usize) -> Self {
+        Self {
+            header,
+            done: Done::default(),
+            output: Extent::default(),
+            errors: Extent::default(),
+            input: Prefix::default(),
+            bytes,
+        }
+    }
+
+    /// Adds what an entry says, if it can follow what is known.
+    fn add(&mut self, entry: Entry) -> Option<()> {
+        let errors = entry.errors.unwrap_or(self.errors);
+        let is_forward = entry.output.bytes >= self.output.bytes
+            && errors.bytes >= self.errors.bytes
+            && entry.input.records >= self.input.records;
+        if !is_forward || entry.done.is_empty() {
+            return None;
+        }
+        for (first, count) in entry.done {
+            let range = first..first.checked_add(count)?;
+            self.done.ranges.insert(range).then_some(())?;
+        }
+        for (name, count) in entry.failed {
+            let kind = Cause::KINDS.into_iter().find(|kind| *kind == name)?;
+            let failed = self.done.failed.entry(kind).or_default();
+            *failed = failed.checked_add(count)?;
+        }
+        (self.output, self.errors, self.input) = (entry.output, errors, entry.input);
+        Some(())
+    }
+}
+
+/// Reads a journal; `None` where none was begun, or no more than its first line.
+///
+/// # Errors
+/// Where the bytes are no journal that can be gone on with.
+pub fn read(bytes: &[u8]) -> Result<Option<Past>, Fault> {
+    let begins = |text: &str| {
+        let length = bytes.len().min(text.len());
+        bytes[..length] == text.as_bytes()[..length]
+    };
+    // Where a file system keeps its length but not its bytes, they are 0.
+    if bytes.iter().all(|byte| *byte == 0) {
+        return Ok(None);
+    }
+    if !begins(MAGIC) {
+        return Err(Fault::Foreign);
+    }
+    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').enumerate();
+    let (_, first) = lines.next().expect("it is not empty");
+    if !first.ends_with(b"\n") {
+        return Ok(None);
+    }
+    let versioned = &first[MAGIC.len()..first.len() - 1];
+    let (version, line) = split(versioned, |byte| byte == b' ').ok_or(Fault::Damaged(1))?;
+    if version != VERSION.as_bytes() {
+        let version = String::from_utf8_lossy(version).into_owned();
+        return Err(Fault::Version(version));
+    }
+    let header = parse(line).ok_or(Fault::Damaged(1))?;
+    let mut past = Past::begun(header, first.len());
+    let mut torn = None;
+    for (number, line) in lines {
+        let entry = line.strip_suffix(b"\n").and_then(parse::<Entry>);
+        match (entry, torn) {
+            (Some(entry), None) => {
+                past.add(entry).ok_or(Fault::Damaged(number + 1))?;
+                past.bytes += line.len();
+            }
+            // What is whole was written after what is not: that was whole once, too.
+            (Some(_), Some(torn)) => return Err(Fault::Damaged(torn)),
+            (None, _) => torn = torn.or(Some(number + 1)),
+        }
+    }
+    Ok(Some(past))
+}
+
+/// The first line.
+pub fn write_header(header: &Header) -> Vec<u8> {
+    let mut line = format!("{MAGIC}{VERSION} ").into_bytes();
+    write(header, &mut line);
+    line
+}
+
+/// A line after the first.
+pub fn write_entry(entry: &Entry) -> Vec<u8> {
+    let mut line = Vec::new();
+    write(entry, &mut line);
+    line
+}
+
+fn write(line: &impl Serialize, out: &mut Vec<u8>) {
+    let json = serde_json::to_vec(line).expect("keys are text");
+    out.extend_from_slice(format!("{:0SUM$x} ", hash(&json)).as_bytes());
+    out.extend_from_slice(&json);
+    out.push(b'\n');
+}
+
+/// What stands behind the checksum, where that is right.
+fn parse<'a, Line: Deserialize<'a>>(line: &'a [u8]) -> Option<Line> {
+    let (sum, json) = split(line, |byte| byte == b' ')?;
+    let right = format!("{:0SUM$x}", hash(json));
+    (sum == right.as_bytes()).then_some(())?;
+    serde_json::from_slice(json).ok()
+}
+
+fn split(bytes: &[u8], at: impl Fn(u8) -> bool) -> Option<(&[u8], &[u8])> {
+    let place = bytes.iter().position(|byte| at(*byte))?;
+    Some((&bytes[..place], &bytes[place + 1..]))
+}
+
+/// The hash of all checksums. It finds accidents, not attacks.
+pub(super) fn hash(bytes: &[u8]) -> u64 {
+    twox_hash::XxHash3_64::oneshot(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> Header {
+        Header {
+            terms: [("--format".into(), "lines".into())].into(),
+            output: "/out \"1\"".into(),
+            errors: None,
+            command: vec!["cat".into(), "-\n".into()],
+        }
+    }
+
+    fn entry(done: &[(u64, u64)], bytes: u64) -> Entry {
+        Entry {
+            done: done.to_vec(),
+            failed: BTreeMap::new(),
+            output: Extent { bytes, tail: 7 },
+            errors: None,
+            input: Prefix {
+                records: bytes,
+                hash: u64::MAX,
+            },
+        }
+    }
+
+    /// A journal, and the bytes at which its lines end.
+    fn journal() -> (Vec<u8>, Vec<usize>) {
+        let mut failed = entry(&[(3, 2), (9, 1)], 20);
+        failed.failed.insert("timeout".into(), 2);
+        failed.errors = Some(Extent { bytes: 5, tail: 1 });
+        let entries = [entry(&[(0, 3)], 9), failed, entry(&[(5, 4)], 20)];
+        let mut bytes = write_header(&header());
+        let mut ends = vec![bytes.len()];
+        for entry in &entries {
+            bytes.extend(write_entry(entry));
+            ends.push(bytes.len());
+        }
+        (bytes, ends)
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let (bytes, _) = journal();
+        let past = read(&bytes).unwrap().unwrap();
+        assert_eq!(past.header, header());
+        assert!(past.done.ranges.iter().eq(std::iter::once(0..10)));
+        assert_eq!((past.done.failures(), past.done.results()), (2, 8));
+        assert_eq!((past.output.bytes, past.errors.bytes), (20, 5));
+        assert_eq!(past.bytes, bytes.len());
+    }
+
+    #[test]
+    fn a_torn_end_is_left_out_wherever_it_is_torn() {
+        let (bytes, ends) = journal();
+        for length in 0..=bytes.len() {
+            let whole = ends.iter().rev().find(|end| **end <= length);
+            for tail in [&b""[..], b"\0\0\0", b"\xff\n garbage\n\n"] {
+                let mut torn = bytes[..length].to_vec();
+                // A first line that is not whole must be all there is.
+                if whole.is_some() {
+                    torn.extend_from_slice(tail);
+                }
+                let past = read(&torn).unwrap();
+                let expected = whole.map(|end| read(&bytes[..*end]).unwrap().unwrap());
+                assert_eq!(past, expected, "{length} bytes");
+                assert_eq!(past.map(|past| past.bytes), whole.copied());
+            }
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_is_never_taken_for_what_was_written() {
+        let (bytes, ends) = journal();
+        let last_line = ends[ends.len() - 2];
+        let before_last = read(&bytes[..last_line]).unwrap();
+        let before_two = read(&bytes[..ends[ends.len() - 3]]).unwrap();
+        for place in 0..bytes.len() {
+            for flip in [1, 0x20, 0x80, 0xff] {
+                let mut changed = bytes.clone();
+                changed[place] ^= flip;
+                match read(&changed) {
+                    Err(_) => {}
+                    // What cannot be told from a torn end vouches for less.
+                    Ok(past) if place >= last_line => assert_eq!(past, before_last),
+                    Ok(past) if place == last_line - 1 => assert_eq!(past, before_two),
+                    Ok(_) => panic!("byte {place} was changed"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn other_files_and_other_versions_are_known() {
+        assert_eq!(read(b"some records\n"), Err(Fault::Foreign));
+        assert_eq!(read(b"x"), Err(Fault::Foreign));
+        assert_eq!(read(b""), Ok(None));
+        assert_eq!(read(&[0; 100]), Ok(None));
+        let other = b"mtask-journal 2 something else\n";
+        assert_eq!(read(other), Err(Fault::Version("2".into())));
+    }
+
+    #[test]
+    fn lines_that_contradict_each_other_are_damage() {
+        let twice = entry(&[(2, 2)], 9);
+        let backwards = entry(&[(3, 2)], 8);
+        let nothing = entry(&[], 9);
+        let endless = entry(&[(3, u64::MAX)], 9);
+        let mut unknown = entry(&[(3, 2)], 9);
+        unknown.failed.insert("weather".into(), 1);
+        for second in [twice, backwards, nothing, endless, unknown] {
+            let mut bytes = write_header(&header());
+            bytes.extend(write_entry(&entry(&[(0, 3)], 9)));
+            bytes.extend(write_entry(&second));
+            assert_eq!(read(&bytes), Err(Fault::Damaged(3)), "{second:?}");
+        }
+    }
+
+    /// Whatever the bytes, reading ends without a panic.
+    #[test]
+    fn any_bytes_can_be_read() {
+        let (bytes, _) = journal();
+        let mut random = fastrand::Rng::with_seed(11);
+        for _ in 0..20_000 {
+            let mut changed = bytes.clone();
+            for _ in 0..random.usize(1..6) {
+                let place = random.usize(..changed.len());
+                match random.u8(..3) {
+                    0 => changed[place] = random.u8(..),
+                    1 => drop(changed.remove(place)),
+                    _ => changed.insert(place, random.u8(..)),
+                }
+            }
+            if let Ok(Some(past)) = read(&changed) {
+                assert!(past.bytes <= changed.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The journal of a run that can be resumed (`--resume`): which outcomes are safely in the output.
+//!
+//! [`open`] looks a journal up, refuses what cannot be gone on with, and cuts the outputs back to
+//! what it vouches for. [`skim`] passes over what is done when the input is read again. [`Journal`]
+//! is the engine's side of a run: it gathers what has been written, and hands it now and then to the
+//! `keeper`, a thread of its own, which waits for the disk so that nobody else does.
+//!
+//! Always:
+//! - an entry is written when the bytes it vouches for are safe, and is made safe itself before the
+//!   next one: first the outputs are synced, then the entry is appended, then the journal is synced;
+//! - entries only add, so a journal cut short anywhere is that of an earlier moment;
+//! - one is written at once if none was lately, and otherwise after an interval: a hundredth of the
+//!   time the run has taken, at least 0.1 s and at most 1 s, since the last one was safe.
+
+pub mod format;
+mod keeper;
+pub mod open;
+pub mod skim;
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+
+use crate::engine::WriteError;
+use crate::outcome::Done;
+use crate::waker::Waker;
+use format::Prefix;
+use keeper::Keeper;
+use open::Opened;
+
+/// Between two entries, at least: the disk is not to be kept busy for little.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// Between two entries, at most: what is done again when mtask is killed.
+const LONGEST: Duration = Duration::from_secs(1);
+/// How much of the time of a run may have to be done again where that is less.
+const SHARE: u32 = 100;
+
+/// What has been written, for the keeper.
+#[derive(Debug, Default)]
+struct Written {
+    /// Whose outcomes, since the last time.
+    done: Done,
+    /// The bytes that this run has written to the output, and to the file of `--errors`.
+    output: u64,
+    errors: u64,
+}
+
+/// The engine's side of a journal.
+#[derive(Debug)]
+pub struct Journal {
+    to_keeper: Option<Sender<Written>>,
+    from_keeper: Receiver<Result<(), WriteError>>,
+    /// What no entry tells of yet.
+    fresh: Written,
+    /// The keeper is at work.
+    is_busy: bool,
+    began: Instant,
+    /// The next entry is not written before.
+    next: Instant,
+}
+
+impl Journal {
+    /// Starts the thread that keeps it. What has been read of the input comes from `marks`, always
+    /// before it can have been written.
+    ///
+    /// # Errors
+    /// Where no thread can be started.
+    pub fn start(opened: Opened, marks: Receiver<Prefix>, waker: &Waker) -> io::Result<Self> {
+        let (to_keeper, orders) = unbounded();
+        let (done, from_keeper) = unbounded();
+        let mut keeper = Keeper::new(opened, marks);
+        let waker = waker.clone();
+        std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || {
+                for written in orders {
+                    let kept = keeper.keep(&written);
+                    // Once a disk has failed to keep something, nothing more is vouched for.
+                    let is_over = kept.is_err();
+                    if done.send(kept).is_err() || is_over {
+                        waker.wake();
+                        return;
+                    }
+                    waker.wake();
+                }
+            })?;
+        let now = Instant::now();
+        Ok(Self {
+            to_keeper: Some(to_keeper),
+            from_keeper,
+            fresh: Written::default(),
+            is_busy: false,
+            began: now,
+            next: now,
+        })
+    }
+
+    /// These outcomes have been written, and with them so many bytes of the output and of the file
+    /// of `--errors` in this run.
+    pub fn wrote(&mut self, mut done: Done, output: u64, errors: u64) {
+        self.fresh.done.append(&mut done);
+        self.fresh.output = output;
+        self.fresh.errors = errors;
+    }
+
+    /// Has an entry written if it is time for one.
+    ///
+    /// # Errors
+    /// Where an earlier one could not be written, or an output could not be made safe.
+    pub fn tick(&mut self, now: Instant) -> Result<(), WriteError> {
+        while let Ok(kept) = self.from_keeper.try_recv() {
+            kept?;
+            self.is_busy = false;
+            self.next = now + ((now - self.began) / SHARE).clamp(SHORTEST, LONGEST);
+        }
+        if !self.is_busy && !self.fresh.done.is_empty() && now >= self.next {
+            self.hand_over();
+        }
+        Ok(())
+    }
+
+    /// When [`Journal::tick`] is to be called next; the engine is woken when the keeper is done.
+    pub fn wake_at(&self) -> Option<Instant> {
+        (!self.is_busy && !self.fresh.done.is_empty()).then_some(self.next)
+    }
+
+    /// Whether the keeper has done something that [`Journal::tick`] will learn of.
+    pub fn has_news(&self) -> bool {
+        !self.from_keeper.is_empty()
+    }
+
+    /// Has the last entry written. What comes from the receiver are the ends of the writes under
+    /// way; it is closed when the journal is.
+    pub fn finish(&mut self) -> Receiver<Result<(), WriteError>> {
+        if !self.fresh.done.is_empty() {
+            self.hand_over();
+        }
+        self.to_keeper = None;
+        std::mem::replace(&mut self.from_keeper, bounded(0).1)
+    }
+
+    fn hand_over(&mut self) {
+        let written = Written {
+            done: std::mem::take(&mut self.fresh.done),
+            ..self.fresh
+        };
+        if let Some(keeper) = &self.to_keeper {
+            // It ends only after an error, which is known by then.
+            let _ = keeper.send(written);
+        }
+        self.is_busy = true;
+    }
+}

@@ -1,0 +1,429 @@
+//! Looking a journal up before a run: whether it can be gone on with, and where.
+//!
+//! Owns nothing. Always: whatever is refused, is refused before a byte of any file is changed. Two
+//! runs never share a journal or an output: both are locked until mtask ends, however it does.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::format::{self, Extent, Fault, Header, Past, write_header};
+use super::keeper::{Watched, tail};
+use crate::config::Config;
+use crate::engine::Destination;
+use crate::exit::{Status, Unusable};
+use crate::outcome::Done;
+use crate::record::Separator;
+use crate::schedule::policy::Order;
+
+/// The way out where a journal is of no use.
+const ANEW: &str = "begin anew with another journal and output";
+
+/// A run that can be resumed, ready to begin or to go on.
+#[derive(Debug)]
+pub struct Opened {
+    /// What came to an outcome before.
+    pub past: Past,
+    /// What the user should know of.
+    pub warnings: Vec<String>,
+    pub(super) name: String,
+    pub(super) journal: File,
+    pub(super) output: Watched,
+    pub(super) errors: Option<Watched>,
+    destinations: Option<(Destination, Option<Destination>)>,
+}
+
+impl Opened {
+    /// The output, cut back to what is vouched for, and the file of `--errors`. To be taken once.
+    pub fn take_destinations(&mut self) -> (Destination, Option<Destination>) {
+        (self.destinations.take()).expect("they are taken once")
+    }
+}
+
+/// An output that is looked up.
+struct Looked<'a> {
+    option: &'static str,
+    path: &'a Path,
+    /// What the journal has vouched for, and under which path.
+    extent: Extent,
+    known_as: Option<&'a str>,
+}
+
+/// Opens the journal at `path` and the outputs of `config`.
+///
+/// # Errors
+/// 2 where another command line would do, 1 where the files are not what they were.
+pub fn open(config: &Config, path: &Path) -> Result<Opened, Unusable> {
+    let name = path.display().to_string();
+    let output = (config.output.as_deref()).expect("--resume was refused without --output");
+    let header = Header {
+        terms: terms(config),
+        output: whole_path(output),
+        errors: config.errors.as_deref().map(whole_path),
+        command: (config.command.iter())
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect(),
+    };
+    let mut warnings = Vec::new();
+    let found = look_up(path, &mut warnings)?;
+    if let Some((_, Some(past))) = &found {
+        compare(&header, &past.header, &name, &mut warnings)?;
+    }
+    let past = found.as_ref().and_then(|(_, past)| past.as_ref());
+    let look = |option, path, extent: Option<Extent>, known_as| {
+        let extent = extent.unwrap_or_default();
+        Looked {
+            option,
+            path,
+            extent,
+            known_as,
+        }
+    };
+    let known_as = past.map(|past| past.header.output.as_str());
+    let output = look("--output", output, past.map(|past| past.output), known_as);
+    let known_as = past.and_then(|past| past.header.errors.as_deref());
+    let errors = (config.errors.as_deref())
+        .map(|path| look("--errors", path, past.map(|past| past.errors), known_as));
+
+    let output_file = output.open(&name, &mut warnings)?;
+    let errors_file = match &errors {
+        Some(errors) => Some(errors.open(&name, &mut warnings)?),
+        None => None,
+    };
+    // Nothing has been changed so far; nothing is refused from here on.
+    let (output_watched, output_file) = output.cut_back(output_file)?;
+    let (errors_watched, errors_file) = match (&errors, errors_file) {
+        (Some(errors), Some(file)) => {
+            let (watched, file) = errors.cut_back(file)?;
+            (Some(watched), Some(file))
+        }
+        _ => (None, None),
+    };
+    let (journal, past) = match found {
+        Some((journal, Some(past))) => {
+            let journal = cut_back(journal, past.bytes as u64).map_err(failed("--resume", path))?;
+            (journal, past)
+        }
+        Some((journal, None)) => begin(journal, header).map_err(failed("--resume", path))?,
+        None => {
+            let journal = create(path).map_err(failed("--resume", path))?;
+            lock(&journal, "--resume", path, &mut warnings)?;
+            begin(journal, header).map_err(failed("--resume", path))?
+        }
+    };
+    // The names of the files must be as safe as what is in them.
+    for path in [
+        Some(path),
+        config.output.as_deref(),
+        config.errors.as_deref(),
+    ] {
+        sync_directory(path);
+    }
+    if !past.done.is_empty() {
+        warnings.push(goes_on(&past, &name));
+    }
+    Ok(Opened {
+        past,
+        destinations: Some((output_file, errors_file)),
+        warnings,
+        name,
+        journal,
+        output: output_watched,
+        errors: errors_watched,
+    })
+}
+
+/// What there is under the path of the journal: a locked file, and what it vouches for.
+fn look_up(
+    path: &Path,
+    warnings: &mut Vec<String>,
+) -> Result<Option<(File, Option<Past>)>, Unusable> {
+    let mut journal = match OpenOptions::new().read(true).write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(failed("--resume", path))?,
+    };
+    check_regular(&journal, "--resume", path)?;
+    lock(&journal, "--resume", path, warnings)?;
+    let mut bytes = Vec::new();
+    (journal.read_to_end(&mut bytes)).map_err(failed("--resume", path))?;
+    let name = path.display();
+    let past = format::read(&bytes).map_err(|fault| match fault {
+        Fault::Foreign => Unusable::usage(format!(
+            "--resume {name} is no journal of mtask: name the journal, or a file that is not there yet"
+        )),
+        Fault::Version(version) => Unusable::usage(format!(
+            "--resume {name} is a journal of version {version}, which this mtask does not know: \
+             go on with the mtask that wrote it, or {ANEW}"
+        )),
+        Fault::Damaged(line) => Unusable::new(
+            Status::Fault,
+            format!(
+                "--resume {name} is damaged in line {line}, and so it is not known what is done: \
+                 restore it, or {ANEW}"
+            ),
+        ),
+    })?;
+    Ok(Some((journal, past)))
+}
+
+/// Whether the run is the one that the journal is of.
+fn compare(
+    now: &Header,
+    before: &Header,
+    name: &str,
+    warnings: &mut Vec<String>,
+) -> Result<(), Unusable> {
+    let mut changed: Vec<_> = (before.terms.iter())
+        .map(|(option, before)| (option.as_str(), before.as_str()))
+        .map(|(option, before)| {
+            (
+                option,
+                before,
+                now.terms.get(option).map_or("", String::as_str),
+            )
+        })
+        .filter(|(_, before, now)| before != now)
+        .map(|(option, before, now)| (shown(option, before), shown(option, now)))
+        .collect();
+    if now.errors.is_some() != before.errors.is_some() {
+        let shown = |errors: &Option<String>| {
+            let path = errors.as_deref();
+            path.map_or_else(|| "no --errors".into(), |path| format!("--errors {path}"))
+        };
+        changed.push((shown(&before.errors), shown(&now.errors)));
+    }
+    if !changed.is_empty() {
+        let (before, now): (Vec<_>, Vec<_>) = changed.into_iter().unzip();
+        return Err(Unusable::usage(format!(
+            "--resume {name} was begun with {}, and not {}: give the same, or {ANEW}",
+            before.join(" "),
+            now.join(" ")
+        )));
+    }
+    if now.command != before.command {
+        warnings.push(format!(
+            "COMMAND is not the one that --resume {name} was begun with, {}; what is done stands",
+            before.command.join(" ")
+        ));
+    }
+    Ok(())
+}
+
+/// An option and its value as they are typed.
+fn shown(option: &str, value: &str) -> String {
+    match value {
+        "no" | "" => format!("no {option}"),
+        "yes" => option.into(),
+        value => format!("{option} {value}"),
+    }
+}
+
+/// The options that decide what is written.
+fn terms(config: &Config) -> BTreeMap<String, String> {
+    fn value(choice: &impl ValueEnum) -> String {
+        let value = choice.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+    let yes = |holds: bool| if holds { "yes" } else { "no" }.to_owned();
+    let order = config.policy.order;
+    [
+        ("--format", value(&config.format)),
+        ("--null", yes(config.separator == Separator::Nul)),
+        ("--max-record", config.max_record.to_string()),
+        ("--protocol", value(&config.policy.protocol)),
+        ("--unordered", yes(order == Order::Finish)),
+        ("--output-format", value(&config.output_format)),
+        ("--error-input", value(&config.error_input)),
+    ]
+    .map(|(option, value)| (option.to_owned(), value))
+    .into()
+}
+
+fn goes_on(past: &Past, name: &str) -> String {
+    let count = past.done.ranges.count();
+    let records = if count == 1 {
+        "record is"
+    } else {
+        "records are"
+    };
+    let failed = match past.done.failures() {
+        0 => String::new(),
+        failures => format!(", {failures} of them with an error record"),
+    };
+    format!("{count} {records} done already{failed}, as {name} says: the others follow")
+}
+
+impl Looked<'_> {
+    /// Opens it as it is, or creates it, and makes sure that it is what the journal is about.
+    fn open(&self, journal: &str, warnings: &mut Vec<String>) -> Result<File, Unusable> {
+        let Self { option, path, .. } = *self;
+        let name = path.display();
+        let vouched = self.extent.bytes;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        let file = match options.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && vouched == 0 => {
+                create(path).map_err(failed(option, path))?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(self.not_the_same(journal, "is not there"));
+            }
+            opened => opened.map_err(failed(option, path))?,
+        };
+        check_regular(&file, option, path)?;
+        lock(&file, option, path, warnings)?;
+        let length = file.metadata().map_err(failed(option, path))?.len();
+        if length < vouched {
+            let fault = format!("has only {length} bytes");
+            return Err(self.not_the_same(journal, &fault));
+        }
+        if vouched > 0 {
+            if tail(&file, vouched).map_err(failed(option, path))? != self.extent.tail {
+                return Err(self.not_the_same(journal, "holds something else"));
+            }
+            return Ok(file);
+        }
+        // Nothing in it tells whether it is the file, so its name must.
+        match self.known_as {
+            _ if length == 0 => Ok(file),
+            Some(known_as) if known_as == whole_path(path) => Ok(file),
+            Some(known_as) => Err(Unusable::usage(format!(
+                "{option} {name} is not empty, and not the file that --resume {journal} was begun \
+                 with, {known_as}: name that, or one that is empty"
+            ))),
+            None => Err(Unusable::usage(format!(
+                "{option} {name} is not empty, and --resume {journal} does not say what is in it: \
+                 name the journal it was written with, or another output"
+            ))),
+        }
+    }
+
+    fn not_the_same(&self, journal: &str, fault: &str) -> Unusable {
+        let (option, name) = (self.option, self.path.display());
+        let bytes = self.extent.bytes;
+        let message = format!(
+            "{option} {name} {fault}, and --resume {journal} vouches for {bytes} bytes of it: \
+             restore it, or {ANEW}"
+        );
+        Unusable::new(Status::Fault, message)
+    }
+
+    /// Cuts it back to what is vouched for; gives it twice, for the keeper and to be written.
+    fn cut_back(&self, file: File) -> Result<(Watched, Destination), Unusable> {
+        let failed = failed(self.option, self.path);
+        let cut = cut_back(file, self.extent.bytes).and_then(|file| Ok((file.try_clone()?, file)));
+        let (watched, file) = cut.map_err(failed)?;
+        let name = self.path.display().to_string();
+        let watched = Watched::new(name.clone(), watched, self.extent);
+        Ok((watched, Destination::file(name, file)))
+    }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).open(path)
+}
+
+/// Leaves the first `bytes` of a file, to be written on.
+fn cut_back(mut file: File, bytes: u64) -> io::Result<File> {
+    if file.metadata()?.len() > bytes {
+        file.set_len(bytes)?;
+    }
+    file.seek(SeekFrom::Start(bytes))?;
+    Ok(file)
+}
+
+/// Writes the first line of a journal.
+fn begin(journal: File, header: Header) -> io::Result<(File, Past)> {
+    let mut journal = cut_back(journal, 0)?;
+    let line = write_header(&header);
+    journal.write_all(&line)?;
+    journal.sync_all()?;
+    let past = Past {
+        header,
+        done: Done::default(),
+        output: Extent::default(),
+        errors: Extent::default(),
+        input: format::Prefix::default(),
+        bytes: line.len(),
+    };
+    Ok((journal, past))
+}
+
+fn check_regular(file: &File, option: &str, path: &Path) -> Result<(), Unusable> {
+    let is_regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
+    if is_regular {
+        return Ok(());
+    }
+    Err(Unusable::usage(format!(
+        "{option} {} is no regular file, and with --resume it must be one",
+        path.display()
+    )))
+}
+
+/// Keeps other runs from a file, until it is closed everywhere.
+fn lock(
+    file: &File,
+    option: &str,
+    path: &Path,
+    warnings: &mut Vec<String>,
+) -> Result<(), Unusable> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Err(Unusable::new(
+            Status::Fault,
+            format!(
+                "{option} {} is in use by another mtask: wait for its end, or end it",
+                path.display()
+            ),
+        )),
+        // A file system without locks: better to run than not.
+        Err(error) => {
+            warnings.push(format!(
+                "{option} {} cannot be locked ({error}): take care that no other run uses it",
+                path.display()
+            ));
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+fn failed<'a>(option: &'a str, path: &'a Path) -> impl Fn(io::Error) -> Unusable + 'a {
+    move |error| {
+        Unusable::new(
+            Status::Fault,
+            format!("{option} {}: {error}", path.display()),
+        )
+    }
+}
+
+/// A path that means the same in every directory.
+fn whole_path(path: &Path) -> String {
+    let found = fs::canonicalize(path).or_else(|_| {
+        let directory = directory_of(path).canonicalize()?;
+        Ok::<_, io::Error>(directory.join(path.file_name().unwrap_or_default()))
+    });
+    let whole: PathBuf = found.unwrap_or_else(|_| path.to_owned());
+    whole.to_string_lossy().into_owned()
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
+        _ => Path::new("."),
+    }
+}
+
+/// Some file systems cannot do that, and need not.
+fn sync_directory(path: Option<&Path>) {
+    if let Some(directory) = path.map(directory_of)
+        && let Ok(directory) = File::open(directory)
+    {
+        let _ = directory.sync_all();
+    }
+}

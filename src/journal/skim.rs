@@ -1,0 +1,313 @@
+//! The input of a run that can be resumed: what is done already is passed over, and what was read
+//! before is compared.
+//!
+//! Stands between the reader of the input and the engine, in the reader's thread. Owns the hash of
+//! all records so far and what is held back. Always: nothing is passed on before all the input that
+//! the journal knows has been found to be the same. Held back until then are copies of the records
+//! in it that are still to be done. They are not counted in the budget, for the reader would wait for
+//! it in vain: there are no more of them than the run that was ended held in its own budget.
+
+use std::fmt;
+use std::hash::Hasher;
+
+use crossbeam_channel::Sender;
+use memchr::memchr;
+use twox_hash::XxHash3_64;
+
+use super::format::Prefix;
+use crate::budget::{BOOKKEEPING, Budget};
+use crate::input::{Arrival, Changed, Gone, LeftOut, Rejected, Rejection};
+use crate::outcome::{Ranges, Stretch};
+use crate::record::{Block, Index, Separator, Slice};
+
+/// So many rejected records in a row are hashed between two marks at most.
+const REJECTED: usize = 1024;
+/// What is hashed for a record whose bytes were skipped over.
+const TOO_LARGE: &[u8] = b"\0mtask: a record that is too large\0";
+
+/// Passes over what is done.
+pub struct Skim {
+    separator: Separator,
+    budget: Budget,
+    /// What is passed over counts as left out.
+    left_out: LeftOut,
+    done: Ranges,
+    /// What was read before. While less has been read now, everything is held back.
+    before: Prefix,
+    hash: XxHash3_64,
+    next: Index,
+    held: Vec<Held>,
+    marks: Sender<Prefix>,
+    /// How many rejected records no mark tells of.
+    unmarked: usize,
+}
+
+impl fmt::Debug for Skim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Skim")
+            .field("next", &self.next)
+            .field("before", &self.before)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is held back: a copy, so that no large buffer is held with it.
+#[derive(Debug)]
+struct Held {
+    first: Index,
+    bytes: Vec<u8>,
+    kind: HeldKind,
+}
+
+#[derive(Debug)]
+enum HeldKind {
+    Records(usize),
+    Invalid {
+        expected: &'static str,
+        line: u64,
+        column: usize,
+        message: String,
+    },
+    TooLarge {
+        max: usize,
+    },
+}
+
+impl Skim {
+    /// Passes over `done`, and finds out whether the input begins with `before`. From there on, what
+    /// has been read is told to `marks`, always before it is passed on.
+    pub fn new(
+        done: Ranges,
+        before: Prefix,
+        separator: Separator,
+        budget: &Budget,
+        left_out: &LeftOut,
+        marks: Sender<Prefix>,
+    ) -> Self {
+        Self {
+            separator,
+            budget: budget.clone(),
+            left_out: left_out.clone(),
+            done,
+            before,
+            hash: XxHash3_64::new(),
+            next: Index(0),
+            held: Vec::new(),
+            marks,
+            unmarked: 0,
+        }
+    }
+
+    /// Takes what the reader of the input has to tell, and passes on what is of use.
+    ///
+    /// # Errors
+    /// Where nothing more need be read: nobody takes it, or it is not what it was.
+    pub fn take(
+        &mut self,
+        arrival: Arrival,
+        send: &mut impl FnMut(Arrival) -> Result<(), Gone>,
+    ) -> Result<(), Gone> {
+        match arrival {
+            Arrival::Records(block) => self.take_records(block, send),
+            Arrival::Rejected(rejected) => self.take_rejected(rejected, send),
+            Arrival::End => {
+                let known = self.before.records.max(self.done.end());
+                if self.next.0 < known {
+                    return self.refuse(known, send);
+                }
+                if self.unmarked > 0 {
+                    self.mark();
+                }
+                send(Arrival::End)
+            }
+            other => send(other),
+        }
+    }
+
+    fn take_records(
+        &mut self,
+        mut block: Block,
+        send: &mut impl FnMut(Arrival) -> Result<(), Gone>,
+    ) -> Result<(), Gone> {
+        debug_assert_eq!(block.first, self.next);
+        if self.is_held_back() {
+            let known = usize::try_from(self.before.records - self.next.0).unwrap_or(usize::MAX);
+            let front = block.cut_records(known.min(block.count), self.separator);
+            self.hash.write(&front.bytes);
+            self.next = front.end();
+            self.pass(front, true, send)?;
+            self.compare(send)?;
+        }
+        if block.count > 0 {
+            self.hash.write(&block.bytes);
+            self.next = block.end();
+            self.mark();
+            self.pass(block, false, send)?;
+        }
+        Ok(())
+    }
+
+    /// Sends on, or holds back, what is not done.
+    fn pass(
+        &mut self,
+        mut block: Block,
+        is_held_back: bool,
+        send: &mut impl FnMut(Arrival) -> Result<(), Gone>,
+    ) -> Result<(), Gone> {
+        while block.count > 0 {
+            let first = block.first.0;
+            let (is_done, until) = match self.done.stretch(first) {
+                Stretch::Inside(until) => (true, until),
+                Stretch::Outside(until) => (false, until),
+            };
+            let count = usize::try_from(until - first).unwrap_or(usize::MAX);
+            let part = block.cut_records(count.min(block.count), self.separator);
+            if is_done {
+                self.left_out.add(part.bytes.len());
+                continue;
+            }
+            if is_held_back {
+                self.held.push(Held {
+                    first: part.first,
+                    bytes: part.bytes.to_vec(),
+                    kind: HeldKind::Records(part.count),
+                });
+            } else {
+                send(Arrival::Records(part))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_rejected(
+        &mut self,
+        rejected: Rejected,
+        send: &mut impl FnMut(Arrival) -> Result<(), Gone>,
+    ) -> Result<(), Gone> {
+        debug_assert_eq!(rejected.index, self.next);
+        let was_held_back = self.is_held_back();
+        match &rejected.reason {
+            Rejection::Invalid { record, .. } => self.hash.write(record),
+            Rejection::TooLarge { .. } => self.hash.write(TOO_LARGE),
+        }
+        self.hash.write(&[self.separator.byte()]);
+        self.next = rejected.index.plus(1);
+        let is_done = matches!(self.done.stretch(rejected.index.0), Stretch::Inside(_));
+        if was_held_back {
+            if is_done {
+                self.left_out.add(rejected.bytes());
+            } else {
+                self.held.push(Held::rejected(rejected));
+            }
+            return self.compare(send);
+        }
+        self.unmarked += 1;
+        if self.unmarked >= REJECTED {
+            self.mark();
+        }
+        if is_done {
+            self.left_out.add(rejected.bytes());
+            return Ok(());
+        }
+        send(Arrival::Rejected(rejected))
+    }
+
+    fn is_held_back(&self) -> bool {
+        self.next.0 < self.before.records
+    }
+
+    fn mark(&mut self) {
+        self.unmarked = 0;
+        let records = self.next.0;
+        let hash = self.hash.finish();
+        // Where nobody keeps a journal any more, the run is at its end.
+        let _ = self.marks.send(Prefix { records, hash });
+    }
+
+    /// Once all is read that was read before: passes on what was held back, if it is the same.
+    fn compare(&mut self, send: &mut impl FnMut(Arrival) -> Result<(), Gone>) -> Result<(), Gone> {
+        if self.is_held_back() {
+            return Ok(());
+        }
+        if self.hash.finish() != self.before.hash {
+            return self.refuse(self.before.records, send);
+        }
+        for held in std::mem::take(&mut self.held) {
+            let arrival = held.into_arrival(self.separator, &self.budget);
+            send(arrival)?;
+        }
+        Ok(())
+    }
+
+    fn refuse(
+        &mut self,
+        known: u64,
+        send: &mut impl FnMut(Arrival) -> Result<(), Gone>,
+    ) -> Result<(), Gone> {
+        self.held.clear();
+        let (known, found) = (Index(known), self.next);
+        send(Arrival::Changed(Changed { known, found }))?;
+        Err(Gone)
+    }
+}
+
+impl Held {
+    fn rejected(rejected: Rejected) -> Self {
+        let (bytes, kind) = match rejected.reason {
+            Rejection::Invalid {
+                expected,
+                line,
+                column,
+                message,
+                record,
+            } => {
+                let kind = HeldKind::Invalid {
+                    expected,
+                    line,
+                    column,
+                    message,
+                };
+                (record.to_vec(), kind)
+            }
+            Rejection::TooLarge { max } => (Vec::new(), HeldKind::TooLarge { max }),
+        };
+        Self {
+            first: rejected.index,
+            bytes,
+            kind,
+        }
+    }
+
+    /// What it was a copy of, counted from now on.
+    fn into_arrival(self, separator: Separator, budget: &Budget) -> Arrival {
+        let counted = |bytes: Vec<u8>| {
+            budget.add(bytes.capacity() + BOOKKEEPING);
+            Slice::new(bytes, budget)
+        };
+        let index = self.first;
+        let reason = match self.kind {
+            HeldKind::Records(count) => {
+                debug_assert!(memchr(separator.byte(), &self.bytes).is_some());
+                return Arrival::Records(Block {
+                    first: index,
+                    count,
+                    bytes: counted(self.bytes),
+                });
+            }
+            HeldKind::Invalid {
+                expected,
+                line,
+                column,
+                message,
+            } => Rejection::Invalid {
+                expected,
+                line,
+                column,
+                message,
+                record: counted(self.bytes),
+            },
+            HeldKind::TooLarge { max } => Rejection::TooLarge { max },
+        };
+        Arrival::Rejected(Rejected { index, reason })
+    }
+}

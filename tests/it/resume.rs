@@ -1,0 +1,330 @@
+//! `--resume`: a run that was killed goes on, and its files end up as if nothing had happened.
+
+mod killed;
+mod refused;
+
+use std::fs;
+
+use rustix::process::Signal;
+
+use crate::done::{answers, numbers, records};
+use crate::env::{Run, TestEnv};
+
+/// The arguments of a run that can be resumed.
+fn resumable(env: &TestEnv) -> [String; 4] {
+    ["--resume", &env.path("journal"), "-o", &env.path("out")].map(ToOwned::to_owned)
+}
+
+fn mtask<'env>(env: &'env TestEnv, options: &[&str]) -> Run<'env> {
+    env.mtask().args(resumable(env)).args(options)
+}
+
+/// Numbers, the processing of each of which is noted in `noted`.
+fn noted_numbers(env: &TestEnv, count: usize) -> Vec<u8> {
+    let noted = env.path("noted");
+    records((0..count).map(|number| format!("{number} @note:{noted}")))
+}
+
+#[test]
+fn what_is_done_is_not_done_again() {
+    let env = TestEnv::new();
+    let input = noted_numbers(&env, 50);
+    for _ in 0..3 {
+        let done = mtask(&env, &["-j2"])
+            .worker(["--suffix", "!"])
+            .stdin(input.clone())
+            .run();
+        done.assert_status(0);
+        assert_eq!(env.read("out"), answers(&input, "!"));
+        assert_eq!(env.lines("noted").len(), 50);
+    }
+}
+
+#[test]
+fn a_run_that_has_nothing_left_to_do_starts_no_worker() {
+    let env = TestEnv::new();
+    let input = env.write("in", numbers(1000));
+    let run = |pids: &str| {
+        let done = mtask(&env, &["-j2", "-i", &input])
+            .worker(["--pids", &env.path(pids)])
+            .run();
+        done.assert_status(0);
+        assert_eq!(env.read("out"), numbers(1000));
+    };
+    run("first.pids");
+    run("second.pids");
+    assert!(env.exists("first.pids") && !env.exists("second.pids"));
+}
+
+#[test]
+fn an_input_that_has_grown_is_gone_on_with() {
+    let env = TestEnv::new();
+    for count in [0, 10, 10, 25] {
+        let done = mtask(&env, &["-j2"]).echo().stdin(numbers(count)).run();
+        done.assert_status(0);
+        assert_eq!(env.read("out"), numbers(count));
+    }
+}
+
+#[test]
+fn the_same_records_from_other_files_are_the_same_input() {
+    let env = TestEnv::new();
+    let done = mtask(&env, &["-j1"]).echo().stdin(numbers(10)).run();
+    done.assert_status(0);
+    let parts = [env.write("a", numbers(7)), env.write("b", "7\n8\n9\n10")];
+    let done = mtask(&env, &["-j1", "-i", &parts[0], "-i", &parts[1]])
+        .echo()
+        .run();
+    done.assert_status(0);
+    assert_eq!(env.read("out"), numbers(11));
+}
+
+#[test]
+fn after_a_signal_the_journal_says_all_that_is_written() {
+    let env = TestEnv::new();
+    let go = env.path("go");
+    let noted = env.path("noted");
+    let input = records((0..200).map(|number| match number {
+        100 => format!(
+            "{number} @note:{noted} @touch:{} @wait:{go}",
+            env.path("begun")
+        ),
+        _ => format!("{number} @note:{noted}"),
+    }));
+    let options = ["-j1", "--window", "1", "--grace", "100s"];
+    let live = mtask(&env, &options).echo().stdin(input.clone()).start();
+    env.wait_for("begun");
+    live.signal(Signal::TERM);
+    live.wait_for_stderr("told to end");
+    env.write("go", "");
+    live.wait().assert_signal(Signal::TERM);
+    let first: Vec<_> = input
+        .split_inclusive(|byte| *byte == b'\n')
+        .take(101)
+        .collect();
+    assert_eq!(env.read("out"), first.concat());
+    assert_eq!(env.lines("noted").len(), 101);
+    let done = mtask(&env, &options).echo().stdin(input.clone()).run();
+    done.assert_status(0)
+        .assert_stderr_has("101 records are done");
+    assert_eq!(env.read("out"), input);
+    assert_eq!(env.lines("noted").len(), 200);
+}
+
+#[test]
+fn the_output_of_a_signal_is_cut_at_the_first_gap_and_so_is_the_journal() {
+    let env = TestEnv::new();
+    let input = records((0..30).map(|number| match number {
+        5 => format!("5 @once:{} @hang", env.path("once")),
+        20 => format!("20 @touch:{}", env.path("begun")),
+        _ => number.to_string(),
+    }));
+    let options = ["-j2", "--window", "1", "--grace", "300ms"];
+    let live = mtask(&env, &options).echo().stdin(input.clone()).start();
+    env.wait_for("begun");
+    live.signal(Signal::INT);
+    live.wait().assert_signal(Signal::INT);
+    assert_eq!(env.read("out"), numbers(5));
+    let done = mtask(&env, &options).echo().stdin(input.clone()).run();
+    done.assert_status(0)
+        .assert_stderr_has("5 records are done");
+    assert_eq!(env.read("out"), input);
+}
+
+#[test]
+fn error_records_stand_and_count_in_the_status() {
+    let env = TestEnv::new();
+    let input = records((0..20).map(|number| match number {
+        3 | 8 => format!("{number} @die:4"),
+        _ => number.to_string(),
+    }));
+    let run = |options: &[&str], status| {
+        let done = mtask(&env, options).echo().stdin(input.clone()).run();
+        done.assert_status(status);
+        (env.read("out"), done)
+    };
+    let (first, _) = run(&["-j2"], 123);
+    let (second, done) = run(&["-j2"], 123);
+    assert_eq!(first, second);
+    done.assert_stderr_has("2 of 20 records failed (2 worker_exit), before this run");
+    let (third, _) = run(&["-j2", "--on-error", "ignore"], 0);
+    assert_eq!(first, third);
+}
+
+#[test]
+fn the_failure_that_ended_a_run_is_tried_again() {
+    for end in [
+        &["--on-error", "raise"][..],
+        &["--on-error", "drain"],
+        &["--max-errors", "1"],
+    ] {
+        for order in ["-k", "-u"] {
+            for errors in [false, true] {
+                let env = TestEnv::new();
+                let mut options = [&["-j2", "--window", "1", order], end].concat();
+                let errors_file = env.path("errors");
+                if errors {
+                    options.extend(["--errors", &errors_file]);
+                }
+                let input = records((0..40).map(|number| match number {
+                    20 => "20 @die:3".to_owned(),
+                    _ => number.to_string(),
+                }));
+                let done = mtask(&env, &options).echo().stdin(input.clone()).run();
+                done.assert_status(123);
+                let where_to = if errors { "errors" } else { "out" };
+                assert!(String::from_utf8_lossy(&env.read(where_to)).contains("mtask_error"));
+                // A worker that does not look into records.
+                let done = mtask(&env, &options)
+                    .args(["--", "cat"])
+                    .stdin(input.clone())
+                    .run();
+                done.assert_status(0)
+                    .assert_stderr_has("COMMAND is not the one");
+                let mut out = env.read("out");
+                if order == "-u" {
+                    out = sorted(&out, b'\n').concat();
+                }
+                let expected = sorted(&input, b'\n').concat();
+                let expected = if order == "-u" { expected } else { input };
+                assert_eq!(out, expected, "{options:?}");
+                assert!(!errors || env.read("errors").is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn failures_before_count_towards_max_errors() {
+    let env = TestEnv::new();
+    let input = records((0..10).map(|number| match number {
+        2 | 4 | 6 => format!("{number} @die:3"),
+        _ => number.to_string(),
+    }));
+    let options = ["-j1", "--window", "1", "--max-errors", "2"];
+    for _ in 0..2 {
+        let done = mtask(&env, &options).echo().stdin(input.clone()).run();
+        done.assert_status(123)
+            .assert_stderr_has("2 records failed: nothing more is sent");
+        let out = String::from_utf8(env.read("out")).expect("UTF-8");
+        assert_eq!(out.matches("mtask_error").count(), 2);
+    }
+    let done = mtask(&env, &["-j1"]).echo().stdin(input).run();
+    done.assert_status(123)
+        .assert_stderr_has("3 of 10 records failed (3 worker_exit), 1 before this run");
+    assert_eq!(env.lines("out").len(), 10);
+}
+
+#[test]
+fn what_follows_the_last_entry_is_cut_off() {
+    let env = TestEnv::new();
+    let done = mtask(&env, &["-j2"]).echo().stdin(numbers(100)).run();
+    done.assert_status(0);
+    let mut out = env.read("out");
+    out.extend(b"half a li");
+    env.write("out", out);
+    let done = mtask(&env, &["-j2"]).echo().stdin(numbers(120)).run();
+    done.assert_status(0);
+    assert_eq!(env.read("out"), numbers(120));
+}
+
+#[test]
+fn a_journal_that_is_torn_anywhere_leads_to_the_same_output() {
+    let env = TestEnv::new();
+    let errors = env.path("errors");
+    let options = ["-j2", "-u", "--window", "1", "--errors", &errors];
+    let input = records((0..60).map(|number| match number {
+        30 => "30 @die:3".to_owned(),
+        // So that there are several entries.
+        _ if number % 10 == 0 => format!("{number} @sleep:120"),
+        _ => number.to_string(),
+    }));
+    let done = mtask(&env, &options).echo().stdin(input.clone()).run();
+    done.assert_status(123);
+    let journal = env.read("journal");
+    let (out, error) = (env.read("out"), env.read("errors"));
+    let lines: Vec<usize> = (1..=journal.len())
+        .filter(|end| journal[end - 1] == b'\n')
+        .collect();
+    assert!(lines.len() > 3, "{}", String::from_utf8_lossy(&journal));
+    let lengths = lines[1..].iter().flat_map(|end| [end - 1, *end, end + 20]);
+    for length in lengths.chain([lines[0], lines[0] + 1]) {
+        env.write("journal", &journal[..length.min(journal.len())]);
+        env.write("out", &out);
+        env.write("errors", &error);
+        let quick = String::from_utf8(input.clone()).expect("UTF-8");
+        assert!(quick.contains("@sleep"));
+        let done = mtask(&env, &options).echo().stdin(input.clone()).run();
+        done.assert_status(123);
+        assert_eq!(sorted(&env.read("out"), b'\n'), sorted(&out, b'\n'));
+        assert_eq!(env.lines("errors").len(), 1);
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_is_gone_on_with_when_there_is_room() {
+    let env = TestEnv::new();
+    let input = numbers(20_000);
+    let done = mtask(&env, &["-j2"])
+        .shell("trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\"")
+        .echo()
+        .stdin(input.clone())
+        .run();
+    done.assert_status(1).assert_stderr_has("cannot write");
+    assert!(env.read("out").len() < input.len());
+    let done = mtask(&env, &["-j2"]).echo().stdin(input.clone()).run();
+    done.assert_status(0).assert_stderr_has("are done already");
+    assert_eq!(env.read("out"), input);
+}
+
+#[test]
+fn fewer_workers_another_window_and_other_limits_may_be_given() {
+    let env = TestEnv::new();
+    let input = numbers(300);
+    let first = records((0..100).map(|number| number.to_string()));
+    let options = ["-j3", "--window", "7", "--timeout", "100s"];
+    mtask(&env, &options)
+        .echo()
+        .stdin(first)
+        .run()
+        .assert_status(0);
+    let options = ["-j1", "--window", "1", "--retries", "2", "--buffer", "4K"];
+    let done = mtask(&env, &options).echo().stdin(input.clone()).run();
+    done.assert_status(0);
+    assert_eq!(env.read("out"), input);
+}
+
+#[test]
+fn exits_are_those_of_the_last_run() {
+    let env = TestEnv::new();
+    let exits = env.path("exits");
+    for life in ["one", "two"] {
+        let said = format!("{{\"exit\":\"{life}\"}}");
+        let args = ["--json", "--end-line", &said];
+        let count = if life == "one" { 3 } else { 5 };
+        let options = ["-j1", "--protocol", "json", "--exits", &exits];
+        mtask(&env, &options)
+            .worker(args)
+            .stdin(numbers(count))
+            .run()
+            .assert_status(0);
+    }
+    let exits = env.lines("exits");
+    assert!(exits.len() == 1 && exits[0].contains("two"), "{exits:?}");
+}
+
+#[test]
+fn the_journal_is_small() {
+    let env = TestEnv::new();
+    let done = mtask(&env, &["-j2"]).echo().stdin(numbers(100_000)).run();
+    done.assert_status(0);
+    let journal = fs::metadata(env.path("journal")).expect("the journal");
+    assert!(journal.len() < 20_000, "{} bytes", journal.len());
+}
+
+/// The lines in the order of their bytes.
+fn sorted(bytes: &[u8], separator: u8) -> Vec<&[u8]> {
+    let mut lines: Vec<_> = bytes.split_inclusive(|byte| *byte == separator).collect();
+    lines.sort_unstable();
+    lines
+}

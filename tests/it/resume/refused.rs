@@ -1,0 +1,254 @@
+//! What cannot be gone on with is refused, and nothing is changed.
+
+use crate::done::{Done, numbers, records};
+use crate::env::TestEnv;
+
+use super::{mtask, resumable};
+
+/// A finished run of 10 records, with error records in a file of their own.
+fn finished() -> TestEnv {
+    let env = TestEnv::new();
+    let done = mtask(&env, &["-j1", "--errors", &env.path("errors")])
+        .echo()
+        .stdin(input())
+        .run();
+    done.assert_status(123);
+    assert!(!env.read("errors").is_empty());
+    env
+}
+
+fn input() -> Vec<u8> {
+    records(["0", "1 @die:3", "2", "3", "4"])
+}
+
+/// Runs `options` and asserts that it is refused with these words, and that no file has changed.
+#[track_caller]
+fn assert_refused(env: &TestEnv, options: &[&str], input: &[u8], status: i32, words: &[&str]) {
+    let files = || {
+        let read = |name| env.exists(name).then(|| env.read(name));
+        ["journal", "out", "errors"].map(read)
+    };
+    let before = files();
+    let done: Done = env
+        .mtask()
+        .args(options)
+        .worker(["--pids", &env.path("refused.pids")])
+        .stdin(input)
+        .run();
+    done.assert_status(status);
+    for word in words {
+        done.assert_stderr_has(word);
+    }
+    done.check(before == files(), "a file was changed");
+    done.check(!env.exists("refused.pids"), "a worker was started");
+}
+
+/// The arguments of [`finished`] and `more`.
+fn options<'a>(base: &'a [String], errors: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let base = base.iter().map(String::as_str);
+    base.chain(["-j1", "--errors", errors])
+        .chain(more.iter().copied())
+        .collect()
+}
+
+#[test]
+fn options_that_decide_what_is_written_must_be_the_same() {
+    let env = finished();
+    let (base, errors) = (resumable(&env), env.path("errors"));
+    let changes: &[(&[&str], &str)] = &[
+        (&["--format", "jsonl"], "--format lines"),
+        (&["-0"], "--null"),
+        (&["--max-record", "1K"], "--max-record"),
+        (&["--protocol", "json"], "--protocol"),
+        (&["-u"], "--unordered"),
+        (&["--output-format", "envelope"], "--output-format raw"),
+        (&["--error-input", "none"], "--error-input whole"),
+    ];
+    for (change, named) in changes {
+        let options = options(&base, &errors, change);
+        assert_refused(&env, &options, &input(), 2, &["--resume", named]);
+    }
+    let base: Vec<_> = base.iter().map(String::as_str).chain(["-j1"]).collect();
+    assert_refused(&env, &base, &input(), 2, &["no --errors"]);
+    let done = env
+        .mtask()
+        .args(options(&resumable(&env), &errors, &[]))
+        .echo()
+        .stdin(input())
+        .run();
+    done.assert_status(123);
+}
+
+#[test]
+fn it_needs_an_output_file() {
+    let env = TestEnv::new();
+    let journal = env.path("journal");
+    for more in [&[][..], &["-o", "-"]] {
+        let options = [&["--resume", &journal], more].concat();
+        assert_refused(&env, &options, b"", 2, &["--resume", "--output"]);
+    }
+    let options = ["--resume", &journal, "-o", "/dev/null"];
+    assert_refused(&env, &options, b"", 2, &["/dev/null", "no regular file"]);
+    let out = env.path("out");
+    let options = ["--resume", &journal, "-o", &out, "--at-most-once"];
+    assert_refused(&env, &options, b"", 2, &["--at-most-once"]);
+    let options = ["--resume", &out, "-o", &out];
+    assert_refused(&env, &options, b"", 2, &["--resume", "where results go"]);
+    assert!(!env.exists("out") && !env.exists("journal"));
+}
+
+#[test]
+fn an_input_that_has_changed_is_refused() {
+    let env = finished();
+    let (base, errors) = (resumable(&env), env.path("errors"));
+    let options = options(&base, &errors, &[]);
+    for (changed, why) in [
+        (&b"0\n1\n2\n3\n4\n"[..], "not the same"),
+        (b"0\n1 @die:3\n2\n3", "4 records now, and 5"),
+        (b"", "0 records now"),
+        (b"0\n\n1 @die:3\n2\n3\n4\n", "not the same"),
+        (b"0\n1 @die:3\n2\n3\n44\n", "not the same"),
+    ] {
+        assert_refused(&env, &options, changed, 1, &["the input has changed", why]);
+    }
+    // One that is longer than all buffers, and differs at its end.
+    let env = TestEnv::new();
+    let input = numbers(300_000);
+    mtask(&env, &["-j1"])
+        .echo()
+        .stdin(input.clone())
+        .run()
+        .assert_status(0);
+    let mut changed = input;
+    let last = changed.len() - 2;
+    changed[last] ^= 1;
+    let base = resumable(&env);
+    let options: Vec<_> = base.iter().map(String::as_str).collect();
+    assert_refused(&env, &options, &changed, 1, &["not the same"]);
+}
+
+#[test]
+fn outputs_that_are_not_what_they_were_are_refused() {
+    for name in ["out", "errors"] {
+        let env = finished();
+        let (base, errors) = (resumable(&env), env.path("errors"));
+        let options = options(&base, &errors, &[]);
+        let whole = env.read(name);
+        let option = if name == "out" {
+            "--output"
+        } else {
+            "--errors"
+        };
+        env.write(name, &whole[..whole.len() - 1]);
+        assert_refused(&env, &options, &input(), 1, &[option, "bytes of it"]);
+        let mut other = whole.clone();
+        other[0] ^= 1;
+        env.write(name, &other);
+        assert_refused(&env, &options, &input(), 1, &[option, "something else"]);
+        std::fs::remove_file(env.path(name)).expect("removed");
+        assert_refused(&env, &options, &input(), 1, &[option, "is not there"]);
+        env.write(name, &whole);
+        let done = env.mtask().args(&options).echo().stdin(input()).run();
+        done.assert_status(123);
+    }
+}
+
+#[test]
+fn an_output_that_no_journal_tells_of_is_refused() {
+    for journal in [None, Some(&b""[..]), Some(b"mtask-journal 1 torn")] {
+        for name in ["out", "errors"] {
+            let env = TestEnv::new();
+            env.write(name, "precious\n");
+            if let Some(journal) = journal {
+                env.write("journal", journal);
+            }
+            let (base, errors) = (resumable(&env), env.path("errors"));
+            let options = options(&base, &errors, &[]);
+            // Which of the two is there before the run is of no interest.
+            let before = env.read(name);
+            let done = env.mtask().args(&options).echo().stdin(numbers(3)).run();
+            done.assert_status(2).assert_stderr_has("is not empty");
+            assert_eq!(env.read(name), before);
+            std::fs::remove_file(env.path(name)).expect("removed");
+            let done = env.mtask().args(&options).echo().stdin(numbers(3)).run();
+            done.assert_status(0);
+            assert_eq!(env.read("out"), numbers(3));
+        }
+    }
+}
+
+#[test]
+fn another_output_is_refused_even_where_nothing_was_done() {
+    let env = TestEnv::new();
+    mtask(&env, &[]).echo().run().assert_status(0);
+    let other = env.write("other", "precious\n");
+    let journal = env.path("journal");
+    let done = env
+        .mtask()
+        .args(["--resume", &journal, "-o", &other])
+        .echo()
+        .run();
+    done.assert_status(2).assert_stderr_has("not the file");
+    assert_eq!(env.read("other"), b"precious\n");
+}
+
+#[test]
+fn what_is_no_journal_is_refused() {
+    let env = finished();
+    let journal = env.read("journal");
+    let (base, errors) = (resumable(&env), env.path("errors"));
+    let options = options(&base, &errors, &[]);
+    env.write("journal", "my thesis\n");
+    assert_refused(&env, &options, &input(), 2, &["is no journal"]);
+    env.write("journal", "mtask-journal 99 whatever\n");
+    assert_refused(&env, &options, &input(), 2, &["version 99"]);
+    let first_line = journal
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .expect("a line");
+    let mut damaged = journal.clone();
+    damaged[first_line - 3] ^= 1;
+    env.write("journal", damaged);
+    assert_refused(&env, &options, &input(), 1, &["damaged in line 1"]);
+    env.write("journal", journal);
+    let done = env.mtask().args(&options).echo().stdin(input()).run();
+    done.assert_status(123);
+}
+
+#[test]
+fn two_runs_do_not_share_a_journal_or_an_output() {
+    let env = TestEnv::new();
+    let input = records([format!(
+        "0 @touch:{} @wait:{}",
+        env.path("begun"),
+        env.path("go")
+    )]);
+    let live = mtask(&env, &["-j1"]).echo().stdin(input.clone()).start();
+    env.wait_for("begun");
+    let base = resumable(&env);
+    let options: Vec<_> = base.iter().map(String::as_str).collect();
+    assert_refused(&env, &options, &input, 1, &["--resume", "in use"]);
+    let another = env.path("another");
+    let out = env.path("out");
+    let other = ["--resume", &another, "-o", &out];
+    assert_refused(&env, &other, &input, 1, &["--output", "in use"]);
+    env.write("go", "");
+    live.wait().assert_status(0);
+    assert_eq!(env.read("out"), input);
+}
+
+#[test]
+fn a_command_that_cannot_be_run_leaves_all_as_it_was() {
+    let env = finished();
+    let before = ["journal", "out", "errors"].map(|name| env.read(name));
+    let errors = env.path("errors");
+    let done = mtask(&env, &["--errors", &errors])
+        .args(["--", "/no/such/command"])
+        .stdin(input())
+        .run();
+    done.assert_status(127);
+    assert_eq!(
+        before,
+        ["journal", "out", "errors"].map(|name| env.read(name))
+    );
+}
