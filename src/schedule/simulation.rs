@@ -3,7 +3,8 @@
 //! One seed is one world ([`scenario`]): records that kill or hang workers, lives that fail by
 //! themselves, a slow output, signals. It is driven ([`driver`]) as the engine drives it, with
 //! simulated processes ([`process`]) and pipes ([`pipes`]). Two books are kept apart from the
-//! scheduler's own state: what may be done to whom ([`ledger`]), and what comes out ([`outcomes`]).
+//! scheduler's own state: what may be done to whom ([`ledger`]), and what comes out ([`outcomes`], and [`promises`] of what a
+//! journal would vouch for).
 //!
 //! `MTASK_SIMULATIONS=1000000` runs more worlds, `MTASK_SEED=17` one of them, with a trace.
 
@@ -12,6 +13,7 @@ mod ledger;
 mod outcomes;
 mod pipes;
 mod process;
+mod promises;
 mod scenario;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -25,6 +25,7 @@ use super::process::Process;
 use super::scenario::{Accident, Disturbance, MAX_ANSWER, Scenario, millis};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::input::Arrival;
+use crate::outcome::Done;
 use crate::protocol::{Protocol, json};
 use crate::record::{Block, Slice};
 use crate::schedule::{Action, Notice, Pipe, Scheduler, WorkerId};
@@ -78,6 +79,7 @@ impl Simulation {
         let mut scheduler =
             Scheduler::new(scenario.policy.clone(), scenario.rendering, &budget, base);
         scheduler.keep_slowest();
+        scheduler.resume(Done::default());
         let jobs = scenario.policy.jobs.get();
         Self {
             members: (0..jobs).map(|_| None).collect(),
@@ -459,5 +461,7 @@ impl Simulation {
             assert_eq!(self.budget.held(), 0, "bytes are held at the end");
         }
         ledger.check_end(&self.scenario, status, &tally, self.has_failed);
+        let output = &self.output;
+        (output.promises).check(&output.results, &output.errors, &self.scenario.policy);
     }
 }

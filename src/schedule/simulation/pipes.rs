@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use super::promises::Promises;
 use super::scenario::{Burst, Effect, Reader, Record, record_text};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::input::{Arrival, Rejected, Rejection};
@@ -142,6 +143,7 @@ pub(super) struct Output {
     /// All that has gone to the output and to the file of error records.
     pub(super) results: Vec<u8>,
     pub(super) errors: Vec<u8>,
+    pub(super) promises: Promises,
 }
 
 impl Output {
@@ -156,6 +158,7 @@ impl Output {
             budget: budget.clone(),
             results: Vec::new(),
             errors: Vec::new(),
+            promises: Promises::default(),
         }
     }
 
@@ -219,6 +222,8 @@ impl Output {
             self.bytes -= bytes.len();
             self.budget.free(bytes.len());
         }
+        let taken = (self.results.len(), self.errors.len());
+        self.promises.note(written, taken.0, taken.1);
         if self.in_flight() == 0 && written.results.len() <= self.reader.direct {
             self.results.append(&mut written.results);
         }
