@@ -16,6 +16,7 @@ pub mod format;
 mod keeper;
 pub mod open;
 pub mod skim;
+mod terms;
 
 use std::io;
 use std::time::{Duration, Instant};

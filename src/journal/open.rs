@@ -3,27 +3,26 @@
 //! Owns nothing. Always: whatever is refused, is refused before a byte of any file is changed. Two
 //! runs never share a journal or an output: both are locked until mtask ends, however it does.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use clap::ValueEnum;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::format::{self, Extent, Fault, Header, Past, write_header};
 use super::keeper::{Watched, tail};
+use super::terms::{self, ANEW, directory_of, whole_path};
 use crate::config::Config;
 use crate::engine::Destination;
 use crate::exit::{Status, Unusable};
 use crate::outcome::Done;
-use crate::record::Separator;
-use crate::schedule::policy::Order;
 
-/// The way out where a journal is of no use.
-const ANEW: &str = "begin anew with another journal and output";
-
+/// For so long at most a run that was killed may still seem to be there.
+const LAST_HOLD: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(20);
 /// A run that can be resumed, ready to begin or to go on.
 #[derive(Debug)]
 pub struct Opened {
@@ -61,18 +60,11 @@ struct Looked<'a> {
 pub fn open(config: &Config, path: &Path) -> Result<Opened, Unusable> {
     let name = path.display().to_string();
     let output = (config.output.as_deref()).expect("--resume was refused without --output");
-    let header = Header {
-        terms: terms(config),
-        output: whole_path(output),
-        errors: config.errors.as_deref().map(whole_path),
-        command: (config.command.iter())
-            .map(|word| word.to_string_lossy().into_owned())
-            .collect(),
-    };
+    let header = terms::header(config, output);
     let mut warnings = Vec::new();
     let found = look_up(path, &mut warnings)?;
     if let Some((_, Some(past))) = &found {
-        compare(&header, &past.header, &name, &mut warnings)?;
+        terms::compare(&header, &past.header, &name, &mut warnings)?;
     }
     let past = found.as_ref().and_then(|(_, past)| past.as_ref());
     let look = |option, path, extent: Option<Extent>, known_as| {
@@ -169,79 +161,6 @@ fn look_up(
         ),
     })?;
     Ok(Some((journal, past)))
-}
-
-/// Whether the run is the one that the journal is of.
-fn compare(
-    now: &Header,
-    before: &Header,
-    name: &str,
-    warnings: &mut Vec<String>,
-) -> Result<(), Unusable> {
-    let mut changed: Vec<_> = (before.terms.iter())
-        .map(|(option, before)| (option.as_str(), before.as_str()))
-        .map(|(option, before)| {
-            (
-                option,
-                before,
-                now.terms.get(option).map_or("", String::as_str),
-            )
-        })
-        .filter(|(_, before, now)| before != now)
-        .map(|(option, before, now)| (shown(option, before), shown(option, now)))
-        .collect();
-    if now.errors.is_some() != before.errors.is_some() {
-        let shown = |errors: &Option<String>| {
-            let path = errors.as_deref();
-            path.map_or_else(|| "no --errors".into(), |path| format!("--errors {path}"))
-        };
-        changed.push((shown(&before.errors), shown(&now.errors)));
-    }
-    if !changed.is_empty() {
-        let (before, now): (Vec<_>, Vec<_>) = changed.into_iter().unzip();
-        return Err(Unusable::usage(format!(
-            "--resume {name} was begun with {}, and not {}: give the same, or {ANEW}",
-            before.join(" "),
-            now.join(" ")
-        )));
-    }
-    if now.command != before.command {
-        warnings.push(format!(
-            "COMMAND is not the one that --resume {name} was begun with, {}; what is done stands",
-            before.command.join(" ")
-        ));
-    }
-    Ok(())
-}
-
-/// An option and its value as they are typed.
-fn shown(option: &str, value: &str) -> String {
-    match value {
-        "no" | "" => format!("no {option}"),
-        "yes" => option.into(),
-        value => format!("{option} {value}"),
-    }
-}
-
-/// The options that decide what is written.
-fn terms(config: &Config) -> BTreeMap<String, String> {
-    fn value(choice: &impl ValueEnum) -> String {
-        let value = choice.to_possible_value();
-        value.map_or_else(String::new, |value| value.get_name().to_owned())
-    }
-    let yes = |holds: bool| if holds { "yes" } else { "no" }.to_owned();
-    let order = config.policy.order;
-    [
-        ("--format", value(&config.format)),
-        ("--null", yes(config.separator == Separator::Nul)),
-        ("--max-record", config.max_record.to_string()),
-        ("--protocol", value(&config.policy.protocol)),
-        ("--unordered", yes(order == Order::Finish)),
-        ("--output-format", value(&config.output_format)),
-        ("--error-input", value(&config.error_input)),
-    ]
-    .map(|(option, value)| (option.to_owned(), value))
-    .into()
 }
 
 fn goes_on(past: &Past, name: &str) -> String {
@@ -373,23 +292,30 @@ fn lock(
     path: &Path,
     warnings: &mut Vec<String>,
 ) -> Result<(), Unusable> {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => Err(Unusable::new(
-            Status::Fault,
-            format!(
-                "{option} {} is in use by another mtask: wait for its end, or end it",
-                path.display()
-            ),
-        )),
-        // A file system without locks: better to run than not.
-        Err(error) => {
-            warnings.push(format!(
-                "{option} {} cannot be locked ({error}): take care that no other run uses it",
-                path.display()
-            ));
-            Ok(())
+    let asked = Instant::now();
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            // A run that was killed while it started a process holds its locks until that is
+            // another program.
+            Err(Errno::WOULDBLOCK) if asked.elapsed() < LAST_HOLD => thread::sleep(PAUSE),
+            Err(Errno::INTR) => {}
+            Err(Errno::WOULDBLOCK) => {
+                let message = format!(
+                    "{option} {} is in use by another mtask: wait for its end, or end it",
+                    path.display()
+                );
+                return Err(Unusable::new(Status::Fault, message));
+            }
+            // A file system without locks: better to run than not.
+            Err(error) => {
+                warnings.push(format!(
+                    "{option} {} cannot be locked ({error}): take care that no other run uses it",
+                    path.display()
+                ));
+                return Ok(());
+            }
         }
-        Ok(()) => Ok(()),
     }
 }
 
@@ -399,23 +325,6 @@ fn failed<'a>(option: &'a str, path: &'a Path) -> impl Fn(io::Error) -> Unusable
             Status::Fault,
             format!("{option} {}: {error}", path.display()),
         )
-    }
-}
-
-/// A path that means the same in every directory.
-fn whole_path(path: &Path) -> String {
-    let found = fs::canonicalize(path).or_else(|_| {
-        let directory = directory_of(path).canonicalize()?;
-        Ok::<_, io::Error>(directory.join(path.file_name().unwrap_or_default()))
-    });
-    let whole: PathBuf = found.unwrap_or_else(|_| path.to_owned());
-    whole.to_string_lossy().into_owned()
-}
-
-fn directory_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(directory) if !directory.as_os_str().is_empty() => directory,
-        _ => Path::new("."),
     }
 }
 

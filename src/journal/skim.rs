@@ -311,3 +311,6 @@ impl Held {
         Arrival::Rejected(Rejected { index, reason })
     }
 }
+
+#[cfg(test)]
+mod tests;

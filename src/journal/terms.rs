@@ -1,0 +1,122 @@
+//! What a run is, as far as the same files can only come of the same: its terms.
+//!
+//! Pure but for paths, which are looked up so that they mean the same in every directory.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use super::format::Header;
+use crate::config::Config;
+use crate::exit::Unusable;
+use crate::record::Separator;
+use crate::schedule::policy::Order;
+
+/// The way out where a journal is of no use.
+pub(super) const ANEW: &str = "begin anew with another journal and output";
+
+/// The first line of a journal of this run.
+pub(super) fn header(config: &Config, output: &Path) -> Header {
+    Header {
+        terms: terms(config),
+        output: whole_path(output),
+        errors: config.errors.as_deref().map(whole_path),
+        command: (config.command.iter())
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect(),
+    }
+}
+
+/// Whether the run is the one that the journal is of.
+pub(super) fn compare(
+    now: &Header,
+    before: &Header,
+    name: &str,
+    warnings: &mut Vec<String>,
+) -> Result<(), Unusable> {
+    let mut changed = Vec::new();
+    for (option, before) in &before.terms {
+        let now = now.terms.get(option).map_or("", String::as_str);
+        if now != before {
+            changed.push((shown(option, before), shown(option, now)));
+        }
+    }
+    if now.errors.is_some() != before.errors.is_some() {
+        let shown = |errors: &Option<String>| {
+            let path = errors.as_deref();
+            path.map_or_else(|| "no --errors".into(), |path| format!("--errors {path}"))
+        };
+        changed.push((shown(&before.errors), shown(&now.errors)));
+    }
+    if !changed.is_empty() {
+        let (before, now): (Vec<_>, Vec<_>) = changed.into_iter().unzip();
+        return Err(Unusable::usage(format!(
+            "--resume {name} was begun with {}, and not {}: give the same, or {ANEW}",
+            before.join(" "),
+            now.join(" ")
+        )));
+    }
+    if now.command != before.command {
+        warnings.push(format!(
+            "COMMAND is not the one that --resume {name} was begun with, {}; what is done stands",
+            shown_command(&before.command)
+        ));
+    }
+    Ok(())
+}
+
+/// A command as a shell reads it.
+fn shown_command(words: &[String]) -> String {
+    let quoted = shlex::try_join(words.iter().map(String::as_str));
+    quoted.unwrap_or_else(|_| words.join(" "))
+}
+
+/// An option and its value as they are typed.
+fn shown(option: &str, value: &str) -> String {
+    match value {
+        "no" | "" => format!("no {option}"),
+        "yes" => option.into(),
+        value => format!("{option} {value}"),
+    }
+}
+
+/// The options that decide what is written.
+fn terms(config: &Config) -> BTreeMap<String, String> {
+    fn value(choice: &impl ValueEnum) -> String {
+        let value = choice.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+    let yes = |holds: bool| if holds { "yes" } else { "no" }.to_owned();
+    let order = config.policy.order;
+    [
+        ("--format", value(&config.format)),
+        ("--null", yes(config.separator == Separator::Nul)),
+        ("--max-record", config.max_record.to_string()),
+        ("--protocol", value(&config.policy.protocol)),
+        ("--unordered", yes(order == Order::Finish)),
+        ("--output-format", value(&config.output_format)),
+        ("--error-input", value(&config.error_input)),
+    ]
+    .map(|(option, value)| (option.to_owned(), value))
+    .into()
+}
+
+/// A path that means the same in every directory.
+pub(super) fn whole_path(path: &Path) -> String {
+    let found = fs::canonicalize(path).or_else(|_| {
+        let directory = directory_of(path).canonicalize()?;
+        Ok::<_, io::Error>(directory.join(path.file_name().unwrap_or_default()))
+    });
+    let whole: PathBuf = found.unwrap_or_else(|_| path.to_owned());
+    whole.to_string_lossy().into_owned()
+}
+
+pub(super) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
+        _ => Path::new("."),
+    }
+}
