@@ -129,6 +129,8 @@ pub(super) struct Command {
     pub(super) slots: usize,
     /// It writes a line for people before each answer.
     pub(super) chats: bool,
+    /// It says once more that it is up, when it has answered.
+    pub(super) repeats_ready: bool,
     /// It has something to say at its end.
     pub(super) says_exit: bool,
     pub(super) start: Duration,
@@ -305,6 +307,7 @@ impl Scenario {
             ready,
             slots,
             chats: is_json && rng.u32(..10) == 0,
+            repeats_ready: is_json && rng.u32(..20) == 0,
             says_exit: is_json && rng.u32(..6) == 0,
             start: *pick(rng, &[micros(100), millis(5), millis(80), millis(250)]),
             stdin: match policy.timeout {

@@ -156,6 +156,9 @@ impl Dialogue<'_> {
                 let is_news = self.ledger.ready(self.worker, count, self.now);
                 let taken = self.scheduler.ready(self.worker, concurrency, self.at);
                 assert_eq!(is_news, taken, "{}'s being ready is news", self.worker);
+                if !taken {
+                    self.log();
+                }
             }
             Message::Exit(_) => {
                 let is_kept = self.ledger.said_exit(self.worker);

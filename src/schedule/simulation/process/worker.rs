@@ -280,6 +280,9 @@ impl Process {
         if self.command.chats {
             line.insert_str(0, "{\"level\":\"info\"}\n");
         }
+        if self.command.repeats_ready && self.answers == 0 && self.then.is_none() {
+            line.push_str("{\"ready\":true,\"concurrency\":99}\n");
+        }
         self.answers += 1;
         self.collected.extend(line.bytes());
         self.collected_answers += 1;
