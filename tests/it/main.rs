@@ -11,6 +11,7 @@ mod live;
 mod processes;
 mod terminal;
 
+mod chaos;
 mod order;
 mod property;
 

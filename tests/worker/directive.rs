@@ -23,6 +23,24 @@ pub(crate) struct Reply {
     copies: usize,
     after: Vec<u8>,
     separator: Option<u8>,
+    /// How the life ends once all that has been said is written.
+    pub(crate) end: Option<End>,
+}
+
+/// How a life ends by itself.
+#[derive(Clone, Copy)]
+pub(crate) enum End {
+    Exit(i32),
+    Kill(i32),
+}
+
+impl End {
+    pub(crate) fn come(self) -> ! {
+        match self {
+            Self::Exit(status) => exit(status),
+            Self::Kill(signal) => kill(signal),
+        }
+    }
 }
 
 impl Reply {
@@ -36,6 +54,7 @@ impl Reply {
             copies: 1,
             after: Vec::new(),
             separator: Some(separator),
+            end: None,
         }
     }
 
@@ -82,6 +101,13 @@ impl Reply {
                 "kill" => {
                     self.write_part();
                     kill(value.parse().expect("@kill:SIGNAL"))
+                }
+                // The same after the answer.
+                "thendie" => {
+                    self.end = Some(End::Exit(value.parse().expect("@thendie:STATUS")));
+                }
+                "thenkill" => {
+                    self.end = Some(End::Kill(value.parse().expect("@thenkill:SIGNAL")));
                 }
                 "hang" => crate::hang(),
                 "sleep" => thread::sleep(Duration::from_millis(value.parse().expect("@sleep:MS"))),

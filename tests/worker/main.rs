@@ -135,6 +135,10 @@ fn answer_all(options: &Options) -> io::Result<()> {
             reply.obey(words.as_bytes());
         }
         held.push(reply.bytes());
+        if let Some(end) = reply.end {
+            write_all(&mut output, &mut held, options)?;
+            end.come();
+        }
         if !options.buffered && count % options.collect == 0 {
             write_all(&mut output, &mut held, options)?;
         }
