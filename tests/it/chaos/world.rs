@@ -32,6 +32,8 @@ pub(super) struct World {
     pub(super) buffer: usize,
     /// A worker does what shows in the status although no record fails.
     pub(super) breaks: bool,
+    /// It may show.
+    pub(super) may_end_badly: bool,
     is_json: bool,
     suffix: &'static str,
     retries: u64,
@@ -89,6 +91,7 @@ impl World {
             ends_early: rng.bool(),
             buffer: pick(rng, &[256 << 10, 1 << 20, 8 << 20]),
             breaks: theme == Theme::Break,
+            may_end_badly: theme == Theme::Leaver,
             is_json,
             suffix: if is_json {
                 ""
