@@ -16,6 +16,7 @@ mod order;
 mod property;
 
 mod coprocess;
+mod fuzz;
 mod input;
 mod jsonl;
 mod limits;

@@ -1,0 +1,19 @@
+//! What is fuzzed stands with the tests, which run it too.
+
+#[path = "../../tests/it/fuzz/bodies/mod.rs"]
+mod bodies;
+
+/// How the input is cut into records.
+pub fn input(data: &[u8]) {
+    bodies::input(data);
+}
+
+/// What a worker writes, with both protocols.
+pub fn answers(data: &[u8]) {
+    bodies::answers(data);
+}
+
+/// Init arguments and what they replace in a command line.
+pub fn placeholders(data: &[u8]) {
+    bodies::placeholders(data);
+}
