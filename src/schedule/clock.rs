@@ -141,7 +141,7 @@ impl Scheduler {
         };
         let age = now.saturating_duration_since(life.started + life.unheard);
         let is_heard = life.deaf_since.is_none();
-        if !self.awaits_ready_of(life) || !is_heard || age < life.next_reminder.max(REMINDER) {
+        if !is_heard || !self.awaits_ready_of(life) || age < life.next_reminder.max(REMINDER) {
             return;
         }
         self.life_mut(worker).expect("it runs").next_reminder = age * 2;
@@ -289,6 +289,9 @@ impl Scheduler {
         for worker in &mut self.workers {
             if let State::Running(life) = &mut worker.state {
                 life.start_clocks(now);
+                if !life.has_signed {
+                    life.unheard = now.saturating_duration_since(life.started);
+                }
                 life.deaf_since = life.deaf_since.map(|_| now);
                 life.hung_up = life.hung_up.map(|(_, pipe)| (now, pipe));
                 match &mut life.stage {

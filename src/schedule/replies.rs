@@ -45,6 +45,7 @@ impl Scheduler {
         if !life.owed.is_empty() {
             life.start_clocks(now);
         }
+        life.next_reminder = Duration::ZERO;
         self.awaits_ready = true;
         self.note_sign(worker, now);
         self.watch_oldest(worker);

@@ -43,6 +43,16 @@ impl Bench {
         self.act();
     }
 
+    /// Lets time pass, and checks that each deadline lies ahead once the time before has been dealt with.
+    fn watch_for_spinning(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.wait(SECOND);
+            let at = self.scheduler.wake_at();
+            assert!(at.is_none_or(|at| at > self.now), "awake at once, for ever");
+        }
+    }
+
     /// What was sent since the last look.
     fn take_sent(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.sent)
@@ -368,4 +378,53 @@ fn a_worker_that_is_not_listened_to_may_take_its_time_to_exit() {
     assert_eq!(bench.ends, ["end of stdin"]);
     bench.wait(2 * SECOND);
     assert_eq!(bench.ends, ["end of stdin", "SIGTERM"]);
+}
+
+#[test]
+fn a_life_that_is_not_ready_makes_nobody_spin_after_it_was_not_listened_to() {
+    let mut bench = Bench::json(|policy| policy.init_timeout = Some(200 * SECOND));
+    bench.records(3);
+    bench.ready(1);
+    bench.scheduler.set_output_room(0);
+    bench.reply(0);
+    bench.die(Exit::Signal(9));
+    bench.wait(SECOND);
+    assert_eq!(bench.starts, 2);
+    // Nobody reads the output: nobody is listened to.
+    let limit = bench.budget.limit();
+    bench.budget.add(limit);
+    bench.watch_for_spinning(100 * SECOND);
+    bench.budget.free(limit);
+    bench.scheduler.set_output_room(1 << 20);
+    bench.watch_for_spinning(190 * SECOND);
+    assert_eq!(bench.notices_with("has not said that it is ready"), 2);
+    assert!(bench.ends.is_empty(), "the limit leaves that time out");
+    bench.wait(20 * SECOND);
+    assert_eq!(bench.ends.first(), Some(&"SIGTERM"));
+}
+
+#[test]
+fn a_life_that_was_stopped_gets_its_time_to_be_ready_anew() {
+    let mut bench = Bench::json(|policy| {
+        policy.readiness = Readiness::Announced;
+        policy.init_timeout = Some(20 * SECOND);
+    });
+    bench.records(1);
+    bench.wait(10 * SECOND);
+    bench.now += 100 * SECOND;
+    bench.scheduler.was_stopped(bench.now);
+    bench.wait(19 * SECOND);
+    assert!(bench.ends.is_empty(), "{:?}", bench.notices);
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM"]);
+}
+
+#[test]
+fn a_record_is_named_60_s_after_a_late_ready() {
+    let mut bench = Bench::json(|policy| policy.readiness = Readiness::Announced);
+    bench.records(1);
+    bench.wait(100 * SECOND);
+    bench.ready(0);
+    bench.wait(62 * SECOND);
+    assert_eq!(bench.notices_with("has not answered record 0"), 1);
 }
