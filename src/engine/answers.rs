@@ -21,7 +21,8 @@ impl Engine {
         match self.parts.protocol {
             Protocol::Lines => {
                 let separator = self.parts.separator;
-                let mut owed = scheduler.owed(worker);
+                let before = scheduler.owed(worker);
+                let mut owed = before;
                 member.stdout.cut(bytes, |part| {
                     lines::read(part, &mut owed, separator, |answer| match answer {
                         lines::Answer::Results(count, bytes) => {
@@ -31,6 +32,9 @@ impl Engine {
                         lines::Answer::Stray(line) => scheduler.stray(worker, line, now),
                     });
                 });
+                if owed != before {
+                    scheduler.heard_out(worker, now);
+                }
             }
             Protocol::Json => {
                 let mut dialogue = Dialogue::new(worker, self.parts.wanted, scheduler, now);
@@ -177,7 +181,7 @@ impl<'s> Dialogue<'s> {
             Message::Nameless => self.said.unasked = Some(Unasked::Line(line.to_vec())),
             Message::Ready(concurrency)
                 if self.scheduler.ready(self.worker, concurrency, self.now) => {}
-            Message::Exit(exit) if self.scheduler.is_closing(self.worker) => {
+            Message::Exit(exit) if self.scheduler.takes_exit(self.worker) => {
                 self.said.exits.push(exit.to_owned());
             }
             Message::Mention(_) | Message::Ready(_) | Message::Exit(_) | Message::Log => {

@@ -82,6 +82,9 @@ impl Engine {
         };
         if member.process.write() == Sent::Refused {
             let unsent = member.process.unsent(self.parts.separator);
+            if member.process.is_amid_record(self.parts.separator) {
+                self.scheduler.tore_record(worker);
+            }
             member.process.abandon_stdin();
             self.scheduler
                 .hung_up(worker, Pipe::Stdin, unsent, Instant::now());
@@ -94,7 +97,12 @@ impl Engine {
             return false;
         };
         let led = member.stdout.lead(&mut self.buffer);
-        match member.process.read_stdout(&mut self.buffer[led..]) {
+        let read = member.process.read_stdout(&mut self.buffer[led..]);
+        if read.is_ok() && member.process.awaited_stdin().is_some() {
+            // If it has closed its stdin, that is to be known before what it wrote after that.
+            self.write(worker);
+        }
+        match read {
             Ok(0) => {
                 self.pass_answers(worker, led, now);
                 let Some(member) = &self.members[worker.0] else {
@@ -145,6 +153,9 @@ impl Engine {
         // Nobody but the leader's children can write any more, and those are killed with it.
         if let Some(member) = &self.members[worker.0] {
             member.process.signal(Signal::KILL);
+            if member.process.is_amid_record(self.parts.separator) {
+                self.scheduler.tore_record(worker);
+            }
         }
         let mut left = LEFT_IN_PIPE;
         while let Some(member) = &mut self.members[worker.0] {

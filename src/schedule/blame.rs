@@ -50,6 +50,13 @@ impl Scheduler {
         self.feed(now);
     }
 
+    /// A life has closed its stdin in the middle of a record: [`Scheduler::hung_up`] is to follow.
+    pub fn tore_record(&mut self, worker: WorkerId) {
+        if let Some(life) = self.life_mut(worker) {
+            life.is_torn = true;
+        }
+    }
+
     /// A life has closed one of its pipes. The last `unsent` records that it holds are not begun to
     /// be written to it, and are taken back.
     pub fn hung_up(&mut self, worker: WorkerId, pipe: Pipe, unsent: usize, now: Instant) {

@@ -19,6 +19,15 @@ use crate::record::Index;
 impl Scheduler {
     /// An answer came that nothing was asked for.
     pub fn stray(&mut self, worker: WorkerId, line: &[u8], now: Instant) {
+        if self
+            .life(worker)
+            .is_some_and(|life| life.is_torn && life.is_working())
+        {
+            // It answered a part of a record for the whole.
+            self.condemn(worker, Exit::StdinClosed, 0, now);
+            self.feed(now);
+            return;
+        }
         let what = format!("wrote a line with nothing to answer, \"{}\"", shown(line));
         let advice = "does it print something else than answers, or two lines for a record?";
         self.break_contract(worker, &what, advice, now);
@@ -83,7 +92,7 @@ impl Scheduler {
         let Some(life) = self.life(worker) else {
             return;
         };
-        let may_be_answer = matches!(life.stage, Stage::Closing(_)) && life.owed_records > 0;
+        let may_be_answer = matches!(life.stage, Stage::Closing(_)) && self.owed(worker) > 0;
         if may_be_answer && death.exit == Exit::Code(0) && !death.tail.bytes.is_empty() {
             let mut tail = std::mem::take(&mut death.tail);
             if tail.is_too_long {

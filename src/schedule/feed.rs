@@ -301,6 +301,8 @@ impl Scheduler {
             return;
         }
         let soonest = serving()
+            // One that is not up yet owes nothing, and may take long to take anything.
+            .filter(|(_, life)| !self.awaits_ready_of(life))
             .min_by(|(_, a), (_, b)| a.load(now).total_cmp(&b.load(now)))
             .map(|(worker, _)| worker);
         if let Some(life) = soonest.and_then(|worker| self.life_mut(worker)) {

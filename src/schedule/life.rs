@@ -156,6 +156,10 @@ pub(crate) struct Life {
     pub(crate) hung_up: Option<(Instant, Pipe)>,
     /// How many records it wants to be sent at a time, where it has said so.
     pub(crate) concurrency: Option<NonZeroUsize>,
+    /// The last record that it owes has reached it in part only: no answer to that can be right.
+    pub(crate) is_torn: bool,
+    /// It has said what it has to say at its end.
+    pub(crate) has_left: bool,
     /// The record that it answered last, where answers have ids.
     pub(crate) last_answered: Option<Index>,
     pub(crate) pace: Pace,
@@ -181,6 +185,8 @@ impl Life {
             is_reserved: false,
             hung_up: None,
             concurrency: None,
+            is_torn: false,
+            has_left: false,
             last_answered: None,
             pace: Pace::new(),
             audit: Audit::new(now),

@@ -217,7 +217,7 @@ impl Scheduler {
     }
 
     /// A life answered the `count` oldest records it owes; `bytes` are the answers, each followed by
-    /// the separator.
+    /// the separator. [`Scheduler::heard_out`] is to follow.
     ///
     /// The engine keeps lines too many for [`Scheduler::stray`]; so a life that owes less has been
     /// ended by an answer before these, and nobody wants them any more.
@@ -242,10 +242,10 @@ impl Scheduler {
                 rendering.results(first, run, run_bytes, &mut out.results);
             });
         }
-        self.after_answers(worker, now);
     }
 
     /// A life answered its oldest record with more bytes than an answer may have.
+    /// [`Scheduler::heard_out`] is to follow.
     pub fn answered_too_large(&mut self, worker: WorkerId, now: Instant) {
         if self.owed(worker) == 0 {
             return;
@@ -253,6 +253,11 @@ impl Scheduler {
         self.note_answers(worker, 1, now);
         let work = self.take_oldest(worker);
         self.fail_answer_too_large(worker, work, now);
+    }
+
+    /// All that was read of a life together has been reported: it may be sent more. Not before, for
+    /// what it wrote by then answers nothing that it is sent from now on.
+    pub fn heard_out(&mut self, worker: WorkerId, now: Instant) {
         self.after_answers(worker, now);
     }
 
@@ -263,9 +268,11 @@ impl Scheduler {
         debtors.next().is_none().then_some(worker)
     }
 
-    /// How many records a life owes.
+    /// How many records a life may answer.
     pub fn owed(&self, worker: WorkerId) -> usize {
-        self.life(worker).map_or(0, |life| life.owed_records)
+        self.life(worker).map_or(0, |life| {
+            life.owed_records.saturating_sub(usize::from(life.is_torn))
+        })
     }
 
     /// What is to be done now.

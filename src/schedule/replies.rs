@@ -102,12 +102,6 @@ impl Scheduler {
         Ok(())
     }
 
-    /// All that was read of a life together has been reported: it may be sent more. Not before, for
-    /// what it wrote by then answers nothing that it is sent from now on.
-    pub fn heard_out(&mut self, worker: WorkerId, now: Instant) {
-        self.after_answers(worker, now);
-    }
-
     /// A life wrote an answer that nothing was asked for. Ids tell which answers were right; but
     /// nobody knows what the life is about, so it is ended, and what it holds is suspect. The last
     /// `unsent` of that are not begun to be written to it.
@@ -152,10 +146,11 @@ impl Scheduler {
             .is_some_and(|life| life.owed.iter().any(|work| work.holds(index)))
     }
 
-    /// Whether a life is to finish and exit: what it has to say at its end may come.
-    pub fn is_closing(&self, worker: WorkerId) -> bool {
-        self.life(worker)
-            .is_some_and(|life| matches!(life.stage, Stage::Closing(_)))
+    /// Whether what a life has to say at its end counts: once, after the end of its stdin.
+    pub fn takes_exit(&mut self, worker: WorkerId) -> bool {
+        self.life_mut(worker).is_some_and(|life| {
+            matches!(life.stage, Stage::Closing(_)) && !std::mem::replace(&mut life.has_left, true)
+        })
     }
 
     /// A life wrote lines that are no answers.

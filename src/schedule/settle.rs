@@ -127,7 +127,7 @@ impl Scheduler {
         let why = match failure.cause {
             // What the worker has done with this record has just been said.
             Cause::Timeout | Cause::WorkerExit { .. } => String::new(),
-            _ => format!(": {}", failure.message),
+            _ => format!(": {}", on_one_line(&failure.message)),
         };
         let place = match self.policy.error_records {
             ErrorRecords::InPlace => "in the output",
@@ -171,4 +171,21 @@ impl Scheduler {
         };
         self.fail(failure, now);
     }
+}
+
+/// The beginning of what may be a worker's own words, in a form that a terminal shows as one line.
+fn on_one_line(text: &str) -> String {
+    const MOST: usize = 300;
+    let mut line = String::new();
+    for letter in text.chars().take(MOST) {
+        if letter.is_control() {
+            line.extend(letter.escape_default());
+        } else {
+            line.push(letter);
+        }
+    }
+    if text.chars().nth(MOST).is_some() {
+        line.push('…');
+    }
+    line
 }

@@ -98,6 +98,7 @@ impl Bench {
     fn answer(&mut self, count: usize) {
         let answers = "y\n".repeat(count);
         (self.scheduler).answered(WORKER, count, answers.as_bytes(), self.now);
+        self.scheduler.heard_out(WORKER, self.now);
         self.act();
     }
 

@@ -141,6 +141,13 @@ impl Process {
         Sent::All
     }
 
+    /// Whether the record that is being written is not wholly in the pipe.
+    pub fn is_amid_record(&self, separator: Separator) -> bool {
+        self.unwritten
+            .front()
+            .is_some_and(|first| self.written > 0 && first[self.written - 1] != separator.byte())
+    }
+
     /// Gives up writing: stdin is closed, and what is not written yet is forgotten.
     pub fn abandon_stdin(&mut self) {
         self.unwritten.clear();

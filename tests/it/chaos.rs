@@ -140,7 +140,17 @@ fn judge(done: &Done, world: &World) {
         match &error {
             None => done.check(
                 line == world.result(index),
-                &format!("the result of record {index} is wrong"),
+                &format!(
+                    "the result of record {index} is wrong, {} bytes and not {}: …{} and not …{}",
+                    line.len(),
+                    world.result(index).len(),
+                    line[line.len().saturating_sub(8)..].escape_ascii(),
+                    world.records[index]
+                        .text
+                        .chars()
+                        .take(60)
+                        .collect::<String>(),
+                ),
             ),
             Some(error) => {
                 let is_whole = error["input"] == world.records[index].text.as_str();

@@ -424,3 +424,16 @@ fn a_worker_that_closes_its_stdout_while_it_owes_nothing_is_replaced() {
     live.wait().assert_status(0).assert_stderr_has("worker 0");
     env.assert_all_gone("w.pids");
 }
+
+#[test]
+fn an_answer_to_a_part_of_a_record_is_none() {
+    // The worker closes its stdin with the beginning of the next record at hand, and answers that.
+    let input = records(["a @closein".to_owned(), "b".repeat(1_000_000), "c".into()]);
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j1", "--window", "2"])
+        .echo()
+        .stdin(&*input)
+        .run();
+    done.assert_status(0).assert_stdout(input);
+}

@@ -462,6 +462,8 @@ impl Simulation {
         }
         ledger.check_end(&self.scenario, status, &tally, self.has_failed);
         let output = &self.output;
-        (output.promises).check(&output.results, &output.errors, &self.scenario.policy);
+        if !self.has_failed {
+            (output.promises).check(&output.results, &output.errors, &self.scenario.policy);
+        }
     }
 }

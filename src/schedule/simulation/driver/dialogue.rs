@@ -162,7 +162,7 @@ impl Dialogue<'_> {
             }
             Message::Exit(_) => {
                 let is_kept = self.ledger.said_exit(self.worker);
-                let is_closing = self.scheduler.is_closing(self.worker);
+                let is_closing = self.scheduler.takes_exit(self.worker);
                 // Unless a failure read together with it has just ended the run.
                 assert!(is_kept == is_closing || self.may_end_run);
                 if is_closing {

@@ -56,7 +56,8 @@ impl Simulation {
         };
         let (scheduler, ledger, at) = (&mut self.scheduler, &mut self.ledger, self.base + now);
         let (traces, time) = (self.traces, self.now.as_secs_f64());
-        let mut owed = scheduler.owed(worker);
+        let before = scheduler.owed(worker);
+        let mut owed = before;
         let separator = self.scenario.policy.separator;
         member.stdout.cut(&self.buffer[..len], |part| {
             lines::read(part, &mut owed, separator, |answer| {
@@ -84,6 +85,9 @@ impl Simulation {
                 }
             });
         });
+        if owed != before {
+            scheduler.heard_out(worker, at);
+        }
     }
 
     pub(super) fn look_at_processes(&mut self) {
