@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::process::{Signal, geteuid, getpid};
 
 use crate::done::{Done, numbers, records};
-use crate::env::{Run, TestEnv, skip, worker_path};
+use crate::env::{Run, TestEnv, skip, wait_until, worker_path};
 
 /// More than mtask's own threads, and less than those and [`WORKERS`] workers.
 const FEW: u64 = 10;
@@ -182,9 +182,11 @@ fn workers_that_cannot_be_replaced_leave_their_records_to_the_others() {
     live.ask("@processes:1", "@processes:1");
     let mut workers = limited.env.processes("w.pids");
     let last = workers.pop().expect("three workers");
-    workers
-        .into_iter()
-        .for_each(|worker| worker.signal(Signal::KILL));
+    for worker in workers {
+        worker.signal(Signal::KILL);
+        // On a busy machine it would be given a record before it is dead.
+        wait_until("the end of a worker", || !worker.is_live_worker());
+    }
     for i in 0..20 {
         live.ask(&i.to_string(), &i.to_string());
     }
