@@ -17,3 +17,8 @@ pub fn answers(data: &[u8]) {
 pub fn placeholders(data: &[u8]) {
     bodies::placeholders(data);
 }
+
+/// The journal of a run that can be resumed.
+pub fn journal(data: &[u8]) {
+    bodies::journal(data);
+}

@@ -40,6 +40,16 @@ fn placeholders_are_replaced_as_a_simple_model_says() {
     vary(&seeds, bodies::placeholders);
 }
 
+#[test]
+fn a_journal_never_says_more_than_was_written() {
+    let seeds: [&[u8]; 3] = [
+        b"\x80\x80abcdefghijklmnopqrstuvwxyz",
+        b"\xff\x00\0\0\0\0\0\0",
+        b"mtask-journal 1 0123456789abcdef {\"terms\":{},\"output\":\"\",\"command\":[]}\n",
+    ];
+    vary(&seeds, bodies::journal);
+}
+
 /// Seeds with bytes changed, moved, doubled and left out.
 fn vary(seeds: &[&[u8]], body: fn(&[u8])) {
     let seed = fastrand::u64(..);

@@ -3,10 +3,12 @@
 
 mod answers;
 mod input;
+mod journal;
 mod placeholders;
 
 pub(crate) use answers::answers;
 pub(crate) use input::input;
+pub(crate) use journal::journal;
 pub(crate) use placeholders::placeholders;
 
 /// Takes what decides a run off the front of the bytes.
