@@ -38,14 +38,16 @@ impl Process {
         self.state() == Some('T')
     }
 
-    /// The most memory it has used, in bytes; Linux only.
+    /// The most memory it has used, in bytes, but for the pages of its program and libraries, of which
+    /// a debug build has many; Linux only.
     pub(crate) fn peak_memory(self) -> Option<usize> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0)).ok()?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))?;
-        let kilobytes: usize = line.trim().strip_suffix(" kB")?.parse().ok()?;
-        Some(kilobytes << 10)
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            let kilobytes: usize = line.trim().strip_suffix(" kB")?.parse().ok()?;
+            Some(kilobytes << 10)
+        };
+        Some(bytes("VmHWM:")?.saturating_sub(bytes("RssFile:")?))
     }
 
     pub(crate) fn signal(self, signal: Signal) {
