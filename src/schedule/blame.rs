@@ -14,7 +14,6 @@ use super::policy::{Delivery, Window};
 use super::queue::{Company, Work};
 use super::{InputState, Scheduler, Unsent};
 use crate::outcome::{Cause, Exit};
-use crate::protocol::Protocol;
 use crate::worker::stdout::Tail;
 
 /// A worker killed by a signal that whole groups get is judged this much later: mtask may be about
@@ -136,87 +135,6 @@ impl Scheduler {
         life.stage = Stage::Stopping(kill_at);
         self.actions.push(Action::Terminate(worker));
         self.wake_by(kill_at);
-    }
-
-    /// A record took longer than it may: it is charged, the others that the life held are sent again.
-    pub(super) fn time_out(&mut self, worker: WorkerId, unsent: Unsent<'_>, now: Instant) {
-        let limit = self.policy.timeout.unwrap_or_default();
-        let suspects = self.expired(worker, unsent(worker), now);
-        self.time_oldest(worker, 1, now);
-        let first = self.take_oldest(worker);
-        let life = self
-            .life_mut(worker)
-            .expect("only a running life can be too slow");
-        let has_signed = life.has_signed;
-        let mut others = life.take_owed();
-        self.stop(worker, now);
-        let charged = suspects <= 1;
-        self.count_life(worker, has_signed, charged, Death::by(Exit::TimedOut));
-        self.take_back(&mut others, unsent(worker));
-        if charged {
-            others
-                .into_iter()
-                .for_each(|work| self.queue.put_back(work));
-            let message = format!("no answer within --timeout {limit:?}");
-            self.warn(format!(
-                "{worker} gave no answer for record {} within --timeout {limit:?}; its process is \
-                 replaced, and the record {}",
-                first.first(),
-                self.fate(&first)
-            ));
-            self.charge(first, Cause::Timeout, message, worker, now);
-            return;
-        }
-        self.warn(format!(
-            "{worker} gave no answer within --timeout {limit:?} and may be at any of {suspects} \
-             records; its process is replaced, and they are sent again, one at a time"
-        ));
-        others.push_front(first);
-        let mut left = suspects;
-        for mut work in others {
-            if left > 0 && work.remaining() > left {
-                work = work.trimmed(self.policy.separator);
-                let front = work.cut(left, usize::MAX, self.policy.separator);
-                self.suspect(front);
-                left = 0;
-            }
-            if left == 0 {
-                self.queue.put_back(work);
-            } else {
-                left -= work.remaining();
-                self.suspect(work);
-            }
-        }
-    }
-
-    /// How many of the records that a life owes, the first ones, it may have taken too long over.
-    ///
-    /// With the lines protocol that is the oldest. Where answers come in any order, it may be at any
-    /// record that has been written to it, or, where each has a clock of its own, at any of them whose
-    /// time is over.
-    fn expired(&self, worker: WorkerId, unsent: usize, now: Instant) -> usize {
-        let life = self.life(worker).expect("only a running life can be late");
-        if self.policy.protocol == Protocol::Lines {
-            return 1;
-        }
-        let timeout = self.policy.timeout.unwrap_or_default();
-        let written = life.owed_records.saturating_sub(unsent);
-        let is_over = |work: &&Work| work.since.is_none_or(|since| now >= since + timeout);
-        match life.concurrency {
-            None => written.max(1),
-            Some(_) => (life.owed.iter().take_while(is_over))
-                .map(Work::remaining)
-                .sum::<usize>()
-                .min(written)
-                .max(1),
-        }
-    }
-
-    fn suspect(&mut self, work: Work) {
-        self.queue.put_back(Work {
-            company: Company::Alone,
-            ..work
-        });
     }
 
     fn judge(&mut self, worker: WorkerId, mut life: Life, death: Death, now: Instant) {
@@ -347,7 +265,7 @@ impl Scheduler {
     }
 
     /// What comes of it that a record is charged, for a message.
-    fn fate(&self, work: &Work) -> &'static str {
+    pub(super) fn fate(&self, work: &Work) -> &'static str {
         match self.may_retry(work) {
             true => "is tried again",
             false => "fails",
@@ -379,7 +297,7 @@ impl Scheduler {
     }
 
     /// Puts the last `unsent` records back as if they had not been given out.
-    fn take_back(&mut self, owed: &mut VecDeque<Work>, mut unsent: usize) {
+    pub(super) fn take_back(&mut self, owed: &mut VecDeque<Work>, mut unsent: usize) {
         while unsent > 0
             && let Some(work) = owed.pop_back()
         {

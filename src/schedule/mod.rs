@@ -20,6 +20,7 @@ mod contract;
 mod ending;
 mod feed;
 mod hearing;
+mod late;
 mod life;
 mod order;
 mod pace;
