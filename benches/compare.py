@@ -1,0 +1,671 @@
+#!/usr/bin/env python3
+"""mtask against its peers, and against what is possible at all.
+
+    cargo build --release && python3 benches/compare.py [--rounds N] [--quick] [WORKLOAD...]
+
+Takes part who is installed: GNU parallel, rust-parallel, mpire, mtasklite, pqdm. With a C compiler
+the probes of `benches/probes` show what is possible. Contenders take turns, round by round, because
+machines are noisy; a ratio is always to the reference of the same round, and above 1 is faster.
+Shown are medians, and the least and the most of the ratios. CPU time is that of the contender and
+all its children, peak memory that of the contender alone (sampled, on Linux).
+
+`--quick` has a hundredth of the records and one round: it shows that all works, and no speed.
+`--json FILE` keeps the figures, for `benches/plot.py`.
+"""
+
+import argparse
+import collections
+import filecmp
+import importlib.util
+import json
+import os
+import platform
+import random
+import select
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MTASK = os.path.abspath(os.environ.get("MTASK", "target/release/mtask"))
+PYTHON = sys.executable
+PEERS = os.path.join(HERE, "peers.py")
+# The least time between two looks at the memory.
+SAMPLE = 0.01
+
+
+class Contender:
+    """One way to do a workload. `check` says in which order its output must be the input."""
+
+    def __init__(
+        self, name, command, *, records=None, check="ordered", feed=None, reader=None, ideal=None
+    ):
+        self.name, self.command, self.check = name, command, check
+        self.records, self.feed, self.reader, self.ideal = records, feed, reader, ideal
+
+
+class Workload:
+    def __init__(self, name, title, source, records, contenders, rounds=None):
+        self.name, self.title, self.source, self.records = name, title, source, records
+        self.contenders = [each for each in contenders if each]
+        self.reference = self.contenders[0]
+        self.rounds = rounds
+
+
+class Place:
+    """The data, the probes, and who is there."""
+
+    def __init__(self, folder, scale):
+        self.folder, self.scale = folder, scale
+        self.fresh_names = 0
+        self.probes = {}
+        compiler = shutil.which("cc")
+        for name in "relay", "ping", "sleeper":
+            if compiler:
+                probe = os.path.join(folder, name)
+                source = os.path.join(HERE, "probes", name + ".c")
+                subprocess.run([compiler, "-O3", "-o", probe, source], check=True)
+                self.probes[name] = probe
+        if not compiler:
+            print("no C compiler: without the probes\n", file=sys.stderr)
+
+    def count(self, records):
+        return max(10, int(records * self.scale))
+
+    def file(self, name, lines):
+        path = os.path.join(self.folder, name)
+        if not os.path.exists(path):
+            with open(path, "w") as file:
+                file.writelines(lines)
+        return path
+
+    def records(self, count):
+        """Always the same JSON records of 96 bytes."""
+        numbers = random.Random(7)
+        lines = (
+            '{"id": %7d, "text": "%060x", "n": %d}\n' % (i, numbers.getrandbits(240), i % 10)
+            for i in range(count)
+        )
+        return self.file(f"records-{count}", lines)
+
+    def fresh(self):
+        self.fresh_names += 1
+        return os.path.join(self.folder, f"fresh-{self.fresh_names}")
+
+    def relay(self, name, settings, worker, **options):
+        if "relay" in self.probes:
+            return Contender(name, [self.probes["relay"], *settings.split(), *worker], **options)
+
+    def tool(self, name, command, **options):
+        if shutil.which(command.split()[0]):
+            return Contender(name, command.split(), **options)
+
+    def pool(self, library, task, workers, chunk, **options):
+        if importlib.util.find_spec(library):
+            size = f"chunks of {chunk}" if chunk else "default"
+            command = [PYTHON, PEERS, library, task, str(workers), str(chunk)]
+            return Contender(f"{library}, {size}", command, **options)
+
+    def sleeper(self):
+        probe = self.probes.get("sleeper")
+        return [probe] if probe else [PYTHON, PEERS, "worker", "sleep"]
+
+
+def mtask(name, options, worker, **more):
+    return Contender(name, [MTASK, *options.split(), "--", *worker], **more)
+
+
+def echo(place):
+    count = place.count(2_000_000)
+    source = place.records(count)
+    cat = ["cat"]
+    yield Workload(
+        "echo",
+        f"{count:,} records of 96 bytes through two `cat`",
+        source,
+        count,
+        [
+            Contender("`cat \\| cat`", ["sh", "-c", "cat | cat"]),
+            place.relay("relay", "2 0 2 ordered", cat),
+            place.relay("relay, any order", "2 0 2 any", cat, check="any"),
+            mtask("**mtask**", "-j2", cat),
+            mtask("**mtask -u**", "-j2 -u", cat, check="any"),
+            place.tool(
+                "parallel --pipepart -k", f"parallel --pipepart -k -a {source} -j2 --block -4 cat"
+            ),
+            place.tool("parallel --pipe -k --block 10M", "parallel --pipe -k --block 10M -j2 cat"),
+            place.tool(
+                "parallel --pipe --round-robin",
+                "parallel --pipe --round-robin -j2 cat",
+                check="any",
+            ),
+            place.tool("rust-parallel --pipe -k", "rust-parallel --pipe -k -j2 cat", check=None),
+        ],
+    )
+
+
+def python(place):
+    count = place.count(200_000)
+    worker = [PYTHON, PEERS, "worker", "echo"]
+    few = {"records": place.count(20_000)}
+    batch = f"-j2 --format lines --python {PEERS}:echo_all --batch 500"
+    yield Workload(
+        "python",
+        f"{count:,} records of 96 bytes through two Python workers",
+        place.records(count),
+        count,
+        [
+            place.relay("relay", "2 0 2 ordered", worker),
+            mtask("**mtask**, the same worker", "-j2", worker),
+            mtask("**mtask --python**", f"-j2 --format lines --python {PEERS}:echo", [PYTHON]),
+            mtask("**mtask --python --batch 500**", batch, [PYTHON]),
+            place.pool("multiprocessing", "echo", 2, 10000),
+            place.pool("multiprocessing", "echo", 2, 1000),
+            place.pool("multiprocessing", "echo", 2, 0, **few),
+            place.pool("concurrent.futures", "echo", 2, 1000),
+            place.pool("mpire", "echo", 2, 1000),
+            place.pool("mpire", "echo", 2, 0, **few),
+            place.pool("mtasklite", "echo", 2, 1000, **few),
+            place.pool("mtasklite", "echo", 2, 0, **few),
+            place.pool("pqdm", "echo", 2, 0, records=place.count(5_000)),
+        ],
+    )
+
+
+def single(place):
+    if not shutil.which("taskset"):
+        print("no taskset: without one at a time\n", file=sys.stderr)
+        return
+    count = place.count(50_000)
+    few = {"records": place.count(5_000)}
+    one = "taskset -c 0"
+    ping = place.probes.get("ping")
+    round_trips = [place.tool("ping-pong", f"{one} {ping} cat")] if ping else []
+    pool = [PYTHON, PEERS, "multiprocessing", "echo", "1", "1"]
+    yield Workload(
+        "single",
+        f"{count:,} records one at a time, on one CPU",
+        place.records(count),
+        count,
+        [
+            *round_trips,
+            place.tool("**mtask -j1 --window 1**", f"{one} {MTASK} -j1 --window 1 -- cat"),
+            Contender("multiprocessing, chunks of 1", [*one.split(), *pool], **few),
+            place.tool(
+                "parallel --pipe --round-robin -N1",
+                f"{one} parallel --pipe --round-robin -N1 -j1 cat",
+                **few,
+            ),
+        ],
+    )
+
+
+def uneven(place):
+    count = place.count(2_000)
+    numbers = random.Random(11)
+    sleeps = [numbers.expovariate(500) for _ in range(count)]
+    source = place.file(f"sleeps-{count}", (f"{seconds:.6f}\n" for seconds in sleeps))
+    worker = place.sleeper()
+    yield Workload(
+        "uneven",
+        f"{count:,} sleeps, 2 ms in the mean, 8 workers",
+        source,
+        count,
+        [
+            place.relay("relay, a line at a time, two in flight", "8 1 2 ordered", worker),
+            Contender("all workers always busy (computed)", None, ideal=lambda: sum(sleeps) / 8),
+            mtask("**mtask**", "-j8", worker),
+            place.relay("relay", "8 0 2 ordered", worker),
+            place.pool("multiprocessing", "sleep", 8, 10),
+            place.pool("multiprocessing", "sleep", 8, 0),
+            place.pool("concurrent.futures", "sleep", 8, 0),
+            place.pool("mpire", "sleep", 8, 0),
+            place.pool("mtasklite", "sleep", 8, 0),
+            place.tool(
+                "parallel --pipe --round-robin -N1",
+                f"parallel --pipe --round-robin -N1 -j8 {' '.join(worker)}",
+                check="any",
+            ),
+            place.tool("xargs -n1", "xargs -P8 -n1 sleep", check=None),
+        ],
+    )
+
+
+def start(place):
+    count = place.count(1_000)
+    source = place.file(f"numbers-{count}", (f"{i}\n" for i in range(count)))
+    worker = [PYTHON, PEERS, "worker", "spin", "0.5"]
+    yield Workload(
+        "start",
+        f"{count:,} records of 1 ms, two workers that take 0.5 s to start",
+        source,
+        count,
+        [
+            place.relay("relay, a line at a time, two in flight", "2 1 2 ordered", worker),
+            mtask("**mtask**", "-j2", worker),
+            place.relay("relay", "2 0 2 ordered", worker),
+            place.pool("multiprocessing", "spin", 2, 0),
+            place.pool("concurrent.futures", "spin", 2, 0),
+            place.pool("mpire", "spin", 2, 0),
+            place.pool("mtasklite", "spin", 2, 0),
+            place.tool(
+                "parallel --pipe --round-robin -N1",
+                f"parallel --pipe --round-robin -N1 -j2 {' '.join(worker)}",
+                check="any",
+            ),
+            place.tool(
+                "parallel --pipe -k -N100", f"parallel --pipe -k -N100 -j2 {' '.join(worker)}"
+            ),
+        ],
+    )
+
+
+def memory(place):
+    line = "x" * 95
+    for name, size in ("memory", place.gigabytes * 1_000_000_000), ("stalled", 48_000_000):
+        count = max(1000, int(size * place.scale)) // 96
+        feed = f"yes {line} | head -c {count * 96}"
+        title = f"{count * 96 / 1e9:.2f} GB through two `cat`: peak memory"
+        options = {"feed": feed, "check": None}
+        if name == "stalled":
+            title = f"{count * 96 / 1e6:.0f} MB, a reader that stalls for 2 s: peak memory"
+            options["reader"] = "head -c 1000000; sleep 2; cat"
+        yield Workload(
+            name,
+            title,
+            None,
+            count,
+            [
+                place.relay("relay", "2 0 2 ordered", ["cat"], **options),
+                mtask("**mtask**", "-j2", ["cat"], **options),
+                mtask("**mtask -u**", "-j2 -u", ["cat"], **options),
+                place.tool(
+                    "parallel --pipe --round-robin",
+                    "parallel --pipe --round-robin -j2 cat",
+                    **options,
+                ),
+                (
+                    place.tool(
+                        "parallel --pipe -k --block 10M",
+                        "parallel --pipe -k --block 10M -j2 cat",
+                        **options,
+                    )
+                    if name == "stalled"
+                    else None
+                ),
+            ],
+            rounds=1,
+        )
+    # The first record takes 2 s; what follows is answered meanwhile, and has to wait.
+    count = place.count(500_000)
+    slow = [
+        "sh",
+        "-c",
+        'read -r line; case $line in first*) sleep 2;; esac; echo "$line"; exec cat',
+    ]
+    feed = f"echo first; yes {line} | head -c {count * 96}"
+    yield Workload(
+        "slow-first",
+        f"{count:,} records, the first takes 2 s: peak memory",
+        None,
+        count,
+        [
+            mtask("**mtask**", "-j2", slow, feed=feed, check=None),
+            mtask("**mtask -u**", "-j2 -u", slow, feed=feed, check=None),
+        ],
+        rounds=1,
+    )
+
+
+def small(place):
+    source = place.records(10)
+    yield Workload(
+        "small",
+        "10 records, start to end",
+        source,
+        10,
+        [
+            place.relay("relay", "2 0 2 ordered", ["cat"]),
+            Contender("`cat`", ["cat"]),
+            mtask("**mtask**", "-j2", ["cat"]),
+            place.tool("xargs -n1", "xargs -P2 -d\\n -n1 echo", check=None),
+            place.tool("rust-parallel --pipe", "rust-parallel --pipe -j2 cat", check=None),
+            place.tool(
+                "parallel --pipe --round-robin -N1",
+                "parallel --pipe --round-robin -N1 -j2 cat",
+                check="any",
+            ),
+            place.pool("multiprocessing", "echo", 2, 0),
+        ],
+        rounds=None if place.scale < 1 else 11,
+    )
+
+
+def growth(place):
+    contenders = []
+    for millions in place.millions:
+        count = place.count(millions * 1_000_000)
+        feed = f"yes 12345678 | head -n {count}"
+        contenders.append(
+            mtask(
+                f"**mtask**, {count:,} records",
+                "-j2",
+                ["cat"],
+                records=count,
+                feed=feed,
+                check=None,
+            )
+        )
+    yield Workload(
+        "growth", "more records: rate, and peak memory", None, contenders[0].records, contenders
+    )
+    worker = place.sleeper()
+    contenders = []
+    for jobs in 8, 64:
+        count = max(1, int(100 * place.scale)) * jobs
+        feed = f"yes 0.02 | head -n {count}"
+        options = {"records": count, "feed": feed, "check": None}
+        contenders.append(
+            mtask(f"**mtask -j{jobs}**, {count:,} sleeps of 20 ms", f"-j{jobs}", worker, **options)
+        )
+    # The same work for each worker: the ratio is that of the times.
+    yield Workload("workers", "more workers, 100 sleeps of 20 ms each", None, None, contenders)
+
+
+def slow_fellow(place):
+    if "sleeper" not in place.probes:
+        return
+    count = place.count(600)
+    source = place.file(f"kilobytes-{count}", (f"{i:<1023}\n" for i in range(count)))
+    worker = [place.probes["sleeper"], "0.001", "25", "FRESH"]
+
+    def best():
+        """Two workers at the pace of one alone, measured; one 25 times slower."""
+        begin = time.perf_counter()
+        with open(source, "rb") as lines:
+            subprocess.run(
+                [place.probes["sleeper"], "0.001"],
+                stdin=lines,
+                stdout=subprocess.DEVNULL,
+                check=True,
+            )
+        pace = (time.perf_counter() - begin) / count
+        slots = 0
+        while 2 * slots + slots // 25 < count:
+            slots += 1
+        return slots * pace
+
+    yield Workload(
+        "slow-fellow",
+        f"{count} records of 1 KB and 1 ms, one of three workers is 25 times slower",
+        source,
+        count,
+        [
+            Contender("best schedule (computed)", None, ideal=best),
+            mtask("**mtask**", "-j3", worker),
+            place.relay("relay, a line at a time, two in flight", "3 1 2 ordered", worker),
+            place.relay("relay, a line at a time", "3 1 1 ordered", worker),
+            place.tool(
+                "parallel --pipe --round-robin -N1",
+                f"parallel --pipe --round-robin -N1 -j3 {' '.join(worker)}",
+                check="any",
+            ),
+        ],
+    )
+
+
+def peak_memory(pid):
+    """Bytes so far, 0 where that is not to be had."""
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            return next(
+                (int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:")), 0
+            )
+    except OSError:
+        return 0
+
+
+def wait(process):
+    """Waits, and looks at the memory from time to time."""
+    peak = 0
+    if hasattr(os, "pidfd_open"):
+        handle = os.pidfd_open(process.pid)
+        pause = 0.001
+        while not select.select([handle], [], [], pause)[0]:
+            peak = max(peak, peak_memory(process.pid))
+            pause = SAMPLE
+        os.close(handle)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return peak, usage.ru_utime + usage.ru_stime
+
+
+def measure(place, workload, contender):
+    """Seconds, CPU seconds, bytes of memory."""
+    if contender.ideal:
+        return contender.ideal(), 0, 0
+    command = [place.fresh() if word == "FRESH" else word for word in contender.command]
+    source, feeder, reader = workload.source, None, None
+    if contender.records and not contender.feed:
+        source = place.records(contender.records)
+    if contender.feed:
+        feeder = subprocess.Popen(["sh", "-c", contender.feed], stdout=subprocess.PIPE)
+        stdin = feeder.stdout
+    else:
+        stdin = open(source, "rb")
+    output = os.path.join(place.folder, "output")
+    if contender.reader:
+        reader = subprocess.Popen(
+            ["sh", "-c", contender.reader], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
+        stdout = reader.stdin
+    else:
+        stdout = open(output if contender.check else os.devnull, "wb")
+    with stdin, stdout:
+        begin = time.perf_counter()
+        process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE)
+        stdin.close()
+        stdout.close()
+        errors = []
+        collector = threading.Thread(target=lambda: errors.append(process.stderr.read()))
+        collector.start()
+        peak, cpu = wait(process)
+        seconds = time.perf_counter() - begin
+        collector.join()
+    for other in feeder, reader:
+        if other:
+            other.wait()
+    if process.returncode:
+        raise SystemExit(
+            f"{' '.join(command)}: {process.returncode}\n{errors[0].decode(errors='replace')}"
+        )
+    if contender.check and not contender.is_checked:
+        check(contender, source, output)
+    return seconds, cpu, peak
+
+
+def check(contender, source, output):
+    if contender.check == "ordered":
+        same = filecmp.cmp(source, output, shallow=False)
+    else:
+        with open(source, "rb") as one, open(output, "rb") as other:
+            same = collections.Counter(map(hash, one)) == collections.Counter(map(hash, other))
+    if not same:
+        raise SystemExit(f"{contender.name} wrote something else")
+    contender.is_checked = True
+
+
+def run(place, workload, rounds):
+    """The figures of each contender."""
+    got = {contender: [] for contender in workload.contenders}
+    for contender in workload.contenders:
+        contender.is_checked = False
+    for number in range(rounds):
+        for contender in workload.contenders:
+            print(
+                f"\r{workload.name} {number + 1}/{rounds} {contender.name}\033[K",
+                end="",
+                file=sys.stderr,
+            )
+            got[contender].append(measure(place, workload, contender))
+    print("\r\033[K", end="", file=sys.stderr)
+
+    def speed(contender, seconds):
+        """Without records: how often all of it could be done."""
+        return (
+            (contender.records or workload.records or 1) / seconds
+            if workload.records
+            else 1 / seconds
+        )
+
+    rows = []
+    base = got[workload.reference]
+    for contender, figures in got.items():
+        ratios = [
+            speed(contender, mine[0]) / speed(workload.reference, theirs[0])
+            for mine, theirs in zip(figures, base)
+        ]
+        seconds, cpu, peak = (statistics.median(column) for column in zip(*figures))
+        rows.append(
+            {
+                "name": contender.name,
+                "seconds": seconds,
+                "rate": (contender.records or workload.records or 0) / seconds,
+                "ratio": statistics.median(ratios),
+                "least": min(ratios),
+                "most": max(ratios),
+                "cpu": cpu,
+                "peak": peak,
+                "is_computed": contender.ideal is not None,
+            }
+        )
+    return rows
+
+
+def table(workload, rows, rounds):
+    lines = [
+        f"### {workload.name}: {workload.title}",
+        "",
+        "| | seconds | records/s | ratio | least..most | CPU s | peak MB |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        rate = f"{row['rate']:,.0f}" if row["rate"] else ""
+        cpu = "" if row["is_computed"] else f"{row['cpu']:.2f}"
+        peak = f"{row['peak'] / 1e6:.1f}" if row["peak"] else ""
+        spread = f"{row['least']:.2f}..{row['most']:.2f}"
+        digits = 4 if row["seconds"] < 0.1 else 3
+        lines.append(
+            f"| {row['name']} | {row['seconds']:.{digits}f} | {rate} | {row['ratio']:.2f} | {spread} "
+            f"| {cpu} | {peak} |"
+        )
+    lines += ["", f"Medians of {rounds} round{'s' if rounds > 1 else ''}.", ""]
+    return "\n".join(lines)
+
+
+def version(command):
+    try:
+        text = subprocess.run(command, capture_output=True, text=True).stdout
+    except OSError:
+        return None
+    return text.splitlines()[0] if text else None
+
+
+def machine():
+    """What ran, and on what."""
+    found = [
+        version(command)
+        for command in (
+            [MTASK, "--version"],
+            ["parallel", "--version"],
+            ["rust-parallel", "--version"],
+        )
+    ]
+    found.append(f"Python {platform.python_version()}")
+    from importlib import metadata
+
+    for library in "mpire", "mtasklite", "pqdm":
+        if importlib.util.find_spec(library):
+            found.append(f"{library} {metadata.version(library)}")
+    model = "unknown CPU"
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo") as file:
+            model = next(
+                (line.split(":")[1].strip() for line in file if line.startswith("model name")),
+                model,
+            )
+    load = "%.1f" % os.getloadavg()[0]
+    return (
+        f"{time.strftime('%Y-%m-%d')}: {os.cpu_count()} × {model}, "
+        f"{platform.system()} {platform.release()}, "
+        f"load {load} before. {', '.join(filter(None, found))}."
+    )
+
+
+WORKLOADS = [echo, python, single, uneven, start, memory, small, growth, slow_fellow]
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [workload.__name__.replace("_", "-") for workload in WORKLOADS]
+    parser.add_argument(
+        "workload", nargs="*", choices=[[], *names], metavar="WORKLOAD", help=", ".join(names)
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument(
+        "--gigabytes", type=float, default=1, help="of the stream whose memory is measured"
+    )
+    parser.add_argument(
+        "--millions",
+        type=int,
+        nargs="+",
+        default=[1, 10],
+        help="records of growth, the first is the reference",
+    )
+    parser.add_argument(
+        "--only", default="", help="only contenders whose name has this, and the reference"
+    )
+    parser.add_argument("--json", help="also write the figures there")
+    arguments = parser.parse_args()
+    if not os.access(MTASK, os.X_OK):
+        raise SystemExit(
+            f"{MTASK} is not there: cargo build --release, or say where it is with MTASK=..."
+        )
+    rounds = 1 if arguments.quick else arguments.rounds
+    shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    kept = {}
+    print(machine(), "\n")
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        place = Place(folder, 0.01 if arguments.quick else 1)
+        place.gigabytes, place.millions = arguments.gigabytes, arguments.millions
+        for group, name in zip(WORKLOADS, names):
+            if arguments.workload and name not in arguments.workload:
+                continue
+            for workload in group(place):
+                workload.contenders = [
+                    each
+                    for each in workload.contenders
+                    if arguments.only in each.name or each is workload.reference
+                ]
+                turns = (
+                    min(rounds, workload.rounds or rounds)
+                    if arguments.quick
+                    else workload.rounds or rounds
+                )
+                rows = run(place, workload, turns)
+                kept[workload.name] = {"title": workload.title, "rounds": turns, "rows": rows}
+                print(table(workload, rows, turns), flush=True)
+                if arguments.json:
+                    with open(arguments.json, "w") as file:
+                        json.dump(kept, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""What `compare.py` runs besides mtask that is written in Python: lines from stdin to stdout.
+
+    peers.py worker TASK [SECONDS]            one worker, which takes so long to start
+    peers.py POOL TASK WORKERS CHUNK          a pool of a library; CHUNK 0 is the library's default
+
+What a pool needs is imported where it is used, so that the workers start quickly.
+"""
+
+import sys
+import time
+
+
+def echo(line):
+    return line
+
+
+def echo_all(lines):
+    return lines
+
+
+def sleep(line):
+    time.sleep(float(line))
+    return line
+
+
+def spin(line):
+    """A millisecond of work."""
+    end = time.thread_time() + 0.001
+    while time.thread_time() < end:
+        pass
+    return line
+
+
+TASKS = {"echo": echo, "sleep": sleep, "spin": spin}
+
+
+def work(task, seconds=0):
+    time.sleep(float(seconds))
+    write, flush = sys.stdout.write, sys.stdout.flush
+    for line in sys.stdin:
+        write(task(line))
+        flush()
+
+
+def start():
+    """What makes a worker of `--workload start` expensive."""
+    time.sleep(0.5)
+
+
+def run_pool(library, task, workers, chunk):
+    initializer = start if task is spin else None
+    if library == "multiprocessing":
+        import multiprocessing
+
+        with multiprocessing.Pool(workers, initializer) as pool:
+            sys.stdout.writelines(pool.imap(task, sys.stdin, chunk or 1))
+    elif library == "concurrent.futures":
+        from concurrent.futures import ProcessPoolExecutor
+
+        with ProcessPoolExecutor(workers, initializer=initializer) as pool:
+            sys.stdout.writelines(pool.map(task, sys.stdin, chunksize=chunk or 1))
+    elif library == "mpire":
+        from mpire import WorkerPool
+
+        options = {"chunk_size": chunk} if chunk else {}
+        with WorkerPool(n_jobs=workers) as pool:
+            lines = pool.imap(task, list(sys.stdin), worker_init=initializer, **options)
+            sys.stdout.writelines(lines)
+    elif library == "mtasklite":
+        from mtasklite import Pool, delayed_init
+
+        class Started:
+            def __init__(self):
+                start()
+
+            def __call__(self, line):
+                return task(line)
+
+        tasks = [delayed_init(Started)() for _ in range(workers)] if initializer else task
+        options = {"chunk_size": chunk} if chunk else {}
+        with Pool(tasks, workers, **options)(sys.stdin) as results:
+            sys.stdout.writelines(results)
+    elif library == "pqdm":
+        from pqdm.processes import pqdm
+
+        sys.stdout.writelines(pqdm(list(sys.stdin), task, n_jobs=workers, disable=True))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "worker":
+        work(TASKS[sys.argv[2]], *sys.argv[3:])
+    else:
+        run_pool(sys.argv[1], TASKS[sys.argv[2]], int(sys.argv[3]), int(sys.argv[4]))
