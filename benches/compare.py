@@ -194,7 +194,7 @@ def single(place):
         [
             *round_trips,
             place.tool("**mtask -j1 --window 1**", f"{one} {MTASK} -j1 --window 1 -- cat"),
-            Contender("multiprocessing, chunks of 1", [*one.split(), *pool], **few),
+            Contender("multiprocessing, chunks of 1", [*one.split(), *pool]),
             place.tool(
                 "parallel --pipe --round-robin -N1",
                 f"{one} parallel --pipe --round-robin -N1 -j1 cat",
