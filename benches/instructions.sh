@@ -1,6 +1,6 @@
 #!/bin/bash
-# How many instructions mtask takes for a record, counted by valgrind: unlike time, this hardly depends
-# on the machine. It fails where they are a third more than they were.
+# How many instructions mtask takes for a record, counted by valgrind. It fails where they are a third
+# more than they were.
 #
 #     cargo build --release && benches/instructions.sh [TIMES]
 #
