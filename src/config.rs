@@ -151,7 +151,7 @@ impl Config {
     /// # Errors
     /// Arguments that contradict each other.
     pub fn resolve(arguments: Arguments, surroundings: &Surroundings) -> Result<Self, Unusable> {
-        let inits = inits(&arguments.worker_arg, &arguments.shared_arg)?;
+        let inits = inits(&arguments.workers.worker_arg, &arguments.workers.shared_arg)?;
         let jobs = jobs(&arguments, surroundings)?;
         let hints = hints(&arguments, &inits);
         let protocol = protocol(&arguments)?;
@@ -167,43 +167,46 @@ impl Config {
         let resume = resume(&arguments)?;
         let command = typed(&arguments);
         Ok(Self {
-            inputs: sources(arguments.input),
+            inputs: sources(arguments.input.input),
             format,
             separator,
-            max_record: arguments.max_record.get(),
-            output: arguments.output.filter(|path| path.as_os_str() != "-"),
-            errors: apart("--errors", arguments.errors)?,
-            exits: exits(arguments.exits, protocol)?,
+            max_record: arguments.input.max_record.get(),
+            output: arguments
+                .output
+                .output
+                .filter(|path| path.as_os_str() != "-"),
+            errors: apart("--errors", arguments.output.errors)?,
+            exits: exits(arguments.output.exits, protocol)?,
             resume,
             output_format,
-            error_input: arguments.error_input,
-            buffer: arguments.buffer.get(),
+            error_input: arguments.output.error_input,
+            buffer: arguments.backpressure.buffer.get(),
             policy,
             python_file: python
                 .map(|python| python.callable)
                 .filter(|_| python::is_run_here(&arguments.command)),
             command,
             workers,
-            stderr_tags: if arguments.tag_stderr {
+            stderr_tags: if arguments.workers.tag_stderr {
                 StderrTags::Worker
             } else {
                 StderrTags::None
             },
-            verbosity: if arguments.quiet {
+            verbosity: if arguments.seen.quiet {
                 Verbosity::Quiet
             } else {
                 Verbosity::Normal
             },
-            stats: if arguments.stats {
+            stats: if arguments.seen.stats {
                 Stats::Printed
             } else {
                 Stats::None
             },
-            stats_file: apart("--stats-file", arguments.stats_file)?,
-            progress: arguments.progress,
-            name: arguments.desc,
-            total: arguments.total,
-            mode: if arguments.dry_run {
+            stats_file: apart("--stats-file", arguments.seen.stats_file)?,
+            progress: arguments.seen.progress,
+            name: arguments.seen.desc,
+            total: arguments.seen.total,
+            mode: if arguments.seen.dry_run {
                 Mode::DryRun
             } else {
                 Mode::Run
@@ -214,10 +217,10 @@ impl Config {
 }
 
 fn jobs(arguments: &Arguments, surroundings: &Surroundings) -> Result<NonZeroUsize, Unusable> {
-    let Some(given) = NonZeroUsize::new(arguments.worker_arg.len()) else {
-        return Ok(arguments.jobs.unwrap_or(surroundings.cpus));
+    let Some(given) = NonZeroUsize::new(arguments.workers.worker_arg.len()) else {
+        return Ok(arguments.workers.jobs.unwrap_or(surroundings.cpus));
     };
-    let jobs = arguments.jobs.unwrap_or(given);
+    let jobs = arguments.workers.jobs.unwrap_or(given);
     if jobs.get() % given != 0 {
         return Err(Unusable::usage(format!(
             "--jobs {jobs} is not a multiple of the {given} --worker-arg given, which are dealt \
@@ -229,7 +232,7 @@ fn jobs(arguments: &Arguments, surroundings: &Surroundings) -> Result<NonZeroUsi
 }
 
 fn protocol(arguments: &Arguments) -> Result<Protocol, Unusable> {
-    match (arguments.protocol, &arguments.python) {
+    match (arguments.workers.protocol, &arguments.workers.python) {
         (Some(Protocol::Lines), Some(_)) => Err(Unusable::usage(
             "--python workers speak the json protocol: leave out --protocol lines; for lines of \
              text use --format lines",
@@ -241,20 +244,25 @@ fn protocol(arguments: &Arguments) -> Result<Protocol, Unusable> {
 }
 
 fn python_worker(arguments: &Arguments) -> Result<Option<PythonWorker>, Unusable> {
-    if arguments.batch.is_some() && arguments.argument_type != ArgumentType::Single {
+    if arguments.workers.batch.is_some() && arguments.workers.argument_type != ArgumentType::Single
+    {
         return Err(Unusable::usage(
             "--batch passes a list of records: leave out --argument-type",
         ));
     }
-    Ok(arguments.python.clone().map(|callable| PythonWorker {
-        callable,
-        argument_type: arguments.argument_type,
-        batch: arguments.batch,
-    }))
+    Ok(arguments
+        .workers
+        .python
+        .clone()
+        .map(|callable| PythonWorker {
+            callable,
+            argument_type: arguments.workers.argument_type,
+            batch: arguments.workers.batch,
+        }))
 }
 
 fn format(arguments: &Arguments, protocol: Protocol) -> Format {
-    arguments.format.unwrap_or(match protocol {
+    arguments.input.format.unwrap_or(match protocol {
         Protocol::Lines => Format::Lines,
         Protocol::Json => Format::Jsonl,
     })
@@ -265,7 +273,7 @@ fn output_format(
     protocol: Protocol,
     format: Format,
 ) -> Result<OutputFormat, Unusable> {
-    match (arguments.output_format, protocol) {
+    match (arguments.output.output_format, protocol) {
         (Some(OutputFormat::Text), Protocol::Lines) => Err(Unusable::usage(
             "--output-format text takes the quotes off JSON strings, which only --protocol json \
              answers with: add it, or use --output-format raw",
@@ -281,7 +289,7 @@ fn separator(
     protocol: Protocol,
     format: Format,
 ) -> Result<Separator, Unusable> {
-    match (arguments.null, format) {
+    match (arguments.input.null, format) {
         (false, _) => Ok(Separator::Newline),
         (true, _) if protocol == Protocol::Json => Err(Unusable::usage(
             "--null is of no use with --protocol json, where each record travels on a line: \
@@ -302,50 +310,57 @@ fn policy(
     separator: Separator,
 ) -> Result<Policy, Unusable> {
     let given = |limit: Option<Duration>| limit.filter(|limit| !limit.is_zero());
-    let timeout = given(arguments.timeout);
-    if timeout.is_some() && arguments.window == Window::Full {
+    let timeout = given(arguments.failures.timeout);
+    if timeout.is_some() && arguments.backpressure.window == Window::Full {
         return Err(Unusable::usage(
             "--timeout with --window full cannot tell which record is late: give --window a \
              number, or leave one of them out",
         ));
     }
-    let init_timeout = match arguments.init_timeout {
-        Some(_) => given(arguments.init_timeout),
+    let init_timeout = match arguments.failures.init_timeout {
+        Some(_) => given(arguments.failures.init_timeout),
         None => timeout.map(|_| DEFAULT_INIT_TIMEOUT),
     };
-    let (delivery, window, retries) = if arguments.at_most_once {
+    let (delivery, window, retries) = if arguments.failures.at_most_once {
         (Delivery::AtMostOnce, Window::Records(NonZeroUsize::MIN), 0)
     } else {
-        (Delivery::AtLeastOnce, arguments.window, arguments.retries)
+        (
+            Delivery::AtLeastOnce,
+            arguments.backpressure.window,
+            arguments.failures.retries,
+        )
     };
     Ok(Policy {
         jobs,
         protocol,
-        readiness: match arguments.python {
+        readiness: match arguments.workers.python {
             Some(_) => Readiness::Announced,
             None => Readiness::Unknown,
         },
         separator,
-        order: if arguments.unordered {
+        order: if arguments.output.unordered {
             Order::Finish
         } else {
             Order::Input
         },
-        error_records: match arguments.errors {
+        error_records: match arguments.output.errors {
             Some(_) => ErrorRecords::Apart,
             None => ErrorRecords::InPlace,
         },
         window,
-        on_error: arguments.on_error,
-        max_errors: arguments.max_errors.map(|failures| failures.get() as u64),
+        on_error: arguments.failures.on_error,
+        max_errors: arguments
+            .failures
+            .max_errors
+            .map(|failures| failures.get() as u64),
         timeout,
         init_timeout,
         retries,
         delivery,
-        max_restarts: arguments.max_restarts,
-        lifespan: arguments.lifespan,
-        grace: arguments.grace,
-        exit_timeout: arguments.exit_timeout,
+        max_restarts: arguments.failures.max_restarts,
+        lifespan: arguments.workers.lifespan,
+        grace: arguments.failures.grace,
+        exit_timeout: arguments.failures.exit_timeout,
     })
 }
 
@@ -386,24 +401,24 @@ fn exits(file: Option<PathBuf>, protocol: Protocol) -> Result<Option<PathBuf>, U
 
 /// What workers run, as it was typed.
 fn typed(arguments: &Arguments) -> Vec<OsString> {
-    let python = arguments.python.iter();
+    let python = arguments.workers.python.iter();
     let python = python.flat_map(|callable| ["--python".into(), callable.typed().into()]);
     python.chain(arguments.command.iter().cloned()).collect()
 }
 
 /// The journal, which must not be `-` either.
 fn resume(arguments: &Arguments) -> Result<Option<PathBuf>, Unusable> {
-    let Some(journal) = &arguments.resume else {
+    let Some(journal) = &arguments.output.resume else {
         return Ok(None);
     };
     let is_file = |path: &PathBuf| path.as_os_str() != "-";
-    if !arguments.output.as_ref().is_some_and(is_file) {
+    if !arguments.output.output.as_ref().is_some_and(is_file) {
         return Err(Unusable::usage(
             "--resume needs --output FILE: what was written to a pipe cannot be cut back to what is \
              done",
         ));
     }
-    if arguments.at_most_once {
+    if arguments.failures.at_most_once {
         return Err(Unusable::usage(
             "--resume with --at-most-once: what was sent when a run was killed would be sent \
              again: leave one of them out",
@@ -438,7 +453,7 @@ fn hints(arguments: &Arguments, inits: &[Init]) -> Vec<String> {
                 )
             }),
     );
-    if arguments.at_most_once && arguments.retries > 0 {
+    if arguments.failures.at_most_once && arguments.failures.retries > 0 {
         hints.push(
             "--retries has no effect with --at-most-once, which sends no record twice".into(),
         );

@@ -23,7 +23,7 @@ fn main() {
 
 fn begin() -> anyhow::Result<Status> {
     let arguments = Arguments::parse();
-    if let Some(artifact) = arguments.generate {
+    if let Some(artifact) = arguments.seen.generate {
         return print(|to| artifact.write(to));
     }
     let surroundings = Surroundings::look_up();

@@ -1,4 +1,5 @@
 use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 use clap::CommandFactory;
 use clap::error::ErrorKind;
@@ -27,8 +28,8 @@ fn options_end_at_the_command() {
         typed.command,
         ["sed", "-u", "--help", "-j9", "--", "s/x/y/"]
     );
-    assert_eq!(typed.jobs.unwrap().get(), 4);
-    assert!(!typed.unordered);
+    assert_eq!(typed.workers.jobs.unwrap().get(), 4);
+    assert!(!typed.output.unordered);
 }
 
 #[test]
@@ -66,9 +67,9 @@ fn the_command_is_required_and_need_not_be_utf8() {
 #[test]
 fn the_letters_of_xargs_and_parallel_are_accepted() {
     let typed = parse(&["-a", "x", "-i", "-", "-P", "3", "-k", "-0", "cat"]).unwrap();
-    assert_eq!(typed.input, [PathBuf::from("x"), PathBuf::from("-")]);
-    assert_eq!(typed.jobs.unwrap().get(), 3);
-    assert!(typed.null);
+    assert_eq!(typed.input.input, [PathBuf::from("x"), PathBuf::from("-")]);
+    assert_eq!(typed.workers.jobs.unwrap().get(), 3);
+    assert!(typed.input.null);
 }
 
 #[test]
@@ -76,19 +77,20 @@ fn of_a_repeated_option_and_of_k_and_u_the_last_wins() {
     assert_eq!(
         parse(&["-j1", "-q", "-j2", "-q", "cat"])
             .unwrap()
+            .workers
             .jobs
             .unwrap()
             .get(),
         2
     );
-    assert!(!parse(&["-u", "-k", "cat"]).unwrap().unordered);
-    assert!(parse(&["-k", "-u", "cat"]).unwrap().unordered);
+    assert!(!parse(&["-u", "-k", "cat"]).unwrap().output.unordered);
+    assert!(parse(&["-k", "-u", "cat"]).unwrap().output.unordered);
 }
 
 #[test]
 fn a_worker_argument_may_begin_with_a_dash() {
     let typed = parse(&["--worker-arg", "-5", "--worker-arg", "--x", "cat"]).unwrap();
-    assert_eq!(typed.worker_arg, ["-5", "--x"]);
+    assert_eq!(typed.workers.worker_arg, ["-5", "--x"]);
 }
 
 #[test]
@@ -134,7 +136,14 @@ fn the_short_help_fits_a_screen() {
         assert!(line.chars().count() <= 80, "{line}");
     }
     // clap puts each help on a line of its own where one is too long to stand beside its option.
-    for heading in [INPUT, WORKERS, OUTPUT, BACKPRESSURE, FAILURES, SEEN] {
+    for heading in [
+        "Input",
+        "Workers",
+        "Output",
+        "Backpressure",
+        "Failures",
+        seen::HEADING,
+    ] {
         let place = lines.iter().position(|line| *line == format!("{heading}:"));
         let first = &lines[place.expect("a heading") + 1];
         assert!(first.trim_start().contains("  "), "{heading}: {first}");

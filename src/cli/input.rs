@@ -1,0 +1,56 @@
+//! Options: where records come from and what one is.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+
+use super::value;
+use crate::config::Format;
+
+/// The options under "Input".
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Input")]
+pub struct Input {
+    /// Read records from FILE, not stdin; again for more
+    ///
+    /// Several files are read one after another, no record spans two; `-` is stdin. `-a` is
+    /// accepted too, as in xargs.
+    #[arg(
+        short,
+        long,
+        short_alias = 'a',
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath
+    )]
+    pub input: Vec<PathBuf>,
+
+    /// What a record is: lines or jsonl
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        long_help = value::described::<Format>("What a record is")
+            + "\n\n[default: lines with --protocol lines, jsonl with --protocol json]"
+    )]
+    pub format: Option<Format>,
+
+    /// Records end with NUL instead of newline
+    ///
+    /// Towards workers and in all output, too. Only with `--format lines` and `--protocol lines`.
+    #[arg(short = '0', long)]
+    pub null: bool,
+
+    /// The longest record and the longest answer
+    ///
+    /// What is longer fails its record, with `record_too_large` or `answer_too_large`.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "64M",
+        value_parser = value::size,
+        allow_negative_numbers = true,
+        hide_short_help = true
+    )]
+    pub max_record: NonZeroUsize,
+}

@@ -1,0 +1,92 @@
+//! Options: where outcomes go and in which form.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+
+use super::value;
+use crate::config::{ErrorInput, OutputFormat};
+
+/// The options under "Output".
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Output {
+    /// Write results to FILE instead of stdout
+    ///
+    /// `-` is stdout. Refused where FILE is an input file.
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath
+    )]
+    pub output: Option<PathBuf>,
+
+    /// Results in input order, the default
+    #[arg(short = 'k', overrides_with = "unordered", hide_short_help = true)]
+    pub ordered: bool,
+
+    /// Results as they finish, not in input order
+    ///
+    /// Of `-k` and `-u` the last one wins.
+    #[arg(short, long, overrides_with = "ordered")]
+    pub unordered: bool,
+
+    /// Results as raw, envelope or text
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        hide_possible_values = true,
+        long_help = value::described::<OutputFormat>("How results are written")
+            + "\n\n[default: raw; text with --protocol json and --format lines]"
+    )]
+    pub output_format: Option<OutputFormat>,
+
+    /// Write error records to FILE, not among results
+    ///
+    /// Refused where FILE is an input file or where results go.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath
+    )]
+    pub errors: Option<PathBuf>,
+
+    /// Write what workers say at their ends to FILE
+    ///
+    /// With `--protocol json`: a line `{"worker":1,"life":0,"exit":...}` for each, as they come.
+    /// Refused where FILE is an input file or another output.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        hide_short_help = true
+    )]
+    pub exits: Option<PathBuf>,
+
+    /// What an error record holds of its record: whole or none
+    #[arg(
+        long,
+        value_enum,
+        default_value = "whole",
+        value_name = "PART",
+        hide_possible_values = true,
+        hide_short_help = true,
+        long_help = value::described::<ErrorInput>("What an error record holds of its record")
+    )]
+    pub error_input: ErrorInput,
+
+    /// Keep a journal, or go on from it
+    ///
+    /// With `--output FILE`. The journal says what is safely in the output and in the file of
+    /// `--errors`. Where it exists, these are cut back to that, and what is done is passed over: run
+    /// again after it was killed, the same command line ends with the same files. Not allowed with
+    /// `--at-most-once`.
+    #[arg(
+        long,
+        value_name = "JOURNAL",
+        value_hint = ValueHint::FilePath
+    )]
+    pub resume: Option<PathBuf>,
+}

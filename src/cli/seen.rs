@@ -1,0 +1,101 @@
+//! Options: what is on the terminal beside results.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+
+use super::value;
+use crate::generate::Artifact;
+use crate::report::When;
+
+/// The heading.
+pub(super) const HEADING: &str = "What you see";
+
+const PROGRESS: &str = "\
+How far the run is, on stderr
+
+Records done (failed ones included), failed ones, the rate of late and the time since the start; where \
+the number of records (`--total`) or the size of the input (regular files) is known, also a percentage \
+and the time left. It is shown";
+
+/// The options under "What you see".
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = HEADING)]
+pub struct Seen {
+    /// Show progress: auto, always or never
+    #[arg(
+        long,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN",
+        hide_possible_values = true,
+        long_help = value::described::<When>(PROGRESS)
+    )]
+    pub progress: When,
+
+    /// What the progress calls this run
+    #[arg(
+        long,
+        value_name = "TEXT",
+        allow_hyphen_values = true,
+        hide_short_help = true
+    )]
+    pub desc: Option<String>,
+
+    /// How many records there will be
+    ///
+    /// For the percentage and the time left of the progress; changes nothing else.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = value::records,
+        allow_negative_numbers = true,
+        hide_short_help = true
+    )]
+    pub total: Option<u64>,
+
+    /// Where the workers' time went, on stderr at the end
+    ///
+    /// For each worker its records, failures and processes, and the time that these were starting up
+    /// (until the first answer), waiting (with nothing to do, or held back), working, exiting or not
+    /// there. Then the five slowest records, those of less than a millisecond and the first one of
+    /// each process left out, for it includes the start. And a hint where less than 80 % of the time
+    /// was spent working.
+    #[arg(long)]
+    pub stats: bool,
+
+    /// Write statistics to FILE, as JSON
+    ///
+    /// What `--stats` shows; docs/statistics.md tells what each field means. FILE is opened before
+    /// anything runs, and refused where it is an input or an output file.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        hide_short_help = true
+    )]
+    pub stats_file: Option<PathBuf>,
+
+    /// Errors only: no hints, warnings or summary
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Print the workers' command lines, start nothing
+    ///
+    /// Each with its environment, in a form that a shell can run.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Print the man page or a shell's completions
+    ///
+    /// COMMAND is not needed then, and nothing is started.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        hide_possible_values = true,
+        hide_short_help = true,
+        long_help = value::described::<Artifact>("Print the man page or a shell's completions")
+    )]
+    pub generate: Option<Artifact>,
+}

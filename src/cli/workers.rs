@@ -1,0 +1,118 @@
+//! Options: how many workers there are, what each is told and how they are spoken to.
+
+use std::num::NonZeroUsize;
+
+use clap::{Args, ValueHint};
+
+use super::value;
+use crate::protocol::Protocol;
+use crate::worker::init::SharedArg;
+use crate::worker::python::{ArgumentType, Callable};
+
+/// The options under "Workers".
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Workers")]
+pub struct Workers {
+    /// How many [default: one for each usable CPU]
+    ///
+    /// With `--worker-arg`, one for each of them unless said otherwise. Usable CPUs are those this
+    /// process may use: affinity and cgroup limits are respected. `-P` is accepted too, as in
+    /// xargs.
+    #[arg(
+        short,
+        long,
+        short_alias = 'P',
+        value_name = "N",
+        value_parser = value::jobs,
+        allow_negative_numbers = true
+    )]
+    pub jobs: Option<NonZeroUsize>,
+
+    /// Their protocol: lines or json
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        long_help = value::described::<Protocol>("How records and answers travel")
+            + "\n\n[default: lines; json with --python]"
+    )]
+    pub protocol: Option<Protocol>,
+
+    /// An argument of one worker's own; again for each
+    ///
+    /// INIT is KEY=VALUE, a JSON object or plain text. The number of workers must be a multiple of
+    /// how many are given: they are dealt out in turn. In COMMAND and its arguments, {KEY} stands
+    /// for the key's value, {arg} for the whole INIT and {worker} for the worker's number; other
+    /// braces are left alone. Where neither {KEY} nor {arg} occurs, INIT is added as the last
+    /// argument. Workers also find it in MTASK_ARG.
+    #[arg(long, value_name = "INIT", allow_hyphen_values = true)]
+    pub worker_arg: Vec<String>,
+
+    /// Added to every worker's argument; again for more
+    ///
+    /// The worker's own value wins. With this option {arg}, MTASK_ARG and an added last argument
+    /// are one JSON object: the worker's own keys, then the shared ones it lacks.
+    #[arg(
+        long,
+        value_name = "KEY=VALUE",
+        value_parser = SharedArg::parse
+    )]
+    pub shared_arg: Vec<SharedArg>,
+
+    /// Put `[worker 2] ` before lines of their stderr
+    #[arg(long)]
+    pub tag_stderr: bool,
+
+    /// Replace a worker's process after N records [default: never]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = value::count,
+        allow_negative_numbers = true,
+        hide_short_help = true
+    )]
+    pub lifespan: Option<NonZeroUsize>,
+
+    /// Call a Python function or class with each record
+    ///
+    /// FILE.py:NAME or package.module:NAME. A class is constructed once in each process of a worker:
+    /// the keys of `--worker-arg` and `--shared-arg` are keyword arguments, their values JSON where
+    /// they can be read as such; plain text is the one positional argument. Its instance is called
+    /// with each record. Records and results are JSON values, strings with `--format lines`. COMMAND
+    /// is how the interpreter is started, python3 without one: Python 3.8 or newer.
+    #[arg(
+        long,
+        value_name = "FILE.py:NAME",
+        value_parser = Callable::parse,
+        value_hint = ValueHint::FilePath
+    )]
+    pub python: Option<Callable>,
+
+    /// A record as single argument, args or kwargs
+    #[arg(
+        long,
+        value_enum,
+        default_value = "single",
+        value_name = "TYPE",
+        requires = "python",
+        hide_possible_values = true,
+        hide_short_help = true,
+        long_help = value::described::<ArgumentType>("How a record is passed with `--python`")
+    )]
+    pub argument_type: ArgumentType,
+
+    /// Call with lists of up to N records
+    ///
+    /// With `--python`: as many as are waiting; the call returns a list of as many results. Where it
+    /// raises, or returns another number, its records are tried one by one, as lists of one. A
+    /// worker has up to 2N records at a time.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = value::count,
+        allow_negative_numbers = true,
+        requires = "python",
+        hide_short_help = true
+    )]
+    pub batch: Option<NonZeroUsize>,
+}

@@ -1,0 +1,236 @@
+use super::*;
+use crate::budget::{BOOKKEEPING, Budget};
+use crate::record::Slice;
+
+fn output(line: &str, wanted: Wanted) -> String {
+    match read(line.as_bytes(), wanted) {
+        Message::Answer(Answer {
+            index: Index(7),
+            reply: Reply::Output(output),
+        }) => output.into_owned(),
+        other => panic!("{line} is {other:?}"),
+    }
+}
+
+fn why_bad(line: &[u8]) -> String {
+    match read(line, Wanted::Json) {
+        Message::Answer(Answer {
+            index: Index(7),
+            reply: Reply::Bad(why),
+        }) => why,
+        other => panic!("{} is {other:?}", line.escape_ascii()),
+    }
+}
+
+fn error(line: &str) -> (String, String) {
+    match read(line.as_bytes(), Wanted::Json) {
+        Message::Answer(Answer {
+            index: Index(7),
+            reply: Reply::Error { json, message },
+        }) => (json.into(), message),
+        other => panic!("{line} is {other:?}"),
+    }
+}
+
+#[test]
+fn outputs_keep_their_bytes() {
+    for value in [
+        "12345678901234567890",
+        "1e400",
+        "1.0",
+        "null",
+        r#"{"b":1,"a":2,"b":3}"#,
+        r#""\u00e9\ud800 \/""#,
+        r#"[ 1 , 2 ]"#,
+        r#"{"id":9,"output":1}"#,
+        "\"é\"",
+    ] {
+        for line in [
+            format!("{{\"id\":7,\"output\":{value}}}"),
+            format!("{{\"id\":7,\"output\": {value} }}\r"),
+            format!(" {{ \"output\" : {value} , \"error\":null, \"more\":[1], \"id\" : 7 }}"),
+        ] {
+            assert_eq!(output(&line, Wanted::Json), value, "{line}");
+        }
+    }
+}
+
+#[test]
+fn nesting_has_no_limit() {
+    let deep = ["[".repeat(100_000), "]".repeat(100_000)].concat();
+    assert_eq!(
+        output(&format!("{{\"id\":7,\"output\":{deep}}}"), Wanted::Json),
+        deep
+    );
+}
+
+#[test]
+fn text_is_a_string_without_quotes_and_any_other_value_as_it_is() {
+    for (value, text) in [
+        (r#""plain é""#, "plain é"),
+        (r#""a\tb\"c\u00e9""#, "a\tb\"cé"),
+        ("12", "12"),
+        (r#"["a"]"#, r#"["a"]"#),
+        ("null", "null"),
+    ] {
+        let line = format!("{{\"id\":7,\"output\":{value}}}");
+        assert_eq!(output(&line, Wanted::Text), text);
+    }
+    for value in [r#""a\nb""#, r#""\ud800""#] {
+        let line = format!("{{\"id\":7,\"output\":{value}}}");
+        let read = read(line.as_bytes(), Wanted::Text);
+        let is_bad =
+            matches!(&read, Message::Answer(answer) if matches!(answer.reply, Reply::Bad(_)));
+        assert!(is_bad, "{read:?}");
+    }
+}
+
+#[test]
+fn errors_are_strings_or_objects() {
+    let said = |value: &str| error(&format!("{{\"id\":7,\"error\":{value}}}")).1;
+    assert_eq!(said(r#""no \"luck\"""#), "no \"luck\"");
+    assert_eq!(
+        said(r#"{"type":"ValueError","message":"x","traceback":"…"}"#),
+        "ValueError: x"
+    );
+    assert_eq!(
+        said(r#"{"type":"KeyboardInterrupt","message":""}"#),
+        "KeyboardInterrupt"
+    );
+    assert_eq!(said(r#"{"message":"m","code":3}"#), "m");
+    assert_eq!(said("{}"), "the worker gave an error without a message");
+    let (json, _) = error(r#"{"id":7,"error":{"code": 1.50}}"#);
+    assert_eq!(json, r#"{"code": 1.50}"#);
+}
+
+#[test]
+fn what_is_no_valid_answer_says_why() {
+    for (line, why) in [
+        (&br#"{"id":7,"output":NaN}"#[..], "it is not a JSON object"),
+        (b"{\"id\":7,\"output\":\"\xff\"}", "UTF-8"),
+        (br#"{"id":7,"result":1}"#, "neither"),
+        (br#"{"id":7,"error":null}"#, "neither"),
+        (br#"{"id":7,"output":1,"error":"e"}"#, "both"),
+        (br#"{"id":7,"error":3}"#, "neither a string nor an object"),
+        (br#"{"id":7,"output":1,"output":2}"#, "duplicate"),
+        (br#"{"id":7,"output":1} more"#, "it is not a JSON object"),
+        (br#"{"id":7,"output":1"#, "it is not a JSON object"),
+    ] {
+        let said = why_bad(line);
+        assert!(
+            said.contains(why),
+            "{}: {said}, not {why}",
+            line.escape_ascii()
+        );
+    }
+}
+
+#[test]
+fn an_object_that_mentions_an_id_may_be_an_answer() {
+    for line in [
+        r#"{"level":"info","id":7}"#,
+        r#"{"output":NaN,"id":7}"#,
+        r#"{"output": Infinity, "id": 7 }"#,
+    ] {
+        let read = read(line.as_bytes(), Wanted::Json);
+        let Message::Mention(answer) = &read else {
+            panic!("{line} is {read:?}");
+        };
+        assert_eq!(answer.index, Index(7));
+    }
+}
+
+#[test]
+fn what_begins_like_an_answer_and_names_no_record_is_none() {
+    for line in [
+        r#"{"id":"7","output":1}"#,
+        r#"{"id":-7,"output":1}"#,
+        r#"{"id":7.0,"output":1}"#,
+        r#"{"id":"#,
+        r#"{"id":12"#,
+        r#"{"id":07,"output":1}"#,
+        r#"{"id":99999999999999999999,"output":1}"#,
+    ] {
+        assert_eq!(
+            read(line.as_bytes(), Wanted::Json),
+            Message::Nameless,
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn other_lines_are_for_people() {
+    for line in [
+        &b""[..],
+        b"loading model",
+        b"[1,2]",
+        b"{'id': 7}",
+        b"{}",
+        br#"{"ready":false}"#,
+        br#"{"level":"info","id":"x"}"#,
+        b"\xff\xfe",
+    ] {
+        assert_eq!(
+            read(line, Wanted::Json),
+            Message::Log,
+            "{}",
+            line.escape_ascii()
+        );
+    }
+}
+
+#[test]
+fn a_worker_says_that_it_is_ready_and_what_it_has_to_say_at_its_end() {
+    let ready = |line: &str| match read(line.as_bytes(), Wanted::Json) {
+        Message::Ready(concurrency) => concurrency.map_or(0, NonZeroUsize::get),
+        other => panic!("{line} is {other:?}"),
+    };
+    assert_eq!(ready(r#"{"ready":true}"#), 0);
+    assert_eq!(ready(r#"{"ready":true,"concurrency":8}"#), 8);
+    assert_eq!(ready(r#"{"ready":true,"concurrency":0}"#), 0);
+    assert_eq!(ready(r#"{"ready":true,"concurrency":"8"}"#), 0);
+    assert_eq!(
+        read(br#"{"exit":{"seen": 3}}"#, Wanted::Json),
+        Message::Exit(r#"{"seen": 3}"#)
+    );
+    assert_eq!(
+        read(br#"{"exit":null}"#, Wanted::Json),
+        Message::Exit("null")
+    );
+}
+
+#[test]
+fn a_long_line_is_known_by_its_beginning() {
+    let too_large = Message::Answer(Answer {
+        index: Index(12),
+        reply: Reply::TooLarge,
+    });
+    assert_eq!(read_head(br#"{"id":12,"output":"xx"#), too_large);
+    assert_eq!(read_head(br#"{"id":12"#), Message::Nameless);
+    assert_eq!(read_head(b"xxxx"), Message::Log);
+}
+
+fn written(records: &str, format: Format) -> String {
+    let budget = Budget::new(1 << 20);
+    let bytes = records.as_bytes().to_vec();
+    budget.add(bytes.capacity() + BOOKKEEPING);
+    let block = Block {
+        first: Index(9),
+        count: records.matches('\n').count(),
+        bytes: Slice::new(bytes, &budget),
+    };
+    String::from_utf8(write(&block, format)).unwrap()
+}
+
+#[test]
+fn records_are_sent_with_their_index_as_id() {
+    assert_eq!(
+        written("{\"b\":1.0}\n[ 2]\n", Format::Jsonl),
+        "{\"id\":9,\"input\":{\"b\":1.0}}\n{\"id\":10,\"input\":[ 2]}\n"
+    );
+    assert_eq!(
+        written("a \"b\"\t\\\r\n\n", Format::Lines),
+        "{\"id\":9,\"input\":\"a \\\"b\\\"\\t\\\\\\r\"}\n{\"id\":10,\"input\":\"\"}\n"
+    );
+}
