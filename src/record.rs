@@ -49,6 +49,35 @@ impl Separator {
     }
 }
 
+impl Separator {
+    /// How many times it stands in `bytes`.
+    pub fn count(self, bytes: &[u8]) -> usize {
+        memchr_iter(self.byte(), bytes).count()
+    }
+
+    /// Where what its `nth` occurrence ends (from 1) is over; `None` if there are not so many.
+    pub fn end_of(self, nth: usize, bytes: &[u8]) -> Option<usize> {
+        debug_assert!(nth > 0);
+        // To count is several times as fast as to stop at each, so only the last stride is walked.
+        let (mut left, mut from) = (nth, 0);
+        while left > FEW && bytes.len() - from > STRIDE {
+            let count = self.count(&bytes[from..from + STRIDE]);
+            if count >= left {
+                break;
+            }
+            left -= count;
+            from += STRIDE;
+        }
+        let last = memchr_iter(self.byte(), &bytes[from..]).nth(left - 1)?;
+        Some(from + last + 1)
+    }
+}
+
+/// So many bytes are counted at a time.
+const STRIDE: usize = 1024;
+/// So few separators are found sooner one by one.
+const FEW: usize = 8;
+
 /// A buffer of input bytes, counted in a [`Budget`] until its last [`Slice`] is dropped.
 #[derive(Debug)]
 struct Chunk {
@@ -132,12 +161,11 @@ impl Block {
         }
         let sep = separator.byte();
         let window = &self.bytes[..self.bytes.len().min(max_bytes)];
-        if let Some(end) = memchr_iter(sep, window).nth(max_records.max(1) - 1) {
-            return self.take(max_records.max(1), end + 1);
+        if let Some(end) = separator.end_of(max_records.max(1), window) {
+            return self.take(max_records.max(1), end);
         }
         if let Some(last) = memrchr(sep, window) {
-            let count = memchr_iter(sep, &window[..=last]).count();
-            return self.take(count, last + 1);
+            return self.take(separator.count(&window[..=last]), last + 1);
         }
         let end = memchr(sep, &self.bytes).expect("each record of a block ends with the separator");
         self.take(1, end + 1)
@@ -204,6 +232,22 @@ mod tests {
             "at least one record, however long"
         );
         assert_eq!(b.count, 0);
+    }
+
+    #[test]
+    fn the_end_of_the_nth_is_found_in_long_and_short_records() {
+        for len in [0, 1, 50, 126, 127, 128, 1023, 1024, 5000] {
+            let record = format!("{}\n", "x".repeat(len));
+            let bytes = record.repeat(40);
+            for nth in [1, 2, 8, 9, 17, 40, 41] {
+                let end = Separator::Newline.end_of(nth, bytes.as_bytes());
+                assert_eq!(
+                    end,
+                    (nth <= 40).then_some(nth * (len + 1)),
+                    "{nth} of {len}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 use serde::de::IgnoredAny;
 
 use super::{Encoding, Format, Settings};
@@ -105,7 +105,7 @@ impl Sieve {
                 consumed: bytes.len(),
                 kept: bytes.len(),
                 marks: Vec::new(),
-                records: memchr_iter(separator, bytes).count(),
+                records: self.settings.separator.count(bytes),
             };
         }
         self.sift_lines(bytes, separator)

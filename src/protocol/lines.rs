@@ -1,6 +1,6 @@
 //! The lines protocol: each line answers the oldest record that is owed.
 
-use memchr::memchr_iter;
+use memchr::memchr;
 
 use crate::record::Separator;
 use crate::worker::stdout::Part;
@@ -33,23 +33,22 @@ pub fn read<'a>(
             return take(Answer::TooLarge);
         }
     };
-    let sep = separator.byte();
-    let count = memchr_iter(sep, lines).count();
+    let count = separator.count(lines);
     if count <= *owed {
         *owed -= count;
         return take(Answer::Results(count, lines));
     }
-    let mut ends = memchr_iter(sep, lines);
     let asked = std::mem::take(owed);
-    let answered = match asked {
-        0 => 0,
-        _ => ends.nth(asked - 1).expect("more lines than owed") + 1,
-    };
-    let stray_end = ends.next().expect("more lines than owed");
+    let mut stray = lines;
     if asked > 0 {
+        let answered = separator
+            .end_of(asked, lines)
+            .expect("more lines than owed");
         take(Answer::Results(asked, &lines[..answered]));
+        stray = &lines[answered..];
     }
-    take(Answer::Stray(&lines[answered..stray_end]));
+    let end = memchr(separator.byte(), stray).expect("more lines than owed");
+    take(Answer::Stray(&stray[..end]));
 }
 
 #[cfg(test)]

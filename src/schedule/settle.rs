@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use memchr::memchr_iter;
-
 use super::Scheduler;
 use super::action::WorkerId;
 use super::order::Outcome;
@@ -58,8 +56,8 @@ impl Scheduler {
 
     /// Splits the first `count` answers off `rest`.
     pub(super) fn split_answers<'a>(&self, rest: &mut &'a [u8], count: usize) -> &'a [u8] {
-        let end = memchr_iter(self.policy.separator.byte(), rest).nth(count - 1);
-        let (front, back) = rest.split_at(end.expect("as many answers as counted") + 1);
+        let end = self.policy.separator.end_of(count, rest);
+        let (front, back) = rest.split_at(end.expect("as many answers as counted"));
         *rest = back;
         front
     }

@@ -11,7 +11,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use memchr::memchr_iter;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
@@ -168,12 +167,12 @@ impl Process {
         let mut count: usize = self
             .unwritten
             .iter()
-            .map(|slice| memchr_iter(separator.byte(), slice).count())
+            .map(|slice| separator.count(slice))
             .sum();
         if let Some(first) = self.unwritten.front()
             && self.written > 0
         {
-            count -= memchr_iter(separator.byte(), &first[..self.written]).count();
+            count -= separator.count(&first[..self.written]);
             if first[self.written - 1] != separator.byte() {
                 count -= 1;
             }
