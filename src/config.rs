@@ -19,7 +19,7 @@ pub use crate::outcome::{ErrorInput, OutputFormat};
 use crate::protocol::Protocol;
 use crate::record::Separator;
 use crate::report::When;
-use crate::schedule::policy::{Delivery, ErrorRecords, Order, Policy, Readiness, Window};
+use crate::schedule::policy::{Delivery, ErrorRecords, Lead, Order, Policy, Readiness, Window};
 use crate::worker::command::{
     PythonUnbuffered, WorkerCommand, init_unless_placed, worker_commands,
 };
@@ -348,6 +348,7 @@ fn policy(
             None => ErrorRecords::InPlace,
         },
         window,
+        lead: Lead::USUAL,
         on_error: arguments.failures.on_error,
         max_errors: arguments
             .failures

@@ -1,19 +1,24 @@
-//! Whose answers are read: everybody's, unless the budget is full.
+//! Who is listened to: the input, unless outcomes are far ahead of the output; and every worker,
+//! unless the budget is full.
 //!
 //! Always: while the budget is full, somebody is heard whose answer makes room, or the output is what
 //! everything waits for; and the clocks of those who are not heard stand still.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::action::WorkerId;
 use super::life::{Life, Stage};
 
+/// An output that has not moved on for so long waits for a slow record or a slow reader.
+const STANDSTILL: Duration = Duration::from_millis(10);
+
 impl Scheduler {
-    /// Decides which workers are listened to: all, unless the budget is full. Then only the one that
-    /// owes the lowest index is, for its answer alone can be written; nobody is while the output
-    /// itself is what everything waits for.
+    /// Decides whether the input is listened to, and which workers are: all, unless the budget is
+    /// full. Then only the one that owes the lowest index is, for its answer alone can be written;
+    /// nobody is while the output itself is what everything waits for.
     pub fn choose_heard(&mut self, now: Instant) {
+        self.look_ahead(now);
         let is_full = self.budget.is_full();
         if !is_full && !self.was_full {
             return;
@@ -69,6 +74,25 @@ impl Scheduler {
                 (false, None) => life.deaf_since = Some(now),
                 _ => {}
             }
+        }
+    }
+
+    /// Notes whether outcomes are far ahead of the output. While that moves on, to go further would
+    /// cost memory and win nothing; while it stands still, workers go on as far as the budget allows.
+    fn look_ahead(&mut self, now: Instant) {
+        let passed = self.order.passed();
+        if passed != self.moved_on.0 {
+            self.moved_on = (passed, now);
+        }
+        let (held, lead) = (self.order.held(), self.policy.lead);
+        let jobs = self.policy.jobs.get();
+        let stands_still_at = self.moved_on.1 + STANDSTILL;
+        self.is_far_ahead = self.takes_input()
+            && held.records > jobs.saturating_mul(lead.records)
+            && held.bytes > jobs.saturating_mul(lead.bytes)
+            && now < stands_still_at;
+        if self.is_far_ahead {
+            self.wake_by(stands_still_at);
         }
     }
 

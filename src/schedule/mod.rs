@@ -94,6 +94,10 @@ pub struct Scheduler {
     has_last_failure: bool,
     /// Whether workers were left unheard at the last look, because the budget was full.
     was_full: bool,
+    /// Outcomes are far ahead of the output, which moves on: more input would be of no use.
+    is_far_ahead: bool,
+    /// What had been passed to the output when it moved on last, and when that was.
+    moved_on: (u64, Instant),
     /// How the last life ended that was of no use.
     last_death: Option<Death>,
     /// No deadline lies before this time.
@@ -127,6 +131,8 @@ impl Scheduler {
             awaits_ready: policy.readiness == policy::Readiness::Announced,
             has_last_failure: false,
             was_full: false,
+            is_far_ahead: false,
+            moved_on: (0, now),
             last_death: None,
             wake_at: None,
             actions: Vec::new(),
@@ -181,7 +187,7 @@ impl Scheduler {
     /// Whether more input is of use now: enough is at hand to keep the workers busy, otherwise.
     pub fn wants_input(&self) -> bool {
         let waiting = self.queue.fresh_bytes();
-        waiting == 0 || waiting < READ_AHEAD.min(self.budget.limit() / 8)
+        !self.is_far_ahead && (waiting == 0 || waiting < READ_AHEAD.min(self.budget.limit() / 8))
     }
 
     /// Nothing has come from the input for a moment: workers may start before their first record.

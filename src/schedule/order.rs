@@ -53,9 +53,18 @@ impl Written {
     }
 }
 
+/// How much waits for its turn or for room in the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) records: usize,
+    pub(crate) bytes: usize,
+}
+
 #[derive(Debug)]
 struct Piece {
+    /// How many places it takes.
     count: usize,
+    records: usize,
     bytes: Written,
     counted: usize,
     /// It begins with the failure that ends the run.
@@ -83,6 +92,7 @@ pub(crate) struct OrderBuffer {
     /// Where the next piece goes if results are written as they finish.
     end: u64,
     pieces: BTreeMap<u64, Piece>,
+    held: Held,
     /// How many outcomes have been put in.
     outcomes: u64,
     /// What the output takes now, in bytes.
@@ -99,6 +109,7 @@ impl OrderBuffer {
             next: 0,
             end: 0,
             pieces: BTreeMap::new(),
+            held: Held::default(),
             outcomes: 0,
             room: 0,
             out: Written::default(),
@@ -147,11 +158,14 @@ impl OrderBuffer {
             write(&mut piece.bytes);
             piece.bytes.done.append(&mut { done });
             piece.count += step as usize;
-            recount(&self.budget, piece);
+            piece.records += count;
+            self.held.records += count;
+            self.held.bytes += recount(&self.budget, piece);
             return;
         }
         let mut piece = Piece {
             count: step as usize,
+            records: count,
             bytes: Written {
                 done,
                 ..Written::default()
@@ -160,9 +174,20 @@ impl OrderBuffer {
             is_last,
         };
         write(&mut piece.bytes);
-        recount(&self.budget, &mut piece);
-        let replaced = self.pieces.insert(place, piece);
-        debug_assert!(replaced.is_none(), "record {first} has a second outcome");
+        let is_new = self.hold(place, piece);
+        debug_assert!(is_new, "record {first} has a second outcome");
+    }
+
+    fn hold(&mut self, place: u64, mut piece: Piece) -> bool {
+        self.held.records += piece.records;
+        self.held.bytes += recount(&self.budget, &mut piece);
+        self.pieces.insert(place, piece).is_none()
+    }
+
+    fn let_go(&mut self, piece: &Piece) {
+        self.held.records -= piece.records;
+        self.held.bytes -= piece.counted;
+        self.budget.free(piece.counted);
     }
 
     /// Tells how many bytes the output takes now, and moves on what may be written.
@@ -178,7 +203,7 @@ impl OrderBuffer {
             && let Some((_, mut piece)) = self.pieces.pop_first()
         {
             self.next += piece.count as u64;
-            self.budget.free(piece.counted);
+            self.let_go(&piece);
             join(&mut self.out.results, &mut piece.bytes.results);
             join(&mut self.out.errors, &mut piece.bytes.errors);
             self.told(piece.is_last, piece.bytes.done);
@@ -242,6 +267,16 @@ impl OrderBuffer {
         }
     }
 
+    /// How much waits for its turn or for room in the output.
+    pub(crate) fn held(&self) -> Held {
+        self.held
+    }
+
+    /// A number that grows whenever something is passed on.
+    pub(crate) fn passed(&self) -> u64 {
+        self.next
+    }
+
     /// Whether outcomes are held back until others have come.
     pub(crate) fn holds_back(&self) -> bool {
         !self.pieces.is_empty() && !self.is_backed_up()
@@ -259,7 +294,7 @@ impl OrderBuffer {
             end += piece.count as u64;
         }
         for piece in self.pieces.split_off(&end).into_values() {
-            self.budget.free(piece.counted);
+            self.let_go(&piece);
         }
     }
 
@@ -272,22 +307,23 @@ impl OrderBuffer {
             .map_or(self.next, |(p, piece)| p + piece.count as u64);
         let mut piece = Piece {
             count: 1,
+            records: 0,
             bytes: Written::default(),
             counted: 0,
             is_last: true,
         };
         write(&mut piece.bytes);
-        recount(&self.budget, &mut piece);
-        self.pieces.insert(place, piece);
+        self.hold(place, piece);
         self.pull();
     }
 }
 
-fn recount(budget: &Budget, piece: &mut Piece) {
-    let holds = piece.bytes.capacity() + BOOKKEEPING;
-    budget.add(holds);
-    budget.free(piece.counted);
-    piece.counted = holds;
+/// Counts what a piece holds, and gives how much more that is than before.
+fn recount(budget: &Budget, piece: &mut Piece) -> usize {
+    let more = piece.bytes.capacity() + BOOKKEEPING - piece.counted;
+    budget.add(more);
+    piece.counted += more;
+    more
 }
 
 /// Appends `from` to `to`, by exchange where that saves the copy.

@@ -23,6 +23,8 @@ pub struct Policy {
     pub error_records: ErrorRecords,
     /// How many records a worker may have been sent and not yet answered.
     pub window: Window,
+    /// How far outcomes may be ahead of the output while that moves on.
+    pub lead: Lead,
     /// What a failed record means for the others.
     pub on_error: OnError,
     /// The failures after which nothing more is sent (`--max-errors`).
@@ -81,6 +83,24 @@ pub enum Window {
     Records(NonZeroUsize),
     /// As much as fits, for filters that buffer their output.
     Full,
+}
+
+/// How many outcomes may wait, for each worker, before input is left waiting too: more than both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lead {
+    /// So many records.
+    pub records: usize,
+    /// So many bytes.
+    pub bytes: usize,
+}
+
+impl Lead {
+    /// Enough for a worker that another one holds up for some milliseconds, at any speed of a pipe;
+    /// and never a limit where records are large, which are few.
+    pub const USUAL: Self = Self {
+        records: 2048,
+        bytes: 256 * 1024,
+    };
 }
 
 /// What a failed record means for the others.

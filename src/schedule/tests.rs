@@ -5,7 +5,7 @@ mod replies;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use super::policy::{Delivery, ErrorRecords, OnError, Order, Policy, Readiness, Window};
+use super::policy::{Delivery, ErrorRecords, Lead, OnError, Order, Policy, Readiness, Window};
 use super::{Action, Death, Notice, Scheduler, WorkerId};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
@@ -17,6 +17,7 @@ use crate::worker::stdout::Tail;
 
 const WORKER: WorkerId = WorkerId(0);
 const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// One worker, whose answers the test gives.
 struct Bench {
@@ -44,6 +45,7 @@ impl Bench {
             order: Order::Input,
             error_records: ErrorRecords::InPlace,
             window: Window::Auto,
+            lead: Lead::USUAL,
             on_error: OnError::Defer,
             max_errors: None,
             timeout: None,
@@ -157,6 +159,35 @@ impl Bench {
         let out = std::mem::take(&mut self.scheduler.written().results);
         String::from_utf8(out).unwrap()
     }
+}
+
+#[test]
+fn input_waits_while_outcomes_are_far_ahead_of_an_output_that_moves_on() {
+    let mut bench = Bench::new(|policy| {
+        policy.window = Window::Full;
+        policy.lead = Lead {
+            records: 10,
+            bytes: 10,
+        };
+    });
+    bench.scheduler.set_output_room(0);
+    bench.records(100);
+    bench.answer(10);
+    bench.wait(MILLISECOND);
+    assert!(bench.scheduler.wants_input(), "ten may wait");
+    bench.answer(10);
+    bench.wait(MILLISECOND);
+    assert!(!bench.scheduler.wants_input());
+    bench.wait(20 * MILLISECOND);
+    assert!(bench.scheduler.wants_input(), "the output stands still");
+    bench.scheduler.set_output_room(1);
+    bench.answer(80);
+    bench.wait(MILLISECOND);
+    assert!(!bench.scheduler.wants_input(), "it has moved on");
+    bench.scheduler.written().results.clear();
+    bench.scheduler.set_output_room(1 << 20);
+    bench.wait(MILLISECOND);
+    assert!(bench.scheduler.wants_input(), "nothing waits any more");
 }
 
 #[test]

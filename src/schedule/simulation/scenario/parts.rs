@@ -9,7 +9,9 @@ use super::{Burst, Disturbance, Effect, Half, MAX_ANSWER, Record, Saying, micros
 use crate::outcome::Exit;
 use crate::protocol::Protocol;
 use crate::record::Separator;
-use crate::schedule::policy::{Delivery, ErrorRecords, OnError, Order, Policy, Readiness, Window};
+use crate::schedule::policy::{
+    Delivery, ErrorRecords, Lead, OnError, Order, Policy, Readiness, Window,
+};
 
 pub(super) fn policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Policy {
     let delivery = match rng.u32(..8) {
@@ -38,6 +40,20 @@ pub(super) fn policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Poli
             _ => ErrorRecords::InPlace,
         },
         window,
+        lead: *pick(
+            rng,
+            &[
+                Lead::USUAL,
+                Lead {
+                    records: 0,
+                    bytes: 0,
+                },
+                Lead {
+                    records: 2,
+                    bytes: 100,
+                },
+            ],
+        ),
         on_error: *pick(
             rng,
             &[
