@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::action::{Action, WorkerId};
 use super::life::{Stage, State};
 use super::policy::OnError;
+use super::tally::EarlyEnd;
 use super::{InputState, Scheduler};
 use crate::exit::Status;
 use crate::outcome::{Exit, Failure};
@@ -237,6 +238,7 @@ impl Scheduler {
         self.queue.clear();
         self.order.cut_at_gap();
         self.check_that_nothing_is_lost(reason);
+        self.note_early_end(reason);
         self.phase = Phase::Finished(reason);
         self.actions.push(Action::Finish);
     }
@@ -257,6 +259,22 @@ impl Scheduler {
         }
     }
 
+    /// Counts what has no outcome in a run that was cut short. Where the output failed, nobody knows.
+    fn note_early_end(&mut self, reason: Option<Reason>) {
+        let is_whole = reason.is_none() && self.phase == Phase::Feeding;
+        if is_whole || reason == Some(Reason::OutputFailed) {
+            return;
+        }
+        let outcomes = match self.order.next() {
+            Some(next) => next.0 - self.first.0,
+            None => self.order.outcomes(),
+        };
+        self.tally.early_end = Some(EarlyEnd {
+            records: self.seen - outcomes,
+            is_input_left: self.input == InputState::Open,
+        });
+    }
+
     /// The exit status so far, as far as records and workers decide it.
     pub fn status(&self) -> Status {
         let reason = match self.phase {
@@ -272,7 +290,9 @@ impl Scheduler {
             Some(Reason::OutputFailed) | None => Status::Success,
         };
         let failures = self.tally.earlier.failures() + self.tally.failures();
-        let a_record_failed = failures > 0 && self.policy.on_error != OnError::Ignore;
+        // A limit that was reached is never ignored: records are left without an outcome.
+        let counts = self.policy.on_error != OnError::Ignore || self.has_last_failure;
+        let a_record_failed = failures > 0 && counts;
         let a_worker_failed = self.tally.bad_ends > 0 || self.tally.broken > 0;
         let by_records = if a_record_failed || a_worker_failed {
             Status::RecordFailed

@@ -301,6 +301,7 @@ impl OrderBuffer {
     /// Appends bytes after everything that can still be written.
     pub(crate) fn put_last(&mut self, write: impl FnOnce(&mut Written)) {
         self.cut_at_gap();
+        self.outcomes += 1;
         let place = self
             .pieces
             .last_key_value()

@@ -30,6 +30,32 @@ pub struct Tally {
     pub loggers: BTreeSet<WorkerId>,
     /// What workers had to say at their ends, and nobody had asked for.
     pub unkept_exits: u64,
+    /// Set where the run was cut short.
+    pub early_end: Option<EarlyEnd>,
+}
+
+/// What a run that was cut short has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EarlyEnd {
+    /// Records that were read and have no outcome.
+    pub records: u64,
+    /// The end of the input has not been seen.
+    pub is_input_left: bool,
+}
+
+impl EarlyEnd {
+    fn told(self) -> Option<String> {
+        let records = match self.records {
+            0 => None,
+            1 => Some("1 record that was read has no outcome".to_owned()),
+            count => Some(format!("{count} records that were read have no outcome")),
+        };
+        let input = self
+            .is_input_left
+            .then(|| "the input was not read to its end".to_owned());
+        let parts: Vec<_> = [records, input].into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| format!("the run ended early: {}", parts.join(", and ")))
+    }
 }
 
 /// The counts of the runs that are gone on with.
@@ -80,10 +106,10 @@ impl Tally {
 
     /// One line for the user, if anything was out of the ordinary.
     pub fn summary(&self) -> Option<String> {
-        let plural = |count: u64, word: &str| match count {
+        let plural = |count: u64, one: &str, many: &str| match count {
             0 => None,
-            1 => Some(format!("1 {word}")),
-            _ => Some(format!("{count} {word}s")),
+            1 => Some(format!("1 {one}")),
+            _ => Some(format!("{count} {many}")),
         };
         let earlier = self.earlier.failures();
         let failures = earlier + self.failures();
@@ -109,15 +135,12 @@ impl Tally {
                 kinds.join(", ")
             )
         });
-        let given_up = plural(self.given_up, "worker").map(|text| format!("{text} given up"));
-        let bad_ends =
-            plural(self.bad_ends, "worker").map(|text| format!("{text} failed at the end"));
-        let broken = plural(self.broken, "process").map(|text| {
-            format!(
-                "{} that did not give one answer for each record",
-                text.replace("processs", "processes")
-            )
-        });
+        let given_up =
+            plural(self.given_up, "worker", "workers").map(|text| format!("{text} given up"));
+        let bad_ends = plural(self.bad_ends, "worker", "workers")
+            .map(|text| format!("{text} failed at the end"));
+        let broken = plural(self.broken, "process", "processes")
+            .map(|text| format!("{text} that did not give one answer for each record"));
         let loggers: Vec<_> = self
             .loggers
             .iter()
@@ -129,18 +152,19 @@ impl Tally {
         } else {
             ""
         };
-        let log_lines = plural(self.log_lines, "line").map(|text| {
+        let log_lines = plural(self.log_lines, "line", "lines").map(|text| {
             format!(
                 "{text} on stdout that answer nothing ({}{more})",
                 loggers.join(", ")
             )
         });
-        let exits = plural(self.unkept_exits, "exit value")
+        let exits = plural(self.unkept_exits, "exit value", "exit values")
             .map(|text| format!("{text} not kept (--exits FILE keeps them)"));
         let parts = [
             failed,
+            self.early_end.and_then(EarlyEnd::told),
             broken,
-            plural(self.restarts, "restart"),
+            plural(self.restarts, "restart", "restarts"),
             given_up,
             bad_ends,
             log_lines,

@@ -196,3 +196,33 @@ fn messages_have_no_colour_where_stderr_is_no_terminal() {
         "there is an escape sequence",
     );
 }
+
+#[test]
+fn a_run_that_ends_early_tells_what_has_no_outcome() {
+    let env = TestEnv::new();
+    for (options, status) in [
+        (&["--on-error", "drain"][..], 123),
+        (&["--on-error", "raise"], 123),
+        (&["--max-errors", "1"], 123),
+        (&["--max-errors", "1", "--on-error", "ignore"], 123),
+        (&["--max-restarts", "1"], 125),
+    ] {
+        let command = match status {
+            125 => env.mtask().args(options).args(["-j1", "false"]),
+            _ => env
+                .mtask()
+                .args(options)
+                .args(["-j1", "--window", "1"])
+                .echo(),
+        };
+        // All of it is in the first read.
+        let done = command.stdin(records(["0", "1 @die:3", "2", "3"])).run();
+        let written = done.stdout.iter().filter(|byte| **byte == b'\n').count();
+        done.assert_status(status)
+            .assert_stderr_has("the run ended early: ")
+            .assert_stderr_has(&format!(
+                "{} records that were read have no outcome",
+                4 - written
+            ));
+    }
+}

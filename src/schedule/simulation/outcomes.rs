@@ -230,6 +230,11 @@ impl Outcomes {
                 .max_errors
                 .is_some_and(|most| self.failures >= most);
         let is_raised = self.policy.on_error == OnError::Raise && self.failures > 0;
+        if let Some(end) = tally.early_end {
+            let told = outcomes + end.records;
+            let is_right = told == total || (end.is_input_left && told < total);
+            assert!(is_right, "{outcomes} of {total} have an outcome: {end:?}");
+        }
         if is_cut_short {
             return;
         }
@@ -239,11 +244,14 @@ impl Outcomes {
         );
         match status {
             Status::Success => {
-                assert!(self.failures == 0 || is_ignored, "records failed");
+                assert!(
+                    self.failures == 0 || (is_ignored && !drains),
+                    "records failed"
+                );
                 assert_eq!(tally.broken + tally.bad_ends, 0);
             }
             Status::RecordFailed => {
-                let records_failed = self.failures > 0 && !is_ignored;
+                let records_failed = self.failures > 0 && (!is_ignored || drains);
                 assert!(
                     records_failed || tally.broken + tally.bad_ends > 0,
                     "nothing failed"
