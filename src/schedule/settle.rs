@@ -172,7 +172,7 @@ impl Scheduler {
 }
 
 /// The beginning of what may be a worker's own words, in a form that a terminal shows as one line.
-fn on_one_line(text: &str) -> String {
+pub(super) fn on_one_line(text: &str) -> String {
     const MOST: usize = 300;
     let mut line = String::new();
     for letter in text.chars().take(MOST) {

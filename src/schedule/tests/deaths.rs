@@ -1,0 +1,413 @@
+//! What the end of a life means: for the records it held, for its worker, and what is said of it.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::{Bench, MILLISECOND, SECOND, WORKER};
+use crate::exit::Status;
+use crate::outcome::Exit;
+use crate::schedule::Pipe;
+use crate::schedule::policy::{Delivery, OnError, Policy, Window};
+
+/// A worker that has answered record 0, holds records up to `held` and has been sent nothing else.
+fn holding(held: usize, change: impl FnOnce(&mut Policy)) -> Bench {
+    let mut bench = Bench::new(|policy| {
+        policy.window = Window::Records(NonZeroUsize::new(held).unwrap());
+        change(policy);
+    });
+    bench.records(1);
+    bench.answer(1);
+    bench.sent.clear();
+    bench.records(held);
+    bench
+}
+
+impl Bench {
+    fn hang_up(&mut self, pipe: Pipe, unsent: usize) {
+        self.unsent = unsent;
+        (self.scheduler).hung_up(WORKER, pipe, unsent, self.now);
+        self.act();
+    }
+
+    /// All that has been said since the last look.
+    fn said(&mut self) -> String {
+        std::mem::take(&mut self.notices).join("\n")
+    }
+}
+
+#[test]
+fn it_is_said_what_becomes_of_what_a_dead_worker_held() {
+    let died = "worker 0 (pid 1) died (exit status 3) while it held";
+    let mut bench = holding(3, |_| ());
+    bench.die(Exit::Code(3));
+    let what = "; what it held is sent again, one record at a time";
+    assert_eq!(
+        bench.said(),
+        format!("{died} 3 records (of indices 1 to 3){what}")
+    );
+    bench.wait(SECOND);
+    assert_eq!(bench.sent, [1, 2, 3, 1], "alone");
+    bench.die(Exit::Code(3));
+    let said = bench.said();
+    assert!(
+        said.starts_with(&format!("{died} 1 record (index 1); the record fails")),
+        "{said}"
+    );
+    bench.wait(SECOND);
+    assert_eq!(bench.sent, [1, 2, 3, 1, 2]);
+
+    let mut bench = holding(1, |policy| policy.retries = 1);
+    bench.die(Exit::Code(3));
+    let said = bench.said();
+    assert_eq!(
+        said,
+        format!("{died} 1 record (index 1); the record is sent again")
+    );
+    bench.wait(SECOND);
+    bench.die(Exit::Code(3));
+    assert_eq!(
+        bench.said(),
+        format!("{died} 1 record (index 1); the record is tried again")
+    );
+
+    let mut bench = holding(2, |_| ());
+    bench.answer(2);
+    bench.die(Exit::Code(3));
+    assert_eq!(
+        bench.said(),
+        "worker 0 (pid 1) died (exit status 3) while it held no record"
+    );
+    bench.wait(SECOND);
+    bench.die(Exit::Code(0));
+    assert_eq!(bench.said(), "", "nothing was asked of it");
+}
+
+#[test]
+fn with_a_full_window_what_was_held_is_sent_again_once_and_together() {
+    let mut bench = Bench::new(|policy| policy.window = Window::Full);
+    bench.records(4);
+    bench.answer(1);
+    bench.die(Exit::Code(3));
+    assert!(bench.said().ends_with("; what it held is sent again"));
+    bench.sent.clear();
+    bench.wait(SECOND);
+    assert_eq!(bench.sent, [1, 2, 3]);
+    bench.records(1);
+    assert_eq!(bench.sent, [1, 2, 3, 4]);
+    bench.die(Exit::Code(3));
+    let said = bench.said();
+    let first = said.lines().next().unwrap();
+    assert!(
+        first.ends_with("while it held 4 records (of indices 1 to 4)"),
+        "{said}"
+    );
+    assert_eq!(
+        bench.scheduler.tally().failures(),
+        3,
+        "not that which was sent once only"
+    );
+    bench.sent.clear();
+    bench.wait(SECOND);
+    assert_eq!(bench.sent, [4]);
+}
+
+#[test]
+fn with_a_full_window_nobody_is_charged_before_command_has_answered() {
+    let mut bench = Bench::new(|policy| policy.window = Window::Full);
+    bench.records(3);
+    bench.die(Exit::Code(3));
+    assert!(bench.said().ends_with("; what it held is sent again"));
+    bench.wait(SECOND);
+    bench.die(Exit::Code(3));
+    assert!(bench.said().ends_with("; what it held is sent again"));
+    bench.wait(SECOND);
+    assert_eq!(bench.sent, [0, 1, 2, 0, 1, 2, 0, 1, 2], "together");
+}
+
+#[test]
+fn a_life_that_cannot_be_started_is_told_with_the_reason() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(1);
+    (bench.scheduler).start_failed(WORKER, "no luck".into(), bench.now);
+    bench.act();
+    assert_eq!(bench.said(), "worker 0 could not be started: no luck");
+}
+
+#[test]
+fn a_failure_at_the_end_costs_no_record_and_shows_in_the_status() {
+    let mut bench = holding(1, |_| ());
+    bench.end_input();
+    bench.answer(1);
+    assert_eq!(bench.ends, ["end of stdin"]);
+    bench.die(Exit::Code(3));
+    assert_eq!(
+        bench.said(),
+        "worker 0 (pid 1) died (exit status 3) after its last answer: no record is lost, but the \
+         status is 123"
+    );
+    assert_eq!(bench.scheduler.tally().bad_ends, 1);
+    assert_eq!(bench.scheduler.status(), Status::RecordFailed);
+    assert_eq!(bench.written(), "y\ny\n");
+}
+
+#[test]
+fn a_death_by_a_signal_for_groups_is_judged_later() {
+    let mut bench = holding(1, |_| ());
+    bench.die(Exit::Signal(15));
+    bench.wait(190 * MILLISECOND);
+    assert_eq!((bench.starts, bench.said()), (1, String::new()));
+    bench.wait(20 * MILLISECOND);
+    assert!(bench.said().contains("died (signal 15 (SIGTERM))"));
+    bench.wait(SECOND);
+    assert_eq!((bench.starts, &bench.sent[..]), (2, &[1, 1][..]));
+}
+
+#[test]
+fn what_a_worker_held_that_was_killed_with_mtask_is_sent_again_where_it_may_be() {
+    for (delivery, sent) in [
+        (Delivery::AtLeastOnce, &[1, 1][..]),
+        (Delivery::AtMostOnce, &[1]),
+    ] {
+        // Whichever is seen first.
+        for is_worker_first in [true, false] {
+            let mut bench = holding(1, |policy| {
+                policy.delivery = delivery;
+                policy.grace = 60 * SECOND;
+            });
+            if is_worker_first {
+                bench.die(Exit::Signal(15));
+                bench.wait(150 * MILLISECOND);
+            }
+            bench.scheduler.interrupt(15, bench.now);
+            bench.act();
+            if !is_worker_first {
+                bench.die(Exit::Signal(15));
+            }
+            bench.wait(SECOND);
+            assert_eq!(bench.sent, sent);
+            assert_eq!(bench.notices_with("died"), 0, "{:?}", bench.notices);
+            assert_eq!(bench.scheduler.tally().failures(), 0);
+        }
+    }
+}
+
+#[test]
+fn a_life_that_has_closed_its_stdout_has_200_ms_to_exit() {
+    let mut bench = holding(3, |_| ());
+    bench.hang_up(Pipe::Stdout, 0);
+    bench.wait(190 * MILLISECOND);
+    assert!(bench.ends.is_empty());
+    bench.wait(20 * MILLISECOND);
+    assert_eq!(bench.ends, ["SIGTERM"]);
+    assert!(
+        bench
+            .said()
+            .contains("worker 0 is ended (it closed its stdout)")
+    );
+}
+
+#[test]
+fn a_life_that_has_closed_its_stdin_may_answer_what_it_has_read() {
+    let mut bench = holding(3, |policy| policy.exit_timeout = 10 * SECOND);
+    // Record 3 has not been begun to be written.
+    bench.hang_up(Pipe::Stdin, 1);
+    bench.unsent = 0;
+    bench.wait(9 * SECOND);
+    bench.answer(1);
+    bench.wait(9 * SECOND);
+    assert!(
+        bench.ends.is_empty(),
+        "its time begins again with each answer"
+    );
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM"]);
+    assert_eq!(bench.scheduler.tally().results, 2);
+    assert_eq!(bench.notices_with("while it held 1 record (index 2)"), 1);
+    bench.die(Exit::Signal(15));
+    bench.wait(SECOND);
+    assert_eq!(
+        bench.sent,
+        [1, 2, 3, 2],
+        "what was never written is no suspect"
+    );
+}
+
+#[test]
+fn a_life_that_has_closed_its_stdin_and_owes_nothing_has_200_ms_to_exit() {
+    let mut bench = holding(2, |_| ());
+    bench.answer(2);
+    bench.hang_up(Pipe::Stdin, 0);
+    bench.wait(190 * MILLISECOND);
+    assert!(bench.ends.is_empty());
+    bench.wait(20 * MILLISECOND);
+    assert_eq!(bench.ends, ["SIGTERM"]);
+}
+
+#[test]
+fn a_life_that_was_told_to_end_and_closes_its_pipes_has_the_exit_timeout() {
+    let mut bench = holding(1, |policy| policy.exit_timeout = 10 * SECOND);
+    bench.answer(1);
+    bench.end_input();
+    bench.hang_up(Pipe::Stdout, 0);
+    bench.wait(9 * SECOND);
+    assert_eq!(bench.ends, ["end of stdin"]);
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["end of stdin", "SIGTERM"]);
+}
+
+#[test]
+fn an_answer_to_a_part_of_a_record_is_none() {
+    let mut bench = holding(2, |_| ());
+    assert_eq!(bench.scheduler.owed(WORKER), 2);
+    bench.scheduler.tore_record(WORKER);
+    bench.hang_up(Pipe::Stdin, 0);
+    assert_eq!(bench.scheduler.owed(WORKER), 1);
+    bench.answer(1);
+    bench.scheduler.stray(WORKER, b"y", bench.now);
+    bench.act();
+    assert_eq!(bench.ends, ["SIGTERM"]);
+    assert_eq!(bench.scheduler.tally().results, 2);
+    assert_eq!(bench.scheduler.tally().broken, 0);
+    bench.die(Exit::Signal(15));
+    bench.wait(SECOND);
+    assert_eq!(bench.sent, [1, 2, 2]);
+}
+
+#[test]
+fn a_worker_is_given_up_after_so_many_lives_without_use() {
+    let given_up = |most: u32, delivery, exit: &Exit| {
+        let mut bench = Bench::new(|policy| {
+            policy.max_restarts = most;
+            policy.delivery = delivery;
+        });
+        bench.records(100);
+        let mut lives = 0;
+        while bench.ends.is_empty() {
+            lives += 1;
+            bench.die(exit.clone());
+            bench.wait(20 * SECOND);
+        }
+        (
+            lives,
+            bench.said().lines().last().unwrap().to_owned(),
+            bench,
+        )
+    };
+    let (lives, _, bench) = given_up(3, Delivery::AtLeastOnce, &Exit::Code(1));
+    assert_eq!(lives, 3);
+    assert_eq!(bench.scheduler.status(), Status::NoWorker);
+    // A life that costs a record is of some use, four times as often.
+    let (lives, _, bench) = given_up(3, Delivery::AtMostOnce, &Exit::Code(1));
+    assert_eq!((lives, bench.scheduler.tally().failures()), (12, 12));
+}
+
+#[test]
+fn giving_up_tells_after_how_many_lives() {
+    for (most, processes) in [(1, "1 process"), (2, "2 processes in a row")] {
+        let mut bench = Bench::new(|policy| policy.max_restarts = most);
+        bench.records(1);
+        for _ in 0..most {
+            bench.die(Exit::Code(1));
+            bench.wait(SECOND);
+        }
+        let text = format!(
+            "worker 0 is given up after {processes} without an answer (--max-restarts {most})"
+        );
+        assert_eq!(bench.notices_with(&text), 1, "{:?}", bench.notices);
+    }
+}
+
+#[test]
+fn lives_that_answer_too_much_are_given_up_too() {
+    let mut bench = Bench::new(|policy| policy.max_restarts = 2);
+    bench.records(50);
+    for lives in 1..=2 {
+        assert_eq!(bench.starts, lives);
+        let owed = bench.scheduler.owed(WORKER);
+        bench.answer(owed);
+        // More records may have been sent by now, so it is asked about those too.
+        while bench.scheduler.owed(WORKER) > 0 {
+            bench.answer(bench.scheduler.owed(WORKER));
+        }
+        bench.scheduler.stray(WORKER, b"one more", bench.now);
+        bench.act();
+        bench.die(Exit::Signal(15));
+        bench.records(5);
+        bench.wait(SECOND);
+    }
+    assert_eq!(bench.starts, 2);
+    let text = "worker 0 is given up after 2 processes in a row that did not give one answer for \
+                each record (--max-restarts 2)";
+    assert_eq!(bench.notices_with(text), 1, "{:?}", bench.notices);
+}
+
+#[test]
+fn a_run_ends_at_the_failures_that_are_allowed_and_not_before() {
+    let run = |on_error, max_errors| {
+        let mut bench = Bench::new(|policy| {
+            policy.on_error = on_error;
+            policy.max_errors = max_errors;
+            policy.delivery = Delivery::AtMostOnce;
+        });
+        bench.records(5);
+        bench.answer(1);
+        for _ in 0..3 {
+            bench.die(Exit::Code(1));
+            bench.wait(60 * SECOND);
+        }
+        bench
+    };
+    let bench = run(OnError::Defer, None);
+    assert_eq!(
+        (&bench.sent[..], bench.ends.len()),
+        (&[0, 1, 2, 3, 4][..], 0)
+    );
+    assert_eq!(bench.notices_with("nothing more is sent"), 0);
+    let bench = run(OnError::Defer, Some(2));
+    assert_eq!(
+        (&bench.sent[..], &bench.ends[..]),
+        (&[0, 1, 2][..], &["finish"][..])
+    );
+    assert_eq!(
+        bench.notices_with("2 records failed: nothing more is sent (--max-errors)"),
+        1
+    );
+    assert_eq!(bench.notices_with("later failures are counted"), 1);
+    let bench = run(OnError::Ignore, Some(1));
+    assert_eq!(
+        (&bench.sent[..], &bench.ends[..]),
+        (&[0, 1][..], &["finish"][..])
+    );
+    assert_eq!(
+        bench.notices_with("nothing more is sent"),
+        1,
+        "said of the record"
+    );
+    assert_eq!(bench.scheduler.status(), Status::RecordFailed);
+    let bench = run(OnError::Drain, None);
+    assert_eq!(
+        (&bench.sent[..], &bench.ends[..]),
+        (&[0, 1][..], &["finish"][..])
+    );
+}
+
+#[test]
+fn each_failure_but_the_first_is_only_counted() {
+    let mut bench = Bench::new(|policy| policy.delivery = Delivery::AtMostOnce);
+    bench.records(4);
+    bench.answer(1);
+    for _ in 0..2 {
+        bench.die(Exit::Code(1));
+        bench.wait(Duration::from_secs(60));
+    }
+    assert_eq!(bench.notices_with("its error record is in the output"), 1);
+    assert_eq!(bench.scheduler.tally().failures(), 2);
+}
+
+#[test]
+fn what_a_worker_says_of_itself_is_put_on_one_line_and_bounded() {
+    let said = |text: &str| crate::schedule::settle::on_one_line(text);
+    assert_eq!(said("a\nb\u{1b}[2Jé"), "a\\nb\\u{1b}[2Jé");
+    assert_eq!(said(&"x".repeat(300)), "x".repeat(300));
+    assert_eq!(said(&"x".repeat(301)), format!("{}…", "x".repeat(300)));
+}
