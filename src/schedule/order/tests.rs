@@ -1,0 +1,164 @@
+use super::*;
+
+fn silent(order: policy::Order) -> OrderBuffer {
+    OrderBuffer::new(order, &Budget::new(1 << 20))
+}
+
+fn buffer(order: policy::Order) -> OrderBuffer {
+    let mut buffer = silent(order);
+    buffer.tell(Index(10));
+    buffer
+}
+
+fn put(buffer: &mut OrderBuffer, first: u64, outcome: Outcome) {
+    buffer.put(Index(first), 1, outcome, |out| {
+        out.results
+            .extend_from_slice(format!("{first} ").as_bytes());
+    });
+}
+
+/// Takes out what may be written, as often as it takes: the bytes and the done ranges.
+fn take(buffer: &mut OrderBuffer) -> Vec<(String, String)> {
+    let mut taken = Vec::new();
+    loop {
+        buffer.set_room(1000);
+        let out = std::mem::take(buffer.out());
+        if out.is_empty() {
+            return taken;
+        }
+        let ranges: Vec<_> = out.done.ranges.iter().collect();
+        let text = String::from_utf8(out.results).unwrap();
+        taken.push((text, format!("{ranges:?} {:?}", out.done.failed)));
+    }
+}
+
+#[test]
+fn it_tells_whose_outcomes_are_passed_on() {
+    let mut input = buffer(policy::Order::Input);
+    let mut finish = buffer(policy::Order::Finish);
+    for buffer in [&mut input, &mut finish] {
+        put(buffer, 11, Outcome::Failure("timeout"));
+        put(buffer, 13, Outcome::Results);
+        put(buffer, 10, Outcome::Results);
+    }
+    let told = |text: &str, done: &str| vec![(text.to_owned(), done.to_owned())];
+    assert_eq!(
+        take(&mut input),
+        told("10 11 ", "[10..12] {\"timeout\": 1}")
+    );
+    assert_eq!(
+        take(&mut finish),
+        told("11 13 10 ", "[10..12, 13..14] {\"timeout\": 1}")
+    );
+}
+
+#[test]
+fn nothing_is_told_from_the_failure_on_that_ends_the_run() {
+    for room in [0, 1000] {
+        let mut buffer = buffer(policy::Order::Input);
+        buffer.set_room(room);
+        put(&mut buffer, 10, Outcome::Results);
+        put(&mut buffer, 12, Outcome::LastFailure);
+        put(&mut buffer, 11, Outcome::Failure("bad_answer"));
+        put(&mut buffer, 13, Outcome::Results);
+        assert_eq!(
+            take(&mut buffer),
+            [
+                ("10 11 ".into(), "[10..12] {\"bad_answer\": 1}".into()),
+                ("12 13 ".into(), "[] {}".into()),
+            ]
+        );
+    }
+}
+
+#[test]
+fn nothing_is_told_where_nobody_asks() {
+    let mut buffer = silent(policy::Order::Input);
+    put(&mut buffer, 1, Outcome::Failure("timeout"));
+    put(&mut buffer, 0, Outcome::Results);
+    assert_eq!(take(&mut buffer), [("0 1 ".into(), "[] {}".into())]);
+}
+
+#[test]
+fn what_waits_is_counted_until_it_is_passed_on() {
+    let mut buffer = buffer(policy::Order::Input);
+    buffer.set_room(1000);
+    for index in 11..51 {
+        put(&mut buffer, index, Outcome::Results);
+    }
+    let held = buffer.held();
+    assert_eq!((held.records, held.bytes), (40, buffer.budget.held()));
+    assert!(held.bytes >= 40 * "11 ".len() + BOOKKEEPING);
+    assert!(held.bytes < 2 * BOOKKEEPING, "small pieces are joined");
+    put(&mut buffer, 10, Outcome::Results);
+    assert_eq!(buffer.held(), Held::default());
+    assert_eq!(buffer.budget.held(), 0);
+    assert_eq!(buffer.outcomes(), 41);
+}
+
+#[test]
+fn what_is_cut_off_behind_a_gap_is_not_counted_any_more() {
+    let mut buffer = buffer(policy::Order::Input);
+    for index in [10, 11, 13, 15] {
+        put(&mut buffer, index, Outcome::Results);
+    }
+    buffer.cut_at_gap();
+    assert_eq!(buffer.held().records, 2);
+    assert_eq!(take(&mut buffer)[0].0, "10 11 ");
+    assert_eq!(buffer.budget.held(), 0);
+}
+
+#[test]
+fn large_pieces_are_not_copied_together() {
+    let mut buffer = buffer(policy::Order::Input);
+    for index in [11, 12] {
+        buffer.put(Index(index), 1, Outcome::Results, |out| {
+            out.results.resize(out.results.len() + JOINED, b'x');
+        });
+    }
+    assert_eq!(buffer.pieces.len(), 2);
+}
+
+#[test]
+fn a_gap_holds_back_and_a_full_output_backs_up() {
+    let mut buffer = buffer(policy::Order::Input);
+    let stands = |buffer: &OrderBuffer| (buffer.next(), buffer.holds_back(), buffer.is_backed_up());
+    assert_eq!(stands(&buffer), (Some(Index(10)), false, false));
+    put(&mut buffer, 11, Outcome::Results);
+    put(&mut buffer, 13, Outcome::Results);
+    assert_eq!(stands(&buffer), (Some(Index(10)), true, false));
+    put(&mut buffer, 10, Outcome::Results);
+    assert_eq!(stands(&buffer), (Some(Index(12)), false, true));
+    let passed = buffer.passed();
+    buffer.set_room(1);
+    assert!(buffer.passed() > passed);
+    assert_eq!(
+        stands(&buffer),
+        (Some(Index(12)), false, true),
+        "10, and then no room"
+    );
+    buffer.set_room(1000);
+    assert_eq!(stands(&buffer), (Some(Index(12)), true, false));
+    assert_eq!(OrderBuffer::next(&silent(policy::Order::Finish)), None);
+}
+
+#[test]
+fn the_last_words_stand_after_all_that_can_be_written() {
+    for order in [policy::Order::Input, policy::Order::Finish] {
+        let mut buffer = buffer(order);
+        for index in [10, 11, 12, 14] {
+            put(&mut buffer, index, Outcome::Results);
+        }
+        buffer.put_last(|out| out.results.extend_from_slice(b"last"));
+        let text: String = take(&mut buffer)
+            .into_iter()
+            .map(|(text, _)| text)
+            .collect();
+        let expected = match order {
+            policy::Order::Input => "10 11 12 last",
+            policy::Order::Finish => "10 11 12 14 last",
+        };
+        assert_eq!(text, expected);
+        assert_eq!(buffer.budget.held(), 0);
+    }
+}
