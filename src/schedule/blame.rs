@@ -138,8 +138,7 @@ impl Scheduler {
     }
 
     fn judge(&mut self, worker: WorkerId, mut life: Life, death: Death, now: Instant) {
-        // Its stdin is not closed before everything has been written.
-        let is_closing = matches!(life.stage, Stage::Closing(_)) && death.unsent == 0;
+        let is_closing = life.has_seen_end(death.unsent);
         let is_well = death.exit == Exit::Code(0);
         let owed = life.take_owed();
         if owed.is_empty() && is_closing {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::action::{Action, WorkerId};
 use super::ending::Phase;
 use super::life::{Life, Stage, State};
+use super::policy::Window;
 use super::{Scheduler, Unsent};
 use crate::outcome::Exit;
 use crate::protocol::Protocol;
@@ -82,7 +83,8 @@ impl Scheduler {
         let reminder = clock + life.next_reminder.max(REMINDER);
         let audit = self.audit_deadline(life);
         let silence = self.silence_deadline(life);
-        for at in [expiry, hint, Some(reminder), audit, silence]
+        let flush = self.flush_deadline(life);
+        for at in [expiry, hint, Some(reminder), audit, silence, flush]
             .into_iter()
             .flatten()
         {
@@ -96,10 +98,10 @@ impl Scheduler {
         if life.has_signed {
             return timeout.map(|(timeout, expiry)| (life.clock + timeout, expiry));
         }
-        if let (Some(learnt), Some((timeout, expiry))) = (self.learnt_start, timeout) {
-            let start = (learnt * START_FACTOR).max(SHORTEST_START);
-            let up_by = life.started + life.unheard + start;
-            return Some((life.clock.max(up_by) + timeout, expiry));
+        if self.learnt_start.is_some()
+            && let Some((timeout, expiry)) = timeout
+        {
+            return Some((self.up_by(life) + timeout, expiry));
         }
         self.policy
             .init_timeout
@@ -231,14 +233,42 @@ impl Scheduler {
             return;
         };
         let nothing_waits = self.queue.is_empty() && self.input_is_over();
-        if (nothing_waits || self.is_spent(life))
+        let is_last = nothing_waits || self.is_spent(life);
+        let is_due = (is_last && life.age(now) >= self.patience(life))
+            || self.flush_deadline(life).is_some_and(|at| now >= at);
+        if is_due
             && life.stage == Stage::Serving
             && !life.owed.is_empty()
             && life.deaf_since.is_none()
-            && life.age(now) >= self.patience(life)
         {
             self.close_stdin(worker, now);
         }
+    }
+
+    /// When a life that may collect several records, and holds one that must be alone, is shown the
+    /// end of its stdin, so that it answers. One that may still be starting is given the time for it.
+    fn flush_deadline(&self, life: &Life) -> Option<Instant> {
+        let may_collect =
+            matches!(self.policy.window, Window::Records(records) if records.get() > 1);
+        if !may_collect || !life.holds_alone() || life.stage != Stage::Serving {
+            return None;
+        }
+        let half = self.policy.timeout.map_or(Duration::MAX, |limit| limit / 2);
+        let patience = Duration::from_secs(1)
+            .max(life.pace.per_record() * 20)
+            .min(half);
+        Some(self.up_by(life) + patience)
+    }
+
+    /// When the clock of a life's oldest record begins: not before the life must be up.
+    fn up_by(&self, life: &Life) -> Instant {
+        if life.has_signed {
+            return life.clock;
+        }
+        let start = self
+            .learnt_start
+            .map_or(HINT, |learnt| (learnt * START_FACTOR).max(SHORTEST_START));
+        life.clock.max(life.started + life.unheard + start)
     }
 
     fn expire_closing(&mut self, worker: WorkerId, now: Instant) {

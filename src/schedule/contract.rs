@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::Scheduler;
 use super::action::WorkerId;
-use super::life::{Death, Stage};
+use super::life::Death;
 use super::queue::Work;
 use crate::outcome::{Cause, Exit};
 use crate::protocol::Protocol;
@@ -92,7 +92,7 @@ impl Scheduler {
         let Some(life) = self.life(worker) else {
             return;
         };
-        let may_be_answer = matches!(life.stage, Stage::Closing(_)) && self.owed(worker) > 0;
+        let may_be_answer = life.has_seen_end(death.unsent) && self.owed(worker) > 0;
         if may_be_answer && death.exit == Exit::Code(0) && !death.tail.bytes.is_empty() {
             let mut tail = std::mem::take(&mut death.tail);
             if tail.is_too_long {

@@ -99,7 +99,7 @@ impl Scheduler {
         if matches!(self.phase, Phase::Finished(_) | Phase::Aborted(_)) {
             return;
         }
-        self.phase = Phase::Aborted(Reason::OutputFailed);
+        self.abort(Reason::OutputFailed);
         self.stop_all(now + self.policy.grace, now);
         self.finish_if_done();
     }

@@ -24,18 +24,24 @@ impl Scheduler {
     /// Does everything that can be done now: gives out records, starts and closes lives.
     pub(super) fn feed(&mut self, now: Instant) {
         self.conclude_rejected(now);
-        if self.phase.gives_out() {
-            self.feed_alone(now);
-            while self.queue.together() > 0
-                && let Some(worker) = self.best_worker(now)
-            {
-                self.give(worker, now);
-                self.conclude_rejected(now);
+        loop {
+            if self.phase.gives_out() {
+                self.feed_alone(now);
+                while self.queue.together() > 0
+                    && let Some(worker) = self.best_worker(now)
+                {
+                    self.give(worker, now);
+                    self.conclude_rejected(now);
+                }
             }
-        }
-        if self.phase.gives_out() {
+            if !self.phase.gives_out() {
+                break;
+            }
             self.wind_down(now);
-            self.staff(now);
+            // Lives that have just begun may take more than their first block, or be told to end.
+            if self.staff(now) == 0 {
+                break;
+            }
         }
         self.finish_if_done();
     }
@@ -50,14 +56,11 @@ impl Scheduler {
             self.wake_by(now + self.policy.exit_timeout);
         }
         if self.phase == Phase::Feeding && self.queue.together() > 0 && !self.queue.has_alone() {
-            // One that takes several at a time is given as many as it takes.
-            while self.can_take(worker, now) > 0 {
+            while self.queue.together() > 0 && self.can_take(worker, now) > 0 {
                 self.give(worker, now);
                 self.conclude_rejected(now);
-                if self
-                    .life(worker)
-                    .is_none_or(|life| life.concurrency.is_none())
-                {
+                // A window that is measured is filled by halves; any other, at once.
+                if self.life(worker).is_none_or(|life| self.is_measured(life)) {
                     break;
                 }
             }
@@ -112,7 +115,7 @@ impl Scheduler {
             return 0;
         }
         let mut window = self.window(life);
-        let is_measured = self.policy.window == Window::Auto && life.concurrency.is_none();
+        let is_measured = self.is_measured(life);
         let is_shared = self.policy.window == Window::Auto || life.concurrency.is_some();
         if is_measured && self.input == InputState::Ended {
             // Towards the end, all are to be done at the same time.
@@ -160,6 +163,11 @@ impl Scheduler {
             && life.has_signed
             && !life.owed.is_empty();
         may_pass.then(|| life.clock + Self::audit_patience(life))
+    }
+
+    /// Whether the window of this life follows from measured time.
+    fn is_measured(&self, life: &Life) -> bool {
+        self.policy.window == Window::Auto && life.concurrency.is_none()
     }
 
     /// How many records this life may have been sent and not yet answered.
@@ -357,10 +365,10 @@ impl Scheduler {
         self.wake_by(now + limit);
     }
 
-    /// Starts lives where they are of use.
-    fn staff(&mut self, now: Instant) {
+    /// Starts lives where they are of use, and gives their number.
+    fn staff(&mut self, now: Instant) -> usize {
         let Some(may_start) = self.may_start else {
-            return;
+            return 0;
         };
         let waiting = self.queue.together() + self.queue.alone();
         let idle = self
@@ -381,21 +389,31 @@ impl Scheduler {
         } else {
             waiting.saturating_sub(idle)
         };
-        for number in 0..self.workers.len() {
+        if wanted == 0 {
+            return 0;
+        }
+        let vacant = |(number, worker): (usize, &super::Worker)| match worker.state {
+            // Those that may begin now go first, and of those the ones whose last lives were of use.
+            State::Vacant(from) => Some((from.max(now), worker.signless, number)),
+            _ => None,
+        };
+        let mut seats: Vec<_> = self.workers.iter().enumerate().filter_map(vacant).collect();
+        seats.sort_unstable();
+        let mut started = 0;
+        for (from, _, number) in seats {
             // A rejected record behind what a new life was given may just have ended the run.
             if wanted == 0 || !self.phase.gives_out() {
                 break;
             }
-            let State::Vacant(from) = self.workers[number].state else {
-                continue;
-            };
             wanted -= 1;
             if now < from {
                 self.wake_by(from);
             } else {
                 self.start(WorkerId(number), now);
+                started += 1;
             }
         }
+        started
     }
 
     fn start(&mut self, worker: WorkerId, now: Instant) {

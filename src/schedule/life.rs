@@ -200,6 +200,13 @@ impl Life {
         matches!(self.stage, Stage::Serving | Stage::Closing(_))
     }
 
+    /// Whether it has seen the end of its stdin, `unsent` records being not even begun to be written:
+    /// it was to end, and has taken all that it was sent.
+    pub(crate) fn has_seen_end(&self, unsent: usize) -> bool {
+        let has_refused = self.is_torn || matches!(self.hung_up, Some((_, Pipe::Stdin)));
+        matches!(self.stage, Stage::Closing(_)) && unsent == 0 && !has_refused
+    }
+
     /// Whether it holds a record that must have no company.
     pub(crate) fn holds_alone(&self) -> bool {
         self.owed

@@ -149,7 +149,7 @@ impl OrderBuffer {
             self.pull();
             return;
         }
-        debug_assert!(place >= self.next, "record {first} has a second outcome");
+        assert!(place >= self.next, "record {first} has a second outcome");
         if let Some((before, piece)) = self.pieces.range_mut(..place).next_back()
             && before + piece.count as u64 == place
             && piece.bytes.len() < JOINED
@@ -175,7 +175,7 @@ impl OrderBuffer {
         };
         write(&mut piece.bytes);
         let is_new = self.hold(place, piece);
-        debug_assert!(is_new, "record {first} has a second outcome");
+        assert!(is_new, "record {first} has a second outcome");
     }
 
     fn hold(&mut self, place: u64, mut piece: Piece) -> bool {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::action::WorkerId;
+use super::life::Stage;
 use super::order::Outcome;
 use super::policy::{ErrorRecords, OnError};
 use super::queue::Work;
@@ -80,7 +81,13 @@ impl Scheduler {
         };
         if !std::mem::replace(&mut life.has_signed, true) {
             let took = now.saturating_duration_since(life.started);
-            self.learnt_start = Some(self.learnt_start.map_or(took, |learnt| learnt.max(took)));
+            // One that answers at the end of its stdin may have waited for that.
+            let is_told = life.stage == Stage::Serving;
+            self.learnt_start = Some(match self.learnt_start {
+                Some(learnt) if is_told => learnt.max(took),
+                Some(learnt) => learnt,
+                None => took,
+            });
             self.workers[worker.0].signed();
         }
     }

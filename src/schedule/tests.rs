@@ -106,11 +106,19 @@ impl Bench {
     }
 
     fn die(&mut self, exit: Exit) {
+        self.die_with(exit, "");
+    }
+
+    /// Ends the life, which has written `tail` after its last whole line.
+    fn die_with(&mut self, exit: Exit, tail: &str) {
         let death = Death {
             pid: Some(1),
             exit,
             stderr: Vec::new(),
-            tail: Tail::default(),
+            tail: Tail {
+                bytes: tail.into(),
+                is_too_long: false,
+            },
             unsent: 0,
         };
         self.scheduler.died(WORKER, death, self.now);
@@ -380,4 +388,36 @@ fn a_skipped_record_is_found_even_where_no_further_one_may_be_sent() {
         bench.end_input();
         assert_eq!(bench.scheduler.tally().results, 2, "the others go on");
     }
+}
+
+#[test]
+fn a_window_is_filled_across_the_blocks_that_the_input_comes_in() {
+    let mut bench = Bench::new(|policy| {
+        policy.window = Window::Records(NonZeroUsize::new(10).unwrap());
+    });
+    bench.records(3);
+    for _ in 0..5 {
+        bench.records(4);
+    }
+    assert_eq!(bench.sent.len(), 10);
+    bench.answer(9);
+    assert_eq!(bench.sent.len(), 19);
+}
+
+#[test]
+fn a_life_that_begins_late_is_given_all_that_it_takes_and_told_the_end() {
+    let mut bench = Bench::new(|policy| policy.window = Window::Full);
+    bench.records(1);
+    bench.answer(1);
+    for _ in 0..5 {
+        bench.records(4);
+    }
+    bench.end_input();
+    bench.die(Exit::Code(1));
+    bench.ends.clear();
+    bench.sent.clear();
+    bench.wait(SECOND);
+    assert_eq!(bench.starts, 2);
+    assert_eq!(bench.sent.len(), 20);
+    assert_eq!(bench.ends, ["end of stdin"]);
 }

@@ -18,7 +18,7 @@ use std::thread;
 use crate::done::{Done, ERROR_MARK};
 use crate::env::TestEnv;
 use crate::live::Live;
-use world::{Expected, World};
+use world::{Cut, Expected, World};
 
 /// How many runs `cargo test` makes.
 const RUNS: u64 = 200;
@@ -67,7 +67,9 @@ fn run(seed: u64) {
         .open();
     let done = feed(live, &world);
     judge(&done, &world);
-    if !world.records.is_empty() {
+    // A run that is cut short may have begun no life.
+    let must_begin = world.cut == Cut::Never && !world.records.is_empty();
+    if must_begin || env.exists("workers.pids") {
         env.assert_all_gone("workers.pids");
     }
     if env.exists("children.pids") {
@@ -79,19 +81,27 @@ fn run(seed: u64) {
 fn feed(mut live: Live, world: &World) -> Done {
     let mut pipe = live.take_stdin();
     let input = world.input();
+    let is_whole = matches!(world.cut, Cut::Never);
+    let ends_early = world.ends_early;
     let writer = thread::spawn(move || {
-        pipe.write_all(&input).expect("mtask reads its input");
-        pipe
+        let written = pipe.write_all(&input);
+        assert!(written.is_ok() || !is_whole, "mtask reads its input");
+        (!ends_early).then_some(pipe)
     });
     if world.ends_early {
-        let ender = thread::spawn(move || drop(writer.join()));
         let done = live.wait();
-        ender.join().expect("the input has been written");
+        writer.join().expect("the input has been written");
         return done;
     }
     // Each outcome comes though the input has not ended.
-    for _ in &world.records {
-        live.line();
+    let awaited = match world.cut {
+        Cut::Signal { after, .. } => after,
+        _ => world.records.len(),
+    };
+    for _ in 0..awaited {
+        if live.line_or_end().is_none() {
+            break;
+        }
     }
     if let Some(peak) = live.process().peak_memory() {
         let most = world.buffer + ITSELF;
@@ -99,6 +109,16 @@ fn feed(mut live: Live, world: &World) -> Done {
             peak <= most,
             "mtask used {peak} bytes of memory and not {most} at most"
         );
+    }
+    if let Cut::Signal { signal, twice, .. } = world.cut {
+        live.signal(signal);
+        if twice {
+            live.signal(signal);
+        }
+        let done = live.wait();
+        let pipe = writer.join().expect("the input has been written");
+        drop(pipe);
+        return done;
     }
     let pipe = writer.join().expect("the input has been written");
     drop(pipe);
@@ -108,10 +128,13 @@ fn feed(mut live: Live, world: &World) -> Done {
 fn judge(done: &Done, world: &World) {
     let lines = done.lines();
     let count = world.records.len();
+    let errors = lines.iter().filter(|line| line.starts_with(ERROR_MARK));
+    let is_cut = world.is_cut(errors.count());
     done.check(
-        lines.len() == count,
+        lines.len() == count || (is_cut && lines.len() < count),
         "there is not one outcome for each record",
     );
+    let last = lines.len().wrapping_sub(1);
     let mut found = vec![false; count];
     let mut has_failed = false;
     for (place, line) in lines.into_iter().enumerate() {
@@ -122,9 +145,15 @@ fn judge(done: &Done, world: &World) {
             None => world.index_of(line),
         };
         done.check(!found[index], "a record has two outcomes");
+        // What a failure raises stands after all that could still be written.
+        let is_raised = world.cut == Cut::Raise && error.is_some();
         done.check(
-            !world.is_ordered || index == place,
+            !world.is_ordered || index == place || (is_raised && index > place),
             "an outcome is out of place",
+        );
+        done.check(
+            !is_raised || place == last,
+            "something follows the failure that ended the run",
         );
         found[index] = true;
         has_failed |= error.is_some();
@@ -163,8 +192,13 @@ fn judge(done: &Done, world: &World) {
             }
         };
     }
+    if let Cut::Signal { signal, .. } = world.cut {
+        done.assert_signal(signal);
+        return;
+    }
     // A life that leaves after its last answer fails at its end, if it is told to end before.
     let fails_at_end = world.may_end_badly && done.stderr.contains("1 worker failed at the end");
-    let is_failed = has_failed || world.breaks || fails_at_end;
+    let counts = !world.ignores || is_cut;
+    let is_failed = (has_failed && counts) || world.breaks || fails_at_end;
     done.assert_status(if is_failed { 123 } else { 0 });
 }

@@ -58,14 +58,19 @@ impl Live {
 
     /// The next line of the output, without its end.
     pub(crate) fn line(&mut self) -> String {
+        self.line_or_end()
+            .unwrap_or_else(|| self.fail("stdout ended where another line was expected"))
+    }
+
+    /// The next line of the output, without its end; `None` at the end of the output.
+    pub(crate) fn line_or_end(&mut self) -> Option<String> {
         let mut line = Vec::new();
         let pipe = self.stdout.as_mut().expect("an output that the test reads");
-        let read = pipe.read_until(b'\n', &mut line);
+        pipe.read_until(b'\n', &mut line)
+            .expect("stdout can be read");
         self.read.extend(&line);
-        if read.is_err() || line.pop() != Some(b'\n') {
-            self.fail("stdout ended where another line was expected");
-        }
-        String::from_utf8_lossy(&line).into_owned()
+        let is_whole = line.pop() == Some(b'\n');
+        is_whole.then(|| String::from_utf8_lossy(&line).into_owned())
     }
 
     /// Writes a record and asserts that the next line of output is `expected`.

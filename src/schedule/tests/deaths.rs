@@ -411,3 +411,65 @@ fn what_a_worker_says_of_itself_is_put_on_one_line_and_bounded() {
     assert_eq!(said(&"x".repeat(300)), "x".repeat(300));
     assert_eq!(said(&"x".repeat(301)), format!("{}…", "x".repeat(300)));
 }
+
+#[test]
+fn a_line_without_its_end_is_no_answer_of_a_life_that_has_refused_its_records() {
+    let mut bench = Bench::new(|policy| policy.window = Window::Full);
+    bench.records(1);
+    bench.answer(1);
+    bench.records(4);
+    bench.end_input();
+    assert_eq!(
+        bench.ends,
+        ["end of stdin"],
+        "which comes after what is not written yet"
+    );
+    // The last two do not reach it.
+    bench.hang_up(Pipe::Stdin, 2);
+    bench.unsent = 0;
+    bench.answer(1);
+    bench.die_with(Exit::Code(0), "tor");
+    assert_eq!(bench.scheduler.tally().results, 2);
+    assert_eq!(bench.scheduler.tally().failures(), 0, "{:?}", bench.notices);
+    bench.wait(SECOND);
+    assert_eq!(bench.sent[5..], [2, 3, 4]);
+    bench.answer(2);
+    bench.die_with(Exit::Code(0), "y");
+    assert_eq!(bench.written(), "y\n".repeat(5), "here it is one");
+}
+
+#[test]
+fn suspects_of_a_worker_that_collects_records_are_answered_at_the_end_of_its_stdin() {
+    for timeout in [None, Some(2 * SECOND)] {
+        let mut bench = holding(3, |policy| policy.timeout = timeout);
+        bench.records(10);
+        bench.die(Exit::Code(1));
+        for suspect in 1..=3 {
+            bench.ends.clear();
+            bench.wait(SECOND);
+            assert_eq!(bench.ends.len(), 0, "it may still be starting");
+            bench.wait(1300 * MILLISECOND);
+            assert_eq!(bench.sent.last(), Some(&suspect));
+            assert_eq!(bench.ends, ["end of stdin"], "timeout: {timeout:?}");
+            bench.answer(1);
+            bench.die(Exit::Code(0));
+        }
+        bench.wait(SECOND);
+        assert_eq!(
+            bench.sent[bench.sent.len() - 3..],
+            [4, 5, 6],
+            "the others, together"
+        );
+        assert_eq!(bench.scheduler.tally().failures(), 0);
+    }
+}
+
+#[test]
+fn a_signal_shows_in_the_status_though_the_output_fails_after_it() {
+    let mut bench = holding(1, |_| ());
+    bench.scheduler.interrupt(15, bench.now);
+    bench.scheduler.output_failed(bench.now);
+    bench.act();
+    bench.die(Exit::Signal(15));
+    assert_eq!(bench.scheduler.status(), Status::Signal(15));
+}

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use fastrand::Rng;
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::done::records;
@@ -27,6 +28,9 @@ pub(super) struct World {
     pub(super) worker: Vec<String>,
     pub(super) records: Vec<Record>,
     pub(super) is_ordered: bool,
+    pub(super) cut: Cut,
+    /// Failures do not show in the status, unless they end the run.
+    pub(super) ignores: bool,
     /// The input ends as soon as it is written.
     pub(super) ends_early: bool,
     pub(super) buffer: usize,
@@ -37,6 +41,22 @@ pub(super) struct World {
     is_json: bool,
     suffix: &'static str,
     retries: u64,
+}
+
+/// What ends a run before its input does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    Never,
+    /// A signal, after so many lines of output, or two of them.
+    Signal {
+        signal: Signal,
+        after: usize,
+        twice: bool,
+    },
+    /// The first failure, at once.
+    Raise,
+    /// So many failures; what was sent comes to an outcome.
+    Drain(usize),
 }
 
 /// What goes wrong in a run. One thing at a time, so that it is known what each record must come to.
@@ -58,7 +78,12 @@ enum Theme {
     Break,
     /// Lives end badly, or late.
     Ends,
+    /// Records are never answered, and the worker goes on.
+    Skips,
 }
+
+/// So many records are skipped at most.
+const SKIPS: usize = 3;
 
 const RESULT: Option<&str> = None;
 
@@ -77,18 +102,25 @@ impl World {
             Theme::Answers,
             Theme::Answers,
             Theme::Ends,
+            // Without ids, what follows would pass for the answer.
+            if is_json { Theme::Skips } else { Theme::Calm },
             if is_json { Theme::Break } else { Theme::Calm },
         ];
         let theme = pick(rng, &themes);
         // What a life that ends has just been sent would fail, and that may be any record.
         let may_be_any = matches!(theme, Theme::Leaver | Theme::Break);
-        let is_sent_once = !may_be_any && rng.u32(..8) == 0;
+        // One that skips all it may hold is given five minutes.
+        let has_room = theme == Theme::Skips;
+        let is_sent_once = !may_be_any && !has_room && rng.u32(..8) == 0;
         let mut world = Self {
             options: Vec::new(),
             worker: Vec::new(),
             records: Vec::new(),
             is_ordered: rng.u32(..3) > 0,
-            ends_early: rng.bool(),
+            cut: Cut::Never,
+            ignores: false,
+            // A record that is skipped is found at the end of the input.
+            ends_early: theme == Theme::Skips || rng.bool(),
             buffer: pick(rng, &[256 << 10, 1 << 20, 8 << 20]),
             breaks: theme == Theme::Break,
             may_end_badly: theme == Theme::Leaver,
@@ -107,6 +139,7 @@ impl World {
         world.ask(rng, theme, is_sent_once);
         world.behave(rng, theme, env);
         world.fill(rng, theme, is_sent_once, env);
+        world.cut_short(rng, theme);
         world
     }
 
@@ -128,7 +161,13 @@ impl World {
         if is_sent_once {
             options.push("--at-most-once".into());
         } else {
-            let window = pick(rng, &["auto", "auto", "auto", "1", "3", "50"]);
+            // What a life holds that dies twice would fail with it.
+            let may_be_full = !matches!(theme, Theme::Killers | Theme::Hangs);
+            let widest = if may_be_full { "full" } else { "auto" };
+            let window = match theme {
+                Theme::Skips => "50",
+                _ => pick(rng, &["auto", "auto", widest, "1", "3", "50"]),
+            };
             options.push(format!("--window={window}"));
         }
         if rng.u32(..6) == 0 {
@@ -141,13 +180,56 @@ impl World {
         self.options = options;
     }
 
+    /// Lets something end the run early, now and then.
+    fn cut_short(&mut self, rng: &mut Rng, theme: Theme) {
+        let count = self.records.len();
+        let (cut, option) = match rng.u32(..8) {
+            // Whoever skips a record is found after a while only.
+            0 if theme != Theme::Skips => {
+                self.ends_early = false;
+                let cut = Cut::Signal {
+                    signal: pick(rng, &[Signal::TERM, Signal::INT, Signal::HUP]),
+                    after: rng.usize(..=count),
+                    twice: rng.u32(..4) == 0,
+                };
+                (cut, None)
+            }
+            1 => (Cut::Raise, Some("--on-error=raise".into())),
+            2 => (Cut::Drain(1), Some("--on-error=drain".into())),
+            3 => {
+                let most = rng.usize(1..4);
+                self.ignores = rng.bool();
+                let ignore = self.ignores.then(|| "--on-error=ignore".into());
+                self.options.extend(ignore);
+                (Cut::Drain(most), Some(format!("--max-errors={most}")))
+            }
+            _ => (Cut::Never, None),
+        };
+        self.cut = cut;
+        self.options.extend(option);
+    }
+
+    /// Whether so many failures, or something else, may have ended the run.
+    pub(super) fn is_cut(&self, failures: usize) -> bool {
+        match self.cut {
+            Cut::Never => false,
+            Cut::Signal { .. } => true,
+            Cut::Raise => failures > 0,
+            Cut::Drain(most) => failures >= most,
+        }
+    }
+
     fn behave(&mut self, rng: &mut Rng, theme: Theme, env: &TestEnv) {
         let mut worker = vec!["--pids".into(), env.path("workers.pids")];
         if self.is_json {
             worker.push("--json".into());
             // With more, records that wait behind one that hangs would be late too.
-            let most = if theme == Theme::Hangs { 1 } else { 20 };
-            let ready = json!({"ready": true, "concurrency": rng.usize(1..=most)});
+            let (least, most) = match theme {
+                Theme::Hangs => (1, 1),
+                Theme::Skips => (SKIPS + 1, 20),
+                _ => (1, 20),
+            };
+            let ready = json!({"ready": true, "concurrency": rng.usize(least..=most)});
             match rng.u32(..3) {
                 0 => worker.extend(["--banner".into(), ready.to_string()]),
                 1 => worker.extend(["--banner".into(), json!({"ready": true}).to_string()]),
@@ -185,6 +267,8 @@ impl World {
         self.breaks |= theme == Theme::Ends && count > 0;
         let sizes = match theme {
             Theme::Bulk => 1_000_000,
+            // What waits behind a record that is skipped must not fill the buffer.
+            Theme::Skips => 300,
             _ => pick(rng, &[10, 300, 300, 20_000]),
         };
         // Before, no life has surely shown a sign, and deaths are followed by longer and longer waits.
@@ -192,6 +276,7 @@ impl World {
             Theme::Killers => (12, 5),
             Theme::Hangs => (12, 2),
             Theme::Leaver | Theme::Break => (12, 1),
+            Theme::Skips => (0, SKIPS),
             _ => (0, usize::MAX),
         };
         for index in 0..count {
@@ -223,6 +308,7 @@ impl World {
             self.records.push(Record { text, expected });
         }
         self.breaks &= theme != Theme::Break || faults == 0;
+        self.breaks |= theme == Theme::Skips && faults < SKIPS;
     }
 
     /// What a record does that is at fault, what it may come to, and how often it is tried at least and
@@ -310,6 +396,7 @@ impl World {
                 };
                 (format!("{once}{words}"), vec![RESULT], 1..=1)
             }
+            Theme::Skips => ("@skip".into(), vec![Some("missing_answer")], 1..=1),
             Theme::Calm | Theme::Bulk | Theme::Ends => is_plain,
         }
     }

@@ -108,7 +108,12 @@ impl Ledger {
             // Until now it may have been starting.
             life.start_clocks();
             let took = now - life.started;
-            self.learnt_start = Some(self.learnt_start.map_or(took, |learnt| learnt.max(took)));
+            // One that was to end may have waited for that.
+            let learnt = self.learnt_start.unwrap_or(took);
+            self.learnt_start = Some(match life.closed {
+                None => learnt.max(took),
+                Some(_) => learnt,
+            });
         }
     }
 
