@@ -151,6 +151,7 @@ impl Engine {
             self.flush(now);
             // Only now is it known how much is held.
             self.scheduler.choose_heard(now);
+            (self.scheduler).reads_stderr(!self.messages.is_full(), now);
             self.act();
             if self.is_done(now) {
                 break;

@@ -47,6 +47,7 @@ impl Scheduler {
                 continue;
             };
             match life.stage {
+                Stage::Serving | Stage::Closing(_) if self.unread_since.is_some() => {}
                 Stage::Serving | Stage::Closing(_) => {
                     self.remind_of_start(worker, now);
                     self.watch_start(worker);
@@ -74,7 +75,7 @@ impl Scheduler {
         let Some(life) = self.life(worker) else {
             return;
         };
-        if life.owed.is_empty() || life.deaf_since.is_some() {
+        if life.owed.is_empty() || life.deaf_since.is_some() || self.unread_since.is_some() {
             return;
         }
         let clock = life.clock;
@@ -126,7 +127,8 @@ impl Scheduler {
         let Some(life) = self.life(worker) else {
             return;
         };
-        if !self.awaits_ready_of(life) || life.deaf_since.is_some() {
+        let is_deaf = life.deaf_since.is_some() || self.unread_since.is_some();
+        if !self.awaits_ready_of(life) || is_deaf {
             return;
         }
         let reminder = life.started + life.unheard + life.next_reminder.max(REMINDER);
@@ -294,18 +296,32 @@ impl Scheduler {
         self.stop(worker, now);
     }
 
+    /// Whether what workers write to stderr is read. While it is not, because nobody takes it from
+    /// mtask, a worker may be stuck in writing it: no clock runs.
+    pub fn reads_stderr(&mut self, reads: bool, now: Instant) {
+        match (self.unread_since, reads) {
+            (None, false) => self.unread_since = Some(now),
+            (Some(since), true) => {
+                self.unread_since = None;
+                for worker in &mut self.workers {
+                    if let State::Running(life) = &mut worker.state {
+                        life.stand_still(now.saturating_duration_since(since), now);
+                    }
+                }
+                self.wake_by(now);
+            }
+            _ => {}
+        }
+    }
+
     /// mtask and its workers were stopped for so long: no clock has run.
     pub fn was_suspended(&mut self, pause: Duration, now: Instant) {
         for worker in &mut self.workers {
             if let State::Running(life) = &mut worker.state {
-                life.delay(pause.min(now.saturating_duration_since(life.clock)));
-                life.started = (life.started + pause).min(now);
-                life.deaf_since = life.deaf_since.map(|since| since + pause);
-                life.hung_up = life.hung_up.map(|(since, pipe)| (since + pause, pipe));
-                if let Stage::Closing(at) | Stage::Stopping(at) = &mut life.stage {
-                    *at += pause;
+                life.stand_still(pause, now);
+                if let Stage::Stopping(kill_at) = &mut life.stage {
+                    *kill_at += pause;
                 }
-                life.pace.busy_from(now);
             }
         }
         if let Phase::Interrupted(signal, terminate_at, kill_at) = self.phase {

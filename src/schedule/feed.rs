@@ -337,7 +337,7 @@ impl Scheduler {
                 self.close_stdin(worker, now);
             } else {
                 let at = life.clock + self.patience(life);
-                if life.deaf_since.is_none() {
+                if life.deaf_since.is_none() && self.unread_since.is_none() {
                     self.wake_by(at);
                 }
             }

@@ -252,6 +252,19 @@ impl Life {
         }
     }
 
+    /// Nothing has happened to it for `pause`, up to now.
+    pub(crate) fn stand_still(&mut self, pause: Duration, now: Instant) {
+        let later = |since: Instant| (since + pause).min(now);
+        self.delay(pause.min(now.saturating_duration_since(self.clock)));
+        self.started = later(self.started);
+        self.deaf_since = self.deaf_since.map(later);
+        self.hung_up = self.hung_up.map(|(since, pipe)| (later(since), pipe));
+        if let Stage::Closing(since) = &mut self.stage {
+            *since = later(*since);
+        }
+        self.pace.busy_from(now);
+    }
+
     /// All clocks of its records begin anew.
     pub(crate) fn start_clocks(&mut self, now: Instant) {
         self.clock = now;

@@ -94,6 +94,8 @@ pub struct Scheduler {
     has_last_failure: bool,
     /// Whether workers were left unheard at the last look, because the budget was full.
     was_full: bool,
+    /// Since when what workers write to stderr is not read.
+    unread_since: Option<Instant>,
     /// Outcomes are far ahead of the output, which moves on: more input would be of no use.
     is_far_ahead: bool,
     /// What had been passed to the output when it moved on last, and when that was.
@@ -131,6 +133,7 @@ impl Scheduler {
             awaits_ready: policy.readiness == policy::Readiness::Announced,
             has_last_failure: false,
             was_full: false,
+            unread_since: None,
             is_far_ahead: false,
             moved_on: (0, now),
             last_death: None,

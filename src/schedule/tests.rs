@@ -421,3 +421,26 @@ fn a_life_that_begins_late_is_given_all_that_it_takes_and_told_the_end() {
     assert_eq!(bench.sent.len(), 20);
     assert_eq!(bench.ends, ["end of stdin"]);
 }
+
+#[test]
+fn no_clock_runs_while_stderr_is_not_read() {
+    for stall in [SECOND, 100 * SECOND] {
+        let mut bench = Bench::new(|policy| policy.timeout = Some(10 * SECOND));
+        bench.records(3);
+        bench.answer(1);
+        bench.wait(4 * SECOND);
+        bench.scheduler.reads_stderr(false, bench.now);
+        bench.wait(stall);
+        assert!(bench.ends.is_empty());
+        let at = bench.scheduler.wake_at();
+        assert!(
+            at.is_none_or(|at| at > bench.now),
+            "awake at once, for ever"
+        );
+        bench.scheduler.reads_stderr(true, bench.now);
+        bench.wait(5 * SECOND);
+        assert!(bench.ends.is_empty());
+        bench.wait(2 * SECOND);
+        assert_eq!(bench.ends, ["SIGTERM"]);
+    }
+}
