@@ -8,6 +8,7 @@ use super::ending::Phase;
 use super::life::{Life, Stage, State};
 use super::policy::{Delivery, Window};
 use super::queue::Work;
+use super::race::Field;
 use super::{InputState, Scheduler};
 use crate::outcome::Failure;
 use crate::protocol::Protocol;
@@ -82,10 +83,11 @@ impl Scheduler {
 
     /// The worker that will be done first with what it holds, of those that can take more.
     fn best_worker(&mut self, now: Instant) -> Option<WorkerId> {
+        let field = self.field(now);
         let mut best: Option<(f64, usize, WorkerId)> = None;
         for number in 0..self.workers.len() {
             let worker = WorkerId(number);
-            if self.can_take(worker, now) == 0 {
+            if self.can_take_of(worker, field.as_ref(), now) == 0 {
                 continue;
             }
             let life = self.life(worker).expect("only a life can take records");
@@ -99,6 +101,12 @@ impl Scheduler {
 
     /// How many records may be sent to this worker now, together with others.
     fn can_take(&mut self, worker: WorkerId, now: Instant) -> usize {
+        let field = self.field(now);
+        self.can_take_of(worker, field.as_ref(), now)
+    }
+
+    /// The same, beside these others.
+    fn can_take_of(&mut self, worker: WorkerId, field: Option<&Field>, now: Instant) -> usize {
         self.audit_if_due(worker, now);
         let pending = self.queue.together();
         let jobs = self.policy.jobs.get();
@@ -142,7 +150,10 @@ impl Scheduler {
         if let Some(at) = overdue_at.filter(|_| room == 0 && !is_overdue) {
             self.wake_by(at);
         }
-        if room == 0 || self.must_hold_back() || self.is_outpaced(worker, now) {
+        if room == 0 || self.must_hold_back() {
+            return 0;
+        }
+        if field.is_some_and(|field| self.is_outpaced(worker, field, now)) {
             return 0;
         }
         if is_shared {
@@ -186,35 +197,8 @@ impl Scheduler {
         self.awaits_ready && !life.has_signed && life.owed.is_empty()
     }
 
-    /// Whether the others would be done with all that is left before this worker could answer one
-    /// record more.
-    fn is_outpaced(&mut self, worker: WorkerId, now: Instant) -> bool {
-        if self.input == InputState::Open || self.policy.window != Window::Auto {
-            return false;
-        }
-        let next = |life: &Life| life.expected(now) * (life.owed_records + 1) as f64;
-        let Some(mine) = self.life(worker).map(next) else {
-            return true;
-        };
-        let (mut rate, mut work, mut soonest) = (0.0, self.queue.together() as f64, f64::INFINITY);
-        for (other, life) in self.lives() {
-            let each = life.expected(now);
-            if other != worker && life.has_signed && each > 0.0 && self.may_serve(life) {
-                rate += 1.0 / each;
-                work += life.owed_records as f64;
-                soonest = next(life).min(soonest);
-            }
-        }
-        if rate == 0.0 || mine <= soonest.max(work / rate) {
-            return false;
-        }
-        // The others may turn out slower than they seem: look again.
-        self.wake_by(now + Duration::from_secs_f64(soonest.clamp(0.001, 1.0)));
-        true
-    }
-
     /// Whether a life can be given records, now or when it has answered some.
-    fn may_serve(&self, life: &Life) -> bool {
+    pub(super) fn may_serve(&self, life: &Life) -> bool {
         life.stage == Stage::Serving && life.hung_up.is_none() && !self.is_spent(life)
     }
 

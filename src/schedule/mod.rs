@@ -26,6 +26,7 @@ mod order;
 mod pace;
 pub mod policy;
 mod queue;
+mod race;
 mod replies;
 mod settle;
 #[cfg(test)]
