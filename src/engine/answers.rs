@@ -16,6 +16,9 @@ impl Engine {
         let Some(member) = &mut self.members[worker.0] else {
             return;
         };
+        if len == 0 {
+            return;
+        }
         let scheduler = &mut self.scheduler;
         let bytes = &self.buffer[..len];
         match self.parts.protocol {

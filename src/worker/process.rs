@@ -23,6 +23,7 @@ use crate::sys;
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    is_reaped: bool,
     group: Pid,
     stdin: Option<OwnedFd>,
     stdout: Option<OwnedFd>,
@@ -70,6 +71,7 @@ impl Process {
         let stderr = child.stderr.take().map(OwnedFd::from);
         let process = Self {
             child,
+            is_reaped: false,
             group,
             stdin,
             stdout,
@@ -216,9 +218,10 @@ impl Process {
         )
     }
 
-    /// Kills what is left of the group, and reaps the leader, which must have exited.
+    /// Kills what is left of the group, and reaps the leader.
     pub fn reap(&mut self) -> Exit {
         self.signal(Signal::KILL);
+        self.is_reaped = true;
         match self.child.wait() {
             Ok(status) => exit(status),
             Err(error) => Exit::NotStarted(format!("its exit status is lost: {error}")),
@@ -228,9 +231,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            self.signal(Signal::KILL);
-            let _ = self.child.wait();
+        if !self.is_reaped {
+            self.reap();
         }
     }
 }
