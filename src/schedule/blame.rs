@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::action::{Action, WorkerId};
 use super::contract::shown;
+use super::doomed::Fault;
 use super::life::{Death, Life, Pipe, Stage, State};
 use super::policy::{Delivery, Window};
 use super::queue::{Company, Work};
@@ -179,7 +180,7 @@ impl Scheduler {
             let what = format!("exited without an answer for {}", Self::range(left));
             let advice = "does it skip records, or collect several for one line?";
             self.report_break(worker, &what, advice, life.audit.in_doubt());
-            self.fail_missing(worker, owed, now);
+            self.doom(worker, owed, Fault::NoAnswer, now);
             self.replace(worker, now);
         } else {
             let charged = self.blame(worker, owed, &death, now);
@@ -233,21 +234,16 @@ impl Scheduler {
         }
         let charged = verdict == Verdict::Charge && !owed.is_empty();
         match verdict {
-            Verdict::Charge => self.each_record(owed, |this, work| {
-                if this.policy.window == Window::Full && work.sent == 1 {
-                    this.queue.put_back(work);
-                    return;
-                }
-                let cause = match death.exit {
-                    Exit::Unasked | Exit::AnsweredTwice => Cause::BadAnswer,
-                    _ => Cause::WorkerExit {
-                        exit: death.exit.clone(),
-                        stderr: death.stderr.clone(),
-                    },
+            Verdict::Charge => {
+                let is_again = |work: &Work| self.policy.window == Window::Full && work.sent == 1;
+                let (again, guilty): (VecDeque<_>, _) = owed.into_iter().partition(is_again);
+                again.into_iter().for_each(|work| self.queue.put_back(work));
+                let fault = Fault::Died {
+                    exit: death.exit.clone(),
+                    stderr: death.stderr.clone(),
                 };
-                let message = format!("{worker} died while it held the record ({})", death.exit);
-                this.charge(work, cause, message, worker, now);
-            }),
+                self.doom(worker, guilty, fault, now);
+            }
             Verdict::SendAgain => owed.into_iter().for_each(|work| self.queue.put_back(work)),
             Verdict::Suspect => {
                 let company = if self.policy.window == Window::Full {
@@ -308,21 +304,6 @@ impl Scheduler {
             unsent -= work.block.count.min(unsent);
             work.sent -= 1;
             self.queue.put_back(work);
-        }
-    }
-
-    /// Does the same with each of the records, one by one, while the run goes on.
-    pub(super) fn each_record(
-        &mut self,
-        works: VecDeque<Work>,
-        mut deal: impl FnMut(&mut Self, Work),
-    ) {
-        for work in works {
-            let mut rest = work.trimmed(self.policy.separator);
-            while rest.block.count > 0 && self.phase.gives_out() {
-                let one = rest.cut(1, usize::MAX, self.policy.separator);
-                deal(self, one);
-            }
         }
     }
 

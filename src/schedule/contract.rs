@@ -5,14 +5,13 @@
 //! and why that may be. What it still owes fails and is not sent again, for nobody knows what the
 //! worker has done with it.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::Scheduler;
 use super::action::WorkerId;
+use super::doomed::Fault;
 use super::life::Death;
-use super::queue::Work;
-use crate::outcome::{Cause, Exit};
+use crate::outcome::Exit;
 use crate::protocol::Protocol;
 use crate::record::Index;
 
@@ -52,7 +51,7 @@ impl Scheduler {
             Death::by(Exit::OutOfStep),
         );
         self.report_break(worker, what, advice, in_doubt);
-        self.fail_missing(worker, owed, now);
+        self.doom(worker, owed, Fault::NoAnswer, now);
     }
 
     pub(super) fn report_break(
@@ -78,13 +77,6 @@ impl Scheduler {
         self.error(format!(
             "{worker} {what}; {range}. One line is expected for each record: {advice}"
         ));
-    }
-
-    pub(super) fn fail_missing(&mut self, worker: WorkerId, owed: VecDeque<Work>, now: Instant) {
-        self.each_record(owed, |this, work| {
-            let message = format!("{worker} left it without an answer");
-            this.fail_work(work, Cause::MissingAnswer, message, Some(worker), now);
-        });
     }
 
     /// A line without its end is an answer where the worker was to finish and exited well.

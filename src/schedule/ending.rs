@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::action::{Action, WorkerId};
-use super::life::{Stage, State};
+use super::life::{Stage, State, Worker};
 use super::policy::OnError;
 use super::tally::EarlyEnd;
 use super::{InputState, Scheduler};
@@ -162,6 +162,12 @@ impl Scheduler {
         self.stop_all(kill_at, now);
     }
 
+    /// Drops all records that are with no life.
+    fn forget_waiting(&mut self) {
+        self.queue.clear();
+        self.doomed.clear();
+    }
+
     /// Nobody waits for the judgement of a life that has ended.
     fn dismiss_judged(&mut self, now: Instant) {
         for worker in &mut self.workers {
@@ -180,7 +186,7 @@ impl Scheduler {
             }
         }
         self.dismiss_judged(now);
-        self.queue.clear();
+        self.forget_waiting();
     }
 
     fn stop_all(&mut self, kill_at: Instant, now: Instant) {
@@ -198,7 +204,7 @@ impl Scheduler {
             }
         }
         self.dismiss_judged(now);
-        self.queue.clear();
+        self.forget_waiting();
         self.wake_by(kill_at);
     }
 
@@ -214,19 +220,17 @@ impl Scheduler {
                 _ => false,
             });
             let more_to_come = self.phase == Phase::Feeding && self.input == InputState::Open;
-            if is_owed || more_to_come || !self.queue.is_empty() {
-                if !self
-                    .workers
-                    .iter()
-                    .all(|worker| matches!(worker.state, State::GivenUp))
-                {
+            let waits = !self.queue.is_empty() || !self.doomed.is_empty();
+            if is_owed || more_to_come || waits {
+                let is_given_up = |worker: &Worker| matches!(worker.state, State::GivenUp);
+                if !self.workers.iter().all(is_given_up) || self.doomed_will_move() {
                     return;
                 }
                 self.give_up();
             }
         }
         let is_running =
-            |worker: &super::Worker| matches!(worker.state, State::Running(_) | State::Judged(..));
+            |worker: &Worker| matches!(worker.state, State::Running(_) | State::Judged(..));
         if self.workers.iter().any(is_running) {
             return;
         }
@@ -235,7 +239,7 @@ impl Scheduler {
             Phase::Interrupted(signal, ..) => Some(Reason::Signal(signal)),
             _ => None,
         };
-        self.queue.clear();
+        self.forget_waiting();
         self.order.cut_at_gap();
         self.check_that_nothing_is_lost(reason);
         self.note_early_end(reason);

@@ -19,6 +19,11 @@ impl Scheduler {
     /// nobody is while the output itself is what everything waits for.
     pub fn choose_heard(&mut self, now: Instant) {
         self.look_ahead(now);
+        if self.settle_doomed(now) {
+            self.feed(now);
+            // What has been put down is to be written.
+            self.wake_by(now);
+        }
         let is_full = self.budget.is_full();
         if !is_full && !self.was_full {
             return;

@@ -17,6 +17,7 @@ mod audit;
 mod blame;
 mod clock;
 mod contract;
+mod doomed;
 mod ending;
 mod feed;
 mod hearing;
@@ -38,6 +39,7 @@ mod tally;
 mod tests;
 mod view;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 pub use action::{Action, LifeNumber, Notice, WorkerId};
@@ -53,6 +55,7 @@ use crate::input::Rejected;
 use crate::outcome::{Done, Exit, Failure, Rendering};
 use crate::record::{Block, Index};
 use crate::worker::stdout::Tail;
+use doomed::Doomed;
 use ending::Phase;
 use life::{Life, Worker};
 use order::{OrderBuffer, Outcome};
@@ -73,6 +76,7 @@ pub struct Scheduler {
     rendering: Rendering,
     budget: Budget,
     queue: Queue,
+    doomed: BTreeMap<Index, Doomed>,
     workers: Vec<Worker>,
     order: OrderBuffer,
     tally: Tally,
@@ -120,6 +124,7 @@ impl Scheduler {
     pub fn new(policy: Policy, rendering: Rendering, budget: &Budget, now: Instant) -> Self {
         Self {
             queue: Queue::new(policy.separator),
+            doomed: BTreeMap::new(),
             workers: (0..policy.jobs.get()).map(|_| Worker::new(now)).collect(),
             order: OrderBuffer::new(policy.order, budget),
             tally: Tally::default(),

@@ -473,3 +473,26 @@ fn a_signal_shows_in_the_status_though_the_output_fails_after_it() {
     bench.die(Exit::Signal(15));
     assert_eq!(bench.scheduler.status(), Status::Signal(15));
 }
+
+#[test]
+fn many_failures_at_once_wait_for_the_output() {
+    let mut bench = Bench::new(|policy| policy.window = Window::Full);
+    bench.records(1);
+    bench.answer(1);
+    bench.records(50_000);
+    bench.die(Exit::Code(1));
+    bench.wait(SECOND);
+    bench.scheduler.set_output_room(0);
+    bench.die(Exit::Code(1));
+    bench.end_input();
+    let mut written = 0;
+    for _ in 0..1000 {
+        let held = bench.scheduler.order.held().bytes;
+        assert!(held < 2 << 20, "{held} bytes wait");
+        written += bench.written().lines().count();
+        bench.scheduler.set_output_room(256 << 10);
+        bench.wait(MILLISECOND);
+    }
+    assert_eq!(written, 50_001);
+    assert_eq!(bench.ends, ["finish"]);
+}
