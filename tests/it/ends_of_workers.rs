@@ -17,7 +17,7 @@ fn a_worker_that_fails_after_its_last_answer_makes_the_status_123() {
             .run();
         done.assert_status(123).assert_stdout(&input);
         done.assert_stderr_has_any(&["worker 0", "worker 1"])
-            .assert_stderr_has("5");
+            .assert_stderr_has("(exit status 5)");
     }
 }
 
