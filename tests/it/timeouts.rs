@@ -93,9 +93,10 @@ fn every_worker_can_hang_at_once() {
 
 #[test]
 fn a_slow_record_within_its_time_is_a_result() {
-    let input = records(["0", "1 @sleep:1000", "2 @sleep:1000", "3 @sleep:1000"]);
-    // All three wait at one worker, but each one's time begins when it is the oldest.
-    let options = ["-j1", "--timeout", "10s", "--window", "10"];
+    // All wait at one worker, together for longer than the limit, but each one's time begins when it
+    // is the oldest.
+    let input = records((0..12).map(|i| format!("{i} @sleep:500")));
+    let options = ["-j1", "--timeout", "5s", "--window", "12"];
     let done = TestEnv::new()
         .mtask()
         .args(options)
