@@ -13,7 +13,6 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -21,9 +20,7 @@ use crate::done::{Done, shorten};
 use crate::live::Live;
 use crate::processes::Process;
 use crate::terminal::Terminal;
-
-/// How long a run or a wait may take before the test fails.
-pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) use crate::wait::{LIMIT, wait_until};
 
 /// A temporary folder, gone when the test is done.
 pub(crate) struct TestEnv {
@@ -153,18 +150,6 @@ impl Drop for TestEnv {
                 }
             }
         }
-    }
-}
-
-/// Looks again and again until `condition` holds; panics after [`LIMIT`].
-pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(
-            start.elapsed() < LIMIT,
-            "waited {LIMIT:?} in vain for {what}"
-        );
-        thread::sleep(Duration::from_millis(5));
     }
 }
 
