@@ -149,23 +149,14 @@ fn a_flood_of_100_megabytes_on_stderr_is_not_held() {
 #[test]
 fn a_stderr_that_nobody_reads_stops_only_the_worker_that_floods_it() {
     let env = TestEnv::new();
-    let fifo = env.path("stderr");
-    let made = rustix::fs::mknodat(
-        rustix::fs::CWD,
-        &fifo,
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::from_raw_mode(0o600),
-        0,
-    );
-    made.expect("a named pipe");
+    let _reader_who_never_reads = env.fifo("stderr");
     let options = ["-j2", "--window", "1", "--unordered", "--buffer", "8M"];
     let mut live = env
         .mtask()
         .args(options)
         .args(["--grace", "1s"])
         .worker(["--pids", &env.path("w.pids")])
-        // Opened for both, it has a reader who never reads.
-        .shell(&format!("exec \"$0\" \"$@\" 2<>{fifo}"))
+        .shell("exec \"$0\" \"$@\" 2>stderr")
         .open();
     env.wait_for_lines("w.pids", 2);
     live.send(format!("@touch:{} @errlines:4000000", env.path("begun")));

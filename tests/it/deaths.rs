@@ -297,11 +297,11 @@ fn a_worker_that_stops_reading_is_replaced_without_loss() {
     done.assert_status(0).assert_stdout(input);
 }
 
-/// Life 0 leaves all its work to a child in its group and exits with `status` once `left` exists.
+/// Life 0 leaves all its work to a child in its group and exits with `status` once `left`, a pipe, says so.
 fn leader_that_leaves(env: &TestEnv, status: i32) -> String {
     format!(
         "[ $MTASK_LIFE = 0 ] || {{ : >{next}; exec {worker}; }}; exec 3<&0; {worker} --pids {pids} <&3 3<&- & \
-         exec 3<&-; while [ ! -e {left} ]; do sleep 0.01; done; exit {status}",
+         exec 3<&-; read -r child <{left}; exit {status}",
         worker = worker_path(),
         pids = env.path("child.pids"),
         left = env.path("left"),
@@ -312,14 +312,15 @@ fn leader_that_leaves(env: &TestEnv, status: i32) -> String {
 #[test]
 fn a_worker_whose_process_exits_is_dead_though_a_child_holds_its_pipes_and_answers() {
     for status in [0, 3] {
-        for words in ["@touch", "@hang"] {
+        for words in ["@note", "@hang"] {
             let env = TestEnv::new();
             let script = leader_that_leaves(&env, status);
+            let _left = env.fifo("left");
             let left = env.path("left");
             let record = match words {
                 // The child would go on to answer this record and all that follow.
-                "@touch" => format!("5 @touch:{left}"),
-                _ => format!("5 @once:{} @touch:{left} @hang", env.path("once")),
+                "@note" => format!("5 @note:{left}"),
+                _ => format!("5 @once:{} @note:{left} @hang", env.path("once")),
             };
             let line = |i: usize| {
                 if i == 5 {

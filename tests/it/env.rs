@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
 use crate::done::{Done, shorten};
@@ -78,6 +79,19 @@ impl TestEnv {
         let path = self.write(name, bytes);
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("permissions are set");
         path
+    }
+
+    /// Makes a named pipe, open at both ends for as long as the test keeps it: nobody waits to open
+    /// it, and who reads it waits until something is written.
+    pub(crate) fn fifo(&self, name: &str) -> File {
+        let path = self.path(name);
+        mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("a named pipe");
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .write(true)
+            .open(path)
+            .expect("a named pipe")
     }
 
     pub(crate) fn read(&self, name: &str) -> Vec<u8> {
