@@ -296,7 +296,7 @@ fn a_reader_that_comes_late_gets_everything_through_a_small_buffer() {
     let env = TestEnv::new();
     let input = numbers(200_000);
     let file = env.write("input", &input);
-    // The pipe holds little: mtask waits until the worker behind it lets the reader begin.
+    // The pipe holds little. That mtask waits shows in nothing but time.
     let done = env.sh(&format!(
         "\"$0\" -j2 --buffer 256K -i {file} cat | (sleep 1; cat)"
     ));
