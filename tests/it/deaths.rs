@@ -378,7 +378,8 @@ fn workers_that_all_leave_a_child_behind_leave_no_process_and_no_record_without_
             }
             _ => done.fail("it ended in another way"),
         }
-        if env.exists("child.pids") {
+        // A child may have been killed before it had noted its pid.
+        if !env.lines("child.pids").is_empty() {
             env.assert_all_gone("child.pids");
         }
     }
