@@ -411,7 +411,7 @@ fn a_dead_workers_child_in_a_group_of_its_own_delays_nothing() {
 fn a_worker_that_closes_its_stdout_while_it_owes_nothing_is_replaced() {
     let env = TestEnv::new();
     let script = format!(
-        "[ $MTASK_LIFE = 0 ] || exec {}; IFS= read -r x; echo \"$x\"; echo $$ >>{}; exec >&-; sleep 600",
+        "[ $MTASK_LIFE = 0 ] || exec {0}; IFS= read -r x; echo \"$x\"; echo $$ >>{1}; exec {0} --start-hang >&-",
         worker_path(),
         env.path("w.pids")
     );
