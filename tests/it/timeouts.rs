@@ -179,8 +179,9 @@ fn workers_that_never_come_up_end_the_run_with_125() {
 #[test]
 fn a_worker_that_exits_on_sigterm_may_clean_up() {
     let env = TestEnv::new();
+    let _never = env.fifo("never");
     let script = format!(
-        "trap ': > {}; exit 0' TERM; IFS= read -r x; echo \"$x\"; IFS= read -r x; while :; do sleep 0.1; done",
+        "trap ': > {}; exit 0' TERM; IFS= read -r x; echo \"$x\"; IFS= read -r x; cat <never & wait",
         env.path("cleaned")
     );
     let options = ["-j1", "--grace", "60s", "--", "sh", "-c", &script];
