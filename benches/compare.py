@@ -110,6 +110,15 @@ class Place:
             command = [PYTHON, PEERS, library, task, str(workers), str(chunk)]
             return Contender(f"{library}, {size}", command, **options)
 
+    def one_by_one(self, task, workers, worker):
+        """Pools as they come, and parallel with a record at a time."""
+        libraries = "multiprocessing", "concurrent.futures", "mpire", "mtasklite"
+        name = "parallel --pipe --round-robin -N1"
+        return [
+            *(self.pool(library, task, workers, 0) for library in libraries),
+            self.tool(name, f"{name} -j{workers} {' '.join(worker)}", check="any"),
+        ]
+
     def sleeper(self):
         probe = self.probes.get("sleeper")
         return [probe] if probe else [PYTHON, PEERS, "worker", "sleep"]
@@ -221,15 +230,7 @@ def uneven(place):
             mtask("**mtask**", "-j8", worker),
             place.relay("relay", "8 0 2 ordered", worker),
             place.pool("multiprocessing", "sleep", 8, 10),
-            place.pool("multiprocessing", "sleep", 8, 0),
-            place.pool("concurrent.futures", "sleep", 8, 0),
-            place.pool("mpire", "sleep", 8, 0),
-            place.pool("mtasklite", "sleep", 8, 0),
-            place.tool(
-                "parallel --pipe --round-robin -N1",
-                f"parallel --pipe --round-robin -N1 -j8 {' '.join(worker)}",
-                check="any",
-            ),
+            *place.one_by_one("sleep", 8, worker),
             place.tool("xargs -n1", "xargs -P8 -n1 sleep", check=None),
         ],
     )
@@ -248,15 +249,7 @@ def start(place):
             place.relay("relay, a line at a time, two in flight", "2 1 2 ordered", worker),
             mtask("**mtask**", "-j2", worker),
             place.relay("relay", "2 0 2 ordered", worker),
-            place.pool("multiprocessing", "spin", 2, 0),
-            place.pool("concurrent.futures", "spin", 2, 0),
-            place.pool("mpire", "spin", 2, 0),
-            place.pool("mtasklite", "spin", 2, 0),
-            place.tool(
-                "parallel --pipe --round-robin -N1",
-                f"parallel --pipe --round-robin -N1 -j2 {' '.join(worker)}",
-                check="any",
-            ),
+            *place.one_by_one("spin", 2, worker),
             place.tool(
                 "parallel --pipe -k -N100", f"parallel --pipe -k -N100 -j2 {' '.join(worker)}"
             ),

@@ -228,27 +228,16 @@ mod tests {
 
     #[test]
     fn a_narrow_one_leaves_out_what_matters_least() {
-        assert_eq!(
-            show(Some("sorting"), &view(), 60),
-            "sorting:  45% 450/1000, 3 failed, 37/s, 0:12, ETA 0:15"
-        );
-        assert_eq!(
-            show(Some("sorting"), &view(), 48),
-            "sorting:  45% 450/1000, 3 failed, 37/s, ETA 0:15"
-        );
-        assert_eq!(
-            show(Some("sorting"), &view(), 43),
-            "sorting:  45% 450/1000, 3 failed, ETA 0:15"
-        );
-        assert_eq!(
-            show(Some("sorting"), &view(), 39),
-            " 45% 450/1000, 3 failed, ETA 0:15"
-        );
-        assert_eq!(
-            show(Some("sorting"), &view(), 30),
-            " 45% 450/1000, 3 failed"
-        );
-        assert_eq!(show(Some("sorting"), &view(), 6), "450/1…");
+        for (width, expected) in [
+            (60, "sorting:  45% 450/1000, 3 failed, 37/s, 0:12, ETA 0:15"),
+            (48, "sorting:  45% 450/1000, 3 failed, 37/s, ETA 0:15"),
+            (43, "sorting:  45% 450/1000, 3 failed, ETA 0:15"),
+            (39, " 45% 450/1000, 3 failed, ETA 0:15"),
+            (30, " 45% 450/1000, 3 failed"),
+            (6, "450/1…"),
+        ] {
+            assert_eq!(show(Some("sorting"), &view(), width), expected);
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ fn a_worker_that_fails_after_its_last_answer_makes_the_status_123() {
             .run();
         done.assert_status(123).assert_stdout(&input);
         done.assert_stderr_has_any(&["worker 0", "worker 1"])
-            .assert_stderr_has("5");
+            .assert_stderr_has("(exit status 5)");
     }
 }
 
@@ -67,7 +67,8 @@ fn results_are_written_before_a_worker_that_hangs_at_its_end_is_killed() {
 #[test]
 fn a_worker_may_take_its_time_to_exit() {
     let env = TestEnv::new();
-    // The end of stdin is not the end of the worker: it finishes its work, and mtask waits for it.
+    // The end of stdin is not the end of the worker: it finishes its work, and mtask waits for it. Only
+    // time shows whether it does.
     let script = format!(
         "while IFS= read -r x; do echo \"$x\"; done; sleep 1; : > {}",
         env.path("finished")
@@ -86,6 +87,7 @@ fn a_worker_may_take_its_time_to_exit() {
 #[test]
 fn a_worker_that_closes_its_stdout_at_the_end_may_go_on() {
     let env = TestEnv::new();
+    // Time for mtask to leave it, which it must not do.
     let script = format!(
         "while IFS= read -r x; do echo \"$x\"; done; exec >&-; sleep 1; : > {}",
         env.path("finished")
@@ -101,6 +103,7 @@ fn a_worker_that_closes_its_stdout_at_the_end_may_go_on() {
 
 #[test]
 fn a_worker_that_closes_its_stdin_still_answers() {
+    // Time for mtask to see the closed pipe, which nothing tells of.
     let done = TestEnv::new()
         .mtask()
         .args(["-j1"])

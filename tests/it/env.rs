@@ -13,17 +13,15 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
 use crate::done::{Done, shorten};
 use crate::live::Live;
 use crate::processes::Process;
 use crate::terminal::Terminal;
-
-/// How long a run or a wait may take before the test fails.
-pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) use crate::wait::{LIMIT, wait_until};
 
 /// A temporary folder, gone when the test is done.
 pub(crate) struct TestEnv {
@@ -81,6 +79,19 @@ impl TestEnv {
         let path = self.write(name, bytes);
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("permissions are set");
         path
+    }
+
+    /// Makes a named pipe, open at both ends for as long as the test keeps it: nobody waits to open
+    /// it, and who reads it waits until something is written.
+    pub(crate) fn fifo(&self, name: &str) -> File {
+        let path = self.path(name);
+        mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("a named pipe");
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .write(true)
+            .open(path)
+            .expect("a named pipe")
     }
 
     pub(crate) fn read(&self, name: &str) -> Vec<u8> {
@@ -153,18 +164,6 @@ impl Drop for TestEnv {
                 }
             }
         }
-    }
-}
-
-/// Looks again and again until `condition` holds; panics after [`LIMIT`].
-pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(
-            start.elapsed() < LIMIT,
-            "waited {LIMIT:?} in vain for {what}"
-        );
-        thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -135,8 +135,10 @@ fn workers_that_cannot_be_started_leave_their_records_to_the_others() {
 #[test]
 fn however_few_files_may_be_open_mtask_ends_and_names_the_limit() {
     let mut statuses = Vec::new();
-    // With less than the first, not even the libraries of a program can be opened.
-    for most in 4..=24 {
+    let mut results = 0;
+    // How many are enough, and how few to open the libraries of a program, depends on what is open
+    // when the tests begin.
+    for most in 4..1000 {
         let done = TestEnv::new()
             .mtask()
             .args(["-j1", "--max-restarts", "2"])
@@ -148,13 +150,19 @@ fn however_few_files_may_be_open_mtask_ends_and_names_the_limit() {
         match status {
             Some(0) => {
                 done.assert_stdout(numbers(10));
+                results += 1;
             }
+            // The system, not mtask, could not open them.
+            Some(127) if statuses.is_empty() => continue,
             Some(1 | 125) => {
                 done.assert_stdout("").assert_stderr_has("ulimit -n");
             }
             _ => done.fail("it ended in another way"),
         }
         statuses.extend(status);
+        if results == 4 {
+            break;
+        }
     }
     statuses.dedup();
     assert_eq!(statuses, [1, 125, 0]);

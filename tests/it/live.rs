@@ -132,14 +132,9 @@ impl Live {
     /// Sends the signal again and again until mtask has ended.
     pub(crate) fn signal_until_ended(&mut self, signal: Signal) {
         wait_until("the end of mtask", || {
-            let ended = self
-                .child
-                .try_wait()
-                .expect("mtask can be waited for")
-                .is_some();
+            let ended = self.has_ended();
             if !ended {
                 self.signal(signal);
-                thread::sleep(Duration::from_millis(20));
             }
             ended
         });

@@ -1,6 +1,7 @@
 //! `--python`: how a callable is found, made and ended, and what is said where it cannot be.
 
 use std::fs;
+use std::io::Write;
 
 use crate::done::{Done, numbers, records};
 use crate::env::TestEnv;
@@ -27,28 +28,32 @@ fn assert_no_worker(done: &Done, texts: &[&str]) {
 #[test]
 fn a_class_is_constructed_once_for_each_worker_with_its_own_arguments() {
     let source = r#"
-import os, time
+import os
 class Model:
     def __init__(self, gpu, names, size=3):
         self.gpu, self.names, self.size, self.calls = gpu, names, size, 0
         with open("constructed", "a") as file:
             file.write("%s\n" % gpu)
     def __call__(self, x):
-        while len(open("constructed").readlines()) < 2:  # both are to have records
-            time.sleep(0.005)
+        if self.calls == 0:  # both are to have records
+            os.read(os.open("go", os.O_RDONLY), 1)
         self.calls += 1
         return [x, type(self.gpu).__name__, self.names, self.size]
     def close(self):
         return {"gpu": self.gpu, "calls": self.calls}
 "#;
     let Some(env) = python(source) else { return };
-    let done = env
+    let mut go = env.fifo("go");
+    let live = env
         .mtask()
         .args(["--worker-arg", "gpu=0", "--worker-arg", "gpu=1"])
         .args(["--shared-arg", "names=[\"a\", 7]", "--exits", "exits"])
         .args(["--python", "work.py:Model"])
         .stdin(numbers(100))
-        .run();
+        .start();
+    env.wait_for_lines("constructed", 2);
+    go.write_all(b"01").expect("a pipe");
+    let done = live.wait();
     done.assert_status(0)
         .assert_stderr_empty()
         .assert_stdout(records(
@@ -308,10 +313,10 @@ class Odd(Quiet):
 #[test]
 fn the_interpreter_ends_as_it_does_elsewhere() {
     let source = r#"
-import atexit, threading, time
+import atexit, threading
 atexit.register(lambda: print("atexit ran"))
 def late():
-    time.sleep(0.1)
+    threading.main_thread().join()
     print("the thread has ended")
 def work(x):
     threading.Thread(target=late).start()

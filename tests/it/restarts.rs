@@ -53,10 +53,11 @@ fn a_lifespan_ends_by_the_end_of_stdin_and_not_by_a_signal() {
 fn a_worker_that_is_given_up_leaves_its_records_to_the_others() {
     let env = TestEnv::new();
     let input = numbers(500);
+    let _tried = env.fifo("tried");
     // Worker 1 never starts; worker 0 waits until it has tried.
     let script = format!(
-        "if [ $MTASK_WORKER = 1 ]; then echo tried >>{0}; echo no luck >&2; exit 9; fi; \
-         while [ ! -e {0} ]; do sleep 0.01; done; \
+        "if [ $MTASK_WORKER = 1 ]; then echo tried >{0}; echo no luck >&2; exit 9; fi; \
+         read -r tried <{0}; \
          while IFS= read -r x; do echo \"$x\"; done",
         env.path("tried")
     );

@@ -81,7 +81,7 @@ fn workers_that_never_start_end_the_run_with_125_and_their_last_words() {
         done.assert_status(125)
             .assert_stdout("")
             .assert_stderr_has("no such device")
-            .assert_stderr_has("7");
+            .assert_stderr_has("the last one died (exit status 7)");
     }
 }
 

@@ -6,12 +6,12 @@ use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
+
+use crate::env::wait_until;
 
 /// More than any test writes.
 const ROWS: u16 = 200;
@@ -86,8 +86,8 @@ impl Read for Terminal {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         // Or the end would never be seen.
         self.writer = None;
-        while self.stuck_until.as_ref().is_some_and(|path| !path.exists()) {
-            thread::sleep(Duration::from_millis(5));
+        if let Some(path) = self.stuck_until.take() {
+            wait_until(&path.display().to_string(), || path.exists());
         }
         self.reader.read(bytes)
     }

@@ -1,6 +1,6 @@
 //! `--timeout`, `--init-timeout` and `--grace`.
 //!
-//! The limits are longer than a busy machine delays a record that is answered at once.
+//! A record that hangs is told from others by time alone, so here time must pass.
 
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,10 @@ use rustix::process::Signal;
 
 use crate::done::{answers, numbers, records};
 use crate::env::{TestEnv, skip};
+
+/// Longer than any machine delays a record that is answered at once, and a life that starts at once.
+const AMPLE: Duration = Duration::from_secs(5);
+const TIMEOUT: [&str; 2] = ["--timeout", "5s"];
 
 #[test]
 fn a_record_that_hangs_fails_alone_and_nothing_of_its_worker_is_left() {
@@ -21,7 +25,8 @@ fn a_record_that_hangs_fails_alone_and_nothing_of_its_worker_is_left() {
     let start = Instant::now();
     let done = env
         .mtask()
-        .args(["-j3", "--timeout", "2s", "--grace", "500ms"])
+        .args(TIMEOUT)
+        .args(["-j3", "--grace", "500ms"])
         .worker(["--suffix", "!", "--ignore-term"])
         .stdin(input.clone())
         .run();
@@ -31,7 +36,7 @@ fn a_record_that_hangs_fails_alone_and_nothing_of_its_worker_is_left() {
     assert_eq!(error["attempts"], 1);
     assert_eq!(error["input"], hang);
     done.check(
-        start.elapsed() >= Duration::from_secs(2),
+        start.elapsed() >= AMPLE,
         "the record was not given its time",
     );
     env.assert_all_gone("w.pids");
@@ -47,15 +52,15 @@ fn records_behind_one_that_hangs_are_sent_again() {
             i.to_string()
         }
     }));
-    for window in ["1", "10", "1000"] {
-        let options = ["-j1", "--timeout", "2s", "--window", window];
-        let done = TestEnv::new()
-            .mtask()
-            .args(options)
-            .echo()
-            .stdin(input.clone())
-            .run();
-        done.assert_status(123)
+    let env = TestEnv::new();
+    // All at once, for each takes as long as the limit.
+    let runs = ["1", "10", "1000"].map(|window| {
+        let run = env.mtask().args(TIMEOUT).args(["-j1", "--window", window]);
+        run.echo().stdin(input.clone()).start()
+    });
+    for run in runs {
+        run.wait()
+            .assert_status(123)
             .assert_results_but(20, &input)
             .assert_one_error(20, "timeout");
     }
@@ -73,8 +78,8 @@ fn every_worker_can_hang_at_once() {
         }
     };
     let input = records((0..30).map(line));
-    let options = ["-j3", "--timeout", "2s", "--window", "1"];
-    let done = env.mtask().args(options).echo().stdin(input).run();
+    let run = env.mtask().args(TIMEOUT).args(["-j3", "--window", "1"]);
+    let done = run.echo().stdin(input).run();
     let errors = done.assert_status(123).error_records();
     done.check(done.lines().len() == 30, "there are not 30 outcomes");
     assert_eq!(
@@ -93,12 +98,13 @@ fn every_worker_can_hang_at_once() {
 
 #[test]
 fn a_slow_record_within_its_time_is_a_result() {
-    let input = records(["0", "1 @sleep:1000", "2 @sleep:1000", "3 @sleep:1000"]);
-    // All three wait at one worker, but each one's time begins when it is the oldest.
-    let options = ["-j1", "--timeout", "10s", "--window", "10"];
+    // All wait at one worker, together for longer than the limit, but each one's time begins when it
+    // is the oldest.
+    let input = records((0..12).map(|i| format!("{i} @sleep:500")));
     let done = TestEnv::new()
         .mtask()
-        .args(options)
+        .args(TIMEOUT)
+        .args(["-j1", "--window", "12"])
         .echo()
         .stdin(input.clone())
         .run();
@@ -111,8 +117,9 @@ fn a_slow_start_is_not_a_records_time() {
     let input = numbers(5);
     let done = env
         .mtask()
-        .args(["-j1", "--timeout", "2s"])
-        .worker(["--start-sleep", "4000"])
+        .args(TIMEOUT)
+        .args(["-j1"])
+        .worker(["--start-sleep", "6000"])
         .stdin(input.clone())
         .run();
     done.assert_status(0).assert_stdout(input);
@@ -126,7 +133,7 @@ fn a_start_that_takes_too_long_is_a_death_that_charges_nobody() {
     let once = env.path("once");
     let done = env
         .mtask()
-        .args(["-j1", "--init-timeout", "3s", "--grace", "500ms"])
+        .args(["-j1", "--init-timeout", "5s", "--grace", "500ms"])
         .worker([
             "--pids",
             &pids,
@@ -172,22 +179,14 @@ fn workers_that_never_come_up_end_the_run_with_125() {
 #[test]
 fn a_worker_that_exits_on_sigterm_may_clean_up() {
     let env = TestEnv::new();
+    let _never = env.fifo("never");
     let script = format!(
-        "trap ': > {}; exit 0' TERM; IFS= read -r x; echo \"$x\"; IFS= read -r x; while :; do sleep 0.1; done",
+        "trap ': > {}; exit 0' TERM; IFS= read -r x; echo \"$x\"; IFS= read -r x; cat <never & wait",
         env.path("cleaned")
     );
-    let options = [
-        "-j1",
-        "--timeout",
-        "1s",
-        "--grace",
-        "60s",
-        "--",
-        "sh",
-        "-c",
-        &script,
-    ];
-    let done = env.mtask().args(options).stdin("a\nb\n").run();
+    let options = ["-j1", "--grace", "60s", "--", "sh", "-c", &script];
+    let run = env.mtask().args(TIMEOUT).args(options);
+    let done = run.stdin("a\nb\n").run();
     done.assert_status(123).assert_one_error(1, "timeout");
     assert!(env.exists("cleaned"), "it was not given SIGTERM first");
 }
@@ -198,7 +197,7 @@ fn the_clock_stands_still_while_mtask_is_stopped() {
         return skip("whether a process is stopped is looked up in /proc");
     }
     let env = TestEnv::new();
-    let mut live = env.mtask().args(["-j1", "--timeout", "3s"]).echo().open();
+    let mut live = env.mtask().args(TIMEOUT).args(["-j1"]).echo().open();
     live.ask("first", "first");
     let record = format!(
         "second @touch:{} @wait:{}",
@@ -209,8 +208,8 @@ fn the_clock_stands_still_while_mtask_is_stopped() {
     env.wait_for("begun");
     live.signal(Signal::TSTP);
     crate::env::wait_until("mtask stops", || live.process().is_stopped());
-    // Longer than the timeout, and nothing else is being waited for.
-    std::thread::sleep(Duration::from_secs(4));
+    // The time that passes here is what must not count; nothing else is being waited for.
+    std::thread::sleep(AMPLE + Duration::from_secs(1));
     env.write("go", "");
     live.signal(Signal::CONT);
     assert_eq!(live.line(), record);

@@ -110,6 +110,7 @@ impl Reply {
                     self.end = Some(End::Kill(value.parse().expect("@thenkill:SIGNAL")));
                 }
                 "hang" => crate::hang(),
+                // Where time itself is looked at, or what comes first is to be open.
                 "sleep" => thread::sleep(Duration::from_millis(value.parse().expect("@sleep:MS"))),
                 "wait" => crate::wait_for(value),
                 "touch" => touch(value),
@@ -227,8 +228,8 @@ pub(crate) fn note_pid(file: &str) {
     append(file, &format!("{}\n", getpid()));
 }
 
-/// Starts a process that holds this one's stdout and stderr, and appends its pid to `file`. It ends
-/// by itself some time after every test has given up.
+/// Starts a process that holds this one's stdout and stderr, and appends its pid to `file`. Nobody may
+/// be left to end it: time does, after every test has given up.
 #[expect(clippy::zombie_processes, reason = "it is to be left behind")]
 pub(crate) fn start_child(file: &str, group: Group) {
     let this = std::env::current_exe().expect("the test worker");

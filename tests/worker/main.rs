@@ -10,6 +10,8 @@
 
 mod directive;
 mod options;
+#[path = "../wait.rs"]
+mod wait;
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, Write};
@@ -19,12 +21,12 @@ use std::process::{Command, exit};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::Duration;
 
 use directive::{Group, Reply};
 use options::Options;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
+use wait::wait_until;
 
 fn main() {
     let mut args: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -193,13 +195,11 @@ fn ignore(signal: i32) {
 
 fn hang() -> ! {
     loop {
-        thread::sleep(Duration::from_secs(3600));
+        thread::park();
     }
 }
 
 /// Waits until `file` exists.
 fn wait_for(file: &str) {
-    while !Path::new(file).exists() {
-        thread::sleep(Duration::from_millis(2));
-    }
+    wait_until(file, || Path::new(file).exists());
 }

@@ -32,7 +32,7 @@ pub(crate) struct Options {
     pub(crate) start_stderr: Vec<String>,
     /// `--start-once FILE`: what follows in this list happens only to the life that creates FILE.
     pub(crate) start_once: Option<String>,
-    /// `--start-sleep MS`.
+    /// `--start-sleep MS`: a start that takes its time, which is what the test looks at.
     pub(crate) start_sleep: Duration,
     /// `--start-wait FILE`: waits until FILE exists.
     pub(crate) start_wait: Option<String>,

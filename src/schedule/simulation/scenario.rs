@@ -1,6 +1,8 @@
 //! A random world: what is asked of the run, what the input holds, and all that will go wrong.
 
+mod command;
 mod parts;
+mod theme;
 
 use std::time::Duration;
 
@@ -10,8 +12,10 @@ use crate::input::Format;
 use crate::outcome::{ErrorInput, Exit, OutputFormat, Rendering};
 use crate::protocol::Protocol;
 use crate::record::Separator;
-use crate::schedule::policy::{Policy, Readiness, Window};
-use parts::{bursts, disturbances, killer, pick, policy, records, saying};
+use crate::schedule::policy::Policy;
+use command::{collects, command};
+use parts::{bursts, disturbances, pick, policy, reader, records};
+use theme::Theme;
 
 /// The most bytes of an answer; a few records are answered with more.
 pub(super) const MAX_ANSWER: usize = 300;
@@ -212,143 +216,18 @@ pub(super) fn answer_text(index: u64, len: usize) -> String {
 }
 
 impl Scenario {
+    /// The order in which chance is asked decides which world a seed stands for.
     pub(super) fn new(rng: &mut Rng) -> Self {
-        let protocol = *pick(rng, &[Protocol::Lines, Protocol::Json]);
-        let is_json = protocol == Protocol::Json;
-        let theme = rng.u32(..100);
-        let (is_plain, is_liar, is_doomed) = (
-            theme < 15,
-            (15..27).contains(&theme) && !is_json,
-            (27..31).contains(&theme),
-        );
-        let has_accidents = !is_plain && !is_liar && rng.u32(..100) < 60;
-        let has_killers = !is_plain && !is_liar && rng.u32(..100) < 50;
-        let has_hangs = !is_plain && !is_liar && rng.u32(..100) < 30;
-        let has_sayings = is_json && !is_plain && rng.u32(..100) < 60;
-        let has_skips = is_json && !is_plain && rng.u32(..100) < 15;
-        let calm = !has_accidents && !has_killers && !has_hangs && !has_skips && !is_doomed;
+        let theme = Theme::new(rng);
         let scale = micros(*pick(rng, &[20, 300, 3_000, 60_000, 700_000]));
-        let mut policy = policy(rng, protocol, scale);
-        // A life that skipped a record cannot be told from one that hangs.
-        if has_hangs || (!is_liar && rng.u32(..100) < 25) {
-            policy.timeout = Some(scale * 6 + millis(rng.u64(100..400)));
-            policy.init_timeout = Some(scale * 6 + millis(rng.u64(1_000..4_000)));
-            if policy.window == Window::Full {
-                policy.window = Window::Auto;
-            }
-        }
-        if is_liar && matches!(policy.window, Window::Records(n) if n.get() > 1) {
-            policy.window = Window::Auto;
-        }
-        let collects = match policy.window {
-            _ if !calm || is_liar || policy.timeout.is_some() || policy.lifespan.is_some() => 1,
-            // What is tried again, alone, would be waited for.
-            _ if has_sayings => 1,
-            Window::Full => rng.usize(1..20),
-            _ => 1,
-        };
-        let adds = rng.bool();
-        let records = records(rng, scale, |rng| {
-            if is_liar {
-                return match rng.u32(..12) {
-                    // A line too many makes up for one too few, and nobody can tell.
-                    0 if adds => Effect::AddsLine,
-                    0..2 if adds => Effect::None,
-                    1 => Effect::SkipsLine,
-                    _ => Effect::None,
-                };
-            }
-            match rng.u32(..100) {
-                0..8 if has_killers => killer(rng),
-                8..12 if has_hangs => Effect::Hangs(*pick(rng, &[1, 2, u32::MAX])),
-                12..15 => Effect::Invalid,
-                15..25 if has_sayings => saying(rng),
-                25..30 if has_skips => Effect::Skips(*pick(rng, &[1, 2, u32::MAX])),
-                _ => Effect::None,
-            }
-        });
-        let mut kinds = Vec::new();
-        if has_accidents {
-            use Accident::*;
-            let all = [
-                NotStarted,
-                DiesAtStart,
-                Killed,
-                Terminated,
-                Leaves,
-                DiesAfterAnswer,
-                ClosesStdin,
-                ClosesStdout,
-            ];
-            kinds = all.into_iter().filter(|_| rng.u32(..3) == 0).collect();
-            if policy.timeout.is_some() && rng.bool() {
-                kinds.push(NeverUp);
-            }
-        }
-        let ready = match rng.u32(..5) {
-            _ if !is_json => Ready::Never,
-            0..2 => Ready::Never,
-            2 => Ready::Plain,
-            _ => Ready::Concurrency(rng.usize(1..9)),
-        };
-        if ready != Ready::Never && rng.u32(..4) == 0 {
-            policy.readiness = Readiness::Announced;
-        }
-        let slots = match ready {
-            _ if !is_json => 1,
-            // Each record's clock runs from its sending.
-            Ready::Concurrency(count) if policy.timeout.is_some() => count + rng.usize(..2),
-            _ => rng.usize(1..6),
-        };
-        let largest = records.iter().map(|record| record.len).max().unwrap_or(0) + 50;
-        let rare = |rng: &mut Rng, chance| if rng.u32(..10) == 0 { chance } else { 0.0 };
-        let command = Command {
-            protocol,
-            ready,
-            slots,
-            chats: is_json && rng.u32(..10) == 0,
-            repeats_ready: is_json && rng.u32(..20) == 0,
-            says_exit: is_json && rng.u32(..6) == 0,
-            start: *pick(rng, &[micros(100), millis(5), millis(80), millis(250)]),
-            stdin: match policy.timeout {
-                Some(_) => largest + rng.usize(..1000),
-                None => *pick(rng, &[20, 100, 1_000, 65_536]),
-            },
-            stdout: *pick(rng, &[20, 100, 1_000, 4_096]),
-            collects,
-            accidents: rng.u32(1..7),
-            accident_chance: if kinds.is_empty() {
-                0.0
-            } else {
-                0.2 + rng.f64() * 0.8
-            },
-            kinds,
-            is_doomed,
-            ignores_term: rare(rng, 0.5),
-            bad_end: if is_liar { 0.0 } else { rare(rng, 0.4) },
-            // A life that owes what it skipped, and stays, is waited for.
-            late_end: if is_liar || has_skips {
-                0.0
-            } else {
-                rare(rng, 0.3)
-            },
-            half_last_line: rare(rng, 1.0),
-        };
-        let is_slow_reader = rng.u32(..3) == 0;
-        let output = Reader {
-            room: *pick(rng, &[16, 200, 2_000, 100_000]),
-            direct: *pick(rng, &[0, 100, 4_096]),
-            pause: if is_slow_reader {
-                scale * 2
-            } else {
-                micros(20)
-            },
-            stall_chance: if is_slow_reader { 0.1 } else { 0.0 },
-            stall: scale * 20 + millis(2),
-        };
+        let mut policy = policy(rng, &theme, scale);
+        let collects = collects(rng, &theme, &policy);
+        let records = records(rng, &theme, scale);
+        let command = command(rng, &theme, &mut policy, &records, collects);
+        let output = reader(rng, scale);
         let budget = match collects {
             // What it skips it owes, and nobody notices while no more input can be read.
-            _ if is_liar => 1 << 20,
+            _ if theme.is_liar => 1 << 20,
             1 => *pick(rng, &[600, 1_500, 4_000, 20_000, 1 << 20]),
             _ => 1 << 20,
         };

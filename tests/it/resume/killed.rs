@@ -4,14 +4,12 @@
 //! `MTASK_TEST_SEED=N` runs that one alone.
 
 use std::fs;
-use std::thread;
-use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::done::{ERROR_MARK, records};
-use crate::env::{Run, TestEnv};
+use crate::env::{Run, TestEnv, wait_until};
 use crate::property::{Random, seeds};
 
 /// How many runs are killed at most, before one is let be.
@@ -146,10 +144,11 @@ fn json_values_unordered() {
     });
 }
 
-/// Lines; some take a while, so that there is time for entries, and a few kill their worker: always,
-/// or the first one that gets them.
+/// Lines; some take a while, so that there is time for entries, a few kill their worker, always or the
+/// first one that gets them, and the last lets no run end before one was killed.
 fn lines(count: usize) -> Vec<u8> {
     records((0..count).map(|i| match i % 300 {
+        _ if i + 1 == count => format!("{i} @wait:killed"),
         150 => format!("{i} @die:3"),
         200 => format!("{i} @once:once{i} @die:1"),
         _ if i % 7 == 0 => format!("{i} @sleep:6"),
@@ -157,9 +156,10 @@ fn lines(count: usize) -> Vec<u8> {
     }))
 }
 
-/// JSON, some of it malformed or too large, with answers that are errors, bad or too large.
+/// The same as JSON, some of it malformed or too large, with answers that are errors, bad or too large.
 fn values(count: usize) -> Vec<u8> {
     records((0..count).map(|i| match i % 100 {
+        _ if i + 1 == count => format!("\"{i} @wait:killed\""),
         10 => format!("\"{i} @error:no\""),
         20 => format!("\"{i} @nan\""),
         30 => format!("{{\"broken\":{i}"),
@@ -177,6 +177,7 @@ fn values(count: usize) -> Vec<u8> {
 fn survive(job: &Job) {
     let undisturbed = {
         let env = TestEnv::new();
+        env.write("killed", "");
         let done = job.run(&env, &["-j2"]).run();
         done.assert_status(job.status);
         job.files(&env)
@@ -196,17 +197,18 @@ fn survive(job: &Job) {
             let grows = 1 + random.below(undisturbed.bytes / 6);
             let begin = job.bytes(&env);
             let is_let_be = killed >= KILLS;
-            while !live.has_ended() {
-                // What is cut back at the start makes it smaller first.
-                if !is_let_be && job.bytes(&env) >= begin + grows {
-                    match random.below(2) {
-                        0 => live.signal(Signal::KILL),
-                        _ => live.kill_group(),
-                    }
-                    killed += 1;
-                    break;
+            // What is cut back at the start makes it smaller first.
+            let has_grown = || job.bytes(&env) >= begin + grows;
+            wait_until("the moment or the end", || {
+                live.has_ended() || !is_let_be && has_grown()
+            });
+            if !live.has_ended() {
+                match random.below(2) {
+                    0 => live.signal(Signal::KILL),
+                    _ => live.kill_group(),
                 }
-                thread::sleep(Duration::from_micros(200));
+                killed += 1;
+                env.write("killed", "");
             }
             let done = live.wait();
             if done.status.code().is_some() {

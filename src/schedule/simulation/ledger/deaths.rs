@@ -10,6 +10,16 @@ use crate::protocol::Protocol;
 use crate::schedule::WorkerId;
 use crate::schedule::policy::{Delivery, OnError, Window};
 
+/// Why a life may be terminated while it holds records, as far as the clocks say.
+#[derive(Clone, Copy)]
+struct Grounds {
+    /// How long it has been at its record.
+    age: Duration,
+    has_hung_up: bool,
+    took_too_long: bool,
+    shows_no_sign: bool,
+}
+
 impl Ledger {
     pub(in super::super) fn killed(&mut self, worker: WorkerId, now: Duration) {
         let grace = self.policy.grace;
@@ -68,80 +78,57 @@ impl Ledger {
         let life = self.lives[worker.0].as_mut().expect("a running life");
         assert!(life.is_working(), "{worker} is terminated twice");
         life.terminated = Some(now);
-        let (signed, started, closed) = (life.has_signed, life.started, life.closed);
-        let (age, hung_up, is_stray) = (life.clock().1, life.hung_up, life.is_stray);
-        let unasked = life.unasked;
-        let last_answer = life.last_answer;
-        let holds = life.owed.len();
-        let ends = self.ended_early.is_some()
-            || self
-                .interrupts
-                .first()
-                .is_some_and(|at| now >= *at + self.policy.grace / 2);
-        if !signed {
-            self.signless[worker.0] += 1;
-        }
-        if is_stray {
+        let (holds, unasked) = (life.owed.len(), life.unasked);
+        self.signless[worker.0] += u32::from(!life.has_signed);
+        if life.is_stray {
             self.broken[worker.0] += 1;
-            let owed = std::mem::take(&mut self.lives[worker.0].as_mut().expect("it runs").owed);
+            let owed = std::mem::take(&mut life.owed);
             owed.iter()
                 .for_each(|owed| self.pasts[owed.index as usize].may_be_missing = true);
             return self.drop_records(owed);
         }
+        let grounds = self.grounds(worker, now);
         let expired = self.expired(worker, process.unsent());
         let begun = self.take_begun(worker, process.unsent());
         if let Some((blame, charge)) = unasked {
             self.broken[worker.0] += 1;
             return self.hit(&begun, charge, blame, true, true);
         }
-        let waited = now - started;
-        let start = self
-            .learnt_start
-            .map(|learnt| (learnt * START_FACTOR).max(SHORTEST_START));
-        let has_hung_up = hung_up.is_some_and(|at| now >= at + HANG_UP);
-        if holds == 0 {
-            if ends {
-                return;
-            }
-            let limit = closed.map(|at| at.max(last_answer) + self.policy.exit_timeout);
-            let is_late = limit.is_some_and(|at| now + self.time_slack >= at);
-            let start_limit = match (start, self.policy.timeout) {
-                (Some(start), Some(timeout)) => Some(start + timeout),
-                _ => self.policy.init_timeout,
-            };
-            let is_never_ready = !signed
-                && self.awaits_ready
-                && process.spoilt.is_some()
-                && start_limit.is_some_and(|limit| waited + self.time_slack >= limit);
-            assert!(
-                is_late || has_hung_up || is_never_ready,
+        match (holds, self.is_ending(now)) {
+            (0, true) => {}
+            (0, false) => assert!(
+                grounds.has_hung_up
+                    || self.is_late_to_exit(worker, now)
+                    || self.is_never_ready(worker, process, now),
                 "{worker} holds nothing and is terminated"
-            );
-            return;
-        }
-        let took_too_long = self.policy.timeout.is_some_and(|limit| {
-            age + self.time_slack >= limit
-                && (signed || start.is_some_and(|start| waited + self.time_slack >= start + limit))
-        });
-        if ends {
-            // It may have been ended for another reason a moment before.
-            if has_hung_up {
-                self.hit(&begun, Charge::Death, Blame::Outside, false, false);
+            ),
+            (_, true) => {
+                // It may have been ended for another reason a moment before.
+                if grounds.has_hung_up {
+                    self.hit(&begun, Charge::Death, Blame::Outside, false, false);
+                }
+                if grounds.took_too_long && !begun.is_empty() {
+                    self.took_too_long(&begun, expired, process, true);
+                }
             }
-            if took_too_long && !begun.is_empty() {
-                self.took_too_long(&begun, expired, process, true);
-            }
-            return;
+            (_, false) => self.terminated_at_work(worker, process, grounds, &begun, expired),
         }
-        let shows_no_sign = !signed
-            && start.is_none()
-            && self
-                .policy
-                .init_timeout
-                .is_some_and(|limit| age + self.time_slack >= limit);
+    }
+
+    /// A life that held records was terminated, and the run goes on.
+    fn terminated_at_work(
+        &mut self,
+        worker: WorkerId,
+        process: &Process,
+        grounds: Grounds,
+        begun: &[u64],
+        expired: (usize, usize),
+    ) {
         assert!(
-            has_hung_up || took_too_long || shows_no_sign,
-            "{worker} is terminated after {age:?} with {holds} records, for no reason"
+            grounds.has_hung_up || grounds.took_too_long || grounds.shows_no_sign,
+            "{worker} is terminated after {:?} with {} records, for no reason",
+            grounds.age,
+            begun.len()
         );
         let blame = process.spoilt;
         assert!(
@@ -149,19 +136,68 @@ impl Ledger {
             "{worker} works on its record and is terminated: {}",
             process.describe()
         );
-        if took_too_long && !begun.is_empty() {
-            self.took_too_long(&begun, expired, process, hung_up.is_some());
+        if grounds.took_too_long && !begun.is_empty() {
+            let life = self.lives[worker.0].as_ref().expect("a life");
+            let has_hung_up = life.hung_up.is_some();
+            self.took_too_long(begun, expired, process, has_hung_up);
         }
-        if has_hung_up || shows_no_sign {
-            let is_certain = !took_too_long;
-            self.hit(
-                &begun,
-                Charge::Death,
-                blame.unwrap_or(Blame::Outside),
-                is_certain,
-                is_certain,
-            );
+        if grounds.has_hung_up || grounds.shows_no_sign {
+            let is_certain = !grounds.took_too_long;
+            let blame = blame.unwrap_or(Blame::Outside);
+            self.hit(begun, Charge::Death, blame, is_certain, is_certain);
         }
+    }
+
+    /// The run is being ended, early or by a signal.
+    fn is_ending(&self, now: Duration) -> bool {
+        let grace = self.policy.grace;
+        let interrupt = self.interrupts.first();
+        self.ended_early.is_some() || interrupt.is_some_and(|at| now >= *at + grace / 2)
+    }
+
+    fn grounds(&self, worker: WorkerId, now: Duration) -> Grounds {
+        let life = self.lives[worker.0].as_ref().expect("a life");
+        let (age, _) = life.clock();
+        let waited = now - life.started;
+        let start = self.longest_start();
+        let is_over = |time: Duration, limit: Duration| time + self.time_slack >= limit;
+        Grounds {
+            age,
+            has_hung_up: life.hung_up.is_some_and(|at| now >= at + HANG_UP),
+            took_too_long: self.policy.timeout.is_some_and(|limit| {
+                let is_up =
+                    life.has_signed || start.is_some_and(|start| is_over(waited, start + limit));
+                is_up && is_over(age, limit)
+            }),
+            shows_no_sign: !life.has_signed
+                && start.is_none()
+                && (self.policy.init_timeout).is_some_and(|limit| is_over(age, limit)),
+        }
+    }
+
+    /// How long the start of a life may take once it is known how long one took.
+    fn longest_start(&self) -> Option<Duration> {
+        self.learnt_start
+            .map(|learnt| (learnt * START_FACTOR).max(SHORTEST_START))
+    }
+
+    fn is_late_to_exit(&self, worker: WorkerId, now: Duration) -> bool {
+        let life = self.lives[worker.0].as_ref().expect("a life");
+        let limit = self.policy.exit_timeout;
+        life.closed
+            .is_some_and(|at| now + self.time_slack >= at.max(life.last_answer) + limit)
+    }
+
+    fn is_never_ready(&self, worker: WorkerId, process: &Process, now: Duration) -> bool {
+        let life = self.lives[worker.0].as_ref().expect("a life");
+        let limit = match (self.longest_start(), self.policy.timeout) {
+            (Some(start), Some(timeout)) => Some(start + timeout),
+            _ => self.policy.init_timeout,
+        };
+        !life.has_signed
+            && self.awaits_ready
+            && process.spoilt.is_some()
+            && limit.is_some_and(|limit| now - life.started + self.time_slack >= limit)
     }
 
     /// How many of the records that a life holds, the first ones, may have taken it too long, and how

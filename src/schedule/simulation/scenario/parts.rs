@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::{Burst, Disturbance, Effect, Half, MAX_ANSWER, Record, Saying, micros, millis};
+use super::theme::Theme;
+use super::{Burst, Disturbance, Effect, Half, MAX_ANSWER, Reader, Record, Saying, micros, millis};
 use crate::outcome::Exit;
 use crate::protocol::Protocol;
 use crate::record::Separator;
@@ -13,7 +14,24 @@ use crate::schedule::policy::{
     Delivery, ErrorRecords, Lead, OnError, Order, Policy, Readiness, Window,
 };
 
-pub(super) fn policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Policy {
+/// What is asked of the run, in a world where that can be kept.
+pub(super) fn policy(rng: &mut Rng, theme: &Theme, scale: Duration) -> Policy {
+    let mut policy = any_policy(rng, theme.protocol, scale);
+    // A life that skipped a record cannot be told from one that hangs.
+    if theme.has_hangs || (!theme.is_liar && rng.u32(..100) < 25) {
+        policy.timeout = Some(scale * 6 + millis(rng.u64(100..400)));
+        policy.init_timeout = Some(scale * 6 + millis(rng.u64(1_000..4_000)));
+        if policy.window == Window::Full {
+            policy.window = Window::Auto;
+        }
+    }
+    if theme.is_liar && matches!(policy.window, Window::Records(n) if n.get() > 1) {
+        policy.window = Window::Auto;
+    }
+    policy
+}
+
+fn any_policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Policy {
     let delivery = match rng.u32(..8) {
         0 => Delivery::AtMostOnce,
         _ => Delivery::AtLeastOnce,
@@ -77,11 +95,8 @@ pub(super) fn policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Poli
     }
 }
 
-pub(super) fn records(
-    rng: &mut Rng,
-    scale: Duration,
-    mut effect: impl FnMut(&mut Rng) -> Effect,
-) -> Vec<Record> {
+pub(super) fn records(rng: &mut Rng, theme: &Theme, scale: Duration) -> Vec<Record> {
+    let adds = rng.bool();
     let count = match rng.u32(..10) {
         0 => rng.usize(..3),
         1..8 => rng.usize(1..25),
@@ -100,12 +115,37 @@ pub(super) fn records(
                 0 => scale * rng.u32(1..5),
                 _ => scale.mul_f64(0.05 + rng.f64()),
             },
-            effect: effect(rng),
+            effect: if theme.is_liar {
+                lie(rng, adds)
+            } else {
+                effect(rng, theme)
+            },
         })
         .collect()
 }
 
-pub(super) fn killer(rng: &mut Rng) -> Effect {
+fn lie(rng: &mut Rng, adds: bool) -> Effect {
+    match rng.u32(..12) {
+        // A line too many makes up for one too few, and nobody can tell.
+        0 if adds => Effect::AddsLine,
+        0..2 if adds => Effect::None,
+        1 => Effect::SkipsLine,
+        _ => Effect::None,
+    }
+}
+
+fn effect(rng: &mut Rng, theme: &Theme) -> Effect {
+    match rng.u32(..100) {
+        0..8 if theme.has_killers => killer(rng),
+        8..12 if theme.has_hangs => Effect::Hangs(*pick(rng, &[1, 2, u32::MAX])),
+        12..15 => Effect::Invalid,
+        15..25 if theme.has_sayings => saying(rng),
+        25..30 if theme.has_skips => Effect::Skips(*pick(rng, &[1, 2, u32::MAX])),
+        _ => Effect::None,
+    }
+}
+
+fn killer(rng: &mut Rng) -> Effect {
     let times = *pick(rng, &[1, 2, u32::MAX, u32::MAX]);
     if rng.u32(..8) == 0 {
         return Effect::ClosesStdout(times);
@@ -123,7 +163,7 @@ pub(super) fn killer(rng: &mut Rng) -> Effect {
 }
 
 /// What a worker whose answers carry ids says instead of an output.
-pub(super) fn saying(rng: &mut Rng) -> Effect {
+fn saying(rng: &mut Rng) -> Effect {
     let times = *pick(rng, &[1, 1, 2, u32::MAX]);
     let sayings = [
         Saying::Error,
@@ -136,6 +176,17 @@ pub(super) fn saying(rng: &mut Rng) -> Effect {
         Saying::NoId,
     ];
     Effect::Says(times, *pick(rng, &sayings))
+}
+
+pub(super) fn reader(rng: &mut Rng, scale: Duration) -> Reader {
+    let is_slow = rng.u32(..3) == 0;
+    Reader {
+        room: *pick(rng, &[16, 200, 2_000, 100_000]),
+        direct: *pick(rng, &[0, 100, 4_096]),
+        pause: if is_slow { scale * 2 } else { micros(20) },
+        stall_chance: if is_slow { 0.1 } else { 0.0 },
+        stall: scale * 20 + millis(2),
+    }
 }
 
 pub(super) fn bursts(rng: &mut Rng, scale: Duration, mut records: usize) -> Vec<Burst> {

@@ -1,0 +1,110 @@
+//! How the processes of a world's COMMAND behave, whatever records they get.
+
+use fastrand::Rng;
+
+use super::parts::pick;
+use super::theme::Theme;
+use super::{Accident, Command, Ready, Record, micros, millis};
+use crate::schedule::policy::{Policy, Readiness, Window};
+
+/// How many answers a worker collects before it writes them.
+pub(super) fn collects(rng: &mut Rng, theme: &Theme, policy: &Policy) -> usize {
+    match policy.window {
+        _ if !theme.is_calm() || theme.is_liar => 1,
+        _ if policy.timeout.is_some() || policy.lifespan.is_some() => 1,
+        // What is tried again, alone, would be waited for.
+        _ if theme.has_sayings => 1,
+        Window::Full => rng.usize(1..20),
+        _ => 1,
+    }
+}
+
+/// The command, and what the policy knows of it.
+pub(super) fn command(
+    rng: &mut Rng,
+    theme: &Theme,
+    policy: &mut Policy,
+    records: &[Record],
+    collects: usize,
+) -> Command {
+    let kinds = accidents(rng, theme, policy);
+    let ready = ready(rng, theme);
+    if ready != Ready::Never && rng.u32(..4) == 0 {
+        policy.readiness = Readiness::Announced;
+    }
+    let is_json = theme.is_json();
+    let slots = match ready {
+        _ if !is_json => 1,
+        // Each record's clock runs from its sending.
+        Ready::Concurrency(count) if policy.timeout.is_some() => count + rng.usize(..2),
+        _ => rng.usize(1..6),
+    };
+    let largest = records.iter().map(|record| record.len).max().unwrap_or(0) + 50;
+    let rare = |rng: &mut Rng, chance| if rng.u32(..10) == 0 { chance } else { 0.0 };
+    Command {
+        protocol: theme.protocol,
+        ready,
+        slots,
+        chats: is_json && rng.u32(..10) == 0,
+        repeats_ready: is_json && rng.u32(..20) == 0,
+        says_exit: is_json && rng.u32(..6) == 0,
+        start: *pick(rng, &[micros(100), millis(5), millis(80), millis(250)]),
+        stdin: match policy.timeout {
+            Some(_) => largest + rng.usize(..1000),
+            None => *pick(rng, &[20, 100, 1_000, 65_536]),
+        },
+        stdout: *pick(rng, &[20, 100, 1_000, 4_096]),
+        collects,
+        accidents: rng.u32(1..7),
+        accident_chance: if kinds.is_empty() {
+            0.0
+        } else {
+            0.2 + rng.f64() * 0.8
+        },
+        kinds,
+        is_doomed: theme.is_doomed,
+        ignores_term: rare(rng, 0.5),
+        bad_end: if theme.is_liar { 0.0 } else { rare(rng, 0.4) },
+        // A life that owes what it skipped, and stays, is waited for.
+        late_end: if theme.is_liar || theme.has_skips {
+            0.0
+        } else {
+            rare(rng, 0.3)
+        },
+        half_last_line: rare(rng, 1.0),
+    }
+}
+
+/// Which accidents there are.
+fn accidents(rng: &mut Rng, theme: &Theme, policy: &Policy) -> Vec<Accident> {
+    use Accident::*;
+
+    if !theme.has_accidents {
+        return Vec::new();
+    }
+    let all = [
+        NotStarted,
+        DiesAtStart,
+        Killed,
+        Terminated,
+        Leaves,
+        DiesAfterAnswer,
+        ClosesStdin,
+        ClosesStdout,
+    ];
+    let mut kinds: Vec<_> = all.into_iter().filter(|_| rng.u32(..3) == 0).collect();
+    if policy.timeout.is_some() && rng.bool() {
+        kinds.push(NeverUp);
+    }
+    kinds
+}
+
+/// What a life says when it is up.
+fn ready(rng: &mut Rng, theme: &Theme) -> Ready {
+    match rng.u32(..5) {
+        _ if !theme.is_json() => Ready::Never,
+        0..2 => Ready::Never,
+        2 => Ready::Plain,
+        _ => Ready::Concurrency(rng.usize(1..9)),
+    }
+}

@@ -1,0 +1,53 @@
+//! What may go wrong in a world at all.
+
+use fastrand::Rng;
+
+use super::parts::pick;
+use crate::protocol::Protocol;
+
+/// What kind of world it is.
+#[derive(Debug)]
+pub(super) struct Theme {
+    pub(super) protocol: Protocol,
+    /// Workers may give more or fewer lines than they should, and nothing else goes wrong.
+    pub(super) is_liar: bool,
+    pub(super) is_doomed: bool,
+    pub(super) has_accidents: bool,
+    pub(super) has_killers: bool,
+    pub(super) has_hangs: bool,
+    pub(super) has_sayings: bool,
+    pub(super) has_skips: bool,
+}
+
+impl Theme {
+    pub(super) fn new(rng: &mut Rng) -> Self {
+        let protocol = *pick(rng, &[Protocol::Lines, Protocol::Json]);
+        let is_json = protocol == Protocol::Json;
+        let kind = rng.u32(..100);
+        let is_plain = kind < 15;
+        let is_liar = (15..27).contains(&kind) && !is_json;
+        Self {
+            protocol,
+            is_liar,
+            is_doomed: (27..31).contains(&kind),
+            has_accidents: !is_plain && !is_liar && rng.u32(..100) < 60,
+            has_killers: !is_plain && !is_liar && rng.u32(..100) < 50,
+            has_hangs: !is_plain && !is_liar && rng.u32(..100) < 30,
+            has_sayings: is_json && !is_plain && rng.u32(..100) < 60,
+            has_skips: is_json && !is_plain && rng.u32(..100) < 15,
+        }
+    }
+
+    pub(super) fn is_json(&self) -> bool {
+        self.protocol == Protocol::Json
+    }
+
+    /// Whether no life comes to harm.
+    pub(super) fn is_calm(&self) -> bool {
+        !self.has_accidents
+            && !self.has_killers
+            && !self.has_hangs
+            && !self.has_skips
+            && !self.is_doomed
+    }
+}
