@@ -65,7 +65,7 @@ pub struct Entry {
     /// And of the file of `--errors`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub errors: Option<Extent>,
-    /// The input that this was made from, all of what is done in it but perhaps for the last records.
+    /// The input that this was made from; all of what is done is in it.
     pub input: Prefix,
 }
 
@@ -127,6 +127,8 @@ impl Past {
             let failed = self.done.failed.entry(kind).or_default();
             *failed = failed.checked_add(count)?;
         }
+        // What no hash covers could be something else the next time.
+        (self.done.ranges.end() <= entry.input.records).then_some(())?;
         (self.output, self.errors, self.input) = (entry.output, errors, entry.input);
         Some(())
     }
@@ -324,9 +326,10 @@ mod tests {
         let backwards = entry(&[(3, 2)], 8);
         let nothing = entry(&[], 9);
         let endless = entry(&[(3, u64::MAX)], 9);
+        let unread = entry(&[(3, 7)], 9);
         let mut unknown = entry(&[(3, 2)], 9);
         unknown.failed.insert("weather".into(), 1);
-        for second in [twice, backwards, nothing, endless, unknown] {
+        for second in [twice, backwards, nothing, endless, unread, unknown] {
             let mut bytes = write_header(&header());
             bytes.extend(write_entry(&entry(&[(0, 3)], 9)));
             bytes.extend(write_entry(&second));

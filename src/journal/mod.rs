@@ -45,6 +45,8 @@ struct Written {
     /// The bytes that this run has written to the output, and to the file of `--errors`.
     output: u64,
     errors: u64,
+    /// The input up to them, or a little further.
+    input: Prefix,
 }
 
 /// The engine's side of a journal.
@@ -54,6 +56,10 @@ pub struct Journal {
     from_keeper: Receiver<Result<(), WriteError>>,
     /// What no entry tells of yet.
     fresh: Written,
+    /// How far the outcomes reach that have been written.
+    end: u64,
+    /// What has been read, from a little behind that on.
+    marks: Receiver<Prefix>,
     /// The keeper is at work.
     is_busy: bool,
     began: Instant,
@@ -70,7 +76,12 @@ impl Journal {
     pub fn start(opened: Opened, marks: Receiver<Prefix>, waker: &Waker) -> io::Result<Self> {
         let (to_keeper, orders) = unbounded();
         let (done, from_keeper) = unbounded();
-        let mut keeper = Keeper::new(opened, marks);
+        let end = opened.past.done.ranges.end();
+        let fresh = Written {
+            input: opened.past.input,
+            ..Written::default()
+        };
+        let mut keeper = Keeper::new(opened);
         let waker = waker.clone();
         std::thread::Builder::new()
             .name("journal".into())
@@ -90,7 +101,9 @@ impl Journal {
         Ok(Self {
             to_keeper: Some(to_keeper),
             from_keeper,
-            fresh: Written::default(),
+            fresh,
+            end,
+            marks,
             is_busy: false,
             began: now,
             next: now,
@@ -100,6 +113,14 @@ impl Journal {
     /// These outcomes have been written, and with them so many bytes of the output and of the file
     /// of `--errors` in this run.
     pub fn wrote(&mut self, mut done: Done, output: u64, errors: u64) {
+        self.end = self.end.max(done.ranges.end());
+        // Here and not by the keeper: while that waits for the disk, marks would pile up.
+        while self.fresh.input.records < self.end
+            && let Ok(mark) = self.marks.try_recv()
+        {
+            self.fresh.input = mark;
+        }
+        debug_assert!(self.fresh.input.records >= self.end);
         self.fresh.done.append(&mut done);
         self.fresh.output = output;
         self.fresh.errors = errors;

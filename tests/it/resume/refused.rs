@@ -1,7 +1,10 @@
 //! What cannot be gone on with is refused, and nothing is changed.
 
+use rustix::process::Signal;
+use serde_json::Value;
+
 use crate::done::{Done, numbers, records};
-use crate::env::TestEnv;
+use crate::env::{TestEnv, wait_until};
 
 use super::{mtask, resumable};
 
@@ -125,6 +128,36 @@ fn an_input_that_has_changed_is_refused() {
     let base = resumable(&env);
     let options: Vec<_> = base.iter().map(String::as_str).collect();
     assert_refused(&env, &options, &changed, 1, &["not the same"]);
+}
+
+#[test]
+fn an_input_that_has_changed_after_its_last_good_record_is_refused() {
+    let env = TestEnv::new();
+    let mut live = mtask(&env, &["--format", "jsonl"]).echo().open();
+    for record in ["1", "bad one", "bad two"] {
+        live.send(record);
+    }
+    wait_until("an entry for all three", || {
+        let entries = env.lines("journal").into_iter().skip(1);
+        let done = entries.flat_map(|line| {
+            let (_, json) = line.split_once(' ').expect("a checksum");
+            let entry: Value = serde_json::from_str(json).expect("an entry");
+            let ranges = entry["done"].as_array().cloned().expect("ranges");
+            ranges.into_iter().map(|range| range[1].as_u64())
+        });
+        done.sum::<Option<u64>>() == Some(3)
+    });
+    live.signal(Signal::KILL);
+    live.wait_with_open_stdin();
+    let base = resumable(&env);
+    let base = base.iter().map(String::as_str);
+    let options: Vec<_> = base.chain(["--format", "jsonl"]).collect();
+    let changed = b"1\n2\n3\n4\n";
+    assert_refused(&env, &options, changed, 1, &["the input has changed"]);
+    let done = env.mtask().args(&options).echo();
+    let done = done.stdin("1\nbad one\nbad two\n4\n").run();
+    done.assert_status(123);
+    assert_eq!(env.lines("out").len(), 4);
 }
 
 #[test]
