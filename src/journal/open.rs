@@ -16,6 +16,7 @@ use super::format::{self, Extent, Fault, Header, Past, write_header};
 use super::keeper::{Watched, tail};
 use super::terms::{self, ANEW, directory_of, whole_path};
 use crate::config::Config;
+use crate::config::files::Taken;
 use crate::engine::Destination;
 use crate::exit::{Status, Unusable};
 use crate::outcome::Done;
@@ -53,16 +54,16 @@ struct Looked<'a> {
     known_as: Option<&'a str>,
 }
 
-/// Opens the journal at `path` and the outputs of `config`.
+/// Opens the journal at `path` and the outputs of `config`, none of which may be `taken`.
 ///
 /// # Errors
 /// 2 where another command line would do, 1 where the files are not what they were.
-pub fn open(config: &Config, path: &Path) -> Result<Opened, Unusable> {
+pub fn open(config: &Config, path: &Path, taken: &mut Taken) -> Result<Opened, Unusable> {
     let name = path.display().to_string();
     let output = (config.output.as_deref()).expect("--resume was refused without --output");
     let header = terms::header(config, output);
     let mut warnings = Vec::new();
-    let found = look_up(path, &mut warnings)?;
+    let found = look_up(path, taken, &mut warnings)?;
     if let Some((_, Some(past))) = &found {
         terms::compare(&header, &past.header, &name, &mut warnings)?;
     }
@@ -82,9 +83,9 @@ pub fn open(config: &Config, path: &Path) -> Result<Opened, Unusable> {
     let errors = (config.errors.as_deref())
         .map(|path| look("--errors", path, past.map(|past| past.errors), known_as));
 
-    let output_file = output.open(&name, &mut warnings)?;
+    let output_file = output.open(&name, taken, &mut warnings)?;
     let errors_file = match &errors {
-        Some(errors) => Some(errors.open(&name, &mut warnings)?),
+        Some(errors) => Some(errors.open(&name, taken, &mut warnings)?),
         None => None,
     };
     // Nothing has been changed so far; nothing is refused from here on.
@@ -104,6 +105,7 @@ pub fn open(config: &Config, path: &Path) -> Result<Opened, Unusable> {
         Some((journal, None)) => begin(journal, header).map_err(failed("--resume", path))?,
         None => {
             let journal = create(path).map_err(failed("--resume", path))?;
+            taken.take("--resume", path, &journal)?;
             lock(&journal, "--resume", path, &mut warnings)?;
             begin(journal, header).map_err(failed("--resume", path))?
         }
@@ -133,6 +135,7 @@ pub fn open(config: &Config, path: &Path) -> Result<Opened, Unusable> {
 /// What there is under the path of the journal: a locked file, and what it vouches for.
 fn look_up(
     path: &Path,
+    taken: &mut Taken,
     warnings: &mut Vec<String>,
 ) -> Result<Option<(File, Option<Past>)>, Unusable> {
     let mut journal = match OpenOptions::new().read(true).write(true).open(path) {
@@ -140,6 +143,7 @@ fn look_up(
         opened => opened.map_err(failed("--resume", path))?,
     };
     check_regular(&journal, "--resume", path)?;
+    taken.take("--resume", path, &journal)?;
     lock(&journal, "--resume", path, warnings)?;
     let mut bytes = Vec::new();
     (journal.read_to_end(&mut bytes)).map_err(failed("--resume", path))?;
@@ -179,7 +183,12 @@ fn goes_on(past: &Past, name: &str) -> String {
 
 impl Looked<'_> {
     /// Opens it as it is, or creates it, and makes sure that it is what the journal is about.
-    fn open(&self, journal: &str, warnings: &mut Vec<String>) -> Result<File, Unusable> {
+    fn open(
+        &self,
+        journal: &str,
+        taken: &mut Taken,
+        warnings: &mut Vec<String>,
+    ) -> Result<File, Unusable> {
         let Self { option, path, .. } = *self;
         let name = path.display();
         let vouched = self.extent.bytes;
@@ -195,6 +204,7 @@ impl Looked<'_> {
             opened => opened.map_err(failed(option, path))?,
         };
         check_regular(&file, option, path)?;
+        taken.take(option, path, &file)?;
         lock(&file, option, path, warnings)?;
         let length = file.metadata().map_err(failed(option, path))?.len();
         if length < vouched {

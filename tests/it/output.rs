@@ -55,6 +55,31 @@ fn an_output_file_that_is_an_input_file_is_refused_and_left_alone() {
 }
 
 #[test]
+fn outputs_that_are_links_to_one_missing_file_are_refused() {
+    let options = ["-o", "--errors", "--exits", "--stats-file"];
+    for (place, first) in options.iter().enumerate() {
+        for second in &options[place + 1..] {
+            let env = TestEnv::new();
+            let links = ["one", "two"].map(|link| env.path(link));
+            for link in &links {
+                std::os::unix::fs::symlink("missing", link).expect("a link");
+            }
+            let precious = env.write("precious", "precious\n");
+            let mut run = env.mtask().args(["--protocol", "json"]);
+            run = run.args([first, links[0].as_str(), second, &links[1]]);
+            // A file is emptied only where nothing is refused.
+            if ![first, second].contains(&&"--exits") {
+                run = run.args(["--exits", precious.as_str()]);
+            }
+            let done = run.echo().run();
+            done.assert_status(2).assert_stderr_has(second);
+            done.assert_stderr_has(&links[1]);
+            assert_eq!(env.read("precious"), b"precious\n");
+        }
+    }
+}
+
+#[test]
 fn an_output_file_that_cannot_be_created_is_an_error_before_anything_runs() {
     let env = TestEnv::new();
     let out = "/no/such/folder/out";
