@@ -3,10 +3,14 @@
 //! Owns the opened files until the run takes them over. With `--resume` the output and the file of
 //! `--errors` are the journal's.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
 
 use crate::config::Config;
 use crate::config::files::Taken;
@@ -36,13 +40,18 @@ pub struct Named {
 
 impl Outputs {
     /// Opens them, or creates them. Two that are one file may be seen only now, for a link to a file
-    /// that is not there hides what it will be.
+    /// that is not there hides what it will be. A named pipe is waited for until somebody reads it,
+    /// which `warn` is told.
     ///
     /// # Errors
     /// Where one cannot be opened, or is `taken` already.
-    pub fn open(config: &Config, taken: &mut Taken) -> anyhow::Result<Self> {
+    pub fn open(
+        config: &Config,
+        taken: &mut Taken,
+        mut warn: impl FnMut(&str),
+    ) -> anyhow::Result<Self> {
         let mut open = |option, path: &Option<PathBuf>| match path {
-            Some(path) => open(option, path, taken).map(Some),
+            Some(path) => open(option, path, taken, &mut warn).map(Some),
             None => Ok(None),
         };
         let is_resumable = config.resume.is_some();
@@ -77,16 +86,49 @@ impl Named {
     }
 }
 
-fn open(option: &'static str, path: &Path, taken: &mut Taken) -> anyhow::Result<Named> {
+fn open(
+    option: &'static str,
+    path: &Path,
+    taken: &mut Taken,
+    warn: &mut impl FnMut(&str),
+) -> anyhow::Result<Named> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
-    let file = options.open(path).with_context(|| named(option, path))?;
+    let is_pipe = fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
+    let opened = if is_pipe {
+        open_pipe(&mut options, path, || {
+            let name = named(option, path);
+            warn(&format!(
+                "{name} is a named pipe that nobody reads: its reader is waited for"
+            ));
+        })
+    } else {
+        options.open(path)
+    };
+    let file = opened.with_context(|| named(option, path))?;
     taken.take(option, path, &file)?;
     Ok(Named {
         option,
         path: path.to_owned(),
         file,
     })
+}
+
+/// Opens a named pipe, which waits for its reader; `wait` is called where there is none yet.
+fn open_pipe(options: &mut OpenOptions, path: &Path, wait: impl FnOnce()) -> io::Result<File> {
+    let mut without_waiting = options.clone();
+    without_waiting.custom_flags(libc::O_NONBLOCK);
+    match without_waiting.open(path) {
+        Ok(file) => {
+            fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+            Ok(file)
+        }
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) => {
+            wait();
+            options.open(path)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn named(option: &str, path: &Path) -> String {

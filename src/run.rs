@@ -56,10 +56,8 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
     announce_terminal(&config, &mut messages);
 
     let budget = Budget::new(config.buffer);
-    let (send_request, requests) = unbounded();
-    signal::listen(&send_request, &waker)?;
     let mut taken = Taken::default();
-    let mut outputs = Outputs::open(&config, &mut taken)?;
+    let mut outputs = Outputs::open(&config, &mut taken, |text| messages.warning(text))?;
     let mut resumed = match &config.resume {
         Some(journal) => Some(journal::open::open(&config, journal, &mut taken)?),
         None => None,
@@ -69,6 +67,10 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
         warnings.iter().for_each(|text| messages.warning(text));
         opened.past.clone()
     });
+    // Not before: until the outputs are open, which a named pipe may put off, any signal to end
+    // just ends mtask.
+    let (send_request, requests) = unbounded();
+    signal::listen(&send_request, &waker)?;
     outputs.empty()?;
     let stats_file = outputs.stats.take().map(|stats| (stats.path, stats.file));
     let (send_marks, marks) = unbounded();

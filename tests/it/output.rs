@@ -80,6 +80,32 @@ fn outputs_that_are_links_to_one_missing_file_are_refused() {
 }
 
 #[test]
+fn a_named_pipe_that_nobody_reads_is_named_and_waited_for_until_a_signal() {
+    for option in ["-o", "--errors", "--exits", "--stats-file"] {
+        let env = TestEnv::new();
+        let pipe = env.path("pipe");
+        env.sh("mkfifo pipe").assert_status(0);
+        let start = || {
+            let run = env.mtask().args(["--protocol", "json", option, &pipe]);
+            let live = run.worker(["--json"]).stdin("1\n").start();
+            live.wait_for_stderr("is a named pipe that nobody reads");
+            live
+        };
+        for signal in [Signal::TERM, Signal::INT] {
+            let live = start();
+            live.signal(signal);
+            live.wait().assert_signal(signal);
+        }
+        let live = start();
+        let found = std::fs::read(&pipe).expect("what is written");
+        live.wait().assert_status(0);
+        if option == "-o" {
+            assert_eq!(found, b"1\n");
+        }
+    }
+}
+
+#[test]
 fn an_output_file_that_cannot_be_created_is_an_error_before_anything_runs() {
     let env = TestEnv::new();
     let out = "/no/such/folder/out";
