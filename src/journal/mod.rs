@@ -37,6 +37,9 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// How much of the time of a run may have to be done again where that is less.
 const SHARE: u32 = 100;
 
+/// An entry of so many ranges is written at once: the lines of a journal must not be too long.
+const MOST_RANGES: usize = 100_000;
+
 /// What has been written, for the keeper.
 #[derive(Debug, Default)]
 struct Written {
@@ -124,6 +127,9 @@ impl Journal {
         self.fresh.done.append(&mut done);
         self.fresh.output = output;
         self.fresh.errors = errors;
+        if self.fresh.done.ranges.len() >= MOST_RANGES {
+            self.hand_over();
+        }
     }
 
     /// Has an entry written if it is time for one.

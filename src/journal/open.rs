@@ -4,7 +4,7 @@
 //! runs never share a journal or an output: both are locked until mtask ends, however it does.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -138,17 +138,15 @@ fn look_up(
     taken: &mut Taken,
     warnings: &mut Vec<String>,
 ) -> Result<Option<(File, Option<Past>)>, Unusable> {
-    let mut journal = match OpenOptions::new().read(true).write(true).open(path) {
+    let journal = match OpenOptions::new().read(true).write(true).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(failed("--resume", path))?,
     };
     check_regular(&journal, "--resume", path)?;
     taken.take("--resume", path, &journal)?;
     lock(&journal, "--resume", path, warnings)?;
-    let mut bytes = Vec::new();
-    (journal.read_to_end(&mut bytes)).map_err(failed("--resume", path))?;
     let name = path.display();
-    let past = format::read(&bytes).map_err(|fault| match fault {
+    let past = format::read(BufReader::new(&journal)).map_err(|fault| match fault {
         Fault::Foreign => Unusable::usage(format!(
             "--resume {name} is no journal of mtask: name the journal, or a file that is not there yet"
         )),
@@ -156,6 +154,7 @@ fn look_up(
             "--resume {name} is a journal of version {version}, which this mtask does not know: \
              go on with the mtask that wrote it, or {ANEW}"
         )),
+        Fault::Unreadable(why) => Unusable::new(Status::Fault, format!("--resume {name}: {why}")),
         Fault::Damaged(line) => Unusable::new(
             Status::Fault,
             format!(

@@ -322,6 +322,28 @@ fn the_journal_is_small() {
     assert!(journal.len() < 20_000, "{} bytes", journal.len());
 }
 
+#[test]
+fn a_journal_is_not_held_however_long_it_is() {
+    let env = TestEnv::new();
+    let done = mtask(&env, &["-j1"]).echo().stdin(numbers(10)).run();
+    done.assert_status(0);
+    // What a loss of power may leave behind.
+    let journal = fs::OpenOptions::new().write(true).open(env.path("journal"));
+    let longer = journal.and_then(|file| file.set_len(1 << 29));
+    longer.expect("a long journal");
+    let mut live = mtask(&env, &["-j1"]).echo().open();
+    live.wait_for_stderr("10 records are done");
+    for number in 0..11 {
+        live.send(number.to_string());
+    }
+    env.wait_for_lines("out", 11);
+    if let Some(peak) = live.process().peak_memory() {
+        assert!(peak < 100 << 20, "{peak} bytes");
+    }
+    live.wait().assert_status(0);
+    assert_eq!(env.read("out"), numbers(11));
+}
+
 /// The lines in the order of their bytes.
 fn sorted(bytes: &[u8], separator: u8) -> Vec<&[u8]> {
     let mut lines: Vec<_> = bytes.split_inclusive(|byte| *byte == separator).collect();

@@ -36,7 +36,7 @@ pub(crate) fn journal(mut data: &[u8]) {
         next += u64::from(grows);
         ends.push(bytes.len());
     }
-    let whole = read(&bytes).expect("a journal").expect("a header");
+    let whole = read(&bytes[..]).expect("a journal").expect("a header");
     assert_eq!((whole.bytes, whole.header), (bytes.len(), header));
 
     let torn = bytes.len() * torn / 256;
