@@ -110,8 +110,15 @@ impl Output {
         let (awaited, waker) = (Arc::clone(&is_awaited), waker.clone());
         let held = budget.clone();
         let write = move || {
+            let mut is_broken = false;
             for Parcel { target, bytes } in parcels {
+                // Nothing may follow what is missing, should there be room again.
+                if is_broken && target != Target::Exits {
+                    held.free(bytes.len());
+                    continue;
+                }
                 let outcome = to.of(target).write_all(&bytes);
+                is_broken |= outcome.is_err();
                 // Here and now, for the reader of the input may wait for it.
                 held.free(bytes.len());
                 let outcome = outcome.map(|()| Parcel { target, bytes });
@@ -324,3 +331,6 @@ impl Output {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
