@@ -1,7 +1,8 @@
 //! The way out: bytes to the output and to the files of `--errors` and `--exits`.
 //!
 //! A thread writes, so that a slow reader never stops the engine. While it has nothing to do, the
-//! engine itself writes what is small and cannot block: that saves a wake for each slow record.
+//! engine itself writes what is small and cannot block: that saves a wake for each slow record. While
+//! the journal has a file synced, writing to that can.
 //!
 //! Owns the files, and the journal of a run that can be resumed. Always: bytes are written in the
 //! order in which they came, and those that are not written yet are counted in the budget; the
@@ -198,7 +199,8 @@ impl Output {
         if !written.results.is_empty() {
             let is_small = written.results.len() <= PIPE_BUF;
             let results = &self.files.results;
-            if is_small && self.parcels == 0 && results.takes_now() {
+            let is_syncing = self.journal.as_ref().is_some_and(Journal::is_syncing);
+            if is_small && self.parcels == 0 && !is_syncing && results.takes_now() {
                 match rustix::io::write(&results.file, &written.results) {
                     Ok(count) => {
                         written.results.drain(..count);

@@ -63,8 +63,8 @@ pub struct Journal {
     end: u64,
     /// What has been read, from a little behind that on.
     marks: Receiver<Prefix>,
-    /// The keeper is at work.
-    is_busy: bool,
+    /// How many entries are with the keeper.
+    under_way: usize,
     began: Instant,
     /// The next entry is not written before.
     next: Instant,
@@ -107,7 +107,7 @@ impl Journal {
             fresh,
             end,
             marks,
-            is_busy: false,
+            under_way: 0,
             began: now,
             next: now,
         })
@@ -139,18 +139,24 @@ impl Journal {
     pub fn tick(&mut self, now: Instant) -> Result<(), WriteError> {
         while let Ok(kept) = self.from_keeper.try_recv() {
             kept?;
-            self.is_busy = false;
+            self.under_way -= 1;
             self.next = now + ((now - self.began) / SHARE).clamp(SHORTEST, LONGEST);
         }
-        if !self.is_busy && !self.fresh.done.is_empty() && now >= self.next {
+        if !self.is_syncing() && !self.fresh.done.is_empty() && now >= self.next {
             self.hand_over();
         }
         Ok(())
     }
 
+    /// Whether the outputs may be being made safe. Who writes to a file meanwhile may have to wait for
+    /// the disk.
+    pub fn is_syncing(&self) -> bool {
+        self.under_way > 0
+    }
+
     /// When [`Journal::tick`] is to be called next; the engine is woken when the keeper is done.
     pub fn wake_at(&self) -> Option<Instant> {
-        (!self.is_busy && !self.fresh.done.is_empty()).then_some(self.next)
+        (!self.is_syncing() && !self.fresh.done.is_empty()).then_some(self.next)
     }
 
     /// Whether the keeper has done something that [`Journal::tick`] will learn of.
@@ -177,6 +183,6 @@ impl Journal {
             // It ends only after an error, which is known by then.
             let _ = keeper.send(written);
         }
-        self.is_busy = true;
+        self.under_way += 1;
     }
 }
