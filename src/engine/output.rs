@@ -78,7 +78,8 @@ pub struct Output {
     from_writer: Receiver<Result<Parcel, WriteError>>,
     /// Set by the engine when it waits for the writer.
     is_awaited: Arc<AtomicBool>,
-    parcels: usize,
+    /// Where the parcels with the writing thread go; it works on the first.
+    parcels: VecDeque<Target>,
     bytes: usize,
     spare: Vec<Vec<u8>>,
     /// Since when nothing has been written though there is something, and when to say so.
@@ -137,7 +138,7 @@ impl Output {
             to_writer,
             from_writer,
             is_awaited,
-            parcels: 0,
+            parcels: VecDeque::new(),
             bytes: 0,
             spare: Vec::new(),
             stall: None,
@@ -161,12 +162,12 @@ impl Output {
 
     /// Whether nothing is with the writing thread.
     pub fn is_idle(&self) -> bool {
-        self.parcels == 0
+        self.parcels.is_empty()
     }
 
     /// Whether the writing thread has as much as it takes.
     pub fn is_busy(&self) -> bool {
-        self.parcels >= PARCELS
+        self.parcels.len() >= PARCELS
     }
 
     /// Asks to be woken when the writing thread has done something.
@@ -186,7 +187,7 @@ impl Output {
     pub fn flush(&mut self, written: &mut Written) -> Result<(), WriteError> {
         self.promise(written);
         while let Ok(parcel) = self.from_writer.try_recv() {
-            self.parcels -= 1;
+            self.parcels.pop_front();
             self.stall = None;
             let Parcel { target, mut bytes } = parcel?;
             self.bytes -= bytes.len();
@@ -200,7 +201,7 @@ impl Output {
             let is_small = written.results.len() <= PIPE_BUF;
             let results = &self.files.results;
             let is_syncing = self.journal.as_ref().is_some_and(Journal::is_syncing);
-            if is_small && self.parcels == 0 && !is_syncing && results.takes_now() {
+            if is_small && self.is_idle() && !is_syncing && results.takes_now() {
                 match rustix::io::write(&results.file, &written.results) {
                     Ok(count) => {
                         written.results.drain(..count);
@@ -267,7 +268,7 @@ impl Output {
     }
 
     fn hand_over(&mut self, target: Target, bytes: &mut Vec<u8>) {
-        if bytes.is_empty() || self.parcels >= PARCELS {
+        if bytes.is_empty() || self.is_busy() {
             return;
         }
         let empty = self.spare.pop().unwrap_or_default();
@@ -286,7 +287,7 @@ impl Output {
     }
 
     fn send(&mut self, target: Target, bytes: Vec<u8>) {
-        self.parcels += 1;
+        self.parcels.push_back(target);
         self.bytes += bytes.len();
         self.budget.add(bytes.len());
         // The writing thread ends only with the engine.
@@ -295,16 +296,12 @@ impl Output {
 
     /// When [`Output::remind`] is to be asked.
     pub fn next_reminder(&self) -> Option<Instant> {
-        self.stall
-            .filter(|_| self.parcels > 0)
-            .map(|(_, next)| next)
+        self.stall.filter(|_| !self.is_idle()).map(|(_, next)| next)
     }
 
     /// Names an output that nobody has read for long, at doubling intervals.
     pub fn remind(&mut self, now: Instant) -> Option<String> {
-        if self.parcels == 0 {
-            return None;
-        }
+        let target = *self.parcels.front()?;
         let (since, next) = *self.stall.get_or_insert((now, now + REMINDER));
         if now < next {
             return None;
@@ -313,7 +310,7 @@ impl Output {
         self.stall = Some((since, now + waited));
         Some(format!(
             "{} has taken nothing for {} s: it is waited for",
-            self.files.results.name,
+            self.files.of(target).name,
             waited.as_secs()
         ))
     }

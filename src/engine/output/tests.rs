@@ -36,3 +36,29 @@ fn nothing_is_written_after_what_could_not_be() {
     end(output);
     assert_eq!(file.metadata().unwrap().len(), 0);
 }
+
+#[test]
+fn what_takes_nothing_is_named_at_doubling_intervals() {
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let mut output = start(Destinations {
+        results: destination("results", tempfile::tempfile().unwrap()),
+        errors: Some(destination("errors", writer.into())),
+        exits: None,
+    });
+    let mut written = Written {
+        errors: vec![b'2'; 1 << 20],
+        ..Written::default()
+    };
+    output.flush(&mut written).unwrap();
+    written.results = b"1\n".repeat(PIPE_BUF);
+    output.flush(&mut written).unwrap();
+    let begin = Instant::now();
+    let said = (0..300).filter_map(|seconds| {
+        let text = output.remind(begin + Duration::from_secs(seconds))?;
+        assert!(text.starts_with("errors has taken nothing"), "{text}");
+        Some(seconds)
+    });
+    assert!(said.eq([60, 120, 240]));
+    drop(reader);
+    end(output);
+}
