@@ -438,13 +438,13 @@ impl Engine {
     }
 
     fn output_failed(&mut self, failure: &WriteError) {
-        self.is_output_broken = true;
+        let was_broken = std::mem::replace(&mut self.is_output_broken, true);
         if failure.is_closed_pipe() {
             self.status = Status::Signal(libc::SIGPIPE);
-        } else if self.status != Status::Fault {
+        } else if !was_broken {
             self.messages
                 .error(&format!("cannot write {}: {}", failure.file, failure.error));
-            self.status = Status::Fault;
+            self.status = self.status.worst(Status::Fault);
         }
         self.scheduler.output_failed(Instant::now());
     }

@@ -149,6 +149,26 @@ fn a_full_disk_is_an_error_that_ends_the_run() {
 }
 
 #[test]
+fn a_full_disk_is_named_though_the_input_has_failed_before() {
+    if !Path::new("/dev/full").exists() {
+        return skip("there is no /dev/full");
+    }
+    let env = TestEnv::new();
+    let input = env.write("in", format!("0 @wait:{}\n", env.path("go")));
+    let live = env
+        .mtask()
+        .args(["-j1", "-i", &input, "-i", "/proc/self/mem"])
+        .args(["-o", "/dev/full"])
+        .echo()
+        .start();
+    live.wait_for_stderr("/proc/self/mem");
+    env.write("go", "");
+    live.wait()
+        .assert_status(1)
+        .assert_stderr_has("cannot write /dev/full: No space left");
+}
+
+#[test]
 fn a_full_disk_ends_the_run_though_the_input_stays_open() {
     if !Path::new("/dev/full").exists() {
         return skip("there is no /dev/full");
