@@ -63,11 +63,11 @@ pub fn open(config: &Config, path: &Path, taken: &mut Taken) -> Result<Opened, U
     let output = (config.output.as_deref()).expect("--resume was refused without --output");
     let header = terms::header(config, output);
     let mut warnings = Vec::new();
-    let found = look_up(path, taken, &mut warnings)?;
-    if let Some((_, Some(past))) = &found {
+    let (journal, past) = look_up(path, taken, &mut warnings)?.unzip();
+    let past = past.flatten();
+    if let Some(past) = &past {
         terms::compare(&header, &past.header, &name, &mut warnings)?;
     }
-    let past = found.as_ref().and_then(|(_, past)| past.as_ref());
     let look = |option, path, extent: Option<Extent>, known_as| {
         let extent = extent.unwrap_or_default();
         Looked {
@@ -77,16 +77,21 @@ pub fn open(config: &Config, path: &Path, taken: &mut Taken) -> Result<Opened, U
             known_as,
         }
     };
-    let known_as = past.map(|past| past.header.output.as_str());
-    let output = look("--output", output, past.map(|past| past.output), known_as);
-    let known_as = past.and_then(|past| past.header.errors.as_deref());
+    let before = past.as_ref();
+    let known_as = before.map(|past| past.header.output.as_str());
+    let output = look("--output", output, before.map(|past| past.output), known_as);
+    let known_as = before.and_then(|past| past.header.errors.as_deref());
     let errors = (config.errors.as_deref())
-        .map(|path| look("--errors", path, past.map(|past| past.errors), known_as));
+        .map(|path| look("--errors", path, before.map(|past| past.errors), known_as));
 
     let output_file = output.open(&name, taken, &mut warnings)?;
     let errors_file = match &errors {
         Some(errors) => Some(errors.open(&name, taken, &mut warnings)?),
         None => None,
+    };
+    let journal = match journal {
+        Some(journal) => journal,
+        None => create_journal(path, taken, &mut warnings)?,
     };
     // Nothing has been changed so far; nothing is refused from here on.
     let (output_watched, output_file) = output.cut_back(output_file)?;
@@ -97,19 +102,11 @@ pub fn open(config: &Config, path: &Path, taken: &mut Taken) -> Result<Opened, U
         }
         _ => (None, None),
     };
-    let (journal, past) = match found {
-        Some((journal, Some(past))) => {
-            let journal = cut_back(journal, past.bytes as u64).map_err(failed("--resume", path))?;
-            (journal, past)
-        }
-        Some((journal, None)) => begin(journal, header).map_err(failed("--resume", path))?,
-        None => {
-            let journal = create(path).map_err(failed("--resume", path))?;
-            taken.take("--resume", path, &journal)?;
-            lock(&journal, "--resume", path, &mut warnings)?;
-            begin(journal, header).map_err(failed("--resume", path))?
-        }
+    let gone_on_with = match past {
+        Some(past) => cut_back(journal, past.bytes as u64).map(|journal| (journal, past)),
+        None => begin(journal, header),
     };
+    let (journal, past) = gone_on_with.map_err(failed("--resume", path))?;
     // The names of the files must be as safe as what is in them.
     for path in [
         Some(path),
@@ -252,9 +249,27 @@ impl Looked<'_> {
     }
 }
 
+/// Creates the journal, locked.
+fn create_journal(
+    path: &Path,
+    taken: &mut Taken,
+    warnings: &mut Vec<String>,
+) -> Result<File, Unusable> {
+    let failed = failed("--resume", path);
+    let journal = create(path).map_err(&failed)?;
+    taken.take("--resume", path, &journal)?;
+    lock(&journal, "--resume", path, warnings)?;
+    match journal.metadata().map_err(&failed)?.len() {
+        0 => Ok(journal),
+        _ => Err(in_use("--resume", path)),
+    }
+}
+
+/// Opens what was not there. It may be by now, for a link to it is followed and others may be quicker.
 fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true).open(path)
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path)
 }
 
 /// Leaves the first `bytes` of a file, to be written on.
@@ -309,13 +324,7 @@ fn lock(
             // another program.
             Err(Errno::WOULDBLOCK) if asked.elapsed() < LAST_HOLD => thread::sleep(PAUSE),
             Err(Errno::INTR) => {}
-            Err(Errno::WOULDBLOCK) => {
-                let message = format!(
-                    "{option} {} is in use by another mtask: wait for its end, or end it",
-                    path.display()
-                );
-                return Err(Unusable::new(Status::Fault, message));
-            }
+            Err(Errno::WOULDBLOCK) => return Err(in_use(option, path)),
             // A file system without locks: better to run than not.
             Err(error) => {
                 warnings.push(format!(
@@ -326,6 +335,14 @@ fn lock(
             }
         }
     }
+}
+
+fn in_use(option: &str, path: &Path) -> Unusable {
+    let message = format!(
+        "{option} {} is in use by another mtask: wait for its end, or end it",
+        path.display()
+    );
+    Unusable::new(Status::Fault, message)
 }
 
 fn failed<'a>(option: &'a str, path: &'a Path) -> impl Fn(io::Error) -> Unusable + 'a {
@@ -339,8 +356,9 @@ fn failed<'a>(option: &'a str, path: &'a Path) -> impl Fn(io::Error) -> Unusable
 
 /// Some file systems cannot do that, and need not.
 fn sync_directory(path: Option<&Path>) {
-    if let Some(directory) = path.map(directory_of)
-        && let Ok(directory) = File::open(directory)
+    // Where the path is a link, it leads to the name in question.
+    if let Some(path) = path.and_then(|path| path.canonicalize().ok())
+        && let Ok(directory) = File::open(directory_of(&path))
     {
         let _ = directory.sync_all();
     }

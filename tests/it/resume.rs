@@ -4,6 +4,7 @@ mod killed;
 mod refused;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use rustix::process::Signal;
 
@@ -292,6 +293,21 @@ fn fewer_workers_another_window_and_other_limits_may_be_given() {
     let done = mtask(&env, &options).echo().stdin(input.clone()).run();
     done.assert_status(0);
     assert_eq!(env.read("out"), input);
+}
+
+#[test]
+fn links_to_files_that_are_not_there_are_followed() {
+    let env = TestEnv::new();
+    for name in ["journal", "out", "errors"] {
+        symlink(format!("{name}.file"), env.path(name)).expect("a link");
+    }
+    let errors = env.path("errors");
+    for count in [10, 20] {
+        let done = mtask(&env, &["--errors", &errors]).echo();
+        done.stdin(numbers(count)).run().assert_status(0);
+        assert_eq!(env.read("out.file"), numbers(count));
+        assert!(env.exists("journal.file") && env.exists("errors.file"));
+    }
 }
 
 #[test]

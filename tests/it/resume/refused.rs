@@ -1,5 +1,7 @@
 //! What cannot be gone on with is refused, and nothing is changed.
 
+use std::os::unix::fs::symlink;
+
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -223,6 +225,27 @@ fn another_output_is_refused_even_where_nothing_was_done() {
         .run();
     done.assert_status(2).assert_stderr_has("not the file");
     assert_eq!(env.read("other"), b"precious\n");
+}
+
+#[test]
+fn links_to_one_file_that_is_not_there_are_refused() {
+    let options = [
+        ("--resume", "journal"),
+        ("-o", "out"),
+        ("--errors", "errors"),
+    ];
+    for (apart, _) in options {
+        let env = TestEnv::new();
+        let mut run = env.mtask();
+        for (option, name) in options {
+            if option != apart {
+                symlink("missing", env.path(name)).expect("a link");
+            }
+            run = run.args([option, &env.path(name)]);
+        }
+        let done = run.echo().stdin(numbers(3)).run();
+        done.assert_status(2).assert_stderr_has("another");
+    }
 }
 
 #[test]
