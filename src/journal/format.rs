@@ -1,5 +1,5 @@
 //! The form of a journal: a line that says what the run is, then a line for each time that outcomes
-//! were found safe in the output.
+//! were found safe in the output, or are to go to files of other names.
 //!
 //! Each line begins with a checksum of what follows it, so that a line that is not whole is known.
 //! Only the last one may be: it was being written when the machine stopped, and is left out. A line
@@ -15,7 +15,7 @@ use crate::outcome::{Cause, Done};
 /// What a journal begins with; the version follows.
 const MAGIC: &str = "mtask-journal ";
 /// The version that is written and read.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 /// The most bytes of a line, for a file that is no journal could be one line. The first line holds a
 /// command line, of which systems take some megabytes at most; an entry, some 100 000 ranges.
 const MAX_LINE: usize = 64 << 20;
@@ -28,13 +28,21 @@ const SUM: usize = 16;
 pub struct Header {
     /// The options that decide what is written, with their values.
     pub terms: BTreeMap<String, String>,
-    /// The path of the output.
-    pub output: String,
-    /// The path of the file of `--errors`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub errors: Option<String>,
+    /// Where the outcomes were written at first.
+    pub files: Files,
     /// COMMAND and its arguments as they were typed. It may change.
     pub command: Vec<String>,
+}
+
+/// The paths of the outputs, in a form that means the same in every directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    /// The output.
+    pub output: String,
+    /// The file of `--errors`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub errors: Option<String>,
 }
 
 /// How much of a file is vouched for.
@@ -71,6 +79,9 @@ pub struct Entry {
     pub errors: Option<Extent>,
     /// The input that this was made from; all of what is done is in it.
     pub input: Prefix,
+    /// Where outcomes are written from now on, where that has changed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub files: Option<Files>,
 }
 
 /// What a journal vouches for.
@@ -78,6 +89,8 @@ pub struct Entry {
 pub struct Past {
     /// What the run is.
     pub header: Header,
+    /// Where the outcomes were written last.
+    pub files: Files,
     /// Which records have their outcomes.
     pub done: Done,
     /// The part of the output that holds these outcomes.
@@ -104,8 +117,10 @@ pub enum Fault {
 }
 
 impl Past {
-    fn begun(header: Header, bytes: usize) -> Self {
+    /// A journal of a first line of so many bytes.
+    pub(super) fn begun(header: Header, bytes: usize) -> Self {
         Self {
+            files: header.files.clone(),
             header,
             done: Done::default(),
             output: Extent::default(),
@@ -121,7 +136,7 @@ impl Past {
         let is_forward = entry.output.bytes >= self.output.bytes
             && errors.bytes >= self.errors.bytes
             && entry.input.records >= self.input.records;
-        if !is_forward || entry.done.is_empty() {
+        if !is_forward || (entry.done.is_empty() && entry.files.is_none()) {
             return None;
         }
         for (first, count) in entry.done {
@@ -136,6 +151,9 @@ impl Past {
         // What no hash covers could be something else the next time.
         (self.done.ranges.end() <= entry.input.records).then_some(())?;
         (self.output, self.errors, self.input) = (entry.output, errors, entry.input);
+        if let Some(files) = entry.files {
+            self.files = files;
+        }
         Some(())
     }
 }
@@ -212,6 +230,18 @@ pub fn write_header(header: &Header) -> Vec<u8> {
     line
 }
 
+/// The line that says that outcomes are written to other files from now on.
+pub(super) fn write_files(past: &Past) -> Vec<u8> {
+    write_entry(&Entry {
+        done: Vec::new(),
+        failed: BTreeMap::new(),
+        output: past.output,
+        errors: None,
+        input: past.input,
+        files: Some(past.files.clone()),
+    })
+}
+
 /// A line after the first.
 pub fn write_entry(entry: &Entry) -> Vec<u8> {
     let mut line = Vec::new();
@@ -253,8 +283,10 @@ mod tests {
     fn header() -> Header {
         Header {
             terms: [("--format".into(), "lines".into())].into(),
-            output: "/out \"1\"".into(),
-            errors: None,
+            files: Files {
+                output: "/out \"1\"".into(),
+                errors: None,
+            },
             command: vec!["cat".into(), "-\n".into()],
         }
     }
@@ -269,6 +301,7 @@ mod tests {
                 records: bytes,
                 hash: u64::MAX,
             },
+            files: None,
         }
     }
 
@@ -296,6 +329,17 @@ mod tests {
         assert_eq!((past.done.failures(), past.done.results()), (2, 8));
         assert_eq!((past.output.bytes, past.errors.bytes), (20, 5));
         assert_eq!(past.bytes, bytes.len());
+    }
+
+    #[test]
+    fn the_files_that_were_named_last_are_known() {
+        let (mut bytes, _) = journal();
+        let mut past = read(&bytes[..]).unwrap().unwrap();
+        assert_eq!(past.files, header().files);
+        past.files.output = "/other".into();
+        past.bytes += write_files(&past).len();
+        bytes.extend(write_files(&past));
+        assert_eq!(read(&bytes[..]), Ok(Some(past)));
     }
 
     #[test]
@@ -344,8 +388,8 @@ mod tests {
         assert_eq!(read(&b"x"[..]), Err(Fault::Foreign));
         assert_eq!(read(&b""[..]), Ok(None));
         assert_eq!(read(&[0; 100][..]), Ok(None));
-        let other = &b"mtask-journal 2 something else\n"[..];
-        assert_eq!(read(other), Err(Fault::Version("2".into())));
+        let other = &b"mtask-journal 1 something else\n"[..];
+        assert_eq!(read(other), Err(Fault::Version("1".into())));
     }
 
     #[test]

@@ -92,6 +92,7 @@ fn entry(written: &Written, output: Extent, errors: Option<Extent>) -> Entry {
         output,
         errors,
         input: written.input,
+        files: None,
     }
 }
 

@@ -12,14 +12,13 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::format::{self, Extent, Fault, Header, Past, write_header};
+use super::format::{self, Extent, Fault, Files, Header, Past, write_files, write_header};
 use super::keeper::{Watched, tail};
 use super::terms::{self, ANEW, directory_of, whole_path};
 use crate::config::Config;
 use crate::config::files::Taken;
 use crate::engine::Destination;
 use crate::exit::{Status, Unusable};
-use crate::outcome::Done;
 
 /// For so long at most a run that was killed may still seem to be there.
 const LAST_HOLD: Duration = Duration::from_secs(1);
@@ -61,7 +60,7 @@ struct Looked<'a> {
 pub fn open(config: &Config, path: &Path, taken: &mut Taken) -> Result<Opened, Unusable> {
     let name = path.display().to_string();
     let output = (config.output.as_deref()).expect("--resume was refused without --output");
-    let header = terms::header(config, output);
+    let mut header = terms::header(config, output);
     let mut warnings = Vec::new();
     let (journal, past) = look_up(path, taken, &mut warnings)?.unzip();
     let past = past.flatten();
@@ -78,9 +77,9 @@ pub fn open(config: &Config, path: &Path, taken: &mut Taken) -> Result<Opened, U
         }
     };
     let before = past.as_ref();
-    let known_as = before.map(|past| past.header.output.as_str());
+    let known_as = before.map(|past| past.files.output.as_str());
     let output = look("--output", output, before.map(|past| past.output), known_as);
-    let known_as = before.and_then(|past| past.header.errors.as_deref());
+    let known_as = before.and_then(|past| past.files.errors.as_deref());
     let errors = (config.errors.as_deref())
         .map(|path| look("--errors", path, before.map(|past| past.errors), known_as));
 
@@ -102,8 +101,10 @@ pub fn open(config: &Config, path: &Path, taken: &mut Taken) -> Result<Opened, U
         }
         _ => (None, None),
     };
+    // Links lead somewhere now, even those that did not.
+    header.files = terms::files(config, output.path);
     let gone_on_with = match past {
-        Some(past) => cut_back(journal, past.bytes as u64).map(|journal| (journal, past)),
+        Some(past) => go_on(journal, past, header.files),
         None => begin(journal, header),
     };
     let (journal, past) = gone_on_with.map_err(failed("--resume", path))?;
@@ -218,8 +219,8 @@ impl Looked<'_> {
             _ if length == 0 => Ok(file),
             Some(known_as) if known_as == whole_path(path) => Ok(file),
             Some(known_as) => Err(Unusable::usage(format!(
-                "{option} {name} is not empty, and not the file that --resume {journal} was begun \
-                 with, {known_as}: name that, or one that is empty"
+                "{option} {name} is not empty, and not the file that --resume {journal} \
+                 names, {known_as}: name that, or one that is empty"
             ))),
             None => Err(Unusable::usage(format!(
                 "{option} {name} is not empty, and --resume {journal} does not say what is in it: \
@@ -287,14 +288,20 @@ fn begin(journal: File, header: Header) -> io::Result<(File, Past)> {
     let line = write_header(&header);
     journal.write_all(&line)?;
     journal.sync_all()?;
-    let past = Past {
-        header,
-        done: Done::default(),
-        output: Extent::default(),
-        errors: Extent::default(),
-        input: format::Prefix::default(),
-        bytes: line.len(),
-    };
+    let past = Past::begun(header, line.len());
+    Ok((journal, past))
+}
+
+/// Makes a journal ready for the next line, which says where outcomes go if that is new.
+fn go_on(journal: File, mut past: Past, files: Files) -> io::Result<(File, Past)> {
+    let mut journal = cut_back(journal, past.bytes as u64)?;
+    if past.files != files {
+        past.files = files;
+        let line = write_files(&past);
+        journal.write_all(&line)?;
+        journal.sync_all()?;
+        past.bytes += line.len();
+    }
     Ok((journal, past))
 }
 

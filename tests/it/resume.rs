@@ -311,6 +311,37 @@ fn links_to_files_that_are_not_there_are_followed() {
 }
 
 #[test]
+fn outputs_that_were_renamed_may_be_named_again() {
+    let env = TestEnv::new();
+    symlink("e2.file", env.path("e2")).expect("a link");
+    let run = |out: &str, errors: &str, count| {
+        let [out, errors] = [out, errors].map(|name| env.path(name));
+        let files = ["--resume", "journal", "-o", &out, "--errors", &errors];
+        let input = records((0..count).map(|number| match number {
+            3 => "3 @die:3".to_owned(),
+            _ => number.to_string(),
+        }));
+        let run = env.mtask().args(["-j1", "--on-error", "raise"]).args(files);
+        run.echo().stdin(input).run()
+    };
+    run("o1", "e1", 0).assert_status(0);
+    // What a run wrote that ended like this, no entry tells of.
+    for (out, count) in [("o1", 3), ("o1", 5), ("o2", 5), ("o2", 5)] {
+        if out == "o2" && env.exists("o1") {
+            fs::rename(env.path("o1"), env.path("o2")).expect("renamed");
+        }
+        let status = if count > 3 { 123 } else { 0 };
+        run(out, "e2", count).assert_status(status);
+        assert_eq!(env.read(out), numbers(3));
+        assert_eq!(env.lines("e2").len(), usize::from(count > 3));
+    }
+    env.write("e3", "precious\n");
+    run("o2", "e3", 5)
+        .assert_status(2)
+        .assert_stderr_has(&env.path("e2.file"));
+}
+
+#[test]
 fn exits_are_those_of_the_last_run() {
     let env = TestEnv::new();
     let exits = env.path("exits");

@@ -190,7 +190,7 @@ fn outputs_that_are_not_what_they_were_are_refused() {
 
 #[test]
 fn an_output_that_no_journal_tells_of_is_refused() {
-    for journal in [None, Some(&b""[..]), Some(b"mtask-journal 1 torn")] {
+    for journal in [None, Some(&b""[..]), Some(b"mtask-journal 2 torn")] {
         for name in ["out", "errors"] {
             let env = TestEnv::new();
             env.write(name, "precious\n");
