@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod exit;
 pub mod generate;
+pub mod outputs;
 pub mod run;
 
 pub mod budget;

@@ -1,8 +1,6 @@
 //! Puts a run together from its configuration.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,6 +9,7 @@ use crossbeam_channel::{Receiver, bounded, unbounded};
 use rustix::fs::FileType;
 
 use crate::budget::Budget;
+use crate::config::files::Taken;
 use crate::config::{Config, Source, Stats, Surroundings};
 use crate::engine::{Destination, Destinations, Engine, Links, Messages, Output, Parts};
 use crate::exit::{Status, Unusable};
@@ -20,6 +19,7 @@ use crate::journal::open::Opened;
 use crate::journal::skim::Skim;
 use crate::journal::{self, Journal};
 use crate::outcome::OutputFormat;
+use crate::outputs::{Named, Outputs};
 use crate::protocol::Protocol;
 use crate::protocol::json::Wanted;
 use crate::report::{Counts, Display, Expected, Form, Progress, Report, Targets, Terminals};
@@ -56,11 +56,10 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
     announce_terminal(&config, &mut messages);
 
     let budget = Budget::new(config.buffer);
-    let (send_request, requests) = unbounded();
-    signal::listen(&send_request, &waker)?;
-    let stats_file = open_stats_file(&config)?;
+    let mut taken = Taken::default();
+    let mut outputs = Outputs::open(&config, &mut taken, |text| messages.warning(text))?;
     let mut resumed = match &config.resume {
-        Some(journal) => Some(journal::open::open(&config, journal)?),
+        Some(journal) => Some(journal::open::open(&config, journal, &mut taken)?),
         None => None,
     };
     let past = resumed.as_mut().map(|opened| {
@@ -68,8 +67,14 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
         warnings.iter().for_each(|text| messages.warning(text));
         opened.past.clone()
     });
+    // Not before: until the outputs are open, which a named pipe may put off, any signal to end
+    // just ends mtask.
+    let (send_request, requests) = unbounded();
+    signal::listen(&send_request, &waker)?;
+    outputs.empty()?;
+    let stats_file = outputs.stats.take().map(|stats| (stats.path, stats.file));
     let (send_marks, marks) = unbounded();
-    let output = open_outputs(&config, resumed, marks, &budget, &waker)?;
+    let output = start_output(outputs, resumed, marks, &budget, &waker)?;
     let first_look = match &past {
         // Workers wait for a record that is still to be done: perhaps there is none.
         Some(past) if !past.done.is_empty() => None,
@@ -195,31 +200,26 @@ fn first_look(inputs: &[Source]) -> Duration {
     }
 }
 
-fn open_outputs(
-    config: &Config,
+fn start_output(
+    outputs: Outputs,
     resumed: Option<Opened>,
     marks: Receiver<Prefix>,
     budget: &Budget,
     waker: &Waker,
 ) -> anyhow::Result<Output> {
-    let create = |option: &str, path: &Path| -> anyhow::Result<Destination> {
-        let name = path.display();
-        let file = File::create(path).with_context(|| format!("{option} {name}"))?;
-        Ok(Destination::file(name.to_string(), file))
+    let destination = |named: Named| {
+        let name = named.path.display().to_string();
+        Destination::file(name, named.file)
     };
-    let apart = |option, path: &Option<PathBuf>| {
-        let path = path.as_deref();
-        path.map(|path| create(option, path)).transpose()
-    };
-    let exits = apart("--exits", &config.exits)?;
+    let exits = outputs.exits.map(destination);
     let Some(mut opened) = resumed else {
-        let results = match &config.output {
-            Some(path) => create("--output", path)?,
+        let results = match outputs.results {
+            Some(results) => destination(results),
             None => Destination::stdout().context("cannot use standard output")?,
         };
         let files = Destinations {
             results,
-            errors: apart("--errors", &config.errors)?,
+            errors: outputs.errors.map(destination),
             exits,
         };
         return Output::start(files, None, budget, waker).context(NO_THREAD);
@@ -232,16 +232,6 @@ fn open_outputs(
     };
     let journal = Journal::start(opened, marks, waker).context(NO_THREAD)?;
     Output::start(files, Some(journal), budget, waker).context(NO_THREAD)
-}
-
-/// Opens the file for statistics now: who asked for them should not wait for the end of a run to learn
-/// that there will be none.
-fn open_stats_file(config: &Config) -> anyhow::Result<Option<(PathBuf, File)>> {
-    let Some(path) = &config.stats_file else {
-        return Ok(None);
-    };
-    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(Some((path.clone(), file)))
 }
 
 /// Begins to show how far the run is, where that is wanted.

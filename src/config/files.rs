@@ -1,5 +1,5 @@
-//! Whether the files that were named can be used together: asked before anything runs, and before
-//! an output is opened, which would empty it.
+//! Whether the files that were named can be used together: asked before anything runs and before a
+//! file is created, and of each output again once it is open.
 
 use std::fs::{self, File};
 use std::io;
@@ -51,35 +51,62 @@ pub fn look_up(
     {
         return Err(refusal("--output", path, IS_INPUT));
     }
-    let mut taken = vec![(
-        results,
-        "is where results go: name another file, or leave the option out",
-    )];
+    let mut taken = Taken(results.map(|file| (file, "--output")).into_iter().collect());
     let others = [
-        ("--errors", &config.errors, "is the file of --errors"),
-        ("--exits", &config.exits, "is the file of --exits"),
-        (
-            "--stats-file",
-            &config.stats_file,
-            "is the file of --stats-file",
-        ),
-        ("--resume", &config.resume, "is the journal of --resume"),
+        ("--errors", &config.errors),
+        ("--exits", &config.exits),
+        ("--stats-file", &config.stats_file),
+        ("--resume", &config.resume),
     ];
-    for (option, path, clash) in others {
+    for (option, path) in others {
         let Some(path) = path else { continue };
         let file = Identity::of_path(path);
-        if file.is_none() {
-            continue;
-        }
-        if inputs.contains(&file) {
+        if file.is_some() && inputs.contains(&file) {
             return Err(refusal(option, path, IS_INPUT));
         }
-        if let Some((_, clash)) = taken.iter().find(|(other, _)| *other == file) {
-            return Err(refusal(option, path, clash));
-        }
-        taken.push((file, clash));
+        taken.add(option, path, file)?;
     }
     Ok(())
+}
+
+/// The regular files that something is written to, with the options that say so.
+#[derive(Debug, Default)]
+pub struct Taken(Vec<(Identity, &'static str)>);
+
+impl Taken {
+    /// Takes a file that has been opened.
+    ///
+    /// # Errors
+    /// 2 where it is taken.
+    pub fn take(&mut self, option: &'static str, path: &Path, file: &File) -> Result<(), Unusable> {
+        let metadata = file.metadata();
+        let identity = metadata.ok().as_ref().and_then(Identity::of);
+        self.add(option, path, identity)
+    }
+
+    fn add(
+        &mut self,
+        option: &'static str,
+        path: &Path,
+        file: Option<Identity>,
+    ) -> Result<(), Unusable> {
+        let Some(file) = file else { return Ok(()) };
+        match self.0.iter().find(|(other, _)| *other == file) {
+            Some((_, other)) => Err(refusal(option, path, &clash(other))),
+            None => {
+                self.0.push((file, option));
+                Ok(())
+            }
+        }
+    }
+}
+
+fn clash(option: &str) -> String {
+    match option {
+        "--output" => "is where results go: name another file, or leave the option out".into(),
+        "--resume" => "is the journal of --resume: name another file".into(),
+        option => format!("is the file of {option}: name another one"),
+    }
 }
 
 const IS_INPUT: &str = "is an input file: write to another one";

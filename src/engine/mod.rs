@@ -13,7 +13,7 @@ mod wait;
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, TryRecvError, at, never, select, tick};
+use crossbeam_channel::{Receiver, TryRecvError, at, never, select};
 use rustix::process::Signal;
 
 pub use messages::Messages;
@@ -36,7 +36,7 @@ use members::Member;
 /// How much is read from a pipe at a time.
 const READ: usize = 128 * 1024;
 
-/// A disk that keeps nothing for so long at the end is named.
+/// A disk that keeps nothing for so long at the end is named, and each time that has doubled.
 const DISK_REMINDER: Duration = Duration::from_secs(60);
 
 /// What the engine is made of.
@@ -411,7 +411,8 @@ impl Engine {
             return;
         };
         let deadline = self.end_by.map_or_else(never, at);
-        let mut reminder = tick(DISK_REMINDER);
+        let began = Instant::now();
+        let mut next = began + DISK_REMINDER;
         loop {
             select! {
                 recv(kept) -> kept => match kept {
@@ -425,22 +426,26 @@ impl Engine {
                     Ok(_) => {}
                     Err(_) => return,
                 },
-                recv(reminder) -> _ => {
-                    self.messages.warning("the disk is waited for, to keep the output and the journal of --resume");
-                    reminder = never();
+                recv(at(next)) -> _ => {
+                    let waited = began.elapsed();
+                    next = Instant::now() + waited;
+                    self.messages.warning(&format!(
+                        "the disk has not kept the output and the journal of --resume for {} s: it is waited for",
+                        waited.as_secs()
+                    ));
                 }
             }
         }
     }
 
     fn output_failed(&mut self, failure: &WriteError) {
-        self.is_output_broken = true;
+        let was_broken = std::mem::replace(&mut self.is_output_broken, true);
         if failure.is_closed_pipe() {
             self.status = Status::Signal(libc::SIGPIPE);
-        } else if self.status != Status::Fault {
+        } else if !was_broken {
             self.messages
                 .error(&format!("cannot write {}: {}", failure.file, failure.error));
-            self.status = Status::Fault;
+            self.status = self.status.worst(Status::Fault);
         }
         self.scheduler.output_failed(Instant::now());
     }

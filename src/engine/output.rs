@@ -1,25 +1,27 @@
 //! The way out: bytes to the output and to the files of `--errors` and `--exits`.
 //!
 //! A thread writes, so that a slow reader never stops the engine. While it has nothing to do, the
-//! engine itself writes what is small and cannot block: that saves a wake for each slow record.
+//! engine itself writes what is small and cannot block: that saves a wake for each slow record. While
+//! the journal has a file synced, writing to that can.
 //!
 //! Owns the files, and the journal of a run that can be resumed. Always: bytes are written in the
 //! order in which they came, and those that are not written yet are counted in the budget; the
 //! journal is told of outcomes when all their bytes are written.
 
+mod destination;
+
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::FileType;
 use rustix::io::Errno;
+
+pub use destination::{Destination, Destinations, WriteError};
 
 use crate::budget::Budget;
 use crate::journal::Journal;
@@ -27,9 +29,8 @@ use crate::outcome::Done;
 use crate::schedule::Written;
 use crate::sys;
 use crate::waker::Waker;
+use destination::{PIPE_BUF, Target};
 
-/// What POSIX lets a pipe take at once if it takes anything (`PIPE_BUF`).
-const PIPE_BUF: usize = 4096;
 /// The most bytes on their way at a time.
 const ROOM: usize = 256 * 1024;
 /// The most parcels with the writing thread: one being written, one ready.
@@ -38,14 +39,6 @@ const PARCELS: usize = 2;
 const REMINDER: Duration = Duration::from_secs(60);
 /// Larger buffers are not kept.
 const KEPT: usize = 256 * 1024;
-
-/// One of the outputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target {
-    Results,
-    Errors,
-    Exits,
-}
 
 #[derive(Debug)]
 struct Parcel {
@@ -77,135 +70,6 @@ struct Promise {
     at: Progress,
 }
 
-/// An output that cannot be written.
-#[derive(Debug)]
-pub struct WriteError {
-    /// The path, or "standard output".
-    pub file: String,
-    /// What went wrong.
-    pub error: io::Error,
-}
-
-impl WriteError {
-    /// Whether the reader of the output has gone.
-    pub fn is_closed_pipe(&self) -> bool {
-        self.error.kind() == io::ErrorKind::BrokenPipe
-    }
-}
-
-/// Where one kind of bytes goes.
-#[derive(Debug)]
-pub struct Destination {
-    name: String,
-    file: OwnedFd,
-    direct: Direct,
-}
-
-/// How small writes can be made without waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Direct {
-    /// A regular file: always.
-    Always,
-    /// A pipe: up to `PIPE_BUF` where it polls writable.
-    WherePolled,
-    /// Anything else: never.
-    Never,
-}
-
-impl Destination {
-    /// mtask's own stdout.
-    ///
-    /// # Errors
-    /// Where its descriptor cannot be duplicated.
-    pub fn stdout() -> io::Result<Self> {
-        Ok(Self::new(
-            "standard output".into(),
-            rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?,
-        ))
-    }
-
-    /// An opened file.
-    pub fn file(name: String, file: File) -> Self {
-        Self::new(name, file.into())
-    }
-
-    fn new(name: String, file: OwnedFd) -> Self {
-        let kind = rustix::fs::fstat(&file).map(|stat| FileType::from_raw_mode(stat.st_mode));
-        let direct = match kind {
-            Ok(FileType::RegularFile) => Direct::Always,
-            Ok(FileType::Fifo) => Direct::WherePolled,
-            _ => Direct::Never,
-        };
-        Self { name, file, direct }
-    }
-
-    fn takes_now(&self) -> bool {
-        match self.direct {
-            Direct::Always => true,
-            Direct::Never => false,
-            Direct::WherePolled => {
-                let mut fds = [PollFd::new(&self.file, PollFlags::OUT)];
-                poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready == 1)
-                    && fds[0].revents().contains(PollFlags::OUT)
-            }
-        }
-    }
-
-    fn failed(&self, error: Errno) -> WriteError {
-        WriteError {
-            file: self.name.clone(),
-            error: error.into(),
-        }
-    }
-
-    /// Writes everything, waiting where the file is in non-blocking mode, which is left as it is.
-    fn write_all(&self, mut bytes: &[u8]) -> Result<(), WriteError> {
-        while !bytes.is_empty() {
-            match rustix::io::write(&self.file, bytes) {
-                Ok(count) => bytes = &bytes[count..],
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => {
-                    let _ = poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], None);
-                }
-                Err(error) => return Err(self.failed(error)),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Where everything goes.
-#[derive(Debug)]
-pub struct Destinations {
-    /// Results, and error records that have no file of their own.
-    pub results: Destination,
-    /// The file of `--errors`.
-    pub errors: Option<Destination>,
-    /// The file of `--exits`.
-    pub exits: Option<Destination>,
-}
-
-impl Destinations {
-    fn of(&self, target: Target) -> &Destination {
-        let own = match target {
-            Target::Results => None,
-            Target::Errors => self.errors.as_ref(),
-            Target::Exits => self.exits.as_ref(),
-        };
-        own.unwrap_or(&self.results)
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Destination> {
-        [
-            Some(&self.results),
-            self.errors.as_ref(),
-            self.exits.as_ref(),
-        ]
-        .into_iter()
-        .flatten()
-    }
-}
-
 /// The engine's side of the outputs.
 #[derive(Debug)]
 pub struct Output {
@@ -214,7 +78,8 @@ pub struct Output {
     from_writer: Receiver<Result<Parcel, WriteError>>,
     /// Set by the engine when it waits for the writer.
     is_awaited: Arc<AtomicBool>,
-    parcels: usize,
+    /// Where the parcels with the writing thread go; it works on the first.
+    parcels: VecDeque<Target>,
     bytes: usize,
     spare: Vec<Vec<u8>>,
     /// Since when nothing has been written though there is something, and when to say so.
@@ -247,8 +112,15 @@ impl Output {
         let (awaited, waker) = (Arc::clone(&is_awaited), waker.clone());
         let held = budget.clone();
         let write = move || {
+            let mut is_broken = false;
             for Parcel { target, bytes } in parcels {
+                // Nothing may follow what is missing, should there be room again.
+                if is_broken && target != Target::Exits {
+                    held.free(bytes.len());
+                    continue;
+                }
                 let outcome = to.of(target).write_all(&bytes);
+                is_broken |= outcome.is_err();
                 // Here and now, for the reader of the input may wait for it.
                 held.free(bytes.len());
                 let outcome = outcome.map(|()| Parcel { target, bytes });
@@ -266,7 +138,7 @@ impl Output {
             to_writer,
             from_writer,
             is_awaited,
-            parcels: 0,
+            parcels: VecDeque::new(),
             bytes: 0,
             spare: Vec::new(),
             stall: None,
@@ -290,12 +162,12 @@ impl Output {
 
     /// Whether nothing is with the writing thread.
     pub fn is_idle(&self) -> bool {
-        self.parcels == 0
+        self.parcels.is_empty()
     }
 
     /// Whether the writing thread has as much as it takes.
     pub fn is_busy(&self) -> bool {
-        self.parcels >= PARCELS
+        self.parcels.len() >= PARCELS
     }
 
     /// Asks to be woken when the writing thread has done something.
@@ -315,7 +187,7 @@ impl Output {
     pub fn flush(&mut self, written: &mut Written) -> Result<(), WriteError> {
         self.promise(written);
         while let Ok(parcel) = self.from_writer.try_recv() {
-            self.parcels -= 1;
+            self.parcels.pop_front();
             self.stall = None;
             let Parcel { target, mut bytes } = parcel?;
             self.bytes -= bytes.len();
@@ -328,7 +200,8 @@ impl Output {
         if !written.results.is_empty() {
             let is_small = written.results.len() <= PIPE_BUF;
             let results = &self.files.results;
-            if is_small && self.parcels == 0 && results.takes_now() {
+            let is_syncing = self.journal.as_ref().is_some_and(Journal::is_syncing);
+            if is_small && self.is_idle() && !is_syncing && results.takes_now() {
                 match rustix::io::write(&results.file, &written.results) {
                     Ok(count) => {
                         written.results.drain(..count);
@@ -395,7 +268,7 @@ impl Output {
     }
 
     fn hand_over(&mut self, target: Target, bytes: &mut Vec<u8>) {
-        if bytes.is_empty() || self.parcels >= PARCELS {
+        if bytes.is_empty() || self.is_busy() {
             return;
         }
         let empty = self.spare.pop().unwrap_or_default();
@@ -414,7 +287,7 @@ impl Output {
     }
 
     fn send(&mut self, target: Target, bytes: Vec<u8>) {
-        self.parcels += 1;
+        self.parcels.push_back(target);
         self.bytes += bytes.len();
         self.budget.add(bytes.len());
         // The writing thread ends only with the engine.
@@ -423,16 +296,12 @@ impl Output {
 
     /// When [`Output::remind`] is to be asked.
     pub fn next_reminder(&self) -> Option<Instant> {
-        self.stall
-            .filter(|_| self.parcels > 0)
-            .map(|(_, next)| next)
+        self.stall.filter(|_| !self.is_idle()).map(|(_, next)| next)
     }
 
     /// Names an output that nobody has read for long, at doubling intervals.
     pub fn remind(&mut self, now: Instant) -> Option<String> {
-        if self.parcels == 0 {
-            return None;
-        }
+        let target = *self.parcels.front()?;
         let (since, next) = *self.stall.get_or_insert((now, now + REMINDER));
         if now < next {
             return None;
@@ -441,7 +310,7 @@ impl Output {
         self.stall = Some((since, now + waited));
         Some(format!(
             "{} has taken nothing for {} s: it is waited for",
-            self.files.results.name,
+            self.files.of(target).name,
             waited.as_secs()
         ))
     }
@@ -461,3 +330,6 @@ impl Output {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,12 @@
 //! The form of a journal: a line that says what the run is, then a line for each time that outcomes
-//! were found safe in the output.
+//! were found safe in the output, or are to go to files of other names.
 //!
 //! Each line begins with a checksum of what follows it, so that a line that is not whole is known.
 //! Only the last one may be: it was being written when the machine stopped, and is left out. A line
 //! is JSON, for people. Lines only ever add: what they say together is [`Past`]. Pure; owns no state.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, Read};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,10 @@ use crate::outcome::{Cause, Done};
 /// What a journal begins with; the version follows.
 const MAGIC: &str = "mtask-journal ";
 /// The version that is written and read.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
+/// The most bytes of a line, for a file that is no journal could be one line. The first line holds a
+/// command line, of which systems take some megabytes at most; an entry, some 100 000 ranges.
+const MAX_LINE: usize = 64 << 20;
 /// The characters of a checksum.
 const SUM: usize = 16;
 
@@ -24,13 +28,21 @@ const SUM: usize = 16;
 pub struct Header {
     /// The options that decide what is written, with their values.
     pub terms: BTreeMap<String, String>,
-    /// The path of the output.
-    pub output: String,
-    /// The path of the file of `--errors`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub errors: Option<String>,
+    /// Where the outcomes were written at first.
+    pub files: Files,
     /// COMMAND and its arguments as they were typed. It may change.
     pub command: Vec<String>,
+}
+
+/// The paths of the outputs, in a form that means the same in every directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    /// The output.
+    pub output: String,
+    /// The file of `--errors`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub errors: Option<String>,
 }
 
 /// How much of a file is vouched for.
@@ -65,8 +77,11 @@ pub struct Entry {
     /// And of the file of `--errors`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub errors: Option<Extent>,
-    /// The input that this was made from, all of what is done in it but perhaps for the last records.
+    /// The input that this was made from; all of what is done is in it.
     pub input: Prefix,
+    /// Where outcomes are written from now on, where that has changed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub files: Option<Files>,
 }
 
 /// What a journal vouches for.
@@ -74,6 +89,8 @@ pub struct Entry {
 pub struct Past {
     /// What the run is.
     pub header: Header,
+    /// Where the outcomes were written last.
+    pub files: Files,
     /// Which records have their outcomes.
     pub done: Done,
     /// The part of the output that holds these outcomes.
@@ -95,11 +112,15 @@ pub enum Fault {
     Version(String),
     /// A line that was once whole is not what it was: its number, from 1.
     Damaged(usize),
+    /// It cannot be read, and why.
+    Unreadable(String),
 }
 
 impl Past {
-    fn begun(header: Header, bytes: usize) -> Self {
+    /// A journal of a first line of so many bytes.
+    pub(super) fn begun(header: Header, bytes: usize) -> Self {
         Self {
+            files: header.files.clone(),
             header,
             done: Done::default(),
             output: Extent::default(),
@@ -115,7 +136,7 @@ impl Past {
         let is_forward = entry.output.bytes >= self.output.bytes
             && errors.bytes >= self.errors.bytes
             && entry.input.records >= self.input.records;
-        if !is_forward || entry.done.is_empty() {
+        if !is_forward || (entry.done.is_empty() && entry.files.is_none()) {
             return None;
         }
         for (first, count) in entry.done {
@@ -127,54 +148,79 @@ impl Past {
             let failed = self.done.failed.entry(kind).or_default();
             *failed = failed.checked_add(count)?;
         }
+        // What no hash covers could be something else the next time.
+        (self.done.ranges.end() <= entry.input.records).then_some(())?;
         (self.output, self.errors, self.input) = (entry.output, errors, entry.input);
+        if let Some(files) = entry.files {
+            self.files = files;
+        }
         Some(())
     }
 }
 
-/// Reads a journal; `None` where none was begun, or no more than its first line.
+/// Reads a journal; `None` where none was begun, or no more than its first line. Only one line is held
+/// at a time.
 ///
 /// # Errors
-/// Where the bytes are no journal that can be gone on with.
-pub fn read(bytes: &[u8]) -> Result<Option<Past>, Fault> {
-    let begins = |text: &str| {
-        let length = bytes.len().min(text.len());
-        bytes[..length] == text.as_bytes()[..length]
-    };
+/// Where it cannot be read, or is no journal that can be gone on with.
+pub fn read(mut journal: impl BufRead) -> Result<Option<Past>, Fault> {
+    let mut line = Vec::new();
+    read_line(&mut journal, &mut line)?;
+    let is_too_long = line.len() == MAX_LINE;
     // Where a file system keeps its length but not its bytes, they are 0.
-    if bytes.iter().all(|byte| *byte == 0) {
+    if !is_too_long && line.iter().all(|byte| *byte == 0) {
         return Ok(None);
     }
-    if !begins(MAGIC) {
+    let length = line.len().min(MAGIC.len());
+    if line[..length] != MAGIC.as_bytes()[..length] {
         return Err(Fault::Foreign);
     }
-    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').enumerate();
-    let (_, first) = lines.next().expect("it is not empty");
-    if !first.ends_with(b"\n") {
-        return Ok(None);
-    }
-    let versioned = &first[MAGIC.len()..first.len() - 1];
-    let (version, line) = split(versioned, |byte| byte == b' ').ok_or(Fault::Damaged(1))?;
+    let Some(first) = line.strip_suffix(b"\n") else {
+        return if is_too_long {
+            Err(Fault::Damaged(1))
+        } else {
+            Ok(None)
+        };
+    };
+    let (version, header) =
+        split(&first[MAGIC.len()..], |byte| byte == b' ').ok_or(Fault::Damaged(1))?;
     if version != VERSION.as_bytes() {
         let version = String::from_utf8_lossy(version).into_owned();
         return Err(Fault::Version(version));
     }
-    let header = parse(line).ok_or(Fault::Damaged(1))?;
-    let mut past = Past::begun(header, first.len());
+    let header = parse(header).ok_or(Fault::Damaged(1))?;
+    let mut past = Past::begun(header, line.len());
     let mut torn = None;
-    for (number, line) in lines {
+    for number in 2.. {
+        read_line(&mut journal, &mut line)?;
+        if line.is_empty() {
+            break;
+        }
         let entry = line.strip_suffix(b"\n").and_then(parse::<Entry>);
         match (entry, torn) {
             (Some(entry), None) => {
-                past.add(entry).ok_or(Fault::Damaged(number + 1))?;
+                past.add(entry).ok_or(Fault::Damaged(number))?;
                 past.bytes += line.len();
             }
             // What is whole was written after what is not: that was whole once, too.
             (Some(_), Some(torn)) => return Err(Fault::Damaged(torn)),
-            (None, _) => torn = torn.or(Some(number + 1)),
+            (None, _) => torn = torn.or(Some(number)),
         }
     }
     Ok(Some(past))
+}
+
+/// Reads the next line, with its end; nothing at the end of the journal. Of a line that is too long
+/// it gives the beginning.
+fn read_line(journal: &mut impl BufRead, line: &mut Vec<u8>) -> Result<(), Fault> {
+    line.clear();
+    let mut part = journal.by_ref().take(MAX_LINE as u64);
+    let mut read = part.read_until(b'\n', line);
+    if line.len() == MAX_LINE && !line.ends_with(b"\n") {
+        read = read.and_then(|_| journal.skip_until(b'\n'));
+    }
+    read.map_err(|error| Fault::Unreadable(error.to_string()))?;
+    Ok(())
 }
 
 /// The first line.
@@ -182,6 +228,18 @@ pub fn write_header(header: &Header) -> Vec<u8> {
     let mut line = format!("{MAGIC}{VERSION} ").into_bytes();
     write(header, &mut line);
     line
+}
+
+/// The line that says that outcomes are written to other files from now on.
+pub(super) fn write_files(past: &Past) -> Vec<u8> {
+    write_entry(&Entry {
+        done: Vec::new(),
+        failed: BTreeMap::new(),
+        output: past.output,
+        errors: None,
+        input: past.input,
+        files: Some(past.files.clone()),
+    })
 }
 
 /// A line after the first.
@@ -218,13 +276,17 @@ pub(super) fn hash(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, BufReader};
+
     use super::*;
 
     fn header() -> Header {
         Header {
             terms: [("--format".into(), "lines".into())].into(),
-            output: "/out \"1\"".into(),
-            errors: None,
+            files: Files {
+                output: "/out \"1\"".into(),
+                errors: None,
+            },
             command: vec!["cat".into(), "-\n".into()],
         }
     }
@@ -239,6 +301,7 @@ mod tests {
                 records: bytes,
                 hash: u64::MAX,
             },
+            files: None,
         }
     }
 
@@ -260,12 +323,23 @@ mod tests {
     #[test]
     fn what_was_written_is_read() {
         let (bytes, _) = journal();
-        let past = read(&bytes).unwrap().unwrap();
+        let past = read(&bytes[..]).unwrap().unwrap();
         assert_eq!(past.header, header());
         assert!(past.done.ranges.iter().eq(std::iter::once(0..10)));
         assert_eq!((past.done.failures(), past.done.results()), (2, 8));
         assert_eq!((past.output.bytes, past.errors.bytes), (20, 5));
         assert_eq!(past.bytes, bytes.len());
+    }
+
+    #[test]
+    fn the_files_that_were_named_last_are_known() {
+        let (mut bytes, _) = journal();
+        let mut past = read(&bytes[..]).unwrap().unwrap();
+        assert_eq!(past.files, header().files);
+        past.files.output = "/other".into();
+        past.bytes += write_files(&past).len();
+        bytes.extend(write_files(&past));
+        assert_eq!(read(&bytes[..]), Ok(Some(past)));
     }
 
     #[test]
@@ -279,7 +353,7 @@ mod tests {
                 if whole.is_some() {
                     torn.extend_from_slice(tail);
                 }
-                let past = read(&torn).unwrap();
+                let past = read(&torn[..]).unwrap();
                 let expected = whole.map(|end| read(&bytes[..*end]).unwrap().unwrap());
                 assert_eq!(past, expected, "{length} bytes");
                 assert_eq!(past.map(|past| past.bytes), whole.copied());
@@ -297,7 +371,7 @@ mod tests {
             for flip in [1, 0x20, 0x80, 0xff] {
                 let mut changed = bytes.clone();
                 changed[place] ^= flip;
-                match read(&changed) {
+                match read(&changed[..]) {
                     Err(_) => {}
                     // What cannot be told from a torn end vouches for less.
                     Ok(past) if place >= last_line => assert_eq!(past, before_last),
@@ -310,12 +384,29 @@ mod tests {
 
     #[test]
     fn other_files_and_other_versions_are_known() {
-        assert_eq!(read(b"some records\n"), Err(Fault::Foreign));
-        assert_eq!(read(b"x"), Err(Fault::Foreign));
-        assert_eq!(read(b""), Ok(None));
-        assert_eq!(read(&[0; 100]), Ok(None));
-        let other = b"mtask-journal 2 something else\n";
-        assert_eq!(read(other), Err(Fault::Version("2".into())));
+        assert_eq!(read(&b"some records\n"[..]), Err(Fault::Foreign));
+        assert_eq!(read(&b"x"[..]), Err(Fault::Foreign));
+        assert_eq!(read(&b""[..]), Ok(None));
+        assert_eq!(read(&[0; 100][..]), Ok(None));
+        let other = &b"mtask-journal 1 something else\n"[..];
+        assert_eq!(read(other), Err(Fault::Version("1".into())));
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_not_held() {
+        let long = MAX_LINE as u64 + 10;
+        let zeros = || io::repeat(0).take(long);
+        assert_eq!(read(BufReader::new(zeros())), Err(Fault::Foreign));
+        let endless = MAGIC.as_bytes().chain(zeros());
+        assert_eq!(read(BufReader::new(endless)), Err(Fault::Damaged(1)));
+
+        let (bytes, _) = journal();
+        let torn = BufReader::new(bytes.chain(zeros()));
+        assert_eq!(read(torn), read(&bytes[..]));
+        let next = write_entry(&entry(&[(10, 1)], 21));
+        let next = [b"\n", &next[..]].concat();
+        let damaged = BufReader::new(bytes.chain(zeros()).chain(&next[..]));
+        assert_eq!(read(damaged), Err(Fault::Damaged(5)));
     }
 
     #[test]
@@ -324,13 +415,14 @@ mod tests {
         let backwards = entry(&[(3, 2)], 8);
         let nothing = entry(&[], 9);
         let endless = entry(&[(3, u64::MAX)], 9);
+        let unread = entry(&[(3, 7)], 9);
         let mut unknown = entry(&[(3, 2)], 9);
         unknown.failed.insert("weather".into(), 1);
-        for second in [twice, backwards, nothing, endless, unknown] {
+        for second in [twice, backwards, nothing, endless, unread, unknown] {
             let mut bytes = write_header(&header());
             bytes.extend(write_entry(&entry(&[(0, 3)], 9)));
             bytes.extend(write_entry(&second));
-            assert_eq!(read(&bytes), Err(Fault::Damaged(3)), "{second:?}");
+            assert_eq!(read(&bytes[..]), Err(Fault::Damaged(3)), "{second:?}");
         }
     }
 
@@ -349,7 +441,7 @@ mod tests {
                     _ => changed.insert(place, random.u8(..)),
                 }
             }
-            if let Ok(Some(past)) = read(&changed) {
+            if let Ok(Some(past)) = read(&changed[..]) {
                 assert!(past.bytes <= changed.len());
             }
         }

@@ -7,13 +7,10 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
-use crossbeam_channel::Receiver;
-
 use super::Written;
-use super::format::{Entry, Extent, Prefix, hash, write_entry};
+use super::format::{Entry, Extent, hash, write_entry};
 use super::open::Opened;
 use crate::engine::WriteError;
-use crate::outcome::Done;
 
 /// So many of the last bytes of an output are hashed.
 const TAIL: u64 = 4096;
@@ -35,11 +32,6 @@ pub(super) struct Keeper {
     journal: File,
     output: Watched,
     errors: Option<Watched>,
-    /// How far the outcomes reach that are vouched for.
-    end: u64,
-    /// What is known of the input, as near behind that as can be.
-    input: Prefix,
-    marks: Receiver<Prefix>,
 }
 
 impl Watched {
@@ -65,15 +57,12 @@ impl Watched {
 }
 
 impl Keeper {
-    pub(super) fn new(opened: Opened, marks: Receiver<Prefix>) -> Self {
+    pub(super) fn new(opened: Opened) -> Self {
         Self {
             name: opened.name,
             journal: opened.journal,
             output: opened.output,
             errors: opened.errors,
-            end: opened.past.done.ranges.end(),
-            input: opened.past.input,
-            marks,
         }
     }
 
@@ -84,31 +73,26 @@ impl Keeper {
             Some(errors) => Some(errors.secure(written.errors)?),
             None => None,
         };
-        let entry = self.entry(&written.done, output, errors);
+        let entry = entry(written, output, errors);
         (self.journal.write_all(&write_entry(&entry)))
             .and_then(|()| self.journal.sync_data())
             .map_err(|error| failed(&self.name, error))
     }
+}
 
-    fn entry(&mut self, done: &Done, output: Extent, errors: Option<Extent>) -> Entry {
-        self.end = self.end.max(done.ranges.end());
-        while self.input.records < self.end
-            && let Ok(mark) = self.marks.try_recv()
-        {
-            self.input = mark;
-        }
-        let failed = done.failed.iter();
-        Entry {
-            done: (done.ranges.iter())
-                .map(|range| (range.start, range.end - range.start))
-                .collect(),
-            failed: failed
-                .map(|(kind, count)| ((*kind).into(), *count))
-                .collect(),
-            output,
-            errors,
-            input: self.input,
-        }
+fn entry(written: &Written, output: Extent, errors: Option<Extent>) -> Entry {
+    let failed = written.done.failed.iter();
+    Entry {
+        done: (written.done.ranges.iter())
+            .map(|range| (range.start, range.end - range.start))
+            .collect(),
+        failed: failed
+            .map(|(kind, count)| ((*kind).into(), *count))
+            .collect(),
+        output,
+        errors,
+        input: written.input,
+        files: None,
     }
 }
 

@@ -37,6 +37,9 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// How much of the time of a run may have to be done again where that is less.
 const SHARE: u32 = 100;
 
+/// An entry of so many ranges is written at once: the lines of a journal must not be too long.
+const MOST_RANGES: usize = 100_000;
+
 /// What has been written, for the keeper.
 #[derive(Debug, Default)]
 struct Written {
@@ -45,6 +48,8 @@ struct Written {
     /// The bytes that this run has written to the output, and to the file of `--errors`.
     output: u64,
     errors: u64,
+    /// The input up to them, or a little further.
+    input: Prefix,
 }
 
 /// The engine's side of a journal.
@@ -54,8 +59,12 @@ pub struct Journal {
     from_keeper: Receiver<Result<(), WriteError>>,
     /// What no entry tells of yet.
     fresh: Written,
-    /// The keeper is at work.
-    is_busy: bool,
+    /// How far the outcomes reach that have been written.
+    end: u64,
+    /// What has been read, from a little behind that on.
+    marks: Receiver<Prefix>,
+    /// How many entries are with the keeper.
+    under_way: usize,
     began: Instant,
     /// The next entry is not written before.
     next: Instant,
@@ -70,7 +79,12 @@ impl Journal {
     pub fn start(opened: Opened, marks: Receiver<Prefix>, waker: &Waker) -> io::Result<Self> {
         let (to_keeper, orders) = unbounded();
         let (done, from_keeper) = unbounded();
-        let mut keeper = Keeper::new(opened, marks);
+        let end = opened.past.done.ranges.end();
+        let fresh = Written {
+            input: opened.past.input,
+            ..Written::default()
+        };
+        let mut keeper = Keeper::new(opened);
         let waker = waker.clone();
         std::thread::Builder::new()
             .name("journal".into())
@@ -90,8 +104,10 @@ impl Journal {
         Ok(Self {
             to_keeper: Some(to_keeper),
             from_keeper,
-            fresh: Written::default(),
-            is_busy: false,
+            fresh,
+            end,
+            marks,
+            under_way: 0,
             began: now,
             next: now,
         })
@@ -100,9 +116,20 @@ impl Journal {
     /// These outcomes have been written, and with them so many bytes of the output and of the file
     /// of `--errors` in this run.
     pub fn wrote(&mut self, mut done: Done, output: u64, errors: u64) {
+        self.end = self.end.max(done.ranges.end());
+        // Here and not by the keeper: while that waits for the disk, marks would pile up.
+        while self.fresh.input.records < self.end
+            && let Ok(mark) = self.marks.try_recv()
+        {
+            self.fresh.input = mark;
+        }
+        debug_assert!(self.fresh.input.records >= self.end);
         self.fresh.done.append(&mut done);
         self.fresh.output = output;
         self.fresh.errors = errors;
+        if self.fresh.done.ranges.len() >= MOST_RANGES {
+            self.hand_over();
+        }
     }
 
     /// Has an entry written if it is time for one.
@@ -112,18 +139,24 @@ impl Journal {
     pub fn tick(&mut self, now: Instant) -> Result<(), WriteError> {
         while let Ok(kept) = self.from_keeper.try_recv() {
             kept?;
-            self.is_busy = false;
+            self.under_way -= 1;
             self.next = now + ((now - self.began) / SHARE).clamp(SHORTEST, LONGEST);
         }
-        if !self.is_busy && !self.fresh.done.is_empty() && now >= self.next {
+        if !self.is_syncing() && !self.fresh.done.is_empty() && now >= self.next {
             self.hand_over();
         }
         Ok(())
     }
 
+    /// Whether the outputs may be being made safe. Who writes to a file meanwhile may have to wait for
+    /// the disk.
+    pub fn is_syncing(&self) -> bool {
+        self.under_way > 0
+    }
+
     /// When [`Journal::tick`] is to be called next; the engine is woken when the keeper is done.
     pub fn wake_at(&self) -> Option<Instant> {
-        (!self.is_busy && !self.fresh.done.is_empty()).then_some(self.next)
+        (!self.is_syncing() && !self.fresh.done.is_empty()).then_some(self.next)
     }
 
     /// Whether the keeper has done something that [`Journal::tick`] will learn of.
@@ -150,6 +183,6 @@ impl Journal {
             // It ends only after an error, which is known by then.
             let _ = keeper.send(written);
         }
-        self.is_busy = true;
+        self.under_way += 1;
     }
 }

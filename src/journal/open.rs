@@ -4,7 +4,7 @@
 //! runs never share a journal or an output: both are locked until mtask ends, however it does.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::format::{self, Extent, Fault, Header, Past, write_header};
+use super::format::{self, Extent, Fault, Files, Header, Past, write_files, write_header};
 use super::keeper::{Watched, tail};
 use super::terms::{self, ANEW, directory_of, whole_path};
 use crate::config::Config;
+use crate::config::files::Taken;
 use crate::engine::Destination;
 use crate::exit::{Status, Unusable};
-use crate::outcome::Done;
 
 /// For so long at most a run that was killed may still seem to be there.
 const LAST_HOLD: Duration = Duration::from_secs(1);
@@ -53,20 +53,20 @@ struct Looked<'a> {
     known_as: Option<&'a str>,
 }
 
-/// Opens the journal at `path` and the outputs of `config`.
+/// Opens the journal at `path` and the outputs of `config`, none of which may be `taken`.
 ///
 /// # Errors
 /// 2 where another command line would do, 1 where the files are not what they were.
-pub fn open(config: &Config, path: &Path) -> Result<Opened, Unusable> {
+pub fn open(config: &Config, path: &Path, taken: &mut Taken) -> Result<Opened, Unusable> {
     let name = path.display().to_string();
     let output = (config.output.as_deref()).expect("--resume was refused without --output");
-    let header = terms::header(config, output);
+    let mut header = terms::header(config, output);
     let mut warnings = Vec::new();
-    let found = look_up(path, &mut warnings)?;
-    if let Some((_, Some(past))) = &found {
+    let (journal, past) = look_up(path, taken, &mut warnings)?.unzip();
+    let past = past.flatten();
+    if let Some(past) = &past {
         terms::compare(&header, &past.header, &name, &mut warnings)?;
     }
-    let past = found.as_ref().and_then(|(_, past)| past.as_ref());
     let look = |option, path, extent: Option<Extent>, known_as| {
         let extent = extent.unwrap_or_default();
         Looked {
@@ -76,16 +76,21 @@ pub fn open(config: &Config, path: &Path) -> Result<Opened, Unusable> {
             known_as,
         }
     };
-    let known_as = past.map(|past| past.header.output.as_str());
-    let output = look("--output", output, past.map(|past| past.output), known_as);
-    let known_as = past.and_then(|past| past.header.errors.as_deref());
+    let before = past.as_ref();
+    let known_as = before.map(|past| past.files.output.as_str());
+    let output = look("--output", output, before.map(|past| past.output), known_as);
+    let known_as = before.and_then(|past| past.files.errors.as_deref());
     let errors = (config.errors.as_deref())
-        .map(|path| look("--errors", path, past.map(|past| past.errors), known_as));
+        .map(|path| look("--errors", path, before.map(|past| past.errors), known_as));
 
-    let output_file = output.open(&name, &mut warnings)?;
+    let output_file = output.open(&name, taken, &mut warnings)?;
     let errors_file = match &errors {
-        Some(errors) => Some(errors.open(&name, &mut warnings)?),
+        Some(errors) => Some(errors.open(&name, taken, &mut warnings)?),
         None => None,
+    };
+    let journal = match journal {
+        Some(journal) => journal,
+        None => create_journal(path, taken, &mut warnings)?,
     };
     // Nothing has been changed so far; nothing is refused from here on.
     let (output_watched, output_file) = output.cut_back(output_file)?;
@@ -96,18 +101,13 @@ pub fn open(config: &Config, path: &Path) -> Result<Opened, Unusable> {
         }
         _ => (None, None),
     };
-    let (journal, past) = match found {
-        Some((journal, Some(past))) => {
-            let journal = cut_back(journal, past.bytes as u64).map_err(failed("--resume", path))?;
-            (journal, past)
-        }
-        Some((journal, None)) => begin(journal, header).map_err(failed("--resume", path))?,
-        None => {
-            let journal = create(path).map_err(failed("--resume", path))?;
-            lock(&journal, "--resume", path, &mut warnings)?;
-            begin(journal, header).map_err(failed("--resume", path))?
-        }
+    // Links lead somewhere now, even those that did not.
+    header.files = terms::files(config, output.path);
+    let gone_on_with = match past {
+        Some(past) => go_on(journal, past, header.files),
+        None => begin(journal, header),
     };
+    let (journal, past) = gone_on_with.map_err(failed("--resume", path))?;
     // The names of the files must be as safe as what is in them.
     for path in [
         Some(path),
@@ -133,18 +133,18 @@ pub fn open(config: &Config, path: &Path) -> Result<Opened, Unusable> {
 /// What there is under the path of the journal: a locked file, and what it vouches for.
 fn look_up(
     path: &Path,
+    taken: &mut Taken,
     warnings: &mut Vec<String>,
 ) -> Result<Option<(File, Option<Past>)>, Unusable> {
-    let mut journal = match OpenOptions::new().read(true).write(true).open(path) {
+    let journal = match OpenOptions::new().read(true).write(true).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(failed("--resume", path))?,
     };
     check_regular(&journal, "--resume", path)?;
+    taken.take("--resume", path, &journal)?;
     lock(&journal, "--resume", path, warnings)?;
-    let mut bytes = Vec::new();
-    (journal.read_to_end(&mut bytes)).map_err(failed("--resume", path))?;
     let name = path.display();
-    let past = format::read(&bytes).map_err(|fault| match fault {
+    let past = format::read(BufReader::new(&journal)).map_err(|fault| match fault {
         Fault::Foreign => Unusable::usage(format!(
             "--resume {name} is no journal of mtask: name the journal, or a file that is not there yet"
         )),
@@ -152,6 +152,7 @@ fn look_up(
             "--resume {name} is a journal of version {version}, which this mtask does not know: \
              go on with the mtask that wrote it, or {ANEW}"
         )),
+        Fault::Unreadable(why) => Unusable::new(Status::Fault, format!("--resume {name}: {why}")),
         Fault::Damaged(line) => Unusable::new(
             Status::Fault,
             format!(
@@ -179,7 +180,12 @@ fn goes_on(past: &Past, name: &str) -> String {
 
 impl Looked<'_> {
     /// Opens it as it is, or creates it, and makes sure that it is what the journal is about.
-    fn open(&self, journal: &str, warnings: &mut Vec<String>) -> Result<File, Unusable> {
+    fn open(
+        &self,
+        journal: &str,
+        taken: &mut Taken,
+        warnings: &mut Vec<String>,
+    ) -> Result<File, Unusable> {
         let Self { option, path, .. } = *self;
         let name = path.display();
         let vouched = self.extent.bytes;
@@ -195,6 +201,7 @@ impl Looked<'_> {
             opened => opened.map_err(failed(option, path))?,
         };
         check_regular(&file, option, path)?;
+        taken.take(option, path, &file)?;
         lock(&file, option, path, warnings)?;
         let length = file.metadata().map_err(failed(option, path))?.len();
         if length < vouched {
@@ -212,8 +219,8 @@ impl Looked<'_> {
             _ if length == 0 => Ok(file),
             Some(known_as) if known_as == whole_path(path) => Ok(file),
             Some(known_as) => Err(Unusable::usage(format!(
-                "{option} {name} is not empty, and not the file that --resume {journal} was begun \
-                 with, {known_as}: name that, or one that is empty"
+                "{option} {name} is not empty, and not the file that --resume {journal} \
+                 names, {known_as}: name that, or one that is empty"
             ))),
             None => Err(Unusable::usage(format!(
                 "{option} {name} is not empty, and --resume {journal} does not say what is in it: \
@@ -243,9 +250,27 @@ impl Looked<'_> {
     }
 }
 
+/// Creates the journal, locked.
+fn create_journal(
+    path: &Path,
+    taken: &mut Taken,
+    warnings: &mut Vec<String>,
+) -> Result<File, Unusable> {
+    let failed = failed("--resume", path);
+    let journal = create(path).map_err(&failed)?;
+    taken.take("--resume", path, &journal)?;
+    lock(&journal, "--resume", path, warnings)?;
+    match journal.metadata().map_err(&failed)?.len() {
+        0 => Ok(journal),
+        _ => Err(in_use("--resume", path)),
+    }
+}
+
+/// Opens what was not there. It may be by now, for a link to it is followed and others may be quicker.
 fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true).open(path)
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path)
 }
 
 /// Leaves the first `bytes` of a file, to be written on.
@@ -263,14 +288,20 @@ fn begin(journal: File, header: Header) -> io::Result<(File, Past)> {
     let line = write_header(&header);
     journal.write_all(&line)?;
     journal.sync_all()?;
-    let past = Past {
-        header,
-        done: Done::default(),
-        output: Extent::default(),
-        errors: Extent::default(),
-        input: format::Prefix::default(),
-        bytes: line.len(),
-    };
+    let past = Past::begun(header, line.len());
+    Ok((journal, past))
+}
+
+/// Makes a journal ready for the next line, which says where outcomes go if that is new.
+fn go_on(journal: File, mut past: Past, files: Files) -> io::Result<(File, Past)> {
+    let mut journal = cut_back(journal, past.bytes as u64)?;
+    if past.files != files {
+        past.files = files;
+        let line = write_files(&past);
+        journal.write_all(&line)?;
+        journal.sync_all()?;
+        past.bytes += line.len();
+    }
     Ok((journal, past))
 }
 
@@ -300,13 +331,7 @@ fn lock(
             // another program.
             Err(Errno::WOULDBLOCK) if asked.elapsed() < LAST_HOLD => thread::sleep(PAUSE),
             Err(Errno::INTR) => {}
-            Err(Errno::WOULDBLOCK) => {
-                let message = format!(
-                    "{option} {} is in use by another mtask: wait for its end, or end it",
-                    path.display()
-                );
-                return Err(Unusable::new(Status::Fault, message));
-            }
+            Err(Errno::WOULDBLOCK) => return Err(in_use(option, path)),
             // A file system without locks: better to run than not.
             Err(error) => {
                 warnings.push(format!(
@@ -317,6 +342,14 @@ fn lock(
             }
         }
     }
+}
+
+fn in_use(option: &str, path: &Path) -> Unusable {
+    let message = format!(
+        "{option} {} is in use by another mtask: wait for its end, or end it",
+        path.display()
+    );
+    Unusable::new(Status::Fault, message)
 }
 
 fn failed<'a>(option: &'a str, path: &'a Path) -> impl Fn(io::Error) -> Unusable + 'a {
@@ -330,8 +363,9 @@ fn failed<'a>(option: &'a str, path: &'a Path) -> impl Fn(io::Error) -> Unusable
 
 /// Some file systems cannot do that, and need not.
 fn sync_directory(path: Option<&Path>) {
-    if let Some(directory) = path.map(directory_of)
-        && let Ok(directory) = File::open(directory)
+    // Where the path is a link, it leads to the name in question.
+    if let Some(path) = path.and_then(|path| path.canonicalize().ok())
+        && let Ok(directory) = File::open(directory_of(&path))
     {
         let _ = directory.sync_all();
     }

@@ -20,8 +20,6 @@ use crate::input::{Arrival, Changed, Gone, LeftOut, Rejected, Rejection};
 use crate::outcome::{Ranges, Stretch};
 use crate::record::{Block, Index, Separator, Slice};
 
-/// So many rejected records in a row are hashed between two marks at most.
-const REJECTED: usize = 1024;
 /// What is hashed for a record whose bytes were skipped over.
 const TOO_LARGE: &[u8] = b"\0mtask: a record that is too large\0";
 
@@ -38,8 +36,6 @@ pub struct Skim {
     next: Index,
     held: Vec<Held>,
     marks: Sender<Prefix>,
-    /// How many rejected records no mark tells of.
-    unmarked: usize,
 }
 
 impl fmt::Debug for Skim {
@@ -94,7 +90,6 @@ impl Skim {
             next: Index(0),
             held: Vec::new(),
             marks,
-            unmarked: 0,
         }
     }
 
@@ -114,9 +109,6 @@ impl Skim {
                 let known = self.before.records.max(self.done.end());
                 if self.next.0 < known {
                     return self.refuse(known, send);
-                }
-                if self.unmarked > 0 {
-                    self.mark();
                 }
                 send(Arrival::End)
             }
@@ -201,10 +193,8 @@ impl Skim {
             }
             return self.compare(send);
         }
-        self.unmarked += 1;
-        if self.unmarked >= REJECTED {
-            self.mark();
-        }
+        // Each one: its outcome may be vouched for before more is read.
+        self.mark();
         if is_done {
             self.left_out.add(rejected.bytes());
             return Ok(());
@@ -217,7 +207,6 @@ impl Skim {
     }
 
     fn mark(&mut self) {
-        self.unmarked = 0;
         let records = self.next.0;
         let hash = self.hash.finish();
         // Where nobody keeps a journal any more, the run is at its end.

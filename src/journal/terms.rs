@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use super::format::Header;
+use super::format::{Files, Header};
 use crate::config::Config;
 use crate::exit::Unusable;
 use crate::record::Separator;
@@ -22,11 +22,18 @@ pub(super) const ANEW: &str = "begin anew with another journal and output";
 pub(super) fn header(config: &Config, output: &Path) -> Header {
     Header {
         terms: terms(config),
-        output: whole_path(output),
-        errors: config.errors.as_deref().map(whole_path),
+        files: files(config, output),
         command: (config.command.iter())
             .map(|word| word.to_string_lossy().into_owned())
             .collect(),
+    }
+}
+
+/// The outputs of this run.
+pub(super) fn files(config: &Config, output: &Path) -> Files {
+    Files {
+        output: whole_path(output),
+        errors: config.errors.as_deref().map(whole_path),
     }
 }
 
@@ -44,12 +51,12 @@ pub(super) fn compare(
             changed.push((shown(option, before), shown(option, now)));
         }
     }
-    if now.errors.is_some() != before.errors.is_some() {
+    if now.files.errors.is_some() != before.files.errors.is_some() {
         let shown = |errors: &Option<String>| {
             let path = errors.as_deref();
             path.map_or_else(|| "no --errors".into(), |path| format!("--errors {path}"))
         };
-        changed.push((shown(&before.errors), shown(&now.errors)));
+        changed.push((shown(&before.files.errors), shown(&now.files.errors)));
     }
     if !changed.is_empty() {
         let (before, now): (Vec<_>, Vec<_>) = changed.into_iter().unzip();

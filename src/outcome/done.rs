@@ -61,6 +61,11 @@ impl Ranges {
         self.ends.is_empty()
     }
 
+    /// How many ranges it is made of.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
     /// How many indices are in it.
     pub fn count(&self) -> u64 {
         self.ends.iter().map(|(start, end)| end - start).sum()

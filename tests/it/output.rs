@@ -55,6 +55,57 @@ fn an_output_file_that_is_an_input_file_is_refused_and_left_alone() {
 }
 
 #[test]
+fn outputs_that_are_links_to_one_missing_file_are_refused() {
+    let options = ["-o", "--errors", "--exits", "--stats-file"];
+    for (place, first) in options.iter().enumerate() {
+        for second in &options[place + 1..] {
+            let env = TestEnv::new();
+            let links = ["one", "two"].map(|link| env.path(link));
+            for link in &links {
+                std::os::unix::fs::symlink("missing", link).expect("a link");
+            }
+            let precious = env.write("precious", "precious\n");
+            let mut run = env.mtask().args(["--protocol", "json"]);
+            run = run.args([first, links[0].as_str(), second, &links[1]]);
+            // A file is emptied only where nothing is refused.
+            if ![first, second].contains(&&"--exits") {
+                run = run.args(["--exits", precious.as_str()]);
+            }
+            let done = run.echo().run();
+            done.assert_status(2).assert_stderr_has(second);
+            done.assert_stderr_has(&links[1]);
+            assert_eq!(env.read("precious"), b"precious\n");
+        }
+    }
+}
+
+#[test]
+fn a_named_pipe_that_nobody_reads_is_named_and_waited_for_until_a_signal() {
+    for option in ["-o", "--errors", "--exits", "--stats-file"] {
+        let env = TestEnv::new();
+        let pipe = env.path("pipe");
+        env.sh("mkfifo pipe").assert_status(0);
+        let start = || {
+            let run = env.mtask().args(["--protocol", "json", option, &pipe]);
+            let live = run.worker(["--json"]).stdin("1\n").start();
+            live.wait_for_stderr("is a named pipe that nobody reads");
+            live
+        };
+        for signal in [Signal::TERM, Signal::INT] {
+            let live = start();
+            live.signal(signal);
+            live.wait().assert_signal(signal);
+        }
+        let live = start();
+        let found = std::fs::read(&pipe).expect("what is written");
+        live.wait().assert_status(0);
+        if option == "-o" {
+            assert_eq!(found, b"1\n");
+        }
+    }
+}
+
+#[test]
 fn an_output_file_that_cannot_be_created_is_an_error_before_anything_runs() {
     let env = TestEnv::new();
     let out = "/no/such/folder/out";
@@ -95,6 +146,26 @@ fn a_full_disk_is_an_error_that_ends_the_run() {
             .assert_stderr_has("/dev/full");
     }
     env.assert_all_gone("w.pids");
+}
+
+#[test]
+fn a_full_disk_is_named_though_the_input_has_failed_before() {
+    if !Path::new("/dev/full").exists() {
+        return skip("there is no /dev/full");
+    }
+    let env = TestEnv::new();
+    let input = env.write("in", format!("0 @wait:{}\n", env.path("go")));
+    let live = env
+        .mtask()
+        .args(["-j1", "-i", &input, "-i", "/proc/self/mem"])
+        .args(["-o", "/dev/full"])
+        .echo()
+        .start();
+    live.wait_for_stderr("/proc/self/mem");
+    env.write("go", "");
+    live.wait()
+        .assert_status(1)
+        .assert_stderr_has("cannot write /dev/full: No space left");
 }
 
 #[test]

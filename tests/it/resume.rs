@@ -4,6 +4,7 @@ mod killed;
 mod refused;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use rustix::process::Signal;
 
@@ -296,6 +297,52 @@ fn fewer_workers_another_window_and_other_limits_may_be_given() {
 }
 
 #[test]
+fn links_to_files_that_are_not_there_are_followed() {
+    let env = TestEnv::new();
+    for name in ["journal", "out", "errors"] {
+        symlink(format!("{name}.file"), env.path(name)).expect("a link");
+    }
+    let errors = env.path("errors");
+    for count in [10, 20] {
+        let done = mtask(&env, &["--errors", &errors]).echo();
+        done.stdin(numbers(count)).run().assert_status(0);
+        assert_eq!(env.read("out.file"), numbers(count));
+        assert!(env.exists("journal.file") && env.exists("errors.file"));
+    }
+}
+
+#[test]
+fn outputs_that_were_renamed_may_be_named_again() {
+    let env = TestEnv::new();
+    symlink("e2.file", env.path("e2")).expect("a link");
+    let run = |out: &str, errors: &str, count| {
+        let [out, errors] = [out, errors].map(|name| env.path(name));
+        let files = ["--resume", "journal", "-o", &out, "--errors", &errors];
+        let input = records((0..count).map(|number| match number {
+            3 => "3 @die:3".to_owned(),
+            _ => number.to_string(),
+        }));
+        let run = env.mtask().args(["-j1", "--on-error", "raise"]).args(files);
+        run.echo().stdin(input).run()
+    };
+    run("o1", "e1", 0).assert_status(0);
+    // What a run wrote that ended like this, no entry tells of.
+    for (out, count) in [("o1", 3), ("o1", 5), ("o2", 5), ("o2", 5)] {
+        if out == "o2" && env.exists("o1") {
+            fs::rename(env.path("o1"), env.path("o2")).expect("renamed");
+        }
+        let status = if count > 3 { 123 } else { 0 };
+        run(out, "e2", count).assert_status(status);
+        assert_eq!(env.read(out), numbers(3));
+        assert_eq!(env.lines("e2").len(), usize::from(count > 3));
+    }
+    env.write("e3", "precious\n");
+    run("o2", "e3", 5)
+        .assert_status(2)
+        .assert_stderr_has(&env.path("e2.file"));
+}
+
+#[test]
 fn exits_are_those_of_the_last_run() {
     let env = TestEnv::new();
     let exits = env.path("exits");
@@ -321,6 +368,28 @@ fn the_journal_is_small() {
     done.assert_status(0);
     let journal = fs::metadata(env.path("journal")).expect("the journal");
     assert!(journal.len() < 20_000, "{} bytes", journal.len());
+}
+
+#[test]
+fn a_journal_is_not_held_however_long_it_is() {
+    let env = TestEnv::new();
+    let done = mtask(&env, &["-j1"]).echo().stdin(numbers(10)).run();
+    done.assert_status(0);
+    // What a loss of power may leave behind.
+    let journal = fs::OpenOptions::new().write(true).open(env.path("journal"));
+    let longer = journal.and_then(|file| file.set_len(1 << 29));
+    longer.expect("a long journal");
+    let mut live = mtask(&env, &["-j1"]).echo().open();
+    live.wait_for_stderr("10 records are done");
+    for number in 0..11 {
+        live.send(number.to_string());
+    }
+    env.wait_for_lines("out", 11);
+    if let Some(peak) = live.process().peak_memory() {
+        assert!(peak < 100 << 20, "{peak} bytes");
+    }
+    live.wait().assert_status(0);
+    assert_eq!(env.read("out"), numbers(11));
 }
 
 /// The lines in the order of their bytes.

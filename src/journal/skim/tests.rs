@@ -69,14 +69,18 @@ fn skim(records: &[String], done: &Ranges, before: Prefix, random: &mut fastrand
         };
         next += 1;
         let mut pass_on = |arrival| {
+            passed.marks.extend(marks.try_iter());
+            let known = passed.marks.last().unwrap_or(&before).records;
             match arrival {
                 Arrival::Records(block) => {
+                    assert!(block.end().0 <= known, "no mark tells of it");
                     let text = String::from_utf8(block.bytes.to_vec()).unwrap();
                     let lines: Vec<_> = text.lines().map(ToOwned::to_owned).collect();
                     assert_eq!(lines.len(), block.count);
                     passed.records.extend((block.first.0..).zip(lines));
                 }
                 Arrival::Rejected(rejected) => {
+                    assert!(rejected.index.0 < known, "no mark tells of it");
                     let record = match rejected.reason {
                         Rejection::Invalid { record, .. } => record.to_vec(),
                         Rejection::TooLarge { .. } => b"-".to_vec(),
@@ -94,7 +98,7 @@ fn skim(records: &[String], done: &Ranges, before: Prefix, random: &mut fastrand
     }
     drop(skim);
     assert_eq!(budget.held(), 0);
-    passed.marks = marks.try_iter().collect();
+    passed.marks.extend(marks.try_iter());
     passed
 }
 

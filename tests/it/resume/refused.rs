@@ -1,7 +1,12 @@
 //! What cannot be gone on with is refused, and nothing is changed.
 
+use std::os::unix::fs::symlink;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
 use crate::done::{Done, numbers, records};
-use crate::env::TestEnv;
+use crate::env::{TestEnv, wait_until};
 
 use super::{mtask, resumable};
 
@@ -128,6 +133,36 @@ fn an_input_that_has_changed_is_refused() {
 }
 
 #[test]
+fn an_input_that_has_changed_after_its_last_good_record_is_refused() {
+    let env = TestEnv::new();
+    let mut live = mtask(&env, &["--format", "jsonl"]).echo().open();
+    for record in ["1", "bad one", "bad two"] {
+        live.send(record);
+    }
+    wait_until("an entry for all three", || {
+        let entries = env.lines("journal").into_iter().skip(1);
+        let done = entries.flat_map(|line| {
+            let (_, json) = line.split_once(' ').expect("a checksum");
+            let entry: Value = serde_json::from_str(json).expect("an entry");
+            let ranges = entry["done"].as_array().cloned().expect("ranges");
+            ranges.into_iter().map(|range| range[1].as_u64())
+        });
+        done.sum::<Option<u64>>() == Some(3)
+    });
+    live.signal(Signal::KILL);
+    live.wait_with_open_stdin();
+    let base = resumable(&env);
+    let base = base.iter().map(String::as_str);
+    let options: Vec<_> = base.chain(["--format", "jsonl"]).collect();
+    let changed = b"1\n2\n3\n4\n";
+    assert_refused(&env, &options, changed, 1, &["the input has changed"]);
+    let done = env.mtask().args(&options).echo();
+    let done = done.stdin("1\nbad one\nbad two\n4\n").run();
+    done.assert_status(123);
+    assert_eq!(env.lines("out").len(), 4);
+}
+
+#[test]
 fn outputs_that_are_not_what_they_were_are_refused() {
     for name in ["out", "errors"] {
         let env = finished();
@@ -155,7 +190,7 @@ fn outputs_that_are_not_what_they_were_are_refused() {
 
 #[test]
 fn an_output_that_no_journal_tells_of_is_refused() {
-    for journal in [None, Some(&b""[..]), Some(b"mtask-journal 1 torn")] {
+    for journal in [None, Some(&b""[..]), Some(b"mtask-journal 2 torn")] {
         for name in ["out", "errors"] {
             let env = TestEnv::new();
             env.write(name, "precious\n");
@@ -190,6 +225,27 @@ fn another_output_is_refused_even_where_nothing_was_done() {
         .run();
     done.assert_status(2).assert_stderr_has("not the file");
     assert_eq!(env.read("other"), b"precious\n");
+}
+
+#[test]
+fn links_to_one_file_that_is_not_there_are_refused() {
+    let options = [
+        ("--resume", "journal"),
+        ("-o", "out"),
+        ("--errors", "errors"),
+    ];
+    for (apart, _) in options {
+        let env = TestEnv::new();
+        let mut run = env.mtask();
+        for (option, name) in options {
+            if option != apart {
+                symlink("missing", env.path(name)).expect("a link");
+            }
+            run = run.args([option, &env.path(name)]);
+        }
+        let done = run.echo().stdin(numbers(3)).run();
+        done.assert_status(2).assert_stderr_has("another");
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
-use mtask::journal::format::{Entry, Extent, Header, Prefix, read, write_entry, write_header};
+use mtask::journal::format::{
+    Entry, Extent, Files, Header, Prefix, read, write_entry, write_header,
+};
 
 /// Reads the bytes as a journal; then makes one of them, and tears and changes that.
 pub(crate) fn journal(mut data: &[u8]) {
@@ -8,8 +10,10 @@ pub(crate) fn journal(mut data: &[u8]) {
     let (torn, changed) = (super::take(&mut data), super::take(&mut data));
     let header = Header {
         terms: BTreeMap::new(),
-        output: String::from_utf8_lossy(&data[..data.len().min(8)]).into_owned(),
-        errors: None,
+        files: Files {
+            output: String::from_utf8_lossy(&data[..data.len().min(8)]).into_owned(),
+            errors: None,
+        },
         command: Vec::new(),
     };
     let mut bytes = write_header(&header);
@@ -31,12 +35,13 @@ pub(crate) fn journal(mut data: &[u8]) {
                 records: next,
                 hash: next,
             },
+            files: None,
         }));
         // An output that has become shorter is damage, which is looked at elsewhere.
         next += u64::from(grows);
         ends.push(bytes.len());
     }
-    let whole = read(&bytes).expect("a journal").expect("a header");
+    let whole = read(&bytes[..]).expect("a journal").expect("a header");
     assert_eq!((whole.bytes, whole.header), (bytes.len(), header));
 
     let torn = bytes.len() * torn / 256;

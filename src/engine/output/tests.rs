@@ -1,0 +1,64 @@
+use std::fs::File;
+
+use super::*;
+
+fn destination(name: &str, file: File) -> Destination {
+    Destination::file(name.into(), file)
+}
+
+fn start(files: Destinations) -> Output {
+    let (budget, waker) = (Budget::new(1 << 20), Waker::new().unwrap());
+    Output::start(files, None, &budget, &waker).unwrap()
+}
+
+/// Waits until the writing thread has ended.
+fn end(output: Output) {
+    let outcomes = output.from_writer.clone();
+    drop(output);
+    while outcomes.recv().is_ok() {}
+}
+
+#[test]
+fn nothing_is_written_after_what_could_not_be() {
+    let file = tempfile::tempfile().unwrap();
+    let read_only = File::open("/dev/null").unwrap();
+    let mut output = start(Destinations {
+        results: destination("results", read_only),
+        errors: Some(destination("errors", file.try_clone().unwrap())),
+        exits: None,
+    });
+    let mut written = Written {
+        results: b"1\n".repeat(PIPE_BUF),
+        errors: b"2\n".to_vec(),
+        ..Written::default()
+    };
+    output.flush(&mut written).unwrap();
+    end(output);
+    assert_eq!(file.metadata().unwrap().len(), 0);
+}
+
+#[test]
+fn what_takes_nothing_is_named_at_doubling_intervals() {
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let mut output = start(Destinations {
+        results: destination("results", tempfile::tempfile().unwrap()),
+        errors: Some(destination("errors", writer.into())),
+        exits: None,
+    });
+    let mut written = Written {
+        errors: vec![b'2'; 1 << 20],
+        ..Written::default()
+    };
+    output.flush(&mut written).unwrap();
+    written.results = b"1\n".repeat(PIPE_BUF);
+    output.flush(&mut written).unwrap();
+    let begin = Instant::now();
+    let said = (0..300).filter_map(|seconds| {
+        let text = output.remind(begin + Duration::from_secs(seconds))?;
+        assert!(text.starts_with("errors has taken nothing"), "{text}");
+        Some(seconds)
+    });
+    assert!(said.eq([60, 120, 240]));
+    drop(reader);
+    end(output);
+}

@@ -1,0 +1,136 @@
+//! The files that are written: all are opened first, and emptied once nothing is refused any more.
+//!
+//! Owns the opened files until the run takes them over. With `--resume` the output and the file of
+//! `--errors` are the journal's.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
+
+use crate::config::Config;
+use crate::config::files::Taken;
+
+/// The files that were named, as they were found.
+#[derive(Debug)]
+pub struct Outputs {
+    /// The file of `--output`.
+    pub results: Option<Named>,
+    /// The file of `--errors`.
+    pub errors: Option<Named>,
+    /// The file of `--exits`.
+    pub exits: Option<Named>,
+    /// The file of `--stats-file`.
+    pub stats: Option<Named>,
+}
+
+/// A file that was opened for an option.
+#[derive(Debug)]
+pub struct Named {
+    option: &'static str,
+    /// How it was named.
+    pub path: PathBuf,
+    /// To be written.
+    pub file: File,
+}
+
+impl Outputs {
+    /// Opens them, or creates them. Two that are one file may be seen only now, for a link to a file
+    /// that is not there hides what it will be. A named pipe is waited for until somebody reads it,
+    /// which `warn` is told.
+    ///
+    /// # Errors
+    /// Where one cannot be opened, or is `taken` already.
+    pub fn open(
+        config: &Config,
+        taken: &mut Taken,
+        mut warn: impl FnMut(&str),
+    ) -> anyhow::Result<Self> {
+        let mut open = |option, path: &Option<PathBuf>| match path {
+            Some(path) => open(option, path, taken, &mut warn).map(Some),
+            None => Ok(None),
+        };
+        let is_resumable = config.resume.is_some();
+        let but_journal = |path| if is_resumable { &None } else { path };
+        Ok(Self {
+            results: open("--output", but_journal(&config.output))?,
+            errors: open("--errors", but_journal(&config.errors))?,
+            exits: open("--exits", &config.exits)?,
+            stats: open("--stats-file", &config.stats_file)?,
+        })
+    }
+
+    /// Empties them.
+    ///
+    /// # Errors
+    /// Where one cannot be.
+    pub fn empty(&self) -> anyhow::Result<()> {
+        let all = [&self.results, &self.errors, &self.exits, &self.stats];
+        all.into_iter().flatten().try_for_each(Named::empty)
+    }
+}
+
+impl Named {
+    fn empty(&self) -> anyhow::Result<()> {
+        let metadata = self.file.metadata();
+        // A device or a pipe holds nothing that could be taken out.
+        let emptied = metadata.and_then(|found| match found.is_file() {
+            true => self.file.set_len(0),
+            false => Ok(()),
+        });
+        emptied.with_context(|| named(self.option, &self.path))
+    }
+}
+
+fn open(
+    option: &'static str,
+    path: &Path,
+    taken: &mut Taken,
+    warn: &mut impl FnMut(&str),
+) -> anyhow::Result<Named> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    let is_pipe = fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
+    let opened = if is_pipe {
+        open_pipe(&mut options, path, || {
+            let name = named(option, path);
+            warn(&format!(
+                "{name} is a named pipe that nobody reads: its reader is waited for"
+            ));
+        })
+    } else {
+        options.open(path)
+    };
+    let file = opened.with_context(|| named(option, path))?;
+    taken.take(option, path, &file)?;
+    Ok(Named {
+        option,
+        path: path.to_owned(),
+        file,
+    })
+}
+
+/// Opens a named pipe, which waits for its reader; `wait` is called where there is none yet.
+fn open_pipe(options: &mut OpenOptions, path: &Path, wait: impl FnOnce()) -> io::Result<File> {
+    let mut without_waiting = options.clone();
+    without_waiting.custom_flags(libc::O_NONBLOCK);
+    match without_waiting.open(path) {
+        Ok(file) => {
+            fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+            Ok(file)
+        }
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) => {
+            wait();
+            options.open(path)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn named(option: &str, path: &Path) -> String {
+    format!("{option} {}", path.display())
+}
