@@ -273,9 +273,11 @@ impl Scheduler {
             Some(next) => next.0 - self.first.0,
             None => self.order.outcomes(),
         };
+        // Who sends a signal knows that input is left.
+        let is_told = matches!(reason, Some(Reason::Signal(_)));
         self.tally.early_end = Some(EarlyEnd {
             records: self.seen - outcomes,
-            is_input_left: self.input == InputState::Open,
+            is_input_left: self.input == InputState::Open && !is_told,
         });
     }
 

@@ -39,7 +39,7 @@ pub struct Tally {
 pub struct EarlyEnd {
     /// Records that were read and have no outcome.
     pub records: u64,
-    /// The end of the input has not been seen.
+    /// The end of the input has not been seen, which is news.
     pub is_input_left: bool,
 }
 

@@ -232,7 +232,8 @@ impl Outcomes {
         let is_raised = self.policy.on_error == OnError::Raise && self.failures > 0;
         if let Some(end) = tally.early_end {
             let told = outcomes + end.records;
-            let is_right = told == total || (end.is_input_left && told < total);
+            let may_be_left = end.is_input_left || matches!(status, Status::Signal(_));
+            let is_right = told == total || (may_be_left && told < total);
             assert!(is_right, "{outcomes} of {total} have an outcome: {end:?}");
         }
         if is_cut_short {

@@ -265,6 +265,8 @@ impl World {
             _ => pick(rng, &[0, 1, 5, 20, 60, 150]),
         };
         self.breaks |= theme == Theme::Ends && count > 0;
+        // Without a record, a life begins only where the end of the input is a while in coming.
+        self.may_end_badly |= theme == Theme::Ends && count == 0;
         let sizes = match theme {
             Theme::Bulk => 1_000_000,
             // What waits behind a record that is skipped must not fill the buffer.
