@@ -165,4 +165,56 @@ mod tests {
         pace.answered(500, now);
         assert!(pace.window() > 500, "{}", pace.window());
     }
+
+    #[test]
+    fn the_estimate_is_of_the_last_20_ms_of_busy_time() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new();
+        pace.is_up(now);
+        let near = |pace: &Pace, micros: f64| {
+            let found = pace.seconds_per_record() * 1e6;
+            assert!((found - micros).abs() < 0.5, "{found} and not {micros}");
+        };
+        run(&mut pace, &mut now, 1, 100, Duration::from_micros(50));
+        near(&pace, 50.0);
+        run(&mut pace, &mut now, 1, 100, Duration::from_micros(100));
+        near(&pace, 75.0);
+        run(&mut pace, &mut now, 1000, 10, Duration::from_micros(100));
+        near(&pace, 100.0);
+        // As much again, twice as slow.
+        run(&mut pace, &mut now, 1, 100, Duration::from_micros(200));
+        near(&pace, 400.0 / 3.0);
+    }
+
+    #[test]
+    fn a_slow_record_that_is_seen_alone_is_remembered_for_a_while() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new();
+        pace.is_up(now);
+        run(&mut pace, &mut now, 100, 100, Duration::from_micros(10));
+        run(&mut pace, &mut now, 1, 5, Duration::from_millis(2));
+        assert!(pace.per_record() < Duration::from_millis(2), "one of five");
+        run(&mut pace, &mut now, 1000, 100, Duration::from_micros(10));
+        run(&mut pace, &mut now, 1, 1, Duration::from_millis(40));
+        run(&mut pace, &mut now, 1, 2000, Duration::from_micros(10));
+        let remembered = pace.per_record();
+        assert!(remembered > Duration::from_millis(35), "{remembered:?}");
+        assert!(
+            pace.seconds_per_record() > 0.008,
+            "a quarter of that, for the window"
+        );
+        run(&mut pace, &mut now, 100, 100, Duration::from_micros(10));
+        assert!(pace.per_record() < Duration::from_micros(20));
+    }
+
+    #[test]
+    fn a_life_that_was_said_to_be_up_is_timed_from_then_on() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new();
+        pace.busy_from(now);
+        now += Duration::from_secs(30);
+        pace.is_up(now);
+        run(&mut pace, &mut now, 1, 1, Duration::from_millis(10));
+        assert!((pace.seconds_per_record() - 0.01).abs() < 1e-9);
+    }
 }

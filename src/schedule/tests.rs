@@ -1,6 +1,7 @@
 //! Rules of time, with a simulated clock: what the binary's tests would have to wait for.
 
 mod deaths;
+mod limits;
 mod replies;
 
 use std::num::NonZeroUsize;
@@ -81,7 +82,12 @@ impl Bench {
     }
 
     fn records(&mut self, count: usize) {
-        let bytes = "x\n".repeat(count).into_bytes();
+        self.bytes(&"x\n".repeat(count));
+    }
+
+    fn bytes(&mut self, records: &str) {
+        let count = records.lines().count();
+        let bytes = records.as_bytes().to_vec();
         self.budget.add(bytes.capacity() + BOOKKEEPING);
         let block = Block {
             first: Index(self.next),

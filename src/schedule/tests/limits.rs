@@ -1,0 +1,202 @@
+//! Limits and clocks: what runs on, what stands still, and what is said of it.
+
+use std::time::Instant;
+
+use super::{Bench, MILLISECOND, SECOND, WORKER};
+use crate::budget::{BOOKKEEPING, Budget};
+use crate::exit::Status;
+use crate::outcome::{Done, Exit};
+use crate::record::{Block, Index, Separator, Slice};
+use crate::schedule::life::Life;
+use crate::schedule::policy::Delivery;
+use crate::schedule::queue::Queue;
+
+/// A worker that has answered record 0 and holds record 1, the last one.
+fn at_its_last(change: impl FnOnce(&mut super::Policy)) -> Bench {
+    let mut bench = Bench::new(change);
+    bench.records(2);
+    bench.answer(1);
+    bench
+}
+
+#[test]
+fn nobody_is_charged_where_a_worker_takes_no_records() {
+    let mut bench = at_its_last(|policy| policy.timeout = Some(10 * SECOND));
+    bench.unsent = 1;
+    bench.wait(11 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM"]);
+    assert_eq!(bench.scheduler.tally().failures(), 0);
+    assert_eq!(
+        bench.notices_with("is ended (it closed its stdin"),
+        1,
+        "{:?}",
+        bench.notices
+    );
+}
+
+#[test]
+fn a_worker_that_does_not_exit_is_killed_and_shows_in_the_status() {
+    let mut bench = at_its_last(|policy| policy.exit_timeout = 10 * SECOND);
+    bench.end_input();
+    bench.answer(1);
+    bench.wait(9 * SECOND);
+    assert_eq!(bench.ends, ["end of stdin"]);
+    // mtask and its workers are stopped for a while.
+    bench.now += 60 * SECOND;
+    bench.scheduler.was_suspended(60 * SECOND, bench.now);
+    bench.wait(SECOND / 2);
+    assert_eq!(bench.ends, ["end of stdin"]);
+    bench.wait(SECOND);
+    assert_eq!(bench.ends, ["end of stdin", "SIGTERM"]);
+    assert_eq!(
+        bench.notices_with("did not exit within --exit-timeout 10s"),
+        1
+    );
+    bench.now += 60 * SECOND;
+    bench.scheduler.was_suspended(60 * SECOND, bench.now);
+    bench.wait(4 * SECOND);
+    assert_eq!(bench.ends.len(), 2, "the grace of 5 s stood still");
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["end of stdin", "SIGTERM", "SIGKILL"]);
+    bench.die(Exit::Signal(9));
+    assert_eq!(bench.scheduler.tally().bad_ends, 1);
+    assert_eq!(bench.scheduler.status(), Status::RecordFailed);
+}
+
+#[test]
+fn the_grace_of_a_signal_stands_still_with_mtask() {
+    let mut bench = at_its_last(|policy| policy.grace = 10 * SECOND);
+    bench.scheduler.interrupt(15, bench.now);
+    bench.act();
+    bench.now += 60 * SECOND;
+    bench.scheduler.was_suspended(60 * SECOND, bench.now);
+    bench.wait(4 * SECOND);
+    assert!(!bench.ends.contains(&"SIGTERM"));
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends.last(), Some(&"SIGTERM"));
+    bench.wait(3 * SECOND);
+    assert_eq!(bench.ends.last(), Some(&"SIGTERM"));
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends.last(), Some(&"SIGKILL"));
+}
+
+#[test]
+fn after_a_stop_of_unknown_length_all_clocks_begin_anew() {
+    let mut bench = at_its_last(|policy| {
+        policy.timeout = Some(10 * SECOND);
+        policy.grace = 5 * SECOND;
+    });
+    bench.wait(9 * SECOND);
+    bench.scheduler.was_stopped(bench.now);
+    bench.wait(9 * SECOND);
+    assert!(bench.ends.is_empty());
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM"]);
+    bench.wait(3 * SECOND);
+    bench.scheduler.was_stopped(bench.now);
+    bench.wait(4 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM"]);
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM", "SIGKILL"]);
+}
+
+#[test]
+fn a_reminder_tells_what_ends_the_wait() {
+    let mut bench = at_its_last(|_| ());
+    bench.wait(61 * SECOND);
+    let text = "worker 0 has not answered record 1 for 60 s; --timeout DURATION would end the wait";
+    assert_eq!(bench.notices_with(text), 1, "{:?}", bench.notices);
+    let mut bench = at_its_last(|policy| policy.timeout = Some(90 * SECOND));
+    bench.wait(61 * SECOND);
+    assert_eq!(
+        bench.notices_with("for 60 s; --timeout 90s ends the wait"),
+        1
+    );
+}
+
+#[test]
+fn failures_of_earlier_runs_count_towards_max_errors() {
+    let mut bench = Bench::new(|policy| {
+        policy.max_errors = Some(3);
+        policy.delivery = Delivery::AtMostOnce;
+    });
+    let mut earlier = Done::default();
+    assert!(earlier.ranges.insert(0..2));
+    earlier.failed.insert("timeout", 1);
+    bench.scheduler.resume(earlier);
+    bench.next = 2;
+    bench.records(5);
+    bench.answer(1);
+    for failures in 1..=2 {
+        assert!(bench.ends.is_empty());
+        bench.die(Exit::Code(1));
+        bench.wait(SECOND);
+        assert_eq!(bench.scheduler.tally().failures(), failures);
+    }
+    assert_eq!(bench.ends, ["finish"]);
+}
+
+#[test]
+fn a_sign_forgives_the_lives_before() {
+    let mut bench = Bench::new(|policy| policy.max_restarts = 3);
+    bench.records(10);
+    let fail = |bench: &mut Bench, lives: usize| {
+        for _ in 0..lives {
+            bench.die(Exit::Code(1));
+            bench.wait(10 * SECOND);
+        }
+    };
+    fail(&mut bench, 2);
+    bench.answer(1);
+    let starts = bench.starts;
+    bench.die(Exit::Code(1));
+    bench.wait(150 * MILLISECOND);
+    assert_eq!(bench.starts, starts + 1, "after 100 ms, as the first time");
+    fail(&mut bench, 2);
+    assert!(bench.ends.is_empty(), "{:?}", bench.notices);
+}
+
+#[test]
+fn a_limit_on_bytes_in_flight_follows_what_is_answered() {
+    let mut bench = Bench::new(|_| ());
+    let record = format!("{}\n", "x".repeat(40_000));
+    for _ in 0..60 {
+        bench.bytes(&record.repeat(3));
+        for _ in 0..3 {
+            bench.wait(MILLISECOND / 10);
+            let owed = bench.scheduler.owed(WORKER);
+            assert!(owed <= 4, "{owed} records of 40 kB");
+            bench.answer(1);
+        }
+    }
+    bench.bytes(&record.repeat(10));
+    assert!(bench.scheduler.owed(WORKER) > 1);
+}
+
+#[test]
+fn a_life_with_more_to_do_has_the_greater_load() {
+    let now = Instant::now();
+    let budget = Budget::new(1 << 20);
+    let mut life = Life::new(now);
+    life.pace.is_up(now);
+    life.pace.answered(10, now + 10 * MILLISECOND);
+    let near = |seconds: f64, expected: f64| (seconds - expected).abs() < 1e-9;
+    assert!(near(life.expected(now), 0.001));
+    assert_eq!((life.load(now), life.lowest()), (0.0, None));
+    let mut queue = Queue::new(Separator::Newline);
+    budget.add(8 + BOOKKEEPING);
+    queue.push(Block {
+        first: Index(7),
+        count: 4,
+        bytes: Slice::new(b"1\n2\n3\n4\n".to_vec(), &budget),
+    });
+    life.push_owed(queue.pop(3, usize::MAX).unwrap(), now);
+    assert!(near(life.load(now), 0.003));
+    assert_eq!(life.lowest(), Some(Index(7)));
+    let later = now + 50 * MILLISECOND;
+    assert!(
+        near(life.expected(later), 0.05),
+        "its oldest is under way for so long"
+    );
+    assert!(near(life.load(later), 0.15));
+}
