@@ -8,6 +8,7 @@ use super::life::Stage;
 use super::order::Outcome;
 use super::policy::{ErrorRecords, OnError};
 use super::queue::Work;
+use crate::input::Format;
 use crate::outcome::{Cause, Failure};
 use crate::record::Index;
 
@@ -134,6 +135,14 @@ impl Scheduler {
             Cause::Timeout | Cause::WorkerExit { .. } => String::new(),
             _ => format!(": {}", on_one_line(&failure.message)),
         };
+        let way_out = match (&failure.cause, &failure.record) {
+            (Cause::InvalidInput, Some(line))
+                if self.rendering.format == Format::Jsonl && is_text(line) =>
+            {
+                "; for lines of text use --format lines"
+            }
+            _ => "",
+        };
         let place = match self.policy.error_records {
             ErrorRecords::InPlace => "in the output",
             ErrorRecords::Apart => "in the file of --errors",
@@ -145,7 +154,7 @@ impl Scheduler {
             (OnError::Defer | OnError::Ignore, _) => "later failures are counted",
         };
         self.warn(format!(
-            "record {} failed ({}){why}; its error record is {place}, {then}",
+            "record {} failed ({}){why}{way_out}; its error record is {place}, {then}",
             failure.index,
             failure.cause.kind()
         ));
@@ -176,6 +185,12 @@ impl Scheduler {
         };
         self.fail(failure, now);
     }
+}
+
+/// Whether a line that is no JSON is likely to be text, and not JSON with a mistake in it.
+fn is_text(line: &[u8]) -> bool {
+    let first = line.trim_ascii_start().first();
+    str::from_utf8(line).is_ok() && !matches!(first, Some(b'{' | b'['))
 }
 
 /// The beginning of what may be a worker's own words, in a form that a terminal shows as one line.

@@ -129,6 +129,31 @@ fn what_is_no_single_json_value_is_invalid() {
 }
 
 #[test]
+fn lines_of_text_are_told_from_json_with_a_mistake() {
+    for (line, is_text) in [
+        ("x y", true),
+        ("2026-01-02 begun", true),
+        ("\"a\",\"b\"", true),
+        ("{\"a\":}", false),
+        (" [1,", false),
+    ] {
+        let env = TestEnv::new();
+        let done = env
+            .mtask()
+            .args(["-j1", "--format", "jsonl"])
+            .echo()
+            .stdin(format!("{line}\n"))
+            .run();
+        done.assert_status(123).check(
+            done.stderr
+                .contains("; for lines of text use --format lines; its error record")
+                == is_text,
+            "the way out is missing, or wrong",
+        );
+    }
+}
+
+#[test]
 fn a_line_that_is_not_utf8_is_invalid() {
     let input = b"0\n\"\xff\"\n2\n";
     let done = TestEnv::new()
