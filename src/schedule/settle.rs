@@ -10,7 +10,11 @@ use super::policy::{ErrorRecords, OnError};
 use super::queue::Work;
 use crate::input::Format;
 use crate::outcome::{Cause, Failure};
+use crate::protocol::on_one_line;
 use crate::record::Index;
+
+/// How much of a failure's message is said on stderr; the error record has all of it.
+const MOST_SAID: usize = 300;
 
 impl Scheduler {
     /// Takes up to `most` answered records off the front of what a life owes: the longest run of
@@ -133,7 +137,7 @@ impl Scheduler {
         let why = match failure.cause {
             // What the worker has done with this record has just been said.
             Cause::Timeout | Cause::WorkerExit { .. } => String::new(),
-            _ => format!(": {}", on_one_line(&failure.message)),
+            _ => format!(": {}", on_one_line(&failure.message, MOST_SAID)),
         };
         let way_out = match (&failure.cause, &failure.record) {
             (Cause::InvalidInput, Some(line))
@@ -191,21 +195,4 @@ impl Scheduler {
 fn is_text(line: &[u8]) -> bool {
     let first = line.trim_ascii_start().first();
     str::from_utf8(line).is_ok() && !matches!(first, Some(b'{' | b'['))
-}
-
-/// The beginning of what may be a worker's own words, in a form that a terminal shows as one line.
-pub(super) fn on_one_line(text: &str) -> String {
-    const MOST: usize = 300;
-    let mut line = String::new();
-    for letter in text.chars().take(MOST) {
-        if letter.is_control() {
-            line.extend(letter.escape_default());
-        } else {
-            line.push(letter);
-        }
-    }
-    if text.chars().nth(MOST).is_some() {
-        line.push('…');
-    }
-    line
 }

@@ -124,16 +124,23 @@ fn an_error_is_tried_again_as_often_as_asked() {
 
 #[test]
 fn what_is_no_valid_answer_fails_its_record_alone() {
-    for directive in ["@result", "@nan"] {
+    for (directive, why) in [
+        ("@result", "neither an output nor an error: {\"id\":4,"),
+        (
+            "@nan",
+            "JSON has no NaN, answer null or an error: {\"id\":4,",
+        ),
+    ] {
         let input = strings_with(4, 9, directive);
         let done = echo(&TestEnv::new(), &["-j2"], &[]).stdin(&*input).run();
         let error = assert_only_failed(&done, &input, 4, "bad_answer");
         done.check(
             error["message"]
                 .as_str()
-                .is_some_and(|text| text.contains("no valid answer")),
+                .is_some_and(|text| text.contains("no valid answer") && text.contains(why)),
             "the message does not say why",
         );
+        done.assert_stderr_has(why);
     }
 }
 

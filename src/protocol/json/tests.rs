@@ -126,6 +126,35 @@ fn what_is_no_valid_answer_says_why() {
 }
 
 #[test]
+fn what_is_no_valid_answer_is_shown_and_numbers_without_json_are_named() {
+    assert_eq!(
+        why_bad(br#"{"id":7,"output":x}"#),
+        r#"it is not a JSON object: expected value at column 18 of {"id":7,"output":x}"#
+    );
+    for number in ["NaN", "Infinity", "-Infinity", "nan", "-inf"] {
+        for output in [number.to_owned(), format!("[1, {number}]")] {
+            let line = format!("{{\"id\":7,\"output\":{output}}}");
+            let said = why_bad(line.as_bytes());
+            let named = format!("JSON has no {}", number.trim_start_matches('-'));
+            assert!(said.contains(&named) && said.ends_with(&line), "{said}");
+        }
+    }
+    assert_eq!(
+        why_bad(b"{\"id\":7,\"\x1b[31m\":1}"),
+        "it is not a JSON object: control character (\\u0000-\\u001F) found while parsing a string \
+         at column 10 of {\"id\":7,\"\\u{1b}[31m\":1}"
+    );
+    let long = format!("{{\"id\":7,\"result\":\"{}\"}}", "é".repeat(500));
+    let said = why_bad(long.as_bytes());
+    assert!(said.starts_with("it has neither an output nor an error: {\"id\":7,\"result\""));
+    assert!(said.ends_with("é…") && said.len() < 300, "{said}");
+    let torn = [&b"{\"id\":7,\"output\":\"\xff"[..], &[b'x'; 5000], b"\"}"].concat();
+    let said = why_bad(&torn);
+    assert!(said.starts_with("it is not valid UTF-8: {\"id\":7,\"output\":\"\u{fffd}xxx"));
+    assert!(said.ends_with('…') && said.len() < 200, "{said}");
+}
+
+#[test]
 fn an_object_that_mentions_an_id_may_be_an_answer() {
     for line in [
         r#"{"level":"info","id":7}"#,

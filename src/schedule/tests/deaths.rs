@@ -406,7 +406,7 @@ fn each_failure_but_the_first_is_only_counted() {
 
 #[test]
 fn what_a_worker_says_of_itself_is_put_on_one_line_and_bounded() {
-    let said = |text: &str| crate::schedule::settle::on_one_line(text);
+    let said = |text: &str| crate::protocol::on_one_line(text, 300);
     assert_eq!(said("a\nb\u{1b}[2Jé"), "a\\nb\\u{1b}[2Jé");
     assert_eq!(said(&"x".repeat(300)), "x".repeat(300));
     assert_eq!(said(&"x".repeat(301)), format!("{}…", "x".repeat(300)));
