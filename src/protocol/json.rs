@@ -25,8 +25,9 @@ pub enum Message<'a> {
     Mention(Answer<'a>),
     /// It begins like an answer, and names no record.
     Nameless,
-    /// It is up, and may want to be sent so many records at a time.
-    Ready(Option<NonZeroUsize>),
+    /// It is up, and may want to be sent so many records at a time; or wants what is no number of
+    /// records, as it stands there.
+    Ready(Result<Option<NonZeroUsize>, &'a str>),
     /// What it has to say at its end, as JSON.
     Exit(&'a str),
     /// Nothing to mtask: a line for people.
@@ -185,7 +186,9 @@ impl<'a> Fields<'a> {
         let Some(id) = self.id else {
             return match (self.ready, self.exit) {
                 (Some(ready), _) if ready.get() == "true" => {
-                    Message::Ready(self.concurrency.and_then(|given| given.get().parse().ok()))
+                    let given = self.concurrency.map(RawValue::get);
+                    let number = given.map(|text| text.parse().map_err(|_| text));
+                    Message::Ready(number.transpose())
                 }
                 (None, Some(exit)) => Message::Exit(exit.get()),
                 _ => Message::Log,

@@ -95,6 +95,8 @@ pub struct Scheduler {
     learnt_start: Option<Duration>,
     /// COMMAND has once said that it is up: its later lives will too, and get nothing before.
     awaits_ready: bool,
+    /// Whether a life has asked for what is no number of records at a time.
+    has_refused_concurrency: bool,
     /// Whether a failure has ended the run, under `drain` or `--max-errors`.
     has_last_failure: bool,
     /// Whether workers were left unheard at the last look, because the budget was full.
@@ -137,6 +139,7 @@ impl Scheduler {
             may_start: None,
             learnt_start: None,
             awaits_ready: policy.readiness == policy::Readiness::Announced,
+            has_refused_concurrency: false,
             has_last_failure: false,
             was_full: false,
             unread_since: None,

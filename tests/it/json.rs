@@ -191,6 +191,24 @@ fn a_worker_takes_as_many_records_as_it_says() {
 }
 
 #[test]
+fn a_concurrency_that_is_no_number_is_ignored_and_said_once() {
+    let env = TestEnv::new();
+    for (given, shown) in [("0", "0"), ("\"8\"", "\"8\""), ("[ 8]", "[ 8]")] {
+        let banner = format!("{{\"ready\":true,\"concurrency\":{given}}}");
+        let done = echo(&env, &["-j3", "--lifespan", "10"], &["--banner", &banner])
+            .stdin(numbers(100))
+            .run();
+        done.assert_status(0).assert_stdout(numbers(100));
+        let says = format!("says \"concurrency\":{shown}, which is ignored: a whole number of at");
+        let warnings: Vec<_> = (done.stderr.lines())
+            .filter(|line| line.contains(&says))
+            .collect();
+        let is_one = warnings.len() == 1 && warnings[0].starts_with("mtask: worker ");
+        done.check(is_one, "there is not one warning that names a worker");
+    }
+}
+
+#[test]
 fn a_line_is_a_json_string_and_comes_back_as_text() {
     let input = b"plain\n \"quoted\" \\ \t\r\n\n\xc3\xa9\n@env:MTASK_PROTOCOL\n";
     let done = echo(&TestEnv::new(), &["--format", "lines", "-j2"], &[])

@@ -211,14 +211,21 @@ fn other_lines_are_for_people() {
 
 #[test]
 fn a_worker_says_that_it_is_ready_and_what_it_has_to_say_at_its_end() {
-    let ready = |line: &str| match read(line.as_bytes(), Wanted::Json) {
-        Message::Ready(concurrency) => concurrency.map_or(0, NonZeroUsize::get),
-        other => panic!("{line} is {other:?}"),
+    let ready = |concurrency: &str| {
+        let line = format!("{{\"ready\":true{concurrency}}}");
+        match read(line.as_bytes(), Wanted::Json) {
+            Message::Ready(Ok(concurrency)) => Ok(concurrency.map_or(0, NonZeroUsize::get)),
+            Message::Ready(Err(given)) => Err(given.to_owned()),
+            other => panic!("{line} is {other:?}"),
+        }
     };
-    assert_eq!(ready(r#"{"ready":true}"#), 0);
-    assert_eq!(ready(r#"{"ready":true,"concurrency":8}"#), 8);
-    assert_eq!(ready(r#"{"ready":true,"concurrency":0}"#), 0);
-    assert_eq!(ready(r#"{"ready":true,"concurrency":"8"}"#), 0);
+    assert_eq!(ready(""), Ok(0));
+    assert_eq!(ready(r#","concurrency":8"#), Ok(8));
+    assert_eq!(ready(r#","concurrency":null"#), Ok(0));
+    for given in ["0", "\"8\"", "-1", "8.0", "[8]"] {
+        let ready = ready(&format!(",\"concurrency\": {given}"));
+        assert_eq!(ready, Err(given.to_owned()));
+    }
     assert_eq!(
         read(br#"{"exit":{"seen": 3}}"#, Wanted::Json),
         Message::Exit(r#"{"seen": 3}"#)
