@@ -6,7 +6,7 @@ use clap::Parser;
 use mtask::cli::Arguments;
 use mtask::config::{self, Config, Mode, Surroundings};
 use mtask::exit::{Status, Unusable};
-use mtask::run::{print, run};
+use mtask::run::{hint, print, run};
 use mtask::worker::dry_run::write_commands;
 use mtask::worker::lookup;
 
@@ -29,6 +29,7 @@ fn begin() -> anyhow::Result<Status> {
     let surroundings = Surroundings::look_up();
     let config = Config::resolve(arguments, &surroundings)?;
     if config.mode == Mode::DryRun {
+        hint(&config);
         let (protocol, python) = (config.policy.protocol, surroundings.python_unbuffered);
         return print(|to| write_commands(&config.workers, protocol, python, to));
     }

@@ -10,7 +10,7 @@ use rustix::fs::FileType;
 
 use crate::budget::Budget;
 use crate::config::files::Taken;
-use crate::config::{Config, Source, Stats, Surroundings};
+use crate::config::{Config, Source, Stats, Surroundings, Verbosity};
 use crate::engine::{Destination, Destinations, Engine, Links, Messages, Output, Parts};
 use crate::exit::{Status, Unusable};
 use crate::input::Encoding;
@@ -141,6 +141,16 @@ fn name_limit(error: anyhow::Error) -> anyhow::Error {
         Some(libc::EAGAIN) => anyhow!("{error:#}; raise ulimit -u"),
         Some(libc::EMFILE) => anyhow!("{error:#}; raise ulimit -n"),
         _ => error,
+    }
+}
+
+/// Says on stderr what is likely to be a mistake, where nothing runs that would.
+pub fn hint(config: &Config) {
+    if config.verbosity == Verbosity::Normal {
+        for hint in &config.hints {
+            // Nothing can be said about a stderr that takes nothing.
+            let _ = writeln!(io::stderr(), "mtask: {hint}");
+        }
     }
 }
 
