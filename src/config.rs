@@ -19,7 +19,9 @@ pub use crate::outcome::{ErrorInput, OutputFormat};
 use crate::protocol::Protocol;
 use crate::record::Separator;
 use crate::report::When;
-use crate::schedule::policy::{Delivery, ErrorRecords, Lead, Order, Policy, Readiness, Window};
+use crate::schedule::policy::{
+    Delivery, ErrorRecords, Lead, OnError, Order, Policy, Readiness, Window,
+};
 use crate::worker::command::{
     PythonUnbuffered, WorkerCommand, init_unless_placed, worker_commands,
 };
@@ -458,6 +460,16 @@ fn hints(arguments: &Arguments, inits: &[Init]) -> Vec<String> {
         hints.push(
             "--retries has no effect with --at-most-once, which sends no record twice".into(),
         );
+    }
+    let ending = match arguments.failures.on_error {
+        OnError::Defer | OnError::Ignore => None,
+        OnError::Raise => Some("raise"),
+        OnError::Drain => Some("drain"),
+    };
+    if let (Some(_), Some(action)) = (arguments.failures.max_errors, ending) {
+        hints.push(format!(
+            "--max-errors has no effect with --on-error {action}: the first failure is the last"
+        ));
     }
     hints
 }
