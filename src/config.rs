@@ -246,8 +246,21 @@ fn protocol(arguments: &Arguments) -> Result<Protocol, Unusable> {
 }
 
 fn python_worker(arguments: &Arguments) -> Result<Option<PythonWorker>, Unusable> {
-    if arguments.workers.batch.is_some() && arguments.workers.argument_type != ArgumentType::Single
-    {
+    let argument_type = (arguments.workers.argument_type).unwrap_or(ArgumentType::Single);
+    if arguments.workers.python.is_none() {
+        let typed = [
+            ("--batch", arguments.workers.batch.is_some()),
+            ("--argument-type", arguments.workers.argument_type.is_some()),
+        ];
+        return match typed.into_iter().find(|(_, is_typed)| *is_typed) {
+            None => Ok(None),
+            Some((option, _)) => Err(Unusable::usage(format!(
+                "{option} needs --python: it says how that calls its function or class; leave it out, or \
+                 add that"
+            ))),
+        };
+    }
+    if arguments.workers.batch.is_some() && argument_type != ArgumentType::Single {
         return Err(Unusable::usage(
             "--batch passes a list of records: leave out --argument-type",
         ));
@@ -258,7 +271,7 @@ fn python_worker(arguments: &Arguments) -> Result<Option<PythonWorker>, Unusable
         .clone()
         .map(|callable| PythonWorker {
             callable,
-            argument_type: arguments.workers.argument_type,
+            argument_type,
             batch: arguments.workers.batch,
         }))
 }

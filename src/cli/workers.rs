@@ -92,14 +92,13 @@ pub struct Workers {
     #[arg(
         long,
         value_enum,
-        default_value = "single",
         value_name = "TYPE",
-        requires = "python",
         hide_possible_values = true,
         hide_short_help = true,
         long_help = value::described::<ArgumentType>("How a record is passed with `--python`")
+            + "\n\n[default: single]"
     )]
-    pub argument_type: ArgumentType,
+    pub argument_type: Option<ArgumentType>,
 
     /// Call with lists of up to N records
     ///
@@ -111,7 +110,6 @@ pub struct Workers {
         value_name = "N",
         value_parser = value::count,
         allow_negative_numbers = true,
-        requires = "python",
         hide_short_help = true
     )]
     pub batch: Option<NonZeroUsize>,

@@ -256,8 +256,11 @@ fn options_that_contradict_each_other_are_refused() {
         (&["--python", "work.py"][..], "FILE.py:NAME"),
         (&["--python", "work:"], "FILE.py:NAME"),
         (&["--python", "my-work:f"], "my-work.py"),
-        (&["--batch", "2", "cat"], "--python"),
-        (&["--argument-type", "args", "cat"], "--python"),
+        (&["--batch", "2", "cat"], "--batch needs --python"),
+        (
+            &["--argument-type", "single", "cat"],
+            "--argument-type needs --python",
+        ),
         (
             &["--protocol", "lines", "--python", "work.py:f"],
             "json protocol",
