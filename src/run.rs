@@ -112,13 +112,13 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
         grace: config.policy.grace,
         first_look,
     };
-    let stats = config.stats;
+    let (stats, verbosity) = (config.stats, config.verbosity);
     let mut scheduler = Scheduler::new(config.policy, rendering, &budget, Instant::now());
     if let Some(past) = past {
         scheduler.resume(past.done);
     }
     let targets = Targets {
-        stderr: stats == Stats::Printed,
+        stderr: (stats == Stats::Printed).then_some(verbosity),
         file: stats_file,
     };
     report.keep_stats(targets, &mut scheduler, Instant::now());
