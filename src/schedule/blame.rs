@@ -119,7 +119,7 @@ impl Scheduler {
             tail: Tail::default(),
             unsent,
         };
-        let charged = self.blame(worker, owed, &death, now);
+        let charged = self.blame(worker, owed, has_signed, &death, now);
         self.count_life(worker, has_signed, charged, death);
     }
 
@@ -168,7 +168,12 @@ impl Scheduler {
             }
         } else if owed.is_empty() {
             if !is_well {
-                self.warn(format!("{} while it held no record", death.told(worker)));
+                let text = format!("{} while it held no record", death.told(worker));
+                if life.has_signed {
+                    self.warn(text);
+                } else {
+                    self.warn_of_futile(&death.exit, &text);
+                }
             }
             self.count_life(worker, life.has_signed, false, death);
             self.replace(worker, now);
@@ -183,7 +188,7 @@ impl Scheduler {
             self.doom(worker, owed, Fault::NoAnswer, now);
             self.replace(worker, now);
         } else {
-            let charged = self.blame(worker, owed, &death, now);
+            let charged = self.blame(worker, owed, life.has_signed, &death, now);
             self.count_life(worker, life.has_signed, charged, death);
             self.replace(worker, now);
         }
@@ -194,6 +199,7 @@ impl Scheduler {
         &mut self,
         worker: WorkerId,
         mut owed: VecDeque<Work>,
+        has_signed: bool,
         death: &Death,
         now: Instant,
     ) -> bool {
@@ -226,13 +232,20 @@ impl Scheduler {
             }
             Verdict::Suspect => "; what it held is sent again, one record at a time",
         };
-        match &death.exit {
-            Exit::NotStarted(_) => self.warn(death.told(worker)),
-            // It has been said already what it did.
-            Exit::Unasked | Exit::AnsweredTwice if owed.is_empty() => {}
-            _ => self.warn(format!("{} while it held {held}{then}", death.told(worker))),
-        }
         let charged = verdict == Verdict::Charge && !owed.is_empty();
+        // Where COMMAND has never shown a sign, nothing is held against what it held.
+        let is_futile = !has_signed && !charged && (owed.is_empty() || !may_charge);
+        let text = match &death.exit {
+            Exit::NotStarted(_) => Some(death.told(worker)),
+            // It has been said already what it did.
+            Exit::Unasked | Exit::AnsweredTwice if owed.is_empty() => None,
+            _ => Some(format!("{} while it held {held}{then}", death.told(worker))),
+        };
+        match text {
+            None => {}
+            Some(text) if is_futile => self.warn_of_futile(&death.exit, &text),
+            Some(text) => self.warn(text),
+        }
         match verdict {
             Verdict::Charge => {
                 let is_again = |work: &Work| self.policy.window == Window::Full && work.sent == 1;
@@ -338,18 +351,23 @@ impl Scheduler {
             return;
         }
         seat.state = State::GivenUp;
-        let (count, fault) = match seat.broken {
-            broken if broken >= most => (broken, "that did not give one answer for each record"),
-            _ => (seat.signless, "without an answer"),
+        let is_broken = seat.broken >= most;
+        let (count, fault) = match is_broken {
+            true => (seat.broken, "that did not give one answer for each record"),
+            false => (seat.signless, "without an answer"),
         };
         let processes = match count {
             1 => "1 process".into(),
             _ => format!("{count} processes in a row"),
         };
         self.tally.given_up += 1;
-        self.warn(format!(
-            "{worker} is given up after {processes} {fault} (--max-restarts {most})"
-        ));
+        let text =
+            format!("{worker} is given up after {processes} {fault} (--max-restarts {most})");
+        if is_broken {
+            self.warn(text);
+        } else {
+            self.warn_of_loss(worker, &text);
+        }
     }
 
     /// Passes judgement on a life whose time has come.

@@ -20,6 +20,7 @@ mod contract;
 mod doomed;
 mod ending;
 mod feed;
+mod futile;
 mod hearing;
 mod late;
 mod life;
@@ -57,6 +58,7 @@ use crate::record::{Block, Index};
 use crate::worker::stdout::Tail;
 use doomed::Doomed;
 use ending::Phase;
+use futile::Futile;
 use life::{Life, Worker};
 use order::{OrderBuffer, Outcome};
 use policy::Policy;
@@ -109,6 +111,8 @@ pub struct Scheduler {
     moved_on: (u64, Instant),
     /// How the last life ended that was of no use.
     last_death: Option<Death>,
+    /// What is not said of deaths.
+    futile: Futile,
     /// No deadline lies before this time.
     wake_at: Option<Instant>,
     actions: Vec<Action>,
@@ -146,6 +150,7 @@ impl Scheduler {
             is_far_ahead: false,
             moved_on: (0, now),
             last_death: None,
+            futile: Futile::default(),
             wake_at: None,
             actions: Vec::new(),
             budget: budget.clone(),

@@ -88,6 +88,9 @@ impl Scheduler {
             let took = now.saturating_duration_since(life.started);
             // One that answers at the end of its stdin may have waited for that.
             let is_told = life.stage == Stage::Serving;
+            if self.learnt_start.is_none() {
+                self.name_given_up();
+            }
             self.learnt_start = Some(match self.learnt_start {
                 Some(learnt) if is_told => learnt.max(took),
                 Some(learnt) => learnt,
