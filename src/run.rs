@@ -154,18 +154,40 @@ pub fn hint(config: &Config) {
     }
 }
 
+/// Writes the help or the version to stdout, as [`fn@print`] does, but in colour where that is one that
+/// shows it.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn print_help(help: &clap::Error) -> anyhow::Result<Status> {
+    check_printable()?;
+    printed(help.print().and_then(|()| io::stdout().flush()))
+}
+
 /// Writes something that is no run to stdout. A reader that has gone ends it quietly, as in a run.
 ///
 /// # Errors
 /// Where it cannot be written.
 pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<Status> {
-    if sys::was_closed_at_start(1) {
-        return Err(Unusable::new(Status::Fault, "standard output is closed; redirect it").into());
-    }
+    check_printable()?;
     let mut text = Vec::new();
     write(&mut text).context("cannot be printed")?;
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(&text).and_then(|()| stdout.flush()) {
+    printed(stdout.write_all(&text).and_then(|()| stdout.flush()))
+}
+
+fn check_printable() -> Result<(), Unusable> {
+    if sys::was_closed_at_start(1) {
+        return Err(Unusable::new(
+            Status::Fault,
+            "standard output is closed; redirect it",
+        ));
+    }
+    Ok(())
+}
+
+fn printed(result: io::Result<()>) -> anyhow::Result<Status> {
+    match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
             Ok(Status::Signal(libc::SIGPIPE))
         }
