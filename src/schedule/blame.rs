@@ -11,7 +11,7 @@ use super::action::{Action, WorkerId};
 use super::contract::shown;
 use super::doomed::Fault;
 use super::life::{Death, Life, Pipe, Stage, State};
-use super::policy::{Delivery, Window};
+use super::policy::{Delivery, Readiness, Window};
 use super::queue::{Company, Work};
 use super::{InputState, Scheduler, Unsent};
 use crate::outcome::{Cause, Exit};
@@ -328,8 +328,12 @@ impl Scheduler {
         charged: bool,
         death: Death,
     ) {
+        // Once COMMAND has run, whatever keeps it from running now may pass.
+        let may_be_hopeless =
+            self.policy.readiness == Readiness::Announced && self.learnt_start.is_none();
         let seat = &mut self.workers[worker.0];
         seat.is_bereft = true;
+        seat.is_hopeless = may_be_hopeless && matches!(death.exit, Exit::Code(126 | 127));
         self.last_death = Some(death);
         if has_signed {
             return;
@@ -346,11 +350,19 @@ impl Scheduler {
     fn replace(&mut self, worker: WorkerId, now: Instant) {
         let most = self.policy.max_restarts.max(1);
         let seat = &mut self.workers[worker.0];
-        if seat.fruitless < most && seat.signless < most.saturating_mul(4) && seat.broken < most {
+        let is_worth_another = seat.fruitless < most
+            && seat.signless < most.saturating_mul(4)
+            && seat.broken < most
+            && !seat.is_hopeless;
+        if is_worth_another {
             seat.vacate(now);
             return;
         }
         seat.state = State::GivenUp;
+        let reason = match seat.is_hopeless {
+            true => "it cannot be run".into(),
+            false => format!("--max-restarts {most}"),
+        };
         let is_broken = seat.broken >= most;
         let (count, fault) = match is_broken {
             true => (seat.broken, "that did not give one answer for each record"),
@@ -361,8 +373,7 @@ impl Scheduler {
             _ => format!("{count} processes in a row"),
         };
         self.tally.given_up += 1;
-        let text =
-            format!("{worker} is given up after {processes} {fault} (--max-restarts {most})");
+        let text = format!("{worker} is given up after {processes} {fault} ({reason})");
         if is_broken {
             self.warn(text);
         } else {

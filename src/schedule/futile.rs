@@ -70,8 +70,7 @@ impl Scheduler {
             [worker] => format!("{worker} is"),
             _ => format!("workers {} are", listed(&given_up)),
         };
-        let most = self.policy.max_restarts.max(1);
-        self.warn(format!("{workers} given up too (--max-restarts {most})"));
+        self.warn(format!("{workers} given up too"));
     }
 }
 
