@@ -19,7 +19,9 @@ pub use crate::outcome::{ErrorInput, OutputFormat};
 use crate::protocol::Protocol;
 use crate::record::Separator;
 use crate::report::When;
-use crate::schedule::policy::{Delivery, ErrorRecords, Lead, Order, Policy, Readiness, Window};
+use crate::schedule::policy::{
+    Delivery, ErrorRecords, Lead, OnError, Order, Policy, Readiness, Window,
+};
 use crate::worker::command::{
     PythonUnbuffered, WorkerCommand, init_unless_placed, worker_commands,
 };
@@ -244,8 +246,21 @@ fn protocol(arguments: &Arguments) -> Result<Protocol, Unusable> {
 }
 
 fn python_worker(arguments: &Arguments) -> Result<Option<PythonWorker>, Unusable> {
-    if arguments.workers.batch.is_some() && arguments.workers.argument_type != ArgumentType::Single
-    {
+    let argument_type = (arguments.workers.argument_type).unwrap_or(ArgumentType::Single);
+    if arguments.workers.python.is_none() {
+        let typed = [
+            ("--batch", arguments.workers.batch.is_some()),
+            ("--argument-type", arguments.workers.argument_type.is_some()),
+        ];
+        return match typed.into_iter().find(|(_, is_typed)| *is_typed) {
+            None => Ok(None),
+            Some((option, _)) => Err(Unusable::usage(format!(
+                "{option} needs --python: it says how that calls its function or class; leave it out, or \
+                 add that"
+            ))),
+        };
+    }
+    if arguments.workers.batch.is_some() && argument_type != ArgumentType::Single {
         return Err(Unusable::usage(
             "--batch passes a list of records: leave out --argument-type",
         ));
@@ -256,7 +271,7 @@ fn python_worker(arguments: &Arguments) -> Result<Option<PythonWorker>, Unusable
         .clone()
         .map(|callable| PythonWorker {
             callable,
-            argument_type: arguments.workers.argument_type,
+            argument_type,
             batch: arguments.workers.batch,
         }))
 }
@@ -458,6 +473,16 @@ fn hints(arguments: &Arguments, inits: &[Init]) -> Vec<String> {
         hints.push(
             "--retries has no effect with --at-most-once, which sends no record twice".into(),
         );
+    }
+    let ending = match arguments.failures.on_error {
+        OnError::Defer | OnError::Ignore => None,
+        OnError::Raise => Some("raise"),
+        OnError::Drain => Some("drain"),
+    };
+    if let (Some(_), Some(action)) = (arguments.failures.max_errors, ending) {
+        hints.push(format!(
+            "--max-errors has no effect with --on-error {action}: the first failure is the last"
+        ));
     }
     hints
 }

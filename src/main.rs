@@ -6,7 +6,7 @@ use clap::Parser;
 use mtask::cli::Arguments;
 use mtask::config::{self, Config, Mode, Surroundings};
 use mtask::exit::{Status, Unusable};
-use mtask::run::{print, run};
+use mtask::run::{hint, print, print_help, run};
 use mtask::worker::dry_run::write_commands;
 use mtask::worker::lookup;
 
@@ -22,13 +22,18 @@ fn main() {
 }
 
 fn begin() -> anyhow::Result<Status> {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() => error.exit(),
+        Err(help) => return print_help(&help),
+    };
     if let Some(artifact) = arguments.seen.generate {
         return print(|to| artifact.write(to));
     }
     let surroundings = Surroundings::look_up();
     let config = Config::resolve(arguments, &surroundings)?;
     if config.mode == Mode::DryRun {
+        hint(&config);
         let (protocol, python) = (config.policy.protocol, surroundings.python_unbuffered);
         return print(|to| write_commands(&config.workers, protocol, python, to));
     }

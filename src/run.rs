@@ -10,7 +10,7 @@ use rustix::fs::FileType;
 
 use crate::budget::Budget;
 use crate::config::files::Taken;
-use crate::config::{Config, Source, Stats, Surroundings};
+use crate::config::{Config, Source, Stats, Surroundings, Verbosity};
 use crate::engine::{Destination, Destinations, Engine, Links, Messages, Output, Parts};
 use crate::exit::{Status, Unusable};
 use crate::input::Encoding;
@@ -112,13 +112,13 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
         grace: config.policy.grace,
         first_look,
     };
-    let stats = config.stats;
+    let (stats, verbosity) = (config.stats, config.verbosity);
     let mut scheduler = Scheduler::new(config.policy, rendering, &budget, Instant::now());
     if let Some(past) = past {
         scheduler.resume(past.done);
     }
     let targets = Targets {
-        stderr: stats == Stats::Printed,
+        stderr: (stats == Stats::Printed).then_some(verbosity),
         file: stats_file,
     };
     report.keep_stats(targets, &mut scheduler, Instant::now());
@@ -144,18 +144,50 @@ fn name_limit(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
+/// Says on stderr what is likely to be a mistake, where nothing runs that would.
+pub fn hint(config: &Config) {
+    if config.verbosity == Verbosity::Normal {
+        for hint in &config.hints {
+            // Nothing can be said about a stderr that takes nothing.
+            let _ = writeln!(io::stderr(), "mtask: {hint}");
+        }
+    }
+}
+
+/// Writes the help or the version to stdout, as [`fn@print`] does, but in colour where that is one that
+/// shows it.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn print_help(help: &clap::Error) -> anyhow::Result<Status> {
+    check_printable()?;
+    printed(help.print().and_then(|()| io::stdout().flush()))
+}
+
 /// Writes something that is no run to stdout. A reader that has gone ends it quietly, as in a run.
 ///
 /// # Errors
 /// Where it cannot be written.
 pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<Status> {
-    if sys::was_closed_at_start(1) {
-        return Err(Unusable::new(Status::Fault, "standard output is closed; redirect it").into());
-    }
+    check_printable()?;
     let mut text = Vec::new();
     write(&mut text).context("cannot be printed")?;
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(&text).and_then(|()| stdout.flush()) {
+    printed(stdout.write_all(&text).and_then(|()| stdout.flush()))
+}
+
+fn check_printable() -> Result<(), Unusable> {
+    if sys::was_closed_at_start(1) {
+        return Err(Unusable::new(
+            Status::Fault,
+            "standard output is closed; redirect it",
+        ));
+    }
+    Ok(())
+}
+
+fn printed(result: io::Result<()>) -> anyhow::Result<Status> {
+    match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
             Ok(Status::Signal(libc::SIGPIPE))
         }

@@ -1,6 +1,10 @@
 //! Signals, as messages to the engine.
 //!
 //! Always: a signal that was ignored when mtask started stays ignored (nohup, background jobs of sh).
+//!
+//! Two crates listen. `ctrlc` has SIGINT and nothing else: its feature for SIGTERM and SIGHUP takes all
+//! three at once, ignored ones too, and does not tell which came. All that it cannot do is
+//! `signal-hook`'s, which exit statuses need as well; it could take SIGINT too.
 
 use anyhow::Context;
 use crossbeam_channel::Sender;

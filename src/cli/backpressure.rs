@@ -27,8 +27,9 @@ pub struct Backpressure {
 
     /// Hold at most so many bytes
     ///
-    /// When they are used up, no input is read. Counted are records that wait for a worker or are at one, and answers that wait for their
-    /// turn. A single record larger than that still passes, alone.
+    /// When they are used up, no input is read. Counted are records that wait for a worker or are at
+    /// one, and answers that wait for their turn. A single record larger than that still passes,
+    /// alone.
     #[arg(
         long,
         value_name = "SIZE",

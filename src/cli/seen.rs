@@ -37,6 +37,7 @@ pub struct Seen {
     #[arg(
         long,
         value_name = "TEXT",
+        value_parser = value::text(),
         allow_hyphen_values = true,
         hide_short_help = true
     )]

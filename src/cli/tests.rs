@@ -94,6 +94,19 @@ fn a_worker_argument_may_begin_with_a_dash() {
 }
 
 #[test]
+fn what_is_no_text_is_refused_by_the_name_of_its_option() {
+    for option in ["--desc", "--worker-arg", "--shared-arg", "--python"] {
+        let odd = OsString::from_vec(b"a=\xff".to_vec());
+        let words = ["mtask".into(), option.into(), odd, "cat".into()];
+        let message = Arguments::try_parse_from(words).unwrap_err().to_string();
+        assert!(
+            message.contains(option) && message.contains("not valid UTF-8"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn zero_is_refused_where_it_is_senseless() {
     for option in [
         "--jobs",

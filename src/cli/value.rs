@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use clap::builder::PossibleValue;
+use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 
 use crate::schedule::policy::{OnError, Window};
 
@@ -104,6 +104,14 @@ pub fn jobs(text: &str) -> Result<NonZeroUsize, String> {
         return Err(format!("expected at most {MAX_JOBS} workers"));
     }
     Ok(jobs)
+}
+
+/// Any text. clap's own parser of strings does not say which option has an argument that is none.
+pub fn text() -> impl TypedValueParser<Value = String> {
+    OsStringValueParser::new().try_map(|text| {
+        text.into_string()
+            .map_err(|_| "expected text, and it is not valid UTF-8")
+    })
 }
 
 /// `auto`, `full` or a number of records of at least 1.

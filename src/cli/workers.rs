@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use clap::builder::TypedValueParser;
 use clap::{Args, ValueHint};
 
 use super::value;
@@ -45,7 +46,12 @@ pub struct Workers {
     /// for the key's value, {arg} for the whole INIT and {worker} for the worker's number; other
     /// braces are left alone. Where neither {KEY} nor {arg} occurs, INIT is added as the last
     /// argument. Workers also find it in MTASK_ARG.
-    #[arg(long, value_name = "INIT", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "INIT",
+        value_parser = value::text(),
+        allow_hyphen_values = true
+    )]
     pub worker_arg: Vec<String>,
 
     /// Added to every worker's argument; again for more
@@ -55,7 +61,7 @@ pub struct Workers {
     #[arg(
         long,
         value_name = "KEY=VALUE",
-        value_parser = SharedArg::parse
+        value_parser = value::text().try_map(|text| SharedArg::parse(&text))
     )]
     pub shared_arg: Vec<SharedArg>,
 
@@ -83,7 +89,7 @@ pub struct Workers {
     #[arg(
         long,
         value_name = "FILE.py:NAME",
-        value_parser = Callable::parse,
+        value_parser = value::text().try_map(|text| Callable::parse(&text)),
         value_hint = ValueHint::FilePath
     )]
     pub python: Option<Callable>,
@@ -92,14 +98,13 @@ pub struct Workers {
     #[arg(
         long,
         value_enum,
-        default_value = "single",
         value_name = "TYPE",
-        requires = "python",
         hide_possible_values = true,
         hide_short_help = true,
         long_help = value::described::<ArgumentType>("How a record is passed with `--python`")
+            + "\n\n[default: single]"
     )]
-    pub argument_type: ArgumentType,
+    pub argument_type: Option<ArgumentType>,
 
     /// Call with lists of up to N records
     ///
@@ -111,7 +116,6 @@ pub struct Workers {
         value_name = "N",
         value_parser = value::count,
         allow_negative_numbers = true,
-        requires = "python",
         hide_short_help = true
     )]
     pub batch: Option<NonZeroUsize>,

@@ -145,6 +145,18 @@ fn at_most_once_means_one_record_at_a_time_and_no_retries() {
 }
 
 #[test]
+fn a_limit_of_failures_has_no_effect_where_the_first_ends_the_run() {
+    for action in ["raise", "drain"] {
+        let config = config(&format!("--on-error {action} --max-errors 5 cat"));
+        let hint = &config.hints[0];
+        assert!(hint.contains("--max-errors has no effect") && hint.contains(action));
+    }
+    for options in ["--on-error ignore --max-errors 5", "--on-error raise"] {
+        assert!(config(&format!("{options} cat")).hints.is_empty());
+    }
+}
+
+#[test]
 fn empty_braces_in_the_command_give_a_hint() {
     assert!(config("echo a{}b").hints[0].contains("stdin"));
     assert!(config("echo {x} }{").hints.is_empty());

@@ -183,7 +183,16 @@ impl<'s> Dialogue<'s> {
             }
             Message::Nameless => self.said.unasked = Some(Unasked::Line(line.to_vec())),
             Message::Ready(concurrency)
-                if self.scheduler.ready(self.worker, concurrency, self.now) => {}
+                if (self.scheduler).ready(
+                    self.worker,
+                    concurrency.unwrap_or_default(),
+                    self.now,
+                ) =>
+            {
+                if let Err(given) = concurrency {
+                    self.scheduler.concurrency_refused(self.worker, given);
+                }
+            }
             Message::Exit(exit) if self.scheduler.takes_exit(self.worker) => {
                 self.said.exits.push(exit.to_owned());
             }

@@ -1,9 +1,11 @@
 //! The one thread that runs everything: it turns what the pipes, the input, the signals and the
 //! clock say into events for the [`Scheduler`], and does what that asks for.
 //!
-//! Owns the processes and all of mtask's ends of their pipes. Always: it waits in poll(2) and
-//! nowhere else, so nothing that one worker does keeps the others waiting; it never waits for a
-//! channel. The input, the output and the signals have a thread each, however many workers there are.
+//! Owns the processes and all of mtask's ends of their pipes. Always: while lives run it waits in
+//! poll(2) and nowhere else, so nothing that one worker does keeps the others waiting. It waits for a
+//! channel only where it has nothing else to do: at the end, for the journal to be safe and for
+//! messages to be written, and briefly for the progress to be cleared before mtask is stopped. The
+//! input, the output and the signals have a thread each, however many workers there are.
 
 mod answers;
 mod members;

@@ -25,6 +25,8 @@ pub(super) struct Cutter<S> {
     next: Index,
     unfinished: Unfinished,
     left_out: LeftOut,
+    /// What the source is called, where there are several.
+    name: Option<String>,
     send: S,
 }
 
@@ -76,6 +78,7 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
             next: Index(0),
             unfinished: Unfinished::Held,
             left_out: LeftOut::default(),
+            name: None,
             send,
         }
     }
@@ -83,6 +86,11 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
     /// Counts there, from now on, what is left out.
     pub(super) fn count_in(&mut self, left_out: LeftOut) {
         self.left_out = left_out;
+    }
+
+    /// Calls the source that is read next by this name, where that must be told from others.
+    pub(super) fn name_source(&mut self, name: String) {
+        self.name = Some(name);
     }
 
     pub(super) fn budget(&self) -> &Budget {
@@ -213,7 +221,11 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
             self.reject(match mark.fault {
                 Fault::Invalid { line } => {
                     let record = kept.part(mark.place.start..mark.place.end - 1);
-                    let (column, message) = fault(&record);
+                    let (column, mut message) = fault(&record);
+                    if let Some(name) = &self.name {
+                        message.push_str(" in ");
+                        message.push_str(name);
+                    }
                     let expected = match self.settings.format {
                         Format::Jsonl => "JSON",
                         Format::Lines => "text",

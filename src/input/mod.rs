@@ -71,7 +71,7 @@ pub enum Rejection {
         line: u64,
         /// The byte of that line at which it goes wrong, from 1.
         column: usize,
-        /// What is wrong there.
+        /// What is wrong there; of several sources, in which one.
         message: String,
         /// The whole line, without the newline.
         record: Slice,
@@ -215,6 +215,9 @@ pub fn read_all(
     cutter.count_in(left_out);
     let mut end = Arrival::End;
     for source in &sources {
+        if sources.len() > 1 {
+            cutter.name_source(source.to_string());
+        }
         match source::read(source, &mut cutter) {
             Ok(()) => {}
             Err(Stop::Gone) => return,

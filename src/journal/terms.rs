@@ -54,16 +54,19 @@ pub(super) fn compare(
     if now.files.errors.is_some() != before.files.errors.is_some() {
         let shown = |errors: &Option<String>| {
             let path = errors.as_deref();
-            path.map_or_else(|| "no --errors".into(), |path| format!("--errors {path}"))
+            path.map_or_else(
+                || "without --errors".into(),
+                |path| format!("with --errors {path}"),
+            )
         };
         changed.push((shown(&before.files.errors), shown(&now.files.errors)));
     }
     if !changed.is_empty() {
         let (before, now): (Vec<_>, Vec<_>) = changed.into_iter().unzip();
         return Err(Unusable::usage(format!(
-            "--resume {name} was begun with {}, and not {}: give the same, or {ANEW}",
-            before.join(" "),
-            now.join(" ")
+            "--resume {name} was begun {}, and is to go on {}: give the same, or {ANEW}",
+            before.join(" and "),
+            now.join(" and ")
         )));
     }
     if now.command != before.command {
@@ -81,12 +84,12 @@ fn shown_command(words: &[String]) -> String {
     quoted.unwrap_or_else(|_| words.join(" "))
 }
 
-/// An option and its value as they are typed.
+/// That an option has this value, for a message.
 fn shown(option: &str, value: &str) -> String {
     match value {
-        "no" | "" => format!("no {option}"),
-        "yes" => option.into(),
-        value => format!("{option} {value}"),
+        "no" | "" => format!("without {option}"),
+        "yes" => format!("with {option}"),
+        value => format!("with {option} {value}"),
     }
 }
 

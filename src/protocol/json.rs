@@ -12,6 +12,7 @@ use memchr::{memchr, memchr_iter};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::on_one_line;
 use crate::input::Format;
 use crate::record::{Block, Index, Separator};
 
@@ -24,8 +25,9 @@ pub enum Message<'a> {
     Mention(Answer<'a>),
     /// It begins like an answer, and names no record.
     Nameless,
-    /// It is up, and may want to be sent so many records at a time.
-    Ready(Option<NonZeroUsize>),
+    /// It is up, and may want to be sent so many records at a time; or wants what is no number of
+    /// records, as it stands there.
+    Ready(Result<Option<NonZeroUsize>, &'a str>),
     /// What it has to say at its end, as JSON.
     Exit(&'a str),
     /// Nothing to mtask: a line for people.
@@ -71,6 +73,9 @@ pub enum Wanted {
 /// How mtask's lines to a worker begin, and how an answer must begin to be one whatever follows.
 const ID: &str = "{\"id\":";
 
+/// How many characters of a line that is no valid answer are shown.
+const MOST_QUOTED: usize = 100;
+
 /// The lines that carry the records of `block`.
 ///
 /// # Panics
@@ -101,7 +106,11 @@ pub fn write(block: &Block, format: Format) -> Vec<u8> {
 pub fn read(line: &[u8], wanted: Wanted) -> Message<'_> {
     let Ok(line) = str::from_utf8(line) else {
         return match claimed(line) {
-            Claim::Id(index) => bad(index, "it is not valid UTF-8"),
+            Claim::Id(index) => {
+                let start = &line[..line.len().min(MOST_QUOTED * 4)];
+                let shown = String::from_utf8_lossy(start);
+                bad(index, quoting("it is not valid UTF-8: ", &shown))
+            }
             Claim::Nameless => Message::Nameless,
             Claim::None => Message::Log,
         };
@@ -116,12 +125,12 @@ pub fn read(line: &[u8], wanted: Wanted) -> Message<'_> {
     match serde_json::from_str::<Fields<'_>>(line) {
         Ok(fields) => fields.message(line, wanted),
         Err(error) => match claimed(line.as_bytes()) {
-            Claim::Id(index) => bad(index, &format!("it is not a JSON object: {error}")),
+            Claim::Id(index) => bad(index, no_object(line, &error)),
             Claim::Nameless => Message::Nameless,
             Claim::None => match id_at_end(line) {
                 Some(index) => Message::Mention(Answer {
                     index,
-                    reply: Reply::Bad(format!("it is not a JSON object: {error}")),
+                    reply: Reply::Bad(no_object(line, &error)),
                 }),
                 None => Message::Log,
             },
@@ -177,7 +186,9 @@ impl<'a> Fields<'a> {
         let Some(id) = self.id else {
             return match (self.ready, self.exit) {
                 (Some(ready), _) if ready.get() == "true" => {
-                    Message::Ready(self.concurrency.and_then(|given| given.get().parse().ok()))
+                    let given = self.concurrency.map(RawValue::get);
+                    let number = given.map(|text| text.parse().map_err(|_| text));
+                    Message::Ready(number.transpose())
                 }
                 (None, Some(exit)) => Message::Exit(exit.get()),
                 _ => Message::Log,
@@ -194,8 +205,8 @@ impl<'a> Fields<'a> {
         let reply = match (self.output, self.error) {
             (Some(output), None) => reply_of_output(output.get(), wanted),
             (None, Some(error)) => reply_of_error(error.get()),
-            (Some(_), Some(_)) => Reply::Bad("it has both an output and an error".into()),
-            (None, None) => Reply::Bad("it has neither an output nor an error".into()),
+            (Some(_), Some(_)) => Reply::Bad(quoting("it has both an output and an error: ", line)),
+            (None, None) => Reply::Bad(quoting("it has neither an output nor an error: ", line)),
         };
         let answer = Answer { index, reply };
         if matches!(answer.reply, Reply::Bad(_)) && !begins_like_an_answer {
@@ -237,7 +248,10 @@ fn reply_of_output(output: &str, wanted: Wanted) -> Reply<'_> {
     } else {
         match serde_json::from_str::<String>(output) {
             Ok(text) => Cow::Owned(text),
-            Err(error) => return Reply::Bad(format!("its output is no text: {error}")),
+            Err(error) => {
+                let why = format!("its output is no text: {error}: ");
+                return Reply::Bad(quoting(&why, output));
+            }
         }
     };
     if text.contains('\n') {
@@ -260,7 +274,8 @@ fn reply_of_error(error: &str) -> Reply<'_> {
                 (None, None) => "the worker gave an error without a message".into(),
             })
     } else {
-        return Reply::Bad("its error is neither a string nor an object".into());
+        let why = "its error is neither a string nor an object: ";
+        return Reply::Bad(quoting(why, error));
     };
     Reply::Error {
         json: error,
@@ -297,11 +312,44 @@ fn id_at_end(line: &str) -> Option<Index> {
     number(last.trim())
 }
 
-fn bad<'a>(index: Index, why: &str) -> Message<'a> {
+fn bad<'a>(index: Index, why: String) -> Message<'a> {
     Message::Answer(Answer {
         index,
-        reply: Reply::Bad(why.into()),
+        reply: Reply::Bad(why),
     })
+}
+
+/// Why a line cannot be read.
+fn no_object(line: &str, error: &serde_json::Error) -> String {
+    let column = error.column();
+    let why = if let Some(number) = strange_number(line, column) {
+        format!("JSON has no {number}, answer null or an error: ")
+    } else {
+        // Each line is a text of its own, so that the number of the line tells nothing.
+        let message = error.to_string();
+        let end = message.rfind(" at line ").unwrap_or(message.len());
+        format!("{} at column {column} of ", &message[..end])
+    };
+    quoting(&format!("it is not a JSON object: {why}"), line)
+}
+
+/// What is no number in JSON and stands at that column, from 1: NaN or an infinity, as most
+/// languages print them.
+fn strange_number(line: &str, column: usize) -> Option<&str> {
+    let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
+    let (before, after) = line.split_at_checked(column.saturating_sub(1))?;
+    let before = before.bytes().rev().take_while(is_letter).count();
+    let after = after.bytes().take_while(is_letter).count();
+    let word = &line[column - 1 - before..column - 1 + after];
+    ["nan", "inf", "infinity"]
+        .iter()
+        .any(|known| word.eq_ignore_ascii_case(known))
+        .then_some(word)
+}
+
+/// A reason, followed by the beginning of the line.
+fn quoting(why: &str, line: &str) -> String {
+    format!("{why}{}", on_one_line(line, MOST_QUOTED))
 }
 
 #[cfg(test)]

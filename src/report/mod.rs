@@ -26,6 +26,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::config::Verbosity;
 use crate::input::LeftOut;
 use crate::schedule::{Bottleneck, Scheduler};
 use stats::Stats;
@@ -47,8 +48,8 @@ pub struct Report {
 /// Where statistics go.
 #[derive(Debug, Default)]
 pub struct Targets {
-    /// To stderr, as a table.
-    pub stderr: bool,
+    /// To stderr, as a table; with a hint unless that is quiet.
+    pub stderr: Option<Verbosity>,
     /// To this file, as JSON.
     pub file: Option<(PathBuf, File)>,
 }
@@ -95,7 +96,7 @@ impl Report {
 
     /// Keeps statistics from now on, if they are to go anywhere.
     pub fn keep_stats(&mut self, targets: Targets, scheduler: &mut Scheduler, now: Instant) {
-        if targets.stderr || targets.file.is_some() {
+        if targets.stderr.is_some() || targets.file.is_some() {
             scheduler.keep_slowest();
             self.stats = Some(Stats::new(scheduler.jobs(), now));
             self.targets = targets;
@@ -151,8 +152,11 @@ impl Report {
             return closing;
         };
         let account = stats.close(scheduler, now);
-        if self.targets.stderr {
+        if let Some(verbosity) = self.targets.stderr {
             closing.text = table::table(&account);
+            if verbosity == Verbosity::Normal {
+                closing.text += &table::hint(&account);
+            }
         }
         if let Some((path, file)) = &mut self.targets.file
             && let Err(error) = file.write_all(&table::document(&account))

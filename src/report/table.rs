@@ -83,10 +83,12 @@ pub(super) fn table(account: &Account) -> String {
             cut(&shown(slow), RECORD)
         );
     }
-    if let Some(advice) = advice(account) {
-        text += &format!("mtask: {advice}\n");
-    }
     text
+}
+
+/// What would have kept the workers busy, a line for stderr; empty where they were.
+pub(super) fn hint(account: &Account) -> String {
+    advice(account).map_or_else(String::new, |advice| format!("mtask: {advice}\n"))
 }
 
 /// Milliseconds tell quick records apart.
@@ -299,9 +301,12 @@ worker  records  failed  lives  starting  waiting  working  exiting  absent
 1 records never reached a worker
 slowest records:
     2.35s  worker 1  record 17: a\u{fffd}b\u{fffd}[2J…
-mtask: the workers worked 54% of the time: for 44% of it the input gave nothing
 ";
         assert_eq!(table(&account()), expected);
+        let expected =
+            "mtask: the workers worked 54% of the time: for 44% of it the input gave nothing\n";
+        assert_eq!(hint(&account()), expected);
+        assert_eq!(hint(&Account::default()), "");
     }
 
     #[test]

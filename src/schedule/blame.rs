@@ -11,7 +11,7 @@ use super::action::{Action, WorkerId};
 use super::contract::shown;
 use super::doomed::Fault;
 use super::life::{Death, Life, Pipe, Stage, State};
-use super::policy::{Delivery, Window};
+use super::policy::{Delivery, Readiness, Window};
 use super::queue::{Company, Work};
 use super::{InputState, Scheduler, Unsent};
 use crate::outcome::{Cause, Exit};
@@ -119,7 +119,7 @@ impl Scheduler {
             tail: Tail::default(),
             unsent,
         };
-        let charged = self.blame(worker, owed, &death, now);
+        let charged = self.blame(worker, owed, has_signed, &death, now);
         self.count_life(worker, has_signed, charged, death);
     }
 
@@ -168,7 +168,12 @@ impl Scheduler {
             }
         } else if owed.is_empty() {
             if !is_well {
-                self.warn(format!("{} while it held no record", death.told(worker)));
+                let text = format!("{} while it held no record", death.told(worker));
+                if life.has_signed {
+                    self.warn(text);
+                } else {
+                    self.warn_of_futile(&death.exit, &text);
+                }
             }
             self.count_life(worker, life.has_signed, false, death);
             self.replace(worker, now);
@@ -183,7 +188,7 @@ impl Scheduler {
             self.doom(worker, owed, Fault::NoAnswer, now);
             self.replace(worker, now);
         } else {
-            let charged = self.blame(worker, owed, &death, now);
+            let charged = self.blame(worker, owed, life.has_signed, &death, now);
             self.count_life(worker, life.has_signed, charged, death);
             self.replace(worker, now);
         }
@@ -194,6 +199,7 @@ impl Scheduler {
         &mut self,
         worker: WorkerId,
         mut owed: VecDeque<Work>,
+        has_signed: bool,
         death: &Death,
         now: Instant,
     ) -> bool {
@@ -226,13 +232,20 @@ impl Scheduler {
             }
             Verdict::Suspect => "; what it held is sent again, one record at a time",
         };
-        match &death.exit {
-            Exit::NotStarted(_) => self.warn(death.told(worker)),
-            // It has been said already what it did.
-            Exit::Unasked | Exit::AnsweredTwice if owed.is_empty() => {}
-            _ => self.warn(format!("{} while it held {held}{then}", death.told(worker))),
-        }
         let charged = verdict == Verdict::Charge && !owed.is_empty();
+        // Where COMMAND has never shown a sign, nothing is held against what it held.
+        let is_futile = !has_signed && !charged && (owed.is_empty() || !may_charge);
+        let text = match &death.exit {
+            Exit::NotStarted(_) => Some(death.told(worker)),
+            // It has been said already what it did.
+            Exit::Unasked | Exit::AnsweredTwice if owed.is_empty() => None,
+            _ => Some(format!("{} while it held {held}{then}", death.told(worker))),
+        };
+        match text {
+            None => {}
+            Some(text) if is_futile => self.warn_of_futile(&death.exit, &text),
+            Some(text) => self.warn(text),
+        }
         match verdict {
             Verdict::Charge => {
                 let is_again = |work: &Work| self.policy.window == Window::Full && work.sent == 1;
@@ -315,8 +328,12 @@ impl Scheduler {
         charged: bool,
         death: Death,
     ) {
+        // Once COMMAND has run, whatever keeps it from running now may pass.
+        let may_be_hopeless =
+            self.policy.readiness == Readiness::Announced && self.learnt_start.is_none();
         let seat = &mut self.workers[worker.0];
         seat.is_bereft = true;
+        seat.is_hopeless = may_be_hopeless && matches!(death.exit, Exit::Code(126 | 127));
         self.last_death = Some(death);
         if has_signed {
             return;
@@ -333,23 +350,35 @@ impl Scheduler {
     fn replace(&mut self, worker: WorkerId, now: Instant) {
         let most = self.policy.max_restarts.max(1);
         let seat = &mut self.workers[worker.0];
-        if seat.fruitless < most && seat.signless < most.saturating_mul(4) && seat.broken < most {
+        let is_worth_another = seat.fruitless < most
+            && seat.signless < most.saturating_mul(4)
+            && seat.broken < most
+            && !seat.is_hopeless;
+        if is_worth_another {
             seat.vacate(now);
             return;
         }
         seat.state = State::GivenUp;
-        let (count, fault) = match seat.broken {
-            broken if broken >= most => (broken, "that did not give one answer for each record"),
-            _ => (seat.signless, "without an answer"),
+        let reason = match seat.is_hopeless {
+            true => "it cannot be run".into(),
+            false => format!("--max-restarts {most}"),
+        };
+        let is_broken = seat.broken >= most;
+        let (count, fault) = match is_broken {
+            true => (seat.broken, "that did not give one answer for each record"),
+            false => (seat.signless, "without an answer"),
         };
         let processes = match count {
             1 => "1 process".into(),
             _ => format!("{count} processes in a row"),
         };
         self.tally.given_up += 1;
-        self.warn(format!(
-            "{worker} is given up after {processes} {fault} (--max-restarts {most})"
-        ));
+        let text = format!("{worker} is given up after {processes} {fault} ({reason})");
+        if is_broken {
+            self.warn(text);
+        } else {
+            self.warn_of_loss(worker, &text);
+        }
     }
 
     /// Passes judgement on a life whose time has come.

@@ -33,6 +33,8 @@ pub(crate) struct Worker {
     /// Lives in a row that did not give one answer for each record, and no more than one that is of
     /// use where answers have ids.
     pub(crate) broken: u32,
+    /// The next life would end as the last one did.
+    pub(crate) is_hopeless: bool,
     backoff: Duration,
 }
 
@@ -61,6 +63,7 @@ impl Worker {
             signless: 0,
             fruitless: 0,
             broken: 0,
+            is_hopeless: false,
             backoff: FIRST_BACKOFF,
         }
     }

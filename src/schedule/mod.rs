@@ -20,6 +20,7 @@ mod contract;
 mod doomed;
 mod ending;
 mod feed;
+mod futile;
 mod hearing;
 mod late;
 mod life;
@@ -57,6 +58,7 @@ use crate::record::{Block, Index};
 use crate::worker::stdout::Tail;
 use doomed::Doomed;
 use ending::Phase;
+use futile::Futile;
 use life::{Life, Worker};
 use order::{OrderBuffer, Outcome};
 use policy::Policy;
@@ -95,6 +97,8 @@ pub struct Scheduler {
     learnt_start: Option<Duration>,
     /// COMMAND has once said that it is up: its later lives will too, and get nothing before.
     awaits_ready: bool,
+    /// Whether a life has asked for what is no number of records at a time.
+    has_refused_concurrency: bool,
     /// Whether a failure has ended the run, under `drain` or `--max-errors`.
     has_last_failure: bool,
     /// Whether workers were left unheard at the last look, because the budget was full.
@@ -107,6 +111,8 @@ pub struct Scheduler {
     moved_on: (u64, Instant),
     /// How the last life ended that was of no use.
     last_death: Option<Death>,
+    /// What is not said of deaths.
+    futile: Futile,
     /// No deadline lies before this time.
     wake_at: Option<Instant>,
     actions: Vec<Action>,
@@ -137,12 +143,14 @@ impl Scheduler {
             may_start: None,
             learnt_start: None,
             awaits_ready: policy.readiness == policy::Readiness::Announced,
+            has_refused_concurrency: false,
             has_last_failure: false,
             was_full: false,
             unread_since: None,
             is_far_ahead: false,
             moved_on: (0, now),
             last_death: None,
+            futile: Futile::default(),
             wake_at: None,
             actions: Vec::new(),
             budget: budget.clone(),

@@ -52,7 +52,8 @@ pub struct Policy {
 pub enum Readiness {
     /// It may: the first life is sent a record at once.
     Unknown,
-    /// It does: no life is sent anything before.
+    /// It does: no life is sent anything before. One that exits with 126 or 127 instead, as a shell
+    /// does for a command that it cannot run, tells that no other would come up either.
     Announced,
 }
 

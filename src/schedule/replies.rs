@@ -12,7 +12,11 @@ use super::order::Outcome;
 use super::queue::Work;
 use crate::outcome::{Cause, Exit};
 use crate::protocol::json::{Answer, Reply};
+use crate::protocol::on_one_line;
 use crate::record::Index;
+
+/// How much is said of a value that is not what it should be.
+const MOST_SAID: usize = 30;
 
 /// An answer that nothing was asked for. What came behind it is of no interest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +54,18 @@ impl Scheduler {
         self.note_sign(worker, now);
         self.watch_oldest(worker);
         true
+    }
+
+    /// A life wants to be sent what is no number of records at a time. That is said once in a run,
+    /// for the others are likely to run the same program.
+    pub fn concurrency_refused(&mut self, worker: WorkerId, given: &str) {
+        if !std::mem::replace(&mut self.has_refused_concurrency, true) {
+            let given = on_one_line(given, MOST_SAID);
+            self.warn(format!(
+                "{worker} says \"concurrency\":{given}, which is ignored: a whole number of at least 1 is \
+                 expected, without quotes"
+            ));
+        }
     }
 
     /// A life gave these answers. [`Scheduler::heard_out`] is to follow.

@@ -8,8 +8,13 @@ use super::life::Stage;
 use super::order::Outcome;
 use super::policy::{ErrorRecords, OnError};
 use super::queue::Work;
+use crate::input::Format;
 use crate::outcome::{Cause, Failure};
+use crate::protocol::on_one_line;
 use crate::record::Index;
+
+/// How much of a failure's message is said on stderr; the error record has all of it.
+const MOST_SAID: usize = 300;
 
 impl Scheduler {
     /// Takes up to `most` answered records off the front of what a life owes: the longest run of
@@ -83,6 +88,9 @@ impl Scheduler {
             let took = now.saturating_duration_since(life.started);
             // One that answers at the end of its stdin may have waited for that.
             let is_told = life.stage == Stage::Serving;
+            if self.learnt_start.is_none() {
+                self.name_given_up();
+            }
             self.learnt_start = Some(match self.learnt_start {
                 Some(learnt) if is_told => learnt.max(took),
                 Some(learnt) => learnt,
@@ -132,7 +140,15 @@ impl Scheduler {
         let why = match failure.cause {
             // What the worker has done with this record has just been said.
             Cause::Timeout | Cause::WorkerExit { .. } => String::new(),
-            _ => format!(": {}", on_one_line(&failure.message)),
+            _ => format!(": {}", on_one_line(&failure.message, MOST_SAID)),
+        };
+        let way_out = match (&failure.cause, &failure.record) {
+            (Cause::InvalidInput, Some(line))
+                if self.rendering.format == Format::Jsonl && is_text(line) =>
+            {
+                "; for lines of text use --format lines"
+            }
+            _ => "",
         };
         let place = match self.policy.error_records {
             ErrorRecords::InPlace => "in the output",
@@ -145,7 +161,7 @@ impl Scheduler {
             (OnError::Defer | OnError::Ignore, _) => "later failures are counted",
         };
         self.warn(format!(
-            "record {} failed ({}){why}; its error record is {place}, {then}",
+            "record {} failed ({}){why}{way_out}; its error record is {place}, {then}",
             failure.index,
             failure.cause.kind()
         ));
@@ -178,19 +194,8 @@ impl Scheduler {
     }
 }
 
-/// The beginning of what may be a worker's own words, in a form that a terminal shows as one line.
-pub(super) fn on_one_line(text: &str) -> String {
-    const MOST: usize = 300;
-    let mut line = String::new();
-    for letter in text.chars().take(MOST) {
-        if letter.is_control() {
-            line.extend(letter.escape_default());
-        } else {
-            line.push(letter);
-        }
-    }
-    if text.chars().nth(MOST).is_some() {
-        line.push('…');
-    }
-    line
+/// Whether a line that is no JSON is likely to be text, and not JSON with a mistake in it.
+fn is_text(line: &[u8]) -> bool {
+    let first = line.trim_ascii_start().first();
+    str::from_utf8(line).is_ok() && !matches!(first, Some(b'{' | b'['))
 }

@@ -206,6 +206,62 @@ fn input_waits_while_outcomes_are_far_ahead_of_an_output_that_moves_on() {
 }
 
 #[test]
+fn workers_given_up_before_a_first_answer_are_named_after_it_and_later_ones_at_once() {
+    let mut bench = Bench::new(|policy| {
+        policy.jobs = NonZeroUsize::new(8).unwrap();
+        policy.max_restarts = 1;
+    });
+    bench.records(100);
+    for number in [3, 1, 5, 6, 7] {
+        (bench.scheduler).start_failed(WorkerId(number), "no luck".into(), bench.now);
+    }
+    bench.act();
+    assert_eq!(
+        bench.notices,
+        [
+            "worker 3 could not be started: no luck; later ones like it are counted",
+            "worker 3 is given up after 1 process without an answer (--max-restarts 1); others are \
+             counted until a first answer",
+        ]
+    );
+    bench.notices.clear();
+    bench.answer(1);
+    assert_eq!(bench.notices, ["workers 1, 5 to 7 are given up too"]);
+    bench.notices.clear();
+    (bench.scheduler).start_failed(WorkerId(2), "no luck".into(), bench.now);
+    bench.act();
+    assert_eq!(
+        bench.notices,
+        [
+            "worker 2 is given up after 1 process without an answer (--max-restarts 1); the last one \
+             died (it could not be started: no luck)"
+        ]
+    );
+}
+
+#[test]
+fn a_death_that_tells_of_a_record_is_never_left_out() {
+    let mut bench = Bench::new(|policy| {
+        policy.window = Window::Records(NonZeroUsize::MIN);
+        policy.max_restarts = 100;
+    });
+    bench.records(20);
+    bench.answer(1);
+    for _ in 0..4 {
+        bench.die(Exit::Code(3));
+        bench.wait(20 * SECOND);
+    }
+    assert_eq!(bench.notices_with("sent again"), 2, "{:?}", bench.notices);
+    assert_eq!(
+        bench.notices_with("the record fails"),
+        2,
+        "{:?}",
+        bench.notices
+    );
+    assert_eq!(bench.notices_with("like it"), 0);
+}
+
+#[test]
 fn a_record_without_an_answer_is_named_after_60_s_and_then_at_doubling_intervals() {
     let mut bench = Bench::new(|policy| policy.window = Window::Records(NonZeroUsize::MIN));
     bench.records(2);

@@ -56,7 +56,11 @@ fn the_surroundings_do_not_show_in_what_is_generated() {
 fn a_reader_of_what_is_printed_may_leave() {
     let script = r#"mkfifo gone
         { read -r line < gone; "$0" "$@"; echo "status $?" >&2; } | { exec <&-; echo > gone; }"#;
-    for args in [&["--generate", "bash"][..], &["--dry-run", "cat"]] {
+    for args in [
+        &["--generate", "bash"][..],
+        &["--dry-run", "cat"],
+        &["--help"],
+    ] {
         let env = TestEnv::new();
         let done = env.mtask().shell(script).args(args).run();
         done.assert_stderr_has("status 141\n");

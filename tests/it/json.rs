@@ -124,16 +124,23 @@ fn an_error_is_tried_again_as_often_as_asked() {
 
 #[test]
 fn what_is_no_valid_answer_fails_its_record_alone() {
-    for directive in ["@result", "@nan"] {
+    for (directive, why) in [
+        ("@result", "neither an output nor an error: {\"id\":4,"),
+        (
+            "@nan",
+            "JSON has no NaN, answer null or an error: {\"id\":4,",
+        ),
+    ] {
         let input = strings_with(4, 9, directive);
         let done = echo(&TestEnv::new(), &["-j2"], &[]).stdin(&*input).run();
         let error = assert_only_failed(&done, &input, 4, "bad_answer");
         done.check(
             error["message"]
                 .as_str()
-                .is_some_and(|text| text.contains("no valid answer")),
+                .is_some_and(|text| text.contains("no valid answer") && text.contains(why)),
             "the message does not say why",
         );
+        done.assert_stderr_has(why);
     }
 }
 
@@ -181,6 +188,24 @@ fn a_worker_takes_as_many_records_as_it_says() {
     .stdin(numbers(64))
     .run();
     done.assert_status(0).assert_stdout(numbers(64));
+}
+
+#[test]
+fn a_concurrency_that_is_no_number_is_ignored_and_said_once() {
+    let env = TestEnv::new();
+    for (given, shown) in [("0", "0"), ("\"8\"", "\"8\""), ("[ 8]", "[ 8]")] {
+        let banner = format!("{{\"ready\":true,\"concurrency\":{given}}}");
+        let done = echo(&env, &["-j3", "--lifespan", "10"], &["--banner", &banner])
+            .stdin(numbers(100))
+            .run();
+        done.assert_status(0).assert_stdout(numbers(100));
+        let says = format!("says \"concurrency\":{shown}, which is ignored: a whole number of at");
+        let warnings: Vec<_> = (done.stderr.lines())
+            .filter(|line| line.contains(&says))
+            .collect();
+        let is_one = warnings.len() == 1 && warnings[0].starts_with("mtask: worker ");
+        done.check(is_one, "there is not one warning that names a worker");
+    }
 }
 
 #[test]

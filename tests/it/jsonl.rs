@@ -90,6 +90,40 @@ fn a_malformed_line_fails_in_its_place_with_line_and_column() {
 }
 
 #[test]
+fn of_several_files_the_one_with_the_malformed_line_is_named() {
+    let env = TestEnv::new();
+    env.write("a.jsonl", "0\n1\n");
+    env.write("b.jsonl", "[2\n");
+    for (inputs, index, place) in [
+        (
+            &["-i", "a.jsonl", "-i", "b.jsonl"][..],
+            2,
+            "a list in b.jsonl at line 1 column 2",
+        ),
+        (
+            &["-i", "a.jsonl", "-i", "-"],
+            2,
+            "a list in standard input at line 1 column 2",
+        ),
+        (&["-i", "b.jsonl"], 0, "a list at line 1 column 2"),
+    ] {
+        let done = env
+            .mtask()
+            .args(["-j1", "--format", "jsonl"])
+            .args(inputs)
+            .echo()
+            .stdin("[2\n")
+            .run();
+        let error = done
+            .assert_status(123)
+            .assert_one_error(index, "invalid_input");
+        let message = error["message"].as_str().unwrap_or_default();
+        done.check(message.ends_with(place), "the message has another place");
+        done.assert_stderr_has(place);
+    }
+}
+
+#[test]
 fn a_malformed_line_never_reaches_a_worker() {
     let env = TestEnv::new();
     let done = env
@@ -125,6 +159,31 @@ fn what_is_no_single_json_value_is_invalid() {
         done.assert_status(123)
             .assert_results_but(1, b"0\n?\n2\n")
             .assert_one_error(1, "invalid_input");
+    }
+}
+
+#[test]
+fn lines_of_text_are_told_from_json_with_a_mistake() {
+    for (line, is_text) in [
+        ("x y", true),
+        ("2026-01-02 begun", true),
+        ("\"a\",\"b\"", true),
+        ("{\"a\":}", false),
+        (" [1,", false),
+    ] {
+        let env = TestEnv::new();
+        let done = env
+            .mtask()
+            .args(["-j1", "--format", "jsonl"])
+            .echo()
+            .stdin(format!("{line}\n"))
+            .run();
+        done.assert_status(123).check(
+            done.stderr
+                .contains("; for lines of text use --format lines; its error record")
+                == is_text,
+            "the way out is missing, or wrong",
+        );
     }
 }
 

@@ -241,6 +241,42 @@ number = 3
 }
 
 #[test]
+fn what_cannot_heal_is_tried_once_in_each_worker() {
+    let Some(env) = python("class A: pass\n") else {
+        return;
+    };
+    env.write("syntax.py", "def work(x)\n    return x\n");
+    env.write(
+        "fails.py",
+        "open('tried', 'a').write('x\\n')\nraise OSError('busy')\n",
+    );
+    for (callable, status) in [
+        ("work.py:A.b", 127),
+        ("work:B", 127),
+        ("syntax.py:work", 126),
+        ("syntax:work", 126),
+    ] {
+        let done = run(&env, &[], callable);
+        let reason = format!("the last one died (exit status {status})");
+        assert_no_worker(
+            &done,
+            &[
+                "is given up after 1 process without an answer (it cannot be run)",
+                "2 workers given up",
+                &reason,
+            ],
+        );
+        let said = format!("mtask: --python {callable}: ");
+        let times = done.stderr.matches(&said).count();
+        // Once by each worker, and as the last words.
+        done.check(times == 3, &format!("it is said {times} times"));
+    }
+    let done = run(&env, &["--max-restarts", "3"], "fails.py:work");
+    assert_no_worker(&done, &["OSError: busy", "2 workers given up"]);
+    assert_eq!(env.lines("tried").len(), 6);
+}
+
+#[test]
 fn a_file_that_is_not_there_is_found_before_anything_runs() {
     let env = TestEnv::new();
     let done = run(&env, &[], "none.py:Model");
@@ -256,8 +292,11 @@ fn options_that_contradict_each_other_are_refused() {
         (&["--python", "work.py"][..], "FILE.py:NAME"),
         (&["--python", "work:"], "FILE.py:NAME"),
         (&["--python", "my-work:f"], "my-work.py"),
-        (&["--batch", "2", "cat"], "--python"),
-        (&["--argument-type", "args", "cat"], "--python"),
+        (&["--batch", "2", "cat"], "--batch needs --python"),
+        (
+            &["--argument-type", "single", "cat"],
+            "--argument-type needs --python",
+        ),
         (
             &["--protocol", "lines", "--python", "work.py:f"],
             "json protocol",

@@ -86,6 +86,50 @@ fn workers_that_never_start_end_the_run_with_125_and_their_last_words() {
 }
 
 #[test]
+fn a_command_that_fails_everywhere_is_told_once_and_counted() {
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j30"])
+        .worker(["--start-exit", "7"])
+        .stdin(numbers(60))
+        .run();
+    done.assert_status(125).assert_stdout("");
+    let lines: Vec<_> = done.stderr.lines().collect();
+    let has = |number: usize, texts: &[&str]| texts.iter().all(|text| lines[number].contains(text));
+    let is_told = lines.len() == 6
+        && has(
+            0,
+            &[
+                "died (exit status 7) while it held",
+                "; later ones like it are counted",
+            ],
+        )
+        && has(lines.len() - 2, &["no worker could be kept running"])
+        && has(lines.len() - 1, &["120 restarts; 30 workers given up"]);
+    done.check(is_told, "it is not told once, and at the end");
+    // The order of these is that of the deaths.
+    done.assert_stderr_has("; it is the 10th like it\n")
+        .assert_stderr_has("; it is the 100th like it\n")
+        .assert_stderr_has(
+            " is given up after 5 processes in a row without an answer (--max-restarts 5); others \
+             are counted until a first answer\n",
+        );
+}
+
+#[test]
+fn each_kind_of_death_is_told() {
+    let script = "[ $MTASK_LIFE = 0 ] && kill -9 $$; exit 7";
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j1", "--", "sh", "-c", script])
+        .stdin(numbers(3))
+        .run();
+    done.assert_status(125)
+        .assert_stderr_has("died (signal 9 (SIGKILL)) while it held")
+        .assert_stderr_has("died (exit status 7) while it held");
+}
+
+#[test]
 fn workers_that_never_start_end_the_run_though_the_input_stays_open() {
     let mut live = TestEnv::new()
         .mtask()

@@ -218,6 +218,21 @@ fn a_worker_that_waits_for_input_gives_a_hint() {
 }
 
 #[test]
+fn quiet_leaves_out_the_hint_and_no_figure() {
+    // Two of three workers have nothing to do.
+    for (options, has_hint) in [(&[][..], true), (&["-q"], false)] {
+        let env = TestEnv::new();
+        let run = env.mtask().args(["-j3", "--stats"]).args(options);
+        let done = run.echo().stdin("1\n").run();
+        done.assert_status(0)
+            .assert_stderr_has("mtask: 1 records in ")
+            .assert_stderr_has("\n share ");
+        let found = done.stderr.contains("mtask: the workers worked ");
+        done.check(found == has_hint, "the hint is missing, or not wanted");
+    }
+}
+
+#[test]
 fn statistics_are_written_where_a_signal_ends_the_run() {
     let env = TestEnv::new();
     let mut live = env

@@ -1,7 +1,9 @@
 //! The command line: what is refused, and what is shown without running anything.
 
+use std::path::Path;
+
 use crate::done::numbers;
-use crate::env::{TestEnv, worker_path};
+use crate::env::{TestEnv, skip, worker_path};
 
 #[test]
 fn usage_errors_are_2_and_start_nothing() {
@@ -139,6 +141,29 @@ fn help_and_version_go_to_stdout() {
     version
         .assert_status(0)
         .assert_stdout(format!("mtask {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn what_cannot_be_printed_is_an_error() {
+    if !Path::new("/dev/full").exists() {
+        return skip("there is no /dev/full");
+    }
+    for args in [
+        &["--help"][..],
+        &["-h"],
+        &["--version"],
+        &["--generate", "man"],
+        &["--dry-run", "cat"],
+    ] {
+        let env = TestEnv::new();
+        let done = env.mtask().args(args).stdout_file("/dev/full").run();
+        done.assert_status(1)
+            .assert_stderr_has("mtask: cannot write standard output: No space");
+        let script = "exec \"$0\" \"$@\" >&-";
+        let done = env.mtask().shell(script).args(args).run();
+        done.assert_status(1)
+            .assert_stderr_has("mtask: standard output is closed; redirect it");
+    }
 }
 
 #[test]

@@ -157,6 +157,22 @@ fn other_braces_are_left_alone() {
 }
 
 #[test]
+fn an_object_with_a_mistake_in_it_is_warned_of() {
+    let env = TestEnv::new();
+    let warning = "mtask: --worker-arg {\"a\": is taken as plain text: it is not a JSON object";
+    for mode in [&[][..], &["--dry-run"]] {
+        let run = |options: &[&str]| {
+            let run = env.mtask().args(mode).args(options);
+            let done = run.args(["--worker-arg", "{\"a\":"]).echo().run();
+            done.assert_status(0);
+            done
+        };
+        run(&[]).assert_stderr_has(warning);
+        run(&["-q"]).assert_stderr_empty();
+    }
+}
+
+#[test]
 fn nothing_is_replaced_without_the_option() {
     let done = ask_each_worker(
         &TestEnv::new(),

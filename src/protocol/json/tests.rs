@@ -126,6 +126,35 @@ fn what_is_no_valid_answer_says_why() {
 }
 
 #[test]
+fn what_is_no_valid_answer_is_shown_and_numbers_without_json_are_named() {
+    assert_eq!(
+        why_bad(br#"{"id":7,"output":x}"#),
+        r#"it is not a JSON object: expected value at column 18 of {"id":7,"output":x}"#
+    );
+    for number in ["NaN", "Infinity", "-Infinity", "nan", "-inf"] {
+        for output in [number.to_owned(), format!("[1, {number}]")] {
+            let line = format!("{{\"id\":7,\"output\":{output}}}");
+            let said = why_bad(line.as_bytes());
+            let named = format!("JSON has no {}", number.trim_start_matches('-'));
+            assert!(said.contains(&named) && said.ends_with(&line), "{said}");
+        }
+    }
+    assert_eq!(
+        why_bad(b"{\"id\":7,\"\x1b[31m\":1}"),
+        "it is not a JSON object: control character (\\u0000-\\u001F) found while parsing a string \
+         at column 10 of {\"id\":7,\"\\u{1b}[31m\":1}"
+    );
+    let long = format!("{{\"id\":7,\"result\":\"{}\"}}", "é".repeat(500));
+    let said = why_bad(long.as_bytes());
+    assert!(said.starts_with("it has neither an output nor an error: {\"id\":7,\"result\""));
+    assert!(said.ends_with("é…") && said.len() < 300, "{said}");
+    let torn = [&b"{\"id\":7,\"output\":\"\xff"[..], &[b'x'; 5000], b"\"}"].concat();
+    let said = why_bad(&torn);
+    assert!(said.starts_with("it is not valid UTF-8: {\"id\":7,\"output\":\"\u{fffd}xxx"));
+    assert!(said.ends_with('…') && said.len() < 200, "{said}");
+}
+
+#[test]
 fn an_object_that_mentions_an_id_may_be_an_answer() {
     for line in [
         r#"{"level":"info","id":7}"#,
@@ -182,14 +211,21 @@ fn other_lines_are_for_people() {
 
 #[test]
 fn a_worker_says_that_it_is_ready_and_what_it_has_to_say_at_its_end() {
-    let ready = |line: &str| match read(line.as_bytes(), Wanted::Json) {
-        Message::Ready(concurrency) => concurrency.map_or(0, NonZeroUsize::get),
-        other => panic!("{line} is {other:?}"),
+    let ready = |concurrency: &str| {
+        let line = format!("{{\"ready\":true{concurrency}}}");
+        match read(line.as_bytes(), Wanted::Json) {
+            Message::Ready(Ok(concurrency)) => Ok(concurrency.map_or(0, NonZeroUsize::get)),
+            Message::Ready(Err(given)) => Err(given.to_owned()),
+            other => panic!("{line} is {other:?}"),
+        }
     };
-    assert_eq!(ready(r#"{"ready":true}"#), 0);
-    assert_eq!(ready(r#"{"ready":true,"concurrency":8}"#), 8);
-    assert_eq!(ready(r#"{"ready":true,"concurrency":0}"#), 0);
-    assert_eq!(ready(r#"{"ready":true,"concurrency":"8"}"#), 0);
+    assert_eq!(ready(""), Ok(0));
+    assert_eq!(ready(r#","concurrency":8"#), Ok(8));
+    assert_eq!(ready(r#","concurrency":null"#), Ok(0));
+    for given in ["0", "\"8\"", "-1", "8.0", "[8]"] {
+        let ready = ready(&format!(",\"concurrency\": {given}"));
+        assert_eq!(ready, Err(given.to_owned()));
+    }
     assert_eq!(
         read(br#"{"exit":{"seen": 3}}"#, Wanted::Json),
         Message::Exit(r#"{"seen": 3}"#)

@@ -115,11 +115,12 @@ fn with_a_full_window_what_was_held_is_sent_again_once_and_together() {
 fn with_a_full_window_nobody_is_charged_before_command_has_answered() {
     let mut bench = Bench::new(|policy| policy.window = Window::Full);
     bench.records(3);
+    let told = "; what it held is sent again; later ones like it are counted";
     bench.die(Exit::Code(3));
-    assert!(bench.said().ends_with("; what it held is sent again"));
+    assert!(bench.said().ends_with(told));
     bench.wait(SECOND);
-    bench.die(Exit::Code(3));
-    assert!(bench.said().ends_with("; what it held is sent again"));
+    bench.die(Exit::Code(4));
+    assert!(bench.said().ends_with(told));
     bench.wait(SECOND);
     assert_eq!(bench.sent, [0, 1, 2, 0, 1, 2, 0, 1, 2], "together");
 }
@@ -130,7 +131,10 @@ fn a_life_that_cannot_be_started_is_told_with_the_reason() {
     bench.records(1);
     (bench.scheduler).start_failed(WORKER, "no luck".into(), bench.now);
     bench.act();
-    assert_eq!(bench.said(), "worker 0 could not be started: no luck");
+    assert_eq!(
+        bench.said(),
+        "worker 0 could not be started: no luck; later ones like it are counted"
+    );
 }
 
 #[test]
@@ -406,7 +410,7 @@ fn each_failure_but_the_first_is_only_counted() {
 
 #[test]
 fn what_a_worker_says_of_itself_is_put_on_one_line_and_bounded() {
-    let said = |text: &str| crate::schedule::settle::on_one_line(text);
+    let said = |text: &str| crate::protocol::on_one_line(text, 300);
     assert_eq!(said("a\nb\u{1b}[2Jé"), "a\\nb\\u{1b}[2Jé");
     assert_eq!(said(&"x".repeat(300)), "x".repeat(300));
     assert_eq!(said(&"x".repeat(301)), format!("{}…", "x".repeat(300)));

@@ -9,7 +9,8 @@
 #
 # It needs Python 3.8 and the standard library. What goes wrong before `ready` ends it with status 1
 # and a line on stderr that begins with "mtask: --python", after a traceback where it was raised by
-# the user's code.
+# the user's code. The status is 127 where the callable's name is not there, and 126 where its code is
+# no Python, as a shell has it for commands: mtask then starts no other life.
 
 import sys
 
@@ -49,7 +50,7 @@ def main():
         # Said in full once, not for each life that fails in the same way.
         is_first = os.environ.get("MTASK_LIFE", "0") == "0"
         people.tell(f"{unusable}{unusable.place}", unusable.traceback if is_first else "")
-        sys.exit(1)
+        sys.exit(unusable.status)
     try:
         if task["batch"]:
             channel.say({"ready": True, "concurrency": 2 * task["batch"]})
@@ -471,8 +472,9 @@ def find_flaw(value, place):
 class Unusable(Exception):
     """Why there is no worker, for people."""
 
-    def __init__(self, message, error=None):
+    def __init__(self, message, error=None, status=1):
         super().__init__(message)
+        self.status = status
         self.traceback = "" if error is None else traceback_of(error)
         self.place = "" if error is None else place_of(error)
 
@@ -643,7 +645,7 @@ def load(name):
 
             close = difflib.get_close_matches(attribute, dir(found), 1)
             hint = f": did you mean {close[0]}?" if close else ""
-            raise Unusable(f"{inside} has no {attribute}{hint}") from None
+            raise Unusable(f"{inside} has no {attribute}{hint}", status=127) from None
         inside = f"{inside}:{attribute}" if inside is place else f"{inside}.{attribute}"
     return found
 
@@ -700,7 +702,7 @@ def cannot_load(place, error):
     message = f"{place} cannot be loaded: {what_was_raised(error)}"
     if isinstance(error, ModuleNotFoundError):
         message += f" (in {sys.executable}; another Python can be named after --)"
-    return Unusable(message, error)
+    return Unusable(message, error, status=126 if isinstance(error, SyntaxError) else 1)
 
 
 main()

@@ -61,8 +61,19 @@ fn options_that_decide_what_is_written_must_be_the_same() {
     let env = finished();
     let (base, errors) = (resumable(&env), env.path("errors"));
     let changes: &[(&[&str], &str)] = &[
-        (&["--format", "jsonl"], "--format lines"),
-        (&["-0"], "--null"),
+        (
+            &["--format", "jsonl"],
+            "begun with --format lines, and is to go on with --format jsonl: give the same",
+        ),
+        (
+            &["-0"],
+            "begun without --null, and is to go on with --null: give the same",
+        ),
+        (
+            &["-0", "-u"],
+            "begun without --null and without --unordered, and is to go on with --null and with \
+             --unordered: give",
+        ),
         (&["--max-record", "1K"], "--max-record"),
         (&["--protocol", "json"], "--protocol"),
         (&["-u"], "--unordered"),
@@ -74,7 +85,7 @@ fn options_that_decide_what_is_written_must_be_the_same() {
         assert_refused(&env, &options, &input(), 2, &["--resume", named]);
     }
     let base: Vec<_> = base.iter().map(String::as_str).chain(["-j1"]).collect();
-    assert_refused(&env, &base, &input(), 2, &["no --errors"]);
+    assert_refused(&env, &base, &input(), 2, &["is to go on without --errors:"]);
     let done = env
         .mtask()
         .args(options(&resumable(&env), &errors, &[]))

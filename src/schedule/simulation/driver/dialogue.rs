@@ -152,6 +152,7 @@ impl Dialogue<'_> {
             Message::Nameless => self.unasked = Some(Unasked::Line(line.to_vec())),
             Message::Ready(concurrency) => {
                 self.trace(&format!("ready, {concurrency:?}"));
+                let concurrency = concurrency.unwrap_or_default();
                 let count = concurrency.map(Into::into);
                 let is_news = self.ledger.ready(self.worker, count, self.now);
                 let taken = self.scheduler.ready(self.worker, concurrency, self.at);
