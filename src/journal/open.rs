@@ -175,7 +175,7 @@ fn goes_on(past: &Past, name: &str) -> String {
         0 => String::new(),
         failures => format!(", {failures} of them with an error record"),
     };
-    format!("{count} {records} done already{failed}, as {name} says: the others follow")
+    format!("{count} {records} done already{failed}, as {name} says: what is left follows")
 }
 
 impl Looked<'_> {
