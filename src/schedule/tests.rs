@@ -3,6 +3,7 @@
 mod deaths;
 mod limits;
 mod replies;
+mod sharing;
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ struct Bench {
     notices: Vec<String>,
     /// How many of the last records sent are not begun to be written.
     unsent: usize,
+    /// The test looks at actions itself.
+    hold_actions: bool,
 }
 
 impl Bench {
@@ -78,6 +81,7 @@ impl Bench {
             ends: Vec::new(),
             notices: Vec::new(),
             unsent: 0,
+            hold_actions: false,
         }
     }
 
@@ -144,6 +148,9 @@ impl Bench {
     }
 
     fn act(&mut self) {
+        if self.hold_actions {
+            return;
+        }
         for action in self.scheduler.take_actions() {
             match action {
                 Action::Start(..) => {

@@ -1,0 +1,223 @@
+//! How records are shared among workers, in simulated time: how long a run takes against the best
+//! that is possible, and in how many pieces records are sent.
+
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+use super::{Bench, MILLISECOND};
+use crate::outcome::Exit;
+use crate::schedule::life::Stage;
+use crate::schedule::policy::{Order, Policy};
+use crate::schedule::{Action, Death, Scheduler, WorkerId};
+use crate::worker::stdout::Tail;
+
+/// A worker that takes this long over each record, in turn.
+struct Seat {
+    times: Vec<Duration>,
+    answered: usize,
+    holds: VecDeque<u64>,
+    /// When it answers the first record that it holds.
+    next: Option<Instant>,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+struct Course {
+    took: Duration,
+    sends: usize,
+    /// How many records each worker has answered.
+    shares: Vec<usize>,
+}
+
+impl Seat {
+    fn begin(&mut self, now: Instant) {
+        let time = self.times[self.answered % self.times.len()];
+        self.next = (!self.holds.is_empty()).then(|| now + time);
+    }
+}
+
+/// A run of so many records through workers that take these times over them.
+fn run(records: usize, times: &[&[Duration]], change: impl FnOnce(&mut Policy)) -> Course {
+    let jobs = NonZeroUsize::new(times.len()).unwrap();
+    let mut bench = Bench::new(|policy| {
+        policy.jobs = jobs;
+        change(policy);
+    });
+    let mut seats: Vec<_> = (times.iter())
+        .map(|times| Seat {
+            times: times.to_vec(),
+            answered: 0,
+            holds: VecDeque::new(),
+            next: None,
+        })
+        .collect();
+    let begin = bench.now;
+    let mut sends = 0;
+    bench.hold_actions = true;
+    bench.records(records);
+    bench.end_input();
+    let scheduler = &mut bench.scheduler;
+    let mut now = begin;
+    loop {
+        loop {
+            let actions = scheduler.take_actions();
+            if actions.is_empty() {
+                break;
+            }
+            for action in actions {
+                match action {
+                    Action::Start(worker, _) => scheduler.started(worker, now),
+                    Action::Send(worker, block) => {
+                        sends += 1;
+                        let seat = &mut seats[worker.0];
+                        let is_idle = seat.holds.is_empty();
+                        (seat.holds).extend(block.first.0..block.end().0);
+                        if is_idle {
+                            seat.begin(now);
+                        }
+                    }
+                    Action::CloseStdin(worker) => {
+                        assert_eq!(seats[worker.0].holds.len(), 0, "told to end too early");
+                        exit(scheduler, worker, now);
+                    }
+                    Action::Finish => {
+                        let shares = seats.iter().map(|seat| seat.answered).collect();
+                        let took = now - begin;
+                        return Course {
+                            took,
+                            sends,
+                            shares,
+                        };
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        scheduler.written().results.clear();
+        scheduler.set_output_room(1 << 20);
+        scheduler.choose_heard(now);
+        let first = (0..seats.len()).filter(|seat| seats[*seat].next.is_some());
+        let first = first.min_by_key(|seat| seats[*seat].next);
+        let answers_at = first.and_then(|seat| seats[seat].next);
+        let wakes_at = scheduler.wake_at();
+        now = (answers_at.into_iter().chain(wakes_at))
+            .min()
+            .expect("something happens")
+            .max(now);
+        if let Some(seat) = first.filter(|_| answers_at == Some(now)) {
+            let worker = WorkerId(seat);
+            let seat = &mut seats[seat];
+            seat.holds.pop_front();
+            seat.answered += 1;
+            seat.begin(now);
+            scheduler.answered(worker, 1, b"y\n", now);
+            scheduler.heard_out(worker, now);
+        } else {
+            scheduler.tick(&|_| 0, now);
+        }
+    }
+}
+
+fn exit(scheduler: &mut Scheduler, worker: WorkerId, now: Instant) {
+    assert!(matches!(
+        scheduler.life(worker).map(|life| life.stage),
+        Some(Stage::Closing(_))
+    ));
+    let death = Death {
+        pid: Some(1),
+        exit: Exit::Code(0),
+        stderr: Vec::new(),
+        tail: Tail::default(),
+        unsent: 0,
+    };
+    scheduler.died(worker, death, now);
+}
+
+/// How long all workers need if none of them is ever idle.
+fn ideal(records: usize, times: &[&[Duration]]) -> Duration {
+    let mean =
+        |times: &&[Duration]| times.iter().sum::<Duration>().as_secs_f64() / times.len() as f64;
+    let rate: f64 = times.iter().map(|times| 1.0 / mean(times)).sum();
+    Duration::from_secs_f64(records as f64 / rate)
+}
+
+fn assert_near_ideal(records: usize, times: &[&[Duration]], factor: f64) -> Course {
+    let course = run(records, times, |_| ());
+    let ideal = ideal(records, times);
+    assert_eq!(course.shares.iter().sum::<usize>(), records);
+    assert!(
+        course.took <= ideal.mul_f64(factor),
+        "{course:?}, and {ideal:?} is the least"
+    );
+    course
+}
+
+#[test]
+fn equal_workers_end_together() {
+    for each in [10 * MILLISECOND, MILLISECOND, MILLISECOND / 10] {
+        let each = [each];
+        let times = [&each[..]; 4];
+        let course = assert_near_ideal(1000, &times, 1.02);
+        assert!(
+            course
+                .shares
+                .iter()
+                .all(|share| (230..=270).contains(share)),
+            "{course:?}"
+        );
+    }
+}
+
+#[test]
+fn a_worker_that_is_much_slower_than_the_others_holds_nothing_up() {
+    let (quick, slow) = ([MILLISECOND], [25 * MILLISECOND]);
+    for slow_at in 0..3 {
+        let mut times = [&quick[..]; 3];
+        times[slow_at] = &slow;
+        assert_near_ideal(600, &times, 1.01);
+    }
+    // However slow: it keeps what it began with.
+    let slow = [100 * MILLISECOND];
+    let course = run(600, &[&quick, &quick, &slow], |_| ());
+    assert!(course.took <= 320 * MILLISECOND, "{course:?}");
+    assert!(course.shares[2] >= 1 && course.shares[2] <= 3, "{course:?}");
+}
+
+#[test]
+fn records_that_take_unequal_times_are_shared_as_they_are_done() {
+    let times = [1, 7, 2, 1, 1, 9, 3, 1].map(|millis| millis * MILLISECOND);
+    let rotated = |turn| {
+        let mut times = times;
+        times.rotate_left(turn);
+        times
+    };
+    let seats: Vec<_> = (0..8).map(rotated).collect();
+    let seats: Vec<&[Duration]> = seats.iter().map(|times| &times[..]).collect();
+    assert_near_ideal(2000, &seats, 1.01);
+}
+
+#[test]
+fn quick_records_travel_in_large_pieces() {
+    let each = [Duration::from_micros(1)];
+    let course = assert_near_ideal(100_000, &[&each, &each], 1.05);
+    assert!(course.sends < 1000, "{} pieces", course.sends);
+}
+
+#[test]
+fn slow_records_travel_one_at_a_time() {
+    let each = [50 * MILLISECOND];
+    let course = assert_near_ideal(100, &[&each, &each], 1.05);
+    assert!(course.sends >= 90, "{} pieces", course.sends);
+}
+
+#[test]
+fn the_order_of_the_output_changes_nothing_in_how_records_are_shared() {
+    let times = [&[MILLISECOND][..], &[3 * MILLISECOND]];
+    let ordered = run(400, &times, |_| ());
+    let unordered = run(400, &times, |policy| policy.order = Order::Finish);
+    assert_eq!(
+        (ordered.took, ordered.shares),
+        (unordered.took, unordered.shares)
+    );
+}
