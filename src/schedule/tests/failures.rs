@@ -1,0 +1,147 @@
+//! What failures add up to: workers that are given up, runs that end, and what is said of it.
+
+use std::time::Duration;
+
+use super::{Bench, SECOND, WORKER};
+use crate::exit::Status;
+use crate::outcome::Exit;
+use crate::schedule::policy::{Delivery, OnError};
+
+#[test]
+fn a_worker_is_given_up_after_so_many_lives_without_use() {
+    let given_up = |most: u32, delivery, exit: &Exit| {
+        let mut bench = Bench::new(|policy| {
+            policy.max_restarts = most;
+            policy.delivery = delivery;
+        });
+        bench.records(100);
+        let mut lives = 0;
+        while bench.ends.is_empty() {
+            lives += 1;
+            bench.die(exit.clone());
+            bench.wait(20 * SECOND);
+        }
+        (
+            lives,
+            bench.said().lines().last().unwrap().to_owned(),
+            bench,
+        )
+    };
+    let (lives, _, bench) = given_up(3, Delivery::AtLeastOnce, &Exit::Code(1));
+    assert_eq!(lives, 3);
+    assert_eq!(bench.scheduler.status(), Status::NoWorker);
+    // A life that costs a record is of some use, four times as often.
+    let (lives, _, bench) = given_up(3, Delivery::AtMostOnce, &Exit::Code(1));
+    assert_eq!((lives, bench.scheduler.tally().failures()), (12, 12));
+}
+
+#[test]
+fn giving_up_tells_after_how_many_lives() {
+    for (most, processes) in [(1, "1 process"), (2, "2 processes in a row")] {
+        let mut bench = Bench::new(|policy| policy.max_restarts = most);
+        bench.records(1);
+        for _ in 0..most {
+            bench.die(Exit::Code(1));
+            bench.wait(SECOND);
+        }
+        let text = format!(
+            "worker 0 is given up after {processes} without an answer (--max-restarts {most})"
+        );
+        assert_eq!(bench.notices_with(&text), 1, "{:?}", bench.notices);
+    }
+}
+
+#[test]
+fn lives_that_answer_too_much_are_given_up_too() {
+    let mut bench = Bench::new(|policy| policy.max_restarts = 2);
+    bench.records(50);
+    for lives in 1..=2 {
+        assert_eq!(bench.starts, lives);
+        let owed = bench.scheduler.owed(WORKER);
+        bench.answer(owed);
+        // More records may have been sent by now, so it is asked about those too.
+        while bench.scheduler.owed(WORKER) > 0 {
+            bench.answer(bench.scheduler.owed(WORKER));
+        }
+        bench.scheduler.stray(WORKER, b"one more", bench.now);
+        bench.act();
+        bench.die(Exit::Signal(15));
+        bench.records(5);
+        bench.wait(SECOND);
+    }
+    assert_eq!(bench.starts, 2);
+    let text = "worker 0 is given up after 2 processes in a row that did not give one answer for \
+                each record (--max-restarts 2)";
+    assert_eq!(bench.notices_with(text), 1, "{:?}", bench.notices);
+}
+
+#[test]
+fn a_run_ends_at_the_failures_that_are_allowed_and_not_before() {
+    let run = |on_error, max_errors| {
+        let mut bench = Bench::new(|policy| {
+            policy.on_error = on_error;
+            policy.max_errors = max_errors;
+            policy.delivery = Delivery::AtMostOnce;
+        });
+        bench.records(5);
+        bench.answer(1);
+        for _ in 0..3 {
+            bench.die(Exit::Code(1));
+            bench.wait(60 * SECOND);
+        }
+        bench
+    };
+    let bench = run(OnError::Defer, None);
+    assert_eq!(
+        (&bench.sent[..], bench.ends.len()),
+        (&[0, 1, 2, 3, 4][..], 0)
+    );
+    assert_eq!(bench.notices_with("nothing more is sent"), 0);
+    let bench = run(OnError::Defer, Some(2));
+    assert_eq!(
+        (&bench.sent[..], &bench.ends[..]),
+        (&[0, 1, 2][..], &["finish"][..])
+    );
+    assert_eq!(
+        bench.notices_with("2 records failed: nothing more is sent (--max-errors)"),
+        1
+    );
+    assert_eq!(bench.notices_with("later failures are counted"), 1);
+    let bench = run(OnError::Ignore, Some(1));
+    assert_eq!(
+        (&bench.sent[..], &bench.ends[..]),
+        (&[0, 1][..], &["finish"][..])
+    );
+    assert_eq!(
+        bench.notices_with("nothing more is sent"),
+        1,
+        "said of the record"
+    );
+    assert_eq!(bench.scheduler.status(), Status::RecordFailed);
+    let bench = run(OnError::Drain, None);
+    assert_eq!(
+        (&bench.sent[..], &bench.ends[..]),
+        (&[0, 1][..], &["finish"][..])
+    );
+}
+
+#[test]
+fn each_failure_but_the_first_is_only_counted() {
+    let mut bench = Bench::new(|policy| policy.delivery = Delivery::AtMostOnce);
+    bench.records(4);
+    bench.answer(1);
+    for _ in 0..2 {
+        bench.die(Exit::Code(1));
+        bench.wait(Duration::from_secs(60));
+    }
+    assert_eq!(bench.notices_with("its error record is in the output"), 1);
+    assert_eq!(bench.scheduler.tally().failures(), 2);
+}
+
+#[test]
+fn what_a_worker_says_of_itself_is_put_on_one_line_and_bounded() {
+    let said = |text: &str| crate::protocol::on_one_line(text, 300);
+    assert_eq!(said("a\nb\u{1b}[2Jé"), "a\\nb\\u{1b}[2Jé");
+    assert_eq!(said(&"x".repeat(300)), "x".repeat(300));
+    assert_eq!(said(&"x".repeat(301)), format!("{}…", "x".repeat(300)));
+}
