@@ -5,6 +5,7 @@ mod failures;
 mod limits;
 mod replies;
 mod sharing;
+mod skips;
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -392,104 +393,6 @@ fn a_worker_killed_shortly_before_mtask_is_signalled_has_not_failed() {
     assert_eq!(bench.sent, [0, 1], "nothing is sent twice");
     assert_eq!(bench.written(), "y\n");
     assert_eq!(bench.scheduler.status(), Status::Signal(15));
-}
-
-#[test]
-fn a_slow_worker_is_not_taken_for_one_that_skips_records() {
-    let mut bench = Bench::new(|_| ());
-    bench.records(500);
-    for _ in 0..300 {
-        bench.wait(Duration::from_millis(10));
-        bench.answer(1);
-    }
-    for _ in 0..20 {
-        bench.wait(Duration::from_millis(2500));
-        bench.answer(1);
-    }
-    assert_eq!(
-        (bench.starts, bench.ends.len()),
-        (1, 0),
-        "{:?}",
-        bench.notices
-    );
-}
-
-#[test]
-fn a_worker_that_skips_a_record_is_found_before_the_input_ends() {
-    let mut bench = Bench::new(|_| ());
-    bench.records(30_000);
-    // It skips the record after the first one, and answers each further one when the next has come.
-    bench.answer(1);
-    let mut answered = 1;
-    for _ in 0..20_000 {
-        bench.wait(Duration::from_millis(1));
-        if bench.sent.len() > answered + 1 {
-            answered += 1;
-            bench.answer(1);
-        }
-        if !bench.ends.is_empty() {
-            break;
-        }
-    }
-    assert_eq!(bench.ends, ["end of stdin"]);
-    bench.die(Exit::Code(0));
-    bench.end_input();
-    assert!(bench.written().contains("missing_answer"));
-    assert_eq!(bench.scheduler.status(), Status::RecordFailed);
-}
-
-#[test]
-fn a_skipped_record_is_found_even_where_no_further_one_may_be_sent() {
-    for delivery in [Delivery::AtLeastOnce, Delivery::AtMostOnce] {
-        let mut bench = Bench::new(|policy| {
-            policy.window = Window::Records(NonZeroUsize::MIN);
-            policy.delivery = delivery;
-        });
-        bench.records(3);
-        bench.answer(1);
-        bench.wait(299 * SECOND);
-        assert!(bench.ends.is_empty());
-        bench.wait(2 * SECOND);
-        assert_eq!(bench.ends, ["end of stdin"]);
-        bench.die(Exit::Code(0));
-        assert!(bench.written().contains("missing_answer"));
-        bench.wait(SECOND);
-        bench.answer(1);
-        bench.end_input();
-        assert_eq!(bench.scheduler.tally().results, 2, "the others go on");
-    }
-}
-
-#[test]
-fn a_window_is_filled_across_the_blocks_that_the_input_comes_in() {
-    let mut bench = Bench::new(|policy| {
-        policy.window = Window::Records(NonZeroUsize::new(10).unwrap());
-    });
-    bench.records(3);
-    for _ in 0..5 {
-        bench.records(4);
-    }
-    assert_eq!(bench.sent.len(), 10);
-    bench.answer(9);
-    assert_eq!(bench.sent.len(), 19);
-}
-
-#[test]
-fn a_life_that_begins_late_is_given_all_that_it_takes_and_told_the_end() {
-    let mut bench = Bench::new(|policy| policy.window = Window::Full);
-    bench.records(1);
-    bench.answer(1);
-    for _ in 0..5 {
-        bench.records(4);
-    }
-    bench.end_input();
-    bench.die(Exit::Code(1));
-    bench.ends.clear();
-    bench.sent.clear();
-    bench.wait(SECOND);
-    assert_eq!(bench.starts, 2);
-    assert_eq!(bench.sent.len(), 20);
-    assert_eq!(bench.ends, ["end of stdin"]);
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use super::{Bench, MILLISECOND};
+use super::{Bench, MILLISECOND, SECOND};
 use crate::outcome::Exit;
 use crate::schedule::life::Stage;
-use crate::schedule::policy::{Order, Policy};
+use crate::schedule::policy::{Order, Policy, Window};
 use crate::schedule::{Action, Death, Scheduler, WorkerId};
 use crate::worker::stdout::Tail;
 
@@ -220,4 +220,36 @@ fn the_order_of_the_output_changes_nothing_in_how_records_are_shared() {
         (ordered.took, ordered.shares),
         (unordered.took, unordered.shares)
     );
+}
+
+#[test]
+fn a_window_is_filled_across_the_blocks_that_the_input_comes_in() {
+    let mut bench = Bench::new(|policy| {
+        policy.window = Window::Records(NonZeroUsize::new(10).unwrap());
+    });
+    bench.records(3);
+    for _ in 0..5 {
+        bench.records(4);
+    }
+    assert_eq!(bench.sent.len(), 10);
+    bench.answer(9);
+    assert_eq!(bench.sent.len(), 19);
+}
+
+#[test]
+fn a_life_that_begins_late_is_given_all_that_it_takes_and_told_the_end() {
+    let mut bench = Bench::new(|policy| policy.window = Window::Full);
+    bench.records(1);
+    bench.answer(1);
+    for _ in 0..5 {
+        bench.records(4);
+    }
+    bench.end_input();
+    bench.die(Exit::Code(1));
+    bench.ends.clear();
+    bench.sent.clear();
+    bench.wait(SECOND);
+    assert_eq!(bench.starts, 2);
+    assert_eq!(bench.sent.len(), 20);
+    assert_eq!(bench.ends, ["end of stdin"]);
 }
