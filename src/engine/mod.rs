@@ -112,6 +112,13 @@ pub struct Engine {
     is_output_broken: bool,
 }
 
+/// Whether mtask was stopped and has been continued.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Paused {
+    Yes,
+    No,
+}
+
 impl Engine {
     /// An engine that has not begun.
     pub fn new(parts: Parts, scheduler: Scheduler, links: Links) -> Self {
@@ -161,9 +168,13 @@ impl Engine {
             let is_draining = self.is_finished && !self.output.is_idle();
             self.report.observe(&self.scheduler, is_draining, now);
             let due = self.scheduler.wake_at();
-            let waited_from = self.wait();
+            let mut waited_from = self.wait();
             now = Instant::now();
-            self.take_requests(now);
+            if self.take_requests(now) == Paused::Yes {
+                // Times from before lie before all clocks now.
+                now = Instant::now();
+                waited_from = None;
+            }
             self.take_input(now);
             // A deadline that was found out only now is looked at after the next, short wait: clocks
             // that begin then are not to begin before this one.
@@ -258,19 +269,26 @@ impl Engine {
         Slice::new(bytes, &self.budget)
     }
 
-    fn take_requests(&mut self, now: Instant) {
+    /// Does what signals ask for, and tells whether mtask was stopped in between.
+    fn take_requests(&mut self, now: Instant) -> Paused {
+        let mut paused = Paused::No;
         while let Ok(request) = self.requests.try_recv() {
             match request {
                 Request::End(signal) => self.interrupt(signal, now),
                 Request::Status => self.tell_status(now),
                 Request::LookAtProcesses => self.look_at_processes(),
-                Request::Stop => self.stop(),
+                Request::Stop => {
+                    self.stop();
+                    paused = Paused::Yes;
+                }
                 Request::Continued => {
                     self.signal_all(Signal::CONT);
                     self.scheduler.was_stopped(now);
+                    paused = Paused::Yes;
                 }
             }
         }
+        paused
     }
 
     /// A signal ends the run: within the grace period, output included, or at once if it is not the first.

@@ -69,6 +69,8 @@ pub(super) struct Simulation {
     accidents: u32,
     /// Turns in a row in which there was nothing to wait for and nothing to do.
     spins: u32,
+    /// As many had an outcome at the last turn.
+    outcomes: u64,
     traces: bool,
     buffer: Vec<u8>,
 }
@@ -94,6 +96,7 @@ impl Simulation {
             has_failed: false,
             accidents: scenario.command.accidents,
             spins: 0,
+            outcomes: 0,
             buffer: vec![0; 4 * (scenario.command.stdout + MAX_ANSWER + 100)],
             now: Duration::ZERO,
             scenario,
@@ -126,10 +129,11 @@ impl Simulation {
             let waited_from = self.wait();
             let cost = self.cost();
             self.pass(cost);
-            self.take_requests();
+            let was_suspended = self.take_requests();
             self.take_input();
             self.scheduler.set_output_room(self.output.room());
-            if due.is_some_and(|at| at <= self.base + waited_from) {
+            let is_due = due.is_some_and(|at| at <= self.base + waited_from);
+            if is_due && !was_suspended {
                 self.tick(waited_from);
             }
         }
@@ -311,7 +315,9 @@ impl Simulation {
         }
     }
 
-    fn take_requests(&mut self) {
+    /// Gives whether mtask was stopped in between: times from before are of no use then.
+    fn take_requests(&mut self) -> bool {
+        let mut was_suspended = false;
         while let Some(request) = self.requests.pop_front() {
             let now = self.base + self.now;
             match request {
@@ -337,9 +343,11 @@ impl Simulation {
                     self.now += pause;
                     self.ledger.suspended(pause);
                     self.scheduler.was_suspended(pause, self.base + self.now);
+                    was_suspended = true;
                 }
             }
         }
+        was_suspended
     }
 
     fn take_input(&mut self) {

@@ -393,6 +393,10 @@ impl Ledger {
                 "the signal does not show: {status:?}"
             );
         }
+        if let Some(end) = tally.early_end.filter(|_| !has_failed) {
+            let total = scenario.records.len() as u64;
+            self.outcomes.check_early_end(total, status, end);
+        }
         self.outcomes
             .check_end(scenario, &self.pasts, status, tally, is_cut_short);
     }

@@ -5,6 +5,7 @@ use super::scenario::{Effect, MAX_ANSWER, Scenario, answer_text};
 use crate::exit::Status;
 use crate::schedule::Tally;
 use crate::schedule::policy::{Delivery, ErrorRecords, OnError, Order, Policy, Window};
+use crate::schedule::tally::EarlyEnd;
 
 const ERROR: &str = "{\"mtask_error\":";
 
@@ -212,6 +213,15 @@ impl Outcomes {
         assert!(is_right, "record {index} is innocent of {kind}: {past:?}");
     }
 
+    /// Looks at what is told of a run that was cut short, all outcomes being written.
+    pub(super) fn check_early_end(&self, total: u64, status: Status, end: EarlyEnd) {
+        let outcomes = self.results + self.failures;
+        let told = outcomes + end.records;
+        let may_be_left = end.is_input_left || matches!(status, Status::Signal(_));
+        let is_right = told == total || (may_be_left && told < total);
+        assert!(is_right, "{outcomes} of {total} have an outcome: {end:?}");
+    }
+
     /// Looks at the whole, once the run has ended.
     pub(super) fn check_end(
         &mut self,
@@ -230,12 +240,6 @@ impl Outcomes {
                 .max_errors
                 .is_some_and(|most| self.failures >= most);
         let is_raised = self.policy.on_error == OnError::Raise && self.failures > 0;
-        if let Some(end) = tally.early_end {
-            let told = outcomes + end.records;
-            let may_be_left = end.is_input_left || matches!(status, Status::Signal(_));
-            let is_right = told == total || (may_be_left && told < total);
-            assert!(is_right, "{outcomes} of {total} have an outcome: {end:?}");
-        }
         if is_cut_short {
             return;
         }

@@ -48,7 +48,10 @@ impl Simulation {
             self.pass(next.saturating_sub(self.now));
             self.run_world();
         }
-        self.spins = if is_busy || self.now > from {
+        // Failures are put down as the output takes them, which may be at once.
+        let outcomes = self.scheduler.tally().outcomes();
+        let has_outcomes = std::mem::replace(&mut self.outcomes, outcomes) != outcomes;
+        self.spins = if is_busy || has_outcomes || self.now > from {
             0
         } else {
             self.spins + 1
