@@ -6,6 +6,10 @@
 //! three at once, ignored ones too, and does not tell which came. All that it cannot do is
 //! `signal-hook`'s, which exit statuses need as well; it could take SIGINT too.
 
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use anyhow::Context;
 use crossbeam_channel::Sender;
 use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
@@ -46,6 +50,17 @@ const STATUS: &[i32] = &[SIGUSR1, libc::SIGINFO];
     target_os = "dragonfly"
 )))]
 const STATUS: &[i32] = &[SIGUSR1];
+
+/// Has signals that only ask where the run stands do no harm before it has begun.
+///
+/// # Errors
+/// Where a handler cannot be installed.
+pub fn spare_status() -> io::Result<()> {
+    for signal in STATUS.iter().filter(|signal| !sys::is_ignored(**signal)) {
+        signal_hook::flag::register(*signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    Ok(())
+}
 
 /// Begins to listen to signals, on two threads that live as long as mtask.
 ///

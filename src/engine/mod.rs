@@ -189,6 +189,11 @@ impl Engine {
         }
         self.finish_journal();
         let is_cut_short = self.is_output_broken || !self.output.is_idle();
+        if !self.is_output_broken && (is_cut_short || self.scheduler.is_backed_up()) {
+            self.messages.warning(
+                "what was finished is not all written: nobody has taken it within --grace",
+            );
+        }
         if !is_cut_short && let Err(error) = self.output.close() {
             self.output_failed(&error);
         }

@@ -66,6 +66,7 @@ impl Scheduler {
         if !life.is_working() {
             return;
         }
+        life.has_refused |= pipe == Pipe::Stdin;
         if !matches!(life.hung_up, Some((_, Pipe::Stdout))) {
             life.hung_up = Some((now, pipe));
         }
@@ -333,6 +334,7 @@ impl Scheduler {
             self.policy.readiness == Readiness::Announced && self.learnt_start.is_none();
         let seat = &mut self.workers[worker.0];
         seat.is_bereft = true;
+        seat.last_exit = Some(death.exit.clone());
         seat.is_hopeless = may_be_hopeless && matches!(death.exit, Exit::Code(126 | 127));
         self.last_death = Some(death);
         if has_signed {

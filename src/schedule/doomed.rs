@@ -86,8 +86,14 @@ impl Scheduler {
 
     /// Whether failures wait for nothing but the output.
     pub(super) fn doomed_will_move(&self) -> bool {
-        let first = self.doomed.first_key_value().map(|(first, _)| *first);
-        first.is_some() && (self.order.is_backed_up() || self.order.next() == first)
+        let Some((first, _)) = self.doomed.first_key_value() else {
+            return false;
+        };
+        // In input order only what is next moves for sure: before it there may be a gap for ever.
+        match self.order.next() {
+            Some(next) => next == *first,
+            None => self.order.is_backed_up(),
+        }
     }
 
     fn settle_one(&mut self, work: Work, worker: WorkerId, fault: &Fault, now: Instant) {

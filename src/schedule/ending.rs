@@ -96,6 +96,7 @@ impl Scheduler {
 
     /// Nothing can be written any more: everything is stopped.
     pub fn output_failed(&mut self, now: Instant) {
+        self.has_output_failed = true;
         if matches!(self.phase, Phase::Finished(_) | Phase::Aborted(_)) {
             return;
         }
@@ -266,7 +267,7 @@ impl Scheduler {
     /// Counts what has no outcome in a run that was cut short. Where the output failed, nobody knows.
     fn note_early_end(&mut self, reason: Option<Reason>) {
         let is_whole = reason.is_none() && self.phase == Phase::Feeding;
-        if is_whole || reason == Some(Reason::OutputFailed) {
+        if is_whole || self.has_output_failed {
             return;
         }
         let outcomes = match self.order.next() {

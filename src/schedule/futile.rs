@@ -44,10 +44,8 @@ impl Scheduler {
     pub(super) fn warn_of_loss(&mut self, worker: WorkerId, text: &str) {
         if self.learnt_start.is_some() {
             // Its own deaths may all be among those that were left unsaid.
-            let last = self.last_death.as_ref();
-            let how = last.map_or_else(String::new, |death| {
-                format!("; the last one died ({})", death.exit)
-            });
+            let last = self.workers[worker.0].last_exit.as_ref();
+            let how = last.map_or_else(String::new, |exit| format!("; the last one died ({exit})"));
             self.warn(format!("{text}{how}"));
         } else if let Some(others) = &mut self.futile.given_up {
             others.push(worker);

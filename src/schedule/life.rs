@@ -28,6 +28,8 @@ pub(crate) struct Worker {
     pub(crate) is_bereft: bool,
     /// Lives in a row that showed no sign.
     pub(crate) signless: u32,
+    /// How its last life ended that counts.
+    pub(crate) last_exit: Option<Exit>,
     /// Lives in a row that showed no sign and charged nobody.
     pub(crate) fruitless: u32,
     /// Lives in a row that did not give one answer for each record, and no more than one that is of
@@ -61,6 +63,7 @@ impl Worker {
             next_life: 0,
             is_bereft: false,
             signless: 0,
+            last_exit: None,
             fruitless: 0,
             broken: 0,
             is_hopeless: false,
@@ -157,6 +160,8 @@ pub(crate) struct Life {
     pub(crate) is_reserved: bool,
     /// Since when it has closed one of its pipes, and which.
     pub(crate) hung_up: Option<(Instant, Pipe)>,
+    /// It has closed its stdin before all that it was sent was written.
+    pub(crate) has_refused: bool,
     /// How many records it wants to be sent at a time, where it has said so.
     pub(crate) concurrency: Option<NonZeroUsize>,
     /// The last record that it owes has reached it in part only: no answer to that can be right.
@@ -187,6 +192,7 @@ impl Life {
             deaf_since: None,
             is_reserved: false,
             hung_up: None,
+            has_refused: false,
             concurrency: None,
             is_torn: false,
             has_left: false,
@@ -206,8 +212,7 @@ impl Life {
     /// Whether it has seen the end of its stdin, `unsent` records being not even begun to be written:
     /// it was to end, and has taken all that it was sent.
     pub(crate) fn has_seen_end(&self, unsent: usize) -> bool {
-        let has_refused = self.is_torn || matches!(self.hung_up, Some((_, Pipe::Stdin)));
-        matches!(self.stage, Stage::Closing(_)) && unsent == 0 && !has_refused
+        matches!(self.stage, Stage::Closing(_)) && unsent == 0 && !self.has_refused
     }
 
     /// Whether it holds a record that must have no company.

@@ -101,6 +101,8 @@ pub struct Scheduler {
     has_refused_concurrency: bool,
     /// Whether a failure has ended the run, under `drain` or `--max-errors`.
     has_last_failure: bool,
+    /// Whether outcomes can no longer be written.
+    has_output_failed: bool,
     /// Whether workers were left unheard at the last look, because the budget was full.
     was_full: bool,
     /// Since when what workers write to stderr is not read.
@@ -145,6 +147,7 @@ impl Scheduler {
             awaits_ready: policy.readiness == policy::Readiness::Announced,
             has_refused_concurrency: false,
             has_last_failure: false,
+            has_output_failed: false,
             was_full: false,
             unread_since: None,
             is_far_ahead: false,

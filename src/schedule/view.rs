@@ -96,7 +96,9 @@ impl Scheduler {
     pub fn total_records(&self) -> Option<u64> {
         let is_whole = match self.phase {
             Phase::Feeding => true,
-            Phase::Finished(_) => self.tally.early_end.is_none_or(|end| end.records == 0),
+            Phase::Finished(_) => {
+                !self.has_output_failed && self.tally.early_end.is_none_or(|end| end.records == 0)
+            }
             _ => false,
         };
         (is_whole && self.input == InputState::Ended).then_some(self.seen)

@@ -278,28 +278,33 @@ fn an_answer_to_a_part_of_a_record_is_none() {
 
 #[test]
 fn a_line_without_its_end_is_no_answer_of_a_life_that_has_refused_its_records() {
-    let mut bench = Bench::new(|policy| policy.window = Window::Full);
-    bench.records(1);
-    bench.answer(1);
-    bench.records(4);
-    bench.end_input();
-    assert_eq!(
-        bench.ends,
-        ["end of stdin"],
-        "which comes after what is not written yet"
-    );
-    // The last two do not reach it.
-    bench.hang_up(Pipe::Stdin, 2);
-    bench.unsent = 0;
-    bench.answer(1);
-    bench.die_with(Exit::Code(0), "tor");
-    assert_eq!(bench.scheduler.tally().results, 2);
-    assert_eq!(bench.scheduler.tally().failures(), 0, "{:?}", bench.notices);
-    bench.wait(SECOND);
-    assert_eq!(bench.sent[5..], [2, 3, 4]);
-    bench.answer(2);
-    bench.die_with(Exit::Code(0), "y");
-    assert_eq!(bench.written(), "y\n".repeat(5), "here it is one");
+    for closes_stdout in [false, true] {
+        let mut bench = Bench::new(|policy| policy.window = Window::Full);
+        bench.records(1);
+        bench.answer(1);
+        bench.records(4);
+        bench.end_input();
+        assert_eq!(
+            bench.ends,
+            ["end of stdin"],
+            "which comes after what is not written yet"
+        );
+        // The last two do not reach it.
+        bench.hang_up(Pipe::Stdin, 2);
+        bench.unsent = 0;
+        bench.answer(1);
+        if closes_stdout {
+            bench.hang_up(Pipe::Stdout, 0);
+        }
+        bench.die_with(Exit::Code(0), "tor");
+        assert_eq!(bench.scheduler.tally().results, 2);
+        assert_eq!(bench.scheduler.tally().failures(), 0, "{:?}", bench.notices);
+        bench.wait(SECOND);
+        assert_eq!(bench.sent[5..], [2, 3, 4]);
+        bench.answer(2);
+        bench.die_with(Exit::Code(0), "y");
+        assert_eq!(bench.written(), "y\n".repeat(5), "here it is one");
+    }
 }
 
 #[test]
