@@ -69,7 +69,7 @@ use slowest::Slowest;
 pub type Unsent<'a> = &'a dyn Fn(WorkerId) -> usize;
 
 /// The most bytes that wait for a worker before more input is taken.
-const READ_AHEAD: usize = 512 * 1024;
+const READ_AHEAD: usize = 256 * 1024;
 
 /// The state of a run.
 #[derive(Debug)]

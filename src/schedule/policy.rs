@@ -99,8 +99,8 @@ impl Lead {
     /// Enough for a worker that another one holds up for some milliseconds, at any speed of a pipe;
     /// and never a limit where records are large, which are few.
     pub const USUAL: Self = Self {
-        records: 2048,
-        bytes: 256 * 1024,
+        records: 1024,
+        bytes: 128 * 1024,
     };
 }
 
