@@ -1,4 +1,5 @@
-//! How the tests and their worker wait for what tells nobody that it has come: they look again.
+//! How the tests and their worker wait for what tells nobody that it has come: they look again. Here is
+//! the only sleep of all tests; whatever comes through a pipe, or is a child's end, is waited for there.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,6 +15,11 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
             start.elapsed() < LIMIT,
             "waited {LIMIT:?} in vain for {what}"
         );
-        thread::sleep(Duration::from_millis(5));
+        let_pass(Duration::from_millis(5));
     }
+}
+
+/// Lets time pass where time itself is what is looked at.
+pub(crate) fn let_pass(time: Duration) {
+    thread::sleep(time);
 }

@@ -21,7 +21,7 @@ use crate::done::{Done, shorten};
 use crate::live::Live;
 use crate::processes::Process;
 use crate::terminal::Terminal;
-pub(crate) use crate::wait::{LIMIT, wait_until};
+pub(crate) use crate::wait::{LIMIT, let_pass, wait_until};
 
 /// A temporary folder, gone when the test is done.
 pub(crate) struct TestEnv {

@@ -5,11 +5,11 @@ use std::mem;
 use std::process::{Child, ChildStdin, ChildStdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use crate::done::{Done, dump};
 use crate::env::{LIMIT, wait_until};
@@ -89,14 +89,24 @@ impl Live {
 
     /// Waits until stderr holds `text`.
     pub(crate) fn wait_for_stderr(&self, text: &str) {
-        wait_until(&format!("{text:?} on stderr"), || {
-            let ended = self.stderr.ended();
-            let found = String::from_utf8_lossy(&self.stderr.bytes()).contains(text);
-            if ended && !found {
-                self.fail(&format!("stderr ended without {text:?}"));
-            }
-            found
-        });
+        self.wait_until_stderr(&format!("{text:?}"), |stderr| stderr.contains(text));
+    }
+
+    /// Waits until `condition` holds of what is on stderr.
+    pub(crate) fn wait_until_stderr(&self, what: &str, condition: impl Fn(&str) -> bool) {
+        if !self.stderr.wait_until(condition) {
+            self.fail(&format!("stderr ended without {what}"));
+        }
+    }
+
+    /// Waits until mtask is stopped.
+    pub(crate) fn wait_for_stop(&self) {
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let status = waitid(WaitId::Pid(pid(self.child.id())), options);
+        let is_stopped = matches!(status, Ok(Some(status)) if status.stopped());
+        if !is_stopped {
+            self.fail("mtask ended where it was to stop");
+        }
     }
 
     /// Hands over the pipe to mtask's stdin.
@@ -117,8 +127,7 @@ impl Live {
 
     /// SIGKILL for mtask's whole process group.
     pub(crate) fn kill_group(&self) {
-        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        let _ = kill_process_group(group.expect("a pid"), Signal::KILL);
+        let _ = kill_process_group(pid(self.child.id()), Signal::KILL);
     }
 
     pub(crate) fn process(&self) -> Process {
@@ -205,40 +214,72 @@ impl Drop for Live {
     }
 }
 
+fn pid(number: u32) -> Pid {
+    let pid = i32::try_from(number).ok().and_then(Pid::from_raw);
+    pid.expect("a pid")
+}
+
 /// What has been read from a pipe so far. A thread reads it, or mtask would block; hence the lock.
 struct Collected {
-    bytes: Arc<Mutex<Vec<u8>>>,
+    shared: Arc<Shared>,
     reader: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    read: Mutex<Heard>,
+    has_more: Condvar,
+}
+
+#[derive(Default)]
+struct Heard {
+    bytes: Vec<u8>,
+    has_ended: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Collected {
     fn start(mut read: impl FnMut(&mut [u8]) -> std::io::Result<usize> + Send + 'static) -> Self {
-        let bytes = Arc::new(Mutex::new(Vec::new()));
-        let shared = Arc::clone(&bytes);
+        let shared = Arc::new(Shared::default());
+        let filled = Arc::clone(&shared);
         let reader = thread::spawn(move || {
             let mut buffer = [0; 65536];
             while let Ok(count @ 1..) = read(&mut buffer) {
-                shared
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .extend(&buffer[..count]);
+                filled.lock().bytes.extend(&buffer[..count]);
+                filled.has_more.notify_all();
             }
+            filled.lock().has_ended = true;
+            filled.has_more.notify_all();
         });
         Self {
-            bytes,
+            shared,
             reader: Some(reader),
         }
     }
 
     fn bytes(&self) -> Vec<u8> {
-        self.bytes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.shared.lock().bytes.clone()
     }
 
-    fn ended(&self) -> bool {
-        self.reader.as_ref().is_none_or(JoinHandle::is_finished)
+    /// Waits until `condition` holds; gives whether it does, or all has been read in vain. The
+    /// watchdog of the run is the limit.
+    fn wait_until(&self, condition: impl Fn(&str) -> bool) -> bool {
+        let mut read = self.shared.lock();
+        loop {
+            if condition(&String::from_utf8_lossy(&read.bytes)) {
+                return true;
+            }
+            if read.has_ended {
+                return false;
+            }
+            let more = self.shared.has_more.wait(read);
+            read = more.unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     fn finish(&mut self) -> Vec<u8> {
@@ -274,9 +315,7 @@ fn watch(pid: u32, bit: &AtomicBool, end: &Receiver<()>) {
         return;
     }
     bit.store(true, Ordering::SeqCst);
-    if let Some(group) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        let _ = kill_process_group(group, Signal::KILL);
-    }
+    let _ = kill_process_group(self::pid(pid), Signal::KILL);
     if end.recv_timeout(Duration::from_secs(30)) == Err(RecvTimeoutError::Timeout) {
         eprintln!("mtask was killed, but something still holds its stdout or stderr open");
         std::process::abort();

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 
 use crate::done::{Done, numbers, records};
-use crate::env::{Run, TestEnv, wait_until};
+use crate::env::{Run, TestEnv};
 use crate::terminal::{Screen, Terminal};
 
 /// Input of which four workers say something, and one record fails.
@@ -305,14 +305,12 @@ fn a_stopped_run_leaves_the_terminal_to_the_shell() {
     let mut live = run.echo().open();
     live.ask("first", "first");
     live.wait_for_stderr(" 1/9");
-    if cfg!(target_os = "linux") {
-        live.signal(Signal::TSTP);
-        wait_until("the stop", || live.process().is_stopped());
-        wait_until("an empty screen", || {
-            Screen::after(&live.stderr(), 80).rows.is_empty()
-        });
-        live.signal(Signal::CONT);
-    }
+    live.signal(Signal::TSTP);
+    live.wait_for_stop();
+    live.wait_until_stderr("an empty screen", |stderr| {
+        Screen::after(stderr, 80).rows.is_empty()
+    });
+    live.signal(Signal::CONT);
     live.ask("second", "second");
     live.wait_for_stderr(" 2/9");
     let done = live.wait();

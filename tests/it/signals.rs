@@ -255,7 +255,7 @@ fn workers_stop_and_go_on_with_mtask() {
     assert_eq!(workers.len(), 2);
     live.ask("first", "first");
     live.signal(Signal::TSTP);
-    wait_until("mtask stops", || live.process().is_stopped());
+    live.wait_for_stop();
     for worker in env.processes("w.pids") {
         wait_until("a worker stops", || worker.is_stopped());
     }

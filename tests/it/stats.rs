@@ -1,14 +1,13 @@
 //! Where the workers' time went: `--stats` and `--stats-file`.
 
 use std::path::Path;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::done::{numbers, records};
-use crate::env::{TestEnv, skip};
+use crate::env::{TestEnv, let_pass, skip};
 
 /// The document of a run that wrote it to `stats`.
 fn document(env: &TestEnv) -> Value {
@@ -103,7 +102,7 @@ fn slow_records_are_named_on_one_line() {
         live.send(record);
         env.wait_for(&format!("held-{name}"));
         // The time that a record takes is what is looked at.
-        thread::sleep(slow);
+        let_pass(slow);
         env.write(&format!("go-{name}"), "");
         assert_eq!(live.line(), *record);
     }
@@ -203,7 +202,7 @@ fn a_worker_that_waits_for_input_gives_a_hint() {
     let mut unasked = Duration::ZERO;
     for i in 0..10 {
         let answered = Instant::now();
-        thread::sleep(Duration::from_millis(50));
+        let_pass(Duration::from_millis(50));
         unasked += answered.elapsed();
         live.ask(&i.to_string(), &format!("{i}!"));
     }

@@ -12,8 +12,8 @@ fn ask_until(live: &Live, texts: &[&str]) {
     crate::env::wait_until(&format!("a status line with {texts:?}"), || {
         let before = live.stderr().len();
         live.signal(Signal::USR1);
-        crate::env::wait_until("a status line", || {
-            live.stderr()[before..].contains(" elapsed\n")
+        live.wait_until_stderr("a status line", |stderr| {
+            stderr[before..].contains(" elapsed\n")
         });
         let stderr = live.stderr();
         let line = stderr[before..]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::done::{answers, numbers, records};
-use crate::env::{TestEnv, skip};
+use crate::env::{TestEnv, let_pass};
 
 /// Longer than any machine delays a record that is answered at once, and a life that starts at once.
 const AMPLE: Duration = Duration::from_secs(5);
@@ -193,9 +193,6 @@ fn a_worker_that_exits_on_sigterm_may_clean_up() {
 
 #[test]
 fn the_clock_stands_still_while_mtask_is_stopped() {
-    if !cfg!(target_os = "linux") {
-        return skip("whether a process is stopped is looked up in /proc");
-    }
     let env = TestEnv::new();
     let mut live = env.mtask().args(TIMEOUT).args(["-j1"]).echo().open();
     live.ask("first", "first");
@@ -207,9 +204,9 @@ fn the_clock_stands_still_while_mtask_is_stopped() {
     live.send(&record);
     env.wait_for("begun");
     live.signal(Signal::TSTP);
-    crate::env::wait_until("mtask stops", || live.process().is_stopped());
+    live.wait_for_stop();
     // The time that passes here is what must not count; nothing else is being waited for.
-    std::thread::sleep(AMPLE + Duration::from_secs(1));
+    let_pass(AMPLE + Duration::from_secs(1));
     env.write("go", "");
     live.signal(Signal::CONT);
     assert_eq!(live.line(), record);

@@ -8,7 +8,6 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio, exit};
-use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Signal, getpgrp, getpid, getppid, kill_process};
@@ -111,7 +110,9 @@ impl Reply {
                 }
                 "hang" => crate::hang(),
                 // Where time itself is looked at, or what comes first is to be open.
-                "sleep" => thread::sleep(Duration::from_millis(value.parse().expect("@sleep:MS"))),
+                "sleep" => {
+                    crate::wait::let_pass(Duration::from_millis(value.parse().expect("@sleep:MS")));
+                }
                 "wait" => crate::wait_for(value),
                 "touch" => touch(value),
                 "note" => note_pid(value),

@@ -26,7 +26,7 @@ use directive::{Group, Reply};
 use options::Options;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
-use wait::wait_until;
+use wait::{let_pass, wait_until};
 
 fn main() {
     let mut args: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -97,7 +97,7 @@ fn start(options: &Options) {
     {
         return;
     }
-    thread::sleep(options.start_sleep);
+    let_pass(options.start_sleep);
     if let Some(file) = &options.start_wait {
         wait_for(file);
     }
