@@ -3,6 +3,7 @@
 //! Owns the list of what can go wrong with a record. Always: that list is closed, and each kind
 //! has the one name that error records and the summary use.
 
+mod chunks;
 mod done;
 mod rendering;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use crate::input::{Rejected, Rejection};
 use crate::record::{Index, Slice};
 
+pub use chunks::Chunks;
 pub use done::{Done, Ranges, Stretch};
 pub use rendering::{ErrorInput, OutputFormat, Rendering};
 

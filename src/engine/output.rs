@@ -25,7 +25,7 @@ pub use destination::{Destination, Destinations, WriteError};
 
 use crate::budget::Budget;
 use crate::journal::Journal;
-use crate::outcome::Done;
+use crate::outcome::{Chunks, Done};
 use crate::schedule::Written;
 use crate::sys;
 use crate::waker::Waker;
@@ -37,13 +37,11 @@ const ROOM: usize = 256 * 1024;
 const PARCELS: usize = 2;
 /// An output that takes nothing for so long is named.
 const REMINDER: Duration = Duration::from_secs(60);
-/// Larger buffers are not kept.
-const KEPT: usize = 256 * 1024;
 
 #[derive(Debug)]
 struct Parcel {
     target: Target,
-    bytes: Vec<u8>,
+    bytes: Chunks,
 }
 
 /// How many bytes have gone which way.
@@ -81,7 +79,6 @@ pub struct Output {
     /// Where the parcels with the writing thread go; it works on the first.
     parcels: VecDeque<Target>,
     bytes: usize,
-    spare: Vec<Vec<u8>>,
     /// Since when nothing has been written though there is something, and when to say so.
     stall: Option<(Instant, Instant)>,
     budget: Budget,
@@ -119,7 +116,7 @@ impl Output {
                     held.free(bytes.len());
                     continue;
                 }
-                let outcome = to.of(target).write_all(&bytes);
+                let outcome = to.of(target).write_all(&mut bytes.slices());
                 is_broken |= outcome.is_err();
                 // Here and now, for the reader of the input may wait for it.
                 held.free(bytes.len());
@@ -140,7 +137,6 @@ impl Output {
             is_awaited,
             parcels: VecDeque::new(),
             bytes: 0,
-            spare: Vec::new(),
             stall: None,
             budget: budget.clone(),
             journal,
@@ -189,22 +185,19 @@ impl Output {
         while let Ok(parcel) = self.from_writer.try_recv() {
             self.parcels.pop_front();
             self.stall = None;
-            let Parcel { target, mut bytes } = parcel?;
+            let Parcel { target, bytes } = parcel?;
             self.bytes -= bytes.len();
             self.wrote(target, bytes.len());
-            bytes.clear();
-            if self.spare.len() < PARCELS && bytes.capacity() <= KEPT {
-                self.spare.push(bytes);
-            }
+            written.results.reuse(bytes);
         }
         if !written.results.is_empty() {
             let is_small = written.results.len() <= PIPE_BUF;
             let results = &self.files.results;
             let is_syncing = self.journal.as_ref().is_some_and(Journal::is_syncing);
             if is_small && self.is_idle() && !is_syncing && results.takes_now() {
-                match rustix::io::write(&results.file, &written.results) {
+                match rustix::io::write(&results.file, written.results.first()) {
                     Ok(count) => {
-                        written.results.drain(..count);
+                        written.results.advance(count);
                         self.taken.add(Target::Results, count);
                         self.wrote(Target::Results, count);
                     }
@@ -267,14 +260,12 @@ impl Output {
         self.journal.take().map(|mut journal| journal.finish())
     }
 
-    fn hand_over(&mut self, target: Target, bytes: &mut Vec<u8>) {
+    fn hand_over(&mut self, target: Target, bytes: &mut Chunks) {
         if bytes.is_empty() || self.is_busy() {
             return;
         }
-        let empty = self.spare.pop().unwrap_or_default();
-        let bytes = std::mem::replace(bytes, empty);
         self.taken.add(target, bytes.len());
-        self.send(target, bytes);
+        self.send(target, bytes.take());
     }
 
     /// Writes what a life had to say at its end, a line; gives whether there is a file for it.
@@ -282,11 +273,11 @@ impl Output {
         if self.files.exits.is_none() {
             return false;
         }
-        self.send(Target::Exits, line);
+        self.send(Target::Exits, line.into());
         true
     }
 
-    fn send(&mut self, target: Target, bytes: Vec<u8>) {
+    fn send(&mut self, target: Target, bytes: Chunks) {
         self.parcels.push_back(target);
         self.bytes += bytes.len();
         self.budget.add(bytes.len());

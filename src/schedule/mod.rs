@@ -266,7 +266,8 @@ impl Scheduler {
             self.count_results(worker, run);
             let rendering = &self.rendering;
             self.order.put(first, run, Outcome::Results, |out| {
-                rendering.results(first, run, run_bytes, &mut out.results);
+                let write = |to: &mut Vec<u8>| rendering.results(first, run, run_bytes, to);
+                out.results.append(run_bytes.len(), write);
             });
         }
     }
@@ -364,7 +365,7 @@ impl Scheduler {
             } else {
                 &mut out.results
             };
-            rendering.failure(failure, to);
+            to.append(0, |to| rendering.failure(failure, to));
         });
     }
 
@@ -380,7 +381,7 @@ impl Scheduler {
             } else {
                 &mut out.results
             };
-            rendering.failure(failure, to);
+            to.append(0, |to| rendering.failure(failure, to));
         });
     }
 

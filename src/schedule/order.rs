@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::policy;
 use crate::budget::{BOOKKEEPING, Budget};
-use crate::outcome::Done;
+use crate::outcome::{Chunks, Done};
 use crate::record::Index;
 
 /// Pieces are joined up to this size, so that many small ones cost little.
@@ -19,9 +19,9 @@ const JOINED: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub struct Written {
     /// For the output.
-    pub results: Vec<u8>,
+    pub results: Chunks,
     /// For the file of `--errors`.
-    pub errors: Vec<u8>,
+    pub errors: Chunks,
     /// Whose outcomes the bytes are, those included that were taken out since this was: told where
     /// a run can be resumed, and then of all bytes or of none.
     pub done: Done,
@@ -155,7 +155,7 @@ impl OrderBuffer {
             && piece.bytes.len() < JOINED
             && !is_last
         {
-            write(&mut piece.bytes);
+            write_to(piece, &mut self.out, write);
             piece.bytes.done.append(&mut { done });
             piece.count += step as usize;
             piece.records += count;
@@ -173,7 +173,7 @@ impl OrderBuffer {
             counted: 0,
             is_last,
         };
-        write(&mut piece.bytes);
+        write_to(&mut piece, &mut self.out, write);
         let is_new = self.hold(place, piece);
         assert!(is_new, "record {first} has a second outcome");
     }
@@ -204,8 +204,8 @@ impl OrderBuffer {
         {
             self.next += piece.count as u64;
             self.let_go(&piece);
-            join(&mut self.out.results, &mut piece.bytes.results);
-            join(&mut self.out.errors, &mut piece.bytes.errors);
+            self.out.results.join(&mut piece.bytes.results);
+            self.out.errors.join(&mut piece.bytes.errors);
             self.told(piece.is_last, piece.bytes.done);
         }
     }
@@ -319,21 +319,19 @@ impl OrderBuffer {
     }
 }
 
+/// Has a piece written, into buffers that `out` has emptied where there are any.
+fn write_to(piece: &mut Piece, out: &mut Written, write: impl FnOnce(&mut Written)) {
+    piece.bytes.results.borrow_spares(&mut out.results);
+    write(&mut piece.bytes);
+    out.results.borrow_spares(&mut piece.bytes.results);
+}
+
 /// Counts what a piece holds, and gives how much more that is than before.
 fn recount(budget: &Budget, piece: &mut Piece) -> usize {
     let more = piece.bytes.capacity() + BOOKKEEPING - piece.counted;
     budget.add(more);
     piece.counted += more;
     more
-}
-
-/// Appends `from` to `to`, by exchange where that saves the copy.
-fn join(to: &mut Vec<u8>, from: &mut Vec<u8>) {
-    if to.is_empty() && to.capacity() < from.capacity() {
-        std::mem::swap(to, from);
-    } else {
-        to.extend_from_slice(from);
-    }
 }
 
 #[cfg(test)]

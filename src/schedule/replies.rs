@@ -204,7 +204,8 @@ impl Scheduler {
                     let Reply::Output(output) = &answer.reply else {
                         unreachable!("only outputs are put down as results");
                     };
-                    rendering.value(answer.index, output, &mut out.results);
+                    let write = |to: &mut Vec<u8>| rendering.value(answer.index, output, to);
+                    out.results.append(output.len() + 1, write);
                 }
             });
     }

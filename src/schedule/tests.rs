@@ -180,7 +180,7 @@ impl Bench {
     }
 
     fn written(&mut self) -> String {
-        let out = std::mem::take(&mut self.scheduler.written().results);
+        let out = self.scheduler.written().results.take_bytes();
         String::from_utf8(out).unwrap()
     }
 }
@@ -208,7 +208,7 @@ fn input_waits_while_outcomes_are_far_ahead_of_an_output_that_moves_on() {
     bench.answer(80);
     bench.wait(MILLISECOND);
     assert!(!bench.scheduler.wants_input(), "it has moved on");
-    bench.scheduler.written().results.clear();
+    bench.scheduler.written().results.take();
     bench.scheduler.set_output_room(1 << 20);
     bench.wait(MILLISECOND);
     assert!(bench.scheduler.wants_input(), "nothing waits any more");

@@ -3,7 +3,7 @@
 //! Owns their descriptors, whose flags it leaves as they are.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -12,6 +12,9 @@ use rustix::io::Errno;
 
 /// What POSIX lets a pipe take at once if it takes anything (`PIPE_BUF`).
 pub(super) const PIPE_BUF: usize = 4096;
+
+/// The most slices that one call writes, on Linux and macOS.
+const IOV_MAX: usize = 1024;
 
 /// One of the outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,10 +106,11 @@ impl Destination {
     }
 
     /// Writes everything, waiting where the file is in non-blocking mode, which is left as it is.
-    pub(super) fn write_all(&self, mut bytes: &[u8]) -> Result<(), WriteError> {
-        while !bytes.is_empty() {
-            match rustix::io::write(&self.file, bytes) {
-                Ok(count) => bytes = &bytes[count..],
+    pub(super) fn write_all(&self, mut slices: &mut [IoSlice<'_>]) -> Result<(), WriteError> {
+        while !slices.is_empty() {
+            let at_once = slices.len().min(IOV_MAX);
+            match rustix::io::writev(&self.file, &slices[..at_once]) {
+                Ok(count) => IoSlice::advance_slices(&mut slices, count),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
                     let _ = poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], None);

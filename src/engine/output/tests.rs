@@ -28,8 +28,8 @@ fn nothing_is_written_after_what_could_not_be() {
         exits: None,
     });
     let mut written = Written {
-        results: b"1\n".repeat(PIPE_BUF),
-        errors: b"2\n".to_vec(),
+        results: b"1\n".repeat(PIPE_BUF).into(),
+        errors: b"2\n".to_vec().into(),
         ..Written::default()
     };
     output.flush(&mut written).unwrap();
@@ -46,11 +46,11 @@ fn what_takes_nothing_is_named_at_doubling_intervals() {
         exits: None,
     });
     let mut written = Written {
-        errors: vec![b'2'; 1 << 20],
+        errors: vec![b'2'; 1 << 20].into(),
         ..Written::default()
     };
     output.flush(&mut written).unwrap();
-    written.results = b"1\n".repeat(PIPE_BUF);
+    written.results = b"1\n".repeat(PIPE_BUF).into();
     output.flush(&mut written).unwrap();
     let begin = Instant::now();
     let said = (0..300).filter_map(|seconds| {

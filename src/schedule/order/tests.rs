@@ -10,10 +10,13 @@ fn buffer(order: policy::Order) -> OrderBuffer {
     buffer
 }
 
+fn append(out: &mut Written, text: &str) {
+    (out.results).append(text.len(), |to| to.extend_from_slice(text.as_bytes()));
+}
+
 fn put(buffer: &mut OrderBuffer, first: u64, outcome: Outcome) {
     buffer.put(Index(first), 1, outcome, |out| {
-        out.results
-            .extend_from_slice(format!("{first} ").as_bytes());
+        append(out, &format!("{first} "));
     });
 }
 
@@ -22,12 +25,12 @@ fn take(buffer: &mut OrderBuffer) -> Vec<(String, String)> {
     let mut taken = Vec::new();
     loop {
         buffer.set_room(1000);
-        let out = std::mem::take(buffer.out());
+        let mut out = std::mem::take(buffer.out());
         if out.is_empty() {
             return taken;
         }
         let ranges: Vec<_> = out.done.ranges.iter().collect();
-        let text = String::from_utf8(out.results).unwrap();
+        let text = String::from_utf8(out.results.take_bytes()).unwrap();
         taken.push((text, format!("{ranges:?} {:?}", out.done.failed)));
     }
 }
@@ -113,7 +116,7 @@ fn large_pieces_are_not_copied_together() {
     let mut buffer = buffer(policy::Order::Input);
     for index in [11, 12] {
         buffer.put(Index(index), 1, Outcome::Results, |out| {
-            out.results.resize(out.results.len() + JOINED, b'x');
+            append(out, &"x".repeat(JOINED));
         });
     }
     assert_eq!(buffer.pieces.len(), 2);
@@ -149,7 +152,7 @@ fn the_last_words_stand_after_all_that_can_be_written() {
         for index in [10, 11, 12, 14] {
             put(&mut buffer, index, Outcome::Results);
         }
-        buffer.put_last(|out| out.results.extend_from_slice(b"last"));
+        buffer.put_last(|out| append(out, "last"));
         let text: String = take(&mut buffer)
             .into_iter()
             .map(|(text, _)| text)

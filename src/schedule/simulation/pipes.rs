@@ -134,9 +134,9 @@ impl Input {
 /// The output and the thread that writes it.
 pub(super) struct Output {
     reader: Reader,
-    parcels: VecDeque<Vec<u8>>,
+    parcels: VecDeque<usize>,
     done_at: Option<Duration>,
-    done: VecDeque<Vec<u8>>,
+    done: VecDeque<usize>,
     bytes: usize,
     is_awaited: bool,
     budget: Budget,
@@ -219,29 +219,29 @@ impl Output {
     /// As `engine::Output::flush`.
     pub(super) fn flush(&mut self, written: &mut Written, rng: &mut Rng, now: Duration) {
         for bytes in std::mem::take(&mut self.done) {
-            self.bytes -= bytes.len();
-            self.budget.free(bytes.len());
+            self.bytes -= bytes;
+            self.budget.free(bytes);
         }
         let taken = (self.results.len(), self.errors.len());
         self.promises.note(written, taken.0, taken.1);
         if self.in_flight() == 0 && written.results.len() <= self.reader.direct {
-            self.results.append(&mut written.results);
+            self.results.append(&mut written.results.take_bytes());
         }
-        if !written.results.is_empty() && self.hand_over(&mut written.results.clone(), rng, now) {
-            self.results.append(&mut written.results);
+        if self.hand_over(written.results.len(), rng, now) {
+            self.results.append(&mut written.results.take_bytes());
         }
-        if !written.errors.is_empty() && self.hand_over(&mut written.errors.clone(), rng, now) {
-            self.errors.append(&mut written.errors);
+        if self.hand_over(written.errors.len(), rng, now) {
+            self.errors.append(&mut written.errors.take_bytes());
         }
     }
 
-    fn hand_over(&mut self, bytes: &mut Vec<u8>, rng: &mut Rng, now: Duration) -> bool {
-        if self.is_busy() {
+    fn hand_over(&mut self, bytes: usize, rng: &mut Rng, now: Duration) -> bool {
+        if bytes == 0 || self.is_busy() {
             return false;
         }
-        self.bytes += bytes.len();
-        self.budget.add(bytes.len());
-        self.parcels.push_back(std::mem::take(bytes));
+        self.bytes += bytes;
+        self.budget.add(bytes);
+        self.parcels.push_back(bytes);
         self.begin(rng, now);
         true
     }

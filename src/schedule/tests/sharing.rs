@@ -94,7 +94,7 @@ fn run(records: usize, times: &[&[Duration]], change: impl FnOnce(&mut Policy)) 
                 }
             }
         }
-        scheduler.written().results.clear();
+        scheduler.written().results.take();
         scheduler.set_output_room(1 << 20);
         scheduler.choose_heard(now);
         let first = (0..seats.len()).filter(|seat| seats[*seat].next.is_some());
