@@ -290,19 +290,26 @@ impl Scheduler {
     /// Counts a failure against a record: it is tried again, alone, as often as `--retries` says.
     pub(super) fn charge(
         &mut self,
-        mut work: Work,
+        work: Work,
         cause: Cause,
         message: String,
         worker: WorkerId,
         now: Instant,
     ) {
-        if self.may_retry(&work) {
-            work.charged += 1;
-            work.company = Company::Alone;
-            self.queue.put_back(work);
-        } else {
+        if let Some(work) = self.try_again(work) {
             self.fail_work(work, cause, message, Some(worker), now);
         }
+    }
+
+    /// Has records tried again, each alone; gives them back where that may not be.
+    pub(super) fn try_again(&mut self, mut work: Work) -> Option<Work> {
+        if !self.may_retry(&work) {
+            return Some(work);
+        }
+        work.charged += 1;
+        work.company = Company::Alone;
+        self.queue.put_back(work);
+        None
     }
 
     /// Puts the last `unsent` records back as if they had not been given out.

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::action::{Action, WorkerId};
+use super::doomed::Doomed;
 use super::life::{Stage, State, Worker};
 use super::policy::OnError;
 use super::tally::EarlyEnd;
@@ -166,7 +167,7 @@ impl Scheduler {
     /// Drops all records that are with no life.
     fn forget_waiting(&mut self) {
         self.queue.clear();
-        self.doomed.clear();
+        self.doomed = Doomed::default();
     }
 
     /// Nobody waits for the judgement of a life that has ended.

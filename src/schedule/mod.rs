@@ -40,7 +40,6 @@ mod tally;
 mod tests;
 mod view;
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 pub use action::{Action, LifeNumber, Notice, WorkerId};
@@ -78,7 +77,7 @@ pub struct Scheduler {
     rendering: Rendering,
     budget: Budget,
     queue: Queue,
-    doomed: BTreeMap<Index, Doomed>,
+    doomed: Doomed,
     workers: Vec<Worker>,
     order: OrderBuffer,
     tally: Tally,
@@ -132,7 +131,7 @@ impl Scheduler {
     pub fn new(policy: Policy, rendering: Rendering, budget: &Budget, now: Instant) -> Self {
         Self {
             queue: Queue::new(policy.separator),
-            doomed: BTreeMap::new(),
+            doomed: Doomed::default(),
             workers: (0..policy.jobs.get()).map(|_| Worker::new(now)).collect(),
             order: OrderBuffer::new(policy.order, budget),
             tally: Tally::default(),

@@ -216,6 +216,12 @@ impl Queue {
         self.fresh_bytes + sent.map(|work| work.block.bytes.len()).sum::<usize>()
     }
 
+    /// How many rejected records wait for what came before them.
+    pub(crate) fn rejected(&self) -> usize {
+        let is_rejected = |fresh: &&Fresh| matches!(fresh, Fresh::Rejected(_));
+        self.fresh.iter().filter(is_rejected).count()
+    }
+
     /// How many records wait that must be sent alone.
     pub(crate) fn alone(&self) -> usize {
         self.alone.values().map(|work| work.block.count).sum()

@@ -106,10 +106,8 @@ impl Scheduler {
             self.raise(&failure, now);
             return;
         }
-        let most = self.policy.max_errors;
-        let failures = self.tally.earlier.failures() + self.tally.failures() + 1;
-        let too_many = most.is_some_and(|most| failures >= most);
-        let ends_run = self.policy.on_error == OnError::Drain || too_many;
+        let failures = self.failures() + 1;
+        let ends_run = self.is_last_failure(failures);
         let is_first_to = ends_run && !std::mem::replace(&mut self.has_last_failure, ends_run);
         let outcome = if is_first_to {
             Outcome::LastFailure
@@ -120,15 +118,27 @@ impl Scheduler {
         if ends_run {
             self.drain(now);
         }
-        if let Some(most) = most
+        if let Some(most) = self.policy.max_errors
             && most > 1
             && is_first_to
-            && too_many
+            && failures >= most
         {
             self.warn(format!(
                 "{most} records failed: nothing more is sent (--max-errors)"
             ));
         }
+    }
+
+    /// How many records have failed, in earlier runs too and also where that is not put down yet.
+    pub(super) fn failures(&self) -> u64 {
+        let decided = self.tally.failures() + self.doomed.records() as u64;
+        self.tally.earlier.failures() + decided
+    }
+
+    /// Whether the last of so many failures is one after which nothing more is sent.
+    pub(super) fn is_last_failure(&self, failures: u64) -> bool {
+        let too_many = (self.policy.max_errors).is_some_and(|most| failures >= most);
+        self.policy.on_error == OnError::Drain || too_many
     }
 
     /// Tells of the first failure, where more is to be found and what follows; later ones are

@@ -51,7 +51,8 @@ pub enum Bottleneck {
 pub struct UnderWay {
     /// How many workers owe answers to.
     pub in_flight: usize,
-    /// How many wait for a worker.
+    /// How many wait: for a worker, for what came before them, or, where they have failed, for the
+    /// output.
     pub waiting: usize,
     /// The one that a worker has owed for longest.
     pub oldest: Option<Oldest>,
@@ -85,9 +86,10 @@ impl Scheduler {
                 has_signed: life.has_signed,
             })
         };
+        let unsent = self.queue.together() + self.queue.alone() + self.queue.rejected();
         UnderWay {
             in_flight: self.workers.iter().map(owed).sum(),
-            waiting: self.queue.together() + self.queue.alone(),
+            waiting: unsent + self.doomed.records(),
             oldest: self.lives().filter_map(oldest).max_by_key(|it| it.age),
         }
     }
@@ -171,7 +173,8 @@ impl Scheduler {
             State::Running(life) | State::Judged(life, ..) => life.owed_bytes,
             State::Vacant(_) | State::GivenUp => 0,
         };
-        let unfinished = self.queue.bytes() + self.workers.iter().map(held).sum::<usize>();
+        let owed = self.workers.iter().map(held).sum::<usize>();
+        let unfinished = self.queue.bytes() + self.doomed.bytes() + owed;
         Some(self.seen_bytes.saturating_sub(unfinished as u64))
     }
 }

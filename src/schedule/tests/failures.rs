@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Bench, SECOND, WORKER};
 use crate::exit::Status;
 use crate::outcome::Exit;
-use crate::schedule::policy::{Delivery, OnError};
+use crate::schedule::policy::{Delivery, OnError, Policy};
 
 #[test]
 fn a_worker_is_given_up_after_so_many_lives_without_use() {
@@ -144,4 +144,66 @@ fn what_a_worker_says_of_itself_is_put_on_one_line_and_bounded() {
     assert_eq!(said("a\nb\u{1b}[2Jé"), "a\\nb\\u{1b}[2Jé");
     assert_eq!(said(&"x".repeat(300)), "x".repeat(300));
     assert_eq!(said(&"x".repeat(301)), format!("{}…", "x".repeat(300)));
+}
+
+/// A run whose output takes nothing, with as much waiting for it as lets failures wait too.
+fn held_up(change: impl FnOnce(&mut Policy)) -> Bench {
+    let mut bench = Bench::new(change);
+    bench.scheduler.set_output_room(0);
+    bench.records(1);
+    let answer = [vec![b'y'; 2 << 20], vec![b'\n']].concat();
+    (bench.scheduler).answered(WORKER, 1, &answer, bench.now);
+    bench.scheduler.heard_out(WORKER, bench.now);
+    bench.act();
+    bench.records(4);
+    bench
+}
+
+#[test]
+fn what_a_failure_means_does_not_wait_for_the_output() {
+    let run = |change: fn(&mut Policy)| {
+        let mut bench = held_up(change);
+        for _ in 0..3 {
+            bench.die(Exit::Code(1));
+            bench.wait(20 * SECOND);
+        }
+        bench
+    };
+    let bench = run(|policy| {
+        policy.delivery = Delivery::AtMostOnce;
+        policy.on_error = OnError::Drain;
+    });
+    assert_eq!((&bench.sent[..], bench.ends.len()), (&[0, 1][..], 0));
+    let bench = run(|policy| {
+        policy.delivery = Delivery::AtMostOnce;
+        policy.max_errors = Some(2);
+    });
+    assert_eq!((&bench.sent[..], bench.ends.len()), (&[0, 1, 2][..], 0));
+    let bench = run(|policy| {
+        policy.delivery = Delivery::AtMostOnce;
+        policy.on_error = OnError::Raise;
+    });
+    assert_eq!(
+        (&bench.sent[..], &bench.ends[..]),
+        (&[0, 1][..], &["finish"][..])
+    );
+    let bench = run(|policy| policy.retries = 2);
+    let tried = bench.sent.iter().filter(|index| **index == 1).count();
+    assert!(tried > 2, "record 1 is tried again: {:?}", bench.sent);
+}
+
+#[test]
+fn failures_that_wait_for_the_output_are_counted_as_waiting() {
+    let mut bench = held_up(|policy| policy.delivery = Delivery::AtMostOnce);
+    for _ in 0..4 {
+        bench.die(Exit::Code(1));
+        bench.wait(20 * SECOND);
+    }
+    let waits = |bench: &Bench| bench.scheduler.under_way(bench.now).waiting;
+    assert_eq!((waits(&bench), bench.scheduler.tally().failures()), (4, 0));
+    assert_eq!(bench.scheduler.finished_bytes(), Some(2));
+    bench.scheduler.set_output_room(64 << 20);
+    bench.wait(SECOND);
+    assert_eq!((waits(&bench), bench.scheduler.tally().failures()), (0, 4));
+    assert_eq!(bench.scheduler.finished_bytes(), Some(10));
 }
