@@ -183,9 +183,6 @@ impl Engine {
             {
                 self.tick(waited_from);
             }
-            if let Some(text) = self.output.remind(now) {
-                self.messages.warning(&text);
-            }
         }
         self.finish_journal();
         let is_cut_short = self.is_output_broken || !self.output.is_idle();
@@ -288,6 +285,7 @@ impl Engine {
                 }
                 Request::Continued => {
                     self.signal_all(Signal::CONT);
+                    self.end_by = self.end_by.map(|_| now + self.parts.grace);
                     self.scheduler.was_stopped(now);
                     paused = Paused::Yes;
                 }
@@ -320,6 +318,7 @@ impl Engine {
         let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
         self.signal_all(Signal::CONT);
         let now = Instant::now();
+        self.end_by = self.end_by.map(|at| at + (now - from));
         self.scheduler.was_suspended(now - from, now);
         self.messages.go_on_with_progress(now - from);
         self.report.was_suspended(now - from);
@@ -406,7 +405,7 @@ impl Engine {
             return;
         }
         loop {
-            if let Err(error) = self.output.flush(self.scheduler.written()) {
+            if let Err(error) = self.output.flush(self.scheduler.written(), now) {
                 self.output_failed(&error);
                 self.act();
                 return;
@@ -422,6 +421,9 @@ impl Engine {
         }
         if !self.output.is_idle() {
             self.output.await_writer();
+        }
+        if let Some(text) = self.output.remind(now) {
+            self.messages.warning(&text);
         }
         if let Err(error) = self.output.keep_journal(now) {
             self.output_failed(&error);
@@ -479,19 +481,21 @@ impl Engine {
         let has_input = |input: &Receiver<Arrival>| !input.is_empty();
         (self.scheduler.wants_input() && self.input.as_ref().is_some_and(has_input))
             || !self.requests.is_empty()
-            || self.output.has_news()
+            || (self.output.has_news() && !self.is_output_broken)
     }
 
     /// The next time at which something is to be done even if nothing happens.
     fn next_deadline(&self) -> Option<Instant> {
         // Before that, the scheduler has deadlines of its own.
         let end_by = self.end_by.filter(|_| self.is_finished);
+        // One that is broken is not looked at any more.
+        let output = (!self.is_output_broken).then_some(&self.output);
         let deadlines = [
             self.scheduler.wake_at(),
             self.start_by,
             end_by,
-            self.output.next_reminder(),
-            self.output.journal_wake_at(),
+            output.and_then(Output::next_reminder),
+            output.and_then(Output::journal_wake_at),
             self.report.wake_at(),
         ];
         deadlines.into_iter().flatten().min()

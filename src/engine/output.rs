@@ -79,7 +79,7 @@ pub struct Output {
     /// Where the parcels with the writing thread go; it works on the first.
     parcels: VecDeque<Target>,
     bytes: usize,
-    /// Since when nothing has been written though there is something, and when to say so.
+    /// Since when nothing has been written though there is something, and when to say so next.
     stall: Option<(Instant, Instant)>,
     budget: Budget,
     journal: Option<Journal>,
@@ -180,7 +180,7 @@ impl Output {
     ///
     /// # Errors
     /// What an earlier write came to.
-    pub fn flush(&mut self, written: &mut Written) -> Result<(), WriteError> {
+    pub fn flush(&mut self, written: &mut Written, now: Instant) -> Result<(), WriteError> {
         self.promise(written);
         while let Ok(parcel) = self.from_writer.try_recv() {
             self.parcels.pop_front();
@@ -209,6 +209,9 @@ impl Output {
         }
         if !written.errors.is_empty() {
             self.hand_over(Target::Errors, &mut written.errors);
+        }
+        if !self.is_idle() {
+            self.stall.get_or_insert((now, now + REMINDER));
         }
         Ok(())
     }
@@ -293,7 +296,7 @@ impl Output {
     /// Names an output that nobody has read for long, at doubling intervals.
     pub fn remind(&mut self, now: Instant) -> Option<String> {
         let target = *self.parcels.front()?;
-        let (since, next) = *self.stall.get_or_insert((now, now + REMINDER));
+        let (since, next) = self.stall?;
         if now < next {
             return None;
         }

@@ -348,6 +348,10 @@ impl Scheduler {
                 life.pace.busy_from(now);
             }
         }
+        if let Phase::Interrupted(signal, ..) = self.phase {
+            let grace = self.policy.grace;
+            self.phase = Phase::Interrupted(signal, now + grace / 2, now + grace);
+        }
         self.wake_by(now);
     }
 }

@@ -263,7 +263,10 @@ impl Life {
     /// Nothing has happened to it for `pause`, up to now.
     pub(crate) fn stand_still(&mut self, pause: Duration, now: Instant) {
         let later = |since: Instant| (since + pause).min(now);
-        self.delay(pause.min(now.saturating_duration_since(self.clock)));
+        self.clock = later(self.clock);
+        for work in &mut self.owed {
+            work.since = work.since.map(later);
+        }
         self.started = later(self.started);
         self.deaf_since = self.deaf_since.map(later);
         self.hung_up = self.hung_up.map(|(since, pipe)| (later(since), pipe));

@@ -280,6 +280,29 @@ fn a_disk_that_is_full_is_gone_on_with_when_there_is_room() {
 }
 
 #[test]
+fn a_disk_that_is_full_is_not_looked_at_again_and_again() {
+    let env = TestEnv::new();
+    let done = mtask(&env, &["-j1", "--grace", "3s"])
+        .shell("trap '' XFSZ; ulimit -f 64; \"$0\" \"$@\"; echo status $?; times")
+        // It ends only by SIGKILL, after the grace.
+        .args(["--", "sh", "-c", "trap '' TERM; cat; sleep 1000"])
+        .stdin(numbers(20_000))
+        .run();
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    done.check(said.starts_with("status 1\n"), "the status");
+    let times = said.lines().last().unwrap_or_default();
+    let seconds = |time: &str| {
+        let (minutes, seconds) = time.trim_end_matches('s').split_once('m')?;
+        Some(minutes.parse::<f64>().ok()? * 60.0 + seconds.parse::<f64>().ok()?)
+    };
+    let used: f64 = times
+        .split(' ')
+        .map(|time| seconds(time).expect(times))
+        .sum();
+    done.check(used < 1.5, "it waits for 3 s, and uses that much of a CPU");
+}
+
+#[test]
 fn fewer_workers_another_window_and_other_limits_may_be_given() {
     let env = TestEnv::new();
     let input = numbers(300);

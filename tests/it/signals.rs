@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::env::{TestEnv, skip, wait_until};
+use crate::env::{TestEnv, let_pass, skip, wait_until};
 
 const ENDING: [Signal; 3] = [Signal::TERM, Signal::HUP, Signal::INT];
 
@@ -267,4 +268,26 @@ fn workers_stop_and_go_on_with_mtask() {
     live.wait()
         .assert_status(0)
         .assert_stdout("first\nsecond\n");
+}
+
+#[test]
+fn the_grace_stands_still_for_the_output_too() {
+    let grace = Duration::from_secs(8);
+    let env = TestEnv::new();
+    let mut live = env.mtask().args(["-j1", "--grace", "8s"]).echo().open();
+    let (begun, go) = (env.path("begun"), env.path("go"));
+    live.send(format!("@touch:{begun} @wait:{go} @big:2000000"));
+    env.wait_for("begun");
+    live.signal(Signal::TERM);
+    live.wait_for_stderr("told to end by");
+    live.signal(Signal::TSTP);
+    live.wait_for_stop();
+    // The time that passes here is what must not count; nothing else is being waited for.
+    let_pass(grace + Duration::from_secs(1));
+    env.write("go", "");
+    live.signal(Signal::CONT);
+    assert_eq!(live.line().len(), 2_000_000);
+    let done = live.wait_with_open_stdin();
+    done.assert_signal(Signal::TERM);
+    assert!(!done.stderr.contains("nobody has taken it"));
 }

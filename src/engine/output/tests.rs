@@ -32,7 +32,7 @@ fn nothing_is_written_after_what_could_not_be() {
         errors: b"2\n".to_vec().into(),
         ..Written::default()
     };
-    output.flush(&mut written).unwrap();
+    output.flush(&mut written, Instant::now()).unwrap();
     end(output);
     assert_eq!(file.metadata().unwrap().len(), 0);
 }
@@ -49,16 +49,42 @@ fn what_takes_nothing_is_named_at_doubling_intervals() {
         errors: vec![b'2'; 1 << 20].into(),
         ..Written::default()
     };
-    output.flush(&mut written).unwrap();
-    written.results = b"1\n".repeat(PIPE_BUF).into();
-    output.flush(&mut written).unwrap();
     let begin = Instant::now();
+    output.flush(&mut written, begin).unwrap();
+    written.results = b"1\n".repeat(PIPE_BUF).into();
+    output.flush(&mut written, begin).unwrap();
+    assert_eq!(output.next_reminder(), Some(begin + REMINDER));
     let said = (0..300).filter_map(|seconds| {
         let text = output.remind(begin + Duration::from_secs(seconds))?;
         assert!(text.starts_with("errors has taken nothing"), "{text}");
         Some(seconds)
     });
     assert!(said.eq([60, 120, 240]));
+    drop(reader);
+    end(output);
+}
+
+#[test]
+fn what_has_moved_on_and_stops_then_is_named_too() {
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let mut output = start(Destinations {
+        results: destination("results", tempfile::tempfile().unwrap()),
+        errors: Some(destination("errors", writer.into())),
+        exits: None,
+    });
+    let mut written = Written {
+        results: b"1\n".repeat(PIPE_BUF).into(),
+        errors: vec![b'2'; 1 << 20].into(),
+        ..Written::default()
+    };
+    let begin = Instant::now();
+    output.flush(&mut written, begin).unwrap();
+    while !output.has_news() {
+        thread::yield_now();
+    }
+    let later = begin + REMINDER / 2;
+    output.flush(&mut written, later).unwrap();
+    assert_eq!(output.next_reminder(), Some(later + REMINDER));
     drop(reader);
     end(output);
 }

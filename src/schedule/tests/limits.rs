@@ -101,6 +101,19 @@ fn after_a_stop_of_unknown_length_all_clocks_begin_anew() {
 }
 
 #[test]
+fn the_grace_of_a_signal_begins_anew_after_a_stop_of_unknown_length() {
+    let mut bench = at_its_last(|policy| policy.grace = 10 * SECOND);
+    bench.scheduler.interrupt(15, bench.now);
+    bench.act();
+    bench.wait(4 * SECOND);
+    bench.scheduler.was_stopped(bench.now);
+    bench.wait(4 * SECOND);
+    assert!(!bench.ends.contains(&"SIGTERM"));
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends.last(), Some(&"SIGTERM"));
+}
+
+#[test]
 fn a_reminder_tells_what_ends_the_wait() {
     let mut bench = at_its_last(|_| ());
     bench.wait(61 * SECOND);

@@ -428,3 +428,20 @@ fn a_record_is_named_60_s_after_a_late_ready() {
     bench.wait(62 * SECOND);
     assert_eq!(bench.notices_with("has not answered record 0"), 1);
 }
+
+#[test]
+fn a_record_that_is_sent_while_stderr_is_not_read_has_its_time_from_then_on() {
+    let mut bench = Bench::json(|policy| policy.timeout = Some(10 * SECOND));
+    bench.records(1);
+    bench.ready(2);
+    bench.scheduler.reads_stderr(false, bench.now);
+    bench.wait(600 * SECOND);
+    bench.records(1);
+    assert_eq!(bench.take_sent(), [0, 1]);
+    bench.scheduler.reads_stderr(true, bench.now);
+    bench.reply(0);
+    bench.wait(9 * SECOND);
+    assert!(bench.ends.is_empty(), "{:?}", bench.notices);
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM"]);
+}
