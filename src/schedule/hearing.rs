@@ -10,8 +10,9 @@ use super::Scheduler;
 use super::action::WorkerId;
 use super::life::{Life, Stage};
 
-/// An output that has not moved on for so long waits for a slow record or a slow reader.
-const STANDSTILL: Duration = Duration::from_millis(10);
+/// An output that has not moved on for so long waits for a slow record or a slow reader. Longer, and
+/// workers would stand idle each time that a slow fellow moves the output on.
+const STANDSTILL: Duration = Duration::from_millis(1);
 
 impl Scheduler {
     /// Decides whether the input is listened to, and which workers are: all, unless the budget is

@@ -197,20 +197,20 @@ fn input_waits_while_outcomes_are_far_ahead_of_an_output_that_moves_on() {
     bench.scheduler.set_output_room(0);
     bench.records(100);
     bench.answer(10);
-    bench.wait(MILLISECOND);
+    bench.wait(MILLISECOND / 4);
     assert!(bench.scheduler.wants_input(), "ten may wait");
     bench.answer(10);
-    bench.wait(MILLISECOND);
+    bench.wait(MILLISECOND / 4);
     assert!(!bench.scheduler.wants_input());
-    bench.wait(20 * MILLISECOND);
+    bench.wait(MILLISECOND);
     assert!(bench.scheduler.wants_input(), "the output stands still");
     bench.scheduler.set_output_room(1);
     bench.answer(80);
-    bench.wait(MILLISECOND);
+    bench.wait(MILLISECOND / 4);
     assert!(!bench.scheduler.wants_input(), "it has moved on");
     bench.scheduler.written().results.take();
     bench.scheduler.set_output_room(1 << 20);
-    bench.wait(MILLISECOND);
+    bench.wait(MILLISECOND / 4);
     assert!(bench.scheduler.wants_input(), "nothing waits any more");
 }
 
