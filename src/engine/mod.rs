@@ -272,15 +272,19 @@ impl Engine {
     }
 
     /// Does what signals ask for, and tells whether mtask was stopped in between.
-    fn take_requests(&mut self, now: Instant) -> Paused {
+    fn take_requests(&mut self, mut now: Instant) -> Paused {
         let mut paused = Paused::No;
+        let mut has_stopped = false;
         while let Ok(request) = self.requests.try_recv() {
             match request {
                 Request::End(signal) => self.interrupt(signal, now),
                 Request::Status => self.tell_status(now),
                 Request::LookAtProcesses => self.look_at_processes(),
+                // The SIGCONT that ended the stop asks for nothing more.
+                Request::Stop | Request::Continued if has_stopped => {}
                 Request::Stop => {
-                    self.stop();
+                    now = self.stop();
+                    has_stopped = true;
                     paused = Paused::Yes;
                 }
                 Request::Continued => {
@@ -310,27 +314,20 @@ impl Engine {
         self.messages.report(format!("mtask: {status}\n"));
     }
 
-    /// Stops the workers and mtask, until it is continued.
-    fn stop(&mut self) {
+    /// Stops the workers and mtask, until it is continued; gives when that was.
+    fn stop(&mut self) -> Instant {
         self.messages.clear_progress();
         let from = Instant::now();
         self.signal_all(Signal::STOP);
         let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
         self.signal_all(Signal::CONT);
         let now = Instant::now();
-        self.end_by = self.end_by.map(|at| at + (now - from));
-        self.scheduler.was_suspended(now - from, now);
-        self.messages.go_on_with_progress(now - from);
-        self.report.was_suspended(now - from);
-        // The SIGCONT that ended the stop asks for nothing more.
-        while let Ok(request) = self.requests.try_recv() {
-            match request {
-                Request::End(signal) => self.interrupt(signal, now),
-                Request::Status => self.tell_status(now),
-                Request::LookAtProcesses => self.look_at_processes(),
-                Request::Stop | Request::Continued => {}
-            }
-        }
+        let pause = now - from;
+        self.end_by = self.end_by.map(|at| at + pause);
+        self.scheduler.was_suspended(pause, now);
+        self.messages.go_on_with_progress(pause);
+        self.report.was_suspended(pause);
+        now
     }
 
     fn signal_all(&self, signal: Signal) {

@@ -137,15 +137,10 @@ impl Scheduler {
             return;
         }
         life.audit.state = AuditState::RunningEmpty;
-        life.audit.patience = Self::audit_patience(life);
+        life.audit.patience = life.patience();
         let at = life.clock + life.audit.patience;
         self.wake_by(at);
         self.audit_answered(worker, now);
-    }
-
-    /// How long an answer may take before it is asked whether it will come at all.
-    pub(super) fn audit_patience(life: &Life) -> Duration {
-        Duration::from_secs(1).max(life.pace.per_record() * 20)
     }
 
     /// When a life that answers nothing is checked out of turn: it may have skipped the record it
@@ -159,7 +154,7 @@ impl Scheduler {
             && life.has_signed
             && !life.holds_alone()
             && !life.owed.is_empty();
-        may_check.then(|| life.clock + Self::audit_patience(life))
+        may_check.then(|| life.clock + life.patience())
     }
 
     /// When a life is asked, by the end of its stdin, whether it has skipped the record it owes: the
@@ -202,7 +197,7 @@ impl Scheduler {
                 return;
             }
             AuditState::RunningEmpty => {
-                life.audit.patience = life.audit.patience.max(Self::audit_patience(life));
+                life.audit.patience = life.audit.patience.max(life.patience());
                 now + life.audit.patience
             }
             AuditState::Doubting => now + life.audit.patience,
@@ -265,7 +260,7 @@ impl Scheduler {
             .is_some_and(|at| now >= at)
         {
             let life = self.life_mut(worker).expect("it runs");
-            life.audit.patience = Self::audit_patience(life);
+            life.audit.patience = life.patience();
             life.audit.state = AuditState::RunningEmpty;
         }
         let Some(life) = self.life_mut(worker) else {

@@ -114,11 +114,8 @@ impl Scheduler {
         let owed = life.take_owed();
         self.stop(worker, now);
         let death = Death {
-            pid: None,
-            exit,
-            stderr: Vec::new(),
-            tail: Tail::default(),
             unsent,
+            ..Death::by(exit)
         };
         let charged = self.blame(worker, owed, has_signed, &death, now);
         self.count_life(worker, has_signed, charged, death);

@@ -116,7 +116,7 @@ impl Scheduler {
             return None;
         }
         let limit = match (self.learnt_start, self.policy.timeout) {
-            (Some(learnt), Some(timeout)) => (learnt * START_FACTOR).max(SHORTEST_START) + timeout,
+            (Some(learnt), Some(timeout)) => ample_start(learnt) + timeout,
             _ => self.policy.init_timeout?,
         };
         Some((life.started + life.unheard + limit, limit))
@@ -256,10 +256,7 @@ impl Scheduler {
             return None;
         }
         let half = self.policy.timeout.map_or(Duration::MAX, |limit| limit / 2);
-        let patience = Duration::from_secs(1)
-            .max(life.pace.per_record() * 20)
-            .min(half);
-        Some(self.up_by(life) + patience)
+        Some(self.up_by(life) + life.patience().min(half))
     }
 
     /// When the clock of a life's oldest record begins: not before the life must be up.
@@ -267,9 +264,7 @@ impl Scheduler {
         if life.has_signed {
             return life.clock;
         }
-        let start = self
-            .learnt_start
-            .map_or(HINT, |learnt| (learnt * START_FACTOR).max(SHORTEST_START));
+        let start = self.learnt_start.map_or(HINT, ample_start);
         life.clock.max(life.started + life.unheard + start)
     }
 
@@ -354,6 +349,11 @@ impl Scheduler {
         }
         self.wake_by(now);
     }
+}
+
+/// How long a life may take to start where the slowest so far took `learnt`.
+fn ample_start(learnt: Duration) -> Duration {
+    (learnt * START_FACTOR).max(SHORTEST_START)
 }
 
 /// Which option ends a wait, and when, if it was given.

@@ -113,7 +113,6 @@ impl Scheduler {
         }
         self.abort(Reason::Raised);
         self.kill_all(now);
-        self.order.cut_at_gap();
         self.conclude_last(failure);
     }
 

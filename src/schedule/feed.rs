@@ -173,7 +173,7 @@ impl Scheduler {
             && life.concurrency.is_none()
             && life.has_signed
             && !life.owed.is_empty();
-        may_pass.then(|| life.clock + Self::audit_patience(life))
+        may_pass.then(|| life.clock + life.patience())
     }
 
     /// Whether the window of this life follows from measured time.
@@ -304,8 +304,7 @@ impl Scheduler {
 
     /// Tells lives that no more comes, where that is so.
     fn wind_down(&mut self, now: Instant) {
-        let nothing_waits = self.queue.is_empty()
-            && (self.input == InputState::Ended || self.phase != Phase::Feeding);
+        let nothing_waits = self.queue.is_empty() && self.input_is_over();
         for number in 0..self.workers.len() {
             let worker = WorkerId(number);
             let Some(life) = self.life(worker) else {
@@ -333,7 +332,7 @@ impl Scheduler {
     /// collect its output until then.
     pub(super) fn patience(&self, life: &Life) -> Duration {
         if life.has_signed {
-            Duration::from_secs(1).max(life.pace.per_record() * 20)
+            life.patience()
         } else {
             Duration::from_millis(100)
         }

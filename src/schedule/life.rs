@@ -233,6 +233,11 @@ impl Life {
         until.saturating_duration_since(self.clock)
     }
 
+    /// How long an answer may take before it is asked whether it will come at all.
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_secs(1).max(self.pace.per_record() * 20)
+    }
+
     /// Takes all that it owes.
     pub(crate) fn take_owed(&mut self) -> VecDeque<Work> {
         self.owed_records = 0;

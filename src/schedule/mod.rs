@@ -54,7 +54,6 @@ use crate::budget::Budget;
 use crate::input::Rejected;
 use crate::outcome::{Done, Exit, Failure, Rendering};
 use crate::record::{Block, Index};
-use crate::worker::stdout::Tail;
 use doomed::Doomed;
 use ending::Phase;
 use futile::Futile;
@@ -230,14 +229,10 @@ impl Scheduler {
 
     /// No life of this worker could be started.
     pub fn start_failed(&mut self, worker: WorkerId, reason: String, now: Instant) {
-        let exit = Exit::NotStarted(reason);
         let death = Death {
-            pid: None,
-            exit,
-            stderr: Vec::new(),
-            tail: Tail::default(),
             // Whatever it was given has been written to nobody.
             unsent: usize::MAX,
+            ..Death::by(Exit::NotStarted(reason))
         };
         self.died(worker, death, now);
     }
@@ -354,34 +349,31 @@ impl Scheduler {
 
     /// Puts down a failed record.
     fn conclude(&mut self, failure: &Failure, outcome: Outcome) {
-        self.announce(failure);
-        let rendering = &self.rendering;
-        let separate = self.policy.error_records == policy::ErrorRecords::Apart;
-        count_failure(&mut self.tally, &mut self.workers, failure);
+        self.note_failure(failure);
+        let (rendering, place) = (&self.rendering, self.policy.error_records);
         self.order.put(failure.index, 1, outcome, |out| {
-            let to = if separate {
-                &mut out.errors
-            } else {
-                &mut out.results
-            };
-            to.append(0, |to| rendering.failure(failure, to));
+            let write = |to: &mut Vec<u8>| rendering.failure(failure, to);
+            out.errors_at(place).append(0, write);
         });
     }
 
     /// Puts down the failure that ends the run, after all that can still be written.
     fn conclude_last(&mut self, failure: &Failure) {
-        self.announce(failure);
-        let rendering = &self.rendering;
-        let apart = self.policy.error_records == policy::ErrorRecords::Apart;
-        count_failure(&mut self.tally, &mut self.workers, failure);
+        self.note_failure(failure);
+        let (rendering, place) = (&self.rendering, self.policy.error_records);
         self.order.put_last(|out| {
-            let to = if apart {
-                &mut out.errors
-            } else {
-                &mut out.results
-            };
-            to.append(0, |to| rendering.failure(failure, to));
+            let write = |to: &mut Vec<u8>| rendering.failure(failure, to);
+            out.errors_at(place).append(0, write);
         });
+    }
+
+    /// Says and counts that a record has failed.
+    fn note_failure(&mut self, failure: &Failure) {
+        self.announce(failure);
+        self.tally.failed(failure.cause.kind());
+        if let Some(worker) = failure.worker {
+            self.workers[worker].failures += 1;
+        }
     }
 
     /// Counts records that gave a result.
@@ -417,13 +409,5 @@ impl Scheduler {
             1 => format!("1 record (index {low})"),
             _ => format!("{count} records (of indices {low} to {high})"),
         }
-    }
-}
-
-/// Counts a failed record, and that it was this worker's.
-fn count_failure(tally: &mut Tally, workers: &mut [Worker], failure: &Failure) {
-    tally.failed(failure.cause.kind());
-    if let Some(worker) = failure.worker {
-        workers[worker].failures += 1;
     }
 }

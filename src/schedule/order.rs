@@ -44,6 +44,14 @@ impl Written {
         self.results.is_empty() && self.errors.is_empty()
     }
 
+    /// Where error records go.
+    pub(crate) fn errors_at(&mut self, place: policy::ErrorRecords) -> &mut Chunks {
+        match place {
+            policy::ErrorRecords::InPlace => &mut self.results,
+            policy::ErrorRecords::Apart => &mut self.errors,
+        }
+    }
+
     fn len(&self) -> usize {
         self.results.len() + self.errors.len()
     }

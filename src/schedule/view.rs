@@ -145,7 +145,7 @@ impl Scheduler {
             Bottleneck::Order
         } else if !self.queue.is_empty() {
             Bottleneck::Restart
-        } else if self.input == InputState::Ended || !self.phase.takes_input() {
+        } else if self.input_is_over() {
             Bottleneck::End
         } else {
             Bottleneck::Input
@@ -160,7 +160,7 @@ impl Scheduler {
     }
 
     fn is_over(&self) -> bool {
-        self.queue.is_empty() && (self.input == InputState::Ended || !self.phase.takes_input())
+        self.queue.is_empty() && self.input_is_over()
     }
 
     /// The bytes of the records that have an outcome; the answered ones of a block that a life has
