@@ -18,6 +18,8 @@ const LARGEST_SPARE: usize = 128 * 1024;
 pub struct Chunks {
     chunks: VecDeque<Vec<u8>>,
     spares: Vec<Vec<u8>>,
+    /// The same for what is small and goes out alone.
+    little: Option<Vec<u8>>,
 }
 
 impl Chunks {
@@ -42,9 +44,13 @@ impl Chunks {
         let has_room =
             |last: &Vec<u8>| last.len() < SMALL || last.capacity() - last.len() >= expected.max(1);
         if !self.chunks.back().is_some_and(has_room) {
-            let spare = (expected >= SMALL).then(|| self.spares.pop()).flatten();
+            let emptied = if expected < SMALL {
+                self.little.take()
+            } else {
+                self.spares.pop()
+            };
             // One that is too small would be copied to be grown, though it is empty.
-            let fits = spare.filter(|spare| spare.capacity() >= expected);
+            let fits = emptied.filter(|emptied| emptied.capacity() >= expected);
             self.chunks.push_back(fits.unwrap_or_default());
         }
         let last = self.chunks.back_mut().expect("one has been pushed");
@@ -67,7 +73,7 @@ impl Chunks {
     pub fn take(&mut self) -> Self {
         Self {
             chunks: std::mem::take(&mut self.chunks),
-            spares: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -112,8 +118,10 @@ impl Chunks {
     }
 
     fn keep(&mut self, mut chunk: Vec<u8>) {
-        if self.spares.len() < SPARES && (SMALL..=LARGEST_SPARE).contains(&chunk.capacity()) {
-            chunk.clear();
+        chunk.clear();
+        if chunk.capacity() < SMALL {
+            self.little = Some(chunk);
+        } else if self.spares.len() < SPARES && chunk.capacity() <= LARGEST_SPARE {
             self.spares.push(chunk);
         }
     }
@@ -124,7 +132,7 @@ impl From<Vec<u8>> for Chunks {
         let chunks = Some(bytes).filter(|bytes| !bytes.is_empty());
         Self {
             chunks: chunks.into_iter().collect(),
-            spares: Vec::new(),
+            ..Self::default()
         }
     }
 }

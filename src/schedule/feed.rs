@@ -49,6 +49,7 @@ impl Scheduler {
 
     /// The quick path after answers: this worker alone can have got room.
     pub(super) fn after_answers(&mut self, worker: WorkerId, now: Instant) {
+        self.watch_oldest(worker);
         self.audit_answered(worker, now);
         if let Some(life) = self.life(worker)
             && life.owed.is_empty()
@@ -57,8 +58,7 @@ impl Scheduler {
             self.wake_by(now + self.policy.exit_timeout);
         }
         if self.phase == Phase::Feeding && self.queue.together() > 0 && !self.queue.has_alone() {
-            while self.queue.together() > 0 && self.can_take(worker, now) > 0 {
-                self.give(worker, now);
+            while self.queue.together() > 0 && self.give(worker, now) {
                 self.conclude_rejected(now);
                 // A window that is measured is filled by halves; any other, at once.
                 if self.life(worker).is_none_or(|life| self.is_measured(life)) {
@@ -87,7 +87,7 @@ impl Scheduler {
         let mut best: Option<(f64, usize, WorkerId)> = None;
         for number in 0..self.workers.len() {
             let worker = WorkerId(number);
-            if self.can_take_of(worker, field.as_ref(), now) == 0 {
+            if self.can_take(worker, field.as_ref(), now) == 0 {
                 continue;
             }
             let life = self.life(worker).expect("only a life can take records");
@@ -100,13 +100,7 @@ impl Scheduler {
     }
 
     /// How many records may be sent to this worker now, together with others.
-    fn can_take(&mut self, worker: WorkerId, now: Instant) -> usize {
-        let field = self.field(now);
-        self.can_take_of(worker, field.as_ref(), now)
-    }
-
-    /// The same, beside these others.
-    fn can_take_of(&mut self, worker: WorkerId, field: Option<&Field>, now: Instant) -> usize {
+    fn can_take(&mut self, worker: WorkerId, field: Option<&Field>, now: Instant) -> usize {
         self.audit_if_due(worker, now);
         let pending = self.queue.together();
         let jobs = self.policy.jobs.get();
@@ -217,10 +211,12 @@ impl Scheduler {
             })
     }
 
-    fn give(&mut self, worker: WorkerId, now: Instant) {
-        let records = self.can_take(worker, now);
+    /// Sends this worker what it can take now, together with others. Gives whether that is anything.
+    fn give(&mut self, worker: WorkerId, now: Instant) -> bool {
+        let field = self.field(now);
+        let records = self.can_take(worker, field.as_ref(), now);
         if records == 0 {
-            return;
+            return false;
         }
         let is_overdue = (self.life(worker))
             .and_then(|life| self.overdue_at(life))
@@ -232,6 +228,7 @@ impl Scheduler {
                 life.pace.busy_from(now);
             }
         }
+        true
     }
 
     pub(super) fn send(&mut self, worker: WorkerId, mut work: Work, now: Instant) {

@@ -76,7 +76,6 @@ impl Scheduler {
         life.clock = now;
         life.next_reminder = Duration::ZERO;
         self.note_sign(worker, now);
-        self.watch_oldest(worker);
     }
 
     /// Puts down that a life is up.
