@@ -1,4 +1,5 @@
 use std::fs::File;
+use std::os::fd::OwnedFd;
 
 use super::*;
 
@@ -9,6 +10,17 @@ fn destination(name: &str, file: File) -> Destination {
 fn start(files: Destinations) -> Output {
     let (budget, waker) = (Budget::new(1 << 20), Waker::new().unwrap());
     Output::start(files, None, &budget, &waker).unwrap()
+}
+
+/// Results go to a file, errors to a pipe, whose reader is given too.
+fn start_with_pipe() -> (OwnedFd, Output) {
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let output = start(Destinations {
+        results: destination("results", tempfile::tempfile().unwrap()),
+        errors: Some(destination("errors", writer.into())),
+        exits: None,
+    });
+    (reader, output)
 }
 
 /// Waits until the writing thread has ended.
@@ -39,12 +51,7 @@ fn nothing_is_written_after_what_could_not_be() {
 
 #[test]
 fn what_takes_nothing_is_named_at_doubling_intervals() {
-    let (reader, writer) = rustix::pipe::pipe().unwrap();
-    let mut output = start(Destinations {
-        results: destination("results", tempfile::tempfile().unwrap()),
-        errors: Some(destination("errors", writer.into())),
-        exits: None,
-    });
+    let (reader, mut output) = start_with_pipe();
     let mut written = Written {
         errors: vec![b'2'; 1 << 20].into(),
         ..Written::default()
@@ -66,12 +73,7 @@ fn what_takes_nothing_is_named_at_doubling_intervals() {
 
 #[test]
 fn what_has_moved_on_and_stops_then_is_named_too() {
-    let (reader, writer) = rustix::pipe::pipe().unwrap();
-    let mut output = start(Destinations {
-        results: destination("results", tempfile::tempfile().unwrap()),
-        errors: Some(destination("errors", writer.into())),
-        exits: None,
-    });
+    let (reader, mut output) = start_with_pipe();
     let mut written = Written {
         results: b"1\n".repeat(PIPE_BUF).into(),
         errors: vec![b'2'; 1 << 20].into(),
