@@ -1,6 +1,7 @@
 //! Rules of time, with a simulated clock: what the binary's tests would have to wait for.
 
 mod deaths;
+mod doubts;
 mod failures;
 mod limits;
 mod replies;

@@ -1,0 +1,154 @@
+//! The check that a worker answers line by line, and what is in doubt when it does not.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::{Bench, MILLISECOND, SECOND, WORKER};
+use crate::schedule::policy::{Delivery, Policy, Window};
+
+impl Bench {
+    /// Answers a record each millisecond, for so long. Gives in which of the tenths of a second the
+    /// life has owed nothing though records waited.
+    fn serve(&mut self, time: Duration) -> Vec<u128> {
+        let begin = self.now;
+        let mut empty = Vec::new();
+        while self.now < begin + time {
+            self.wait(MILLISECOND);
+            if self.scheduler.owed(WORKER) > 0 {
+                self.answer(1);
+            } else {
+                empty.push((self.now - begin).as_millis() / 100);
+            }
+        }
+        empty.dedup();
+        empty
+    }
+
+    /// A line too many; gives what is said of it.
+    fn write_too_much(&mut self) -> String {
+        self.scheduler.stray(WORKER, b"more", self.now);
+        self.act();
+        let says = |notice: &&String| notice.contains("with nothing to answer");
+        self.notices.iter().find(says).expect("a notice").clone()
+    }
+}
+
+#[test]
+fn all_answers_since_the_last_check_are_in_doubt() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(1);
+    bench.answer(1);
+    assert!(
+        bench
+            .write_too_much()
+            .contains("the answer of record 0 is in doubt")
+    );
+
+    let mut bench = Bench::new(|_| ());
+    bench.records(10_000);
+    bench.serve(SECOND / 2);
+    let said = bench.write_too_much();
+    let last = bench.sent.last().expect("it was sent some");
+    let range = format!("its answers of records 0 to {last} are in doubt");
+    assert!(said.contains(&range), "{said}");
+
+    // More than a second later it is let run empty, and found in step.
+    let mut bench = Bench::new(|_| ());
+    bench.records(10_000);
+    bench.serve(3 * SECOND);
+    let said = bench.write_too_much();
+    let low = said.split("records ").nth(1).expect("a range");
+    let low: u64 = low.split(' ').next().unwrap().parse().unwrap();
+    let answered = bench.scheduler.tally().results;
+    assert!(
+        (answered / 2..answered).contains(&low),
+        "{said}, of {answered}"
+    );
+}
+
+#[test]
+fn a_life_that_was_idle_for_longer_than_an_answer_takes_is_in_step() {
+    let doubt = |pause: Duration| {
+        let mut bench = Bench::new(|_| ());
+        for _ in 0..20 {
+            bench.records(1);
+            bench.wait(10 * MILLISECOND);
+            bench.answer(1);
+        }
+        bench.wait(pause);
+        bench.records(1);
+        bench.wait(10 * MILLISECOND);
+        bench.answer(1);
+        bench.write_too_much()
+    };
+    // Twice what a record takes, and 1 ms.
+    let said = doubt(20 * MILLISECOND);
+    assert!(said.contains("records 0 to 20 are in doubt"), "{said}");
+    let said = doubt(22 * MILLISECOND);
+    assert!(
+        said.contains("the answer of record 20 is in doubt"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_life_is_let_run_empty_once_a_second_where_its_answers_can_be_counted() {
+    let runs_empty = |change: fn(&mut Policy)| {
+        let mut bench = Bench::new(change);
+        bench.records(10_000);
+        bench.serve(4 * SECOND + SECOND / 2)
+    };
+    let auto: fn(&mut Policy) = |_| ();
+    let one: fn(&mut Policy) = |policy| policy.window = Window::Records(NonZeroUsize::MIN);
+    for change in [auto, one] {
+        let times = runs_empty(change);
+        assert_eq!(times.len(), 4, "{times:?}");
+        assert!(
+            times
+                .iter()
+                .zip(1..)
+                .all(|(time, second)| time / 10 == second)
+        );
+    }
+    let two: fn(&mut Policy) =
+        |policy| policy.window = Window::Records(NonZeroUsize::new(2).unwrap());
+    for change in [two, |policy| policy.window = Window::Full] {
+        assert_eq!(runs_empty(change), []);
+    }
+}
+
+#[test]
+fn a_silent_life_that_may_wait_for_more_is_not_asked() {
+    let is_asked = |change: fn(&mut Policy), records: usize| {
+        let mut bench = Bench::new(change);
+        bench.records(1);
+        bench.answer(1);
+        bench.records(records);
+        bench.wait(299 * SECOND);
+        assert!(bench.ends.is_empty(), "{:?}", bench.notices);
+        bench.wait(2 * SECOND);
+        !bench.ends.is_empty()
+    };
+    let two: fn(&mut Policy) =
+        |policy| policy.window = Window::Records(NonZeroUsize::new(2).unwrap());
+    assert!(!is_asked(two, 1), "it collects two");
+    assert!(is_asked(two, 2));
+    assert!(!is_asked(|policy| policy.window = Window::Full, 5));
+    assert!(is_asked(|policy| policy.delivery = Delivery::AtMostOnce, 5));
+    assert!(is_asked(|_| (), 1), "no other record is there to show it");
+}
+
+#[test]
+fn a_slow_life_is_asked_after_20_times_what_its_records_take() {
+    let mut bench = Bench::new(|policy| policy.delivery = Delivery::AtMostOnce);
+    for _ in 0..5 {
+        bench.records(1);
+        bench.wait(30 * SECOND);
+        bench.answer(1);
+    }
+    bench.records(1);
+    bench.wait(580 * SECOND);
+    assert!(bench.ends.is_empty(), "{:?}", bench.notices);
+    bench.wait(30 * SECOND);
+    assert_eq!(bench.ends, ["end of stdin"]);
+}
