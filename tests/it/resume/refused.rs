@@ -1,6 +1,10 @@
 //! What cannot be gone on with is refused, and nothing is changed.
 
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -191,7 +195,7 @@ fn outputs_that_are_not_what_they_were_are_refused() {
         other[0] ^= 1;
         env.write(name, &other);
         assert_refused(&env, &options, &input(), 1, &[option, "something else"]);
-        std::fs::remove_file(env.path(name)).expect("removed");
+        fs::remove_file(env.path(name)).expect("removed");
         assert_refused(&env, &options, &input(), 1, &[option, "is not there"]);
         env.write(name, &whole);
         let done = env.mtask().args(&options).echo().stdin(input()).run();
@@ -215,7 +219,7 @@ fn an_output_that_no_journal_tells_of_is_refused() {
             let done = env.mtask().args(&options).echo().stdin(numbers(3)).run();
             done.assert_status(2).assert_stderr_has("is not empty");
             assert_eq!(env.read(name), before);
-            std::fs::remove_file(env.path(name)).expect("removed");
+            fs::remove_file(env.path(name)).expect("removed");
             let done = env.mtask().args(&options).echo().stdin(numbers(3)).run();
             done.assert_status(0);
             assert_eq!(env.read("out"), numbers(3));
@@ -226,16 +230,28 @@ fn an_output_that_no_journal_tells_of_is_refused() {
 #[test]
 fn another_output_is_refused_even_where_nothing_was_done() {
     let env = TestEnv::new();
-    mtask(&env, &[]).echo().run().assert_status(0);
-    let other = env.write("other", "precious\n");
-    let journal = env.path("journal");
-    let done = env
-        .mtask()
-        .args(["--resume", &journal, "-o", &other])
-        .echo()
-        .run();
-    done.assert_status(2).assert_stderr_has("not the file");
-    assert_eq!(env.read("other"), b"precious\n");
+    let mut names = vec![(&b"out"[..], &b"other"[..]), (b"o\\xff", b"o\\\\xff")];
+    // Apple's systems have no file names that are not UTF-8.
+    if cfg!(not(target_vendor = "apple")) {
+        names.extend([(&b"o\xff"[..], &b"o\xfe"[..]), (b"p\xff", b"p\\xff")]);
+    }
+    for (place, (first, other)) in names.into_iter().enumerate() {
+        let journal = env.path(&format!("journal{place}"));
+        let [first, other] =
+            [first, other].map(|name| Path::new(&env.path("")).join(OsStr::from_bytes(name)));
+        let run = |output: &Path| {
+            let run = env.mtask().args(["--resume", &journal, "-o"]);
+            run.args([output]).echo().run()
+        };
+        run(&first).assert_status(0);
+        fs::write(&other, "precious\n").expect("a file is written");
+        run(&other)
+            .assert_status(2)
+            .assert_stderr_has("not the file");
+        assert_eq!(fs::read(&other).expect("it is there"), b"precious\n");
+        fs::rename(&other, &first).expect("renamed");
+        run(&first).assert_status(0);
+    }
 }
 
 #[test]
