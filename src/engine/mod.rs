@@ -413,17 +413,15 @@ impl Engine {
             }
             // What found no room before may find it now.
             self.scheduler.set_output_room(self.output.room());
-            if self.scheduler.written().is_empty() {
-                break;
-            }
-            if self.output.is_busy() {
+            if self.scheduler.written().is_empty() || self.output.is_busy() {
                 break;
             }
         }
         if !self.output.is_idle() {
             self.output.await_writer();
         }
-        if let Err(error) = self.output.keep_journal(now) {
+        let lapses = self.scheduler.tally().lapses();
+        if let Err(error) = self.output.keep_journal(lapses, now) {
             self.output_failed(&error);
             self.act();
         }
@@ -432,7 +430,7 @@ impl Engine {
     /// Has the journal say what has been written last, and waits for the disk: within the grace
     /// period of a signal, and no longer than until the next one.
     fn finish_journal(&mut self) {
-        let Some(kept) = self.output.finish_journal() else {
+        let Some(kept) = self.output.finish_journal(self.scheduler.tally().lapses()) else {
             return;
         };
         let deadline = self.end_by.map_or_else(never, at);
