@@ -60,6 +60,20 @@ fn options<'a>(base: &'a [String], errors: &'a str, more: &[&'a str]) -> Vec<&'a
         .collect()
 }
 
+/// Waits until the journal vouches for so many records.
+fn wait_for_done(env: &TestEnv, count: u64) {
+    wait_until(&format!("entries for {count} records"), || {
+        let entries = env.lines("journal").into_iter().skip(1);
+        let done = entries.flat_map(|line| {
+            let (_, json) = line.split_once(' ').expect("a checksum");
+            let entry: Value = serde_json::from_str(json).expect("an entry");
+            let ranges = entry["done"].as_array().cloned().expect("ranges");
+            ranges.into_iter().map(|range| range[1].as_u64())
+        });
+        done.sum::<Option<u64>>() == Some(count)
+    });
+}
+
 #[test]
 fn options_that_decide_what_is_written_must_be_the_same() {
     let env = finished();
@@ -154,16 +168,7 @@ fn an_input_that_has_changed_after_its_last_good_record_is_refused() {
     for record in ["1", "bad one", "bad two"] {
         live.send(record);
     }
-    wait_until("an entry for all three", || {
-        let entries = env.lines("journal").into_iter().skip(1);
-        let done = entries.flat_map(|line| {
-            let (_, json) = line.split_once(' ').expect("a checksum");
-            let entry: Value = serde_json::from_str(json).expect("an entry");
-            let ranges = entry["done"].as_array().cloned().expect("ranges");
-            ranges.into_iter().map(|range| range[1].as_u64())
-        });
-        done.sum::<Option<u64>>() == Some(3)
-    });
+    wait_for_done(&env, 3);
     live.signal(Signal::KILL);
     live.wait_with_open_stdin();
     let base = resumable(&env);
@@ -318,6 +323,46 @@ fn two_runs_do_not_share_a_journal_or_an_output() {
     env.write("go", "");
     live.wait().assert_status(0);
     assert_eq!(env.read("out"), input);
+}
+
+#[test]
+fn a_run_without_a_journal_keeps_off_the_files_of_one_with_it() {
+    let env = TestEnv::new();
+    let (go, errors) = (env.path("go"), env.path("errors"));
+    let waits = format!("2 @touch:{} @wait:{go}", env.path("begun"));
+    let input = records(["0 @die:3", "1", &waits]);
+    let options = ["-j1", "--window", "1", "--errors", &errors];
+    let live = mtask(&env, &options).echo().stdin(input.clone()).start();
+    env.wait_for("begun");
+    wait_for_done(&env, 2);
+    // A refusal takes a second, in which a run that was killed may let go of a file.
+    for (option, name) in [("-o", "out"), ("-o", "journal"), ("--errors", "errors")] {
+        let options = [option, &env.path(name)];
+        assert_refused(&env, &options, &numbers(3), 1, &[name, "in use by another"]);
+    }
+    env.write("go", "");
+    live.wait().assert_status(123);
+    assert_eq!(env.read("out"), records(["1", &waits]));
+    let done = mtask(&env, &options).echo().stdin(input).run();
+    done.assert_status(123);
+}
+
+#[test]
+fn a_run_with_a_journal_keeps_off_the_files_of_one_without() {
+    let env = TestEnv::new();
+    let (out, go) = (env.path("out"), env.path("go"));
+    let input = records([format!("0 @touch:{} @wait:{go}", env.path("begun"))]);
+    let run = env.mtask().args(["-j1", "-o", &out]).echo();
+    let live = run.stdin(input).start();
+    env.wait_for("begun");
+    let base = resumable(&env);
+    let options: Vec<_> = base.iter().map(String::as_str).collect();
+    assert_refused(&env, &options, &numbers(3), 1, &["--output", "in use"]);
+    // Two that have none are nobody's business.
+    let run = env.mtask().args(["-o", &out]).echo();
+    run.stdin(numbers(3)).run().assert_status(0);
+    env.write("go", "");
+    live.wait().assert_status(0);
 }
 
 #[test]
