@@ -10,9 +10,9 @@ use std::path::Path;
 
 use super::format::{self, Extent, Fault, Files, Header, Past, write_files, write_header};
 use super::keeper::{Watched, tail};
-use super::terms::{self, ANEW, directory_of, whole_path};
+use super::terms::{self, ANEW, whole_path};
 use crate::config::Config;
-use crate::config::files::Taken;
+use crate::config::files::{Taken, directory_of};
 use crate::engine::Destination;
 use crate::exit::{Status, Unusable};
 use crate::outputs::lock;

@@ -12,6 +12,7 @@ use clap::ValueEnum;
 
 use super::format::{Files, Header};
 use crate::config::Config;
+use crate::config::files::directory_of;
 use crate::exit::Unusable;
 use crate::record::Separator;
 use crate::schedule::policy::Order;
@@ -129,11 +130,4 @@ pub(super) fn whole_path(path: &Path) -> String {
         text.push_str(&chunk.invalid().escape_ascii().to_string());
     }
     text
-}
-
-pub(super) fn directory_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(directory) if !directory.as_os_str().is_empty() => directory,
-        _ => Path::new("."),
-    }
 }

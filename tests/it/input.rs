@@ -160,21 +160,27 @@ fn all_inputs_are_looked_up_before_anything_runs() {
 }
 
 #[test]
-fn a_directory_as_stdin_is_a_read_error() {
+fn a_directory_as_stdin_is_an_error_before_anything_runs() {
     let env = TestEnv::new();
-    let done = env.mtask().echo().stdin_file(env.path("")).run();
+    let done = env
+        .mtask()
+        .worker(["--pids", &env.path("w.pids")])
+        .stdin_file(env.path(""))
+        .run();
     done.assert_status(1)
         .assert_stdout("")
-        .assert_stderr_has("directory");
+        .assert_stderr_has("standard input is a directory: redirect it from a file");
+    assert!(!env.exists("w.pids"), "a worker was started");
 }
 
 #[test]
 fn a_directory_as_an_input_file_is_an_error_that_names_it() {
     let env = TestEnv::new();
-    let done = env.mtask().args(["-i", &env.path("")]).echo().run();
+    let folder = env.path("");
+    let done = env.mtask().args(["-i", &folder]).echo().run();
     done.assert_status(1)
         .assert_stdout("")
-        .assert_stderr_has(&env.path(""));
+        .assert_stderr_has(&format!("--input {folder} is a directory: name the files"));
 }
 
 #[test]
