@@ -363,8 +363,9 @@ impl Engine {
                     break;
                 }
             };
-            self.start_by = None;
+            self.start_by = (self.start_by).filter(|_| matches!(arrival, Arrival::Awaited(_)));
             match arrival {
+                Arrival::Awaited(pipe) => self.messages.warning(&pipe.to_string()),
                 Arrival::Records(block) => self.scheduler.records(block, now),
                 Arrival::Rejected(rejected) => self.scheduler.rejected(rejected, now),
                 Arrival::End => {

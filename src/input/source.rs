@@ -4,19 +4,21 @@
 //! again, and a non-blocking descriptor, which mtask may have inherited, is waited for and left
 //! as it was.
 
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
 
 use rustix::buffer::spare_capacity;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{FileType, fstat};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::io::{Errno, read as read_fd};
 
 use crate::budget::Budget;
 
 use super::cut::{Cutter, Stop};
-use super::{Arrival, Gone, Source};
+use super::{Arrival, Awaited, Gone, Source};
 
 /// Bytes of one read from a regular file.
 const FILE_BLOCK: usize = 256 << 10;
@@ -29,6 +31,10 @@ const BLOCKS_IN_BUDGET: usize = 8;
 /// Below this, a system call costs more than what it reads.
 const MIN_BLOCK: usize = 4 << 10;
 
+/// Whether poll(2) tells a pipe that has had no writer from one that has none any more. Not known of
+/// other systems.
+const SHOWS_WRITERS: bool = cfg!(target_os = "linux");
+
 /// Opens `source` and reads it to its end.
 pub(super) fn read<S>(source: &Source, cutter: &mut Cutter<S>) -> Result<(), Stop>
 where
@@ -38,12 +44,47 @@ where
     let fd = match source {
         Source::Stdin => rustix::stdio::stdin(),
         Source::File(path) => {
-            file = File::open(path).map_err(Stop::failed)?;
+            file = open(path).map_err(Stop::failed)?;
             file.as_fd()
         }
     };
     let block = block_bytes(fd, cutter.budget()).map_err(Stop::failed)?;
-    cutter.read(block, |bytes, max| fill(fd, bytes, max))
+    cutter.read(block, |bytes, max| fill(fd, bytes, max))?;
+    if let Source::File(path) = source
+        && is_unwritten(fd).map_err(Stop::failed)?
+    {
+        cutter.tell(Arrival::Awaited(Awaited(path.clone())))?;
+        wait_readable(fd).map_err(Stop::failed)?;
+        cutter.read(block, |bytes, max| fill(fd, bytes, max))?;
+    }
+    Ok(())
+}
+
+/// Opens a file. On Linux a named pipe is opened without waiting for its writer, and then seems to be
+/// at its end until one has come.
+fn open(path: &Path) -> io::Result<File> {
+    let is_pipe = SHOWS_WRITERS && fs::metadata(path)?.file_type().is_fifo();
+    if !is_pipe {
+        return File::open(path);
+    }
+    let mut options = OpenOptions::new();
+    let file = (options.read(true).custom_flags(libc::O_NONBLOCK)).open(path)?;
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
+/// Whether a pipe that is at its end has had no writer yet: then it does not count as hung up.
+fn is_unwritten(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    let is_pipe = FileType::from_raw_mode(fstat(fd)?.st_mode) == FileType::Fifo;
+    if !SHOWS_WRITERS || !is_pipe {
+        return Ok(false);
+    }
+    let at_once = Timespec::default();
+    match poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&at_once)) {
+        Ok(found) => Ok(found == 0),
+        Err(Errno::INTR) => is_unwritten(fd),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn block_bytes(fd: BorrowedFd<'_>, budget: &Budget) -> io::Result<usize> {

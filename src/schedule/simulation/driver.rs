@@ -372,6 +372,7 @@ impl Simulation {
                     trace!(self, "< rejected {}", rejected.index);
                     self.scheduler.rejected(rejected, at);
                 }
+                Arrival::Awaited(_) => {}
                 Arrival::End | Arrival::Failed(_) | Arrival::Changed(_) => {
                     trace!(self, "< end of input");
                     self.scheduler.input_ended(at);
