@@ -3,6 +3,8 @@
 //! Owns the opened files until the run takes them over. With `--resume` the output and the file of
 //! `--errors` are the journal's.
 
+pub(crate) mod lock;
+
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -44,7 +46,7 @@ impl Outputs {
     /// which `warn` is told.
     ///
     /// # Errors
-    /// Where one cannot be opened, or is `taken` already.
+    /// Where one cannot be opened, is `taken` already, or is in use by a run that can be resumed.
     pub fn open(
         config: &Config,
         taken: &mut Taken,
@@ -107,6 +109,10 @@ fn open(
     };
     let file = opened.with_context(|| named(option, path))?;
     taken.take(option, path, &file)?;
+    // A device or a pipe is anybody's.
+    if file.metadata().is_ok_and(|found| found.is_file()) {
+        lock::share(&file, option, path)?;
+    }
     Ok(Named {
         option,
         path: path.to_owned(),

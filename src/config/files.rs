@@ -7,7 +7,8 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, FileType, access, fstat};
+use rustix::io::Errno;
 
 use super::{Config, Source};
 use crate::exit::{Status, Unusable};
@@ -17,7 +18,7 @@ use crate::exit::{Status, Unusable};
 /// Only regular files can be in each other's way: a terminal or /dev/null may be all at once.
 ///
 /// # Errors
-/// 1 where an input cannot be read; 2 where an output is an input, or two outputs are one file;
+/// 1 where an input cannot be read or an output cannot be created; 2 where an output is an input, or two outputs are one file;
 /// 127 where there is no file that `--python` names.
 pub fn look_up(
     config: &Config,
@@ -31,18 +32,13 @@ pub fn look_up(
         .inputs
         .iter()
         .map(|source| match source {
-            Source::Stdin => Ok(Identity::of_stream(stdin)),
-            Source::File(path) => look_up_input(path).map_err(|error| {
-                Unusable::new(
-                    Status::Fault,
-                    format!("--input {}: {error}", path.display()),
-                )
-            }),
+            Source::Stdin => look_up_stdin(stdin),
+            Source::File(path) => look_up_input(path),
         })
         .collect::<Result<_, _>>()?;
 
     let results = match &config.output {
-        Some(path) => Identity::of_path(path),
+        Some(path) => look_up_output("--output", path)?,
         None => Identity::of_stream(stdout),
     };
     if let Some(path) = &config.output
@@ -60,7 +56,7 @@ pub fn look_up(
     ];
     for (option, path) in others {
         let Some(path) = path else { continue };
-        let file = Identity::of_path(path);
+        let file = look_up_output(option, path)?;
         if file.is_some() && inputs.contains(&file) {
             return Err(refusal(option, path, IS_INPUT));
         }
@@ -134,17 +130,9 @@ impl Identity {
             .then_some(Self::Existing { device, inode })
     }
 
-    fn of_path(path: &Path) -> Option<Self> {
-        if let Ok(metadata) = fs::metadata(path) {
-            return Self::of(&metadata);
-        }
-        let directory = match path.parent()? {
-            here if here.as_os_str().is_empty() => Path::new("."),
-            directory => directory,
-        };
-        Some(Self::Missing(
-            directory.canonicalize().ok()?.join(path.file_name()?),
-        ))
+    fn of_missing(path: &Path) -> Option<Self> {
+        let directory = directory_of(path).canonicalize().ok()?;
+        Some(Self::Missing(directory.join(path.file_name()?)))
     }
 
     /// `None` also for a stream that is closed: that is found and said where it is used.
@@ -154,14 +142,65 @@ impl Identity {
     }
 }
 
-fn look_up_input(path: &Path) -> io::Result<Option<Identity>> {
-    let metadata = fs::metadata(path)?;
+fn look_up_stdin(stdin: BorrowedFd<'_>) -> Result<Option<Identity>, Unusable> {
+    let is_directory = fstat(stdin)
+        .is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory);
+    if is_directory {
+        return Err(fault(
+            "standard input is a directory: redirect it from a file, or name files by --input",
+        ));
+    }
+    Ok(Identity::of_stream(stdin))
+}
+
+fn look_up_input(path: &Path) -> Result<Option<Identity>, Unusable> {
+    let name = path.display();
+    let failed = |error: io::Error| fault(format!("--input {name}: {error}"));
+    let metadata = fs::metadata(path).map_err(failed)?;
     if metadata.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
+        let message = format!("--input {name} is a directory: name the files in it");
+        return Err(fault(message));
     }
     // Not by opening it: to open a named pipe and close it again would end its writer.
-    access(path, Access::READ_OK)?;
+    access(path, Access::READ_OK).map_err(|error| failed(error.into()))?;
     Ok(Identity::of(&metadata))
+}
+
+fn look_up_output(option: &str, path: &Path) -> Result<Option<Identity>, Unusable> {
+    let name = path.display();
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            let message = format!("{option} {name} is a directory: name a file in it");
+            Err(fault(message))
+        }
+        Ok(metadata) => Ok(Identity::of(&metadata)),
+        // Where a link leads to that is there, is known when it is followed.
+        Err(_) if path.is_symlink() => Ok(Identity::of_missing(path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let directory = directory_of(path);
+            match access(directory, Access::WRITE_OK | Access::EXEC_OK) {
+                Ok(()) => Ok(Identity::of_missing(path)),
+                Err(Errno::NOENT) => Err(fault(format!(
+                    "{option} {name} cannot be created, for its directory is not there: make that, \
+                     or name another file"
+                ))),
+                Err(error) => Err(fault(format!("{option} {name} cannot be created: {error}"))),
+            }
+        }
+        Err(error) => Err(fault(format!("{option} {name}: {error}"))),
+    }
+}
+
+/// The directory that holds the file, or would.
+pub(crate) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
+        _ => Path::new("."),
+    }
+}
+
+fn fault(message: impl Into<String>) -> Unusable {
+    Unusable::new(Status::Fault, message)
 }
 
 #[cfg(test)]

@@ -359,8 +359,9 @@ impl Engine {
                     break;
                 }
             };
-            self.start_by = None;
+            self.start_by = (self.start_by).filter(|_| matches!(arrival, Arrival::Awaited(_)));
             match arrival {
+                Arrival::Awaited(pipe) => self.messages.warning(&pipe.to_string()),
                 Arrival::Records(block) => self.scheduler.records(block, now),
                 Arrival::Rejected(rejected) => self.scheduler.rejected(rejected, now),
                 Arrival::End => {
@@ -409,10 +410,7 @@ impl Engine {
             }
             // What found no room before may find it now.
             self.scheduler.set_output_room(self.output.room());
-            if self.scheduler.written().is_empty() {
-                break;
-            }
-            if self.output.is_busy() {
+            if self.scheduler.written().is_empty() || self.output.is_busy() {
                 break;
             }
         }
@@ -422,7 +420,8 @@ impl Engine {
         if let Some(text) = self.output.remind(now) {
             self.messages.warning(&text);
         }
-        if let Err(error) = self.output.keep_journal(now) {
+        let lapses = self.scheduler.tally().lapses();
+        if let Err(error) = self.output.keep_journal(lapses, now) {
             self.output_failed(&error);
             self.act();
         }
@@ -431,7 +430,7 @@ impl Engine {
     /// Has the journal say what has been written last, and waits for the disk: within the grace
     /// period of a signal, and no longer than until the next one.
     fn finish_journal(&mut self) {
-        let Some(kept) = self.output.finish_journal() else {
+        let Some(kept) = self.output.finish_journal(self.scheduler.tally().lapses()) else {
             return;
         };
         let deadline = self.end_by.map_or_else(never, at);

@@ -26,7 +26,7 @@ pub use destination::{Destination, Destinations, WriteError};
 use crate::budget::Budget;
 use crate::journal::Journal;
 use crate::outcome::{Chunks, Done};
-use crate::schedule::Written;
+use crate::schedule::{Lapses, Written};
 use crate::sys;
 use crate::waker::Waker;
 use destination::{PIPE_BUF, Target};
@@ -241,13 +241,13 @@ impl Output {
         }
     }
 
-    /// Has the journal written if it is time for that.
+    /// Has the journal written if it is time for that, with the lapses so far.
     ///
     /// # Errors
     /// Where it cannot be, or what it is to vouch for cannot be made safe.
-    pub fn keep_journal(&mut self, now: Instant) -> Result<(), WriteError> {
+    pub fn keep_journal(&mut self, lapses: Lapses, now: Instant) -> Result<(), WriteError> {
         match &mut self.journal {
-            Some(journal) => journal.tick(now),
+            Some(journal) => journal.tick(lapses, now),
             None => Ok(()),
         }
     }
@@ -259,8 +259,8 @@ impl Output {
 
     /// Has the journal written for the last time. What comes from the receiver are the ends of its
     /// writes; it is closed when that is over.
-    pub fn finish_journal(&mut self) -> Option<Receiver<Result<(), WriteError>>> {
-        self.journal.take().map(|mut journal| journal.finish())
+    pub fn finish_journal(&mut self, lapses: Lapses) -> Option<Receiver<Result<(), WriteError>>> {
+        (self.journal.take()).map(|mut journal| journal.finish(lapses))
     }
 
     fn hand_over(&mut self, target: Target, bytes: &mut Chunks) {

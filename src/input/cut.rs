@@ -93,6 +93,11 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
         self.name = Some(name);
     }
 
+    /// Tells of something between two reads.
+    pub(super) fn tell(&mut self, arrival: Arrival) -> Result<(), Gone> {
+        (self.send)(arrival)
+    }
+
     pub(super) fn budget(&self) -> &Budget {
         self.buffer.budget()
     }

@@ -33,6 +33,8 @@ pub enum Arrival {
     Records(Block),
     /// A record whose outcome is known already.
     Rejected(Rejected),
+    /// A named pipe that nobody writes to: its writer is waited for.
+    Awaited(Awaited),
     /// All sources are read. The last arrival.
     End,
     /// A source could not be read to its end. The last arrival, after all that was read before.
@@ -105,6 +107,20 @@ impl fmt::Display for ReadError {
                 " (the last {bytes} bytes, an unfinished record, are left out)"
             ),
         }
+    }
+}
+
+/// A named pipe that nobody writes to yet.
+#[derive(Debug)]
+pub struct Awaited(PathBuf);
+
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "--input {} is a named pipe that nobody writes to: its writer is waited for",
+            self.0.display()
+        )
     }
 }
 

@@ -4,19 +4,21 @@
 //! again, and a non-blocking descriptor, which mtask may have inherited, is waited for and left
 //! as it was.
 
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
 
 use rustix::buffer::spare_capacity;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{FileType, fstat};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::io::{Errno, read as read_fd};
 
 use crate::budget::Budget;
 
 use super::cut::{Cutter, Stop};
-use super::{Arrival, Gone, Source};
+use super::{Arrival, Awaited, Gone, Source};
 
 /// Bytes of one read from a regular file.
 const FILE_BLOCK: usize = 256 << 10;
@@ -29,6 +31,10 @@ const BLOCKS_IN_BUDGET: usize = 8;
 /// Below this, a system call costs more than what it reads.
 const MIN_BLOCK: usize = 4 << 10;
 
+/// Whether poll(2) tells a pipe that has had no writer from one that has none any more. Not known of
+/// other systems.
+const SHOWS_WRITERS: bool = cfg!(target_os = "linux");
+
 /// Opens `source` and reads it to its end.
 pub(super) fn read<S>(source: &Source, cutter: &mut Cutter<S>) -> Result<(), Stop>
 where
@@ -38,12 +44,48 @@ where
     let fd = match source {
         Source::Stdin => rustix::stdio::stdin(),
         Source::File(path) => {
-            file = File::open(path).map_err(Stop::failed)?;
+            file = open(path).map_err(Stop::failed)?;
             file.as_fd()
         }
     };
     let block = block_bytes(fd, cutter.budget()).map_err(Stop::failed)?;
-    cutter.read(block, |bytes, max| fill(fd, bytes, max))
+    let mut is_empty = true;
+    cutter.read(block, |bytes, max| {
+        let count = fill(fd, bytes, max)?;
+        is_empty &= count == 0;
+        Ok(count)
+    })?;
+    // A pipe that `open` has not waited for is at its end only once a writer has come and gone.
+    if let Source::File(path) = source
+        && is_empty
+        && SHOWS_WRITERS
+        && is_pipe(fd).map_err(Stop::failed)?
+    {
+        let at_once = Timespec::default();
+        if !wait_readable(fd, Some(&at_once)).map_err(Stop::failed)? {
+            cutter.tell(Arrival::Awaited(Awaited(path.clone())))?;
+            wait_readable(fd, None).map_err(Stop::failed)?;
+        }
+        cutter.read(block, |bytes, max| fill(fd, bytes, max))?;
+    }
+    Ok(())
+}
+
+/// Opens a file. On Linux a named pipe is opened without waiting for its writer, and then seems to be
+/// at its end until one has come.
+fn open(path: &Path) -> io::Result<File> {
+    let is_pipe = SHOWS_WRITERS && fs::metadata(path)?.file_type().is_fifo();
+    if !is_pipe {
+        return File::open(path);
+    }
+    let mut options = OpenOptions::new();
+    let file = (options.read(true).custom_flags(libc::O_NONBLOCK)).open(path)?;
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
+fn is_pipe(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(FileType::from_raw_mode(fstat(fd)?.st_mode) == FileType::Fifo)
 }
 
 fn block_bytes(fd: BorrowedFd<'_>, budget: &Budget) -> io::Result<usize> {
@@ -72,15 +114,22 @@ pub(super) fn fill(fd: BorrowedFd<'_>, bytes: &mut Vec<u8>, max: usize) -> io::R
         match read {
             Ok(count) => return Ok(count),
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => wait_readable(fd)?,
+            Err(Errno::AGAIN) => {
+                wait_readable(fd, None)?;
+            }
             Err(error) => return Err(error.into()),
         }
     }
 }
 
-fn wait_readable(fd: BorrowedFd<'_>) -> io::Result<()> {
-    match poll(&mut [PollFd::new(&fd, PollFlags::IN)], None) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
+/// Waits until there is something to read, or the writer of a pipe has gone; for so long, if not for
+/// ever. Gives whether that is so. A pipe that has had no writer yet is waited for.
+fn wait_readable(fd: BorrowedFd<'_>, timeout: Option<&Timespec>) -> io::Result<bool> {
+    loop {
+        match poll(&mut [PollFd::new(&fd, PollFlags::IN)], timeout) {
+            Ok(found) => return Ok(found > 0),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }

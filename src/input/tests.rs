@@ -42,7 +42,7 @@ fn note(arrival: &Arrival, separator: Separator, seen: &mut Vec<Seen>) {
                 Rejection::TooLarge { .. } => Seen::TooLarge,
             });
         }
-        Arrival::End | Arrival::Failed(_) | Arrival::Changed(_) => {
+        Arrival::Awaited(_) | Arrival::End | Arrival::Failed(_) | Arrival::Changed(_) => {
             panic!("{arrival:?} comes from read_all")
         }
     }
@@ -267,7 +267,7 @@ fn counted(content: &[u8], settings: Settings) -> (usize, u64) {
         sent += match arrival {
             Arrival::Records(block) => block.bytes.len(),
             Arrival::Rejected(rejected) => rejected.bytes(),
-            Arrival::End | Arrival::Failed(_) | Arrival::Changed(_) => 0,
+            Arrival::Awaited(_) | Arrival::End | Arrival::Failed(_) | Arrival::Changed(_) => 0,
         };
         Ok(())
     });

@@ -11,6 +11,7 @@ use std::io::{BufRead, Read};
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::{Cause, Done};
+use crate::schedule::Lapses;
 
 /// What a journal begins with; the version follows.
 const MAGIC: &str = "mtask-journal ";
@@ -72,6 +73,12 @@ pub struct Entry {
     /// How many of them failed, by kind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub failed: BTreeMap<String, u64>,
+    /// Lives that did not keep to one answer for each record, since the journal was begun.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub broken: u64,
+    /// Lives that failed after they had answered everything, since then.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub bad_ends: u64,
     /// What is now vouched for of the output.
     pub output: Extent,
     /// And of the file of `--errors`.
@@ -93,6 +100,8 @@ pub struct Past {
     pub files: Files,
     /// Which records have their outcomes.
     pub done: Done,
+    /// Lives that failed though no record did.
+    pub lapses: Lapses,
     /// The part of the output that holds these outcomes.
     pub output: Extent,
     /// The part of the file of `--errors`.
@@ -123,6 +132,7 @@ impl Past {
             files: header.files.clone(),
             header,
             done: Done::default(),
+            lapses: Lapses::default(),
             output: Extent::default(),
             errors: Extent::default(),
             input: Prefix::default(),
@@ -133,10 +143,17 @@ impl Past {
     /// Adds what an entry says, if it can follow what is known.
     fn add(&mut self, entry: Entry) -> Option<()> {
         let errors = entry.errors.unwrap_or(self.errors);
+        let lapses = Lapses {
+            broken: entry.broken,
+            bad_ends: entry.bad_ends,
+        };
         let is_forward = entry.output.bytes >= self.output.bytes
             && errors.bytes >= self.errors.bytes
-            && entry.input.records >= self.input.records;
-        if !is_forward || (entry.done.is_empty() && entry.files.is_none()) {
+            && entry.input.records >= self.input.records
+            && lapses.broken >= self.lapses.broken
+            && lapses.bad_ends >= self.lapses.bad_ends;
+        let is_news = !entry.done.is_empty() || entry.files.is_some() || lapses != self.lapses;
+        if !is_forward || !is_news {
             return None;
         }
         for (first, count) in entry.done {
@@ -151,6 +168,7 @@ impl Past {
         // What no hash covers could be something else the next time.
         (self.done.ranges.end() <= entry.input.records).then_some(())?;
         (self.output, self.errors, self.input) = (entry.output, errors, entry.input);
+        self.lapses = lapses;
         if let Some(files) = entry.files {
             self.files = files;
         }
@@ -235,6 +253,8 @@ pub(super) fn write_files(past: &Past) -> Vec<u8> {
     write_entry(&Entry {
         done: Vec::new(),
         failed: BTreeMap::new(),
+        broken: past.lapses.broken,
+        bad_ends: past.lapses.bad_ends,
         output: past.output,
         errors: None,
         input: past.input,
@@ -254,6 +274,14 @@ fn write(line: &impl Serialize, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("{:0SUM$x} ", hash(&json)).as_bytes());
     out.extend_from_slice(&json);
     out.push(b'\n');
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What stands behind the checksum, where that is right.
@@ -295,6 +323,8 @@ mod tests {
         Entry {
             done: done.to_vec(),
             failed: BTreeMap::new(),
+            broken: 0,
+            bad_ends: 0,
             output: Extent { bytes, tail: 7 },
             errors: None,
             input: Prefix {
@@ -310,7 +340,9 @@ mod tests {
         let mut failed = entry(&[(3, 2), (9, 1)], 20);
         failed.failed.insert("timeout".into(), 2);
         failed.errors = Some(Extent { bytes: 5, tail: 1 });
-        let entries = [entry(&[(0, 3)], 9), failed, entry(&[(5, 4)], 20)];
+        let mut lapsed = entry(&[(5, 4)], 20);
+        (lapsed.broken, lapsed.bad_ends) = (2, 1);
+        let entries = [entry(&[(0, 3)], 9), failed, lapsed];
         let mut bytes = write_header(&header());
         let mut ends = vec![bytes.len()];
         for entry in &entries {
@@ -327,6 +359,7 @@ mod tests {
         assert_eq!(past.header, header());
         assert!(past.done.ranges.iter().eq(std::iter::once(0..10)));
         assert_eq!((past.done.failures(), past.done.results()), (2, 8));
+        assert_eq!((past.lapses.broken, past.lapses.bad_ends), (2, 1));
         assert_eq!((past.output.bytes, past.errors.bytes), (20, 5));
         assert_eq!(past.bytes, bytes.len());
     }
@@ -424,6 +457,18 @@ mod tests {
             bytes.extend(write_entry(&second));
             assert_eq!(read(&bytes[..]), Err(Fault::Damaged(3)), "{second:?}");
         }
+    }
+
+    #[test]
+    fn lapses_stand_by_themselves_and_are_not_taken_back() {
+        let mut lapsed = entry(&[], 0);
+        lapsed.broken = 1;
+        let mut bytes = write_header(&header());
+        bytes.extend(write_entry(&lapsed));
+        let past = read(&bytes[..]).unwrap().unwrap();
+        assert_eq!((past.lapses.broken, past.done.is_empty()), (1, true));
+        bytes.extend(write_entry(&entry(&[(0, 3)], 9)));
+        assert_eq!(read(&bytes[..]), Err(Fault::Damaged(3)));
     }
 
     /// Whatever the bytes, reading ends without a panic.

@@ -89,6 +89,8 @@ fn entry(written: &Written, output: Extent, errors: Option<Extent>) -> Entry {
         failed: failed
             .map(|(kind, count)| ((*kind).into(), *count))
             .collect(),
+        broken: written.lapses.broken,
+        bad_ends: written.lapses.bad_ends,
         output,
         errors,
         input: written.input,

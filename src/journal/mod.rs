@@ -25,6 +25,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use crate::engine::WriteError;
 use crate::outcome::Done;
+use crate::schedule::Lapses;
 use crate::waker::Waker;
 use format::Prefix;
 use keeper::Keeper;
@@ -45,6 +46,8 @@ const MOST_RANGES: usize = 100_000;
 struct Written {
     /// Whose outcomes, since the last time.
     done: Done,
+    /// The lives that failed though no record did, in all runs.
+    lapses: Lapses,
     /// The bytes that this run has written to the output, and to the file of `--errors`.
     output: u64,
     errors: u64,
@@ -59,6 +62,8 @@ pub struct Journal {
     from_keeper: Receiver<Result<(), WriteError>>,
     /// What no entry tells of yet.
     fresh: Written,
+    /// The lapses that the last entry tells of.
+    told: Lapses,
     /// How far the outcomes reach that have been written.
     end: u64,
     /// What has been read, from a little behind that on.
@@ -80,7 +85,9 @@ impl Journal {
         let (to_keeper, orders) = unbounded();
         let (done, from_keeper) = unbounded();
         let end = opened.past.done.ranges.end();
+        let told = opened.past.lapses;
         let fresh = Written {
+            lapses: told,
             input: opened.past.input,
             ..Written::default()
         };
@@ -105,6 +112,7 @@ impl Journal {
             to_keeper: Some(to_keeper),
             from_keeper,
             fresh,
+            told,
             end,
             marks,
             under_way: 0,
@@ -132,17 +140,18 @@ impl Journal {
         }
     }
 
-    /// Has an entry written if it is time for one.
+    /// Has an entry written if it is time for one, of these lapses too.
     ///
     /// # Errors
     /// Where an earlier one could not be written, or an output could not be made safe.
-    pub fn tick(&mut self, now: Instant) -> Result<(), WriteError> {
+    pub fn tick(&mut self, lapses: Lapses, now: Instant) -> Result<(), WriteError> {
+        self.fresh.lapses = lapses;
         while let Ok(kept) = self.from_keeper.try_recv() {
             kept?;
             self.under_way -= 1;
             self.next = now + ((now - self.began) / SHARE).clamp(SHORTEST, LONGEST);
         }
-        if !self.is_syncing() && !self.fresh.done.is_empty() && now >= self.next {
+        if !self.is_syncing() && self.has_more_to_tell() && now >= self.next {
             self.hand_over();
         }
         Ok(())
@@ -156,7 +165,7 @@ impl Journal {
 
     /// When [`Journal::tick`] is to be called next; the engine is woken when the keeper is done.
     pub fn wake_at(&self) -> Option<Instant> {
-        (!self.is_syncing() && !self.fresh.done.is_empty()).then_some(self.next)
+        (!self.is_syncing() && self.has_more_to_tell()).then_some(self.next)
     }
 
     /// Whether the keeper has done something that [`Journal::tick`] will learn of.
@@ -164,10 +173,15 @@ impl Journal {
         !self.from_keeper.is_empty()
     }
 
+    fn has_more_to_tell(&self) -> bool {
+        !self.fresh.done.is_empty() || self.fresh.lapses != self.told
+    }
+
     /// Has the last entry written. What comes from the receiver are the ends of the writes under
     /// way; it is closed when the journal is.
-    pub fn finish(&mut self) -> Receiver<Result<(), WriteError>> {
-        if !self.fresh.done.is_empty() {
+    pub fn finish(&mut self, lapses: Lapses) -> Receiver<Result<(), WriteError>> {
+        self.fresh.lapses = lapses;
+        if self.has_more_to_tell() {
             self.hand_over();
         }
         self.to_keeper = None;
@@ -175,6 +189,7 @@ impl Journal {
     }
 
     fn hand_over(&mut self) {
+        self.told = self.fresh.lapses;
         let written = Written {
             done: std::mem::take(&mut self.fresh.done),
             ..self.fresh

@@ -1,28 +1,22 @@
 //! Looking a journal up before a run: whether it can be gone on with, and where.
 //!
 //! Owns nothing. Always: whatever is refused, is refused before a byte of any file is changed. Two
-//! runs never share a journal or an output: both are locked until mtask ends, however it does.
+//! runs never share a journal or an output: both are locked until mtask ends, however it does, and
+//! runs without a journal keep off them too.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
-
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 
 use super::format::{self, Extent, Fault, Files, Header, Past, write_files, write_header};
 use super::keeper::{Watched, tail};
-use super::terms::{self, ANEW, directory_of, whole_path};
+use super::terms::{self, ANEW, whole_path};
 use crate::config::Config;
-use crate::config::files::Taken;
+use crate::config::files::{Taken, directory_of};
 use crate::engine::Destination;
 use crate::exit::{Status, Unusable};
+use crate::outputs::lock;
 
-/// For so long at most a run that was killed may still seem to be there.
-const LAST_HOLD: Duration = Duration::from_secs(1);
-const PAUSE: Duration = Duration::from_millis(20);
 /// A run that can be resumed, ready to begin or to go on.
 #[derive(Debug)]
 pub struct Opened {
@@ -142,7 +136,7 @@ fn look_up(
     };
     check_regular(&journal, "--resume", path)?;
     taken.take("--resume", path, &journal)?;
-    lock(&journal, "--resume", path, warnings)?;
+    lock::claim(&journal, "--resume", path, warnings)?;
     let name = path.display();
     let past = format::read(BufReader::new(&journal)).map_err(|fault| match fault {
         Fault::Foreign => Unusable::usage(format!(
@@ -202,7 +196,7 @@ impl Looked<'_> {
         };
         check_regular(&file, option, path)?;
         taken.take(option, path, &file)?;
-        lock(&file, option, path, warnings)?;
+        lock::claim(&file, option, path, warnings)?;
         let length = file.metadata().map_err(failed(option, path))?.len();
         if length < vouched {
             let fault = format!("has only {length} bytes");
@@ -259,10 +253,10 @@ fn create_journal(
     let failed = failed("--resume", path);
     let journal = create(path).map_err(&failed)?;
     taken.take("--resume", path, &journal)?;
-    lock(&journal, "--resume", path, warnings)?;
+    lock::claim(&journal, "--resume", path, warnings)?;
     match journal.metadata().map_err(&failed)?.len() {
         0 => Ok(journal),
-        _ => Err(in_use("--resume", path)),
+        _ => Err(lock::in_use("--resume", path)),
     }
 }
 
@@ -314,42 +308,6 @@ fn check_regular(file: &File, option: &str, path: &Path) -> Result<(), Unusable>
         "{option} {} is no regular file, and with --resume it must be one",
         path.display()
     )))
-}
-
-/// Keeps other runs from a file, until it is closed everywhere.
-fn lock(
-    file: &File,
-    option: &str,
-    path: &Path,
-    warnings: &mut Vec<String>,
-) -> Result<(), Unusable> {
-    let asked = Instant::now();
-    loop {
-        match flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(()),
-            // A run that was killed while it started a process holds its locks until that is
-            // another program.
-            Err(Errno::WOULDBLOCK) if asked.elapsed() < LAST_HOLD => thread::sleep(PAUSE),
-            Err(Errno::INTR) => {}
-            Err(Errno::WOULDBLOCK) => return Err(in_use(option, path)),
-            // A file system without locks: better to run than not.
-            Err(error) => {
-                warnings.push(format!(
-                    "{option} {} cannot be locked ({error}): take care that no other run uses it",
-                    path.display()
-                ));
-                return Ok(());
-            }
-        }
-    }
-}
-
-fn in_use(option: &str, path: &Path) -> Unusable {
-    let message = format!(
-        "{option} {} is in use by another mtask: wait for its end, or end it",
-        path.display()
-    );
-    Unusable::new(Status::Fault, message)
 }
 
 fn failed<'a>(option: &'a str, path: &'a Path) -> impl Fn(io::Error) -> Unusable + 'a {

@@ -5,12 +5,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
 use super::format::{Files, Header};
 use crate::config::Config;
+use crate::config::files::directory_of;
 use crate::exit::Unusable;
 use crate::record::Separator;
 use crate::schedule::policy::Order;
@@ -114,19 +116,18 @@ fn terms(config: &Config) -> BTreeMap<String, String> {
     .into()
 }
 
-/// A path that means the same in every directory.
+/// A path that means the same in every directory, as text that stands for no other path: bytes that
+/// are not UTF-8 are `\xNN`, and so that nothing else is, a backslash is two.
 pub(super) fn whole_path(path: &Path) -> String {
     let found = fs::canonicalize(path).or_else(|_| {
         let directory = directory_of(path).canonicalize()?;
         Ok::<_, io::Error>(directory.join(path.file_name().unwrap_or_default()))
     });
     let whole: PathBuf = found.unwrap_or_else(|_| path.to_owned());
-    whole.to_string_lossy().into_owned()
-}
-
-pub(super) fn directory_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(directory) if !directory.as_os_str().is_empty() => directory,
-        _ => Path::new("."),
+    let mut text = String::new();
+    for chunk in whole.as_os_str().as_bytes().utf8_chunks() {
+        text.push_str(&chunk.valid().replace('\\', "\\\\"));
+        text.push_str(&chunk.invalid().escape_ascii().to_string());
     }
+    text
 }

@@ -198,6 +198,7 @@ mod tests {
         let earlier = Earlier {
             results: 69,
             failed: [("timeout", 1)].into(),
+            ..Earlier::default()
         };
         let expected = Expected {
             records: Some(100),

@@ -142,7 +142,7 @@ impl Scheduler {
         let owed = life.take_owed();
         if owed.is_empty() && is_closing {
             if !is_well {
-                self.tally.bad_ends += 1;
+                self.count_bad_end();
                 self.warn(format!(
                     "{} after its last answer: no record is lost, but the status is 123",
                     death.told(worker)

@@ -284,7 +284,7 @@ impl Scheduler {
             self.wake_by(at);
             return;
         }
-        self.tally.bad_ends += 1;
+        self.count_bad_end();
         self.warn(format!(
             "{worker} did not exit within --exit-timeout {limit:?} of the end of its stdin; it is killed"
         ));

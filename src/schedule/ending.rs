@@ -6,7 +6,7 @@ use super::action::{Action, WorkerId};
 use super::doomed::Doomed;
 use super::life::{Stage, State, Worker};
 use super::policy::OnError;
-use super::tally::EarlyEnd;
+use super::tally::{EarlyEnd, Lapses};
 use super::{InputState, Scheduler};
 use crate::exit::Status;
 use crate::outcome::{Exit, Failure};
@@ -264,6 +264,12 @@ impl Scheduler {
         }
     }
 
+    /// Counts a life that failed after it had answered everything.
+    pub(super) fn count_bad_end(&mut self) {
+        self.tally.bad_ends += 1;
+        self.tally.bad_ends_when_told += u64::from(self.phase.is_interrupted());
+    }
+
     /// Counts what has no outcome in a run that was cut short. Where the output failed, nobody knows.
     fn note_early_end(&mut self, reason: Option<Reason>) {
         let is_whole = reason.is_none() && self.phase == Phase::Feeding;
@@ -300,7 +306,7 @@ impl Scheduler {
         // A limit that was reached is never ignored: records are left without an outcome.
         let counts = self.policy.on_error != OnError::Ignore || self.has_last_failure;
         let a_record_failed = failures > 0 && counts;
-        let a_worker_failed = self.tally.bad_ends > 0 || self.tally.broken > 0;
+        let a_worker_failed = self.tally.bad_ends > 0 || self.tally.lapses() != Lapses::default();
         let by_records = if a_record_failed || a_worker_failed {
             Status::RecordFailed
         } else {

@@ -47,7 +47,7 @@ pub use life::{Death, Pipe};
 pub use order::Written;
 pub use replies::Unasked;
 pub use slowest::SlowRecord;
-pub use tally::{Earlier, Tally};
+pub use tally::{Earlier, Lapses, Tally};
 pub use view::{Bottleneck, Oldest, Standing, UnderWay};
 
 use crate::budget::Budget;
@@ -162,10 +162,11 @@ impl Scheduler {
 
     /// Goes on with a run in which `earlier` came to an outcome, and tells what is done now in
     /// [`Written`]. Nothing may have happened yet; none of those records may come from the input.
-    pub fn resume(&mut self, earlier: Done) {
+    pub fn resume(&mut self, earlier: Done, lapses: Lapses) {
         self.order.tell(Index(earlier.ranges.end()));
         self.first = Index(earlier.ranges.end());
         self.tally.earlier = earlier.into();
+        self.tally.earlier.lapses = lapses;
     }
 
     /// Records came from the input.

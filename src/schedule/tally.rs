@@ -20,6 +20,8 @@ pub struct Tally {
     pub given_up: u64,
     /// Lives that failed after they had answered everything: at their exit, or by not exiting.
     pub bad_ends: u64,
+    /// Those of them that came after mtask was told to end, as the workers may have been.
+    pub bad_ends_when_told: u64,
     /// Records without an outcome at the end of a whole run: a fault of mtask.
     pub lost: u64,
     /// Lives that did not keep to one answer for each record.
@@ -65,6 +67,17 @@ pub struct Earlier {
     pub results: u64,
     /// Failed records by kind.
     pub failed: BTreeMap<&'static str, u64>,
+    /// Lives that failed though no record did.
+    pub lapses: Lapses,
+}
+
+/// Lives that failed though no record did, which is not to be forgotten by runs that go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lapses {
+    /// Those that did not keep to one answer for each record.
+    pub broken: u64,
+    /// Those that failed after they had answered everything.
+    pub bad_ends: u64,
 }
 
 impl Earlier {
@@ -84,6 +97,7 @@ impl From<Done> for Earlier {
         Self {
             results: done.results(),
             failed: done.failed,
+            lapses: Lapses::default(),
         }
     }
 }
@@ -102,6 +116,15 @@ impl Tally {
     /// How many records have come to an outcome.
     pub fn outcomes(&self) -> u64 {
         self.results + self.failures()
+    }
+
+    /// The lives that failed though no record did, in all runs.
+    pub fn lapses(&self) -> Lapses {
+        let earlier = self.earlier.lapses;
+        Lapses {
+            broken: earlier.broken + self.broken,
+            bad_ends: earlier.bad_ends + self.bad_ends - self.bad_ends_when_told,
+        }
     }
 
     /// One line for the user, if anything was out of the ordinary.
@@ -124,23 +147,29 @@ impl Tally {
             .into_iter()
             .map(|(kind, count)| format!("{count} {kind}"))
             .collect();
-        let before = match earlier {
-            0 => String::new(),
-            _ if earlier == failures => ", before this run".into(),
+        let before = |earlier: u64, now: u64| match (earlier, now) {
+            (0, _) => String::new(),
+            (_, 0) => ", before this run".into(),
             _ => format!(", {earlier} before this run"),
         };
         let failed = (failures > 0).then(|| {
             format!(
-                "{failures} of {records} records failed ({}){before}",
-                kinds.join(", ")
+                "{failures} of {records} records failed ({}){}",
+                kinds.join(", "),
+                before(earlier, self.failures())
             )
         });
         let given_up =
             plural(self.given_up, "worker", "workers").map(|text| format!("{text} given up"));
-        let bad_ends = plural(self.bad_ends, "worker", "workers")
-            .map(|text| format!("{text} failed at the end"));
-        let broken = plural(self.broken, "process", "processes")
-            .map(|text| format!("{text} that did not give one answer for each record"));
+        let earlier = self.earlier.lapses;
+        let bad_ends = plural(earlier.bad_ends + self.bad_ends, "worker", "workers").map(|text| {
+            let before = before(earlier.bad_ends, self.bad_ends);
+            format!("{text} failed at the end{before}")
+        });
+        let broken = plural(earlier.broken + self.broken, "process", "processes").map(|text| {
+            let before = before(earlier.broken, self.broken);
+            format!("{text} that did not give one answer for each record{before}")
+        });
         let loggers: Vec<_> = self
             .loggers
             .iter()

@@ -1,5 +1,6 @@
 //! What a record is in the lines format, and where records come from.
 
+use std::io::Write;
 use std::path::Path;
 
 use crate::done::{answers, numbers, records};
@@ -160,21 +161,68 @@ fn all_inputs_are_looked_up_before_anything_runs() {
 }
 
 #[test]
-fn a_directory_as_stdin_is_a_read_error() {
+fn a_directory_as_stdin_is_an_error_before_anything_runs() {
     let env = TestEnv::new();
-    let done = env.mtask().echo().stdin_file(env.path("")).run();
+    let done = env
+        .mtask()
+        .worker(["--pids", &env.path("w.pids")])
+        .stdin_file(env.path(""))
+        .run();
     done.assert_status(1)
         .assert_stdout("")
-        .assert_stderr_has("directory");
+        .assert_stderr_has("standard input is a directory: redirect it from a file");
+    assert!(!env.exists("w.pids"), "a worker was started");
 }
 
 #[test]
 fn a_directory_as_an_input_file_is_an_error_that_names_it() {
     let env = TestEnv::new();
-    let done = env.mtask().args(["-i", &env.path("")]).echo().run();
+    let folder = env.path("");
+    let done = env.mtask().args(["-i", &folder]).echo().run();
     done.assert_status(1)
         .assert_stdout("")
-        .assert_stderr_has(&env.path(""));
+        .assert_stderr_has(&format!("--input {folder} is a directory: name the files"));
+}
+
+// Elsewhere it is waited for without a word.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_named_pipe_that_nobody_writes_to_is_named_and_waited_for() {
+    let env = TestEnv::new();
+    let pipe = env.path("pipe");
+    env.sh("mkfifo pipe").assert_status(0);
+    let before = env.write("before", "0\n");
+    for text in ["1\n2", ""] {
+        let mut live = env
+            .mtask()
+            .args(["-i", &before, "-i", &pipe])
+            .echo()
+            .start();
+        live.wait_for_stderr("is a named pipe that nobody writes to");
+        assert_eq!(live.line(), "0");
+        // The writer does not wait: there is a reader.
+        std::fs::write(&pipe, text).expect("it is written to");
+        let rest = if text.is_empty() { "" } else { "1\n2\n" };
+        let done = live.wait();
+        done.assert_status(0).assert_stdout(format!("0\n{rest}"));
+    }
+    let live = env.mtask().args(["-i", &pipe]).echo().start();
+    live.wait_for_stderr("is a named pipe that nobody writes to");
+    live.signal(rustix::process::Signal::TERM);
+    live.wait().assert_signal(rustix::process::Signal::TERM);
+}
+
+#[test]
+fn a_named_pipe_that_has_a_writer_is_read_without_a_word() {
+    let env = TestEnv::new();
+    let mut writer = env.fifo("pipe");
+    let mut live = env.mtask().args(["-i", &env.path("pipe")]).echo().start();
+    for record in ["1", "2"] {
+        writeln!(writer, "{record}").expect("it is written to");
+        assert_eq!(live.line(), record);
+    }
+    drop(writer);
+    live.wait().assert_status(0).assert_stderr_empty();
 }
 
 #[test]

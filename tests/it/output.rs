@@ -120,6 +120,27 @@ fn an_output_file_that_cannot_be_created_is_an_error_before_anything_runs() {
 }
 
 #[test]
+fn an_output_that_is_a_directory_or_in_none_is_refused_before_a_file_is_created() {
+    let env = TestEnv::new();
+    for option in ["-o", "--errors", "--exits", "--stats-file", "--resume"] {
+        for (path, fault) in [
+            (env.path(""), "is a directory: name a file in it"),
+            (env.path("none/f"), "its directory is not there"),
+            (env.path("none/d/f"), "its directory is not there"),
+        ] {
+            let mut run = env.mtask().args(["--protocol", "json", option, &path]);
+            if option != "-o" {
+                run = run.args(["-o", &env.path("out")]);
+            }
+            let done = run.worker(["--json"]).stdin("1\n").run();
+            done.assert_status(1).assert_stderr_has(&path);
+            done.assert_stderr_has(fault);
+            assert!(!env.exists("out"), "{option} {path}");
+        }
+    }
+}
+
+#[test]
 fn a_full_disk_is_an_error_that_ends_the_run() {
     if !Path::new("/dev/full").exists() {
         return skip("there is no /dev/full");

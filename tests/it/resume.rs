@@ -1,6 +1,7 @@
 //! `--resume`: a run that was killed goes on, and its files end up as if nothing had happened.
 
 mod killed;
+mod lapses;
 mod refused;
 
 use std::fs;

@@ -90,7 +90,7 @@ fn skim(records: &[String], done: &Ranges, before: Prefix, random: &mut fastrand
                 }
                 Arrival::Changed(changed) => passed.changed = Some(changed),
                 Arrival::End => passed.has_ended = true,
-                Arrival::Failed(error) => panic!("{error}"),
+                other => panic!("{other:?}"),
             }
             Ok(())
         };

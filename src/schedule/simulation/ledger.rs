@@ -169,6 +169,7 @@ impl Ledger {
             Arrival::Rejected(rejected) => {
                 self.pasts[rejected.index.0 as usize].has_arrived = true;
             }
+            Arrival::Awaited(_) => {}
             Arrival::End | Arrival::Failed(_) | Arrival::Changed(_) => self.input_has_ended = true,
         }
     }

@@ -7,6 +7,7 @@ use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
 use crate::outcome::{Done, Exit};
 use crate::record::{Block, Index, Separator, Slice};
+use crate::schedule::Lapses;
 use crate::schedule::life::Life;
 use crate::schedule::policy::Delivery;
 use crate::schedule::queue::Queue;
@@ -136,7 +137,7 @@ fn failures_of_earlier_runs_count_towards_max_errors() {
     let mut earlier = Done::default();
     assert!(earlier.ranges.insert(0..2));
     earlier.failed.insert("timeout", 1);
-    bench.scheduler.resume(earlier);
+    bench.scheduler.resume(earlier, Lapses::default());
     bench.next = 2;
     bench.records(5);
     bench.answer(1);

@@ -1,6 +1,10 @@
 //! What cannot be gone on with is refused, and nothing is changed.
 
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -54,6 +58,20 @@ fn options<'a>(base: &'a [String], errors: &'a str, more: &[&'a str]) -> Vec<&'a
     base.chain(["-j1", "--errors", errors])
         .chain(more.iter().copied())
         .collect()
+}
+
+/// Waits until the journal vouches for so many records.
+fn wait_for_done(env: &TestEnv, count: u64) {
+    wait_until(&format!("entries for {count} records"), || {
+        let entries = env.lines("journal").into_iter().skip(1);
+        let done = entries.flat_map(|line| {
+            let (_, json) = line.split_once(' ').expect("a checksum");
+            let entry: Value = serde_json::from_str(json).expect("an entry");
+            let ranges = entry["done"].as_array().cloned().expect("ranges");
+            ranges.into_iter().map(|range| range[1].as_u64())
+        });
+        done.sum::<Option<u64>>() == Some(count)
+    });
 }
 
 #[test]
@@ -150,16 +168,7 @@ fn an_input_that_has_changed_after_its_last_good_record_is_refused() {
     for record in ["1", "bad one", "bad two"] {
         live.send(record);
     }
-    wait_until("an entry for all three", || {
-        let entries = env.lines("journal").into_iter().skip(1);
-        let done = entries.flat_map(|line| {
-            let (_, json) = line.split_once(' ').expect("a checksum");
-            let entry: Value = serde_json::from_str(json).expect("an entry");
-            let ranges = entry["done"].as_array().cloned().expect("ranges");
-            ranges.into_iter().map(|range| range[1].as_u64())
-        });
-        done.sum::<Option<u64>>() == Some(3)
-    });
+    wait_for_done(&env, 3);
     live.signal(Signal::KILL);
     live.wait_with_open_stdin();
     let base = resumable(&env);
@@ -191,7 +200,7 @@ fn outputs_that_are_not_what_they_were_are_refused() {
         other[0] ^= 1;
         env.write(name, &other);
         assert_refused(&env, &options, &input(), 1, &[option, "something else"]);
-        std::fs::remove_file(env.path(name)).expect("removed");
+        fs::remove_file(env.path(name)).expect("removed");
         assert_refused(&env, &options, &input(), 1, &[option, "is not there"]);
         env.write(name, &whole);
         let done = env.mtask().args(&options).echo().stdin(input()).run();
@@ -215,7 +224,7 @@ fn an_output_that_no_journal_tells_of_is_refused() {
             let done = env.mtask().args(&options).echo().stdin(numbers(3)).run();
             done.assert_status(2).assert_stderr_has("is not empty");
             assert_eq!(env.read(name), before);
-            std::fs::remove_file(env.path(name)).expect("removed");
+            fs::remove_file(env.path(name)).expect("removed");
             let done = env.mtask().args(&options).echo().stdin(numbers(3)).run();
             done.assert_status(0);
             assert_eq!(env.read("out"), numbers(3));
@@ -226,16 +235,28 @@ fn an_output_that_no_journal_tells_of_is_refused() {
 #[test]
 fn another_output_is_refused_even_where_nothing_was_done() {
     let env = TestEnv::new();
-    mtask(&env, &[]).echo().run().assert_status(0);
-    let other = env.write("other", "precious\n");
-    let journal = env.path("journal");
-    let done = env
-        .mtask()
-        .args(["--resume", &journal, "-o", &other])
-        .echo()
-        .run();
-    done.assert_status(2).assert_stderr_has("not the file");
-    assert_eq!(env.read("other"), b"precious\n");
+    let mut names = vec![(&b"out"[..], &b"other"[..]), (b"o\\xff", b"o\\\\xff")];
+    // Apple's systems have no file names that are not UTF-8.
+    if cfg!(not(target_vendor = "apple")) {
+        names.extend([(&b"o\xff"[..], &b"o\xfe"[..]), (b"p\xff", b"p\\xff")]);
+    }
+    for (place, (first, other)) in names.into_iter().enumerate() {
+        let journal = env.path(&format!("journal{place}"));
+        let [first, other] =
+            [first, other].map(|name| Path::new(&env.path("")).join(OsStr::from_bytes(name)));
+        let run = |output: &Path| {
+            let run = env.mtask().args(["--resume", &journal, "-o"]);
+            run.args([output]).echo().run()
+        };
+        run(&first).assert_status(0);
+        fs::write(&other, "precious\n").expect("a file is written");
+        run(&other)
+            .assert_status(2)
+            .assert_stderr_has("not the file");
+        assert_eq!(fs::read(&other).expect("it is there"), b"precious\n");
+        fs::rename(&other, &first).expect("renamed");
+        run(&first).assert_status(0);
+    }
 }
 
 #[test]
@@ -302,6 +323,46 @@ fn two_runs_do_not_share_a_journal_or_an_output() {
     env.write("go", "");
     live.wait().assert_status(0);
     assert_eq!(env.read("out"), input);
+}
+
+#[test]
+fn a_run_without_a_journal_keeps_off_the_files_of_one_with_it() {
+    let env = TestEnv::new();
+    let (go, errors) = (env.path("go"), env.path("errors"));
+    let waits = format!("2 @touch:{} @wait:{go}", env.path("begun"));
+    let input = records(["0 @die:3", "1", &waits]);
+    let options = ["-j1", "--window", "1", "--errors", &errors];
+    let live = mtask(&env, &options).echo().stdin(input.clone()).start();
+    env.wait_for("begun");
+    wait_for_done(&env, 2);
+    // A refusal takes a second, in which a run that was killed may let go of a file.
+    for (option, name) in [("-o", "out"), ("-o", "journal"), ("--errors", "errors")] {
+        let options = [option, &env.path(name)];
+        assert_refused(&env, &options, &numbers(3), 1, &[name, "in use by another"]);
+    }
+    env.write("go", "");
+    live.wait().assert_status(123);
+    assert_eq!(env.read("out"), records(["1", &waits]));
+    let done = mtask(&env, &options).echo().stdin(input).run();
+    done.assert_status(123);
+}
+
+#[test]
+fn a_run_with_a_journal_keeps_off_the_files_of_one_without() {
+    let env = TestEnv::new();
+    let (out, go) = (env.path("out"), env.path("go"));
+    let input = records([format!("0 @touch:{} @wait:{go}", env.path("begun"))]);
+    let run = env.mtask().args(["-j1", "-o", &out]).echo();
+    let live = run.stdin(input).start();
+    env.wait_for("begun");
+    let base = resumable(&env);
+    let options: Vec<_> = base.iter().map(String::as_str).collect();
+    assert_refused(&env, &options, &numbers(3), 1, &["--output", "in use"]);
+    // Two that have none are nobody's business.
+    let run = env.mtask().args(["-o", &out]).echo();
+    run.stdin(numbers(3)).run().assert_status(0);
+    env.write("go", "");
+    live.wait().assert_status(0);
 }
 
 #[test]

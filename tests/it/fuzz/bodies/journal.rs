@@ -26,6 +26,8 @@ pub(crate) fn journal(mut data: &[u8]) {
         bytes.extend(write_entry(&Entry {
             done: vec![done],
             failed: BTreeMap::new(),
+            broken: 0,
+            bad_ends: 0,
             output: Extent {
                 bytes: next + u64::from(grows),
                 tail: u64::from(grows),
