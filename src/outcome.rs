@@ -140,17 +140,9 @@ impl fmt::Display for Exit {
 impl From<Rejected> for Failure {
     fn from(rejected: Rejected) -> Self {
         let (cause, message, record) = match rejected.reason {
-            Rejection::Invalid {
-                expected,
-                line,
-                column,
-                message,
-                record,
-            } => (
-                Cause::InvalidInput,
-                format!("not valid {expected}: {message} at line {line} column {column}"),
-                Some(record),
-            ),
+            Rejection::Invalid { flaw, record } => {
+                (Cause::InvalidInput, flaw.to_string(), Some(record))
+            }
             Rejection::TooLarge { max } => (
                 Cause::RecordTooLarge,
                 format!("the record is longer than {max} bytes (--max-record)"),

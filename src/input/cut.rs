@@ -15,7 +15,7 @@ use crate::record::{Block, Index, Slice};
 
 use super::buffer::Buffer;
 use super::sieve::{Fault, Sieve, Sifted, fault};
-use super::{Arrival, Format, Gone, LeftOut, Rejected, Rejection, Settings};
+use super::{Arrival, Flaw, Format, Gone, LeftOut, Rejected, Rejection, Settings};
 
 /// Cuts what it is given into blocks and hands them to `send`.
 pub(super) struct Cutter<S> {
@@ -235,13 +235,13 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
                         Format::Jsonl => "JSON",
                         Format::Lines => "text",
                     };
-                    Rejection::Invalid {
+                    let flaw = Flaw {
                         expected,
                         line,
                         column,
                         message,
-                        record,
-                    }
+                    };
+                    Rejection::Invalid { flaw, record }
                 }
                 Fault::TooLarge => Rejection::TooLarge {
                     max: self.settings.max_record,

@@ -67,14 +67,8 @@ impl Rejected {
 pub enum Rejection {
     /// It is not one JSON value, or not UTF-8 where it must be.
     Invalid {
-        /// What it should have been.
-        expected: &'static str,
-        /// Its line in its source, from 1, blank lines counted.
-        line: u64,
-        /// The byte of that line at which it goes wrong, from 1.
-        column: usize,
-        /// What is wrong there; of several sources, in which one.
-        message: String,
+        /// What is wrong.
+        flaw: Flaw,
         /// The whole line, without the newline.
         record: Slice,
     },
@@ -83,6 +77,34 @@ pub enum Rejection {
         /// The most bytes a record may have.
         max: usize,
     },
+}
+
+/// What is wrong with a line.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// What it should have been.
+    pub expected: &'static str,
+    /// Its line in its source, from 1, blank lines counted.
+    pub line: u64,
+    /// The byte of that line at which it goes wrong, from 1.
+    pub column: usize,
+    /// What is wrong there; of several sources, in which one.
+    pub message: String,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            expected,
+            line,
+            column,
+            message,
+        } = self;
+        write!(
+            f,
+            "not valid {expected}: {message} at line {line} column {column}"
+        )
+    }
 }
 
 /// Why the input ended before its end.

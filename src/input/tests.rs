@@ -35,8 +35,8 @@ fn note(arrival: &Arrival, separator: Separator, seen: &mut Vec<Seen>) {
         Arrival::Rejected(rejected) => {
             assert_eq!(rejected.index.0, seen.len() as u64);
             seen.push(match &rejected.reason {
-                Rejection::Invalid { line, record, .. } => Seen::Invalid {
-                    line: *line,
+                Rejection::Invalid { flaw, record } => Seen::Invalid {
+                    line: flaw.line,
                     record: record.to_vec(),
                 },
                 Rejection::TooLarge { .. } => Seen::TooLarge,
@@ -89,14 +89,8 @@ fn invalid(line: &[u8]) -> (u64, usize, String) {
     match read_files(&[&[b"1\n\n", line].concat()], JSONL).swap_remove(1) {
         Arrival::Rejected(Rejected {
             index: Index(1),
-            reason:
-                Rejection::Invalid {
-                    line,
-                    column,
-                    message,
-                    ..
-                },
-        }) => (line, column, message),
+            reason: Rejection::Invalid { flaw, .. },
+        }) => (flaw.line, flaw.column, flaw.message),
         other => panic!("{other:?}"),
     }
 }
@@ -132,7 +126,7 @@ fn nesting_needs_no_stack() {
     };
     let arrivals = read_files(&[&open, &closed], settings);
     assert!(
-        matches!(&arrivals[0], Arrival::Rejected(Rejected { reason: Rejection::Invalid { column, .. }, .. }) if *column == open.len())
+        matches!(&arrivals[0], Arrival::Rejected(Rejected { reason: Rejection::Invalid { flaw, .. }, .. }) if flaw.column == open.len())
     );
     assert!(matches!(&arrivals[1], Arrival::Records(block) if block.bytes.len() == 2_000_001));
 }

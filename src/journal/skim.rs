@@ -16,7 +16,7 @@ use twox_hash::XxHash3_64;
 
 use super::format::Prefix;
 use crate::budget::{BOOKKEEPING, Budget};
-use crate::input::{Arrival, Changed, Gone, LeftOut, Rejected, Rejection};
+use crate::input::{Arrival, Changed, Flaw, Gone, LeftOut, Rejected, Rejection};
 use crate::outcome::{Ranges, Stretch};
 use crate::record::{Block, Index, Separator, Slice};
 
@@ -58,15 +58,8 @@ struct Held {
 #[derive(Debug)]
 enum HeldKind {
     Records(usize),
-    Invalid {
-        expected: &'static str,
-        line: u64,
-        column: usize,
-        message: String,
-    },
-    TooLarge {
-        max: usize,
-    },
+    Invalid(Flaw),
+    TooLarge { max: usize },
 }
 
 impl Skim {
@@ -243,21 +236,7 @@ impl Skim {
 impl Held {
     fn rejected(rejected: Rejected) -> Self {
         let (bytes, kind) = match rejected.reason {
-            Rejection::Invalid {
-                expected,
-                line,
-                column,
-                message,
-                record,
-            } => {
-                let kind = HeldKind::Invalid {
-                    expected,
-                    line,
-                    column,
-                    message,
-                };
-                (record.to_vec(), kind)
-            }
+            Rejection::Invalid { flaw, record } => (record.to_vec(), HeldKind::Invalid(flaw)),
             Rejection::TooLarge { max } => (Vec::new(), HeldKind::TooLarge { max }),
         };
         Self {
@@ -283,16 +262,8 @@ impl Held {
                     bytes: counted(self.bytes),
                 });
             }
-            HeldKind::Invalid {
-                expected,
-                line,
-                column,
-                message,
-            } => Rejection::Invalid {
-                expected,
-                line,
-                column,
-                message,
+            HeldKind::Invalid(flaw) => Rejection::Invalid {
+                flaw,
                 record: counted(self.bytes),
             },
             HeldKind::TooLarge { max } => Rejection::TooLarge { max },

@@ -46,10 +46,12 @@ fn skim(records: &[String], done: &Ranges, before: Prefix, random: &mut fastrand
             Some(record) if record.starts_with('!') => Arrival::Rejected(Rejected {
                 index: first,
                 reason: Rejection::Invalid {
-                    expected: "JSON",
-                    line: 1,
-                    column: 1,
-                    message: String::new(),
+                    flaw: Flaw {
+                        expected: "JSON",
+                        line: 1,
+                        column: 1,
+                        message: String::new(),
+                    },
                     record: slice(record.as_bytes(), &budget),
                 },
             }),

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use super::promises::Promises;
 use super::scenario::{Burst, Effect, Reader, Record, record_text};
 use crate::budget::{BOOKKEEPING, Budget};
-use crate::input::{Arrival, Rejected, Rejection};
+use crate::input::{Arrival, Flaw, Rejected, Rejection};
 use crate::record::{Block, Index, Slice};
 use crate::schedule::Written;
 
@@ -103,10 +103,12 @@ impl Input {
                 self.outbox.push_back(Arrival::Rejected(Rejected {
                     index: Index(index),
                     reason: Rejection::Invalid {
-                        expected: "JSON",
-                        line: index + 1,
-                        column: 1,
-                        message: "what is this".into(),
+                        flaw: Flaw {
+                            expected: "JSON",
+                            line: index + 1,
+                            column: 1,
+                            message: "what is this".into(),
+                        },
                         record: chunk.part(before..end - 1),
                     },
                 }));

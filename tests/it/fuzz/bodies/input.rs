@@ -76,8 +76,8 @@ pub(crate) fn input(mut data: &[u8]) {
                     assert_eq!(rejected.index.0, next);
                     next += 1;
                     seen.push(match rejected.reason {
-                        Rejection::Invalid { record, column, .. } => {
-                            assert!(column > 0 && column <= record.len() + 1, "column {column}");
+                        Rejection::Invalid { record, flaw } => {
+                            assert!((1..=record.len() + 1).contains(&flaw.column), "{flaw}");
                             Seen::Invalid(record.to_vec())
                         }
                         Rejection::TooLarge { .. } => Seen::TooLarge,
