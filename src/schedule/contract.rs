@@ -1,15 +1,14 @@
 //! What the lines protocol asks of a worker: one line for each record, in the same order; and what
 //! becomes of records that a worker leaves without an answer, with either protocol.
 //!
-//! A life that does not keep to it is ended, and said to be out of step: which answers are in doubt,
-//! and why that may be. What it still owes fails and is not sent again, for nobody knows what the
-//! worker has done with it.
+//! A life that writes more than was asked for is ended, and said to be out of step: which answers are
+//! in doubt, and why that may be. What a life still owes at its end fails and is not sent again, for
+//! nobody knows what the worker has done with it.
 
 use std::time::Instant;
 
 use super::Scheduler;
 use super::action::WorkerId;
-use super::doomed::Fault;
 use super::life::Death;
 use crate::outcome::Exit;
 use crate::protocol::Protocol;
@@ -40,18 +39,12 @@ impl Scheduler {
         if !life.is_working() {
             return;
         }
+        debug_assert!(life.owed.is_empty(), "a line answers what is owed first");
         let in_doubt = life.audit.in_doubt();
         let has_signed = life.has_signed;
-        let owed = life.take_owed();
         self.stop(worker, now);
-        self.count_life(
-            worker,
-            has_signed,
-            !owed.is_empty(),
-            Death::by(Exit::OutOfStep),
-        );
+        self.count_life(worker, has_signed, false, Death::by(Exit::OutOfStep));
         self.report_break(worker, what, advice, in_doubt);
-        self.doom(worker, owed, Fault::NoAnswer, now);
     }
 
     pub(super) fn report_break(

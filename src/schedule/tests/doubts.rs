@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::{Bench, MILLISECOND, SECOND, WORKER};
+use crate::exit::Status;
+use crate::outcome::Exit;
 use crate::schedule::policy::{Delivery, Policy, Window};
 
 impl Bench {
@@ -24,8 +26,13 @@ impl Bench {
         empty
     }
 
-    /// A line too many; gives what is said of it.
+    /// A line more than is owed; gives what is said of it.
     fn write_too_much(&mut self) -> String {
+        let owed = self.scheduler.owed(WORKER);
+        if owed > 0 {
+            let answers = "y\n".repeat(owed);
+            (self.scheduler).answered(WORKER, owed, answers.as_bytes(), self.now);
+        }
         self.scheduler.stray(WORKER, b"more", self.now);
         self.act();
         let says = |notice: &&String| notice.contains("with nothing to answer");
@@ -151,4 +158,20 @@ fn a_slow_life_is_asked_after_20_times_what_its_records_take() {
     assert!(bench.ends.is_empty(), "{:?}", bench.notices);
     bench.wait(30 * SECOND);
     assert_eq!(bench.ends, ["end of stdin"]);
+}
+
+#[test]
+fn what_a_worker_writes_after_its_last_answer_is_shown_and_shows_in_the_status() {
+    for (written, shown) in [(60, "x".repeat(60)), (61, "x".repeat(60) + "…")] {
+        let mut bench = Bench::new(|_| ());
+        bench.records(1);
+        bench.answer(1);
+        bench.end_input();
+        bench.die_with(Exit::Code(0), &"x".repeat(written));
+        let text =
+            format!("wrote \"{shown}\" after its last answer; the answer of record 0 is in doubt");
+        assert_eq!(bench.notices_with(&text), 1, "{:?}", bench.notices);
+        assert_eq!(bench.scheduler.tally().broken, 1);
+        assert_eq!(bench.scheduler.status(), Status::RecordFailed);
+    }
 }

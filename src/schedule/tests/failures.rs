@@ -148,10 +148,14 @@ fn what_a_worker_says_of_itself_is_put_on_one_line_and_bounded() {
 
 /// A run whose output takes nothing, with as much waiting for it as lets failures wait too.
 fn held_up(change: impl FnOnce(&mut Policy)) -> Bench {
+    held_up_by(2 << 20, change)
+}
+
+fn held_up_by(bytes: usize, change: impl FnOnce(&mut Policy)) -> Bench {
     let mut bench = Bench::new(change);
     bench.scheduler.set_output_room(0);
     bench.records(1);
-    let answer = [vec![b'y'; 2 << 20], vec![b'\n']].concat();
+    let answer = [vec![b'y'; bytes], vec![b'\n']].concat();
     (bench.scheduler).answered(WORKER, 1, &answer, bench.now);
     bench.scheduler.heard_out(WORKER, bench.now);
     bench.act();
@@ -206,4 +210,34 @@ fn failures_that_wait_for_the_output_are_counted_as_waiting() {
     bench.wait(SECOND);
     assert_eq!((waits(&bench), bench.scheduler.tally().failures()), (0, 4));
     assert_eq!(bench.scheduler.finished_bytes(), Some(10));
+}
+
+#[test]
+fn few_failures_do_not_wait_for_the_output() {
+    let mut bench = held_up_by(900_000, |policy| policy.delivery = Delivery::AtMostOnce);
+    bench.die(Exit::Code(1));
+    assert_eq!(bench.scheduler.tally().failures(), 1);
+}
+
+#[test]
+fn failures_that_wait_for_the_output_are_written_though_no_worker_is_left() {
+    let mut bench = held_up(|policy| {
+        policy.delivery = Delivery::AtMostOnce;
+        policy.max_restarts = 1;
+    });
+    bench.records(1);
+    for _ in 0..5 {
+        bench.die(Exit::Code(1));
+        bench.wait(20 * SECOND);
+    }
+    assert_eq!(bench.notices_with("is given up"), 1, "{:?}", bench.notices);
+    assert!(
+        bench.ends.is_empty(),
+        "the failures are still to be written"
+    );
+    bench.scheduler.set_output_room(64 << 20);
+    bench.wait(SECOND);
+    assert_eq!(bench.scheduler.tally().failures(), 5);
+    assert_eq!(bench.written().lines().count(), 6);
+    assert_eq!(bench.ends, ["finish"]);
 }
