@@ -216,6 +216,22 @@ fn input_waits_while_outcomes_are_far_ahead_of_an_output_that_moves_on() {
 }
 
 #[test]
+fn a_single_worker_given_up_before_a_first_answer_is_named_after_it() {
+    let mut bench = Bench::new(|policy| {
+        policy.jobs = NonZeroUsize::new(3).unwrap();
+        policy.max_restarts = 1;
+    });
+    bench.records(100);
+    for number in [1, 2] {
+        (bench.scheduler).start_failed(WorkerId(number), "no luck".into(), bench.now);
+    }
+    bench.act();
+    bench.notices.clear();
+    bench.answer(1);
+    assert_eq!(bench.notices, ["worker 2 is given up too"]);
+}
+
+#[test]
 fn workers_given_up_before_a_first_answer_are_named_after_it_and_later_ones_at_once() {
     let mut bench = Bench::new(|policy| {
         policy.jobs = NonZeroUsize::new(8).unwrap();

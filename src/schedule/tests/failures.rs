@@ -47,7 +47,23 @@ fn giving_up_tells_after_how_many_lives() {
         let text = format!(
             "worker 0 is given up after {processes} without an answer (--max-restarts {most})"
         );
-        assert_eq!(bench.notices_with(&text), 1, "{:?}", bench.notices);
+        let is_it = |notice: &&String| **notice == text;
+        let count = bench.notices.iter().filter(is_it).count();
+        assert_eq!(count, 1, "{:?}", bench.notices);
+    }
+}
+
+#[test]
+fn of_lives_that_come_to_nothing_the_first_and_then_a_few_are_named() {
+    let mut bench = Bench::new(|policy| policy.max_restarts = 200);
+    bench.records(1);
+    for _ in 0..120 {
+        bench.die(Exit::Code(1));
+        bench.wait(20 * SECOND);
+    }
+    assert_eq!(bench.notices_with("later ones like it are counted"), 1);
+    for (text, count) in [("the 10th like", 1), ("the 100th like", 1), ("like it", 3)] {
+        assert_eq!(bench.notices_with(text), count, "{:?}", bench.notices);
     }
 }
 
