@@ -105,3 +105,74 @@ impl Field {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes `each` seconds over a record, and holds some.
+    fn runner(each: f64, holds: usize) -> Runner {
+        Runner {
+            rate: 1.0 / each,
+            work: holds as f64,
+            next: each * (holds + 1) as f64,
+        }
+    }
+
+    fn field(runners: &[Runner]) -> Field {
+        let mut field = Field::default();
+        for (number, runner) in runners.iter().enumerate() {
+            field.add(WorkerId(number), *runner);
+        }
+        field
+    }
+
+    #[test]
+    fn the_others_are_all_but_one() {
+        // They would answer one more after 5, 2, 8 and 3 s.
+        let mut runners = [
+            runner(5.0, 0),
+            runner(1.0, 1),
+            runner(2.0, 3),
+            runner(0.5, 5),
+        ];
+        for _ in 0..2 * runners.len() {
+            runners.rotate_left(1);
+            if runners[0].next == 5.0 {
+                runners.reverse();
+            }
+            let field = field(&runners);
+            for (number, own) in runners.iter().enumerate() {
+                let others: Vec<_> = (runners.iter().enumerate())
+                    .filter_map(|(other, it)| (other != number).then_some(it))
+                    .collect();
+                let rate: f64 = others.iter().map(|it| it.rate).sum();
+                let work: f64 = others.iter().map(|it| it.work).sum();
+                let soonest = others
+                    .iter()
+                    .map(|it| it.next)
+                    .fold(f64::INFINITY, f64::min);
+                let found = field.without(WorkerId(number), Some(*own));
+                assert!((found.0 - rate).abs() < 1e-9, "{found:?}");
+                assert_eq!((found.1, found.2), (work, soonest));
+            }
+            let found = field.without(WorkerId(9), None);
+            assert_eq!(
+                (found.1, found.2),
+                (9.0, 2.0),
+                "one whose speed is not known"
+            );
+        }
+    }
+
+    #[test]
+    fn one_alone_has_no_others() {
+        let own = runner(0.3, 7);
+        let found = field(&[own]).without(WorkerId(0), Some(own));
+        assert_eq!(
+            found,
+            (0.0, 0.0, f64::INFINITY),
+            "and nothing is left of rounding"
+        );
+    }
+}
