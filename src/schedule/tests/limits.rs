@@ -1,5 +1,6 @@
 //! Limits and clocks: what runs on, what stands still, and what is said of it.
 
+use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use super::{Bench, MILLISECOND, SECOND, WORKER};
@@ -7,10 +8,10 @@ use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
 use crate::outcome::{Done, Exit};
 use crate::record::{Block, Index, Separator, Slice};
-use crate::schedule::Lapses;
 use crate::schedule::life::Life;
-use crate::schedule::policy::Delivery;
+use crate::schedule::policy::{Delivery, Window};
 use crate::schedule::queue::Queue;
+use crate::schedule::{Lapses, WorkerId};
 
 /// A worker that has answered record 0 and holds record 1, the last one.
 fn at_its_last(change: impl FnOnce(&mut super::Policy)) -> Bench {
@@ -213,4 +214,49 @@ fn a_life_with_more_to_do_has_the_greater_load() {
         "its oldest is under way for so long"
     );
     assert!(near(life.load(later), 0.15));
+}
+
+#[test]
+fn while_the_buffer_is_full_only_the_lowest_record_is_waited_for() {
+    let mut bench = Bench::new(|policy| {
+        policy.jobs = NonZeroUsize::new(2).unwrap();
+        policy.window = Window::Records(NonZeroUsize::MIN);
+        policy.timeout = Some(10 * SECOND);
+    });
+    let other = WorkerId(1);
+    bench.scheduler.input_is_slow(bench.now);
+    bench.records(2);
+    bench.answer(1);
+    (bench.scheduler).answered(other, 1, b"y\n", bench.now);
+    bench.scheduler.heard_out(other, bench.now);
+    bench.records(4);
+    assert_eq!(bench.sent, [0, 1, 2, 3]);
+    let limit = bench.budget.limit();
+    bench.budget.add(limit);
+    bench.scheduler.choose_heard(bench.now);
+    let heard = |bench: &Bench| (bench.scheduler.hears(WORKER), bench.scheduler.hears(other));
+    assert_eq!(heard(&bench), (true, false));
+    bench.wait(5 * SECOND);
+    bench.answer(1);
+    bench.scheduler.choose_heard(bench.now);
+    assert_eq!(
+        heard(&bench),
+        (false, true),
+        "the other one owes nothing any more"
+    );
+    assert_eq!(
+        bench.sent.len(),
+        4,
+        "nothing is sent past what is waited for"
+    );
+    bench.wait(9 * SECOND);
+    assert!(
+        bench.ends.is_empty(),
+        "it had its time only when it was heard"
+    );
+    bench.budget.free(limit);
+    bench.wait(SECOND / 2);
+    assert_eq!(bench.sent, [0, 1, 2, 3, 4]);
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM"]);
 }
