@@ -48,16 +48,14 @@ impl Scheduler {
         ));
         others.push_front(first);
         let mut left = suspects;
-        for mut work in others {
-            if left > 0 && work.remaining() > left {
-                work = work.trimmed(self.policy.separator);
-                let front = work.cut(left, usize::MAX, self.policy.separator);
-                self.suspect(front);
-                left = 0;
-            }
+        for work in others {
             if left == 0 {
                 self.queue.put_back(work);
             } else {
+                debug_assert!(
+                    work.remaining() <= left,
+                    "what was sent together is late together"
+                );
                 left -= work.remaining();
                 self.suspect(work);
             }

@@ -195,6 +195,12 @@ mod tests {
         run(&mut pace, &mut now, 1, 5, Duration::from_millis(2));
         assert!(pace.per_record() < Duration::from_millis(2), "one of five");
         run(&mut pace, &mut now, 1000, 100, Duration::from_micros(10));
+        run(&mut pace, &mut now, 1, 4, Duration::from_micros(750));
+        assert!(
+            pace.per_record() < Duration::from_micros(20),
+            "each is quick"
+        );
+        run(&mut pace, &mut now, 1000, 100, Duration::from_micros(10));
         run(&mut pace, &mut now, 1, 1, Duration::from_millis(40));
         run(&mut pace, &mut now, 1, 2000, Duration::from_micros(10));
         let remembered = pace.per_record();

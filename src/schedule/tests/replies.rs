@@ -445,3 +445,25 @@ fn a_record_that_is_sent_while_stderr_is_not_read_has_its_time_from_then_on() {
     bench.wait(2 * SECOND);
     assert_eq!(bench.ends, ["SIGTERM"]);
 }
+
+#[test]
+fn of_several_records_only_those_that_are_late_are_suspect() {
+    let mut bench = Bench::json(|policy| policy.timeout = Some(10 * SECOND));
+    bench.records(1);
+    bench.ready(4);
+    bench.reply(0);
+    bench.records(2);
+    bench.wait(5 * SECOND);
+    bench.records(2);
+    assert_eq!(bench.take_sent(), [0, 1, 2, 3, 4]);
+    bench.wait(6 * SECOND);
+    assert_eq!(bench.notices_with("may be at any of 2 records"), 1);
+    bench.die(Exit::Signal(15));
+    bench.wait(SECOND);
+    bench.ready(4);
+    assert_eq!(bench.take_sent(), [1]);
+    bench.reply(1);
+    assert_eq!(bench.take_sent(), [2]);
+    bench.reply(2);
+    assert_eq!(bench.take_sent(), [3, 4]);
+}
