@@ -81,7 +81,7 @@ impl Scheduler {
         }
     }
 
-    /// The worker that will be done first with what it holds, of those that can take more.
+    /// The worker that would be the first to answer one record more, of those that can take it.
     fn best_worker(&mut self, now: Instant) -> Option<WorkerId> {
         let field = self.field(now);
         let mut best: Option<(f64, usize, WorkerId)> = None;
@@ -91,9 +91,9 @@ impl Scheduler {
                 continue;
             }
             let life = self.life(worker).expect("only a life can take records");
-            let load = (life.load(now), life.owed_records, worker);
-            if best.is_none_or(|best| load.0 < best.0 || (load.0 == best.0 && load.1 < best.1)) {
-                best = Some(load);
+            let next = (life.next_answer(now), life.owed_records, worker);
+            if best.is_none_or(|best| next.0 < best.0 || (next.0 == best.0 && next.1 < best.1)) {
+                best = Some(next);
             }
         }
         best.map(|(_, _, worker)| worker)
@@ -292,7 +292,7 @@ impl Scheduler {
         let soonest = serving()
             // One that is not up yet owes nothing, and may take long to take anything.
             .filter(|(_, life)| !self.awaits_ready_of(life))
-            .min_by(|(_, a), (_, b)| a.load(now).total_cmp(&b.load(now)))
+            .min_by(|(_, a), (_, b)| a.next_answer(now).total_cmp(&b.next_answer(now)))
             .map(|(worker, _)| worker);
         if let Some(life) = soonest.and_then(|worker| self.life_mut(worker)) {
             life.is_reserved = true;

@@ -303,13 +303,12 @@ impl Life {
         self.owed.push_back(work);
     }
 
-    /// Seconds that a new record would take until it is answered, as far as can be told: a record
-    /// that is already under way for long counts as slow.
-    pub(crate) fn load(&self, now: Instant) -> f64 {
-        self.owed_records as f64 * self.expected(now)
+    /// In how many seconds it would have answered one record more, as far as can be told.
+    pub(crate) fn next_answer(&self, now: Instant) -> f64 {
+        self.expected(now) * (self.owed_records + 1) as f64
     }
 
-    /// Seconds that a record is expected to take.
+    /// Seconds that a record is expected to take: one that is already under way for long counts as slow.
     pub(crate) fn expected(&self, now: Instant) -> f64 {
         let each = self.pace.seconds_per_record();
         if self.owed.is_empty() {

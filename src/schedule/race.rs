@@ -32,7 +32,7 @@ impl Scheduler {
         runs.then(|| Runner {
             rate: 1.0 / each,
             work: life.owed_records as f64,
-            next: next(life, now),
+            next: life.next_answer(now),
         })
     }
 
@@ -42,7 +42,7 @@ impl Scheduler {
         let Some(life) = self.life(worker) else {
             return true;
         };
-        let mine = next(life, now);
+        let mine = life.next_answer(now);
         let own = self.runner(life, now);
         let (rate, work, soonest) = field.without(worker, own);
         let work = work + self.queue.together() as f64;
@@ -53,11 +53,6 @@ impl Scheduler {
         self.wake_by(now + Duration::from_secs_f64(soonest.clamp(0.001, 1.0)));
         true
     }
-}
-
-/// In how many seconds a life would have answered one record more.
-fn next(life: &Life, now: Instant) -> f64 {
-    life.expected(now) * (life.owed_records + 1) as f64
 }
 
 /// A life that answers records.

@@ -253,3 +253,43 @@ fn a_life_that_begins_late_is_given_all_that_it_takes_and_told_the_end() {
     assert_eq!(bench.sent.len(), 20);
     assert_eq!(bench.ends, ["end of stdin"]);
 }
+
+#[test]
+fn a_record_that_comes_alone_goes_to_the_quicker_of_those_that_are_free() {
+    for slow in [0, 1] {
+        let mut bench = Bench::new(|policy| policy.jobs = NonZeroUsize::new(2).unwrap());
+        bench.hold_actions = true;
+        let mut last = None;
+        bench.records(2);
+        for round in 0..8 {
+            bench.scheduler.input_is_slow(bench.now);
+            let mut holders = Vec::new();
+            for action in bench.scheduler.take_actions() {
+                match action {
+                    Action::Start(worker, _) => bench.scheduler.started(worker, bench.now),
+                    Action::Send(worker, _) => holders.push(worker),
+                    other => panic!("{other:?}"),
+                }
+            }
+            if round == 7 {
+                last = holders.pop();
+                break;
+            }
+            // Both are given records, and one takes ten times as long.
+            for (number, pause) in [(1 - slow, MILLISECOND), (slow, 9 * MILLISECOND)] {
+                bench.now += pause;
+                let worker = WorkerId(number);
+                let owed = bench.scheduler.owed(worker);
+                if owed > 0 {
+                    let answers = "y\n".repeat(owed);
+                    (bench.scheduler).answered(worker, owed, answers.as_bytes(), bench.now);
+                    bench.scheduler.heard_out(worker, bench.now);
+                }
+            }
+            bench.now += 100 * MILLISECOND;
+            bench.scheduler.tick(&|_| 0, bench.now);
+            bench.records(if round < 6 { 2 } else { 1 });
+        }
+        assert_eq!(last, Some(WorkerId(1 - slow)));
+    }
+}
