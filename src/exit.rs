@@ -96,6 +96,18 @@ impl Unusable {
         }
     }
 
+    /// Of two things that may be wrong, the one that wins.
+    ///
+    /// # Errors
+    /// Where one of them is.
+    pub fn worst_of(one: Result<(), Self>, other: Result<(), Self>) -> Result<(), Self> {
+        match (one, other) {
+            (Err(one), Err(other)) if one.status.worst(other.status) != one.status => Err(other),
+            (Err(one), _) => Err(one),
+            (Ok(()), other) => other,
+        }
+    }
+
     /// The command line is at fault.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Status::Usage, message)

@@ -37,9 +37,10 @@ fn begin() -> anyhow::Result<Status> {
         let (protocol, python) = (config.policy.protocol, surroundings.python_unbuffered);
         return print(|to| write_commands(&config.workers, protocol, python, to));
     }
-    config::files::look_up(&config, rustix::stdio::stdin(), rustix::stdio::stdout())?;
-    for worker in &config.workers {
-        lookup::look_up(&worker.program, surroundings.path.as_deref())?;
-    }
+    let files = config::files::look_up(&config, rustix::stdio::stdin(), rustix::stdio::stdout());
+    let commands = (config.workers.iter()).try_for_each(|worker| {
+        lookup::look_up(&worker.program, surroundings.path.as_deref()).map(drop)
+    });
+    Unusable::worst_of(files.map(drop), commands)?;
     run(config, &surroundings)
 }

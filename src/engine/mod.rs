@@ -289,7 +289,6 @@ impl Engine {
                 }
                 Request::Continued => {
                     self.signal_all(Signal::CONT);
-                    self.end_by = self.end_by.map(|_| now + self.parts.grace);
                     self.scheduler.was_stopped(now);
                     paused = Paused::Yes;
                 }
@@ -327,6 +326,7 @@ impl Engine {
         self.scheduler.was_suspended(pause, now);
         self.messages.go_on_with_progress(pause);
         self.report.was_suspended(pause);
+        self.output.was_suspended(pause);
         now
     }
 

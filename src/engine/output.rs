@@ -293,6 +293,11 @@ impl Output {
         self.stall.filter(|_| !self.is_idle()).map(|(_, next)| next)
     }
 
+    /// mtask was stopped for so long.
+    pub fn was_suspended(&mut self, pause: Duration) {
+        self.stall = (self.stall).map(|(since, next)| (since + pause, next + pause));
+    }
+
     /// Names an output that nobody has read for long, at doubling intervals.
     pub fn remind(&mut self, now: Instant) -> Option<String> {
         let target = *self.parcels.front()?;

@@ -1,7 +1,7 @@
 //! Bytes on their way out: what is appended is moved on in the buffers in which it lies.
 //!
 //! Owns the buffers, and a few emptied ones for what comes next. Always: no chunk is empty, and one
-//! that is large is neither copied nor grown.
+//! that is large is not copied when it is moved on.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;

@@ -56,7 +56,7 @@ pub(super) fn share(file: &File, option: &str, path: &Path) -> Result<(), Unusab
 
 pub(crate) fn in_use(option: &str, path: &Path) -> Unusable {
     let message = format!(
-        "{option} {} is in use by another mtask: wait for its end, or end it",
+        "{option} {} is in use by another mtask, or locked by flock(1): wait for its end, or end it",
         path.display()
     );
     Unusable::new(Status::Fault, message)

@@ -224,11 +224,8 @@ impl Scheduler {
             Verdict::Charge if self.policy.window == Window::Full => "",
             Verdict::Charge => &format!("; the record {}", self.fate(&owed[0])),
             _ if owed.len() == 1 && owed[0].remaining() == 1 => "; the record is sent again",
-            Verdict::SendAgain => "; what it held is sent again",
-            Verdict::Suspect if self.policy.window == Window::Full => {
-                "; what it held is sent again"
-            }
-            Verdict::Suspect => "; what it held is sent again, one record at a time",
+            _ if self.policy.window == Window::Full => "; what it held is sent again",
+            _ => "; what it held is sent again, one record at a time",
         };
         let charged = verdict == Verdict::Charge && !owed.is_empty();
         // Where COMMAND has never shown a sign, nothing is held against what it held.

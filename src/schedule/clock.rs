@@ -325,7 +325,8 @@ impl Scheduler {
         self.wake_by(now);
     }
 
-    /// mtask was stopped for a time that is not known: all clocks start anew.
+    /// mtask was stopped for a time that is not known, if at all: all clocks start anew. The grace of
+    /// a signal does not, for that might go on for ever.
     pub fn was_stopped(&mut self, now: Instant) {
         for worker in &mut self.workers {
             if let State::Running(life) = &mut worker.state {
@@ -342,10 +343,6 @@ impl Scheduler {
                 }
                 life.pace.busy_from(now);
             }
-        }
-        if let Phase::Interrupted(signal, ..) = self.phase {
-            let grace = self.policy.grace;
-            self.phase = Phase::Interrupted(signal, now + grace / 2, now + grace);
         }
         self.wake_by(now);
     }

@@ -55,6 +55,7 @@ impl Scheduler {
         in_doubt: Option<(Index, Index)>,
     ) {
         self.tally.broken += 1;
+        self.tally.doubtful += u64::from(in_doubt.is_some());
         self.workers[worker.0].broken += 1;
         if self.policy.protocol == Protocol::Json {
             self.error(format!(

@@ -49,8 +49,9 @@ impl Scheduler {
 
     /// The quick path after answers: this worker alone can have got room.
     pub(super) fn after_answers(&mut self, worker: WorkerId, now: Instant) {
-        self.watch_oldest(worker);
         self.audit_answered(worker, now);
+        // What is due next depends on how far that check has got.
+        self.watch_oldest(worker);
         if let Some(life) = self.life(worker)
             && life.owed.is_empty()
             && matches!(life.stage, Stage::Closing(_))
@@ -92,7 +93,7 @@ impl Scheduler {
             }
             let life = self.life(worker).expect("only a life can take records");
             let next = (life.next_answer(now), life.owed_records, worker);
-            if best.is_none_or(|best| next.0 < best.0 || (next.0 == best.0 && next.1 < best.1)) {
+            if best.is_none_or(|best| next < best) {
                 best = Some(next);
             }
         }

@@ -206,7 +206,7 @@ impl Scheduler {
     /// Whether more input is of use now: enough is at hand to keep the workers busy, otherwise.
     pub fn wants_input(&self) -> bool {
         let waiting = self.queue.fresh_bytes();
-        !self.is_far_ahead && (waiting == 0 || waiting < READ_AHEAD.min(self.budget.limit() / 8))
+        !self.is_far_ahead && waiting < READ_AHEAD.min(self.budget.limit() / 8).max(1)
     }
 
     /// Nothing has come from the input for a moment: workers may start before their first record.

@@ -52,7 +52,6 @@ impl Scheduler {
         life.next_reminder = Duration::ZERO;
         self.awaits_ready = true;
         self.note_sign(worker, now);
-        self.watch_oldest(worker);
         true
     }
 
@@ -268,7 +267,5 @@ impl Scheduler {
                 _ => now,
             };
         }
-        // A first sign brings the deadline of the oldest nearer, whatever it answers.
-        self.watch_oldest(worker);
     }
 }

@@ -105,16 +105,18 @@ impl Scheduler {
             self.raise(&failure, now);
             return;
         }
-        let failures = self.failures() + 1;
-        let ends_run = self.is_last_failure(failures);
-        let is_first_to = ends_run && !std::mem::replace(&mut self.has_last_failure, ends_run);
+        // The one that ended the run is the last of those that were allowed as they are put down.
+        let failures = self.tally.earlier.failures() + self.tally.failures() + 1;
+        let is_one_too_many = self.is_last_failure(failures);
+        let is_first_to =
+            is_one_too_many && !std::mem::replace(&mut self.has_last_failure, is_one_too_many);
         let outcome = if is_first_to {
             Outcome::LastFailure
         } else {
             Outcome::Failure(failure.cause.kind())
         };
         self.conclude(&failure, outcome);
-        if ends_run {
+        if self.is_last_failure(self.failures()) {
             self.drain(now);
         }
         if let Some(most) = self.policy.max_errors

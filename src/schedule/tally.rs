@@ -26,6 +26,8 @@ pub struct Tally {
     pub lost: u64,
     /// Lives that did not keep to one answer for each record.
     pub broken: u64,
+    /// Those of them whose answers are in doubt.
+    pub doubtful: u64,
     /// Lines on workers' stdout that are no answers, where answers have ids.
     pub log_lines: u64,
     /// The workers that wrote such lines.
@@ -74,7 +76,7 @@ pub struct Earlier {
 /// Lives that failed though no record did, which is not to be forgotten by runs that go on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lapses {
-    /// Those that did not keep to one answer for each record.
+    /// Those that did not keep to one answer for each record, so that their answers are in doubt.
     pub broken: u64,
     /// Those that failed after they had answered everything.
     pub bad_ends: u64,
@@ -122,7 +124,7 @@ impl Tally {
     pub fn lapses(&self) -> Lapses {
         let earlier = self.earlier.lapses;
         Lapses {
-            broken: earlier.broken + self.broken,
+            broken: earlier.broken + self.doubtful,
             bad_ends: earlier.bad_ends + self.bad_ends - self.bad_ends_when_told,
         }
     }

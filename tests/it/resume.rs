@@ -287,6 +287,7 @@ fn a_disk_that_is_full_is_not_looked_at_again_and_again() {
         .shell("trap '' XFSZ; ulimit -f 64; \"$0\" \"$@\"; echo status $?; times")
         // It ends only by SIGKILL, after the grace.
         .args(["--", "sh", "-c", "trap '' TERM; cat; sleep 1000"])
+        .var("LC_ALL", "C")
         .stdin(numbers(20_000))
         .run();
     let said = String::from_utf8_lossy(&done.stdout).into_owned();

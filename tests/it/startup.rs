@@ -4,6 +4,17 @@ use crate::done::{answers, numbers};
 use crate::env::TestEnv;
 
 #[test]
+fn a_command_that_does_not_exist_counts_more_than_an_output_that_cannot_be_created() {
+    let env = TestEnv::new();
+    let missing = env.path("missing/out");
+    let run = |command: &str| env.mtask().args(["-o", &missing, "--", command]).run();
+    run("no-such-command").assert_status(127);
+    run("cat")
+        .assert_status(1)
+        .assert_stderr_has("its directory is not there");
+}
+
+#[test]
 fn a_command_that_does_not_exist_is_127_with_one_message() {
     let env = TestEnv::new();
     for command in [

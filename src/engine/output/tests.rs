@@ -82,11 +82,14 @@ fn what_has_moved_on_and_stops_then_is_named_too() {
     let begin = Instant::now();
     output.flush(&mut written, begin).unwrap();
     while !output.has_news() {
+        assert!(begin.elapsed() < REMINDER, "a file takes this at once");
         thread::yield_now();
     }
     let later = begin + REMINDER / 2;
     output.flush(&mut written, later).unwrap();
     assert_eq!(output.next_reminder(), Some(later + REMINDER));
+    output.was_suspended(3 * REMINDER);
+    assert_eq!(output.next_reminder(), Some(later + 4 * REMINDER));
     drop(reader);
     end(output);
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::{Bench, SECOND, WORKER};
 use crate::exit::Status;
-use crate::outcome::Exit;
-use crate::schedule::policy::{Delivery, OnError, Policy};
+use crate::outcome::{Done, Exit};
+use crate::schedule::Lapses;
+use crate::schedule::policy::{Delivery, OnError, Policy, Window};
 
 #[test]
 fn a_worker_is_given_up_after_so_many_lives_without_use() {
@@ -256,4 +257,26 @@ fn failures_that_wait_for_the_output_are_written_though_no_worker_is_left() {
     assert_eq!(bench.scheduler.tally().failures(), 5);
     assert_eq!(bench.written().lines().count(), 6);
     assert_eq!(bench.ends, ["finish"]);
+}
+
+#[test]
+fn of_records_that_fail_together_the_last_that_is_allowed_ends_the_run() {
+    let mut bench = Bench::new(|policy| {
+        policy.window = Window::Full;
+        policy.max_errors = Some(5);
+    });
+    (bench.scheduler).resume(Done::default(), Lapses::default());
+    bench.records(10);
+    bench.end_input();
+    bench.answer(2);
+    bench.die(Exit::Code(0));
+    let told = bench.scheduler.written().done.ranges.end();
+    assert_eq!(
+        told, 6,
+        "the fifth failure is tried again when the run goes on"
+    );
+    assert_eq!(
+        bench.notices_with("5 records failed: nothing more is sent"),
+        1
+    );
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::{Bench, MILLISECOND, SECOND, WORKER};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
+use crate::input::{Flaw, Rejected, Rejection};
 use crate::outcome::{Done, Exit};
 use crate::record::{Block, Index, Separator, Slice};
 use crate::schedule::life::Life;
@@ -100,19 +101,6 @@ fn after_a_stop_of_unknown_length_all_clocks_begin_anew() {
     assert_eq!(bench.ends, ["SIGTERM"]);
     bench.wait(2 * SECOND);
     assert_eq!(bench.ends, ["SIGTERM", "SIGKILL"]);
-}
-
-#[test]
-fn the_grace_of_a_signal_begins_anew_after_a_stop_of_unknown_length() {
-    let mut bench = at_its_last(|policy| policy.grace = 10 * SECOND);
-    bench.scheduler.interrupt(15, bench.now);
-    bench.act();
-    bench.wait(4 * SECOND);
-    bench.scheduler.was_stopped(bench.now);
-    bench.wait(4 * SECOND);
-    assert!(!bench.ends.contains(&"SIGTERM"));
-    bench.wait(2 * SECOND);
-    assert_eq!(bench.ends.last(), Some(&"SIGTERM"));
 }
 
 #[test]
@@ -215,6 +203,40 @@ fn a_life_with_more_to_do_answers_one_record_more_later() {
         "its oldest is under way for so long"
     );
     assert!(near(life.next_answer(later), 0.2));
+}
+
+#[test]
+fn so_much_input_is_wanted_as_keeps_workers_busy() {
+    let mut bench = Bench::new(|policy| policy.window = Window::Records(NonZeroUsize::MIN));
+    let record = "x".repeat(1023) + "\n";
+    bench.bytes(&record.repeat(256));
+    assert!(bench.scheduler.wants_input(), "one has been sent");
+    bench.bytes(&record);
+    assert!(!bench.scheduler.wants_input(), "256 KiB wait");
+    bench.answer(1);
+    assert!(bench.scheduler.wants_input());
+    assert_eq!(bench.scheduler.finished_bytes(), Some(1024));
+    bench.budget.add(4 + BOOKKEEPING);
+    bench.scheduler.rejected(
+        Rejected {
+            index: Index(257),
+            reason: Rejection::Invalid {
+                flaw: Flaw {
+                    expected: "JSON",
+                    line: 258,
+                    column: 1,
+                    message: String::new(),
+                },
+                record: Slice::new(b"four".to_vec(), &bench.budget),
+            },
+        },
+        bench.now,
+    );
+    for _ in 0..256 {
+        bench.answer(1);
+    }
+    let all = 257 * 1024 + "four\n".len() as u64;
+    assert_eq!(bench.scheduler.finished_bytes(), Some(all));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::{Bench, SECOND};
+use super::{Bench, MILLISECOND, SECOND, WORKER};
 use crate::exit::Status;
 use crate::outcome::Exit;
 use crate::schedule::policy::{Delivery, Window};
@@ -72,4 +72,40 @@ fn a_skipped_record_is_found_even_where_no_further_one_may_be_sent() {
         bench.end_input();
         assert_eq!(bench.scheduler.tally().results, 2, "the others go on");
     }
+}
+
+#[test]
+fn a_life_that_may_have_skipped_a_record_is_tried_with_the_next_as_soon_as_that_comes() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(1);
+    bench.wait(10 * MILLISECOND);
+    bench.answer(1);
+    bench.records(1);
+    bench.wait(20 * SECOND);
+    assert_eq!(bench.sent, [0, 1], "there is nothing to try it with");
+    bench.records(1);
+    bench.wait(MILLISECOND);
+    assert_eq!(bench.sent, [0, 1, 2]);
+}
+
+#[test]
+fn a_life_that_answers_a_trial_late_is_tried_again_in_its_time() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(1000);
+    for _ in 0..20 {
+        bench.wait(10 * MILLISECOND);
+        bench.answer(1);
+    }
+    // It skips the next one, and answers what it is tried with after a while.
+    let tried = bench.sent.len() + 1;
+    while bench.sent.len() < tried {
+        bench.wait(100 * MILLISECOND);
+    }
+    bench.wait(300 * MILLISECOND);
+    bench.answer(1);
+    assert_eq!(bench.sent.len(), tried, "it still owes one");
+    let usual = bench.scheduler.life(WORKER).unwrap().pace.per_record();
+    assert!(usual < 2 * SECOND, "{usual:?}");
+    bench.wait(usual * 20 + SECOND);
+    assert_eq!(bench.sent.len(), tried + 1);
 }
