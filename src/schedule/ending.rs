@@ -215,14 +215,9 @@ impl Scheduler {
             return;
         }
         if self.phase.gives_out() {
-            let is_owed = self.workers.iter().any(|worker| match &worker.state {
-                State::Running(life) => !life.owed.is_empty(),
-                State::Judged(..) => true,
-                _ => false,
-            });
             let more_to_come = self.phase == Phase::Feeding && self.input == InputState::Open;
             let waits = !self.queue.is_empty() || !self.doomed.is_empty();
-            if is_owed || more_to_come || waits {
+            if more_to_come || waits {
                 let is_given_up = |worker: &Worker| matches!(worker.state, State::GivenUp);
                 if !self.workers.iter().all(is_given_up) || self.doomed_will_move() {
                     return;

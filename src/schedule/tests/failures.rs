@@ -1,12 +1,13 @@
 //! What failures add up to: workers that are given up, runs that end, and what is said of it.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::{Bench, SECOND, WORKER};
+use super::{Bench, MILLISECOND, SECOND, WORKER};
 use crate::exit::Status;
 use crate::outcome::{Done, Exit};
-use crate::schedule::Lapses;
 use crate::schedule::policy::{Delivery, OnError, Policy, Window};
+use crate::schedule::{Death, Lapses, WorkerId};
 
 #[test]
 fn a_worker_is_given_up_after_so_many_lives_without_use() {
@@ -279,4 +280,82 @@ fn of_records_that_fail_together_the_last_that_is_allowed_ends_the_run() {
         bench.notices_with("5 records failed: nothing more is sent"),
         1
     );
+}
+
+#[test]
+fn a_suspect_is_not_kept_waiting_by_all_that_follows() {
+    let mut bench = Bench::new(|policy| {
+        policy.jobs = NonZeroUsize::new(2).unwrap();
+        policy.max_restarts = 1;
+    });
+    bench.records(100_000);
+    assert_eq!(bench.sent, [0, 1]);
+    for _ in 0..20 {
+        bench.wait(MILLISECOND);
+        bench.answer(bench.scheduler.owed(WORKER));
+    }
+    // The other worker is given up, and this one always has more to do.
+    let other = WorkerId(1);
+    (bench.scheduler).died(other, Death::by(Exit::Code(1)), bench.now);
+    bench.act();
+    for _ in 0..50 {
+        let owed = bench.scheduler.owed(WORKER);
+        bench.wait(MILLISECOND);
+        bench.answer(owed.div_ceil(2));
+    }
+    let again = bench.sent.iter().filter(|index| **index == 1).count();
+    assert_eq!(again, 2, "{:?}", bench.notices);
+}
+
+#[test]
+fn a_signal_tells_how_much_it_leaves_to_finish() {
+    let told = |records: usize| {
+        let mut bench = Bench::new(|policy| policy.window = Window::Full);
+        bench.records(1);
+        bench.answer(1);
+        bench.notices.clear();
+        if records > 0 {
+            bench.records(records);
+        }
+        bench.scheduler.interrupt(15, bench.now);
+        bench.act();
+        bench.notices.concat()
+    };
+    assert_eq!(told(0), "");
+    assert!(told(1).contains("(SIGTERM): 1 record that was sent may finish within --grace 5s"));
+    assert!(told(7).contains("(SIGTERM): 7 records that were sent may finish"));
+}
+
+#[test]
+fn a_run_that_is_cut_short_tells_what_it_has_left() {
+    let left = |end_input: bool, on_error| {
+        let mut bench = Bench::new(|policy| policy.on_error = on_error);
+        bench.records(5);
+        bench.answer(1);
+        if end_input {
+            bench.end_input();
+        }
+        match on_error {
+            OnError::Raise => {
+                let now = bench.now;
+                bench.scheduler.answered_too_large(WORKER, now);
+            }
+            _ => {
+                bench.scheduler.interrupt(15, bench.now);
+                bench.scheduler.interrupt(15, bench.now);
+            }
+        }
+        bench.act();
+        bench.die(Exit::Signal(9));
+        bench.wait(20 * SECOND);
+        let end = bench.scheduler.tally().early_end.expect("it ended early");
+        (end.records, end.is_input_left)
+    };
+    assert_eq!(
+        left(false, OnError::Defer),
+        (4, false),
+        "who sends a signal knows"
+    );
+    assert_eq!(left(false, OnError::Raise), (3, true));
+    assert_eq!(left(true, OnError::Raise), (3, false));
 }
