@@ -7,6 +7,7 @@ mod limits;
 mod replies;
 mod sharing;
 mod skips;
+mod timing;
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};

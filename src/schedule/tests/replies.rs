@@ -12,21 +12,21 @@ use crate::schedule::Unasked;
 use crate::schedule::policy::{Delivery, Order, Policy, Readiness, Window};
 
 impl Bench {
-    fn json(change: impl FnOnce(&mut Policy)) -> Self {
+    pub(super) fn json(change: impl FnOnce(&mut Policy)) -> Self {
         Self::new(|policy| {
             policy.protocol = Protocol::Json;
             change(policy);
         })
     }
 
-    fn ready(&mut self, concurrency: usize) {
+    pub(super) fn ready(&mut self, concurrency: usize) {
         let concurrency = NonZeroUsize::new(concurrency);
         self.scheduler.ready(WORKER, concurrency, self.now);
         self.scheduler.heard_out(WORKER, self.now);
         self.act();
     }
 
-    fn reply(&mut self, index: u64) {
+    pub(super) fn reply(&mut self, index: u64) {
         let answer = Answer {
             index: Index(index),
             reply: Reply::Output("y".into()),
