@@ -8,6 +8,7 @@ mod replies;
 mod sharing;
 mod skips;
 mod timing;
+mod views;
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
