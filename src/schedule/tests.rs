@@ -7,6 +7,7 @@ mod limits;
 mod replies;
 mod sharing;
 mod skips;
+mod starts;
 mod timing;
 mod views;
 

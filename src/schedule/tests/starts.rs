@@ -1,0 +1,66 @@
+//! How many lives begin, and when.
+
+use std::num::NonZeroUsize;
+
+use super::{Bench, MILLISECOND, SECOND};
+use crate::outcome::Exit;
+
+fn bench() -> Bench {
+    Bench::new(|policy| policy.jobs = NonZeroUsize::new(8).unwrap())
+}
+
+#[test]
+fn where_few_records_have_come_as_many_lives_begin_and_the_others_a_little_later() {
+    let mut bench = bench();
+    bench.wait(SECOND);
+    assert_eq!(bench.starts, 0, "nothing has been heard of the input");
+    bench.records(3);
+    assert_eq!(bench.starts, 3);
+    bench.wait(40 * MILLISECOND);
+    assert_eq!(bench.starts, 3);
+    bench.wait(20 * MILLISECOND);
+    assert_eq!(bench.starts, 8);
+}
+
+#[test]
+fn where_many_records_have_come_all_lives_begin_at_once() {
+    for (records, starts) in [(8, 8), (9, 8), (7, 7)] {
+        let mut bench = bench();
+        bench.records(records);
+        assert_eq!(bench.starts, starts, "{records} records");
+    }
+}
+
+#[test]
+fn no_more_lives_begin_than_there_are_records_left() {
+    let mut bench = bench();
+    bench.records(2);
+    bench.end_input();
+    bench.wait(SECOND);
+    assert_eq!(bench.starts, 2);
+}
+
+#[test]
+fn a_slow_input_lets_one_life_begin_and_then_the_others() {
+    let mut bench = bench();
+    bench.scheduler.input_is_slow(bench.now);
+    bench.act();
+    assert_eq!(bench.starts, 1);
+    bench.wait(60 * MILLISECOND);
+    assert_eq!(bench.starts, 8);
+}
+
+#[test]
+fn a_life_that_ended_is_replaced_only_while_there_is_something_to_do() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(2);
+    bench.answer(1);
+    bench.die(Exit::Code(1));
+    bench.wait(SECOND);
+    assert_eq!(bench.starts, 2, "record 1 is sent again");
+    bench.end_input();
+    bench.answer(1);
+    bench.die(Exit::Code(0));
+    bench.wait(SECOND);
+    assert_eq!((bench.starts, bench.ends.last()), (2, Some(&"finish")));
+}
