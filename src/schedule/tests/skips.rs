@@ -109,3 +109,24 @@ fn a_life_that_answers_a_trial_late_is_tried_again_in_its_time() {
     bench.wait(usual * 20 + SECOND);
     assert_eq!(bench.sent.len(), tried + 1);
 }
+
+#[test]
+fn a_life_that_is_let_run_empty_has_a_second_before_it_is_tried() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(1000);
+    // Longer than a second, so that it is let run empty when it falls silent.
+    for _ in 0..101 {
+        bench.wait(10 * MILLISECOND);
+        if bench.scheduler.owed(WORKER) > 0 {
+            bench.answer(1);
+        }
+    }
+    while bench.scheduler.owed(WORKER) == 0 {
+        bench.wait(MILLISECOND);
+    }
+    let sent = bench.sent.len();
+    bench.wait(900 * MILLISECOND);
+    assert_eq!(bench.sent.len(), sent);
+    bench.wait(200 * MILLISECOND);
+    assert_eq!(bench.sent.len(), sent + 1);
+}
