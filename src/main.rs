@@ -41,6 +41,6 @@ fn begin() -> anyhow::Result<Status> {
     let commands = (config.workers.iter()).try_for_each(|worker| {
         lookup::look_up(&worker.program, surroundings.path.as_deref()).map(drop)
     });
-    Unusable::worst_of(files.map(drop), commands)?;
+    Unusable::worst_of(files, commands)?;
     run(config, &surroundings)
 }

@@ -236,7 +236,7 @@ impl Scheduler {
         };
         let nothing_waits = self.queue.is_empty() && self.input_is_over();
         let is_last = nothing_waits || self.is_spent(life);
-        let is_due = (is_last && life.age(now) >= self.patience(life))
+        let is_due = (is_last && life.age(now) >= life.patience_at_the_end())
             || self.flush_deadline(life).is_some_and(|at| now >= at);
         if is_due
             && life.stage == Stage::Serving

@@ -301,8 +301,9 @@ impl Scheduler {
         // A limit that was reached is never ignored: records are left without an outcome.
         let counts = self.policy.on_error != OnError::Ignore || self.has_last_failure;
         let a_record_failed = failures > 0 && counts;
-        let has_failed = self.tally.bad_ends > 0 || self.tally.broken > 0;
-        let a_worker_failed = has_failed || self.tally.lapses() != Lapses::default();
+        let a_worker_failed_before = self.tally.earlier.lapses != Lapses::default();
+        let a_worker_failed =
+            self.tally.bad_ends > 0 || self.tally.broken > 0 || a_worker_failed_before;
         let by_records = if a_record_failed || a_worker_failed {
             Status::RecordFailed
         } else {

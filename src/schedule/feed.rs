@@ -317,22 +317,11 @@ impl Scheduler {
             if life.owed.is_empty() || (nothing_waits && self.policy.window == Window::Full) {
                 self.close_stdin(worker, now);
             } else {
-                let at = life.clock + self.patience(life);
+                let at = life.clock + life.patience_at_the_end();
                 if life.deaf_since.is_none() && self.unread_since.is_none() {
                     self.wake_by(at);
                 }
             }
-        }
-    }
-
-    /// How long to wait for the last answers before the end of its stdin is shown to a life. A life
-    /// that has answered does not need it, unless it has skipped a record; one that has not may
-    /// collect its output until then.
-    pub(super) fn patience(&self, life: &Life) -> Duration {
-        if life.has_signed {
-            life.patience()
-        } else {
-            Duration::from_millis(100)
         }
     }
 

@@ -238,6 +238,17 @@ impl Life {
         Duration::from_secs(1).max(self.pace.per_record() * 20)
     }
 
+    /// How long its last answers may take before the end of its stdin is shown to it. A life that has
+    /// answered does not need it, unless it has skipped a record; one that has not may collect its
+    /// output until then.
+    pub(crate) fn patience_at_the_end(&self) -> Duration {
+        if self.has_signed {
+            self.patience()
+        } else {
+            Duration::from_millis(100)
+        }
+    }
+
     /// Takes all that it owes.
     pub(crate) fn take_owed(&mut self) -> VecDeque<Work> {
         self.owed_records = 0;

@@ -91,6 +91,14 @@ impl Bench {
         }
     }
 
+    /// With so many workers.
+    fn of_workers(count: usize, change: impl FnOnce(&mut Policy)) -> Self {
+        Self::new(|policy| {
+            policy.jobs = NonZeroUsize::new(count).unwrap();
+            change(policy);
+        })
+    }
+
     fn records(&mut self, count: usize) {
         self.bytes(&"x\n".repeat(count));
     }
@@ -220,10 +228,7 @@ fn input_waits_while_outcomes_are_far_ahead_of_an_output_that_moves_on() {
 
 #[test]
 fn a_single_worker_given_up_before_a_first_answer_is_named_after_it() {
-    let mut bench = Bench::new(|policy| {
-        policy.jobs = NonZeroUsize::new(3).unwrap();
-        policy.max_restarts = 1;
-    });
+    let mut bench = Bench::of_workers(3, |policy| policy.max_restarts = 1);
     bench.records(100);
     for number in [1, 2] {
         (bench.scheduler).start_failed(WorkerId(number), "no luck".into(), bench.now);
@@ -236,10 +241,7 @@ fn a_single_worker_given_up_before_a_first_answer_is_named_after_it() {
 
 #[test]
 fn workers_given_up_before_a_first_answer_are_named_after_it_and_later_ones_at_once() {
-    let mut bench = Bench::new(|policy| {
-        policy.jobs = NonZeroUsize::new(8).unwrap();
-        policy.max_restarts = 1;
-    });
+    let mut bench = Bench::of_workers(8, |policy| policy.max_restarts = 1);
     bench.records(100);
     for number in [3, 1, 5, 6, 7] {
         (bench.scheduler).start_failed(WorkerId(number), "no luck".into(), bench.now);

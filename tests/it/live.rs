@@ -99,8 +99,9 @@ impl Live {
         }
     }
 
-    /// Waits until mtask is stopped.
-    pub(crate) fn wait_for_stop(&self) {
+    /// Stops mtask as Ctrl-Z does, and waits until it is stopped.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::TSTP);
         let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let status = waitid(WaitId::Pid(pid(self.child.id())), options);
         let is_stopped = matches!(status, Ok(Some(status)) if status.stopped());

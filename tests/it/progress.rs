@@ -305,8 +305,7 @@ fn a_stopped_run_leaves_the_terminal_to_the_shell() {
     let mut live = run.echo().open();
     live.ask("first", "first");
     live.wait_for_stderr(" 1/9");
-    live.signal(Signal::TSTP);
-    live.wait_for_stop();
+    live.stop();
     live.wait_until_stderr("an empty screen", |stderr| {
         Screen::after(stderr, 80).rows.is_empty()
     });

@@ -255,8 +255,7 @@ fn workers_stop_and_go_on_with_mtask() {
     let workers = env.wait_for_lines("w.pids", 2);
     assert_eq!(workers.len(), 2);
     live.ask("first", "first");
-    live.signal(Signal::TSTP);
-    live.wait_for_stop();
+    live.stop();
     for worker in env.processes("w.pids") {
         wait_until("a worker stops", || worker.is_stopped());
     }
@@ -280,8 +279,7 @@ fn the_grace_stands_still_for_the_output_too() {
     env.wait_for("begun");
     live.signal(Signal::TERM);
     live.wait_for_stderr("told to end by");
-    live.signal(Signal::TSTP);
-    live.wait_for_stop();
+    live.stop();
     // The time that passes here is what must not count; nothing else is being waited for.
     let_pass(grace + Duration::from_secs(1));
     env.write("go", "");

@@ -203,8 +203,7 @@ fn the_clock_stands_still_while_mtask_is_stopped() {
     );
     live.send(&record);
     env.wait_for("begun");
-    live.signal(Signal::TSTP);
-    live.wait_for_stop();
+    live.stop();
     // The time that passes here is what must not count; nothing else is being waited for.
     let_pass(AMPLE + Duration::from_secs(1));
     env.write("go", "");

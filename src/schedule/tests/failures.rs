@@ -1,6 +1,5 @@
 //! What failures add up to: workers that are given up, runs that end, and what is said of it.
 
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::{Bench, MILLISECOND, SECOND, WORKER};
@@ -284,10 +283,7 @@ fn of_records_that_fail_together_the_last_that_is_allowed_ends_the_run() {
 
 #[test]
 fn a_suspect_is_not_kept_waiting_by_all_that_follows() {
-    let mut bench = Bench::new(|policy| {
-        policy.jobs = NonZeroUsize::new(2).unwrap();
-        policy.max_restarts = 1;
-    });
+    let mut bench = Bench::of_workers(2, |policy| policy.max_restarts = 1);
     bench.records(100_000);
     assert_eq!(bench.sent, [0, 1]);
     for _ in 0..20 {

@@ -241,8 +241,7 @@ fn so_much_input_is_wanted_as_keeps_workers_busy() {
 
 #[test]
 fn while_the_buffer_is_full_only_the_lowest_record_is_waited_for() {
-    let mut bench = Bench::new(|policy| {
-        policy.jobs = NonZeroUsize::new(2).unwrap();
+    let mut bench = Bench::of_workers(2, |policy| {
         policy.window = Window::Records(NonZeroUsize::MIN);
         policy.timeout = Some(10 * SECOND);
     });

@@ -257,7 +257,7 @@ fn a_life_that_begins_late_is_given_all_that_it_takes_and_told_the_end() {
 #[test]
 fn a_record_that_comes_alone_goes_to_the_quicker_of_those_that_are_free() {
     for slow in [0, 1] {
-        let mut bench = Bench::new(|policy| policy.jobs = NonZeroUsize::new(2).unwrap());
+        let mut bench = Bench::of_workers(2, |_| ());
         bench.hold_actions = true;
         let mut last = None;
         bench.records(2);

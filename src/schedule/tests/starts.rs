@@ -1,12 +1,10 @@
 //! How many lives begin, and when.
 
-use std::num::NonZeroUsize;
-
 use super::{Bench, MILLISECOND, SECOND};
 use crate::outcome::Exit;
 
 fn bench() -> Bench {
-    Bench::new(|policy| policy.jobs = NonZeroUsize::new(8).unwrap())
+    Bench::of_workers(8, |_| ())
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! What reports see of a run.
 
-use std::num::NonZeroUsize;
-
 use super::{Bench, MILLISECOND, SECOND, WORKER};
 use crate::outcome::Exit;
 use crate::schedule::WorkerId;
@@ -24,25 +22,27 @@ fn how_many_records_there_are_is_known_once_all_of_them_will_have_an_outcome() {
         (&["end of stdin", "finish"][..], Some(3))
     );
 
-    let mut bench = Bench::new(|_| ());
-    bench.records(3);
-    bench.end_input();
-    bench.answer(1);
-    bench.scheduler.interrupt(15, bench.now);
-    assert_eq!(total(&bench), None, "what was not sent has none");
-    bench.act();
-    while bench.scheduler.owed(WORKER) > 0 {
+    // Two are sent after the first answer, and nothing more once a signal has come.
+    for (records, left, in_all) in [(3, 0, Some(3)), (9, 6, None)] {
+        let mut bench = Bench::new(|_| ());
+        bench.records(records);
+        bench.end_input();
         bench.answer(1);
+        bench.scheduler.interrupt(15, bench.now);
+        assert_eq!(total(&bench), None);
+        bench.act();
+        bench.answer(2);
+        bench.die(Exit::Code(0));
+        assert_eq!(bench.ends.last(), Some(&"finish"));
+        let end = bench.scheduler.tally().early_end;
+        assert_eq!(end.map(|end| end.records), Some(left));
+        assert_eq!(total(&bench), in_all);
     }
-    bench.die(Exit::Code(0));
-    assert_eq!(bench.ends.last(), Some(&"finish"));
-    let left = bench.scheduler.tally().early_end.map(|end| end.records);
-    assert_eq!(total(&bench), (left == Some(0)).then_some(3));
 }
 
 #[test]
 fn what_a_worker_is_about_can_be_seen() {
-    let mut bench = Bench::new(|policy| policy.jobs = NonZeroUsize::new(2).unwrap());
+    let mut bench = Bench::of_workers(2, |_| ());
     assert_eq!(bench.scheduler.jobs(), 2);
     let standing = |bench: &Bench| bench.scheduler.standing(WORKER);
     assert_eq!(standing(&bench), Standing::Unstarted);
