@@ -10,7 +10,7 @@ use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use mtask::budget::{BOOKKEEPING, Budget};
 use mtask::input::{self, Encoding, Format, LeftOut, Settings, Source};
-use mtask::outcome::{Cause, ErrorInput, Failure, OutputFormat, Rendering};
+use mtask::outcome::{Cause, Chunks, ErrorInput, Failure, Lines, OutputFormat, Rendering};
 use mtask::protocol::{json, lines};
 use mtask::record::{Block, Index, Separator, Slice};
 use mtask::worker::stdout::{Part, StdoutLines};
@@ -63,16 +63,17 @@ fn lines_read(bencher: Bencher<'_, '_>, read: usize) {
     let text = records(1 << 20);
     let budget = Budget::new(64 << 20);
     let mut stdout = StdoutLines::new(Separator::Newline, MAX_LINE, &budget);
-    let mut buffer = vec![0; READ + read];
+    let mut buffer = Vec::with_capacity(READ + read);
     bencher
         .counter(BytesCount::new(text.len()))
         .counter(ItemsCount::new(count(&text)))
         .bench_local(|| {
             let mut owed = usize::MAX;
             for bytes in text.chunks(read) {
-                let led = stdout.lead(&mut buffer);
-                buffer[led..led + bytes.len()].copy_from_slice(bytes);
-                stdout.cut(&buffer[..led + bytes.len()], |part| {
+                buffer.clear();
+                stdout.lead(&mut buffer);
+                buffer.extend_from_slice(bytes);
+                stdout.cut(&mut buffer, |part| {
                     lines::read(part, &mut owed, Separator::Newline, |answer| {
                         black_box(answer);
                     });
@@ -124,14 +125,14 @@ fn render_results(bencher: Bencher<'_, '_>, format: OutputFormat) {
     let text = records(64 * 1024);
     let records = count(&text);
     let rendering = rendering(format);
-    let mut out = Vec::with_capacity(4 * text.len());
+    let mut out = Chunks::default();
     bencher
         .counter(BytesCount::new(text.len()))
         .counter(ItemsCount::new(records))
         .bench_local(|| {
-            out.clear();
-            rendering.results(Index(0), records, black_box(&text), &mut out);
-            out.len()
+            let mut answers = Lines::Lent(black_box(&text));
+            rendering.results(Index(0), records, &mut answers, text.len(), &mut out);
+            out.advance(out.len());
         });
 }
 
@@ -191,11 +192,11 @@ fn input(bencher: Bencher<'_, '_>, format: Format) {
 fn lines_too_long(bencher: Bencher<'_, '_>) {
     let budget = Budget::new(64 << 20);
     let mut stdout = StdoutLines::new(Separator::Newline, 1024, &budget);
-    let line = [vec![b'x'; READ - 1], vec![b'\n']].concat();
+    let mut line = [vec![b'x'; READ - 1], vec![b'\n']].concat();
     bencher
         .counter(BytesCount::new(line.len()))
         .bench_local(|| {
-            stdout.cut(black_box(&line), |part| {
+            stdout.cut(black_box(&mut line), |part| {
                 assert!(matches!(part, Part::TooLong(_)));
             });
         });

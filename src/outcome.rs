@@ -5,6 +5,7 @@
 
 mod chunks;
 mod done;
+mod lines;
 mod rendering;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use crate::record::{Index, Slice};
 
 pub use chunks::Chunks;
 pub use done::{Done, Ranges, Stretch};
+pub use lines::Lines;
 pub use rendering::{ErrorInput, OutputFormat, Rendering};
 
 /// The outcome of a record that gave no result.

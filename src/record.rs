@@ -57,24 +57,37 @@ impl Separator {
 
     /// Where what its `nth` occurrence ends (from 1) is over; `None` if there are not so many.
     pub fn end_of(self, nth: usize, bytes: &[u8]) -> Option<usize> {
+        self.find(nth, bytes).ok()
+    }
+
+    /// The same, or how many there are.
+    fn find(self, nth: usize, bytes: &[u8]) -> Result<usize, usize> {
         debug_assert!(nth > 0);
         // To count is several times as fast as to stop at each, so only the last stride is walked.
         let (mut left, mut from) = (nth, 0);
-        while left > FEW && bytes.len() - from > STRIDE {
-            let count = self.count(&bytes[from..from + STRIDE]);
-            if count >= left {
-                break;
+        for stride in STRIDES {
+            while left > FEW && from < bytes.len() {
+                let end = bytes.len().min(from + stride);
+                let count = self.count(&bytes[from..end]);
+                if count >= left {
+                    break;
+                }
+                left -= count;
+                from = end;
             }
-            left -= count;
-            from += STRIDE;
         }
-        let last = memchr_iter(self.byte(), &bytes[from..]).nth(left - 1)?;
-        Some(from + last + 1)
+        for at in memchr_iter(self.byte(), &bytes[from..]) {
+            left -= 1;
+            if left == 0 {
+                return Ok(from + at + 1);
+            }
+        }
+        Err(nth - left)
     }
 }
 
-/// So many bytes are counted at a time.
-const STRIDE: usize = 1024;
+/// So many bytes are counted at a time: many at first, few towards the end.
+const STRIDES: [usize; 2] = [8192, 512];
 /// So few separators are found sooner one by one.
 const FEW: usize = 8;
 
@@ -161,11 +174,12 @@ impl Block {
         }
         let sep = separator.byte();
         let window = &self.bytes[..self.bytes.len().min(max_bytes)];
-        if let Some(end) = separator.end_of(max_records.max(1), window) {
-            return self.take(max_records.max(1), end);
-        }
+        let count = match separator.find(max_records.max(1), window) {
+            Ok(end) => return self.take(max_records.max(1), end),
+            Err(count) => count,
+        };
         if let Some(last) = memrchr(sep, window) {
-            return self.take(separator.count(&window[..=last]), last + 1);
+            return self.take(count, last + 1);
         }
         let end = memchr(sep, &self.bytes).expect("each record of a block ends with the separator");
         self.take(1, end + 1)
@@ -236,16 +250,19 @@ mod tests {
 
     #[test]
     fn the_end_of_the_nth_is_found_in_long_and_short_records() {
-        for len in [0, 1, 50, 126, 127, 128, 1023, 1024, 5000] {
+        for len in [
+            0, 1, 50, 126, 127, 128, 511, 512, 1023, 1024, 5000, 8191, 8192,
+        ] {
             let record = format!("{}\n", "x".repeat(len));
             let bytes = record.repeat(40);
-            for nth in [1, 2, 8, 9, 17, 40, 41] {
-                let end = Separator::Newline.end_of(nth, bytes.as_bytes());
-                assert_eq!(
-                    end,
-                    (nth <= 40).then_some(nth * (len + 1)),
-                    "{nth} of {len}"
-                );
+            for nth in [1, 2, 8, 9, 17, 40, 41, 90] {
+                let found = Separator::Newline.find(nth, bytes.as_bytes());
+                let expected = if nth <= 40 {
+                    Ok(nth * (len + 1))
+                } else {
+                    Err(40)
+                };
+                assert_eq!(found, expected, "{nth} of {len}");
             }
         }
     }

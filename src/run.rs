@@ -32,8 +32,8 @@ const FIRST_LOOK: Duration = Duration::from_millis(20);
 /// A regular file shows its first records or its end soon, even on a busy machine.
 const FIRST_LOOK_AT_FILE: Duration = Duration::from_secs(1);
 
-/// How many blocks of input may wait for the engine. It takes them as it needs them.
-const ARRIVALS: usize = 2;
+/// How many blocks of input may wait for the engine, which takes them as it needs them.
+const ARRIVALS: usize = 8;
 
 const NO_THREAD: &str = "cannot start a thread";
 

@@ -11,25 +11,25 @@ use crate::schedule::{Scheduler, Unasked, WorkerId};
 use crate::worker::stdout::{Part, Tail};
 
 impl Engine {
-    /// Passes on what has been read into the buffer, up to `len`.
-    pub(super) fn pass_answers(&mut self, worker: WorkerId, len: usize, now: Instant) {
+    /// Passes on what has been read into the buffer.
+    pub(super) fn pass_answers(&mut self, worker: WorkerId, now: Instant) {
         let Some(member) = &mut self.members[worker.0] else {
             return;
         };
-        if len == 0 {
+        let buffer = &mut self.buffer;
+        if buffer.is_empty() {
             return;
         }
         let scheduler = &mut self.scheduler;
-        let bytes = &self.buffer[..len];
         match self.parts.protocol {
             Protocol::Lines => {
                 let separator = self.parts.separator;
                 let before = scheduler.owed(worker);
                 let mut owed = before;
-                member.stdout.cut(bytes, |part| {
+                member.stdout.cut(buffer, |part| {
                     lines::read(part, &mut owed, separator, |answer| match answer {
-                        lines::Answer::Results(count, bytes) => {
-                            scheduler.answered(worker, count, bytes, now);
+                        lines::Answer::Results(count, answers) => {
+                            scheduler.answered(worker, count, answers, now);
                         }
                         lines::Answer::TooLarge => scheduler.answered_too_large(worker, now),
                         lines::Answer::Stray(line) => scheduler.stray(worker, line, now),
@@ -41,7 +41,7 @@ impl Engine {
             }
             Protocol::Json => {
                 let mut dialogue = Dialogue::new(worker, self.parts.wanted, scheduler, now);
-                member.stdout.cut(bytes, |part| dialogue.read(part));
+                member.stdout.cut(buffer, |part| dialogue.read(part));
                 let said = dialogue.said;
                 self.pass_said(worker, said, now);
             }
@@ -140,6 +140,7 @@ impl<'s> Dialogue<'s> {
         match part {
             Part::TooLong(head) => self.take(json::read_head(head), head, &mut answers),
             Part::Lines(lines) => {
+                let lines = lines.lent();
                 let mut start = 0;
                 for end in memchr_iter(b'\n', lines) {
                     let line = &lines[start..end];

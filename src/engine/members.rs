@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
+use rustix::io::Errno;
 use rustix::process::Signal;
 
-use super::Engine;
+use super::{Engine, READ};
 use crate::config::StderrTags;
 use crate::schedule::{Death, Pipe, WorkerId};
 use crate::worker::process::{Process, Sent};
@@ -93,45 +94,42 @@ impl Engine {
 
     /// Reads what a worker has answered; gives whether there was anything, be it its end.
     pub(super) fn read_answers(&mut self, worker: WorkerId, now: Instant) -> bool {
-        let Some(member) = &mut self.members[worker.0] else {
+        let Some(read) = self.read_stdout(worker) else {
             return false;
         };
-        let led = member.stdout.lead(&mut self.buffer);
-        let read = member.process.read_stdout(&mut self.buffer[led..]);
-        if read.is_ok() && member.process.awaited_stdin().is_some() {
+        if read.is_ok() {
             // If it has closed its stdin, that is to be known before what it wrote after that.
             self.write(worker);
         }
-        match read {
-            Ok(0) => {
-                self.pass_answers(worker, led, now);
-                let Some(member) = &self.members[worker.0] else {
-                    return true;
-                };
-                if member.process.has_exited() {
-                    self.bury(worker);
-                } else {
-                    self.scheduler.hung_up(worker, Pipe::Stdout, 0, now);
-                    self.act();
-                }
-            }
-            Ok(count) => self.pass_answers(worker, led + count, now),
-            Err(_) => {
-                self.pass_answers(worker, led, now);
-                return false;
+        self.pass_answers(worker, now);
+        if read == Ok(0)
+            && let Some(member) = &self.members[worker.0]
+        {
+            if member.process.has_exited() {
+                self.bury(worker);
+            } else {
+                self.scheduler.hung_up(worker, Pipe::Stdout, 0, now);
+                self.act();
             }
         }
-        true
+        read.is_ok()
+    }
+
+    /// Reads into the emptied buffer what a worker has answered, behind what it has begun to answer.
+    /// Gives what came of the read, if there is such a life.
+    fn read_stdout(&mut self, worker: WorkerId) -> Option<Result<usize, Errno>> {
+        let member = self.members[worker.0].as_mut()?;
+        let buffer = emptied(&mut self.buffer);
+        member.stdout.lead(buffer);
+        Some(member.process.read_stdout(buffer))
     }
 
     pub(super) fn read_stderr(&mut self, worker: WorkerId) {
         let Some(member) = &mut self.members[worker.0] else {
             return;
         };
-        if let Ok(count @ 1..) = member.process.read_stderr(&mut self.buffer) {
-            member
-                .stderr
-                .pass(&self.buffer[..count], self.messages.lines());
+        if let Ok(1..) = member.process.read_stderr(emptied(&mut self.buffer)) {
+            member.stderr.pass(&self.buffer, self.messages.lines());
             self.messages.flush();
         }
     }
@@ -158,24 +156,24 @@ impl Engine {
             }
         }
         let mut left = LEFT_IN_PIPE;
-        while let Some(member) = &mut self.members[worker.0] {
-            let led = member.stdout.lead(&mut self.buffer);
-            let read = member.process.read_stdout(&mut self.buffer[led..]);
+        while let Some(read) = self.read_stdout(worker) {
             let count = read.unwrap_or(0);
-            self.pass_answers(worker, led + count, now);
+            self.pass_answers(worker, now);
             if count == 0 || count > left {
                 break;
             }
             left -= count;
         }
         let mut left = LEFT_IN_PIPE;
-        while let Some(member) = &mut self.members[worker.0]
-            && let Ok(count @ 1..) = member.process.read_stderr(&mut self.buffer)
-            && count <= left
-        {
-            member
-                .stderr
-                .pass(&self.buffer[..count], self.messages.lines());
+        while let Some(member) = &mut self.members[worker.0] {
+            let read = member.process.read_stderr(emptied(&mut self.buffer));
+            let Ok(count @ 1..) = read else {
+                break;
+            };
+            if count > left {
+                break;
+            }
+            member.stderr.pass(&self.buffer, self.messages.lines());
             left -= count;
         }
         let tail = self.pass_tail(worker, now);
@@ -195,4 +193,13 @@ impl Engine {
         self.scheduler.died(worker, death, now);
         self.act();
     }
+}
+
+/// The buffer, empty and with room for a read: another one where it has been moved on.
+fn emptied(buffer: &mut Vec<u8>) -> &mut Vec<u8> {
+    if buffer.capacity() < READ {
+        *buffer = Vec::with_capacity(READ);
+    }
+    buffer.clear();
+    buffer
 }

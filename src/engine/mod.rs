@@ -35,8 +35,8 @@ use crate::waker::Waker;
 use crate::worker::command::{PythonUnbuffered, WorkerCommand};
 use members::Member;
 
-/// How much is read from a pipe at a time.
-const READ: usize = 128 * 1024;
+/// How much is read from a pipe at a time: what it holds, behind the beginning of a line.
+const READ: usize = (64 + 4) * 1024;
 
 /// A disk that keeps nothing for so long at the end is named, and each time that has doubled.
 const DISK_REMINDER: Duration = Duration::from_secs(60);
@@ -99,6 +99,7 @@ pub struct Engine {
     report: Report,
     waker: Waker,
     budget: Budget,
+    /// What is read lies here; with answers it may be moved on.
     buffer: Vec<u8>,
     /// How often in a row an answer has been found without poll(2).
     peeks: u32,
@@ -134,7 +135,7 @@ impl Engine {
         Self {
             members: parts.commands.iter().map(|_| None).collect(),
             start_by: (parts.first_look).map(|wait| Instant::now() + wait),
-            buffer: vec![0; READ],
+            buffer: Vec::new(),
             peeks: 0,
             status: Status::Success,
             end_by: None,

@@ -20,8 +20,9 @@ use crate::budget::Budget;
 use super::cut::{Cutter, Stop};
 use super::{Arrival, Awaited, Gone, Source};
 
-/// Bytes of one read from a regular file.
-const FILE_BLOCK: usize = 256 << 10;
+/// Bytes of one read from a regular file: no more than a worker is sent at a time, so that whole
+/// blocks go on without being counted again.
+const FILE_BLOCK: usize = 64 << 10;
 /// Bytes of one read from anything else: twice what a pipe holds, so that a full pipe fills more
 /// than a quarter of it and is passed on without a copy.
 const STREAM_BLOCK: usize = 128 << 10;

@@ -5,18 +5,42 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::ops::Deref;
 
 /// Chunks below this size grow and are joined; copying that little costs less than one more chunk.
-const SMALL: usize = 16 * 1024;
+pub(super) const SMALL: usize = 16 * 1024;
 /// How many emptied buffers are kept.
 const SPARES: usize = 8;
 /// Larger buffers are not kept.
 const LARGEST_SPARE: usize = 128 * 1024;
 
+/// What a buffer holds from some place on.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    buffer: Vec<u8>,
+    from: usize,
+}
+
+impl Chunk {
+    /// What `buffer` holds from `from` on.
+    pub(super) fn part_of(buffer: Vec<u8>, from: usize) -> Self {
+        debug_assert!(from < buffer.len());
+        Self { buffer, from }
+    }
+}
+
+impl Deref for Chunk {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.buffer[self.from..]
+    }
+}
+
 /// Bytes in chunks.
 #[derive(Debug, Default)]
 pub struct Chunks {
-    chunks: VecDeque<Vec<u8>>,
+    chunks: VecDeque<Chunk>,
     spares: Vec<Vec<u8>>,
     /// The same for what is small and goes out alone.
     little: Option<Vec<u8>>,
@@ -30,19 +54,24 @@ impl Chunks {
 
     /// How many bytes there are.
     pub fn len(&self) -> usize {
-        self.chunks.iter().map(Vec::len).sum()
+        self.chunks.iter().map(|chunk| chunk.len()).sum()
     }
 
     /// How many bytes the buffers take.
     pub fn capacity(&self) -> usize {
-        self.chunks.iter().map(Vec::capacity).sum()
+        self.chunks
+            .iter()
+            .map(|chunk| chunk.buffer.capacity())
+            .sum()
     }
 
     /// Appends what `write` appends to the buffer that it is given: about `expected` bytes, and at
     /// least one.
     pub fn append(&mut self, expected: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let has_room =
-            |last: &Vec<u8>| last.len() < SMALL || last.capacity() - last.len() >= expected.max(1);
+        let has_room = |last: &Chunk| {
+            let room = last.buffer.capacity() - last.buffer.len();
+            last.buffer.len() < SMALL || room >= expected.max(1)
+        };
         if !self.chunks.back().is_some_and(has_room) {
             let emptied = if expected < SMALL {
                 self.little.take()
@@ -51,11 +80,16 @@ impl Chunks {
             };
             // One that is too small would be copied to be grown, though it is empty.
             let fits = emptied.filter(|emptied| emptied.capacity() >= expected);
-            self.chunks.push_back(fits.unwrap_or_default());
+            self.push(fits.unwrap_or_default().into());
         }
         let last = self.chunks.back_mut().expect("one has been pushed");
-        last.reserve(expected);
-        write(last);
+        last.buffer.reserve(expected);
+        write(&mut last.buffer);
+    }
+
+    /// Appends a chunk as it is.
+    pub(super) fn push(&mut self, chunk: Chunk) {
+        self.chunks.push_back(chunk);
     }
 
     /// Appends all that `other` has.
@@ -64,7 +98,7 @@ impl Chunks {
             if chunk.len() < SMALL && !self.chunks.is_empty() {
                 self.append(chunk.len(), |last| last.extend_from_slice(&chunk));
             } else {
-                self.chunks.push_back(chunk);
+                self.push(chunk);
             }
         }
     }
@@ -87,7 +121,7 @@ impl Chunks {
 
     /// The first of the bytes; none only if there are none at all.
     pub fn first(&self) -> &[u8] {
-        self.chunks.front().map_or(&[], Vec::as_slice)
+        self.chunks.front().map_or(&[], |first| first)
     }
 
     /// Drops the first `count` bytes: they are written.
@@ -95,19 +129,19 @@ impl Chunks {
         while count > 0 {
             let mut first = self.chunks.pop_front().expect("no more than there are");
             if count < first.len() {
-                first.drain(..count);
+                first.from += count;
                 self.chunks.push_front(first);
                 return;
             }
             count -= first.len();
-            self.keep(first);
+            self.keep(first.buffer);
         }
     }
 
     /// Uses the buffers of `written` for what comes next.
     pub fn reuse(&mut self, written: Self) {
         for chunk in written.chunks {
-            self.keep(chunk);
+            self.keep(chunk.buffer);
         }
     }
 
@@ -117,13 +151,24 @@ impl Chunks {
         self.spares = std::mem::take(&mut other.spares);
     }
 
-    fn keep(&mut self, mut chunk: Vec<u8>) {
-        chunk.clear();
-        if chunk.capacity() < SMALL {
-            self.little = Some(chunk);
-        } else if self.spares.len() < SPARES && chunk.capacity() <= LARGEST_SPARE {
-            self.spares.push(chunk);
+    /// A large buffer that was emptied, if there is one, or one without an allocation.
+    pub(super) fn spare(&mut self) -> Vec<u8> {
+        self.spares.pop().unwrap_or_default()
+    }
+
+    fn keep(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        if buffer.capacity() < SMALL {
+            self.little = Some(buffer);
+        } else if self.spares.len() < SPARES && buffer.capacity() <= LARGEST_SPARE {
+            self.spares.push(buffer);
         }
+    }
+}
+
+impl From<Vec<u8>> for Chunk {
+    fn from(buffer: Vec<u8>) -> Self {
+        Self { buffer, from: 0 }
     }
 }
 
@@ -131,7 +176,7 @@ impl From<Vec<u8>> for Chunks {
     fn from(bytes: Vec<u8>) -> Self {
         let chunks = Some(bytes).filter(|bytes| !bytes.is_empty());
         Self {
-            chunks: chunks.into_iter().collect(),
+            chunks: chunks.into_iter().map(Chunk::from).collect(),
             ..Self::default()
         }
     }
@@ -141,8 +186,12 @@ impl From<Vec<u8>> for Chunks {
 impl Chunks {
     /// Takes all bytes out, in one piece.
     pub(crate) fn take_bytes(&mut self) -> Vec<u8> {
-        let chunks: Vec<_> = self.take().chunks.into();
-        chunks.concat()
+        let taken = self.take();
+        taken
+            .chunks
+            .iter()
+            .flat_map(|chunk| chunk.to_vec())
+            .collect()
     }
 }
 
@@ -155,7 +204,7 @@ mod tests {
     }
 
     fn sizes(chunks: &Chunks) -> Vec<usize> {
-        chunks.chunks.iter().map(Vec::len).collect()
+        chunks.chunks.iter().map(|chunk| chunk.len()).collect()
     }
 
     #[test]

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use crate::input::Format;
 use crate::record::{Index, Separator};
 
-use super::{Cause, Exit, Failure};
+use super::{Cause, Chunks, Exit, Failure, Lines};
 
 /// The form of results (`--output-format`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -53,12 +53,24 @@ pub struct Rendering {
 }
 
 impl Rendering {
-    /// Appends the results of `count` records, the first of index `first`, whose answers are
-    /// `bytes`, each followed by the separator.
-    pub fn results(&self, first: Index, count: usize, bytes: &[u8], out: &mut Vec<u8>) {
+    /// Appends the results of `count` records, the first of index `first`, whose answers are the
+    /// first `bytes` of `answers`, each followed by the separator, and leaves out those bytes there.
+    pub fn results(
+        &self,
+        first: Index,
+        count: usize,
+        answers: &mut Lines<'_>,
+        bytes: usize,
+        out: &mut Chunks,
+    ) {
         match self.output_format {
-            OutputFormat::Raw | OutputFormat::Text => out.extend_from_slice(bytes),
-            OutputFormat::Envelope => self.envelopes(first, count, bytes, out),
+            OutputFormat::Raw | OutputFormat::Text => answers.move_to(bytes, out),
+            OutputFormat::Envelope => {
+                out.append(bytes, |to| {
+                    self.envelopes(first, count, &answers[..bytes], to);
+                });
+                answers.skip(bytes);
+            }
         }
     }
 
@@ -268,9 +280,11 @@ mod tests {
     }
 
     fn results(rendering: Rendering, count: usize, answers: &[u8]) -> String {
-        let mut out = Vec::new();
-        rendering.results(Index(9), count, answers, &mut out);
-        String::from_utf8(out).unwrap()
+        let mut out = Chunks::default();
+        let mut lines = Lines::Lent(answers);
+        rendering.results(Index(9), count, &mut lines, answers.len(), &mut out);
+        assert!(lines.is_empty());
+        String::from_utf8(out.take_bytes()).unwrap()
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use memchr::memchr;
 
+use crate::outcome::Lines;
 use crate::record::Separator;
 use crate::worker::stdout::Part;
 
@@ -9,7 +10,7 @@ use crate::worker::stdout::Part;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer<'a> {
     /// So many answers, each followed by the separator.
-    Results(usize, &'a [u8]),
+    Results(usize, Lines<'a>),
     /// One answer, longer than it may be.
     TooLarge,
     /// A line that answers nothing. What follows it is left out.
@@ -33,18 +34,19 @@ pub fn read<'a>(
             return take(Answer::TooLarge);
         }
     };
-    let count = separator.count(lines);
+    let count = separator.count(&lines);
     if count <= *owed {
         *owed -= count;
         return take(Answer::Results(count, lines));
     }
     let asked = std::mem::take(owed);
+    let lines = lines.lent();
     let mut stray = lines;
     if asked > 0 {
         let answered = separator
             .end_of(asked, lines)
             .expect("more lines than owed");
-        take(Answer::Results(asked, &lines[..answered]));
+        take(Answer::Results(asked, Lines::Lent(&lines[..answered])));
         stray = &lines[answered..];
     }
     let end = memchr(separator.byte(), stray).expect("more lines than owed");
@@ -66,18 +68,24 @@ mod tests {
     #[test]
     fn lines_are_counted() {
         assert_eq!(
-            read_all(Part::Lines(b"a\n\nb\n"), 3),
-            [Answer::Results(3, b"a\n\nb\n")]
+            read_all(Part::Lines(Lines::Lent(b"a\n\nb\n")), 3),
+            [Answer::Results(3, Lines::Lent(b"a\n\nb\n"))]
         );
     }
 
     #[test]
     fn a_line_more_than_owed_is_stray() {
         assert_eq!(
-            read_all(Part::Lines(b"a\nb\nc\nd\n"), 2),
-            [Answer::Results(2, b"a\nb\n"), Answer::Stray(b"c")]
+            read_all(Part::Lines(Lines::Lent(b"a\nb\nc\nd\n")), 2),
+            [
+                Answer::Results(2, Lines::Lent(b"a\nb\n")),
+                Answer::Stray(b"c")
+            ]
         );
-        assert_eq!(read_all(Part::Lines(b"ab\n"), 0), [Answer::Stray(b"ab")]);
+        assert_eq!(
+            read_all(Part::Lines(Lines::Lent(b"ab\n")), 0),
+            [Answer::Stray(b"ab")]
+        );
     }
 
     #[test]

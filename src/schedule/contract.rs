@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::Scheduler;
 use super::action::WorkerId;
 use super::life::Death;
-use crate::outcome::Exit;
+use crate::outcome::{Exit, Lines};
 use crate::protocol::Protocol;
 use crate::record::Index;
 
@@ -85,7 +85,7 @@ impl Scheduler {
                 self.answered_too_large(worker, now);
             } else {
                 tail.bytes.push(self.policy.separator.byte());
-                self.answered(worker, 1, &tail.bytes, now);
+                self.answered(worker, 1, Lines::given(&mut tail.bytes, 0), now);
             }
         }
     }

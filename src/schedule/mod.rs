@@ -52,7 +52,7 @@ pub use view::{Bottleneck, Oldest, Standing, UnderWay};
 
 use crate::budget::Budget;
 use crate::input::Rejected;
-use crate::outcome::{Done, Exit, Failure, Rendering};
+use crate::outcome::{Done, Exit, Failure, Lines, Rendering};
 use crate::record::{Block, Index};
 use doomed::Doomed;
 use ending::Phase;
@@ -238,31 +238,36 @@ impl Scheduler {
         self.died(worker, death, now);
     }
 
-    /// A life answered the `count` oldest records it owes; `bytes` are the answers, each followed by
-    /// the separator. [`Scheduler::heard_out`] is to follow.
+    /// A life answered the `count` oldest records it owes; `answers` are as many lines.
+    /// [`Scheduler::heard_out`] is to follow.
     ///
     /// The engine keeps lines too many for [`Scheduler::stray`]; so a life that owes less has been
     /// ended by an answer before these, and nobody wants them any more.
-    pub fn answered(&mut self, worker: WorkerId, count: usize, bytes: &[u8], now: Instant) {
+    pub fn answered(
+        &mut self,
+        worker: WorkerId,
+        count: usize,
+        mut answers: Lines<'_>,
+        now: Instant,
+    ) {
         if self.owed(worker) < count {
             return;
         }
         let mut left = count;
-        let mut rest = bytes;
         self.note_answers(worker, count, now);
         while left > 0 {
             let (first, run) = self.settle_oldest(worker, left);
-            let run_bytes = if run == left {
-                rest
+            let bytes = if run == left {
+                answers.len()
             } else {
-                self.split_answers(&mut rest, run)
+                let end = self.policy.separator.end_of(run, &answers);
+                end.expect("as many answers as counted")
             };
             left -= run;
             self.count_results(worker, run);
             let rendering = &self.rendering;
             self.order.put(first, run, Outcome::Results, |out| {
-                let write = |to: &mut Vec<u8>| rendering.results(first, run, run_bytes, to);
-                out.results.append(run_bytes.len(), write);
+                rendering.results(first, run, &mut answers, bytes, &mut out.results);
             });
         }
     }

@@ -60,14 +60,6 @@ impl Scheduler {
         oldest
     }
 
-    /// Splits the first `count` answers off `rest`.
-    pub(super) fn split_answers<'a>(&self, rest: &mut &'a [u8], count: usize) -> &'a [u8] {
-        let end = self.policy.separator.end_of(count, rest);
-        let (front, back) = rest.split_at(end.expect("as many answers as counted"));
-        *rest = back;
-        front
-    }
-
     /// Puts down that a life answered, before the records are settled.
     pub(super) fn note_answers(&mut self, worker: WorkerId, count: usize, now: Instant) {
         self.time_oldest(worker, count, now);

@@ -19,7 +19,7 @@ use super::{Action, Death, Notice, Scheduler, WorkerId};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
 use crate::input::Format;
-use crate::outcome::{ErrorInput, Exit, OutputFormat, Rendering};
+use crate::outcome::{ErrorInput, Exit, Lines, OutputFormat, Rendering};
 use crate::protocol::Protocol;
 use crate::record::{Block, Index, Separator, Slice};
 use crate::worker::stdout::Tail;
@@ -124,7 +124,7 @@ impl Bench {
 
     fn answer(&mut self, count: usize) {
         let answers = "y\n".repeat(count);
-        (self.scheduler).answered(WORKER, count, answers.as_bytes(), self.now);
+        (self.scheduler).answered(WORKER, count, Lines::Lent(answers.as_bytes()), self.now);
         self.scheduler.heard_out(WORKER, self.now);
         self.act();
     }

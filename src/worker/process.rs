@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
@@ -182,19 +183,19 @@ impl Process {
         count
     }
 
-    /// Reads answers; 0 bytes at their end.
+    /// Appends answers to `buffer`, as many as fit; 0 bytes at their end.
     ///
     /// # Errors
     /// `AGAIN` where nothing is there to be read.
-    pub fn read_stdout(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
+    pub fn read_stdout(&mut self, buffer: &mut Vec<u8>) -> Result<usize, Errno> {
         read(&mut self.stdout, buffer)
     }
 
-    /// Reads messages; 0 bytes at their end.
+    /// Appends messages to `buffer`, as many as fit; 0 bytes at their end.
     ///
     /// # Errors
     /// `AGAIN` where nothing is there to be read.
-    pub fn read_stderr(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
+    pub fn read_stderr(&mut self, buffer: &mut Vec<u8>) -> Result<usize, Errno> {
         read(&mut self.stderr, buffer)
     }
 
@@ -244,10 +245,10 @@ fn exit(status: ExitStatus) -> Exit {
     }
 }
 
-fn read(pipe: &mut Option<OwnedFd>, buffer: &mut [u8]) -> Result<usize, Errno> {
+fn read(pipe: &mut Option<OwnedFd>, buffer: &mut Vec<u8>) -> Result<usize, Errno> {
     let Some(fd) = pipe else { return Ok(0) };
     let read = loop {
-        match rustix::io::read(&*fd, &mut *buffer) {
+        match rustix::io::read(&*fd, spare_capacity(buffer)) {
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => return Err(Errno::AGAIN),
             other => break other.unwrap_or(0),

@@ -6,13 +6,14 @@
 use memchr::{memchr, memrchr};
 
 use crate::budget::Budget;
+use crate::outcome::Lines;
 use crate::record::Separator;
 
 /// A part of what a life wrote.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Part<'a> {
     /// Whole lines, at least one, each followed by the separator.
-    Lines(&'a [u8]),
+    Lines(Lines<'a>),
     /// A line longer than it may be: how it begins. The rest is not kept.
     TooLong(&'a [u8]),
 }
@@ -56,27 +57,25 @@ impl StdoutLines {
         }
     }
 
-    /// Puts the line that is not whole yet before what is about to be read, if it is short: then
-    /// the two lie together and need not be joined. Gives how many bytes of `buffer` that took.
-    pub fn lead(&mut self, buffer: &mut [u8]) -> usize {
-        let len = self.partial.len();
-        if len > buffer.len() / 4 || self.is_skipping {
-            return 0;
+    /// Puts the line that is not whole yet into the empty `buffer`, if it is short: then what is
+    /// about to be read lies behind it, and the two need not be joined.
+    pub fn lead(&mut self, buffer: &mut Vec<u8>) {
+        debug_assert!(buffer.is_empty());
+        if self.partial.len() <= buffer.capacity() / 4 && !self.is_skipping {
+            buffer.append(&mut self.partial);
         }
-        buffer[..len].copy_from_slice(&self.partial);
-        self.partial.clear();
-        len
     }
 
-    /// Cuts up what was read; `bytes` begins with what [`StdoutLines::lead`] put there.
-    pub fn cut(&mut self, mut bytes: &[u8], mut take: impl FnMut(Part<'_>)) {
+    /// Cuts up what was read into `buffer`, behind what [`StdoutLines::lead`] put there.
+    pub fn cut(&mut self, buffer: &mut Vec<u8>, mut take: impl FnMut(Part<'_>)) {
         let sep = self.separator.byte();
+        let mut from = 0;
         if self.is_skipping || !self.partial.is_empty() {
-            let Some(end) = memchr(sep, bytes) else {
-                self.hold(bytes);
+            let Some(end) = memchr(sep, buffer) else {
+                self.hold(buffer);
                 return;
             };
-            self.hold(&bytes[..end]);
+            self.hold(&buffer[..end]);
             let Tail {
                 bytes: mut line,
                 is_too_long,
@@ -85,21 +84,22 @@ impl StdoutLines {
                 take(Part::TooLong(&line));
             } else {
                 line.push(sep);
-                take(Part::Lines(&line));
+                take(Part::Lines(Lines::given(&mut line, 0)));
             }
-            bytes = &bytes[end + 1..];
+            from = end + 1;
         }
-        let Some(last) = memrchr(sep, bytes) else {
-            self.hold(bytes);
+        let Some(last) = memrchr(sep, &buffer[from..]) else {
+            self.hold(&buffer[from..]);
             return;
         };
-        let (whole, rest) = bytes.split_at(last + 1);
-        if whole.len() <= self.max {
-            take(Part::Lines(whole));
+        let end = from + last + 1;
+        self.hold(&buffer[end..]);
+        buffer.truncate(end);
+        if end - from <= self.max {
+            take(Part::Lines(Lines::given(buffer, from)));
         } else {
-            self.cut_each(whole, &mut take);
+            self.cut_each(&buffer[from..], &mut take);
         }
-        self.hold(rest);
     }
 
     /// The slow way, where some of the lines may be too long.
@@ -116,7 +116,7 @@ impl StdoutLines {
                 end += len + 1;
             }
             if end > 0 {
-                take(Part::Lines(&whole[..end]));
+                take(Part::Lines(Lines::Lent(&whole[..end])));
             }
             if let Some(len) = too_long {
                 take(Part::TooLong(&whole[end..end + len.min(HEAD)]));
@@ -177,13 +177,14 @@ mod tests {
         let budget = Budget::new(1 << 20);
         let mut lines = StdoutLines::new(Separator::Newline, max, &budget);
         let mut parts = Vec::new();
+        let mut buffer = Vec::with_capacity(1024);
         for read in reads {
-            let mut buffer = [0; 1024];
-            let led = lines.lead(&mut buffer);
-            buffer[led..led + read.len()].copy_from_slice(read.as_bytes());
-            lines.cut(&buffer[..led + read.len()], |part| {
+            buffer.clear();
+            lines.lead(&mut buffer);
+            buffer.extend_from_slice(read.as_bytes());
+            lines.cut(&mut buffer, |part| {
                 parts.push(match part {
-                    Part::Lines(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+                    Part::Lines(lines) => String::from_utf8_lossy(&lines).into_owned(),
                     Part::TooLong(head) => format!("too long: {}", head.escape_ascii()),
                 });
             });
@@ -223,13 +224,13 @@ mod tests {
     fn the_tail_tells_whether_it_is_all() {
         let budget = Budget::new(1 << 20);
         let mut lines = StdoutLines::new(Separator::Newline, 4, &budget);
-        lines.cut(b"ok\nrest", |_| ());
+        lines.cut(&mut b"ok\nrest".to_vec(), |_| ());
         let tail = Tail {
             bytes: b"rest".to_vec(),
             is_too_long: false,
         };
         assert_eq!(lines.take_tail(), tail);
-        lines.cut(b"more than 4", |_| panic!("no line yet"));
+        lines.cut(&mut b"more than 4".to_vec(), |_| panic!("no line yet"));
         assert!(lines.take_tail().is_too_long);
         assert_eq!(lines.take_tail(), Tail::default());
     }
@@ -238,10 +239,10 @@ mod tests {
     fn a_long_partial_line_is_counted_until_it_is_over() {
         let budget = Budget::new(1 << 20);
         let mut lines = StdoutLines::new(Separator::Newline, 1 << 20, &budget);
-        lines.cut(&vec![b'x'; 100_000], |_| panic!("no line yet"));
+        lines.cut(&mut vec![b'x'; 100_000], |_| panic!("no line yet"));
         assert!(budget.held() >= 100_000);
         let mut len = 0;
-        lines.cut(b"y\n", |part| match part {
+        lines.cut(&mut b"y\n".to_vec(), |part| match part {
             Part::Lines(line) => len = line.len(),
             other => panic!("{other:?}"),
         });

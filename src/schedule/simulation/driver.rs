@@ -97,7 +97,7 @@ impl Simulation {
             accidents: scenario.command.accidents,
             spins: 0,
             outcomes: 0,
-            buffer: vec![0; 4 * (scenario.command.stdout + MAX_ANSWER + 100)],
+            buffer: Vec::with_capacity(4 * (scenario.command.stdout + MAX_ANSWER + 100)),
             now: Duration::ZERO,
             scenario,
             rng,

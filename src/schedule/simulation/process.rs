@@ -218,15 +218,14 @@ impl Process {
             && (!self.stdout.is_empty() || self.stdout_has_ended || self.exit.is_some())
     }
 
-    /// Reads answers into `buffer`; 0 bytes at their end, `None` where there is nothing yet.
-    pub(super) fn read_stdout(&mut self, buffer: &mut [u8]) -> Option<usize> {
+    /// Appends answers to `buffer`, as many as fit; 0 bytes at their end, `None` where there is
+    /// nothing yet.
+    pub(super) fn read_stdout(&mut self, buffer: &mut Vec<u8>) -> Option<usize> {
         if !self.stdout_is_open {
             return Some(0);
         }
-        let count = self.stdout.len().min(buffer.len());
-        for (to, byte) in buffer.iter_mut().zip(self.stdout.drain(..count)) {
-            *to = byte;
-        }
+        let count = self.stdout.len().min(buffer.capacity() - buffer.len());
+        buffer.extend(self.stdout.drain(..count));
         let has_ended = self.stdout_has_ended || self.exit.is_some();
         if count == 0 && !has_ended {
             return None;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Bench, MILLISECOND, SECOND, WORKER};
 use crate::exit::Status;
-use crate::outcome::Exit;
+use crate::outcome::{Exit, Lines};
 use crate::schedule::policy::{Delivery, Policy, Window};
 
 impl Bench {
@@ -31,7 +31,7 @@ impl Bench {
         let owed = self.scheduler.owed(WORKER);
         if owed > 0 {
             let answers = "y\n".repeat(owed);
-            (self.scheduler).answered(WORKER, owed, answers.as_bytes(), self.now);
+            (self.scheduler).answered(WORKER, owed, Lines::Lent(answers.as_bytes()), self.now);
         }
         self.scheduler.stray(WORKER, b"more", self.now);
         self.act();

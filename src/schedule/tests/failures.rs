@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Bench, MILLISECOND, SECOND, WORKER};
 use crate::exit::Status;
-use crate::outcome::{Done, Exit};
+use crate::outcome::{Done, Exit, Lines};
 use crate::schedule::policy::{Delivery, OnError, Policy, Window};
 use crate::schedule::{Death, Lapses, WorkerId};
 
@@ -173,7 +173,7 @@ fn held_up_by(bytes: usize, change: impl FnOnce(&mut Policy)) -> Bench {
     bench.scheduler.set_output_room(0);
     bench.records(1);
     let answer = [vec![b'y'; bytes], vec![b'\n']].concat();
-    (bench.scheduler).answered(WORKER, 1, &answer, bench.now);
+    (bench.scheduler).answered(WORKER, 1, Lines::Lent(&answer), bench.now);
     bench.scheduler.heard_out(WORKER, bench.now);
     bench.act();
     bench.records(4);

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use super::{Bench, MILLISECOND, SECOND};
-use crate::outcome::Exit;
+use crate::outcome::{Exit, Lines};
 use crate::schedule::life::Stage;
 use crate::schedule::policy::{Order, Policy, Window};
 use crate::schedule::{Action, Death, Scheduler, WorkerId};
@@ -111,7 +111,7 @@ fn run(records: usize, times: &[&[Duration]], change: impl FnOnce(&mut Policy)) 
             seat.holds.pop_front();
             seat.answered += 1;
             seat.begin(now);
-            scheduler.answered(worker, 1, b"y\n", now);
+            scheduler.answered(worker, 1, Lines::Lent(b"y\n"), now);
             scheduler.heard_out(worker, now);
         } else {
             scheduler.tick(&|_| 0, now);
@@ -282,7 +282,12 @@ fn a_record_that_comes_alone_goes_to_the_quicker_of_those_that_are_free() {
                 let owed = bench.scheduler.owed(worker);
                 if owed > 0 {
                     let answers = "y\n".repeat(owed);
-                    (bench.scheduler).answered(worker, owed, answers.as_bytes(), bench.now);
+                    (bench.scheduler).answered(
+                        worker,
+                        owed,
+                        Lines::Lent(answers.as_bytes()),
+                        bench.now,
+                    );
                     bench.scheduler.heard_out(worker, bench.now);
                 }
             }

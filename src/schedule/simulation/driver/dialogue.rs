@@ -14,15 +14,13 @@ use crate::schedule::{Scheduler, Unasked, WorkerId};
 use crate::worker::stdout::{Part, Tail};
 
 impl Simulation {
-    pub(super) fn pass_messages(&mut self, worker: WorkerId, len: usize, now: Duration) {
+    pub(super) fn pass_messages(&mut self, worker: WorkerId, now: Duration) {
         let Some(mut member) = self.members[worker.0].take() else {
             return;
         };
-        let buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = std::mem::take(&mut self.buffer);
         let mut dialogue = self.dialogue(worker, now);
-        member
-            .stdout
-            .cut(&buffer[..len], |part| dialogue.read(part));
+        member.stdout.cut(&mut buffer, |part| dialogue.read(part));
         let unasked = dialogue.unasked;
         self.buffer = buffer;
         self.members[worker.0] = Some(member);
@@ -106,6 +104,7 @@ impl Dialogue<'_> {
         match part {
             Part::TooLong(head) => self.take(json::read_head(head), head, &mut answers),
             Part::Lines(lines) => {
+                let lines = lines.lent();
                 let mut start = 0;
                 for end in memchr_iter(b'\n', lines) {
                     let line = &lines[start..end];

@@ -13,29 +13,26 @@ impl Simulation {
         let Some(member) = &mut self.members[worker.0] else {
             return;
         };
-        let led = member.stdout.lead(&mut self.buffer);
-        match member.process.read_stdout(&mut self.buffer[led..]) {
-            Some(0) => {
-                self.pass_answers(worker, led, now);
-                let Some(member) = &self.members[worker.0] else {
-                    return;
-                };
-                if member.process.has_exited() {
-                    self.bury(worker);
-                } else {
-                    trace!(self, "< {worker} closed its stdout");
-                    self.ledger.hung_up(worker, self.now);
-                    self.scheduler
-                        .hung_up(worker, Pipe::Stdout, 0, self.base + now);
-                    self.act();
-                }
+        self.buffer.clear();
+        member.stdout.lead(&mut self.buffer);
+        let read = member.process.read_stdout(&mut self.buffer);
+        self.pass_answers(worker, now);
+        if read == Some(0)
+            && let Some(member) = &self.members[worker.0]
+        {
+            if member.process.has_exited() {
+                self.bury(worker);
+            } else {
+                trace!(self, "< {worker} closed its stdout");
+                self.ledger.hung_up(worker, self.now);
+                self.scheduler
+                    .hung_up(worker, Pipe::Stdout, 0, self.base + now);
+                self.act();
             }
-            Some(count) => self.pass_answers(worker, led + count, now),
-            None => self.pass_answers(worker, led, now),
         }
     }
 
-    pub(super) fn pass_answers(&mut self, worker: WorkerId, len: usize, now: Duration) {
+    pub(super) fn pass_answers(&mut self, worker: WorkerId, now: Duration) {
         if self.members[worker.0].is_some() {
             assert_eq!(
                 self.scheduler.owed(worker),
@@ -44,13 +41,13 @@ impl Simulation {
             );
         }
         match self.scenario.policy.protocol {
-            Protocol::Lines => self.pass_lines(worker, len, now),
-            Protocol::Json => self.pass_messages(worker, len, now),
+            Protocol::Lines => self.pass_lines(worker, now),
+            Protocol::Json => self.pass_messages(worker, now),
         }
         self.act();
     }
 
-    fn pass_lines(&mut self, worker: WorkerId, len: usize, now: Duration) {
+    fn pass_lines(&mut self, worker: WorkerId, now: Duration) {
         let Some(member) = &mut self.members[worker.0] else {
             return;
         };
@@ -59,7 +56,7 @@ impl Simulation {
         let before = scheduler.owed(worker);
         let mut owed = before;
         let separator = self.scenario.policy.separator;
-        member.stdout.cut(&self.buffer[..len], |part| {
+        member.stdout.cut(&mut self.buffer, |part| {
             lines::read(part, &mut owed, separator, |answer| {
                 if traces {
                     match &answer {
@@ -70,9 +67,9 @@ impl Simulation {
                     }
                 }
                 match answer {
-                    Answer::Results(count, bytes) => {
+                    Answer::Results(count, answers) => {
                         ledger.answered(worker, count, now);
-                        scheduler.answered(worker, count, bytes, at);
+                        scheduler.answered(worker, count, answers, at);
                     }
                     Answer::TooLarge => {
                         ledger.answered(worker, 1, now);
@@ -106,12 +103,10 @@ impl Simulation {
     pub(super) fn bury(&mut self, worker: WorkerId) {
         let now = self.now;
         while let Some(member) = &mut self.members[worker.0] {
-            let led = member.stdout.lead(&mut self.buffer);
-            let count = member
-                .process
-                .read_stdout(&mut self.buffer[led..])
-                .unwrap_or(0);
-            self.pass_answers(worker, led + count, now);
+            self.buffer.clear();
+            member.stdout.lead(&mut self.buffer);
+            let count = member.process.read_stdout(&mut self.buffer).unwrap_or(0);
+            self.pass_answers(worker, now);
             if count == 0 {
                 break;
             }

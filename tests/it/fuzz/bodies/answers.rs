@@ -15,12 +15,13 @@ pub(crate) fn answers(mut data: &[u8]) {
     let mut owed = super::take(&mut data) % 10;
     let budget = Budget::new(1 << 30);
     let mut stdout = StdoutLines::new(Separator::Newline, max, &budget);
-    let (mut parts, mut buffer) = (Vec::new(), vec![0; 256]);
+    let (mut parts, mut buffer) = (Vec::new(), Vec::with_capacity(256));
     let (asked, mut settled, mut has_stray) = (owed, Vec::new(), false);
     for read in data.chunks(piece) {
-        let led = stdout.lead(&mut buffer);
-        buffer[led..led + read.len()].copy_from_slice(read);
-        stdout.cut(&buffer[..led + read.len()], |part| {
+        buffer.clear();
+        stdout.lead(&mut buffer);
+        buffer.extend_from_slice(read);
+        stdout.cut(&mut buffer, |part| {
             match &part {
                 Part::Lines(lines) => {
                     for line in lines
