@@ -103,6 +103,8 @@ pub struct Engine {
     buffer: Vec<u8>,
     /// How often in a row an answer has been found without poll(2).
     peeks: u32,
+    /// When results were written last.
+    flushed: Instant,
     /// What the input and the output have to say about the exit status.
     status: Status,
     start_by: Option<Instant>,
@@ -137,6 +139,7 @@ impl Engine {
             start_by: (parts.first_look).map(|wait| Instant::now() + wait),
             buffer: Vec::new(),
             peeks: 0,
+            flushed: Instant::now(),
             status: Status::Success,
             end_by: None,
             is_finished: false,
@@ -158,6 +161,10 @@ impl Engine {
         let mut now = Instant::now();
         loop {
             self.act();
+            if let Some(answered) = self.peek_again(now) {
+                now = answered;
+                continue;
+            }
             self.flush(now);
             // Only now is it known how much is held.
             self.scheduler.choose_heard(now);
@@ -400,6 +407,7 @@ impl Engine {
 
     /// Writes what may be written.
     fn flush(&mut self, now: Instant) {
+        self.flushed = now;
         if self.is_output_broken {
             return;
         }

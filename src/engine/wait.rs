@@ -9,6 +9,8 @@ use crate::schedule::WorkerId;
 
 /// So many times in a row a worker's answer may be found without poll(2), before all are looked at.
 const PEEKS: u32 = 31;
+/// How long results may wait for others, while their worker answers without being waited for.
+const GATHER: Duration = Duration::from_micros(100);
 
 /// What became ready.
 #[derive(Clone, Copy, Debug)]
@@ -24,10 +26,7 @@ impl Engine {
     /// Gives the time at which it began to wait: what workers had written by then has been read.
     /// `None` where a look at one worker was enough.
     pub(super) fn wait(&mut self) -> Option<Instant> {
-        // Lets answers gather: one read of many costs far less than many reads.
-        std::thread::yield_now();
-        if self.peeks < PEEKS && self.peek() {
-            self.peeks += 1;
+        if self.peek().is_some() {
             return None;
         }
         self.peeks = 0;
@@ -89,12 +88,25 @@ impl Engine {
         Some(from)
     }
 
-    /// Looks whether the one worker that owes anything has answered: it most likely has, where
-    /// records go one at a time, and poll(2) costs as much as the read.
-    fn peek(&mut self) -> bool {
-        let Some(worker) = self.scheduler.only_debtor() else {
-            return false;
-        };
-        self.scheduler.hears(worker) && self.read_answers(worker, Instant::now())
+    /// Lets workers run, and looks whether the one that owes anything has answered: it most likely
+    /// has, where records go one at a time, and poll(2) costs as much as the read. Gives when that was.
+    fn peek(&mut self) -> Option<Instant> {
+        // Lets answers gather: one read of many costs far less than many reads.
+        std::thread::yield_now();
+        let worker = (self.scheduler.only_debtor()).filter(|_| self.peeks < PEEKS)?;
+        let now = Instant::now();
+        if !self.scheduler.hears(worker) || !self.read_answers(worker, now) {
+            return None;
+        }
+        self.peeks += 1;
+        Some(now)
+    }
+
+    /// Looks again where the last look was worth it, for a moment: then results are written together.
+    pub(super) fn peek_again(&mut self, now: Instant) -> Option<Instant> {
+        if self.peeks == 0 || now >= self.flushed + GATHER {
+            return None;
+        }
+        self.peek()
     }
 }
