@@ -38,9 +38,15 @@ fn begin() -> anyhow::Result<Status> {
         return print(|to| write_commands(&config.workers, protocol, python, to));
     }
     let files = config::files::look_up(&config, rustix::stdio::stdin(), rustix::stdio::stdout());
-    let commands = (config.workers.iter()).try_for_each(|worker| {
-        lookup::look_up(&worker.program, surroundings.path.as_deref()).map(drop)
-    });
+    let mut programs: Vec<_> = config
+        .workers
+        .iter()
+        .map(|worker| &worker.program)
+        .collect();
+    // Workers seldom differ in more than their arguments.
+    programs.dedup();
+    let commands = (programs.into_iter())
+        .try_for_each(|program| lookup::look_up(program, surroundings.path.as_deref()).map(drop));
     Unusable::worst_of(files, commands)?;
     run(config, &surroundings)
 }
