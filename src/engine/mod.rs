@@ -11,6 +11,7 @@ mod answers;
 mod members;
 mod messages;
 mod output;
+mod requests;
 mod wait;
 
 use std::time::{Duration, Instant};
@@ -34,6 +35,7 @@ use crate::signal::Request;
 use crate::waker::Waker;
 use crate::worker::command::{PythonUnbuffered, WorkerCommand};
 use members::Member;
+use requests::Paused;
 
 /// How much is read from a pipe at a time: what it holds, behind the beginning of a line.
 const READ: usize = (64 + 4) * 1024;
@@ -113,13 +115,6 @@ pub struct Engine {
     is_finished: bool,
     /// Nothing can be written any more.
     is_output_broken: bool,
-}
-
-/// Whether mtask was stopped and has been continued.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Paused {
-    Yes,
-    No,
 }
 
 impl Engine {
@@ -277,72 +272,6 @@ impl Engine {
     fn counted(&self, bytes: Vec<u8>) -> Slice {
         self.budget.add(bytes.capacity() + BOOKKEEPING);
         Slice::new(bytes, &self.budget)
-    }
-
-    /// Does what signals ask for, and tells whether mtask was stopped in between.
-    fn take_requests(&mut self, mut now: Instant) -> Paused {
-        let mut paused = Paused::No;
-        let mut has_stopped = false;
-        while let Ok(request) = self.requests.try_recv() {
-            match request {
-                Request::End(signal) => self.interrupt(signal, now),
-                Request::Status => self.tell_status(now),
-                Request::LookAtProcesses => self.look_at_processes(),
-                // The SIGCONT that ended the stop asks for nothing more.
-                Request::Stop | Request::Continued if has_stopped => {}
-                Request::Stop => {
-                    now = self.stop();
-                    has_stopped = true;
-                    paused = Paused::Yes;
-                }
-                Request::Continued => {
-                    self.signal_all(Signal::CONT);
-                    self.scheduler.was_stopped(now);
-                    paused = Paused::Yes;
-                }
-            }
-        }
-        paused
-    }
-
-    /// A signal ends the run: within the grace period, output included, or at once if it is not the first.
-    fn interrupt(&mut self, signal: i32, now: Instant) {
-        self.end_by = Some(match self.end_by {
-            None => now + self.parts.grace,
-            Some(_) => now,
-        });
-        self.scheduler.interrupt(signal, now);
-    }
-
-    /// Says where the run stands.
-    fn tell_status(&mut self, now: Instant) {
-        let is_draining = self.is_finished && !self.output.is_idle();
-        let status = self.report.status(&self.scheduler, is_draining, now);
-        self.messages.report(format!("mtask: {status}\n"));
-    }
-
-    /// Stops the workers and mtask, until it is continued; gives when that was.
-    fn stop(&mut self) -> Instant {
-        self.messages.clear_progress();
-        let from = Instant::now();
-        self.signal_all(Signal::STOP);
-        let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
-        self.signal_all(Signal::CONT);
-        let now = Instant::now();
-        let pause = now - from;
-        self.end_by = self.end_by.map(|at| at + pause);
-        self.scheduler.was_suspended(pause, now);
-        self.messages.go_on_with_progress(pause);
-        self.report.was_suspended(pause);
-        self.output.was_suspended(pause);
-        now
-    }
-
-    fn signal_all(&self, signal: Signal) {
-        self.members
-            .iter()
-            .flatten()
-            .for_each(|member| member.process.signal(signal));
     }
 
     fn take_input(&mut self, now: Instant) {
