@@ -221,10 +221,11 @@ impl Scheduler {
         self.feed(now);
     }
 
-    /// A life of this worker runs.
+    /// A life of this worker runs: its time begins now, also for what it is given first.
     pub fn started(&mut self, worker: WorkerId, now: Instant) {
         if let Some(life) = self.life_mut(worker) {
             life.started = now;
+            life.start_clocks(now);
         }
     }
 

@@ -68,7 +68,6 @@ struct Runner {
 /// All of them, looked at once for all that are compared with the others.
 #[derive(Default)]
 pub(super) struct Field {
-    count: usize,
     rate: f64,
     work: f64,
     /// The two that would be the first to answer one record more.
@@ -77,7 +76,6 @@ pub(super) struct Field {
 
 impl Field {
     fn add(&mut self, worker: WorkerId, runner: Runner) {
-        self.count += 1;
         self.rate += runner.rate;
         self.work += runner.work;
         let [first, second] = &mut self.soonest;
@@ -94,7 +92,6 @@ impl Field {
             .find(|(_, other)| *other != worker)
             .map_or(f64::INFINITY, |(next, _)| *next);
         match own {
-            Some(_) if self.count == 1 => (0.0, 0.0, soonest),
             Some(own) => (self.rate - own.rate, self.work - own.work, soonest),
             None => (self.rate, self.work, soonest),
         }

@@ -365,3 +365,14 @@ fn many_failures_at_once_wait_for_the_output() {
     assert_eq!(written, 50_001);
     assert_eq!(bench.ends, ["finish"]);
 }
+
+#[test]
+fn nobody_waits_for_the_judgement_of_a_life_once_the_run_is_over() {
+    let mut bench = holding(1, |_| ());
+    bench.die(Exit::Signal(15));
+    bench.scheduler.output_failed(bench.now);
+    bench.act();
+    assert_eq!(bench.ends, ["finish"]);
+    bench.wait(SECOND);
+    assert_eq!((bench.said(), bench.starts), (String::new(), 1));
+}

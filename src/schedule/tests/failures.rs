@@ -1,5 +1,6 @@
 //! What failures add up to: workers that are given up, runs that end, and what is said of it.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::{Bench, MILLISECOND, SECOND, WORKER};
@@ -354,4 +355,37 @@ fn a_run_that_is_cut_short_tells_what_it_has_left() {
     );
     assert_eq!(left(false, OnError::Raise), (3, true));
     assert_eq!(left(true, OnError::Raise), (3, false));
+}
+
+#[test]
+fn a_run_that_sends_nothing_more_tells_what_it_has_left_and_a_whole_one_has_nothing() {
+    let left = |on_error, output_fails: bool| {
+        let mut bench = Bench::new(|policy| {
+            policy.on_error = on_error;
+            policy.window = Window::Records(NonZeroUsize::MIN);
+        });
+        bench.records(5);
+        bench.end_input();
+        let now = bench.now;
+        bench.scheduler.answered_too_large(WORKER, now);
+        bench.scheduler.heard_out(WORKER, now);
+        bench.act();
+        while bench.scheduler.owed(WORKER) > 0 {
+            bench.answer(1);
+        }
+        if output_fails {
+            bench.scheduler.output_failed(bench.now);
+        }
+        bench.act();
+        bench.die(Exit::Code(0));
+        assert_eq!(bench.ends.last(), Some(&"finish"));
+        (bench.scheduler.tally().early_end).map(|end| (end.records, end.is_input_left))
+    };
+    assert_eq!(left(OnError::Defer, false), None);
+    assert_eq!(left(OnError::Drain, false), Some((4, false)));
+    assert_eq!(
+        left(OnError::Drain, true),
+        None,
+        "who knows what is written"
+    );
 }

@@ -282,3 +282,33 @@ fn while_the_buffer_is_full_only_the_lowest_record_is_waited_for() {
     bench.wait(2 * SECOND);
     assert_eq!(bench.ends, ["SIGTERM"]);
 }
+
+#[test]
+fn outcomes_that_wait_for_nothing_but_room_are_known() {
+    let mut bench = Bench::new(|policy| policy.window = Window::Full);
+    bench.scheduler.set_output_room(1);
+    bench.records(2);
+    bench.answer(1);
+    assert!(!bench.scheduler.is_backed_up(), "it may be written");
+    bench.answer(1);
+    assert!(bench.scheduler.is_backed_up());
+    assert_eq!(bench.written(), "y\n");
+    bench.scheduler.set_output_room(1);
+    assert!(!bench.scheduler.is_backed_up());
+    assert_eq!(bench.written(), "y\n");
+}
+
+#[test]
+fn the_time_to_start_a_process_is_none_of_its_own() {
+    let mut bench = Bench::new(|policy| policy.init_timeout = Some(SECOND));
+    bench.hold_actions = true;
+    bench.records(1);
+    bench.scheduler.take_actions();
+    bench.now += 900 * MILLISECOND;
+    bench.scheduler.started(WORKER, bench.now);
+    bench.hold_actions = false;
+    bench.wait(950 * MILLISECOND);
+    assert!(bench.ends.is_empty());
+    bench.wait(100 * MILLISECOND);
+    assert_eq!(bench.ends, ["SIGTERM"]);
+}
