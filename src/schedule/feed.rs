@@ -58,7 +58,7 @@ impl Scheduler {
         {
             self.wake_by(now + self.policy.exit_timeout);
         }
-        if self.phase == Phase::Feeding && self.queue.together() > 0 && !self.queue.has_alone() {
+        if !self.queue.has_alone() {
             while self.queue.together() > 0 && self.give(worker, now) {
                 self.conclude_rejected(now);
                 // A window that is measured is filled by halves; any other, at once.
@@ -66,7 +66,9 @@ impl Scheduler {
                     break;
                 }
             }
-            if self.queue.together() > 0 && self.owed(worker) > 0 {
+            // One that has been given its last record is to be told so in time.
+            let goes_on = |life: &Life| !life.owed.is_empty() && self.may_serve(life);
+            if self.queue.together() > 0 && self.life(worker).is_some_and(goes_on) {
                 return;
             }
         }
