@@ -136,7 +136,7 @@ impl Scheduler {
         } else {
             window.saturating_sub(life.owed_records)
         };
-        if is_measured && life.owed_records > 0 && life.owed_bytes >= IN_FLIGHT {
+        if is_measured && life.owed_bytes >= IN_FLIGHT {
             return 0;
         }
         let left = self
@@ -352,12 +352,13 @@ impl Scheduler {
             .filter(|(_, l)| l.stage == Stage::Serving)
             .count();
         let mut wanted = if self.input == InputState::Open && self.phase == Phase::Feeding {
-            if now >= may_start + LATE_START || self.seen > self.policy.jobs.get() as u64 {
-                self.policy.jobs.get().saturating_sub(running)
+            let of_use = if now >= may_start + LATE_START {
+                self.policy.jobs.get()
             } else {
                 self.wake_by(may_start + LATE_START);
-                (self.seen.max(1) as usize).saturating_sub(running)
-            }
+                self.seen.max(1) as usize
+            };
+            of_use.saturating_sub(running)
         } else {
             waiting.saturating_sub(idle)
         };
