@@ -58,7 +58,7 @@ impl Scheduler {
         {
             self.wake_by(now + self.policy.exit_timeout);
         }
-        if self.phase == Phase::Feeding && self.queue.together() > 0 && !self.queue.has_alone() {
+        if !self.queue.has_alone() {
             while self.queue.together() > 0 && self.give(worker, now) {
                 self.conclude_rejected(now);
                 // A window that is measured is filled by halves; any other, at once.
@@ -66,7 +66,9 @@ impl Scheduler {
                     break;
                 }
             }
-            if self.queue.together() > 0 && self.owed(worker) > 0 {
+            // One that has been given its last record is to be told so in time.
+            let goes_on = |life: &Life| !life.owed.is_empty() && self.may_serve(life);
+            if self.queue.together() > 0 && self.life(worker).is_some_and(goes_on) {
                 return;
             }
         }
@@ -134,7 +136,7 @@ impl Scheduler {
         } else {
             window.saturating_sub(life.owed_records)
         };
-        if is_measured && life.owed_records > 0 && life.owed_bytes >= IN_FLIGHT {
+        if is_measured && life.owed_bytes >= IN_FLIGHT {
             return 0;
         }
         let left = self
@@ -350,12 +352,13 @@ impl Scheduler {
             .filter(|(_, l)| l.stage == Stage::Serving)
             .count();
         let mut wanted = if self.input == InputState::Open && self.phase == Phase::Feeding {
-            if now >= may_start + LATE_START || self.seen > self.policy.jobs.get() as u64 {
-                self.policy.jobs.get().saturating_sub(running)
+            let of_use = if now >= may_start + LATE_START {
+                self.policy.jobs.get()
             } else {
                 self.wake_by(may_start + LATE_START);
-                (self.seen.max(1) as usize).saturating_sub(running)
-            }
+                self.seen.max(1) as usize
+            };
+            of_use.saturating_sub(running)
         } else {
             waiting.saturating_sub(idle)
         };

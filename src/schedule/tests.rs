@@ -25,6 +25,7 @@ use crate::record::{Block, Index, Separator, Slice};
 use crate::worker::stdout::Tail;
 
 const WORKER: WorkerId = WorkerId(0);
+const OTHER: WorkerId = WorkerId(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -123,10 +124,23 @@ impl Bench {
     }
 
     fn answer(&mut self, count: usize) {
+        self.answer_of(WORKER, count);
+    }
+
+    /// The same, of one among several workers.
+    fn answer_of(&mut self, worker: WorkerId, count: usize) {
         let answers = "y\n".repeat(count);
-        (self.scheduler).answered(WORKER, count, Lines::Lent(answers.as_bytes()), self.now);
-        self.scheduler.heard_out(WORKER, self.now);
+        (self.scheduler).answered(worker, count, Lines::Lent(answers.as_bytes()), self.now);
+        self.scheduler.heard_out(worker, self.now);
         self.act();
+    }
+
+    /// The records that a worker has been sent and has not answered, oldest first.
+    fn held_by(&self, worker: WorkerId) -> Vec<u64> {
+        let owed = self.scheduler.life(worker).into_iter();
+        let owed = owed.flat_map(|life| &life.owed);
+        owed.flat_map(|work| work.first().0..work.block.end().0)
+            .collect()
     }
 
     fn die(&mut self, exit: Exit) {

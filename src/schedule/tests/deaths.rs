@@ -2,11 +2,11 @@
 
 use std::num::NonZeroUsize;
 
-use super::{Bench, MILLISECOND, SECOND, WORKER};
+use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
 use crate::exit::Status;
 use crate::outcome::Exit;
-use crate::schedule::Pipe;
 use crate::schedule::policy::{Delivery, Policy, Window};
+use crate::schedule::{Death, Pipe, WorkerId};
 
 /// A worker that has answered record 0, holds records up to `held` and has been sent nothing else.
 fn holding(held: usize, change: impl FnOnce(&mut Policy)) -> Bench {
@@ -79,6 +79,56 @@ fn it_is_said_what_becomes_of_what_a_dead_worker_held() {
     bench.wait(SECOND);
     bench.die(Exit::Code(0));
     assert_eq!(bench.said(), "", "nothing was asked of it");
+}
+
+#[test]
+fn before_command_has_answered_what_was_held_waits_until_every_other_record_was_tried() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(3);
+    for _ in 0..3 {
+        bench.die(Exit::Code(1));
+        bench.wait(SECOND);
+    }
+    assert_eq!(bench.sent, [0, 1, 2, 0]);
+}
+
+#[test]
+fn of_idle_lives_one_that_has_answered_is_the_judge_of_a_suspect() {
+    let third = WorkerId(2);
+    let mut bench = Bench::of_workers(3, |_| ());
+    bench.scheduler.input_is_slow(bench.now);
+    bench.wait(60 * MILLISECOND);
+    bench.die(Exit::Code(1));
+    bench.records(2);
+    assert_eq!(
+        (bench.held_by(OTHER), bench.held_by(third)),
+        (vec![0], vec![1])
+    );
+    bench.answer_of(OTHER, 1);
+    bench.wait(200 * MILLISECOND);
+    assert_eq!(bench.starts, 4, "the first one runs again and is idle");
+    (bench.scheduler).died(third, Death::by(Exit::Code(1)), bench.now);
+    assert_eq!(
+        (bench.held_by(WORKER), bench.held_by(OTHER)),
+        (vec![], vec![1])
+    );
+}
+
+#[test]
+fn while_one_life_is_at_a_suspect_the_others_go_on() {
+    let third = WorkerId(2);
+    let mut bench = Bench::of_workers(3, |policy| {
+        policy.window = Window::Records(NonZeroUsize::new(2).unwrap());
+    });
+    bench.records(6);
+    bench.answer_of(OTHER, 1);
+    bench.wait(10 * MILLISECOND);
+    bench.answer_of(OTHER, 1);
+    bench.answer_of(third, 1);
+    bench.die(Exit::Code(1));
+    assert_eq!(bench.held_by(OTHER), [0], "alone; record 1 is suspect too");
+    bench.records(4);
+    assert_eq!(bench.held_by(third), [5, 6]);
 }
 
 #[test]

@@ -99,6 +99,20 @@ fn a_life_that_was_idle_for_longer_than_an_answer_takes_is_in_step() {
 }
 
 #[test]
+fn a_life_that_was_silent_while_it_owed_a_record_is_not_known_to_be_in_step() {
+    let mut bench = Bench::new(|policy| {
+        policy.window = Window::Records(NonZeroUsize::new(2).unwrap());
+    });
+    bench.records(1);
+    bench.answer(1);
+    bench.records(1);
+    bench.wait(5 * SECOND);
+    bench.records(1);
+    let said = bench.write_too_much();
+    assert!(said.contains("records 0 to 2 are in doubt"), "{said}");
+}
+
+#[test]
 fn a_life_is_let_run_empty_once_a_second_where_its_answers_can_be_counted() {
     let runs_empty = |change: fn(&mut Policy)| {
         let mut bench = Bench::new(change);

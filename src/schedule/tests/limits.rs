@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
-use super::{Bench, MILLISECOND, SECOND, WORKER};
+use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
 use crate::input::{Flaw, Rejected, Rejection};
@@ -42,6 +42,10 @@ fn a_worker_that_does_not_exit_is_killed_and_shows_in_the_status() {
     let mut bench = at_its_last(|policy| policy.exit_timeout = 10 * SECOND);
     bench.end_input();
     bench.answer(1);
+    assert!(
+        bench.scheduler.wake_at() > Some(bench.now),
+        "no turn in vain"
+    );
     bench.wait(9 * SECOND);
     assert_eq!(bench.ends, ["end of stdin"]);
     // mtask and its workers are stopped for a while.
@@ -64,6 +68,28 @@ fn a_worker_that_does_not_exit_is_killed_and_shows_in_the_status() {
     bench.die(Exit::Signal(9));
     assert_eq!(bench.scheduler.tally().bad_ends, 1);
     assert_eq!(bench.scheduler.status(), Status::RecordFailed);
+}
+
+#[test]
+fn a_life_that_answers_after_the_end_of_its_stdin_has_its_time_to_exit_from_then_on() {
+    let mut bench = Bench::new(|policy| {
+        policy.window = Window::Full;
+        policy.exit_timeout = 10 * SECOND;
+    });
+    bench.records(3);
+    bench.answer(1);
+    bench.end_input();
+    assert_eq!(bench.ends, ["end of stdin"]);
+    bench.wait(20 * SECOND);
+    bench.answer(2);
+    assert!(
+        bench.scheduler.wake_at() > Some(bench.now),
+        "no turn in vain"
+    );
+    bench.wait(9 * SECOND);
+    assert_eq!(bench.ends, ["end of stdin"]);
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["end of stdin", "SIGTERM"]);
 }
 
 #[test]
@@ -173,7 +199,11 @@ fn a_limit_on_bytes_in_flight_follows_what_is_answered() {
         }
     }
     bench.bytes(&record.repeat(10));
-    assert!(bench.scheduler.owed(WORKER) > 1);
+    assert_eq!(
+        bench.scheduler.owed(WORKER),
+        4,
+        "three are less than 128 KiB"
+    );
 }
 
 #[test]
@@ -311,4 +341,24 @@ fn the_time_to_start_a_process_is_none_of_its_own() {
     assert!(bench.ends.is_empty());
     bench.wait(100 * MILLISECOND);
     assert_eq!(bench.ends, ["SIGTERM"]);
+}
+
+#[test]
+fn while_the_buffer_is_full_only_the_lowest_record_is_sent() {
+    let mut bench = Bench::of_workers(2, |policy| {
+        policy.window = Window::Records(NonZeroUsize::MIN);
+    });
+    bench.records(6);
+    assert_eq!(bench.sent, [0, 1]);
+    let limit = bench.budget.limit();
+    bench.budget.add(limit);
+    bench.answer_of(OTHER, 1);
+    assert_eq!(bench.sent, [0, 1], "nothing goes past record 0");
+    bench.answer(1);
+    assert_eq!(bench.sent, [0, 1, 2], "which is waited for now");
+    bench.scheduler.choose_heard(bench.now);
+    bench.budget.free(limit);
+    bench.scheduler.choose_heard(bench.now);
+    bench.act();
+    assert_eq!(bench.sent, [0, 1, 2, 3]);
 }

@@ -174,6 +174,8 @@ fn records_do_not_wait_behind_one_that_is_perhaps_never_answered() {
     bench.wait(Duration::from_millis(10));
     bench.reply(0);
     bench.end_input();
+    bench.wait(Duration::from_millis(900));
+    assert_eq!(bench.sent, [0, 1], "it has a second");
     for index in 2..5 {
         let limit = bench.now + 2 * SECOND;
         while !bench.sent.contains(&index) && bench.now < limit {
@@ -185,6 +187,17 @@ fn records_do_not_wait_behind_one_that_is_perhaps_never_answered() {
     assert_eq!(bench.ends, ["end of stdin"]);
     bench.die(Exit::Code(0));
     assert!(bench.written().contains("missing_answer"));
+}
+
+#[test]
+fn a_life_that_answers_nothing_is_sent_one_record_more_and_makes_nobody_spin() {
+    let mut bench = Bench::json(|_| ());
+    bench.records(5);
+    bench.ready(0);
+    bench.wait(Duration::from_millis(10));
+    bench.reply(0);
+    bench.watch_for_spinning(30 * SECOND);
+    assert_eq!(bench.sent, [0, 1, 2]);
 }
 
 #[test]

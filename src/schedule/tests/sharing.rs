@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use super::{Bench, MILLISECOND, SECOND};
+use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
 use crate::outcome::{Exit, Lines};
 use crate::schedule::life::Stage;
 use crate::schedule::policy::{Order, Policy, Window};
@@ -185,6 +185,18 @@ fn a_worker_that_is_much_slower_than_the_others_holds_nothing_up() {
 }
 
 #[test]
+fn a_worker_that_becomes_slow_towards_the_end_holds_few_of_the_last_records() {
+    let (quick, slow) = (MILLISECOND / 10, 20 * MILLISECOND);
+    for answered in (170..200).step_by(5) {
+        let slows_down = [vec![quick; answered], vec![slow; 400]].concat();
+        let course = run(400, &[&slows_down, &[quick]], |_| ());
+        let held = course.shares[0] - answered;
+        let left = 400 - 2 * answered;
+        assert!(held <= left / 3, "{held} of {left}: {course:?}");
+    }
+}
+
+#[test]
 fn records_that_take_unequal_times_are_shared_as_they_are_done() {
     let times = [1, 7, 2, 1, 1, 9, 3, 1].map(|millis| millis * MILLISECOND);
     let rotated = |turn| {
@@ -234,6 +246,30 @@ fn a_window_is_filled_across_the_blocks_that_the_input_comes_in() {
     assert_eq!(bench.sent.len(), 10);
     bench.answer(9);
     assert_eq!(bench.sent.len(), 19);
+}
+
+#[test]
+fn with_a_full_window_records_are_dealt_out_in_pieces_of_64_kib() {
+    let mut bench = Bench::of_workers(2, |policy| policy.window = Window::Full);
+    let record = "x".repeat(1023) + "\n";
+    bench.bytes(&record.repeat(256));
+    let pieces = |first: u64, second: u64| (first..first + 64).chain(second..second + 64);
+    assert!(bench.held_by(WORKER).into_iter().eq(pieces(0, 128)));
+    assert!(bench.held_by(OTHER).into_iter().eq(pieces(64, 192)));
+}
+
+#[test]
+fn what_comes_is_shared_among_workers_that_could_each_take_all_of_it() {
+    let mut bench = Bench::of_workers(2, |_| ());
+    bench.records(2);
+    bench.answer(1);
+    bench.answer_of(OTHER, 1);
+    // Each may hold two by now.
+    bench.records(2);
+    assert_eq!(
+        (bench.held_by(WORKER), bench.held_by(OTHER)),
+        (vec![2], vec![3])
+    );
 }
 
 #[test]

@@ -130,3 +130,17 @@ fn a_life_that_is_let_run_empty_has_a_second_before_it_is_tried() {
     bench.wait(200 * MILLISECOND);
     assert_eq!(bench.sent.len(), sent + 1);
 }
+
+#[test]
+fn a_life_that_collects_records_is_told_soon_that_it_has_had_its_last() {
+    let mut bench = Bench::new(|policy| {
+        policy.window = Window::Records(NonZeroUsize::new(3).unwrap());
+        policy.lifespan = NonZeroUsize::new(4);
+    });
+    bench.records(20);
+    bench.wait(SECOND);
+    bench.answer(3);
+    assert_eq!(bench.sent, [0, 1, 2, 3], "one life serves four");
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["end of stdin"]);
+}

@@ -1,7 +1,11 @@
 //! How many lives begin, and when.
 
+use std::num::NonZeroUsize;
+
 use super::{Bench, MILLISECOND, SECOND};
 use crate::outcome::Exit;
+use crate::protocol::Protocol;
+use crate::schedule::policy::Readiness;
 
 fn bench() -> Bench {
     Bench::of_workers(8, |_| ())
@@ -39,6 +43,18 @@ fn no_more_lives_begin_than_there_are_records_left() {
 }
 
 #[test]
+fn lives_that_are_not_up_yet_are_counted_on_for_the_records_left() {
+    let mut bench = Bench::of_workers(8, |policy| {
+        policy.protocol = Protocol::Json;
+        policy.readiness = Readiness::Announced;
+    });
+    bench.records(2);
+    bench.end_input();
+    bench.wait(SECOND);
+    assert_eq!((bench.starts, bench.sent.len()), (2, 0));
+}
+
+#[test]
 fn a_slow_input_lets_one_life_begin_and_then_the_others() {
     let mut bench = bench();
     bench.scheduler.input_is_slow(bench.now);
@@ -61,4 +77,18 @@ fn a_life_that_ended_is_replaced_only_while_there_is_something_to_do() {
     bench.die(Exit::Code(0));
     bench.wait(SECOND);
     assert_eq!((bench.starts, bench.ends.last()), (2, Some(&"finish")));
+}
+
+#[test]
+fn a_life_counts_as_a_restart_where_the_one_before_was_not_meant_to_end() {
+    let mut bench = Bench::new(|policy| policy.lifespan = NonZeroUsize::new(1));
+    bench.records(3);
+    let restarts = |bench: &Bench| (bench.starts, bench.scheduler.tally().restarts);
+    bench.answer(1);
+    assert_eq!(bench.ends, ["end of stdin"]);
+    bench.die(Exit::Code(0));
+    assert_eq!(restarts(&bench), (2, 0), "it had its one record");
+    bench.die(Exit::Code(1));
+    bench.wait(SECOND);
+    assert_eq!(restarts(&bench), (3, 1));
 }
