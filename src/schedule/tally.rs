@@ -234,4 +234,48 @@ mod tests {
              failed at the end"
         );
     }
+
+    #[test]
+    fn the_summary_counts_the_records_of_earlier_runs_and_names_three_that_log() {
+        let mut tally = Tally {
+            results: 5,
+            failed: BTreeMap::from([("timeout", 1)]),
+            log_lines: 7,
+            loggers: (0..3).map(WorkerId).collect(),
+            ..Tally::default()
+        };
+        tally.earlier.results = 10;
+        tally.earlier.failed.insert("timeout", 4);
+        assert_eq!(
+            tally.summary().unwrap(),
+            "5 of 20 records failed (5 timeout), 4 before this run; 7 lines on stdout that answer \
+             nothing (worker 0, worker 1, worker 2)"
+        );
+        tally.loggers.insert(WorkerId(3));
+        assert!(tally.summary().unwrap().ends_with("worker 2, …)"));
+    }
+
+    #[test]
+    fn an_early_end_tells_what_it_has_left() {
+        let told = |records, is_input_left| {
+            let tally = Tally {
+                early_end: Some(EarlyEnd {
+                    records,
+                    is_input_left,
+                }),
+                ..Tally::default()
+            };
+            tally.summary().unwrap_or_default()
+        };
+        assert_eq!(told(0, false), "");
+        assert_eq!(
+            told(1, false),
+            "the run ended early: 1 record that was read has no outcome"
+        );
+        assert_eq!(
+            told(7, true),
+            "the run ended early: 7 records that were read have no outcome, and the input was not \
+             read to its end"
+        );
+    }
 }
