@@ -3,6 +3,7 @@
 mod deaths;
 mod doubts;
 mod failures;
+mod hearing;
 mod limits;
 mod replies;
 mod sharing;

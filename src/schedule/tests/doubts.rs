@@ -189,3 +189,23 @@ fn what_a_worker_writes_after_its_last_answer_is_shown_and_shows_in_the_status()
         assert_eq!(bench.scheduler.status(), Status::RecordFailed);
     }
 }
+
+#[test]
+fn a_run_that_is_resumed_is_told_of_each_life_whose_answers_are_in_doubt() {
+    let mut bench = Bench::new(|_| ());
+    bench.scheduler.input_is_slow(bench.now);
+    bench.act();
+    let in_doubt = |bench: &Bench| bench.scheduler.tally().lapses().broken;
+    let said = bench.write_too_much();
+    assert!(said.contains("none of its answers is in doubt"), "{said}");
+    assert_eq!(in_doubt(&bench), 0);
+    for lives in 1..=2 {
+        bench.die(Exit::Signal(15));
+        bench.wait(SECOND);
+        bench.records(1);
+        bench.answer(1);
+        bench.write_too_much();
+        assert_eq!(in_doubt(&bench), lives);
+    }
+    assert_eq!(bench.scheduler.tally().broken, 3);
+}

@@ -1,9 +1,16 @@
 //! What reports see of a run.
 
+use std::num::NonZeroUsize;
+
 use super::{Bench, MILLISECOND, SECOND, WORKER};
-use crate::outcome::Exit;
+use crate::outcome::{Exit, Lines};
 use crate::schedule::WorkerId;
+use crate::schedule::policy::{Readiness, Window};
 use crate::schedule::view::{Bottleneck, Standing};
+
+fn standing(bench: &Bench) -> Standing {
+    bench.scheduler.standing(WORKER)
+}
 
 #[test]
 fn how_many_records_there_are_is_known_once_all_of_them_will_have_an_outcome() {
@@ -44,7 +51,6 @@ fn how_many_records_there_are_is_known_once_all_of_them_will_have_an_outcome() {
 fn what_a_worker_is_about_can_be_seen() {
     let mut bench = Bench::of_workers(2, |_| ());
     assert_eq!(bench.scheduler.jobs(), 2);
-    let standing = |bench: &Bench| bench.scheduler.standing(WORKER);
     assert_eq!(standing(&bench), Standing::Unstarted);
     bench.records(1);
     assert_eq!(standing(&bench), Standing::Starting);
@@ -63,4 +69,112 @@ fn what_a_worker_is_about_can_be_seen() {
     bench.wait(SECOND);
     assert_eq!(standing(&bench), Standing::Unsigned);
     assert_eq!(bench.scheduler.served(WORKER), (2, 0, 2));
+}
+
+#[test]
+fn a_life_exits_from_when_it_was_told_to_and_owes_nothing() {
+    let mut bench = Bench::new(|policy| policy.window = Window::Full);
+    bench.records(2);
+    bench.answer(1);
+    bench.end_input();
+    assert_eq!(bench.ends, ["end of stdin"]);
+    assert_eq!(standing(&bench), Standing::Working, "it owes an answer");
+    bench.answer(1);
+    assert_eq!(standing(&bench), Standing::Exiting);
+
+    let mut bench = Bench::new(|policy| policy.timeout = Some(SECOND));
+    bench.records(2);
+    bench.answer(1);
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM"]);
+    assert_eq!(standing(&bench), Standing::Exiting);
+    bench.wait(5 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM", "SIGKILL"]);
+    assert_eq!(standing(&bench), Standing::Exiting);
+    bench.die(Exit::Signal(9));
+    assert_eq!(standing(&bench), Standing::Between, "more may come");
+}
+
+#[test]
+fn a_worker_is_gone_once_its_life_has_ended_and_no_record_is_left_for_another() {
+    let mut bench = Bench::of_workers(2, |_| ());
+    bench.records(2);
+    bench.answer(1);
+    bench.end_input();
+    assert_eq!(bench.ends, ["end of stdin"]);
+    bench.die(Exit::Code(0));
+    assert_eq!(standing(&bench), Standing::Gone);
+    assert_eq!(bench.scheduler.bottleneck(), Bottleneck::End);
+    assert_eq!(
+        bench.scheduler.standing(WorkerId(1)),
+        Standing::Starting,
+        "it owes an answer"
+    );
+}
+
+#[test]
+fn a_life_without_a_record_starts_up_where_it_is_to_say_that_it_is_up() {
+    for (readiness, before) in [
+        (Readiness::Announced, Standing::Starting),
+        (Readiness::Unknown, Standing::Unsigned),
+    ] {
+        let mut bench = Bench::json(|policy| policy.readiness = readiness);
+        bench.scheduler.input_is_slow(bench.now);
+        bench.act();
+        assert_eq!(standing(&bench), before);
+        bench.ready(1);
+        assert_eq!(standing(&bench), Standing::Idle);
+    }
+}
+
+#[test]
+fn a_life_that_owes_answers_and_is_not_listened_to_does_not_count_as_working() {
+    let mut bench = Bench::of_workers(2, |policy| {
+        policy.window = Window::Records(NonZeroUsize::MIN);
+    });
+    let other = WorkerId(1);
+    bench.records(2);
+    bench.answer(1);
+    (bench.scheduler).answered(other, 1, Lines::Lent(b"y\n"), bench.now);
+    bench.scheduler.heard_out(other, bench.now);
+    bench.records(2);
+    let standings = |bench: &Bench| [WORKER, other].map(|worker| bench.scheduler.standing(worker));
+    let limit = bench.budget.limit();
+    bench.budget.add(limit);
+    bench.scheduler.choose_heard(bench.now);
+    assert_eq!(standings(&bench), [Standing::Working, Standing::Unheard]);
+    bench.budget.free(limit);
+    bench.scheduler.choose_heard(bench.now);
+    assert_eq!(standings(&bench), [Standing::Working; 2]);
+}
+
+#[test]
+fn results_that_wait_for_their_turn_hold_the_run_up_once_they_take_all_the_room() {
+    let bottleneck = |bench: &Bench| bench.scheduler.bottleneck();
+    // Two workers with a record each; `first` is the one that answers.
+    let after_answer_of = |first: WorkerId| {
+        let mut bench = Bench::of_workers(2, |_| ());
+        bench.records(2);
+        (bench.scheduler).answered(first, 1, Lines::Lent(b"y\n"), bench.now);
+        bench.scheduler.heard_out(first, bench.now);
+        bench
+    };
+    let bench = after_answer_of(WorkerId(1));
+    let limit = bench.budget.limit();
+    assert_eq!(bottleneck(&bench), Bottleneck::Input, "there is room");
+    bench.budget.add(limit);
+    assert_eq!(bottleneck(&bench), Bottleneck::Order);
+    bench.budget.free(limit);
+    assert!(!bench.budget.take_or_announce(limit, 0));
+    assert!(!bench.budget.is_full());
+    assert_eq!(
+        bottleneck(&bench),
+        Bottleneck::Order,
+        "what comes next finds no room"
+    );
+
+    let bench = after_answer_of(WORKER);
+    bench.budget.add(limit);
+    assert_eq!(bottleneck(&bench), Bottleneck::Input, "no result waits");
+    bench.budget.free(limit);
 }

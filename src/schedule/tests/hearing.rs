@@ -1,0 +1,134 @@
+//! Who is listened to while the buffer is full, and what goes on when it is not any more.
+
+use std::num::NonZeroUsize;
+
+use super::{Bench, MILLISECOND, SECOND, WORKER};
+use crate::outcome::{Exit, Lines};
+use crate::schedule::WorkerId;
+use crate::schedule::policy::{Lead, Policy, Window};
+
+const OTHER: WorkerId = WorkerId(1);
+const THIRD: WorkerId = WorkerId(2);
+
+impl Bench {
+    /// So many workers that have answered a record each, and take one at a time.
+    fn of_equals(count: usize, change: impl FnOnce(&mut Policy)) -> Self {
+        let mut bench = Self::of_workers(count, |policy| {
+            policy.window = Window::Records(NonZeroUsize::MIN);
+            change(policy);
+        });
+        bench.records(count);
+        (0..count).for_each(|worker| bench.answer_by(WorkerId(worker)));
+        bench.written();
+        bench
+    }
+
+    fn answer_by(&mut self, worker: WorkerId) {
+        (self.scheduler).answered(worker, 1, Lines::Lent(b"y\n"), self.now);
+        self.scheduler.heard_out(worker, self.now);
+        self.act();
+    }
+
+    fn fill_buffer(&mut self) {
+        self.budget.add(self.budget.limit());
+        self.scheduler.choose_heard(self.now);
+        self.act();
+    }
+
+    fn empty_buffer(&mut self) {
+        self.budget.free(self.budget.limit());
+        self.scheduler.choose_heard(self.now);
+        self.act();
+    }
+
+    fn heard(&self) -> Vec<usize> {
+        (0..self.scheduler.jobs())
+            .filter(|worker| self.scheduler.hears(WorkerId(*worker)))
+            .collect()
+    }
+}
+
+#[test]
+fn records_that_a_full_buffer_held_back_are_sent_as_soon_as_it_is_not_full() {
+    let mut bench = Bench::new(|policy| {
+        policy.window = Window::Records(NonZeroUsize::new(2).unwrap());
+    });
+    bench.records(1);
+    bench.fill_buffer();
+    bench.records(1);
+    assert_eq!(bench.sent, [0]);
+    bench.empty_buffer();
+    assert_eq!(bench.sent, [0, 1], "a worker may collect two for an answer");
+}
+
+#[test]
+fn who_is_to_take_a_suspect_that_all_else_waits_for_is_heard_until_it_is_free() {
+    let mut bench = Bench::of_equals(3, |_| ());
+    bench.records(3);
+    bench.answer_by(OTHER);
+    bench.records(1);
+    // Record 3 becomes a suspect; the others owe 6 and 5.
+    bench.die(Exit::Code(1));
+    bench.fill_buffer();
+    assert_eq!(bench.heard(), [OTHER.0]);
+    assert_eq!(bench.sent[3..], [3, 4, 5, 6]);
+    bench.answer_by(OTHER);
+    assert_eq!(bench.sent.last(), Some(&3));
+    bench.answer_by(OTHER);
+    assert_eq!(bench.written(), "y\ny\n", "3, and 4 that waited for it");
+    bench.empty_buffer();
+}
+
+#[test]
+fn who_owes_the_lowest_record_is_heard_before_who_is_to_take_a_suspect() {
+    let mut bench = Bench::of_equals(3, |_| ());
+    bench.records(3);
+    bench.answer(1);
+    bench.answer_by(OTHER);
+    bench.records(2);
+    // Record 6 becomes a suspect; the others owe 7 and 5.
+    bench.die(Exit::Code(1));
+    bench.fill_buffer();
+    assert_eq!(bench.heard(), [THIRD.0]);
+    bench.answer_by(THIRD);
+    assert_eq!(bench.written(), "y\ny\ny\n");
+    assert_eq!(bench.sent.last(), Some(&6), "it is the first that is free");
+    bench.empty_buffer();
+}
+
+#[test]
+fn a_life_that_is_not_listened_to_has_its_time_to_exit_afterwards() {
+    let mut bench = Bench::of_equals(2, |policy| policy.exit_timeout = 10 * SECOND);
+    bench.records(1);
+    bench.wait(5 * SECOND);
+    bench.end_input();
+    assert_eq!(bench.ends, ["end of stdin"], "the other one's");
+    bench.fill_buffer();
+    assert_eq!(bench.heard(), [WORKER.0]);
+    bench.wait(20 * SECOND);
+    bench.empty_buffer();
+    bench.wait(9 * SECOND);
+    assert!(!bench.ends.contains(&"SIGTERM"));
+    bench.wait(2 * SECOND);
+    assert!(bench.ends.contains(&"SIGTERM"));
+}
+
+#[test]
+fn input_that_waits_for_the_output_is_wanted_again_when_the_deadline_has_come() {
+    let mut bench = Bench::new(|policy| {
+        policy.window = Window::Full;
+        policy.lead = Lead {
+            records: 10,
+            bytes: 10,
+        };
+    });
+    bench.scheduler.set_output_room(0);
+    bench.records(100);
+    bench.answer(20);
+    bench.now += MILLISECOND / 4;
+    bench.scheduler.choose_heard(bench.now);
+    assert!(!bench.scheduler.wants_input());
+    bench.now = bench.scheduler.wake_at().expect("a deadline is set");
+    bench.scheduler.choose_heard(bench.now);
+    assert!(bench.scheduler.wants_input());
+}
