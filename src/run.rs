@@ -33,7 +33,7 @@ const FIRST_LOOK: Duration = Duration::from_millis(20);
 const FIRST_LOOK_AT_FILE: Duration = Duration::from_secs(1);
 
 /// How many blocks of input may wait for the engine, which takes them as it needs them.
-const ARRIVALS: usize = 8;
+const ARRIVALS: usize = 2;
 
 const NO_THREAD: &str = "cannot start a thread";
 

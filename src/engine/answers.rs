@@ -140,7 +140,7 @@ impl<'s> Dialogue<'s> {
         match part {
             Part::TooLong(head) => self.take(json::read_head(head), head, &mut answers),
             Part::Lines(lines) => {
-                let lines = lines.lent();
+                let lines = lines.into_bytes();
                 let mut start = 0;
                 for end in memchr_iter(b'\n', lines) {
                     let line = &lines[start..end];

@@ -37,7 +37,7 @@ use crate::worker::command::{PythonUnbuffered, WorkerCommand};
 use members::Member;
 use requests::Paused;
 
-/// How much is read from a pipe at a time: what it holds, behind the beginning of a line.
+/// The least room for a read: what a pipe holds, behind the beginning of a line.
 const READ: usize = (64 + 4) * 1024;
 
 /// A disk that keeps nothing for so long at the end is named, and each time that has doubled.
@@ -105,7 +105,7 @@ pub struct Engine {
     buffer: Vec<u8>,
     /// How often in a row an answer has been found without poll(2).
     peeks: u32,
-    /// When results were written last.
+    /// When results could last be written.
     flushed: Instant,
     /// What the input and the output have to say about the exit status.
     status: Status,

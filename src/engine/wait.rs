@@ -7,9 +7,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::Engine;
 use crate::schedule::WorkerId;
 
-/// So many times in a row a worker's answer may be found without poll(2), before all are looked at.
+/// So many times in a row a worker's answer may be found without poll(2), before all else is looked at.
 const PEEKS: u32 = 31;
-/// How long results may wait for others, while their worker answers without being waited for.
+/// How long after a write results may go without another, while their worker answers as soon as it
+/// is let run.
 const GATHER: Duration = Duration::from_micros(100);
 
 /// What became ready.
@@ -93,13 +94,19 @@ impl Engine {
     fn peek(&mut self) -> Option<Instant> {
         // Lets answers gather: one read of many costs far less than many reads.
         std::thread::yield_now();
-        let worker = (self.scheduler.only_debtor()).filter(|_| self.peeks < PEEKS)?;
+        let worker = self.debtor()?;
         let now = Instant::now();
-        if !self.scheduler.hears(worker) || !self.read_answers(worker, now) {
+        if !self.read_answers(worker, now) {
             return None;
         }
         self.peeks += 1;
         Some(now)
+    }
+
+    /// The one worker that owes anything, if it is worth a look.
+    fn debtor(&self) -> Option<WorkerId> {
+        let worker = self.scheduler.only_debtor()?;
+        (self.peeks < PEEKS && self.scheduler.hears(worker)).then_some(worker)
     }
 
     /// Looks again where the last look was worth it, for a moment: then results are written together.
@@ -107,6 +114,8 @@ impl Engine {
         if self.peeks == 0 || now >= self.flushed + GATHER {
             return None;
         }
+        // Where nothing more is to come, nothing waits for it.
+        self.debtor()?;
         self.peek()
     }
 }

@@ -15,7 +15,7 @@ const SPARES: usize = 8;
 const LARGEST_SPARE: usize = 128 * 1024;
 
 /// What a buffer holds from some place on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Chunk {
     buffer: Vec<u8>,
     from: usize,
@@ -151,9 +151,11 @@ impl Chunks {
         self.spares = std::mem::take(&mut other.spares);
     }
 
-    /// A large buffer that was emptied, if there is one, or one without an allocation.
-    pub(super) fn spare(&mut self) -> Vec<u8> {
-        self.spares.pop().unwrap_or_default()
+    /// A buffer that was emptied and takes at least so many bytes, or one without an allocation.
+    pub(super) fn spare(&mut self, capacity: usize) -> Vec<u8> {
+        let fits = |spare: &Vec<u8>| spare.capacity() >= capacity;
+        let found = self.spares.iter().rposition(fits);
+        found.map_or_else(Vec::new, |at| self.spares.swap_remove(at))
     }
 
     fn keep(&mut self, mut buffer: Vec<u8>) {
@@ -186,12 +188,12 @@ impl From<Vec<u8>> for Chunks {
 impl Chunks {
     /// Takes all bytes out, in one piece.
     pub(crate) fn take_bytes(&mut self) -> Vec<u8> {
-        let taken = self.take();
-        taken
+        let mut bytes = Vec::new();
+        self.take()
             .chunks
             .iter()
-            .flat_map(|chunk| chunk.to_vec())
-            .collect()
+            .for_each(|chunk| bytes.extend_from_slice(chunk));
+        bytes
     }
 }
 

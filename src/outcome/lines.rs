@@ -11,9 +11,9 @@ use super::chunks::{Chunk, Chunks, SMALL};
 pub enum Lines<'a> {
     /// Somebody else needs the buffer.
     Lent(&'a [u8]),
-    /// All that the buffer holds from `from` on. It may be taken, with another left in its place.
+    /// All that `buffer` holds from `from` on. It may be taken, with another left in its place.
     Given {
-        /// The buffer.
+        /// Where they lie.
         buffer: &'a mut Vec<u8>,
         /// Where they begin.
         from: usize,
@@ -21,13 +21,8 @@ pub enum Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// What `buffer` holds from `from` on, and the buffer.
-    pub fn given(buffer: &'a mut Vec<u8>, from: usize) -> Self {
-        Self::Given { buffer, from }
-    }
-
-    /// The bytes alone.
-    pub fn lent(self) -> &'a [u8] {
+    /// The bytes, without a right to the buffer.
+    pub fn into_bytes(self) -> &'a [u8] {
         match self {
             Self::Lent(bytes) => bytes,
             Self::Given { buffer, from } => &buffer[from..],
@@ -42,14 +37,12 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Moves the first `bytes` to the end of `out`. Where that leaves more than it takes, or takes
-    /// little, it copies them.
+    /// Moves the first `bytes` to the end of `out`; copies them where they are little, or less than
+    /// half of what their buffer takes, for it is held as long as they are.
     pub(super) fn move_to(&mut self, bytes: usize, out: &mut Chunks) {
         match self {
-            Self::Given { buffer, from }
-                if bytes >= SMALL && bytes >= buffer.len() - *from - bytes =>
-            {
-                let mut rest = out.spare();
+            Self::Given { buffer, from } if bytes >= SMALL.max(buffer.capacity() / 2) => {
+                let mut rest = out.spare(buffer.capacity());
                 rest.extend_from_slice(&buffer[*from + bytes..]);
                 buffer.truncate(*from + bytes);
                 let moved = mem::replace(*buffer, rest);
@@ -91,7 +84,8 @@ mod tests {
             let from = rng.usize(..all.len());
             let mut buffer = all.clone();
             let mut lines = if rng.bool() {
-                Lines::given(&mut buffer, from)
+                let buffer = &mut buffer;
+                Lines::Given { buffer, from }
             } else {
                 Lines::Lent(&all[from..])
             };
@@ -112,20 +106,25 @@ mod tests {
         }
     }
 
+    /// All that `buffer` holds.
+    fn all(buffer: &mut Vec<u8>) -> Lines<'_> {
+        Lines::Given { buffer, from: 0 }
+    }
+
     #[test]
     fn what_is_large_is_moved_and_the_less_is_copied() {
         let mut out = Chunks::default();
         let mut buffer = bytes(4 * SMALL);
         let at = buffer.as_ptr();
-        let mut lines = Lines::given(&mut buffer, 10);
+        let mut lines = all(&mut buffer);
         lines.move_to(SMALL, &mut out);
-        assert_ne!(out.first().as_ptr(), at.wrapping_add(10), "more is left");
-        assert_eq!(lines.len(), 3 * SMALL - 10);
+        assert_ne!(out.first().as_ptr(), at, "more is left");
+        assert_eq!(lines.len(), 3 * SMALL);
         out.advance(SMALL);
         lines.move_to(2 * SMALL, &mut out);
-        assert_eq!(out.first().as_ptr(), at.wrapping_add(10 + SMALL));
-        assert_eq!(lines.lent(), &bytes(4 * SMALL)[10 + 3 * SMALL..]);
-        assert_eq!(buffer.len(), SMALL - 10, "another buffer is in its place");
+        assert_eq!(out.first().as_ptr(), at.wrapping_add(SMALL));
+        assert_eq!(lines.into_bytes(), &bytes(4 * SMALL)[3 * SMALL..]);
+        assert_eq!(buffer.len(), SMALL, "another buffer is in its place");
     }
 
     #[test]
@@ -133,20 +132,33 @@ mod tests {
         let mut out = Chunks::default();
         let mut buffer = bytes(SMALL - 1);
         let at = buffer.as_ptr();
-        Lines::given(&mut buffer, 0).move_to(SMALL - 1, &mut out);
+        all(&mut buffer).move_to(SMALL - 1, &mut out);
         assert_eq!((buffer.as_ptr(), out.len()), (at, SMALL - 1));
     }
 
     #[test]
-    fn the_buffer_that_is_left_is_one_that_was_emptied() {
+    fn what_fills_less_than_half_of_a_buffer_does_not_hold_it() {
+        let mut out = Chunks::default();
+        let mut buffer = Vec::with_capacity(4 * SMALL);
+        buffer.extend_from_slice(&bytes(2 * SMALL - 1));
+        all(&mut buffer).move_to(2 * SMALL - 1, &mut out);
+        assert!(out.capacity() < 4 * SMALL);
+        assert_eq!(buffer.capacity(), 4 * SMALL);
+    }
+
+    #[test]
+    fn the_buffer_that_is_left_is_one_that_was_emptied_and_is_large_enough() {
         let mut out = Chunks::default();
         let mut buffer = bytes(2 * SMALL);
         let at = buffer.as_ptr();
-        Lines::given(&mut buffer, 0).move_to(2 * SMALL, &mut out);
-        assert!(buffer.is_empty());
+        all(&mut buffer).move_to(2 * SMALL, &mut out);
+        assert_eq!(buffer.capacity(), 0, "there is none");
         out.advance(2 * SMALL);
+        buffer = bytes(3 * SMALL);
+        all(&mut buffer).move_to(3 * SMALL, &mut out);
+        assert_eq!(buffer.capacity(), 0, "it is too small");
         buffer = bytes(SMALL);
-        Lines::given(&mut buffer, 0).move_to(SMALL, &mut out);
+        all(&mut buffer).move_to(SMALL, &mut out);
         assert_eq!(buffer.as_ptr(), at);
     }
 }

@@ -40,7 +40,7 @@ pub fn read<'a>(
         return take(Answer::Results(count, lines));
     }
     let asked = std::mem::take(owed);
-    let lines = lines.lent();
+    let lines = lines.into_bytes();
     let mut stray = lines;
     if asked > 0 {
         let answered = separator

@@ -85,7 +85,15 @@ impl Scheduler {
                 self.answered_too_large(worker, now);
             } else {
                 tail.bytes.push(self.policy.separator.byte());
-                self.answered(worker, 1, Lines::given(&mut tail.bytes, 0), now);
+                self.answered(
+                    worker,
+                    1,
+                    Lines::Given {
+                        buffer: &mut tail.bytes,
+                        from: 0,
+                    },
+                    now,
+                );
             }
         }
     }

@@ -84,7 +84,10 @@ impl StdoutLines {
                 take(Part::TooLong(&line));
             } else {
                 line.push(sep);
-                take(Part::Lines(Lines::given(&mut line, 0)));
+                take(Part::Lines(Lines::Given {
+                    buffer: &mut line,
+                    from: 0,
+                }));
             }
             from = end + 1;
         }
@@ -96,7 +99,7 @@ impl StdoutLines {
         self.hold(&buffer[end..]);
         buffer.truncate(end);
         if end - from <= self.max {
-            take(Part::Lines(Lines::given(buffer, from)));
+            take(Part::Lines(Lines::Given { buffer, from }));
         } else {
             self.cut_each(&buffer[from..], &mut take);
         }

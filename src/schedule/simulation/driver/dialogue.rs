@@ -104,7 +104,7 @@ impl Dialogue<'_> {
         match part {
             Part::TooLong(head) => self.take(json::read_head(head), head, &mut answers),
             Part::Lines(lines) => {
-                let lines = lines.lent();
+                let lines = lines.into_bytes();
                 let mut start = 0;
                 for end in memchr_iter(b'\n', lines) {
                     let line = &lines[start..end];
