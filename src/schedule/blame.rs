@@ -214,7 +214,6 @@ impl Scheduler {
             (Delivery::AtMostOnce, _) => Verdict::Charge,
             _ if owed.is_empty() || !may_charge => Verdict::Suspect,
             (_, Window::Full) if owed.iter().any(|work| work.sent > 1) => Verdict::Charge,
-            (_, Window::Full) => Verdict::SendAgain,
             _ if is_alone && death.exit != Exit::AnsweredTwice => Verdict::Charge,
             _ => Verdict::Suspect,
         };
@@ -252,7 +251,6 @@ impl Scheduler {
                 };
                 self.doom(worker, guilty, fault, now);
             }
-            Verdict::SendAgain => owed.into_iter().for_each(|work| self.queue.put_back(work)),
             Verdict::Suspect => {
                 let company = if self.policy.window == Window::Full {
                     Company::Together
@@ -430,7 +428,6 @@ impl Scheduler {
 enum Verdict {
     Charge,
     Suspect,
-    SendAgain,
 }
 
 impl Death {

@@ -13,7 +13,7 @@ use crate::record::Index;
 pub enum Standing {
     /// No life of it has begun yet.
     Unstarted,
-    /// A life of it has ended, and another is to follow.
+    /// A life of it has ended, and another is to follow or would, were it not given up.
     Between,
     /// It is not needed any more.
     Gone,

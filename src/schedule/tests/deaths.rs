@@ -426,3 +426,17 @@ fn nobody_waits_for_the_judgement_of_a_life_once_the_run_is_over() {
     bench.wait(SECOND);
     assert_eq!((bench.said(), bench.starts), (String::new(), 1));
 }
+
+#[test]
+fn a_record_that_was_not_begun_to_be_written_is_not_its_workers() {
+    for (unsent, sent) in [(0, vec![0]), (1, vec![0, 0])] {
+        let mut bench = Bench::new(|policy| policy.delivery = Delivery::AtMostOnce);
+        bench.records(1);
+        bench.hang_up(Pipe::Stdout, 0);
+        bench.unsent = unsent;
+        bench.wait(SECOND);
+        bench.die(Exit::Signal(15));
+        bench.wait(SECOND);
+        assert_eq!(bench.sent, sent, "{unsent} not begun");
+    }
+}
