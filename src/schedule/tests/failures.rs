@@ -153,6 +153,8 @@ fn each_failure_but_the_first_is_only_counted() {
         bench.wait(Duration::from_secs(60));
     }
     assert_eq!(bench.notices_with("its error record is in the output"), 1);
+    let told = "record 1 failed (worker_exit); its error record";
+    assert_eq!(bench.notices_with(told), 1, "why has just been said");
     assert_eq!(bench.scheduler.tally().failures(), 2);
 }
 
