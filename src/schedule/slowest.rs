@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::action::WorkerId;
-use super::life::Life;
 use super::queue::Work;
 use crate::protocol::json::Answer;
 use crate::record::Index;
@@ -114,7 +113,7 @@ impl Scheduler {
         let Some(life) = self.workers[worker.0].life() else {
             return;
         };
-        if !life.has_signed || !slowest.takes(longest(life, now)) {
+        if !life.has_signed || !slowest.takes(life.age(now)) {
             return;
         }
         let share = life.age(now) / u32::try_from(answers.len().max(1)).unwrap_or(u32::MAX);
@@ -131,18 +130,6 @@ impl Scheduler {
                 slowest.put(slow(work, answer.index, took, worker, separator));
             }
         }
-    }
-}
-
-/// The longest that any record of this life can have taken.
-fn longest(life: &Life, now: Instant) -> Duration {
-    let by_clock = life.age(now);
-    match (
-        life.concurrency,
-        life.owed.front().and_then(|work| work.since),
-    ) {
-        (Some(_), Some(since)) => by_clock.max(now.saturating_duration_since(since)),
-        _ => by_clock,
     }
 }
 

@@ -100,3 +100,37 @@ fn where_answers_have_ids_each_has_its_own_time_once_that_is_known() {
     let expected = [seen(2, 3 * SECOND, "two"), seen(1, 3 * SECOND, "one")];
     assert_eq!(bench.slowest(), expected);
 }
+
+#[test]
+fn a_record_that_is_answered_right_after_an_older_one_has_its_own_time() {
+    let mut bench = Bench::json(|_| ());
+    bench.scheduler.keep_slowest();
+    bench.bytes("zero\n");
+    bench.ready(2);
+    bench.reply(0);
+    bench.bytes("one\ntwo\n");
+    bench.wait(5 * SECOND);
+    bench.reply(1);
+    bench.reply(2);
+    let expected = [seen(1, 5 * SECOND, "one"), seen(2, 5 * SECOND, "two")];
+    assert_eq!(bench.slowest(), expected);
+}
+
+#[test]
+fn of_a_record_that_is_sent_again_the_longest_time_counts() {
+    for (first, again) in [(5, 2), (2, 5)] {
+        let mut bench = Bench::json(|_| ());
+        bench.scheduler.keep_slowest();
+        bench.bytes("zero\n");
+        bench.ready(1);
+        bench.reply(0);
+        bench.bytes("one\n");
+        bench.wait(first * SECOND);
+        bench.die(Exit::Code(1));
+        bench.wait(SECOND);
+        bench.ready(1);
+        bench.wait(again * SECOND);
+        bench.reply(1);
+        assert_eq!(bench.slowest(), [seen(1, 5 * SECOND, "one")]);
+    }
+}
