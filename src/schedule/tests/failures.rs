@@ -23,18 +23,38 @@ fn a_worker_is_given_up_after_so_many_lives_without_use() {
             bench.die(exit.clone());
             bench.wait(20 * SECOND);
         }
-        (
-            lives,
-            bench.said().lines().last().unwrap().to_owned(),
-            bench,
-        )
+        (lives, bench)
     };
-    let (lives, _, bench) = given_up(3, Delivery::AtLeastOnce, &Exit::Code(1));
+    let (lives, bench) = given_up(3, Delivery::AtLeastOnce, &Exit::Code(1));
     assert_eq!(lives, 3);
     assert_eq!(bench.scheduler.status(), Status::NoWorker);
     // A life that costs a record is of some use, four times as often.
-    let (lives, _, bench) = given_up(3, Delivery::AtMostOnce, &Exit::Code(1));
+    let (lives, bench) = given_up(3, Delivery::AtMostOnce, &Exit::Code(1));
     assert_eq!((lives, bench.scheduler.tally().failures()), (12, 12));
+}
+
+#[test]
+fn where_no_worker_is_left_the_last_words_of_the_last_one_are_told() {
+    let told = |stderr: &str| {
+        let mut bench = Bench::new(|policy| policy.max_restarts = 1);
+        bench.records(1);
+        let death = Death {
+            stderr: stderr.into(),
+            ..Death::by(Exit::Code(1))
+        };
+        bench.scheduler.died(WORKER, death, bench.now);
+        bench.act();
+        bench.notices.pop().unwrap()
+    };
+    let begins = "no worker could be kept running: the last one died (exit status 1); it";
+    assert_eq!(
+        told("oh\nno\n"),
+        format!("{begins}s last words on stderr:\noh\nno")
+    );
+    let nothing = format!(
+        "{begins} said nothing on stderr: try COMMAND by itself, with a record on its stdin"
+    );
+    assert_eq!(told(" \n"), nothing);
 }
 
 #[test]
