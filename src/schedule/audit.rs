@@ -64,10 +64,10 @@ impl Audit {
         }
     }
 
-    /// The life is about to be sent records after it owed nothing; if it was silent for longer than
-    /// a further answer would have taken, it is in step.
+    /// The life is about to be sent records after it owed nothing; if it was silent for as long
+    /// as it would be watched, it is in step.
     pub(crate) fn idle_until(&mut self, now: Instant, idle_since: Instant, per_record: Duration) {
-        if now.saturating_duration_since(idle_since) > Self::watch_time(per_record) {
+        if now.saturating_duration_since(idle_since) >= Self::watch_time(per_record) {
             self.passed();
         }
     }
@@ -138,8 +138,6 @@ impl Scheduler {
         }
         life.audit.state = AuditState::RunningEmpty;
         life.audit.patience = life.patience();
-        let at = life.clock + life.audit.patience;
-        self.wake_by(at);
         self.audit_answered(worker, now);
     }
 
@@ -205,17 +203,13 @@ impl Scheduler {
         self.wake_by(at);
     }
 
-    /// Sends one record, if one waits, to a life that owes some and may owe more.
+    /// Sends one record, if one waits, to a life that owes some and may owe more. A life that holds
+    /// a record alone is not checked, and so never gets here.
     fn probe(&mut self, worker: WorkerId, now: Instant) -> bool {
         let life = self.life(worker).expect("only a running life is checked");
         let may_owe_more =
             self.policy.window == Window::Auto && self.policy.delivery == Delivery::AtLeastOnce;
-        if !may_owe_more
-            || life.hung_up.is_some()
-            || life.is_reserved
-            || life.holds_alone()
-            || self.is_spent(life)
-        {
+        if !may_owe_more || life.hung_up.is_some() || life.is_reserved || self.is_spent(life) {
             return false;
         }
         let Some(work) = self.queue.pop(1, usize::MAX) else {

@@ -480,3 +480,17 @@ fn of_several_records_only_those_that_are_late_are_suspect() {
     bench.reply(2);
     assert_eq!(bench.take_sent(), [3, 4]);
 }
+
+#[test]
+fn a_silent_life_whose_answers_have_ids_is_asked_whatever_its_window() {
+    for window in [Window::Records(NonZeroUsize::new(5).unwrap()), Window::Full] {
+        let mut bench = Bench::json(|policy| policy.window = window);
+        bench.records(1);
+        bench.reply(0);
+        bench.records(1);
+        bench.wait(299 * SECOND);
+        assert!(bench.ends.is_empty(), "{:?}", bench.notices);
+        bench.wait(2 * SECOND);
+        assert_eq!(bench.ends, ["end of stdin"], "it collects nothing");
+    }
+}

@@ -7,6 +7,38 @@ use super::{Bench, MILLISECOND, SECOND, WORKER};
 use crate::exit::Status;
 use crate::outcome::Exit;
 use crate::schedule::policy::{Delivery, Window};
+use crate::schedule::{Death, Pipe, WorkerId};
+
+impl Bench {
+    /// So many answers, each so long after its record was sent.
+    fn answers_after(&mut self, time: Duration, answers: usize) {
+        for _ in 0..answers {
+            while self.scheduler.owed(WORKER) == 0 {
+                self.wait(MILLISECOND);
+            }
+            self.wait(time);
+            self.answer(1);
+        }
+    }
+
+    /// The life is silent until it is tried with a further record.
+    fn wait_for_trial(&mut self) {
+        while self.scheduler.owed(WORKER) == 0 {
+            self.wait(MILLISECOND);
+        }
+        let sent = self.sent.len();
+        while self.sent.len() == sent {
+            self.wait(10 * MILLISECOND);
+            assert!(self.ends.is_empty(), "{:?}", self.notices);
+        }
+    }
+
+    /// The reader of the input waits until something has its outcome.
+    fn fill_budget(&self) {
+        let takes = self.budget.take_or_announce(self.budget.limit(), 0);
+        assert!(!takes, "something is held");
+    }
+}
 
 #[test]
 fn a_slow_worker_is_not_taken_for_one_that_skips_records() {
@@ -143,4 +175,156 @@ fn a_life_that_collects_records_is_told_soon_that_it_has_had_its_last() {
     assert_eq!(bench.sent, [0, 1, 2, 3], "one life serves four");
     bench.wait(2 * SECOND);
     assert_eq!(bench.ends, ["end of stdin"]);
+}
+
+#[test]
+fn a_life_that_has_answered_a_trial_late_goes_on_as_before() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(1000);
+    bench.answers_after(10 * MILLISECOND, 20);
+    bench.wait_for_trial();
+    bench.wait(300 * MILLISECOND);
+    bench.answer(1);
+    let sent = bench.sent.len();
+    bench.answer(bench.scheduler.owed(WORKER));
+    assert!(bench.sent.len() > sent, "it is not let run empty yet");
+}
+
+#[test]
+fn a_life_that_answers_a_trial_at_once_has_20_times_as_long_for_what_it_owes() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(1000);
+    bench.answers_after(900 * MILLISECOND, 5);
+    bench.wait_for_trial();
+    bench.wait(SECOND * 3 / 2);
+    bench.answer(1);
+    bench.wait(SECOND);
+    // Something else calls for attention.
+    bench.scheduler.was_suspended(Duration::ZERO, bench.now);
+    bench.wait(28 * SECOND);
+    assert!(bench.ends.is_empty(), "{:?}", bench.notices);
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["end of stdin"]);
+    assert_eq!(bench.notices_with("may have skipped record"), 1);
+}
+
+#[test]
+fn a_life_that_has_closed_its_stdin_is_tried_with_nothing() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(1);
+    bench.answer(1);
+    bench.records(1);
+    bench.scheduler.hung_up(WORKER, Pipe::Stdin, 0, bench.now);
+    bench.records(1);
+    bench.wait(30 * SECOND);
+    assert_eq!(bench.sent, [0, 1]);
+}
+
+#[test]
+fn a_life_that_has_had_all_its_records_is_tried_with_no_other() {
+    let mut bench = Bench::new(|policy| policy.lifespan = NonZeroUsize::new(2));
+    bench.records(3);
+    bench.answer(1);
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.sent, [0, 1]);
+    assert_eq!(bench.ends, ["end of stdin"]);
+}
+
+#[test]
+fn a_life_that_runs_empty_for_a_suspect_is_tried_with_no_other_record() {
+    let mut bench = Bench::of_workers(2, |policy| policy.max_restarts = 1);
+    bench.records(10);
+    bench.answer(1);
+    let sent = bench.sent.clone();
+    let death = Death::by(Exit::Code(1));
+    bench.scheduler.died(WorkerId(1), death, bench.now);
+    bench.wait(10 * SECOND);
+    assert_eq!(bench.sent, sent, "the other worker is given up");
+    bench.answer(bench.scheduler.owed(WORKER));
+    bench.wait(SECOND);
+    assert_eq!(bench.sent[sent.len()..], [1]);
+}
+
+#[test]
+fn a_life_that_everything_waits_for_is_asked_after_60_s() {
+    for is_full in [true, false] {
+        let mut bench = Bench::new(|_| ());
+        bench.records(1);
+        bench.answer(1);
+        bench.records(1);
+        if is_full {
+            bench.fill_budget();
+        }
+        bench.wait(59 * SECOND);
+        assert!(bench.ends.is_empty(), "{:?}", bench.notices);
+        bench.wait(2 * SECOND);
+        assert_eq!(!bench.ends.is_empty(), is_full);
+        assert_eq!(
+            bench.notices_with("may have skipped record 1"),
+            usize::from(is_full)
+        );
+    }
+}
+
+#[test]
+fn a_life_that_holds_a_suspect_is_not_checked() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(3);
+    bench.answer(1);
+    assert_eq!(bench.sent, [0, 1, 2]);
+    bench.die(Exit::Code(1));
+    bench.wait(SECOND);
+    bench.answer(1);
+    assert_eq!(bench.sent[3..], [1, 2], "one at a time");
+    bench.wait(2 * SECOND);
+    bench.records(1);
+    bench.fill_budget();
+    bench.wait(70 * SECOND);
+    assert_eq!(bench.sent[3..], [1, 2], "nor is it tried with another");
+    assert!(bench.ends.is_empty(), "{:?}", bench.notices);
+}
+
+#[test]
+fn answers_in_the_middle_of_a_check_call_for_nothing_before_its_next_deadline() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(10_000);
+    let answer = |bench: &mut Bench| {
+        bench.wait(MILLISECOND);
+        // What was due by now has been dealt with.
+        bench.scheduler.tick(&|_| 0, bench.now);
+        bench.act();
+        if bench.scheduler.owed(WORKER) > 0 {
+            bench.answer(1);
+        }
+        let at = bench.scheduler.wake_at();
+        assert!(at.is_none_or(|at| at > bench.now));
+    };
+    // It is let run empty, and found in step.
+    for _ in 0..1100 {
+        answer(&mut bench);
+    }
+    while bench.scheduler.owed(WORKER) < 3 {
+        answer(&mut bench);
+    }
+    bench.wait_for_trial();
+    for _ in 0..10 {
+        answer(&mut bench);
+    }
+}
+
+#[test]
+fn input_that_comes_while_a_life_runs_empty_is_no_reason_to_try_it_sooner() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(10_000);
+    while !bench.scheduler.life(WORKER).unwrap().audit.holds_back() {
+        bench.wait(MILLISECOND);
+        bench.answer(1);
+    }
+    assert!(bench.scheduler.owed(WORKER) > 0, "it is not empty yet");
+    let sent = bench.sent.len();
+    bench.records(1);
+    bench.wait(900 * MILLISECOND);
+    assert_eq!(bench.sent.len(), sent);
+    bench.wait(200 * MILLISECOND);
+    assert_eq!(bench.sent.len(), sent + 1);
 }
