@@ -213,35 +213,6 @@ impl Bench {
 }
 
 #[test]
-fn input_waits_while_outcomes_are_far_ahead_of_an_output_that_moves_on() {
-    let mut bench = Bench::new(|policy| {
-        policy.window = Window::Full;
-        policy.lead = Lead {
-            records: 10,
-            bytes: 10,
-        };
-    });
-    bench.scheduler.set_output_room(0);
-    bench.records(100);
-    bench.answer(10);
-    bench.wait(MILLISECOND / 4);
-    assert!(bench.scheduler.wants_input(), "ten may wait");
-    bench.answer(10);
-    bench.wait(MILLISECOND / 4);
-    assert!(!bench.scheduler.wants_input());
-    bench.wait(MILLISECOND);
-    assert!(bench.scheduler.wants_input(), "the output stands still");
-    bench.scheduler.set_output_room(1);
-    bench.answer(80);
-    bench.wait(MILLISECOND / 4);
-    assert!(!bench.scheduler.wants_input(), "it has moved on");
-    bench.scheduler.written().results.take();
-    bench.scheduler.set_output_room(1 << 20);
-    bench.wait(MILLISECOND / 4);
-    assert!(bench.scheduler.wants_input(), "nothing waits any more");
-}
-
-#[test]
 fn a_single_worker_given_up_before_a_first_answer_is_named_after_it() {
     let mut bench = Bench::of_workers(3, |policy| policy.max_restarts = 1);
     bench.records(100);

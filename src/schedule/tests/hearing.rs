@@ -1,4 +1,4 @@
-//! Who is listened to while the buffer is full, and what goes on when it is not any more.
+//! Who is listened to while the buffer is full, what goes on when it is not any more, and input that waits.
 
 use std::num::NonZeroUsize;
 
@@ -113,8 +113,8 @@ fn a_life_that_is_not_listened_to_has_its_time_to_exit_afterwards() {
     assert!(bench.ends.contains(&"SIGTERM"));
 }
 
-#[test]
-fn input_that_waits_for_the_output_is_wanted_again_when_the_deadline_has_come() {
+/// A hundred records at work, of whose outcomes ten may wait for an output that takes none yet.
+fn with_a_lead_of_ten() -> Bench {
     let mut bench = Bench::new(|policy| {
         policy.window = Window::Full;
         policy.lead = Lead {
@@ -124,6 +124,33 @@ fn input_that_waits_for_the_output_is_wanted_again_when_the_deadline_has_come() 
     });
     bench.scheduler.set_output_room(0);
     bench.records(100);
+    bench
+}
+
+#[test]
+fn input_waits_while_outcomes_are_far_ahead_of_an_output_that_moves_on() {
+    let mut bench = with_a_lead_of_ten();
+    bench.answer(10);
+    bench.wait(MILLISECOND / 4);
+    assert!(bench.scheduler.wants_input(), "ten may wait");
+    bench.answer(10);
+    bench.wait(MILLISECOND / 4);
+    assert!(!bench.scheduler.wants_input());
+    bench.wait(MILLISECOND);
+    assert!(bench.scheduler.wants_input(), "the output stands still");
+    bench.scheduler.set_output_room(1);
+    bench.answer(80);
+    bench.wait(MILLISECOND / 4);
+    assert!(!bench.scheduler.wants_input(), "it has moved on");
+    bench.scheduler.written().results.take();
+    bench.scheduler.set_output_room(1 << 20);
+    bench.wait(MILLISECOND / 4);
+    assert!(bench.scheduler.wants_input(), "nothing waits any more");
+}
+
+#[test]
+fn input_that_waits_for_the_output_is_wanted_again_when_the_deadline_has_come() {
+    let mut bench = with_a_lead_of_ten();
     bench.answer(20);
     bench.now += MILLISECOND / 4;
     bench.scheduler.choose_heard(bench.now);

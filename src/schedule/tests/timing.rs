@@ -75,13 +75,19 @@ fn a_record_that_its_life_did_not_survive_counts_too() {
     assert_eq!(bench.slowest(), [seen(1, 5 * SECOND, "one")]);
 }
 
-#[test]
-fn where_answers_have_ids_each_has_its_own_time_once_that_is_known() {
+/// A worker with ids that is up, and has answered record 0.
+fn ready(concurrency: usize) -> Bench {
     let mut bench = Bench::json(|_| ());
     bench.scheduler.keep_slowest();
     bench.bytes("zero\n");
-    bench.ready(2);
+    bench.ready(concurrency);
     bench.reply(0);
+    bench
+}
+
+#[test]
+fn where_answers_have_ids_each_has_its_own_time_once_that_is_known() {
+    let mut bench = ready(2);
     bench.bytes("one\n");
     bench.wait(4 * SECOND);
     bench.bytes("two\n");
@@ -103,11 +109,7 @@ fn where_answers_have_ids_each_has_its_own_time_once_that_is_known() {
 
 #[test]
 fn a_record_that_is_answered_right_after_an_older_one_has_its_own_time() {
-    let mut bench = Bench::json(|_| ());
-    bench.scheduler.keep_slowest();
-    bench.bytes("zero\n");
-    bench.ready(2);
-    bench.reply(0);
+    let mut bench = ready(2);
     bench.bytes("one\ntwo\n");
     bench.wait(5 * SECOND);
     bench.reply(1);
@@ -119,11 +121,7 @@ fn a_record_that_is_answered_right_after_an_older_one_has_its_own_time() {
 #[test]
 fn of_a_record_that_is_sent_again_the_longest_time_counts() {
     for (first, again) in [(5, 2), (2, 5)] {
-        let mut bench = Bench::json(|_| ());
-        bench.scheduler.keep_slowest();
-        bench.bytes("zero\n");
-        bench.ready(1);
-        bench.reply(0);
+        let mut bench = ready(1);
         bench.bytes("one\n");
         bench.wait(first * SECOND);
         bench.die(Exit::Code(1));
