@@ -37,7 +37,7 @@ use crate::worker::command::{PythonUnbuffered, WorkerCommand};
 use members::Member;
 use requests::Paused;
 
-/// The least room for a read: what a pipe holds, behind the beginning of a line.
+/// The room for a read: what a pipe holds, behind the beginning of a line of usual length.
 const READ: usize = (64 + 4) * 1024;
 
 /// A disk that keeps nothing for so long at the end is named, and each time that has doubled.

@@ -106,7 +106,9 @@ impl Engine {
     /// The one worker that owes anything, if it is worth a look.
     fn debtor(&self) -> Option<WorkerId> {
         let worker = self.scheduler.only_debtor()?;
-        (self.peeks < PEEKS && self.scheduler.hears(worker)).then_some(worker)
+        let stdout = (self.members[worker.0].as_ref()).and_then(|member| member.process.stdout());
+        let is_worth_it = self.peeks < PEEKS && self.scheduler.hears(worker) && stdout.is_some();
+        is_worth_it.then_some(worker)
     }
 
     /// Looks again where the last look was worth it, for a moment: then results are written together.

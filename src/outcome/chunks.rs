@@ -151,9 +151,10 @@ impl Chunks {
         self.spares = std::mem::take(&mut other.spares);
     }
 
-    /// A buffer that was emptied and takes at least so many bytes, or one without an allocation.
+    /// A buffer that was emptied and takes at least so many bytes, and not much more, or one
+    /// without an allocation.
     pub(super) fn spare(&mut self, capacity: usize) -> Vec<u8> {
-        let fits = |spare: &Vec<u8>| spare.capacity() >= capacity;
+        let fits = |spare: &Vec<u8>| (capacity..=capacity / 2 * 3).contains(&spare.capacity());
         let found = self.spares.iter().rposition(fits);
         found.map_or_else(Vec::new, |at| self.spares.swap_remove(at))
     }

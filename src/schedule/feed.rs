@@ -58,7 +58,8 @@ impl Scheduler {
         {
             self.wake_by(now + self.policy.exit_timeout);
         }
-        if !self.queue.has_alone() {
+        // With a full buffer, this answer may let another worker take the lowest record.
+        if !self.queue.has_alone() && !self.budget.is_full() {
             while self.queue.together() > 0 && self.give(worker, now) {
                 self.conclude_rejected(now);
                 // A window that is measured is filled by halves; any other, at once.
@@ -240,8 +241,9 @@ impl Scheduler {
             .life_mut(worker)
             .expect("records are sent to a running life");
         if life.owed.is_empty() && life.has_signed {
+            let heard_until = life.deaf_since.unwrap_or(now);
             life.audit
-                .idle_until(now, life.clock, life.pace.per_record());
+                .idle_until(heard_until, life.clock, life.pace.per_record());
         }
         life.audit
             .sent(work.block.first, Index(work.block.end().0 - 1));

@@ -77,7 +77,8 @@ impl Scheduler {
                     self.watch_oldest(WorkerId(number));
                     self.wake_by(now);
                 }
-                (false, None) => life.deaf_since = Some(now),
+                // It may have begun only a moment after `now`.
+                (false, None) => life.deaf_since = Some(now.max(life.clock)),
                 _ => {}
             }
         }

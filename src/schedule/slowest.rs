@@ -117,12 +117,13 @@ impl Scheduler {
             return;
         }
         let share = life.age(now) / u32::try_from(answers.len().max(1)).unwrap_or(u32::MAX);
+        let until = life.deaf_since.unwrap_or(now);
         for answer in answers {
             let Some(work) = life.owed.iter().find(|work| work.holds(answer.index)) else {
                 continue;
             };
             let took = match (life.concurrency, work.since) {
-                (Some(_), Some(since)) => now.saturating_duration_since(since),
+                (Some(_), Some(since)) => until.saturating_duration_since(since),
                 _ => share,
             };
             if slowest.takes(took) {

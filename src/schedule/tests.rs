@@ -182,9 +182,9 @@ impl Bench {
         }
         for action in self.scheduler.take_actions() {
             match action {
-                Action::Start(..) => {
+                Action::Start(worker, _) => {
                     self.starts += 1;
-                    self.scheduler.started(WORKER, self.now);
+                    self.scheduler.started(worker, self.now);
                 }
                 Action::Send(_, block) => {
                     (self.sent).extend((0..block.count).map(|i| block.first.plus(i).0));
