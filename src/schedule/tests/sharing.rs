@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
 use crate::outcome::{Exit, Lines};
 use crate::schedule::life::Stage;
-use crate::schedule::policy::{Order, Policy, Window};
+use crate::schedule::policy::{Order, Policy, Readiness, Window};
 use crate::schedule::{Action, Death, Scheduler, WorkerId};
 use crate::worker::stdout::Tail;
 
@@ -353,4 +353,24 @@ fn while_more_may_come_no_record_waits_for_a_quick_worker_where_a_slow_one_is_fr
         }
         assert!(quick > 0);
     }
+}
+
+#[test]
+fn the_last_record_does_not_wait_for_a_worker_that_is_not_up_yet() {
+    let mut bench = Bench::json(|policy| {
+        policy.jobs = NonZeroUsize::new(2).unwrap();
+        policy.readiness = Readiness::Announced;
+    });
+    bench.records(4);
+    assert_eq!(bench.starts, 2);
+    bench.ready(0);
+    for index in 0..2 {
+        bench.wait(SECOND);
+        bench.reply(index);
+    }
+    bench.end_input();
+    bench.wait(SECOND);
+    assert_eq!(bench.sent, [0, 1, 2]);
+    bench.reply(2);
+    assert_eq!(bench.sent, [0, 1, 2, 3]);
 }
