@@ -440,3 +440,17 @@ fn a_record_that_was_not_begun_to_be_written_is_not_its_workers() {
         assert_eq!(bench.sent, sent, "{unsent} not begun");
     }
 }
+
+#[test]
+fn a_life_to_which_nothing_was_written_held_no_record() {
+    let mut bench = holding(2, |_| ());
+    let death = Death {
+        unsent: 2,
+        ..Death::by(Exit::Code(3))
+    };
+    bench.scheduler.died(WORKER, death, bench.now);
+    bench.act();
+    assert!(bench.said().contains("while it held no record"));
+    bench.wait(SECOND);
+    assert_eq!(bench.sent, [1, 2, 1, 2]);
+}
