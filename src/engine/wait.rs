@@ -7,7 +7,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::Engine;
 use crate::schedule::WorkerId;
 
-/// So many times in a row a worker's answer may be found without poll(2), before all else is looked at.
+/// So many times in a row a worker's answer may be found without poll(2), before all else is
+/// looked at.
 const PEEKS: u32 = 31;
 /// How long after a write results may go without another, while their worker answers as soon as it
 /// is let run.

@@ -1,13 +1,13 @@
-//! Who is listened to while the buffer is full, what goes on when it is not any more, and input that waits.
+//! Who is listened to while the buffer is full, what goes on when it is not any more, and input
+//! that waits.
 
 use std::num::NonZeroUsize;
 
-use super::{Bench, MILLISECOND, SECOND, WORKER};
-use crate::outcome::{Exit, Lines};
+use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
+use crate::outcome::Exit;
 use crate::schedule::WorkerId;
 use crate::schedule::policy::{Lead, Policy, Window};
 
-const OTHER: WorkerId = WorkerId(1);
 const THIRD: WorkerId = WorkerId(2);
 
 impl Bench {
@@ -18,15 +18,9 @@ impl Bench {
             change(policy);
         });
         bench.records(count);
-        (0..count).for_each(|worker| bench.answer_by(WorkerId(worker)));
+        (0..count).for_each(|worker| bench.answer_of(WorkerId(worker), 1));
         bench.written();
         bench
-    }
-
-    fn answer_by(&mut self, worker: WorkerId) {
-        (self.scheduler).answered(worker, 1, Lines::Lent(b"y\n"), self.now);
-        self.scheduler.heard_out(worker, self.now);
-        self.act();
     }
 
     fn fill_buffer(&mut self) {
@@ -65,16 +59,16 @@ fn records_that_a_full_buffer_held_back_are_sent_as_soon_as_it_is_not_full() {
 fn who_is_to_take_a_suspect_that_all_else_waits_for_is_heard_until_it_is_free() {
     let mut bench = Bench::of_equals(3, |_| ());
     bench.records(3);
-    bench.answer_by(OTHER);
+    bench.answer_of(OTHER, 1);
     bench.records(1);
     // Record 3 becomes a suspect; the others owe 6 and 5.
     bench.die(Exit::Code(1));
     bench.fill_buffer();
     assert_eq!(bench.heard(), [OTHER.0]);
     assert_eq!(bench.sent[3..], [3, 4, 5, 6]);
-    bench.answer_by(OTHER);
+    bench.answer_of(OTHER, 1);
     assert_eq!(bench.sent.last(), Some(&3));
-    bench.answer_by(OTHER);
+    bench.answer_of(OTHER, 1);
     assert_eq!(bench.written(), "y\ny\n", "3, and 4 that waited for it");
     bench.empty_buffer();
 }
@@ -84,13 +78,13 @@ fn who_owes_the_lowest_record_is_heard_before_who_is_to_take_a_suspect() {
     let mut bench = Bench::of_equals(3, |_| ());
     bench.records(3);
     bench.answer(1);
-    bench.answer_by(OTHER);
+    bench.answer_of(OTHER, 1);
     bench.records(2);
     // Record 6 becomes a suspect; the others owe 7 and 5.
     bench.die(Exit::Code(1));
     bench.fill_buffer();
     assert_eq!(bench.heard(), [THIRD.0]);
-    bench.answer_by(THIRD);
+    bench.answer_of(THIRD, 1);
     assert_eq!(bench.written(), "y\ny\ny\n");
     assert_eq!(bench.sent.last(), Some(&6), "it is the first that is free");
     bench.empty_buffer();

@@ -7,7 +7,7 @@ use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
 use crate::input::{Flaw, Rejected, Rejection};
-use crate::outcome::{Done, Exit, Lines};
+use crate::outcome::{Done, Exit};
 use crate::record::{Block, Index, Separator, Slice};
 use crate::schedule::life::Life;
 use crate::schedule::policy::{Delivery, Window};
@@ -279,8 +279,7 @@ fn while_the_buffer_is_full_only_the_lowest_record_is_waited_for() {
     bench.scheduler.input_is_slow(bench.now);
     bench.records(2);
     bench.answer(1);
-    (bench.scheduler).answered(other, 1, Lines::Lent(b"y\n"), bench.now);
-    bench.scheduler.heard_out(other, bench.now);
+    bench.answer_of(other, 1);
     bench.records(4);
     assert_eq!(bench.sent, [0, 1, 2, 3]);
     let limit = bench.budget.limit();

@@ -135,8 +135,7 @@ fn a_life_that_owes_answers_and_is_not_listened_to_does_not_count_as_working() {
     let other = WorkerId(1);
     bench.records(2);
     bench.answer(1);
-    (bench.scheduler).answered(other, 1, Lines::Lent(b"y\n"), bench.now);
-    bench.scheduler.heard_out(other, bench.now);
+    bench.answer_of(other, 1);
     bench.records(2);
     let standings = |bench: &Bench| [WORKER, other].map(|worker| bench.scheduler.standing(worker));
     let limit = bench.budget.limit();
