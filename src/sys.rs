@@ -1,10 +1,10 @@
-//! The few system calls that no safe library offers. The only module with `unsafe`.
+//! The few system calls that no safe library offers. The only module with `unsafe`, in two files.
 #![expect(unsafe_code, reason = "each block says why it is sound")]
+
+pub mod spawn;
 
 use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// A bit for each of the descriptors 0 to 2 that was closed when the process began.
@@ -90,36 +90,6 @@ pub fn close_inherited_on_exec() {
             unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
         }
     }
-}
-
-/// Has the process that `command` starts killed when the thread that starts it ends (Linux).
-pub fn die_with_parent(command: &mut Command) {
-    #[cfg(target_os = "linux")]
-    {
-        let parent = std::process::id();
-        let arrange = move || {
-            // SAFETY: prctl and getppid are async-signal-safe and touch no memory.
-            let (set, now) = unsafe {
-                (
-                    libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL),
-                    libc::getppid(),
-                )
-            };
-            if set == -1 {
-                return Err(io::Error::last_os_error());
-            }
-            // The parent may have died before the signal was asked for.
-            if u32::try_from(now) != Ok(parent) {
-                Err(io::Error::from_raw_os_error(libc::ESRCH))
-            } else {
-                Ok(())
-            }
-        };
-        // SAFETY: between fork and exec the closure makes two system calls and allocates nothing.
-        unsafe { command.pre_exec(arrange) };
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = command;
 }
 
 /// Closes a descriptor and tells what `drop` would hide: on some file systems a write fails only now.

@@ -8,24 +8,25 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, kill_process_group, waitid,
+    waitpid,
+};
 
 use super::command::WorkerCommand;
 use crate::outcome::Exit;
 use crate::record::{Separator, Slice};
-use crate::sys;
+use crate::sys::spawn::{Program, spawn};
 
 /// A running process of COMMAND.
 #[derive(Debug)]
 pub struct Process {
-    child: Child,
+    /// The leader of its group.
+    leader: Pid,
     is_reaped: bool,
-    group: Pid,
     stdin: Option<OwnedFd>,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
@@ -56,43 +57,36 @@ impl Process {
         command: &WorkerCommand,
         environment: Vec<(&'static str, OsString)>,
     ) -> io::Result<Self> {
-        let mut start = Command::new(&command.program);
-        start
-            .args(&command.args)
-            .envs(environment)
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        sys::die_with_parent(&mut start);
-        let mut child = start.spawn()?;
-        let group = Pid::from_child(&child);
-        let stdin = child.stdin.take().map(OwnedFd::from);
-        let stdout = child.stdout.take().map(OwnedFd::from);
-        let stderr = child.stderr.take().map(OwnedFd::from);
-        let process = Self {
-            child,
+        let program = Program {
+            name: &command.program,
+            args: &command.args,
+            variables: &environment,
+        };
+        let (its_stdin, stdin) = io::pipe()?;
+        let (stdout, its_stdout) = io::pipe()?;
+        let (stderr, its_stderr) = io::pipe()?;
+        let ours = [stdin.into(), stdout.into(), stderr.into()];
+        for end in &ours {
+            rustix::io::ioctl_fionbio(end, true)?;
+        }
+        let its = [its_stdin.into(), its_stdout.into(), its_stderr.into()];
+        let leader = spawn(program, its)?;
+        let [stdin, stdout, stderr] = ours.map(Some);
+        Ok(Self {
+            leader,
             is_reaped: false,
-            group,
             stdin,
             stdout,
             stderr,
             unwritten: VecDeque::new(),
             written: 0,
             closes: false,
-        };
-        for fd in [&process.stdin, &process.stdout, &process.stderr]
-            .into_iter()
-            .flatten()
-        {
-            rustix::io::ioctl_fionbio(fd, true)?;
-        }
-        Ok(process)
+        })
     }
 
     /// The process id, which is that of its group too.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.leader.as_raw_nonzero().get().unsigned_abs()
     }
 
     /// Where records go, as long as there are bytes to write.
@@ -207,14 +201,14 @@ impl Process {
 
     /// Sends a signal to the group. A group that is gone is no error.
     pub fn signal(&self, signal: Signal) {
-        let _ = kill_process_group(self.group, signal);
+        let _ = kill_process_group(self.leader, signal);
     }
 
     /// Whether the leader has exited. It stays a zombie until [`Process::reap`].
     pub fn has_exited(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         matches!(
-            waitid(WaitId::Pid(self.group), options),
+            waitid(WaitId::Pid(self.leader), options),
             Ok(Some(_)) | Err(Errno::CHILD)
         )
     }
@@ -223,9 +217,14 @@ impl Process {
     pub fn reap(&mut self) -> Exit {
         self.signal(Signal::KILL);
         self.is_reaped = true;
-        match self.child.wait() {
-            Ok(status) => exit(status),
-            Err(error) => Exit::NotStarted(format!("its exit status is lost: {error}")),
+        loop {
+            match waitpid(Some(self.leader), WaitOptions::empty()) {
+                Ok(Some((_, status))) => return exit(status),
+                Ok(None) | Err(Errno::INTR) => {}
+                Err(error) => {
+                    return Exit::NotStarted(format!("its exit status is lost: {error}"));
+                }
+            }
         }
     }
 }
@@ -238,10 +237,10 @@ impl Drop for Process {
     }
 }
 
-fn exit(status: ExitStatus) -> Exit {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Exit::Code(code),
-        (None, signal) => Exit::Signal(signal.unwrap_or_default()),
+fn exit(status: WaitStatus) -> Exit {
+    match status.exit_status() {
+        Some(code) => Exit::Code(code),
+        None => Exit::Signal(status.terminating_signal().unwrap_or_default()),
     }
 }
 

@@ -1,0 +1,254 @@
+//! Starting a program in a process group of its own, on pipes, to be killed when mtask is.
+//!
+//! On Linux the new process borrows mtask's memory until it runs the program, as with posix_spawn(3),
+//! which has no way to ask for the death signal. fork(2) would copy the page tables for nothing, the
+//! longer the more mtask holds, and each page that mtask writes to after that would be copied, too.
+#![cfg_attr(
+    target_os = "linux",
+    expect(unsafe_code, reason = "each block says why it is sound")
+)]
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::process::Pid;
+
+/// What a process is to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Program<'a> {
+    /// A path, or a name that is looked for in PATH.
+    pub name: &'a OsStr,
+    /// What follows the name.
+    pub args: &'a [OsString],
+    /// Variables that are set, beside those that it inherits.
+    pub variables: &'a [(&'static str, OsString)],
+}
+
+#[cfg(target_os = "linux")]
+pub use linux::spawn;
+
+/// Starts `program` with these as its stdin, stdout and stderr; gives the process id, which is that of
+/// its group too. Whoever starts it has to wait for it.
+///
+/// # Errors
+/// Where it cannot be started.
+#[cfg(not(target_os = "linux"))]
+pub fn spawn(program: Program<'_>, stdio: [OwnedFd; 3]) -> io::Result<Pid> {
+    use std::os::unix::process::CommandExt;
+
+    let [stdin, stdout, stderr] = stdio;
+    let child = std::process::Command::new(program.name)
+        .args(program.args)
+        .envs(program.variables.iter().map(|(name, value)| (name, value)))
+        .process_group(0)
+        .stdin(stdin)
+        .stdout(stdout)
+        .stderr(stderr)
+        .spawn()?;
+    Ok(Pid::from_child(&child))
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::ffi::{CString, c_char, c_int, c_void};
+    use std::iter;
+    use std::mem::MaybeUninit;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::ptr;
+
+    use rustix::io::Errno;
+    use rustix::process::{
+        Signal, WaitOptions, getpid, getppid, set_parent_process_death_signal, setpgid, waitpid,
+    };
+    use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+
+    use super::{OsStr, OsString, OwnedFd, Pid, Program, io};
+
+    /// The new process's stack: execvpe(3) builds paths on it, and a command line for a script without
+    /// an interpreter.
+    const STACK: usize = 64 * 1024;
+
+    /// What the new process needs to know, all made before there is one: it must not allocate.
+    struct Plan {
+        words: Strings,
+        variables: Strings,
+        stdio: [OwnedFd; 3],
+        parent: Pid,
+        /// Why the program could not be run.
+        failure: Option<Errno>,
+    }
+
+    /// Starts `program` with these as its stdin, stdout and stderr; gives the process id, which is that
+    /// of its group too. Whoever starts it has to wait for it. The process is killed when the thread
+    /// that started it ends.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn spawn(program: Program<'_>, stdio: [OwnedFd; 3]) -> io::Result<Pid> {
+        let words = iter::once(program.name).chain(program.args.iter().map(OsString::as_os_str));
+        let mut plan = Plan {
+            words: Strings::new(words.map(|word| word.as_bytes().to_vec()))?,
+            variables: Strings::new(environment(program.variables))?,
+            stdio,
+            parent: getpid(),
+            failure: None,
+        };
+        // In units of 16 bytes, to which a stack is aligned.
+        let units = (STACK + size_of_val(&*plan.words.pointers)).div_ceil(16);
+        let mut stack: Vec<MaybeUninit<u128>> = Vec::with_capacity(units);
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        let signals = BlockedSignals::new();
+        // SAFETY: the stack's end is that of memory which is ours until the call returns, and the call
+        // returns when the new process has left both behind: it runs the program, or is gone. Until
+        // then this thread stands still, and no handler of a signal can run in the new process.
+        let pid = unsafe {
+            libc::clone(
+                begin,
+                stack.as_mut_ptr().add(stack.capacity()).cast(),
+                flags,
+                (&raw mut plan).cast(),
+            )
+        };
+        let refused = io::Error::last_os_error();
+        drop(signals);
+        let Some(pid) = (pid != -1).then(|| Pid::from_raw(pid)).flatten() else {
+            return Err(refused);
+        };
+        let Some(failure) = plan.failure else {
+            return Ok(pid);
+        };
+        let reap = || waitpid(Some(pid), WaitOptions::empty());
+        while reap().is_err_and(|error| error == Errno::INTR) {}
+        Err(failure.into())
+    }
+
+    /// The first steps of the new process.
+    extern "C" fn begin(plan: *mut c_void) -> c_int {
+        // SAFETY: it is the plan of `spawn`, which stands still.
+        let plan = unsafe { &mut *plan.cast::<Plan>() };
+        plan.failure = prepare(plan).and_then(|()| run(plan)).err();
+        127
+    }
+
+    fn prepare(plan: &Plan) -> Result<(), Errno> {
+        setpgid(None, None)?;
+        forget_signals()?;
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // The parent may have died before the signal was asked for.
+        if getppid() != Some(plan.parent) {
+            return Err(Errno::SRCH);
+        }
+        let [stdin, stdout, stderr] = &plan.stdio;
+        dup2_stdin(stdin)?;
+        dup2_stdout(stdout)?;
+        dup2_stderr(stderr)
+    }
+
+    /// Undoes what mtask does with signals. What came for mtask's group before this process had one of
+    /// its own is dropped.
+    fn forget_signals() -> Result<(), Errno> {
+        // SAFETY: this process has handlers of its own, a copy of mtask's; actions and sets of zeros are
+        // valid, and the default handler and an empty set are what they mean.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            for signal in 1..=libc::SIGRTMAX() {
+                let is_known = libc::sigaction(signal, ptr::null(), &raw mut action) == 0;
+                if is_known && action.sa_sigaction != libc::SIG_DFL {
+                    let is_caught = action.sa_sigaction != libc::SIG_IGN;
+                    action = std::mem::zeroed();
+                    if is_caught {
+                        action.sa_sigaction = libc::SIG_IGN;
+                        libc::sigaction(signal, &raw const action, ptr::null_mut());
+                    }
+                    // The standard library ignores SIGPIPE, whatever it was before.
+                    if is_caught || signal == libc::SIGPIPE {
+                        action.sa_sigaction = libc::SIG_DFL;
+                        libc::sigaction(signal, &raw const action, ptr::null_mut());
+                    }
+                }
+            }
+            let none: libc::sigset_t = std::mem::zeroed();
+            match libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) {
+                0 => Ok(()),
+                _ => Err(last_errno()),
+            }
+        }
+    }
+
+    fn run(plan: &Plan) -> Result<(), Errno> {
+        let (words, variables) = (&plan.words.pointers, &plan.variables.pointers);
+        // SAFETY: both lists end with a null, and there is a first word.
+        unsafe { libc::execvpe(words[0], words.as_ptr(), variables.as_ptr()) };
+        Err(last_errno())
+    }
+
+    /// errno is that of the thread that stands still, as all its memory is.
+    fn last_errno() -> Errno {
+        io::Error::last_os_error()
+            .raw_os_error()
+            .map_or(Errno::INVAL, Errno::from_raw_os_error)
+    }
+
+    /// What mtask has inherited, with `set` in place of what has the same name.
+    fn environment(set: &[(&'static str, OsString)]) -> impl Iterator<Item = Vec<u8>> {
+        let is_set = |name: &OsStr| set.iter().any(|(other, _)| name == *other);
+        let inherited = std::env::vars_os().filter(move |(name, _)| !is_set(name));
+        let set = set
+            .iter()
+            .map(|(name, value)| (OsString::from(name), value.clone()));
+        inherited.chain(set).map(|(name, value)| {
+            let mut variable = name.into_vec();
+            variable.push(b'=');
+            variable.extend(value.into_vec());
+            variable
+        })
+    }
+
+    /// Strings as C has lists of them: pointers, the last of them null.
+    struct Strings {
+        pointers: Vec<*const c_char>,
+        _pointed_at: Vec<CString>,
+    }
+
+    impl Strings {
+        fn new(strings: impl Iterator<Item = Vec<u8>>) -> io::Result<Self> {
+            let strings = strings.map(CString::new).collect::<Result<Vec<_>, _>>()?;
+            let pointers = strings.iter().map(|string| string.as_ptr());
+            Ok(Self {
+                pointers: pointers.chain([ptr::null()]).collect(),
+                _pointed_at: strings,
+            })
+        }
+    }
+
+    /// While there is one, no signal is delivered to this thread.
+    struct BlockedSignals {
+        before: libc::sigset_t,
+    }
+
+    impl BlockedSignals {
+        fn new() -> Self {
+            // SAFETY: both sets are written to before they are read.
+            unsafe {
+                let mut all: libc::sigset_t = std::mem::zeroed();
+                let mut before: libc::sigset_t = std::mem::zeroed();
+                libc::sigfillset(&raw mut all);
+                libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+                Self { before }
+            }
+        }
+    }
+
+    impl Drop for BlockedSignals {
+        fn drop(&mut self) {
+            // SAFETY: it is the set that was found.
+            unsafe {
+                libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, ptr::null_mut());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

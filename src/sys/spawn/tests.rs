@@ -1,0 +1,99 @@
+use std::io::{self, ErrorKind, PipeReader, Read, Write};
+
+use rustix::process::{Pid, WaitOptions, getpgid, waitpid};
+
+use super::*;
+
+fn start(name: &str, args: &[&str]) -> io::Result<(Pid, io::PipeWriter, PipeReader, PipeReader)> {
+    let (its_stdin, stdin) = io::pipe()?;
+    let (stdout, its_stdout) = io::pipe()?;
+    let (stderr, its_stderr) = io::pipe()?;
+    let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+    let program = Program {
+        name: name.as_ref(),
+        args: &args,
+        variables: &[("MTASK_ARG", "gpu=0".into()), ("PATH_OF_NONE", "".into())],
+    };
+    let its = [its_stdin.into(), its_stdout.into(), its_stderr.into()];
+    Ok((spawn(program, its)?, stdin, stdout, stderr))
+}
+
+fn read(mut pipe: impl Read) -> String {
+    let mut text = String::new();
+    pipe.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// What a program answers that reads nothing.
+fn answer(name: &str, args: &[&str]) -> String {
+    let (pid, _, stdout, stderr) = start(name, args).unwrap();
+    let answer = read(stdout);
+    assert_eq!(read(stderr), "");
+    waitpid(Some(pid), WaitOptions::empty()).unwrap();
+    answer
+}
+
+#[test]
+fn a_program_gets_its_words_its_variables_and_its_pipes() {
+    let script = r#"read line; echo "$line|$0|$1|$MTASK_ARG|${PATH_OF_NONE-unset}"; echo bad >&2"#;
+    let (pid, mut stdin, stdout, stderr) = start("sh", &["-c", script, "", "a b"]).unwrap();
+    stdin.write_all(b"a line\n").unwrap();
+    assert_eq!(read(stdout), "a line||a b|gpu=0|\n");
+    assert_eq!(read(stderr), "bad\n");
+    let (_, status) = waitpid(Some(pid), WaitOptions::empty()).unwrap().unwrap();
+    assert_eq!(status.exit_status(), Some(0));
+}
+
+#[test]
+fn the_rest_of_the_environment_is_inherited_once() {
+    let answer = answer("env", &[]);
+    let names = |text: &str| {
+        text.lines()
+            .filter(|line| line.starts_with("PATH="))
+            .count()
+    };
+    assert_eq!(names(&answer), 1, "{answer}");
+    assert_eq!(answer.matches("MTASK_ARG=gpu=0\n").count(), 1, "{answer}");
+}
+
+#[test]
+fn a_process_leads_a_group_of_its_own() {
+    let (pid, stdin, _stdout, _stderr) = start("cat", &[]).unwrap();
+    assert_eq!(getpgid(Some(pid)), Ok(pid));
+    drop(stdin);
+    waitpid(Some(pid), WaitOptions::empty()).unwrap();
+}
+
+#[test]
+fn what_cannot_be_run_is_told() {
+    let failure = |name, args: &[&str]| start(name, args).map(drop).unwrap_err().kind();
+    assert_eq!(failure("no such program", &[]), ErrorKind::NotFound);
+    assert_eq!(failure("/", &[]), ErrorKind::PermissionDenied);
+    assert_eq!(failure("cat", &["a\0b"]), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn a_file_without_an_interpreter_is_a_shell_script() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script");
+    let script = script.to_str().unwrap();
+    // Were it open here, a process that another test starts could hold it: "text file busy".
+    let write = r#"echo 'echo "$1"' >"$1" && chmod +x "$1""#;
+    assert_eq!(answer("sh", &["-c", write, "", script]), "");
+    assert_eq!(answer(script, &["word"]), "word\n");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_begins_with_no_signal_blocked_and_a_closed_pipe_ends_it() {
+    let set = |status: &str, name| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        u64::from_str_radix(line.rsplit('\t').next().unwrap(), 16).unwrap()
+    };
+    let ours = || std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let before = set(&ours(), "SigBlk");
+    let its = answer("cat", &["/proc/self/status"]);
+    assert_eq!(set(&its, "SigBlk"), 0);
+    assert_eq!(set(&its, "SigIgn") & 1 << (libc::SIGPIPE - 1), 0);
+    assert_eq!(set(&ours(), "SigBlk"), before);
+}
