@@ -121,10 +121,10 @@ pub enum Mode {
 }
 
 /// What mtask must know of where it runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Surroundings {
-    /// The CPUs this process may use.
-    pub cpus: NonZeroUsize,
+    /// Counts the CPUs this process may use; several files are read for that.
+    pub cpus: fn() -> NonZeroUsize,
     /// Whether workers inherit PYTHONUNBUFFERED.
     pub python_unbuffered: PythonUnbuffered,
     /// PATH, where it is set.
@@ -139,8 +139,8 @@ impl Surroundings {
             None => PythonUnbuffered::Absent,
         };
         Self {
-            // Counts affinity and cgroup limits; where it cannot tell, one worker is safe.
-            cpus: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            // Heeds affinity and cgroup limits; where it cannot tell, one worker is safe.
+            cpus: || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             python_unbuffered,
             path: env::var_os("PATH"),
         }
@@ -220,7 +220,7 @@ impl Config {
 
 fn jobs(arguments: &Arguments, surroundings: &Surroundings) -> Result<NonZeroUsize, Unusable> {
     let Some(given) = NonZeroUsize::new(arguments.workers.worker_arg.len()) else {
-        return Ok(arguments.workers.jobs.unwrap_or(surroundings.cpus));
+        return Ok(arguments.workers.jobs.unwrap_or_else(surroundings.cpus));
     };
     let jobs = arguments.workers.jobs.unwrap_or(given);
     if jobs.get() % given != 0 {

@@ -9,7 +9,7 @@ const CPUS: usize = 7;
 fn resolve(words: &str) -> Result<Config, Unusable> {
     let words = ["mtask"].into_iter().chain(words.split(' '));
     let surroundings = Surroundings {
-        cpus: NonZeroUsize::new(CPUS).unwrap(),
+        cpus: || NonZeroUsize::new(CPUS).unwrap(),
         python_unbuffered: PythonUnbuffered::Absent,
         path: None,
     };

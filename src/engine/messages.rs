@@ -40,6 +40,8 @@ pub struct Messages {
     /// Until [`Messages::finish`].
     writer: Option<Writer>,
     has_display: bool,
+    /// Whether anything was ever ordered.
+    is_used: bool,
 }
 
 /// What the thread that writes is told.
@@ -78,6 +80,7 @@ impl Messages {
             lines: Vec::new(),
             writer: Some(Writer::start(waker.clone())?),
             has_display: false,
+            is_used: false,
         })
     }
 
@@ -158,6 +161,9 @@ impl Messages {
     /// Waits until everything is written; once mtask was told to end, until that time at most, and
     /// no longer than until the next signal.
     pub(crate) fn finish(&mut self, requests: &Receiver<Request>, end_by: Option<Instant>) {
+        if !self.is_used {
+            return;
+        }
         let Some(Writer { orders, end, .. }) = self.writer.take() else {
             return;
         };
@@ -190,6 +196,7 @@ impl Messages {
             if let Order::Write(text) = &order {
                 writer.waiting.fetch_add(text.len(), SeqCst);
             }
+            self.is_used = true;
             // The writing thread ends only with the messages.
             let _ = writer.orders.send(order);
         }
