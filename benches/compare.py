@@ -49,11 +49,11 @@ class Contender:
 
 
 class Workload:
-    def __init__(self, name, title, source, records, contenders, rounds=None):
+    def __init__(self, name, title, source, records, contenders, rounds=None, at_least=1):
         self.name, self.title, self.source, self.records = name, title, source, records
         self.contenders = [each for each in contenders if each]
         self.reference = self.contenders[0]
-        self.rounds = rounds
+        self.rounds, self.at_least = rounds, at_least
 
 
 class Place:
@@ -334,7 +334,7 @@ def small(place):
             ),
             place.pool("multiprocessing", "echo", 2, 0),
         ],
-        rounds=None if place.scale < 1 else 11,
+        at_least=11,
     )
 
 
@@ -647,10 +647,8 @@ def main():
                     for each in workload.contenders
                     if arguments.only in each.name or each is workload.reference
                 ]
-                turns = (
-                    min(rounds, workload.rounds or rounds)
-                    if arguments.quick
-                    else workload.rounds or rounds
+                turns = workload.rounds or (
+                    rounds if arguments.quick else max(rounds, workload.at_least)
                 )
                 rows = run(place, workload, turns)
                 kept[workload.name] = {"title": workload.title, "rounds": turns, "rows": rows}
