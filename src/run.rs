@@ -24,8 +24,9 @@ use crate::protocol::Protocol;
 use crate::protocol::json::Wanted;
 use crate::report::{Counts, Display, Expected, Form, Progress, Report, Targets, Terminals};
 use crate::schedule::{Earlier, Scheduler};
+use crate::signal::{self, Requests};
 use crate::waker::Waker;
-use crate::{input, outcome, signal, sys};
+use crate::{input, outcome, sys};
 
 /// A pipe that shows nothing for so long may stay silent: workers start before their first record.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
@@ -70,8 +71,7 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
     });
     // Not before: until the outputs are open, which a named pipe may put off, any signal to end
     // just ends mtask.
-    let (send_request, requests) = unbounded();
-    signal::listen(&send_request, &waker)?;
+    let requests = Requests::listen()?;
     outputs.empty()?;
     let stats_file = outputs.stats.take().map(|stats| (stats.path, stats.file));
     let (send_marks, marks) = unbounded();

@@ -1,4 +1,4 @@
-//! Signals, as messages to the engine.
+//! Signals, as requests to the engine, which polls for them.
 //!
 //! Always: a signal that was ignored when mtask started stays ignored (nohup, background jobs of sh).
 //!
@@ -6,17 +6,19 @@
 //! three at once, ignored ones too, and does not tell which came. All that it cannot do is
 //! `signal-hook`'s, which exit statuses need as well; it could take SIGINT too.
 
-use std::io;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, unbounded};
 use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::exfiltrator::SignalOnly;
 
 use crate::sys;
-use crate::waker::Waker;
 
 /// What a signal asks of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,21 +64,70 @@ pub fn spare_status() -> io::Result<()> {
     Ok(())
 }
 
-/// Begins to listen to signals, on two threads that live as long as mtask.
-///
-/// # Errors
-/// Where a handler cannot be installed.
-pub fn listen(requests: &Sender<Request>, waker: &Waker) -> anyhow::Result<()> {
-    sys::unblock(&[SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGTSTP, SIGCONT]);
-    sys::unblock(STATUS);
+/// The signals that have come.
+#[derive(Debug)]
+pub struct Requests {
+    /// SIGINT.
+    interrupts: Receiver<()>,
+    others: SignalDelivery<UnixStream, SignalOnly>,
+}
+
+impl Requests {
+    /// Begins to listen to signals.
+    ///
+    /// # Errors
+    /// Where a handler cannot be installed.
+    pub fn listen() -> anyhow::Result<Self> {
+        sys::unblock(&[SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGTSTP, SIGCONT]);
+        sys::unblock(STATUS);
+        let (come, news) = UnixStream::pair().context("cannot listen to signals")?;
+        let interrupts = listen_to_interrupts(&news)?;
+        let wanted = [SIGTERM, SIGHUP, SIGTSTP]
+            .into_iter()
+            .chain(STATUS.iter().copied())
+            .filter(|signal| !sys::is_ignored(*signal))
+            .chain([SIGCHLD, SIGCONT]);
+        let others = SignalDelivery::with_pipe(come, news, SignalOnly, wanted)
+            .context("cannot listen to signals")?;
+        Ok(Self { interrupts, others })
+    }
+
+    /// Takes those that have come since the last time.
+    pub fn take(&mut self) -> Vec<Request> {
+        // Before the channel: an interrupt that it has is one of which there is news.
+        let others = self.others.pending().map(request);
+        let interrupts = self.interrupts.try_iter();
+        uncancelled(interrupts.map(|()| Request::End(SIGINT)).chain(others))
+    }
+}
+
+/// Which of two signals was first cannot be told: whoever has continued mtask does not want it stopped.
+fn uncancelled(requests: impl Iterator<Item = Request>) -> Vec<Request> {
+    let mut requests: Vec<_> = requests.collect();
+    if requests.contains(&Request::Continued) {
+        requests.retain(|request| *request != Request::Stop);
+    }
+    requests
+}
+
+/// Readable where a signal has come.
+impl AsFd for Requests {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.others.get_read().as_fd()
+    }
+}
+
+/// SIGINT comes by a thread of `ctrlc`, and lives as long as mtask.
+fn listen_to_interrupts(news: &UnixStream) -> anyhow::Result<Receiver<()>> {
+    let (sender, interrupts) = unbounded();
     if !sys::is_ignored(SIGINT) {
-        let (requests, waker) = (requests.clone(), waker.clone());
-        let end = move || {
+        let mut news = news.try_clone().context("cannot listen to SIGINT")?;
+        let tell = move || {
             // The engine is gone only when mtask is about to exit.
-            let _ = requests.send(Request::End(SIGINT));
-            waker.wake();
+            let _ = sender.send(());
+            let _ = news.write(&[0]);
         };
-        ctrlc::set_handler(end)
+        ctrlc::set_handler(tell)
             .map_err(|error| match error {
                 // Its own message hides why.
                 ctrlc::Error::System(error) => anyhow::Error::from(error),
@@ -84,31 +135,31 @@ pub fn listen(requests: &Sender<Request>, waker: &Waker) -> anyhow::Result<()> {
             })
             .context("cannot listen to SIGINT")?;
     }
-    let wanted = [SIGTERM, SIGHUP, SIGTSTP]
-        .into_iter()
-        .chain(STATUS.iter().copied())
-        .filter(|signal| !sys::is_ignored(*signal));
-    let mut signals =
-        Signals::new(wanted.chain([SIGCHLD, SIGCONT])).context("cannot listen to signals")?;
-    let (requests, waker) = (requests.clone(), waker.clone());
-    let forward = move || {
-        for signal in &mut signals {
-            let request = match signal {
-                SIGCHLD => Request::LookAtProcesses,
-                SIGTSTP => Request::Stop,
-                SIGCONT => Request::Continued,
-                signal if STATUS.contains(&signal) => Request::Status,
-                signal => Request::End(signal),
-            };
-            if requests.send(request).is_err() {
-                return;
-            }
-            waker.wake();
-        }
-    };
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(forward)
-        .context("cannot start a thread (is ulimit -u too low?)")?;
-    Ok(())
+    Ok(interrupts)
+}
+
+fn request(signal: i32) -> Request {
+    match signal {
+        SIGCHLD => Request::LookAtProcesses,
+        SIGTSTP => Request::Stop,
+        SIGCONT => Request::Continued,
+        signal if STATUS.contains(&signal) => Request::Status,
+        signal => Request::End(signal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_beside_its_end_is_none() {
+        let left = |signals: &[i32]| uncancelled(signals.iter().map(|signal| request(*signal)));
+        let end = Request::End(SIGTERM);
+        assert_eq!(left(&[SIGTERM, SIGTSTP]), [end, Request::Stop]);
+        assert_eq!(
+            left(&[SIGCONT, SIGTERM, SIGTSTP]),
+            [Request::Continued, end]
+        );
+    }
 }

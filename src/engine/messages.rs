@@ -11,15 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{
-    Receiver, RecvTimeoutError, Sender, at, bounded, never, select, unbounded,
-};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use crate::config::Verbosity;
 use crate::report::{Display, Place};
-use crate::signal::Request;
 use crate::waker::Waker;
 
 /// With so many bytes waiting, workers' stderr is not read.
@@ -37,7 +34,7 @@ const CLEARED_WITHIN: Duration = Duration::from_millis(200);
 pub struct Messages {
     verbosity: Verbosity,
     lines: Vec<u8>,
-    /// Until [`Messages::finish`].
+    /// Until [`Messages::close`].
     writer: Option<Writer>,
     has_display: bool,
     /// Whether anything was ever ordered.
@@ -158,27 +155,11 @@ impl Messages {
         writer.waiting.load(SeqCst) >= ENOUGH
     }
 
-    /// Waits until everything is written; once mtask was told to end, until that time at most, and
-    /// no longer than until the next signal.
-    pub(crate) fn finish(&mut self, requests: &Receiver<Request>, end_by: Option<Instant>) {
-        if !self.is_used {
-            return;
-        }
-        let Some(Writer { orders, end, .. }) = self.writer.take() else {
-            return;
-        };
-        drop(orders);
-        let deadline = end_by.map_or_else(never, at);
-        loop {
-            select! {
-                recv(end) -> _ => return,
-                recv(deadline) -> _ => return,
-                recv(requests) -> request => match request {
-                    Ok(Request::End(_)) | Err(_) => return,
-                    Ok(_) => {}
-                },
-            }
-        }
+    /// Nothing more will be said. What comes from this is closed, and the engine woken, when
+    /// everything is written; `None` where there never was anything.
+    pub(crate) fn close(&mut self) -> Option<Receiver<()>> {
+        let writer = self.writer.take()?;
+        self.is_used.then_some(writer.end)
     }
 
     fn waiting(&self) -> usize {
@@ -218,6 +199,7 @@ impl Writer {
                 }
             });
             drop::<Sender<()>>(ended);
+            waker.wake();
         };
         thread::Builder::new()
             .name("messages".into())

@@ -2,10 +2,10 @@
 //! clock say into events for the [`Scheduler`], and does what that asks for.
 //!
 //! Owns the processes and all of mtask's ends of their pipes. Always: while lives run it waits in
-//! poll(2) and nowhere else, so nothing that one worker does keeps the others waiting. It waits for a
-//! channel only where it has nothing else to do: at the end, for the journal to be safe and for
+//! poll(2) and nowhere else, so nothing that one worker does keeps the others waiting. It waits for
+//! another thread only where it has nothing else to do: at the end, for the journal to be safe and for
 //! messages to be written, and briefly for the progress to be cleared before mtask is stopped. The
-//! input, the output and the signals have a thread each, however many workers there are.
+//! input and the output have a thread each, however many workers there are.
 
 mod answers;
 mod members;
@@ -16,7 +16,7 @@ mod wait;
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, TryRecvError, at, never, select};
+use crossbeam_channel::{Receiver, TryRecvError};
 use rustix::process::Signal;
 
 pub use messages::Messages;
@@ -31,11 +31,12 @@ use crate::protocol::json::{self, Wanted};
 use crate::record::{Separator, Slice};
 use crate::report::Report;
 use crate::schedule::{Action, Notice, Scheduler, WorkerId};
-use crate::signal::Request;
+use crate::signal::Requests;
 use crate::waker::Waker;
 use crate::worker::command::{PythonUnbuffered, WorkerCommand};
 use members::Member;
 use requests::Paused;
+use wait::Waited;
 
 /// The room for a read: what a pipe holds, behind the beginning of a line of usual length.
 const READ: usize = (64 + 4) * 1024;
@@ -74,7 +75,7 @@ pub struct Links {
     /// What the input thread has read.
     pub input: Receiver<Arrival>,
     /// What signals ask for.
-    pub requests: Receiver<Request>,
+    pub requests: Requests,
     /// Where outcomes go.
     pub output: Output,
     /// Where messages go.
@@ -95,7 +96,9 @@ pub struct Engine {
     members: Vec<Option<Member>>,
     /// Until it has ended, or nothing more of it is wanted.
     input: Option<Receiver<Arrival>>,
-    requests: Receiver<Request>,
+    requests: Requests,
+    /// Whether any have come.
+    has_requests: bool,
     output: Output,
     messages: Messages,
     report: Report,
@@ -143,6 +146,7 @@ impl Engine {
             scheduler,
             input: Some(input),
             requests,
+            has_requests: false,
             output,
             messages,
             report,
@@ -211,7 +215,9 @@ impl Engine {
             self.messages.warning(&summary);
         }
         self.messages.report(closing.text);
-        self.messages.finish(&self.requests, self.end_by);
+        if let Some(written) = self.messages.close() {
+            self.wait_for(&written, self.end_by);
+        }
         status
     }
 
@@ -371,23 +377,17 @@ impl Engine {
         let Some(kept) = self.output.finish_journal(self.scheduler.tally().lapses()) else {
             return;
         };
-        let deadline = self.end_by.map_or_else(never, at);
         let began = Instant::now();
         let mut next = began + DISK_REMINDER;
         loop {
-            select! {
-                recv(kept) -> kept => match kept {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => return self.output_failed(&error),
-                    Err(_) => return,
-                },
-                recv(deadline) -> _ => return,
-                recv(self.requests) -> request => match request {
-                    Ok(Request::End(signal)) => return self.interrupt(signal, Instant::now()),
-                    Ok(_) => {}
-                    Err(_) => return,
-                },
-                recv(at(next)) -> _ => {
+            let until = self.end_by.map_or(next, |at| at.min(next));
+            match self.wait_for(&kept, Some(until)) {
+                Waited::Said(Ok(())) => {}
+                Waited::Said(Err(error)) => return self.output_failed(&error),
+                Waited::Ended => return,
+                Waited::Interrupted(signal) => return self.interrupt(signal, Instant::now()),
+                Waited::TooLong if Some(until) == self.end_by => return,
+                Waited::TooLong => {
                     let waited = began.elapsed();
                     next = Instant::now() + waited;
                     self.messages.warning(&format!(
@@ -414,7 +414,6 @@ impl Engine {
     fn has_news(&self) -> bool {
         let has_input = |input: &Receiver<Arrival>| !input.is_empty();
         (self.scheduler.wants_input() && self.input.as_ref().is_some_and(has_input))
-            || !self.requests.is_empty()
             || (self.output.has_news() && !self.is_output_broken)
     }
 

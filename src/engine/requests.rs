@@ -1,5 +1,6 @@
 //! What signals ask for.
 
+use std::mem;
 use std::time::Instant;
 
 use rustix::process::Signal;
@@ -19,22 +20,26 @@ impl Engine {
     pub(super) fn take_requests(&mut self, mut now: Instant) -> Paused {
         let mut paused = Paused::No;
         let mut has_stopped = false;
-        while let Ok(request) = self.requests.try_recv() {
-            match request {
-                Request::End(signal) => self.interrupt(signal, now),
-                Request::Status => self.tell_status(now),
-                Request::LookAtProcesses => self.look_at_processes(),
-                // The SIGCONT that ended the stop asks for nothing more.
-                Request::Stop | Request::Continued if has_stopped => {}
-                Request::Stop => {
-                    now = self.stop();
-                    has_stopped = true;
-                    paused = Paused::Yes;
-                }
-                Request::Continued => {
-                    self.signal_all(Signal::CONT);
-                    self.scheduler.was_stopped(now);
-                    paused = Paused::Yes;
+        while mem::take(&mut self.has_requests) {
+            for request in self.requests.take() {
+                match request {
+                    Request::End(signal) => self.interrupt(signal, now),
+                    Request::Status => self.tell_status(now),
+                    Request::LookAtProcesses => self.look_at_processes(),
+                    // The SIGCONT that ended the stop asks for nothing more.
+                    Request::Stop | Request::Continued if has_stopped => {}
+                    Request::Stop => {
+                        now = self.stop();
+                        has_stopped = true;
+                        // What ended it has come.
+                        self.has_requests = true;
+                        paused = Paused::Yes;
+                    }
+                    Request::Continued => {
+                        self.signal_all(Signal::CONT);
+                        self.scheduler.was_stopped(now);
+                        paused = Paused::Yes;
+                    }
                 }
             }
         }

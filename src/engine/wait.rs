@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, TryRecvError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Engine;
 use crate::schedule::WorkerId;
+use crate::signal::Request;
 
 /// So many times in a row a worker's answer may be found without poll(2), before all else is
 /// looked at.
@@ -18,9 +20,21 @@ const GATHER: Duration = Duration::from_micros(100);
 #[derive(Clone, Copy, Debug)]
 enum Ready {
     Waker,
+    Requests,
     Stdin(WorkerId),
     Stdout(WorkerId),
     Stderr(WorkerId),
+}
+
+/// What ended the wait for another thread.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Waited<T> {
+    Said(T),
+    /// It has nothing more to say.
+    Ended,
+    /// A signal to end has come.
+    Interrupted(i32),
+    TooLong,
 }
 
 impl Engine {
@@ -33,13 +47,15 @@ impl Engine {
         }
         self.peeks = 0;
         let from = Instant::now();
-        let mut fds = Vec::with_capacity(1 + 3 * self.members.len());
+        let mut fds = Vec::with_capacity(2 + 3 * self.members.len());
         let mut what = Vec::with_capacity(fds.capacity());
         let waker = self.waker.clone();
         waker.fall_asleep();
         let is_stderr_full = self.messages.is_full();
         fds.push(PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN));
         what.push(Ready::Waker);
+        fds.push(PollFd::new(&self.requests, PollFlags::IN));
+        what.push(Ready::Requests);
         for (number, member) in self.members.iter().enumerate() {
             let worker = WorkerId(number);
             let Some(member) = member else { continue };
@@ -58,15 +74,12 @@ impl Engine {
                 what.push(Ready::Stderr(worker));
             }
         }
-        let timeout = if self.has_news() {
-            Some(Duration::ZERO)
+        let until = if self.has_news() {
+            Some(from)
         } else {
             self.next_deadline()
-                .map(|at| at.saturating_duration_since(from))
         };
-        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-        // An interrupted wait is a short wait.
-        let _ = poll(&mut fds, timeout.as_ref());
+        poll_until(&mut fds, until, from);
         waker.awake(!fds[0].revents().is_empty());
         let ready: Vec<_> = (fds.iter().zip(&what))
             .filter(|(fd, _)| !fd.revents().is_empty())
@@ -77,6 +90,7 @@ impl Engine {
         for what in ready {
             match what {
                 Ready::Waker => {}
+                Ready::Requests => self.has_requests = true,
                 Ready::Stdin(worker) => {
                     self.write(worker);
                     self.act();
@@ -88,6 +102,38 @@ impl Engine {
             }
         }
         Some(from)
+    }
+
+    /// Waits, where nothing else is left to do, for a thread that wakes the engine when it has said
+    /// something and when it has ended.
+    pub(super) fn wait_for<T>(
+        &mut self,
+        thread: &Receiver<T>,
+        until: Option<Instant>,
+    ) -> Waited<T> {
+        loop {
+            self.waker.fall_asleep();
+            let now = Instant::now();
+            let waited = match thread.try_recv() {
+                Ok(said) => Some(Waited::Said(said)),
+                Err(TryRecvError::Disconnected) => Some(Waited::Ended),
+                Err(TryRecvError::Empty) => until.filter(|at| *at <= now).map(|_| Waited::TooLong),
+            };
+            if let Some(waited) = waited {
+                self.waker.awake(false);
+                return waited;
+            }
+            let mut fds = [
+                PollFd::from_borrowed_fd(self.waker.fd(), PollFlags::IN),
+                PollFd::new(&self.requests, PollFlags::IN),
+            ];
+            poll_until(&mut fds, until, now);
+            let [is_woken, has_requests] = fds.map(|fd| !fd.revents().is_empty());
+            self.waker.awake(is_woken);
+            if has_requests && let Some(signal) = self.requests.take().iter().find_map(end) {
+                return Waited::Interrupted(signal);
+            }
+        }
     }
 
     /// Lets workers run, and looks whether the one that owes anything has answered: it most likely
@@ -120,5 +166,20 @@ impl Engine {
         // Where nothing more is to come, nothing waits for it.
         self.debtor()?;
         self.peek()
+    }
+}
+
+fn poll_until(fds: &mut [PollFd<'_>], until: Option<Instant>, now: Instant) {
+    let timeout = until.map(|at| at.saturating_duration_since(now));
+    let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+    // An interrupted wait is a short wait.
+    let _ = poll(fds, timeout.as_ref());
+}
+
+/// The signal, if that is what is asked for.
+fn end(request: &Request) -> Option<i32> {
+    match request {
+        Request::End(signal) => Some(*signal),
+        _ => None,
     }
 }

@@ -101,11 +101,13 @@ impl Journal {
                     // Once a disk has failed to keep something, nothing more is vouched for.
                     let is_over = kept.is_err();
                     if done.send(kept).is_err() || is_over {
-                        waker.wake();
-                        return;
+                        break;
                     }
                     waker.wake();
                 }
+                // The file first, and with it the lock.
+                drop((keeper, done));
+                waker.wake();
             })?;
         let now = Instant::now();
         Ok(Self {
