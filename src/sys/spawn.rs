@@ -3,10 +3,6 @@
 //! On Linux the new process borrows mtask's memory until it runs the program, as with posix_spawn(3),
 //! which has no way to ask for the death signal. fork(2) would copy the page tables for nothing, the
 //! longer the more mtask holds, and each page that mtask writes to after that would be copied, too.
-#![cfg_attr(
-    target_os = "linux",
-    expect(unsafe_code, reason = "each block says why it is sound")
-)]
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -57,7 +53,7 @@ mod linux {
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     use std::ptr;
 
-    use rustix::io::Errno;
+    use rustix::io::{Errno, retry_on_intr};
     use rustix::process::{
         Signal, WaitOptions, getpid, getppid, set_parent_process_death_signal, setpgid, waitpid,
     };
@@ -74,6 +70,8 @@ mod linux {
         words: Strings,
         variables: Strings,
         stdio: [OwnedFd; 3],
+        /// The signals that this thread blocks, and the program is to.
+        blocked: libc::sigset_t,
         parent: Pid,
         /// Why the program could not be run.
         failure: Option<Errno>,
@@ -87,10 +85,14 @@ mod linux {
     /// Where it cannot be started.
     pub fn spawn(program: Program<'_>, stdio: [OwnedFd; 3]) -> io::Result<Pid> {
         let words = iter::once(program.name).chain(program.args.iter().map(OsString::as_os_str));
+        let words = Strings::new(words.map(|word| word.as_bytes().to_vec()))?;
+        let variables = Strings::new(environment(program.variables))?;
+        let signals = BlockedSignals::new();
         let mut plan = Plan {
-            words: Strings::new(words.map(|word| word.as_bytes().to_vec()))?,
-            variables: Strings::new(environment(program.variables))?,
+            words,
+            variables,
             stdio,
+            blocked: signals.before,
             parent: getpid(),
             failure: None,
         };
@@ -98,10 +100,9 @@ mod linux {
         let units = (STACK + size_of_val(&*plan.words.pointers)).div_ceil(16);
         let mut stack: Vec<MaybeUninit<u128>> = Vec::with_capacity(units);
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-        let signals = BlockedSignals::new();
         // SAFETY: the stack's end is that of memory which is ours until the call returns, and the call
         // returns when the new process has left both behind: it runs the program, or is gone. Until
-        // then this thread stands still, and no handler of a signal can run in the new process.
+        // then this thread stands still, and no handler of mtask's can run in the new process.
         let pid = unsafe {
             libc::clone(
                 begin,
@@ -118,8 +119,7 @@ mod linux {
         let Some(failure) = plan.failure else {
             return Ok(pid);
         };
-        let reap = || waitpid(Some(pid), WaitOptions::empty());
-        while reap().is_err_and(|error| error == Errno::INTR) {}
+        let _ = retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()));
         Err(failure.into())
     }
 
@@ -132,13 +132,13 @@ mod linux {
     }
 
     fn prepare(plan: &Plan) -> Result<(), Errno> {
-        setpgid(None, None)?;
-        forget_signals()?;
         set_parent_process_death_signal(Some(Signal::KILL))?;
         // The parent may have died before the signal was asked for.
         if getppid() != Some(plan.parent) {
             return Err(Errno::SRCH);
         }
+        setpgid(None, None)?;
+        forget_signals(&plan.blocked);
         let [stdin, stdout, stderr] = &plan.stdio;
         dup2_stdin(stdin)?;
         dup2_stdout(stdout)?;
@@ -146,33 +146,27 @@ mod linux {
     }
 
     /// Undoes what mtask does with signals. What came for mtask's group before this process had one of
-    /// its own is dropped.
-    fn forget_signals() -> Result<(), Errno> {
-        // SAFETY: this process has handlers of its own, a copy of mtask's; actions and sets of zeros are
-        // valid, and the default handler and an empty set are what they mean.
+    /// its own is dropped: mtask stands still until this process has run its program, and could not
+    /// continue it if it were stopped.
+    fn forget_signals(blocked: &libc::sigset_t) {
+        // SAFETY: this process has handlers of its own, a copy of mtask's; actions, sets and times of
+        // zeros are valid.
         unsafe {
+            let mut all: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&raw mut all);
+            let at_once: libc::timespec = std::mem::zeroed();
+            while libc::sigtimedwait(&raw const all, ptr::null_mut(), &raw const at_once) != -1 {}
             let mut action: libc::sigaction = std::mem::zeroed();
             for signal in 1..=libc::SIGRTMAX() {
                 let is_known = libc::sigaction(signal, ptr::null(), &raw mut action) == 0;
-                if is_known && action.sa_sigaction != libc::SIG_DFL {
-                    let is_caught = action.sa_sigaction != libc::SIG_IGN;
+                let is_caught = ![libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction);
+                // The standard library ignores SIGPIPE, whatever it was before.
+                if is_known && (is_caught || signal == libc::SIGPIPE) {
                     action = std::mem::zeroed();
-                    if is_caught {
-                        action.sa_sigaction = libc::SIG_IGN;
-                        libc::sigaction(signal, &raw const action, ptr::null_mut());
-                    }
-                    // The standard library ignores SIGPIPE, whatever it was before.
-                    if is_caught || signal == libc::SIGPIPE {
-                        action.sa_sigaction = libc::SIG_DFL;
-                        libc::sigaction(signal, &raw const action, ptr::null_mut());
-                    }
+                    libc::sigaction(signal, &raw const action, ptr::null_mut());
                 }
             }
-            let none: libc::sigset_t = std::mem::zeroed();
-            match libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) {
-                0 => Ok(()),
-                _ => Err(last_errno()),
-            }
+            libc::pthread_sigmask(libc::SIG_SETMASK, blocked, ptr::null_mut());
         }
     }
 

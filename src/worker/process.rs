@@ -52,7 +52,7 @@ impl Process {
     /// Starts COMMAND in a process group of its own.
     ///
     /// # Errors
-    /// Where it cannot be started: the reason of fork or exec.
+    /// Where it cannot be started.
     pub fn start(
         command: &WorkerCommand,
         environment: Vec<(&'static str, OsString)>,

@@ -102,6 +102,16 @@ impl Live {
     /// Stops mtask as Ctrl-Z does, and waits until it is stopped.
     pub(crate) fn stop(&self) {
         self.signal(Signal::TSTP);
+        self.wait_for_stop();
+    }
+
+    /// A signal to mtask's whole process group, as a terminal sends it.
+    pub(crate) fn signal_group(&self, signal: Signal) {
+        kill_process_group(pid(self.child.id()), signal).expect("mtask is there");
+    }
+
+    /// Waits until mtask has stopped.
+    pub(crate) fn wait_for_stop(&self) {
         let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let status = waitid(WaitId::Pid(pid(self.child.id())), options);
         let is_stopped = matches!(status, Ok(Some(status)) if status.stopped());

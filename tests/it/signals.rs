@@ -269,6 +269,23 @@ fn workers_stop_and_go_on_with_mtask() {
         .assert_stdout("first\nsecond\n");
 }
 
+/// A terminal stops its whole foreground group. A worker of that moment may not have left it yet.
+#[test]
+fn a_stop_in_the_midst_of_a_start_stops_no_worker_for_good() {
+    let env = TestEnv::new();
+    // A start for each record. mtask does not listen to this signal: it is stopped all the same.
+    let run = env.mtask().args(["-j1", "--lifespan", "1"]).echo();
+    let run = run.stdin("record\n".repeat(100_000));
+    let live = run.stdout_file("/dev/null").start();
+    for round in 0..400 {
+        live.signal_group(Signal::TTOU);
+        live.wait_for_stop();
+        live.signal_group(Signal::CONT);
+        // One of many moments, near and far from a start.
+        let_pass(Duration::from_micros(round * 37 % 4000));
+    }
+}
+
 #[test]
 fn the_grace_stands_still_for_the_output_too() {
     let grace = Duration::from_secs(8);

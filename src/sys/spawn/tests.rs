@@ -72,6 +72,8 @@ fn what_cannot_be_run_is_told() {
     assert_eq!(failure("cat", &["a\0b"]), ErrorKind::InvalidInput);
 }
 
+/// musl's execvpe(3) runs no shell.
+#[cfg(not(target_env = "musl"))]
 #[test]
 fn a_file_without_an_interpreter_is_a_shell_script() {
     let folder = tempfile::tempdir().unwrap();
@@ -85,7 +87,7 @@ fn a_file_without_an_interpreter_is_a_shell_script() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_process_begins_with_no_signal_blocked_and_a_closed_pipe_ends_it() {
+fn a_process_blocks_what_was_blocked_and_a_closed_pipe_ends_it() {
     let set = |status: &str, name| {
         let line = status.lines().find(|line| line.starts_with(name)).unwrap();
         u64::from_str_radix(line.rsplit('\t').next().unwrap(), 16).unwrap()
@@ -93,7 +95,7 @@ fn a_process_begins_with_no_signal_blocked_and_a_closed_pipe_ends_it() {
     let ours = || std::fs::read_to_string("/proc/thread-self/status").unwrap();
     let before = set(&ours(), "SigBlk");
     let its = answer("cat", &["/proc/self/status"]);
-    assert_eq!(set(&its, "SigBlk"), 0);
+    assert_eq!(set(&its, "SigBlk"), before);
     assert_eq!(set(&its, "SigIgn") & 1 << (libc::SIGPIPE - 1), 0);
     assert_eq!(set(&ours(), "SigBlk"), before);
 }
