@@ -15,7 +15,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 use crate::config::Config;
-use crate::config::files::Taken;
+use crate::config::files::{Identity, Taken};
 
 /// The files that were named, as they were found.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub struct Named {
     pub path: PathBuf,
     /// To be written.
     pub file: File,
+    /// It is mtask's stdout or stderr, by another name.
+    is_stream: bool,
 }
 
 impl Outputs {
@@ -78,6 +80,10 @@ impl Outputs {
 
 impl Named {
     fn empty(&self) -> anyhow::Result<()> {
+        if self.is_stream {
+            // What it holds is not mtask's to take out: that is for whoever has opened it.
+            return Ok(());
+        }
         let metadata = self.file.metadata();
         // A device or a pipe holds nothing that could be taken out.
         let emptied = metadata.and_then(|found| match found.is_file() {
@@ -109,15 +115,28 @@ fn open(
     };
     let file = opened.with_context(|| named(option, path))?;
     taken.take(option, path, &file)?;
+    let stream = own_stream(&file);
+    let is_stream = stream.is_some();
     // A device or a pipe is anybody's.
-    if file.metadata().is_ok_and(|found| found.is_file()) {
+    if !is_stream && file.metadata().is_ok_and(|found| found.is_file()) {
         lock::share(&file, option, path)?;
     }
     Ok(Named {
         option,
         path: path.to_owned(),
-        file,
+        file: stream.unwrap_or(file),
+        is_stream,
     })
+}
+
+/// mtask's stdout or stderr, where that is this regular file: written through another descriptor, with
+/// a place of its own, it would be overwritten by what goes there besides (/dev/stderr on Linux).
+fn own_stream(file: &File) -> Option<File> {
+    let wanted = Identity::of_file(file)?;
+    let streams = [rustix::stdio::stdout(), rustix::stdio::stderr()];
+    let streams = streams.map(|stream| stream.try_clone_to_owned().map(File::from));
+    let mut streams = streams.into_iter().flatten();
+    streams.find(|stream| Identity::of_file(stream) == Some(wanted.clone()))
 }
 
 /// Opens a named pipe, which waits for its reader; `wait` is called where there is none yet.

@@ -58,7 +58,7 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
 
     let budget = Budget::new(config.buffer);
     let mut taken = Taken::default();
-    signal::spare_status().context("cannot listen to signals")?;
+    signal::disarm().context("cannot listen to signals")?;
     let mut outputs = Outputs::open(&config, &mut taken, |text| messages.warning(text))?;
     let mut resumed = match &config.resume {
         Some(journal) => Some(journal::open::open(&config, journal, &mut taken)?),

@@ -53,13 +53,15 @@ const STATUS: &[i32] = &[SIGUSR1, libc::SIGINFO];
 )))]
 const STATUS: &[i32] = &[SIGUSR1];
 
-/// Has signals that only ask where the run stands do no harm before it has begun.
+/// Has signals do no harm that end a process by default: those that only ask where the run stands, and
+/// SIGXFSZ (ulimit -f), of which a failed write tells more.
 ///
 /// # Errors
 /// Where a handler cannot be installed.
-pub fn spare_status() -> io::Result<()> {
-    for signal in STATUS.iter().filter(|signal| !sys::is_ignored(**signal)) {
-        signal_hook::flag::register(*signal, Arc::new(AtomicBool::new(false)))?;
+pub fn disarm() -> io::Result<()> {
+    let harmless = STATUS.iter().copied().chain([libc::SIGXFSZ]);
+    for signal in harmless.filter(|signal| !sys::is_ignored(*signal)) {
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
     Ok(())
 }

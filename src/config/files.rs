@@ -41,11 +41,11 @@ pub fn look_up(
         Some(path) => look_up_output("--output", path)?,
         None => Identity::of_stream(stdout),
     };
-    if let Some(path) = &config.output
-        && results.is_some()
-        && inputs.contains(&results)
-    {
-        return Err(refusal("--output", path, IS_INPUT));
+    if results.is_some() && inputs.contains(&results) {
+        return Err(match &config.output {
+            Some(path) => refusal("--output", path, IS_INPUT),
+            None => Unusable::usage(format!("standard output {IS_INPUT}")),
+        });
     }
     let mut taken = Taken(results.map(|file| (file, "--output")).into_iter().collect());
     let others = [
@@ -75,9 +75,7 @@ impl Taken {
     /// # Errors
     /// 2 where it is taken.
     pub fn take(&mut self, option: &'static str, path: &Path, file: &File) -> Result<(), Unusable> {
-        let metadata = file.metadata();
-        let identity = metadata.ok().as_ref().and_then(Identity::of);
-        self.add(option, path, identity)
+        self.add(option, path, Identity::of_file(file))
     }
 
     fn add(
@@ -113,7 +111,7 @@ fn refusal(option: &str, file: &Path, fault: &str) -> Unusable {
 
 /// A regular file, however it was named.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Identity {
+pub(crate) enum Identity {
     Existing {
         device: u64,
         inode: u64,
@@ -130,6 +128,10 @@ impl Identity {
             .then_some(Self::Existing { device, inode })
     }
 
+    pub(crate) fn of_file(file: &File) -> Option<Self> {
+        Self::of(&file.metadata().ok()?)
+    }
+
     fn of_missing(path: &Path) -> Option<Self> {
         let directory = directory_of(path).canonicalize().ok()?;
         Some(Self::Missing(directory.join(path.file_name()?)))
@@ -137,8 +139,7 @@ impl Identity {
 
     /// `None` also for a stream that is closed: that is found and said where it is used.
     fn of_stream(stream: BorrowedFd<'_>) -> Option<Self> {
-        let file = File::from(stream.try_clone_to_owned().ok()?);
-        Self::of(&file.metadata().ok()?)
+        Self::of_file(&File::from(stream.try_clone_to_owned().ok()?))
     }
 }
 

@@ -320,8 +320,11 @@ impl Output {
     /// What close(2) reports.
     pub fn close(&self) -> Result<(), WriteError> {
         for destination in self.files.all() {
-            let copy = destination.file.as_fd().try_clone_to_owned();
-            copy.and_then(sys::close).map_err(|error| WriteError {
+            // Where no descriptor is to be had, nothing is known of the file.
+            let Ok(copy) = destination.file.as_fd().try_clone_to_owned() else {
+                continue;
+            };
+            sys::close(copy).map_err(|error| WriteError {
                 file: destination.name.clone(),
                 error,
             })?;

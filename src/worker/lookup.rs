@@ -1,8 +1,9 @@
 //! Finding COMMAND before any input is read, the way execvp(3) will.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
@@ -11,6 +12,9 @@ use crate::exit::{Status, Unusable};
 
 /// Where execvp(3) looks when PATH is unset.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// So much of a script's first line Linux looks at.
+const FIRST_LINE: u64 = 256;
 
 /// The file that `program` names: itself where it holds a slash, else the first executable file of
 /// that name in the directories of `path`, of which an empty one is the working directory.
@@ -42,6 +46,15 @@ pub fn look_up(program: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, Unusabl
             "{file} is not executable: chmod +x it, or name its interpreter before it, as in \
              python3 {file}"
         ),
+        Refusal::Interpreter(interpreter) => {
+            let way_out = match interpreter.ends_with('\r') {
+                true => "its lines end as on Windows, with a carriage return: take those out",
+                false => {
+                    "name one that is there in its first line, or before it on the command line"
+                }
+            };
+            format!("{file} needs {interpreter:?} to run it, which is not there: {way_out}")
+        }
     };
     Err(Unusable::new(Status::NotExecutable, message))
 }
@@ -52,10 +65,11 @@ enum Found {
     Nothing,
 }
 
-#[derive(Clone, Copy)]
 enum Refusal {
     Directory,
     Permission,
+    /// The one that its first line names is not there.
+    Interpreter(String),
 }
 
 fn candidates(program: &OsStr, path: &OsStr) -> Vec<PathBuf> {
@@ -80,13 +94,36 @@ fn candidates(program: &OsStr, path: &OsStr) -> Vec<PathBuf> {
 fn check(file: &Path) -> Found {
     match fs::metadata(file) {
         Ok(metadata) if metadata.is_dir() => Found::Refused(Refusal::Directory),
-        Ok(_) if access(file, Access::EXEC_OK).is_ok() => Found::Executable,
+        Ok(found) if access(file, Access::EXEC_OK).is_ok() => {
+            let missing = found.is_file().then(|| missing_interpreter(file)).flatten();
+            match missing {
+                Some(interpreter) => Found::Refused(Refusal::Interpreter(interpreter)),
+                None => Found::Executable,
+            }
+        }
         Ok(_) => Found::Refused(Refusal::Permission),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             Found::Refused(Refusal::Permission)
         }
         Err(_) => Found::Nothing,
     }
+}
+
+/// The interpreter that a script names in its first line, where there is no such file.
+fn missing_interpreter(script: &Path) -> Option<String> {
+    // A script that can be executed and not read could not be run by its interpreter either.
+    let mut start = Vec::new();
+    let read = File::open(script).and_then(|file| file.take(FIRST_LINE).read_to_end(&mut start));
+    read.ok()?;
+    let line = start
+        .strip_prefix(b"#!")?
+        .split(|byte| *byte == b'\n')
+        .next()?;
+    let mut words = line.split(|byte| b" \t".contains(byte));
+    let interpreter = words.find(|word| !word.is_empty())?;
+    let is_missing = fs::metadata(OsStr::from_bytes(interpreter))
+        .is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    is_missing.then(|| String::from_utf8_lossy(interpreter).into_owned())
 }
 
 fn way_out(program: &OsStr) -> String {
@@ -126,6 +163,24 @@ mod tests {
 
     fn find(program: impl AsRef<OsStr>, path: &[&Path]) -> Result<PathBuf, Unusable> {
         look_up(program.as_ref(), Some(&std::env::join_paths(path).unwrap()))
+    }
+
+    #[test]
+    fn a_script_without_its_interpreter_is_refused_and_the_next_one_is_looked_for() {
+        let (folder, other) = (directory(), directory());
+        let write = |text: &str| fs::write(folder.path().join("tool"), text).unwrap();
+        let refusal = || find("tool", &[folder.path()]).unwrap_err();
+        write("#! /nowhere/python3 -u\nprint()\n");
+        assert_eq!(refusal().status, Status::NotExecutable);
+        assert!(refusal().message.contains("\"/nowhere/python3\""));
+        write("#!/bin/sh\r\ncat\r\n");
+        assert!(refusal().message.contains("carriage return"));
+        let found = find("tool", &[folder.path(), other.path()]).unwrap();
+        assert_eq!(found, other.path().join("tool"));
+        for fine in ["#!/bin/sh\ncat\n", "#!", "#! \t", "", "cat\n"] {
+            write(fine);
+            assert!(find("tool", &[folder.path()]).is_ok(), "{fine}");
+        }
     }
 
     #[test]

@@ -55,6 +55,77 @@ fn an_output_file_that_is_an_input_file_is_refused_and_left_alone() {
 }
 
 #[test]
+fn an_output_that_is_an_input_of_its_own_is_refused() {
+    let env = TestEnv::new();
+    let file = env.write("file", numbers(10));
+    for script in [
+        r#"exec "$0" -i file "$@" >>file"#,
+        r#"exec "$0" "$@" <file >>file"#,
+    ] {
+        let script = format!("cd {} && {script}", env.path(""));
+        let done = env.mtask().shell(&script).echo().run();
+        done.assert_status(2)
+            .assert_stderr_has("standard output is an input file");
+        assert_eq!(env.read("file"), numbers(10), "{file}");
+    }
+}
+
+#[test]
+fn a_file_that_is_stdout_or_stderr_by_another_name_keeps_what_goes_there_besides() {
+    if !cfg!(target_os = "linux") {
+        return skip("elsewhere /dev/stdout is the same descriptor anyway");
+    }
+    let env = TestEnv::new();
+    let log = env.write("log", "what was there before\n");
+    let script = format!(r#"exec "$0" "$@" 2>>{log}"#);
+    let options = ["-j1", "--window", "1", "--errors", "/dev/stderr"];
+    let run = env.mtask().shell(&script).args(options);
+    let worker = r#"while read -r record; do
+        echo "log of $record" >&2; if [ "$record" != bad ]; then echo "$record"; else exit 1; fi
+    done"#;
+    let run = run.args(["--retries", "0", "--", "sh", "-c", worker]);
+    run.stdin("1\nbad\n2\n").run().assert_status(123);
+    let log = String::from_utf8(env.read("log")).expect("text");
+    let whole = [
+        "what was there before",
+        "log of ",
+        "{\"mtask_error\":\"worker_exit\"",
+        "mtask: ",
+    ];
+    for line in log.lines() {
+        assert!(
+            whole.iter().any(|start| line.starts_with(start)),
+            "{line} in:\n{log}"
+        );
+    }
+    for start in whole
+        .iter()
+        .chain(&["log of 1", "log of bad", "log of 2", "mtask: 1 of 3"])
+    {
+        assert!(
+            log.lines().any(|line| line.starts_with(start)),
+            "no {start} in:\n{log}"
+        );
+    }
+
+    let out = env.write("out", "before\n");
+    let script = format!(r#"exec "$0" "$@" >>{out}"#);
+    let run = env.mtask().shell(&script).args(["-o", "/dev/stdout"]);
+    run.echo().stdin("1\n2\n").run().assert_status(0);
+    assert_eq!(env.read("out"), b"before\n1\n2\n");
+}
+
+#[test]
+fn a_file_that_may_not_grow_is_named() {
+    let env = TestEnv::new();
+    let out = env.path("out");
+    let run = env.mtask().shell(r#"ulimit -f 16 && exec "$0" "$@""#);
+    let done = run.args(["-o", &out]).echo().stdin(numbers(100_000)).run();
+    done.assert_status(1)
+        .assert_stderr_has(&format!("cannot write {out}: File too large"));
+}
+
+#[test]
 fn outputs_that_are_links_to_one_missing_file_are_refused() {
     let options = ["-o", "--errors", "--exits", "--stats-file"];
     for (place, first) in options.iter().enumerate() {
