@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::action::{Action, WorkerId};
 use super::contract::shown;
+use super::deaths::Moment;
 use super::doomed::Fault;
 use super::life::{Death, Life, Pipe, Stage, State};
 use super::policy::{Delivery, Readiness, Window};
@@ -143,10 +144,11 @@ impl Scheduler {
         if owed.is_empty() && is_closing {
             if !is_well {
                 self.count_bad_end();
-                self.warn(format!(
+                let text = format!(
                     "{} after its last answer: no record is lost, but the status is 123",
                     death.told(worker)
-                ));
+                );
+                self.warn_of_death(Moment::End, &death.exit, &text);
             }
             if !death.tail.bytes.is_empty() {
                 self.report_break(
@@ -167,11 +169,11 @@ impl Scheduler {
         } else if owed.is_empty() {
             if !is_well {
                 let text = format!("{} while it held no record", death.told(worker));
-                if life.has_signed {
-                    self.warn(text);
-                } else {
-                    self.warn_of_futile(&death.exit, &text);
-                }
+                let moment = match life.has_signed {
+                    true => Moment::Work,
+                    false => Moment::Start,
+                };
+                self.warn_of_death(moment, &death.exit, &text);
             }
             self.count_life(worker, life.has_signed, false, death);
             self.replace(worker, now);
@@ -229,16 +231,19 @@ impl Scheduler {
         let charged = verdict == Verdict::Charge && !owed.is_empty();
         // Where COMMAND has never shown a sign, nothing is held against what it held.
         let is_futile = !has_signed && !charged && (owed.is_empty() || !may_charge);
+        let moment = if is_futile {
+            Moment::Start
+        } else {
+            Moment::Work
+        };
         let text = match &death.exit {
             Exit::NotStarted(_) => Some(death.told(worker)),
             // It has been said already what it did.
             Exit::Unasked | Exit::AnsweredTwice if owed.is_empty() => None,
             _ => Some(format!("{} while it held {held}{then}", death.told(worker))),
         };
-        match text {
-            None => {}
-            Some(text) if is_futile => self.warn_of_futile(&death.exit, &text),
-            Some(text) => self.warn(text),
+        if let Some(text) = text {
+            self.warn_of_death(moment, &death.exit, &text);
         }
         match verdict {
             Verdict::Charge => {

@@ -196,8 +196,8 @@ impl Scheduler {
             life.was_hinted = true;
             let advice = match self.policy.protocol {
                 Protocol::Lines => {
-                    "answers must be flushed line by line (sed -u, grep --line-buffered, jq --unbuffered, \
-                     python -u, awk with fflush()); --window N is for a worker that collects N records \
+                    "each record needs one line, empty for one that a filter drops, flushed at once (sed -u, \
+                     grep --line-buffered, jq --unbuffered, python -u, awk with fflush()); --window N is for a worker that collects N records \
                      first, --window full for one that cannot be told, --protocol json for one whose \
                      answers say which record they are for"
                 }
@@ -220,8 +220,12 @@ impl Scheduler {
         }
         let next = life.next_reminder.max(REMINDER);
         if age >= next {
+            let has_signed = life.has_signed;
             life.next_reminder = age * 2;
-            let limit = told_limit("--timeout", self.policy.timeout);
+            let limit = match has_signed {
+                true => told_limit("--timeout", self.policy.timeout),
+                false => told_limit("--init-timeout", self.policy.init_timeout),
+            };
             self.warn(format!(
                 "{worker} has not answered record {index} for {} s; {limit}",
                 age.as_secs()

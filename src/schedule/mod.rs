@@ -17,10 +17,10 @@ mod audit;
 mod blame;
 mod clock;
 mod contract;
+mod deaths;
 mod doomed;
 mod ending;
 mod feed;
-mod futile;
 mod hearing;
 mod late;
 mod life;
@@ -54,9 +54,9 @@ use crate::budget::Budget;
 use crate::input::Rejected;
 use crate::outcome::{Done, Exit, Failure, Lines, Rendering};
 use crate::record::{Block, Index};
+use deaths::Deaths;
 use doomed::Doomed;
 use ending::Phase;
-use futile::Futile;
 use life::{Life, Worker};
 use order::{OrderBuffer, Outcome};
 use policy::Policy;
@@ -112,7 +112,7 @@ pub struct Scheduler {
     /// How the last life ended that was of no use.
     last_death: Option<Death>,
     /// What is not said of deaths.
-    futile: Futile,
+    deaths: Deaths,
     /// No deadline lies before this time.
     wake_at: Option<Instant>,
     actions: Vec<Action>,
@@ -151,7 +151,7 @@ impl Scheduler {
             is_far_ahead: false,
             moved_on: (0, now),
             last_death: None,
-            futile: Futile::default(),
+            deaths: Deaths::default(),
             wake_at: None,
             actions: Vec::new(),
             budget: budget.clone(),

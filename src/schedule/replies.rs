@@ -146,7 +146,10 @@ impl Scheduler {
         seat.broken = if is_of_use { 1 } else { seat.broken + 1 };
         let what = match unasked {
             Unasked::Record(index) => format!("answered record {index}, which it does not owe"),
-            Unasked::Line(line) => format!("gave an answer without an id, \"{}\"", shown(line)),
+            Unasked::Line(line) => format!(
+                "gave an answer whose id is missing or no whole number, \"{}\"",
+                shown(line)
+            ),
         };
         self.error(format!(
             "{worker} {what}: each record is to be answered once, with the id it came with"

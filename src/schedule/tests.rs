@@ -257,25 +257,55 @@ fn workers_given_up_before_a_first_answer_are_named_after_it_and_later_ones_at_o
 }
 
 #[test]
-fn a_death_that_tells_of_a_record_is_never_left_out() {
+fn the_first_ten_deaths_of_a_kind_that_tell_of_a_record_are_all_told() {
     let mut bench = Bench::new(|policy| {
         policy.window = Window::Records(NonZeroUsize::MIN);
         policy.max_restarts = 100;
     });
-    bench.records(20);
+    bench.records(100);
     bench.answer(1);
-    for _ in 0..4 {
+    for _ in 0..5 {
+        // Sent again, and charged.
+        bench.die(Exit::Code(3));
+        bench.wait(20 * SECOND);
+        assert_eq!(
+            bench.notices_with("like it are counted"),
+            0,
+            "{:?}",
+            bench.notices
+        );
         bench.die(Exit::Code(3));
         bench.wait(20 * SECOND);
     }
-    assert_eq!(bench.notices_with("sent again"), 2, "{:?}", bench.notices);
+    assert_eq!(bench.notices_with("sent again"), 5, "{:?}", bench.notices);
+    assert_eq!(bench.notices_with("the record fails"), 5);
+    assert_eq!(bench.notices_with("later ones like it are counted"), 1);
+    for _ in 0..90 {
+        assert_eq!(bench.notices_with("died (exit status 3)"), 10);
+        bench.die(Exit::Code(3));
+        bench.wait(20 * SECOND);
+    }
+    assert_eq!(bench.notices_with("died (exit status 3)"), 11);
+    assert_eq!(bench.notices_with("it is the 100th like it"), 1);
+    bench.die(Exit::Code(4));
+    assert_eq!(bench.notices_with("died (exit status 4)"), 1);
+}
+
+#[test]
+fn the_first_ten_lives_that_end_badly_after_their_last_answer_are_all_told() {
+    let mut bench = Bench::new(|policy| policy.lifespan = NonZeroUsize::new(1));
+    bench.records(30);
+    for _ in 0..30 {
+        bench.answer(1);
+        bench.die(Exit::Code(3));
+        bench.wait(SECOND);
+    }
     assert_eq!(
-        bench.notices_with("the record fails"),
-        2,
+        bench.notices_with("after its last answer"),
+        10,
         "{:?}",
         bench.notices
     );
-    assert_eq!(bench.notices_with("like it"), 0);
 }
 
 #[test]

@@ -144,6 +144,22 @@ fn a_reminder_tells_what_ends_the_wait() {
 }
 
 #[test]
+fn a_reminder_before_any_answer_tells_what_ends_that_wait() {
+    let mut bench = Bench::new(|policy| {
+        policy.timeout = Some(2 * SECOND);
+        policy.init_timeout = Some(300 * SECOND);
+    });
+    bench.records(1);
+    bench.wait(61 * SECOND);
+    assert_eq!(
+        bench.notices_with("record 0 for 60 s; --init-timeout 300s ends the wait"),
+        1,
+        "{:?}",
+        bench.notices
+    );
+}
+
+#[test]
 fn failures_of_earlier_runs_count_towards_max_errors() {
     let mut bench = Bench::new(|policy| {
         policy.max_errors = Some(3);

@@ -1,8 +1,9 @@
-//! What is said of lives that showed no sign, and of workers that are given up for them.
+//! What is said of deaths, and of workers that are given up for them.
 //!
-//! A COMMAND that cannot start fails in every worker, time after time, in the same way. Always: the
-//! first death of each kind is told in full; of later ones nothing is lost with their line, as they
-//! change no record's fate and each begets a restart, which is counted, or the end of its worker.
+//! A COMMAND that cannot start fails in every worker, time after time, in the same way, and one that
+//! works may die of every tenth record. Always: the first deaths of each kind are told in full; of later
+//! ones nothing is lost with their line, as a record that fails has its error record, and each death
+//! begets a restart, which is counted, or the end of its worker.
 
 use std::collections::BTreeMap;
 
@@ -10,28 +11,49 @@ use super::Scheduler;
 use super::action::WorkerId;
 use crate::outcome::Exit;
 
-/// What was left unsaid.
+/// What was said of deaths, and what was left unsaid.
 #[derive(Debug, Default)]
-pub(super) struct Futile {
+pub(super) struct Deaths {
     /// How many lives have died in each way.
-    deaths: BTreeMap<String, u64>,
+    counts: BTreeMap<(Moment, String), u64>,
     /// Workers that were given up without a word, once one has been told of.
     given_up: Option<Vec<WorkerId>>,
 }
 
+/// When a life died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Moment {
+    /// Without a sign, and no record is charged with it: it tells nothing of a record.
+    Start,
+    /// With a sign, or a record is charged with it.
+    Work,
+    /// After its last answer.
+    End,
+}
+
+impl Moment {
+    /// How many deaths of a kind are told before they are only counted.
+    const fn told(self) -> u64 {
+        match self {
+            Self::Start => 1,
+            Self::Work | Self::End => 10,
+        }
+    }
+}
+
 impl Scheduler {
-    /// Warns of a death without a sign that tells nothing of a record: of each kind the first, and then
-    /// now and then, for that may go on for long.
-    pub(super) fn warn_of_futile(&mut self, exit: &Exit, text: &str) {
+    /// Warns of a death: of each kind the first ones, and then now and then, for that may go on for long.
+    pub(super) fn warn_of_death(&mut self, moment: Moment, exit: &Exit, text: &str) {
         let kind = match exit {
             // The limit follows the measured time.
             Exit::NoSign(_) => String::new(),
             exit => exit.to_string(),
         };
-        let count = self.futile.deaths.entry(kind).or_default();
+        let count = self.deaths.counts.entry((moment, kind)).or_default();
         *count += 1;
         match *count {
-            1 => self.warn(format!("{text}; later ones like it are counted")),
+            n if n < moment.told() => self.warn(text.into()),
+            n if n == moment.told() => self.warn(format!("{text}; later ones like it are counted")),
             n if n == 10_u64.pow(n.ilog10()) => {
                 self.warn(format!("{text}; it is the {n}th like it"));
             }
@@ -47,10 +69,10 @@ impl Scheduler {
             let last = self.workers[worker.0].last_exit.as_ref();
             let how = last.map_or_else(String::new, |exit| format!("; the last one died ({exit})"));
             self.warn(format!("{text}{how}"));
-        } else if let Some(others) = &mut self.futile.given_up {
+        } else if let Some(others) = &mut self.deaths.given_up {
             others.push(worker);
         } else {
-            self.futile.given_up = Some(Vec::new());
+            self.deaths.given_up = Some(Vec::new());
             let others = match self.workers.len() {
                 1 => "",
                 _ => "; others are counted until a first answer",
@@ -61,7 +83,7 @@ impl Scheduler {
 
     /// COMMAND has shown its first sign: the workers that were given up before will be missed.
     pub(super) fn name_given_up(&mut self) {
-        let mut given_up = self.futile.given_up.take().unwrap_or_default();
+        let mut given_up = self.deaths.given_up.take().unwrap_or_default();
         given_up.sort_unstable();
         let workers = match given_up.as_slice() {
             [] => return,
