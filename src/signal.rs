@@ -14,7 +14,9 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, unbounded};
-use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
+use signal_hook::consts::{
+    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1,
+};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 
@@ -31,6 +33,9 @@ pub enum Request {
     LookAtProcesses,
     /// Stop the workers and mtask: SIGTSTP.
     Stop,
+    /// The same, for mtask wants a terminal that is another job's: SIGTTIN or SIGTTOU. By default they
+    /// would stop it again before it could heed a signal to end.
+    StopForTerminal,
     /// mtask was continued: SIGCONT.
     Continued,
 }
@@ -66,6 +71,12 @@ pub fn disarm() -> io::Result<()> {
     Ok(())
 }
 
+/// Has mtask do without a terminal that is another job's: it can write there, and what it would read
+/// has come to its end.
+pub fn ignore_terminal() {
+    sys::ignore(&[SIGTTIN, SIGTTOU]);
+}
+
 /// The signals that have come.
 #[derive(Debug)]
 pub struct Requests {
@@ -84,7 +95,7 @@ impl Requests {
         sys::unblock(STATUS);
         let (come, news) = UnixStream::pair().context("cannot listen to signals")?;
         let interrupts = listen_to_interrupts(&news)?;
-        let wanted = [SIGTERM, SIGHUP, SIGTSTP]
+        let wanted = [SIGTERM, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU]
             .into_iter()
             .chain(STATUS.iter().copied())
             .filter(|signal| !sys::is_ignored(*signal))
@@ -144,6 +155,7 @@ fn request(signal: i32) -> Request {
     match signal {
         SIGCHLD => Request::LookAtProcesses,
         SIGTSTP => Request::Stop,
+        SIGTTIN | SIGTTOU => Request::StopForTerminal,
         SIGCONT => Request::Continued,
         signal if STATUS.contains(&signal) => Request::Status,
         signal => Request::End(signal),

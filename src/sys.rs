@@ -45,6 +45,14 @@ pub fn is_ignored(signal: i32) -> bool {
     found && action.sa_sigaction == libc::SIG_IGN
 }
 
+/// Has the process ignore these signals from now on.
+pub fn ignore(signals: &[i32]) {
+    for signal in signals {
+        // SAFETY: no handler is set that could run.
+        unsafe { libc::signal(*signal, libc::SIG_IGN) };
+    }
+}
+
 /// Lets these signals through, should the process have been started with any of them blocked.
 pub fn unblock(signals: &[i32]) {
     // SAFETY: the set is initialised by sigemptyset before it is read.

@@ -31,7 +31,7 @@ use crate::protocol::json::{self, Wanted};
 use crate::record::{Separator, Slice};
 use crate::report::Report;
 use crate::schedule::{Action, Notice, Scheduler, WorkerId};
-use crate::signal::Requests;
+use crate::signal::{self, Requests};
 use crate::waker::Waker;
 use crate::worker::command::{PythonUnbuffered, WorkerCommand};
 use members::Member;
@@ -191,6 +191,8 @@ impl Engine {
                 self.tick(waited_from);
             }
         }
+        // From here on nobody heeds what a terminal asks for.
+        signal::ignore_terminal();
         self.finish_journal();
         let is_cut_short = self.is_output_broken || !self.output.is_idle();
         if !self.is_output_broken && (is_cut_short || self.scheduler.is_backed_up()) {

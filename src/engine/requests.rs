@@ -6,7 +6,7 @@ use std::time::Instant;
 use rustix::process::Signal;
 
 use super::Engine;
-use crate::signal::Request;
+use crate::signal::{self, Request};
 
 /// Whether mtask was stopped and has been continued.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,9 +26,12 @@ impl Engine {
                     Request::End(signal) => self.interrupt(signal, now),
                     Request::Status => self.tell_status(now),
                     Request::LookAtProcesses => self.look_at_processes(),
-                    // The SIGCONT that ended the stop asks for nothing more.
-                    Request::Stop | Request::Continued if has_stopped => {}
-                    Request::Stop => {
+                    // The SIGCONT that ended the stop asks for nothing more, and what a terminal asks
+                    // for it asks again.
+                    Request::Stop | Request::StopForTerminal | Request::Continued
+                        if has_stopped => {}
+                    Request::StopForTerminal if self.end_by.is_some() => {}
+                    Request::Stop | Request::StopForTerminal => {
                         now = self.stop();
                         has_stopped = true;
                         // What ended it has come.
@@ -48,6 +51,7 @@ impl Engine {
 
     /// A signal ends the run: within the grace period, output included, or at once if it is not the first.
     pub(super) fn interrupt(&mut self, signal: i32, now: Instant) {
+        signal::ignore_terminal();
         self.end_by = Some(match self.end_by {
             None => now + self.parts.grace,
             Some(_) => now,

@@ -269,21 +269,42 @@ fn workers_stop_and_go_on_with_mtask() {
         .assert_stdout("first\nsecond\n");
 }
 
+#[test]
+fn a_job_that_is_stopped_for_its_terminal_can_be_ended() {
+    for signal in [Signal::TTIN, Signal::TTOU] {
+        let env = TestEnv::new();
+        let worker = ["--pids", &env.path("w.pids")];
+        let mut live = env.mtask().args(["-j1"]).worker(worker).open();
+        live.ask("first", "first");
+        live.signal(signal);
+        live.wait_for_stop();
+        // What `kill %1` does, and then what a reader in the background comes to again.
+        live.signal(Signal::TERM);
+        live.signal(Signal::CONT);
+        live.signal(signal);
+        live.wait_with_open_stdin()
+            .assert_signal(Signal::TERM)
+            .assert_stdout("first\n");
+        env.assert_all_gone("w.pids");
+    }
+}
+
 /// A terminal stops its whole foreground group. A worker of that moment may not have left it yet.
 #[test]
 fn a_stop_in_the_midst_of_a_start_stops_no_worker_for_good() {
     let env = TestEnv::new();
-    // A start for each record. mtask does not listen to this signal: it is stopped all the same.
+    // A start for each record.
     let run = env.mtask().args(["-j1", "--lifespan", "1"]).echo();
-    let run = run.stdin("record\n".repeat(100_000));
-    let live = run.stdout_file("/dev/null").start();
+    let mut live = run.open();
     for round in 0..400 {
-        live.signal_group(Signal::TTOU);
-        live.wait_for_stop();
-        live.signal_group(Signal::CONT);
+        live.ask("record", "record");
         // One of many moments, near and far from a start.
         let_pass(Duration::from_micros(round * 37 % 4000));
+        live.signal_group(Signal::TSTP);
+        live.wait_for_stop();
+        live.signal_group(Signal::CONT);
     }
+    live.wait().assert_status(0);
 }
 
 #[test]
