@@ -22,6 +22,10 @@ const FIRST_LINE: u64 = 256;
 /// # Errors
 /// 127 where there is none, 126 where there are only some that cannot be executed.
 pub fn look_up(program: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, Unusable> {
+    if program.is_empty() {
+        let message = "COMMAND is empty: is a variable unset that should name it?";
+        return Err(Unusable::new(Status::NotFound, message));
+    }
     let name = program.display();
     let mut refused = None;
     for candidate in candidates(program, path.unwrap_or(DEFAULT_PATH.as_ref())) {
@@ -73,9 +77,7 @@ enum Refusal {
 }
 
 fn candidates(program: &OsStr, path: &OsStr) -> Vec<PathBuf> {
-    if program.is_empty() {
-        Vec::new()
-    } else if program.as_encoded_bytes().contains(&b'/') {
+    if program.as_encoded_bytes().contains(&b'/') {
         vec![program.into()]
     } else {
         std::env::split_paths(path)
@@ -131,7 +133,7 @@ fn way_out(program: &OsStr) -> String {
     if program.as_encoded_bytes().contains(&b' ') {
         ": there is no shell between; give its arguments as words of their own, or use sh -c '...'"
             .into()
-    } else if program.as_encoded_bytes().contains(&b'/') || program.is_empty() {
+    } else if program.as_encoded_bytes().contains(&b'/') {
         ": check its path".into()
     } else if Path::new(program).is_file() {
         format!(" in PATH: for the file of that name in this directory, write ./{name}")

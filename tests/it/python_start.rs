@@ -242,9 +242,12 @@ number = 3
 
 #[test]
 fn what_cannot_heal_is_tried_once_in_each_worker() {
-    let Some(env) = python("class A: pass\n") else {
+    let work = "class A: pass\nnumber = 1\ndef generator(x): yield x\n";
+    let Some(env) = python(work) else {
         return;
     };
+    env.write("json.py", "class A: pass\n");
+    env.write("imports.py", "import nowhere\n");
     env.write("syntax.py", "def work(x)\n    return x\n");
     env.write(
         "fails.py",
@@ -255,6 +258,12 @@ fn what_cannot_heal_is_tried_once_in_each_worker() {
         ("work:B", 127),
         ("syntax.py:work", 126),
         ("syntax:work", 126),
+        ("nowhere:work", 127),
+        ("imports.py:work", 126),
+        ("work.py:A", 126),
+        ("work.py:number", 126),
+        ("work.py:generator", 126),
+        ("json.py:A", 126),
     ] {
         let done = run(&env, &[], callable);
         let reason = format!("the last one died (exit status {status})");

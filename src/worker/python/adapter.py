@@ -9,8 +9,9 @@
 #
 # It needs Python 3.8 and the standard library. What goes wrong before `ready` ends it with status 1
 # and a line on stderr that begins with "mtask: --python", after a traceback where it was raised by
-# the user's code. The status is 127 where the callable's name is not there, and 126 where its code is
-# no Python, as a shell has it for commands: mtask then starts no other life.
+# the user's code. The status is 127 where the callable or its module is not there, and 126 where it
+# cannot be loaded or called whenever that is tried, as a shell has it for commands: mtask then starts
+# no other life.
 
 import sys
 
@@ -492,14 +493,18 @@ class Worker:
         is_class = isinstance(target, type)
         if is_class:
             if not any("__call__" in vars(base) for base in target.__mro__):
-                raise Unusable("its instances cannot be called: give the class a method __call__")
+                raise Unusable(
+                    "its instances cannot be called: give the class a method __call__", status=126
+                )
             function = target.__call__
         elif not callable(target):
-            raise Unusable(f"it is of type {name_of(type(target))}, and no function or class")
+            kind = name_of(type(target))
+            raise Unusable(f"it is of type {kind}, and no function or class", status=126)
         flags = code_flags(function)
         if flags & (GENERATOR | ASYNC_GENERATOR):
             raise Unusable(
-                "it is a generator: return a list in place of yield, as each record has one output"
+                "it is a generator: return a list in place of yield, as each record has one output",
+                status=126,
             )
         if flags & COROUTINE:
             import asyncio
@@ -511,7 +516,8 @@ class Worker:
         elif not set(task["args"] and ["arg"]).union(task["kwargs"]).issubset(task["placed"]):
             raise Unusable(
                 "it is a function, which takes no init argument: leave out --worker-arg and "
-                "--shared-arg, or name a class"
+                "--shared-arg, or name a class",
+                status=126,
             )
         self.call = with_arguments(target, task["argument_type"])
         if self.loop:
@@ -536,7 +542,8 @@ class Worker:
                 )
                 raise Unusable(
                     f"its constructor cannot be called with ({given}), which is what --worker-arg "
-                    f"and --shared-arg say: {text_of(error)}"
+                    f"and --shared-arg say: {text_of(error)}",
+                    status=126,
                 ) from None
             raise Unusable(f"its constructor raised {what_was_raised(error)}", error) from None
 
@@ -653,11 +660,11 @@ def load(name):
 def load_file(path, place, attributes):
     """Runs a file as the module of its name, which other modules and processes can import."""
     if not os.path.isfile(path):
-        raise Unusable(f"there is no file {os.path.abspath(place)}")
+        raise Unusable(f"there is no file {os.path.abspath(place)}", status=127)
     folder, file = os.path.split(path)
     module_name = os.path.splitext(file)[0]
     if module_name in sys.modules:
-        raise Unusable(f"Python itself has a module {module_name}: rename {place}")
+        raise Unusable(f"Python itself has a module {module_name}: rename {place}", status=126)
     sys.path.insert(0, folder)  # as for `python FILE.py`
     sys.argv[:] = [place]
     loader = SourceFileLoader(module_name, path)
@@ -676,6 +683,7 @@ def load_file(path, place, attributes):
                 "a relative import needs a package: use --python "
                 f"{package}:{attributes} in the folder {folder}",
                 error,
+                status=126,
             ) from None
         raise cannot_load(place, error) from None
     return module
@@ -691,7 +699,8 @@ def load_module(name):
         if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{missing}."):
             raise Unusable(
                 f"{sys.executable} finds no module {missing}, neither in {os.getcwd()} nor where "
-                "packages are installed"
+                "packages are installed",
+                status=127,
             ) from None
         raise cannot_load(name, error) from None
     sys.argv[:] = [getattr(module, "__file__", None) or name]
@@ -702,7 +711,9 @@ def cannot_load(place, error):
     message = f"{place} cannot be loaded: {what_was_raised(error)}"
     if isinstance(error, ModuleNotFoundError):
         message += f" (in {sys.executable}; another Python can be named after --)"
-    return Unusable(message, error, status=126 if isinstance(error, SyntaxError) else 1)
+    # What else has failed may be a device that is busy, or a file that is yet to come.
+    is_final = isinstance(error, (SyntaxError, ModuleNotFoundError))
+    return Unusable(message, error, status=126 if is_final else 1)
 
 
 main()
