@@ -7,6 +7,7 @@
 //! `signal-hook`'s, which exit statuses need as well; it could take SIGINT too.
 
 use std::io::{self, Write};
+use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -83,6 +84,8 @@ pub struct Requests {
     /// SIGINT.
     interrupts: Receiver<()>,
     others: SignalDelivery<UnixStream, SignalOnly>,
+    /// Those that have come and were not taken.
+    come: Vec<Request>,
 }
 
 impl Requests {
@@ -102,23 +105,38 @@ impl Requests {
             .chain([SIGCHLD, SIGCONT]);
         let others = SignalDelivery::with_pipe(come, news, SignalOnly, wanted)
             .context("cannot listen to signals")?;
-        Ok(Self { interrupts, others })
+        let come = Vec::new();
+        Ok(Self {
+            interrupts,
+            others,
+            come,
+        })
     }
 
     /// Takes those that have come since the last time.
     pub fn take(&mut self) -> Vec<Request> {
-        // Before the channel: an interrupt that it has is one of which there is news.
+        self.look();
+        uncancelled(mem::take(&mut self.come))
+    }
+
+    /// Whether SIGCONT is among those that would be taken.
+    pub fn has_continued(&mut self) -> bool {
+        self.look();
+        self.come.contains(&Request::Continued)
+    }
+
+    fn look(&mut self) {
+        // The news first: what comes after that has news of its own.
         let others = self.others.pending().map(request);
-        let interrupts = self.interrupts.try_iter();
-        uncancelled(interrupts.map(|()| Request::End(SIGINT)).chain(others))
+        let interrupts = self.interrupts.try_iter().map(|()| Request::End(SIGINT));
+        self.come.extend(interrupts.chain(others));
     }
 }
 
 /// Which of two signals was first cannot be told: whoever has continued mtask does not want it stopped.
-fn uncancelled(requests: impl Iterator<Item = Request>) -> Vec<Request> {
-    let mut requests: Vec<_> = requests.collect();
+fn uncancelled(mut requests: Vec<Request>) -> Vec<Request> {
     if requests.contains(&Request::Continued) {
-        requests.retain(|request| *request != Request::Stop);
+        requests.retain(|request| !matches!(request, Request::Stop | Request::StopForTerminal));
     }
     requests
 }
@@ -168,7 +186,8 @@ mod tests {
 
     #[test]
     fn a_stop_beside_its_end_is_none() {
-        let left = |signals: &[i32]| uncancelled(signals.iter().map(|signal| request(*signal)));
+        let left =
+            |signals: &[i32]| uncancelled(signals.iter().map(|signal| request(*signal)).collect());
         let end = Request::End(SIGTERM);
         assert_eq!(left(&[SIGTERM, SIGTSTP]), [end, Request::Stop]);
         assert_eq!(

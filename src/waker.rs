@@ -73,3 +73,13 @@ impl Waker {
         self.0.watched.as_fd()
     }
 }
+
+/// Wakes the engine when it is dropped, as at the end of a thread, be that a panic.
+#[derive(Debug)]
+pub struct WakeAtEnd(pub Waker);
+
+impl Drop for WakeAtEnd {
+    fn drop(&mut self) {
+        self.0.wake();
+    }
+}

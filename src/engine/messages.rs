@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use crate::config::Verbosity;
 use crate::report::{Display, Place};
-use crate::waker::Waker;
+use crate::waker::{WakeAtEnd, Waker};
 
 /// With so many bytes waiting, workers' stderr is not read.
 const ENOUGH: usize = 128 * 1024;
@@ -184,6 +184,15 @@ impl Messages {
     }
 }
 
+/// Where the run does not begin, what was said is written before it is said why.
+impl Drop for Messages {
+    fn drop(&mut self) {
+        if let Some(written) = self.close() {
+            let _ = written.recv();
+        }
+    }
+}
+
 impl Writer {
     fn start(waker: Waker) -> io::Result<Self> {
         let (orders, received) = unbounded();
@@ -192,14 +201,14 @@ impl Writer {
         let is_awaited = Arc::new(AtomicBool::new(false));
         let (left, awaited) = (Arc::clone(&waiting), Arc::clone(&is_awaited));
         let write = move || {
+            let _last = WakeAtEnd(waker.clone());
+            let _ended = ended;
             obey(&received, |written| {
                 left.fetch_sub(written, SeqCst);
                 if awaited.swap(false, SeqCst) {
                     waker.wake();
                 }
             });
-            drop::<Sender<()>>(ended);
-            waker.wake();
         };
         thread::Builder::new()
             .name("messages".into())

@@ -44,6 +44,9 @@ const READ: usize = (64 + 4) * 1024;
 /// A disk that keeps nothing for so long at the end is named, and each time that has doubled.
 const DISK_REMINDER: Duration = Duration::from_secs(60);
 
+/// The last messages have so long to be written, though nothing else of the run may go on.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
 /// What the engine is made of.
 #[derive(Debug)]
 pub struct Parts {
@@ -191,7 +194,7 @@ impl Engine {
                 self.tick(waited_from);
             }
         }
-        // From here on nobody heeds what a terminal asks for.
+        // What is left is written whoever has the terminal.
         signal::ignore_terminal();
         self.finish_journal();
         let is_cut_short = self.is_output_broken || !self.output.is_idle();
@@ -217,10 +220,9 @@ impl Engine {
             self.messages.warning(&summary);
         }
         self.messages.report(closing.text);
-        if let Some(written) = self.messages.close() {
-            self.wait_for(&written, self.end_by);
-        }
-        status
+        self.finish_messages();
+        // A signal may have come meanwhile.
+        self.scheduler.status().worst(self.status)
     }
 
     fn is_done(&mut self, now: Instant) -> bool {
@@ -374,7 +376,7 @@ impl Engine {
     }
 
     /// Has the journal say what has been written last, and waits for the disk: within the grace
-    /// period of a signal, and no longer than until the next one.
+    /// period of a signal, and no longer than until a second one.
     fn finish_journal(&mut self) {
         let Some(kept) = self.output.finish_journal(self.scheduler.tally().lapses()) else {
             return;
@@ -384,10 +386,9 @@ impl Engine {
         loop {
             let until = self.end_by.map_or(next, |at| at.min(next));
             match self.wait_for(&kept, Some(until)) {
-                Waited::Said(Ok(())) => {}
+                Waited::Said(Ok(())) | Waited::Signalled => {}
                 Waited::Said(Err(error)) => return self.output_failed(&error),
                 Waited::Ended => return,
-                Waited::Interrupted(signal) => return self.interrupt(signal, Instant::now()),
                 Waited::TooLong if Some(until) == self.end_by => return,
                 Waited::TooLong => {
                     let waited = began.elapsed();
@@ -398,6 +399,20 @@ impl Engine {
                     ));
                 }
             }
+        }
+    }
+
+    /// Waits until all messages are written: within the grace period of a signal, and no longer than
+    /// until a second one, but for a moment in any case. Only a reader who takes nothing misses the
+    /// last ones.
+    fn finish_messages(&mut self) {
+        let Some(written) = self.messages.close() else {
+            return;
+        };
+        let soon = Instant::now() + LAST_WORDS;
+        let mut waited = Waited::Signalled;
+        while matches!(waited, Waited::Signalled) {
+            waited = self.wait_for(&written, self.end_by.map(|at| at.max(soon)));
         }
     }
 

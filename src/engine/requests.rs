@@ -71,7 +71,10 @@ impl Engine {
         self.messages.clear_progress();
         let from = Instant::now();
         self.signal_all(Signal::STOP);
-        let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
+        // Whoever continued mtask in between does not do it again.
+        if !self.requests.has_continued() {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
+        }
         self.signal_all(Signal::CONT);
         let now = Instant::now();
         let pause = now - from;

@@ -7,7 +7,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Engine;
 use crate::schedule::WorkerId;
-use crate::signal::Request;
 
 /// So many times in a row a worker's answer may be found without poll(2), before all else is
 /// looked at.
@@ -32,8 +31,8 @@ pub(super) enum Waited<T> {
     Said(T),
     /// It has nothing more to say.
     Ended,
-    /// A signal to end has come.
-    Interrupted(i32),
+    /// Signals have come: the run may have to end earlier.
+    Signalled,
     TooLong,
 }
 
@@ -130,8 +129,10 @@ impl Engine {
             poll_until(&mut fds, until, now);
             let [is_woken, has_requests] = fds.map(|fd| !fd.revents().is_empty());
             self.waker.awake(is_woken);
-            if has_requests && let Some(signal) = self.requests.take().iter().find_map(end) {
-                return Waited::Interrupted(signal);
+            if has_requests {
+                self.has_requests = true;
+                self.take_requests(Instant::now());
+                return Waited::Signalled;
             }
         }
     }
@@ -174,12 +175,4 @@ fn poll_until(fds: &mut [PollFd<'_>], until: Option<Instant>, now: Instant) {
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
     // An interrupted wait is a short wait.
     let _ = poll(fds, timeout.as_ref());
-}
-
-/// The signal, if that is what is asked for.
-fn end(request: &Request) -> Option<i32> {
-    match request {
-        Request::End(signal) => Some(*signal),
-        _ => None,
-    }
 }

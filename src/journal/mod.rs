@@ -26,7 +26,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use crate::engine::WriteError;
 use crate::outcome::Done;
 use crate::schedule::Lapses;
-use crate::waker::Waker;
+use crate::waker::{WakeAtEnd, Waker};
 use format::Prefix;
 use keeper::Keeper;
 use open::Opened;
@@ -91,11 +91,14 @@ impl Journal {
             input: opened.past.input,
             ..Written::default()
         };
-        let mut keeper = Keeper::new(opened);
+        let keeper = Keeper::new(opened);
         let waker = waker.clone();
         std::thread::Builder::new()
             .name("journal".into())
             .spawn(move || {
+                let _last = WakeAtEnd(waker.clone());
+                // The file before the sender, and with it the lock.
+                let (done, mut keeper) = (done, keeper);
                 for written in orders {
                     let kept = keeper.keep(&written);
                     // Once a disk has failed to keep something, nothing more is vouched for.
@@ -105,9 +108,6 @@ impl Journal {
                     }
                     waker.wake();
                 }
-                // The file first, and with it the lock.
-                drop((keeper, done));
-                waker.wake();
             })?;
         let now = Instant::now();
         Ok(Self {

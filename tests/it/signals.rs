@@ -270,6 +270,24 @@ fn workers_stop_and_go_on_with_mtask() {
 }
 
 #[test]
+fn a_signal_that_comes_while_the_last_messages_wait_for_their_reader_counts() {
+    let env = TestEnv::new();
+    let _reader_who_never_reads = env.fifo("stderr");
+    // More than the pipe holds, less than mtask does.
+    let run = env
+        .mtask()
+        .args(["-j1", "--grace", "1s"])
+        .worker(["--pids", &env.path("w.pids")])
+        .shell("exec \"$0\" \"$@\" 2>stderr");
+    let mut live = run.stdin("@errlines:6000\n").start();
+    assert_eq!(live.line(), "@errlines:6000");
+    env.wait_for_lines("w.pids", 1);
+    env.assert_all_gone("w.pids");
+    live.signal(Signal::TERM);
+    live.wait().assert_signal(Signal::TERM);
+}
+
+#[test]
 fn a_job_that_is_stopped_for_its_terminal_can_be_ended() {
     for signal in [Signal::TTIN, Signal::TTOU] {
         let env = TestEnv::new();
