@@ -201,7 +201,8 @@ int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     slots = 4 * jobs * in_flight;
     spare = calloc(slots, sizeof *spare), turn = calloc(slots, sizeof *turn);
-    while (spares < slots) spare[spares++] = calloc(1, sizeof(struct block));
+    struct block *blocks = calloc(slots, sizeof *blocks);  /* no page of it is touched before it is used */
+    for (; spares < slots; spares++) spare[spares] = &blocks[spares];
     workers = calloc(jobs, sizeof *workers);
     for (size_t i = 0; i < jobs; i++) start(&workers[i], argv + 5);
 
