@@ -136,7 +136,7 @@ fn own_stream(file: &File) -> Option<File> {
     let streams = [rustix::stdio::stdout(), rustix::stdio::stderr()];
     let streams = streams.map(|stream| stream.try_clone_to_owned().map(File::from));
     let mut streams = streams.into_iter().flatten();
-    streams.find(|stream| Identity::of_file(stream) == Some(wanted.clone()))
+    streams.find(|stream| Identity::of_file(stream).as_ref() == Some(&wanted))
 }
 
 /// Opens a named pipe, which waits for its reader; `wait` is called where there is none yet.

@@ -148,7 +148,7 @@ impl AsFd for Requests {
     }
 }
 
-/// SIGINT comes by a thread of `ctrlc`, and lives as long as mtask.
+/// SIGINT comes by a thread of `ctrlc`, which lives as long as mtask.
 fn listen_to_interrupts(news: &UnixStream) -> anyhow::Result<Receiver<()>> {
     let (sender, interrupts) = unbounded();
     if !sys::is_ignored(SIGINT) {

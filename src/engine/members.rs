@@ -37,7 +37,7 @@ impl Engine {
             self.parts.protocol,
             self.parts.python_unbuffered,
         );
-        let started = Process::start(command, environment);
+        let started = Process::start(command, &environment);
         let now = Instant::now();
         match started {
             Ok(process) => {

@@ -28,6 +28,8 @@ const TOO_MANY: usize = 1024 * 1024;
 const TOGETHER: usize = 64 * 1024;
 /// How long a terminal that takes nothing may put off that mtask is stopped.
 const CLEARED_WITHIN: Duration = Duration::from_millis(200);
+/// The last messages have so long to be written, though nothing else may go on.
+pub(super) const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// mtask's stderr.
 #[derive(Debug)]
@@ -184,11 +186,11 @@ impl Messages {
     }
 }
 
-/// Where the run does not begin, what was said is written before it is said why.
+/// Where the run does not begin, what was said is written before it is said why, unless nobody takes it.
 impl Drop for Messages {
     fn drop(&mut self) {
         if let Some(written) = self.close() {
-            let _ = written.recv();
+            let _ = written.recv_timeout(LAST_WORDS);
         }
     }
 }

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, TryRecvError};
 use rustix::process::Signal;
 
+use messages::LAST_WORDS;
 pub use messages::Messages;
 pub use output::{Destination, Destinations, Output, WriteError};
 
@@ -43,9 +44,6 @@ const READ: usize = (64 + 4) * 1024;
 
 /// A disk that keeps nothing for so long at the end is named, and each time that has doubled.
 const DISK_REMINDER: Duration = Duration::from_secs(60);
-
-/// The last messages have so long to be written, though nothing else of the run may go on.
-const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// What the engine is made of.
 #[derive(Debug)]

@@ -95,18 +95,34 @@ impl Scheduler {
 
     /// Until when the oldest record must be answered, and what it means if it is not.
     fn deadline(&self, life: &Life) -> Option<(Instant, Expiry)> {
-        let timeout = self.policy.timeout.map(|timeout| (timeout, Expiry::Record));
-        if life.has_signed {
-            return timeout.map(|(timeout, expiry)| (life.clock + timeout, expiry));
+        let expiry = self.expiry(life);
+        let at = match expiry {
+            Expiry::Record => self.up_by(life) + self.policy.timeout?,
+            Expiry::Start => life.clock + self.policy.init_timeout?,
+        };
+        Some((at, expiry))
+    }
+
+    /// Which limit holds for a life's oldest record.
+    fn expiry(&self, life: &Life) -> Expiry {
+        let is_start_known = self.learnt_start.is_some() && self.policy.timeout.is_some();
+        match life.has_signed || is_start_known {
+            true => Expiry::Record,
+            false => Expiry::Start,
         }
-        if self.learnt_start.is_some()
-            && let Some((timeout, expiry)) = timeout
-        {
-            return Some((self.up_by(life) + timeout, expiry));
+    }
+
+    /// Which option ends the wait for a life's oldest record, and when, if it was given.
+    fn told_limit(&self, worker: WorkerId) -> String {
+        let life = self.life(worker).expect("a running life is waited for");
+        let (option, limit) = match self.expiry(life) {
+            Expiry::Record => ("--timeout", self.policy.timeout),
+            Expiry::Start => ("--init-timeout", self.policy.init_timeout),
+        };
+        match limit {
+            Some(limit) => format!("{option} {limit:?} ends the wait"),
+            None => format!("{option} DURATION would end the wait"),
         }
-        self.policy
-            .init_timeout
-            .map(|limit| (life.clock + limit, Expiry::Start))
     }
 
     /// Until when a life that is sent nothing before it has said that it is up must have said so, and
@@ -115,9 +131,9 @@ impl Scheduler {
         if !self.awaits_ready_of(life) || life.stage != Stage::Serving {
             return None;
         }
-        let limit = match (self.learnt_start, self.policy.timeout) {
-            (Some(learnt), Some(timeout)) => ample_start(learnt) + timeout,
-            _ => self.policy.init_timeout?,
+        let limit = match self.expiry(life) {
+            Expiry::Record => ample_start(self.learnt_start?) + self.policy.timeout?,
+            Expiry::Start => self.policy.init_timeout?,
         };
         Some((life.started + life.unheard + limit, limit))
     }
@@ -149,7 +165,7 @@ impl Scheduler {
             return;
         }
         self.life_mut(worker).expect("it runs").next_reminder = age * 2;
-        let limit = told_limit("--init-timeout", self.policy.init_timeout);
+        let limit = self.told_limit(worker);
         self.warn(format!(
             "{worker} has not said that it is ready for {} s; {limit}",
             age.as_secs()
@@ -196,16 +212,17 @@ impl Scheduler {
             life.was_hinted = true;
             let advice = match self.policy.protocol {
                 Protocol::Lines => {
-                    "each record needs one line, empty for one that a filter drops, flushed at once (sed -u, \
-                     grep --line-buffered, jq --unbuffered, python -u, awk with fflush()); --window N is for a worker that collects N records \
-                     first, --window full for one that cannot be told, --protocol json for one whose \
-                     answers say which record they are for"
+                    "each record needs one line, empty for one that a filter drops, flushed at once \
+                     (sed -u, grep --line-buffered, jq --unbuffered, python -u, awk with fflush()); \
+                     --window N is for a worker that collects N records first, --window full for one \
+                     that cannot be told, --protocol json for one whose answers say which record they \
+                     are for"
                 }
                 Protocol::Json => {
                     "each answer must be a line {\"id\":…,\"output\":…} of its own, flushed at once"
                 }
             };
-            let limit = told_limit("--init-timeout", self.policy.init_timeout);
+            let limit = self.told_limit(worker);
             let and = if self.budget.is_full() {
                 ". What it collects must fit into --buffer, which is full: raise it"
             } else {
@@ -220,12 +237,8 @@ impl Scheduler {
         }
         let next = life.next_reminder.max(REMINDER);
         if age >= next {
-            let has_signed = life.has_signed;
             life.next_reminder = age * 2;
-            let limit = match has_signed {
-                true => told_limit("--timeout", self.policy.timeout),
-                false => told_limit("--init-timeout", self.policy.init_timeout),
-            };
+            let limit = self.told_limit(worker);
             self.warn(format!(
                 "{worker} has not answered record {index} for {} s; {limit}",
                 age.as_secs()
@@ -355,12 +368,4 @@ impl Scheduler {
 /// How long a life may take to start where the slowest so far took `learnt`.
 fn ample_start(learnt: Duration) -> Duration {
     (learnt * START_FACTOR).max(SHORTEST_START)
-}
-
-/// Which option ends a wait, and when, if it was given.
-fn told_limit(option: &str, limit: Option<Duration>) -> String {
-    match limit {
-        Some(limit) => format!("{option} {limit:?} ends the wait"),
-        None => format!("{option} DURATION would end the wait"),
-    }
 }

@@ -117,12 +117,17 @@ fn missing_interpreter(script: &Path) -> Option<String> {
     let mut start = Vec::new();
     let read = File::open(script).and_then(|file| file.take(FIRST_LINE).read_to_end(&mut start));
     read.ok()?;
+    // Of a longer line it is not known where the name ends.
+    let is_cut_off = start.len() as u64 == FIRST_LINE;
     let line = start
         .strip_prefix(b"#!")?
         .split(|byte| *byte == b'\n')
         .next()?;
     let mut words = line.split(|byte| b" \t".contains(byte));
     let interpreter = words.find(|word| !word.is_empty())?;
+    if is_cut_off && start.ends_with(interpreter) {
+        return None;
+    }
     let is_missing = fs::metadata(OsStr::from_bytes(interpreter))
         .is_err_and(|error| error.kind() == ErrorKind::NotFound);
     is_missing.then(|| String::from_utf8_lossy(interpreter).into_owned())
@@ -179,7 +184,8 @@ mod tests {
         assert!(refusal().message.contains("carriage return"));
         let found = find("tool", &[folder.path(), other.path()]).unwrap();
         assert_eq!(found, other.path().join("tool"));
-        for fine in ["#!/bin/sh\ncat\n", "#!", "#! \t", "", "cat\n"] {
+        let too_long = format!("#!/{}", "n".repeat(300));
+        for fine in ["#!/bin/sh\ncat\n", "#!", "#! \t", "", "cat\n", &too_long] {
             write(fine);
             assert!(find("tool", &[folder.path()]).is_ok(), "{fine}");
         }

@@ -55,12 +55,12 @@ impl Process {
     /// Where it cannot be started.
     pub fn start(
         command: &WorkerCommand,
-        environment: Vec<(&'static str, OsString)>,
+        environment: &[(&'static str, OsString)],
     ) -> io::Result<Self> {
         let program = Program {
             name: &command.program,
             args: &command.args,
-            variables: &environment,
+            variables: environment,
         };
         let (its_stdin, stdin) = io::pipe()?;
         let (stdout, its_stdout) = io::pipe()?;

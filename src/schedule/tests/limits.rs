@@ -160,6 +160,18 @@ fn a_reminder_before_any_answer_tells_what_ends_that_wait() {
 }
 
 #[test]
+fn a_reminder_of_a_later_life_tells_of_the_timeout_that_it_has() {
+    let mut bench = at_its_last(|policy| {
+        policy.timeout = Some(90 * SECOND);
+        policy.init_timeout = Some(300 * SECOND);
+    });
+    bench.die(Exit::Code(1));
+    bench.wait(62 * SECOND);
+    let text = "record 1 for 60 s; --timeout 90s ends the wait";
+    assert_eq!(bench.notices_with(text), 1, "{:?}", bench.notices);
+}
+
+#[test]
 fn failures_of_earlier_runs_count_towards_max_errors() {
     let mut bench = Bench::new(|policy| {
         policy.max_errors = Some(3);

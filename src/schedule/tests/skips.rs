@@ -177,12 +177,18 @@ fn a_life_that_collects_records_is_told_soon_that_it_has_had_its_last() {
     assert_eq!(bench.ends, ["end of stdin"]);
 }
 
-#[test]
-fn a_life_that_has_answered_a_trial_late_goes_on_as_before() {
+/// A life that has answered so often, each time after so long, and is tried since it is silent.
+fn on_trial(each: Duration, answers: usize) -> Bench {
     let mut bench = Bench::new(|_| ());
     bench.records(1000);
-    bench.answers_after(10 * MILLISECOND, 20);
+    bench.answers_after(each, answers);
     bench.wait_for_trial();
+    bench
+}
+
+#[test]
+fn a_life_that_has_answered_a_trial_late_goes_on_as_before() {
+    let mut bench = on_trial(10 * MILLISECOND, 20);
     bench.wait(300 * MILLISECOND);
     bench.answer(1);
     let sent = bench.sent.len();
@@ -192,10 +198,7 @@ fn a_life_that_has_answered_a_trial_late_goes_on_as_before() {
 
 #[test]
 fn a_life_that_answers_a_trial_at_once_has_20_times_as_long_for_what_it_owes() {
-    let mut bench = Bench::new(|_| ());
-    bench.records(1000);
-    bench.answers_after(900 * MILLISECOND, 5);
-    bench.wait_for_trial();
+    let mut bench = on_trial(900 * MILLISECOND, 5);
     bench.wait(SECOND * 3 / 2);
     bench.answer(1);
     bench.wait(SECOND);

@@ -47,12 +47,8 @@ fn a_program_gets_its_words_its_variables_and_its_pipes() {
 #[test]
 fn the_rest_of_the_environment_is_inherited_once() {
     let answer = answer("env", &[]);
-    let names = |text: &str| {
-        text.lines()
-            .filter(|line| line.starts_with("PATH="))
-            .count()
-    };
-    assert_eq!(names(&answer), 1, "{answer}");
+    let paths = answer.lines().filter(|line| line.starts_with("PATH="));
+    assert_eq!(paths.count(), 1, "{answer}");
     assert_eq!(answer.matches("MTASK_ARG=gpu=0\n").count(), 1, "{answer}");
 }
 
