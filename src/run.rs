@@ -52,7 +52,7 @@ pub fn run(config: Config, surroundings: &Surroundings) -> anyhow::Result<Status
 fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engine> {
     sys::close_inherited_on_exec();
     let waker = Waker::new().context("cannot make an event descriptor")?;
-    let mut messages = Messages::start(config.verbosity, &waker).context(NO_THREAD)?;
+    let mut messages = Messages::new(config.verbosity, &waker);
     config.hints.iter().for_each(|hint| messages.warning(hint));
     announce_terminal(&config, &mut messages);
 
@@ -75,7 +75,7 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
     outputs.empty()?;
     let stats_file = outputs.stats.take().map(|stats| (stats.path, stats.file));
     let (send_marks, marks) = unbounded();
-    let output = start_output(outputs, resumed, marks, &budget, &waker)?;
+    let output = prepare_output(outputs, resumed, marks, &budget, &waker)?;
     let first_look = match &past {
         // Workers wait for a record that is still to be done: perhaps there is none.
         Some(past) if !past.done.is_empty() => None,
@@ -233,7 +233,7 @@ fn first_look(inputs: &[Source]) -> Duration {
     }
 }
 
-fn start_output(
+fn prepare_output(
     outputs: Outputs,
     resumed: Option<Opened>,
     marks: Receiver<Prefix>,
@@ -255,7 +255,7 @@ fn start_output(
             errors: outputs.errors.map(destination),
             exits,
         };
-        return Output::start(files, None, budget, waker).context(NO_THREAD);
+        return Ok(Output::new(files, None, budget, waker));
     };
     let (results, errors) = opened.take_destinations();
     let files = Destinations {
@@ -264,7 +264,7 @@ fn start_output(
         exits,
     };
     let journal = Journal::start(opened, marks, waker).context(NO_THREAD)?;
-    Output::start(files, Some(journal), budget, waker).context(NO_THREAD)
+    Ok(Output::new(files, Some(journal), budget, waker))
 }
 
 /// Begins to show how far the run is, where that is wanted.

@@ -1,9 +1,8 @@
 //! Everything mtask says on stderr: its own messages and what workers write there.
 //!
 //! A thread writes, so that a reader who takes nothing never stops the engine; it draws the progress as
-//! well. It is started before there is anything to say: where it could not be, it would be a limit on
-//! processes that is to be named. Always: whole lines are written at a time, and only so many bytes
-//! wait.
+//! well. It is started when there is something to say; where the system has no thread left to give,
+//! the engine writes itself. Always: whole lines are written at a time, and only so many bytes wait.
 
 use std::io;
 use std::sync::Arc;
@@ -36,11 +35,8 @@ pub(super) const LAST_WORDS: Duration = Duration::from_millis(200);
 pub struct Messages {
     verbosity: Verbosity,
     lines: Vec<u8>,
-    /// Until [`Messages::close`].
-    writer: Option<Writer>,
+    writer: Writer,
     has_display: bool,
-    /// Whether anything was ever ordered.
-    is_used: bool,
 }
 
 /// What the thread that writes is told.
@@ -58,9 +54,20 @@ enum Order {
     End(Instant),
 }
 
-/// The thread that writes.
+/// Who writes.
 #[derive(Debug)]
-struct Writer {
+enum Writer {
+    /// Nobody yet. The thread will wake the engine.
+    None(Waker),
+    /// The thread.
+    Thread(WriterThread),
+    /// Nobody any more: [`Messages::close`].
+    Closed,
+}
+
+/// The engine's side of the thread that writes.
+#[derive(Debug)]
+struct WriterThread {
     orders: Sender<Order>,
     /// Is closed when the thread has ended.
     end: Receiver<()>,
@@ -69,18 +76,14 @@ struct Writer {
 }
 
 impl Messages {
-    /// Starts the writing thread. Warnings are shown or, with `--quiet`, left out.
-    ///
-    /// # Errors
-    /// Where no thread can be started.
-    pub fn start(verbosity: Verbosity, waker: &Waker) -> io::Result<Self> {
-        Ok(Self {
+    /// Nothing has been said yet. Warnings are shown or, with `--quiet`, left out.
+    pub fn new(verbosity: Verbosity, waker: &Waker) -> Self {
+        Self {
             verbosity,
             lines: Vec::new(),
-            writer: Some(Writer::start(waker.clone())?),
+            writer: Writer::None(waker.clone()),
             has_display: false,
-            is_used: false,
-        })
+        }
     }
 
     /// Says that the run cannot go on or has failed.
@@ -147,7 +150,7 @@ impl Messages {
     /// Whether no more should be read of what workers write to stderr. The engine is woken when
     /// that has changed.
     pub(crate) fn is_full(&self) -> bool {
-        let Some(writer) = &self.writer else {
+        let Writer::Thread(writer) = &self.writer else {
             return false;
         };
         if writer.waiting.load(SeqCst) < ENOUGH {
@@ -160,14 +163,17 @@ impl Messages {
     /// Nothing more will be said. What comes from this is closed, and the engine woken, when
     /// everything is written; `None` where there never was anything.
     pub(crate) fn close(&mut self) -> Option<Receiver<()>> {
-        let writer = self.writer.take()?;
-        self.is_used.then_some(writer.end)
+        match std::mem::replace(&mut self.writer, Writer::Closed) {
+            Writer::Thread(writer) => Some(writer.end),
+            Writer::None(_) | Writer::Closed => None,
+        }
     }
 
     fn waiting(&self) -> usize {
-        self.writer
-            .as_ref()
-            .map_or(0, |writer| writer.waiting.load(SeqCst))
+        match &self.writer {
+            Writer::Thread(writer) => writer.waiting.load(SeqCst),
+            Writer::None(_) | Writer::Closed => 0,
+        }
     }
 
     fn send(&mut self, text: Vec<u8>) {
@@ -175,13 +181,22 @@ impl Messages {
     }
 
     fn order(&mut self, order: Order) {
-        if let Some(writer) = &self.writer {
-            if let Order::Write(text) = &order {
-                writer.waiting.fetch_add(text.len(), SeqCst);
+        if let Writer::None(waker) = &self.writer
+            && let Ok(writer) = WriterThread::start(waker.clone())
+        {
+            self.writer = Writer::Thread(writer);
+        }
+        match (&self.writer, order) {
+            (Writer::Thread(writer), order) => {
+                if let Order::Write(text) = &order {
+                    writer.waiting.fetch_add(text.len(), SeqCst);
+                }
+                // The thread ends only with the messages.
+                let _ = writer.orders.send(order);
             }
-            self.is_used = true;
-            // The writing thread ends only with the messages.
-            let _ = writer.orders.send(order);
+            (Writer::None(_), Order::Write(text)) => write_all(&text),
+            // Progress needs the thread.
+            (Writer::None(_) | Writer::Closed, _) => {}
         }
     }
 }
@@ -195,7 +210,7 @@ impl Drop for Messages {
     }
 }
 
-impl Writer {
+impl WriterThread {
     fn start(waker: Waker) -> io::Result<Self> {
         let (orders, received) = unbounded();
         let (ended, end) = bounded(0);

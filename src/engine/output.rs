@@ -2,7 +2,8 @@
 //!
 //! A thread writes, so that a slow reader never stops the engine. While it has nothing to do, the
 //! engine itself writes what is small and cannot block: that saves a wake for each slow record. While
-//! the journal has a file synced, writing to that can.
+//! the journal has a file synced, writing to that can. The thread is started when there is something
+//! for it; where the system has no thread left to give, the engine does all its work.
 //!
 //! Owns the files, and the journal of a run that can be resumed. Always: bytes are written in the
 //! order in which they came, and those that are not written yet are counted in the budget; the
@@ -72,7 +73,9 @@ struct Promise {
 #[derive(Debug)]
 pub struct Output {
     files: Arc<Destinations>,
-    to_writer: Sender<Parcel>,
+    writer: Writer,
+    /// Once the thread is needed, if it can be had.
+    to_writer: Option<Sender<Parcel>>,
     from_writer: Receiver<Result<Parcel, WriteError>>,
     /// Set by the engine when it waits for the writer.
     is_awaited: Arc<AtomicBool>,
@@ -90,49 +93,68 @@ pub struct Output {
     promises: VecDeque<Promise>,
 }
 
+/// What the writing thread does.
+#[derive(Clone, Debug)]
+struct Writer {
+    files: Arc<Destinations>,
+    done: Sender<Result<Parcel, WriteError>>,
+    is_awaited: Arc<AtomicBool>,
+    waker: Waker,
+    budget: Budget,
+    is_broken: bool,
+}
+
+impl Writer {
+    /// Starts the thread; gives where it takes parcels from, until that is dropped.
+    fn start(mut self) -> io::Result<Sender<Parcel>> {
+        let (to_writer, parcels) = unbounded();
+        let write = move || parcels.iter().for_each(|parcel| self.write(parcel));
+        thread::Builder::new().name("output".into()).spawn(write)?;
+        Ok(to_writer)
+    }
+
+    fn write(&mut self, parcel: Parcel) {
+        let Parcel { target, bytes } = parcel;
+        // Nothing may follow what is missing, should there be room again.
+        if self.is_broken && target != Target::Exits {
+            self.budget.free(bytes.len());
+            return;
+        }
+        let outcome = self.files.of(target).write_all(&mut bytes.slices());
+        self.is_broken |= outcome.is_err();
+        // Here and now, for the reader of the input may wait for it.
+        self.budget.free(bytes.len());
+        // Nobody asks once the engine is gone.
+        let _ = self.done.send(outcome.map(|()| Parcel { target, bytes }));
+        if self.is_awaited.swap(false, SeqCst) {
+            self.waker.wake();
+        }
+    }
+}
+
 impl Output {
-    /// Starts the writing thread.
-    ///
-    /// # Errors
-    /// Where no thread can be started.
-    pub fn start(
+    /// Outputs to which nothing has been written yet.
+    pub fn new(
         files: Destinations,
         journal: Option<Journal>,
         budget: &Budget,
         waker: &Waker,
-    ) -> io::Result<Self> {
-        let (to_writer, parcels) = unbounded::<Parcel>();
+    ) -> Self {
         let (done, from_writer) = unbounded();
         let is_awaited = Arc::new(AtomicBool::new(false));
         let files = Arc::new(files);
-        let to = Arc::clone(&files);
-        let (awaited, waker) = (Arc::clone(&is_awaited), waker.clone());
-        let held = budget.clone();
-        let write = move || {
-            let mut is_broken = false;
-            for Parcel { target, bytes } in parcels {
-                // Nothing may follow what is missing, should there be room again.
-                if is_broken && target != Target::Exits {
-                    held.free(bytes.len());
-                    continue;
-                }
-                let outcome = to.of(target).write_all(&mut bytes.slices());
-                is_broken |= outcome.is_err();
-                // Here and now, for the reader of the input may wait for it.
-                held.free(bytes.len());
-                let outcome = outcome.map(|()| Parcel { target, bytes });
-                if done.send(outcome).is_err() {
-                    return;
-                }
-                if awaited.swap(false, SeqCst) {
-                    waker.wake();
-                }
-            }
+        let writer = Writer {
+            files: Arc::clone(&files),
+            done,
+            is_awaited: Arc::clone(&is_awaited),
+            waker: waker.clone(),
+            budget: budget.clone(),
+            is_broken: false,
         };
-        thread::Builder::new().name("output".into()).spawn(write)?;
-        Ok(Self {
+        Self {
             files,
-            to_writer,
+            writer,
+            to_writer: None,
             from_writer,
             is_awaited,
             parcels: VecDeque::new(),
@@ -143,7 +165,7 @@ impl Output {
             taken: Progress::default(),
             written: Progress::default(),
             promises: VecDeque::new(),
-        })
+        }
     }
 
     /// Whether results go to a terminal.
@@ -284,8 +306,15 @@ impl Output {
         self.parcels.push_back(target);
         self.bytes += bytes.len();
         self.budget.add(bytes.len());
-        // The writing thread ends only with the engine.
-        let _ = self.to_writer.send(Parcel { target, bytes });
+        let parcel = Parcel { target, bytes };
+        if self.to_writer.is_none() {
+            self.to_writer = self.writer.clone().start().ok();
+        }
+        match &self.to_writer {
+            // The thread ends only with the engine.
+            Some(writer) => drop(writer.send(parcel)),
+            None => self.writer.write(parcel),
+        }
     }
 
     /// When [`Output::remind`] is to be asked.

@@ -9,7 +9,7 @@ fn destination(name: &str, file: File) -> Destination {
 
 fn start(files: Destinations) -> Output {
     let (budget, waker) = (Budget::new(1 << 20), Waker::new().unwrap());
-    Output::start(files, None, &budget, &waker).unwrap()
+    Output::new(files, None, &budget, &waker)
 }
 
 /// Results go to a file, errors to a pipe, whose reader is given too.
