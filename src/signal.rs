@@ -2,19 +2,21 @@
 //!
 //! Always: a signal that was ignored when mtask started stays ignored (nohup, background jobs of sh).
 //!
-//! Two crates listen. `ctrlc` has SIGINT and nothing else: its feature for SIGTERM and SIGHUP takes all
+//! Two crates listen. `ctrlc` has SIGINT (`interrupts`) and nothing else: its feature for SIGTERM and SIGHUP takes all
 //! three at once, ignored ones too, and does not tell which came. All that it cannot do is
 //! `signal-hook`'s, which exit statuses need as well; it could take SIGINT too.
 
-use std::io::{self, Write};
+mod interrupts;
+
+use std::io;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use anyhow::Context;
-use crossbeam_channel::{Receiver, unbounded};
 use signal_hook::consts::{
     SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1,
 };
@@ -22,6 +24,7 @@ use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 
 use crate::sys;
+use interrupts::Interrupts;
 
 /// What a signal asks of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +84,7 @@ pub fn ignore_terminal() {
 /// The signals that have come.
 #[derive(Debug)]
 pub struct Requests {
-    /// SIGINT.
-    interrupts: Receiver<()>,
+    interrupts: Interrupts,
     others: SignalDelivery<UnixStream, SignalOnly>,
     /// Those that have come and were not taken.
     come: Vec<Request>,
@@ -94,10 +96,10 @@ impl Requests {
     /// # Errors
     /// Where a handler cannot be installed.
     pub fn listen() -> anyhow::Result<Self> {
-        sys::unblock(&[SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGTSTP, SIGCONT]);
+        sys::unblock(&[SIGTERM, SIGHUP, SIGCHLD, SIGTSTP, SIGCONT]);
         sys::unblock(STATUS);
         let (come, news) = UnixStream::pair().context("cannot listen to signals")?;
-        let interrupts = listen_to_interrupts(&news)?;
+        let copy = news.try_clone().context("cannot listen to SIGINT")?;
         let wanted = [SIGTERM, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU]
             .into_iter()
             .chain(STATUS.iter().copied())
@@ -105,12 +107,21 @@ impl Requests {
             .chain([SIGCHLD, SIGCONT]);
         let others = SignalDelivery::with_pipe(come, news, SignalOnly, wanted)
             .context("cannot listen to signals")?;
-        let come = Vec::new();
         Ok(Self {
-            interrupts,
+            interrupts: Interrupts::hold_back(copy),
             others,
-            come,
+            come: Vec::new(),
         })
+    }
+
+    /// When [`Requests::hear_interrupts`] is to be called, where it has not been.
+    pub fn interrupts_held_back_until(&self) -> Option<Instant> {
+        self.interrupts.held_back_until()
+    }
+
+    /// Has SIGINT be heeded from now on. Where there is no thread to be had, it just ends mtask.
+    pub fn hear_interrupts(&mut self) {
+        self.interrupts.let_through();
     }
 
     /// Takes those that have come since the last time.
@@ -146,27 +157,6 @@ impl AsFd for Requests {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.others.get_read().as_fd()
     }
-}
-
-/// SIGINT comes by a thread of `ctrlc`, which lives as long as mtask.
-fn listen_to_interrupts(news: &UnixStream) -> anyhow::Result<Receiver<()>> {
-    let (sender, interrupts) = unbounded();
-    if !sys::is_ignored(SIGINT) {
-        let mut news = news.try_clone().context("cannot listen to SIGINT")?;
-        let tell = move || {
-            // The engine is gone only when mtask is about to exit.
-            let _ = sender.send(());
-            let _ = news.write(&[0]);
-        };
-        ctrlc::set_handler(tell)
-            .map_err(|error| match error {
-                // Its own message hides why.
-                ctrlc::Error::System(error) => anyhow::Error::from(error),
-                error => error.into(),
-            })
-            .context("cannot listen to SIGINT")?;
-    }
-    Ok(interrupts)
 }
 
 fn request(signal: i32) -> Request {

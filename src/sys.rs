@@ -53,8 +53,25 @@ pub fn ignore(signals: &[i32]) {
     }
 }
 
-/// Lets these signals through, should the process have been started with any of them blocked.
+/// Has these signals do what they do by default from now on.
+pub fn reset(signals: &[i32]) {
+    for signal in signals {
+        // SAFETY: no handler is set that could run.
+        unsafe { libc::signal(*signal, libc::SIG_DFL) };
+    }
+}
+
+/// Holds these signals back, in this thread and those that it starts from now on.
+pub fn block(signals: &[i32]) {
+    change_blocked(libc::SIG_BLOCK, signals);
+}
+
+/// Lets these signals through, should they be blocked.
 pub fn unblock(signals: &[i32]) {
+    change_blocked(libc::SIG_UNBLOCK, signals);
+}
+
+fn change_blocked(how: i32, signals: &[i32]) {
     // SAFETY: the set is initialised by sigemptyset before it is read.
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
@@ -62,7 +79,7 @@ pub fn unblock(signals: &[i32]) {
         for signal in signals {
             libc::sigaddset(&raw mut set, *signal);
         }
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
+        libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut());
     }
 }
 

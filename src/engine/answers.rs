@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use memchr::memchr_iter;
+use crate::scan::memchr_iter;
 
 use super::Engine;
 use crate::protocol::json::{self, Answer, Message, Wanted};

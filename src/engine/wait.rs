@@ -110,6 +110,7 @@ impl Engine {
         thread: &Receiver<T>,
         until: Option<Instant>,
     ) -> Waited<T> {
+        self.requests.hear_interrupts();
         loop {
             self.waker.fall_asleep();
             let now = Instant::now();

@@ -92,7 +92,7 @@ mod linux {
             words,
             variables,
             stdio,
-            blocked: signals.before,
+            blocked: signals.without_interrupts(),
             parent: getpid(),
             failure: None,
         };
@@ -231,6 +231,14 @@ mod linux {
                 libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
                 Self { before }
             }
+        }
+
+        /// Those that were blocked before, but for SIGINT: mtask holds it back for itself alone.
+        fn without_interrupts(&self) -> libc::sigset_t {
+            let mut set = self.before;
+            // SAFETY: the set is a valid one.
+            unsafe { libc::sigdelset(&raw mut set, libc::SIGINT) };
+            set
         }
     }
 

@@ -179,6 +179,18 @@ pub(crate) fn skip(reason: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {reason}");
 }
 
+/// Whether a tool is installed; says so where it is not.
+pub(crate) fn has(tool: &str) -> bool {
+    let found = Command::new(tool)
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !found {
+        skip(&format!("{tool} is not installed"));
+    }
+    found
+}
+
 /// The path of the test worker, which cargo builds as an example.
 pub(crate) fn worker_path() -> String {
     let mtask = Path::new(env!("CARGO_BIN_EXE_mtask"));

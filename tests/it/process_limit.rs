@@ -138,6 +138,36 @@ fn however_few_processes_are_allowed_mtask_ends_and_names_the_limit() {
     }
 }
 
+/// The thread that writes, the one for messages and the one for SIGINT come when they are needed.
+#[test]
+fn without_threads_all_is_written_and_an_interrupt_ends_the_run() {
+    let Some(limited) = LimitedEnv::new() else {
+        return;
+    };
+    if limited.user.is_none() {
+        return skip("only of a user without other processes is the limit known");
+    }
+    let long = "x".repeat(100_000);
+    // mtask, the reader of its input, the worker, and from none to all of those threads.
+    for most in 4..=6 {
+        let pids = limited.env.path(&format!("{most}.pids"));
+        let mut live = limited
+            .mtask()
+            .processes(most)
+            .args(["-j1"])
+            .args(limited.worker())
+            .args(["--suffix", &long, "--pids", &pids])
+            .open();
+        for record in ["first @errlines:3", "second @errlines:3"] {
+            live.ask(record, &format!("{record}{long}"));
+        }
+        live.wait_until_stderr("six lines", |stderr| stderr.matches('\n').count() >= 6);
+        live.signal(Signal::INT);
+        live.wait_with_open_stdin().assert_signal(Signal::INT);
+        limited.env.assert_all_gone(&format!("{most}.pids"));
+    }
+}
+
 #[test]
 fn workers_beyond_the_limit_leave_their_records_to_the_others() {
     let Some(limited) = LimitedEnv::new() else {

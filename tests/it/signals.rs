@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::env::{TestEnv, let_pass, skip, wait_until};
+use crate::env::{TestEnv, has, let_pass, skip, wait_until};
 
 const ENDING: [Signal; 3] = [Signal::TERM, Signal::HUP, Signal::INT];
 
@@ -204,6 +204,30 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
         }
         live.wait().assert_status(0);
     }
+}
+
+/// SIGINT is held back for an instant at the start of a run; a run that goes on heeds it.
+#[test]
+fn an_interrupt_that_came_before_mtask_listened_is_heeded() {
+    if !has("python3") {
+        return;
+    }
+    let env = TestEnv::new();
+    env.write(
+        "interrupted.py",
+        "import os, signal, sys\n\
+         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n\
+         os.kill(os.getpid(), signal.SIGINT)\n\
+         os.execv(sys.argv[1], sys.argv[1:])\n",
+    );
+    let live = env
+        .mtask()
+        .echo()
+        .shell("exec python3 interrupted.py \"$0\" \"$@\"")
+        .open();
+    live.wait_with_open_stdin()
+        .assert_signal(Signal::INT)
+        .assert_stdout("");
 }
 
 #[test]

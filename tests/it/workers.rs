@@ -1,7 +1,7 @@
 //! When workers start, how many there are, and what they get of mtask.
 
 use crate::done::{numbers, records};
-use crate::env::{TestEnv, skip};
+use crate::env::{TestEnv, has};
 
 #[test]
 fn workers_start_before_the_first_record_comes() {
@@ -180,16 +180,4 @@ fn jq_unbuffered_is_a_worker() {
         .run();
     done.assert_status(0)
         .assert_stdout(records((0..500).map(|i| format!("{{\"a\":{i}}}"))));
-}
-
-/// Whether a tool is installed; says so where it is not.
-fn has(tool: &str) -> bool {
-    let found = std::process::Command::new(tool)
-        .arg("--version")
-        .output()
-        .is_ok_and(|o| o.status.success());
-    if !found {
-        skip(&format!("{tool} is not installed"));
-    }
-    found
 }

@@ -81,17 +81,30 @@ fn a_file_without_an_interpreter_is_a_shell_script() {
     assert_eq!(answer(script, &["word"]), "word\n");
 }
 
+/// A set of signals in what /proc says of a process or a thread.
+#[cfg(target_os = "linux")]
+fn signals(status: &str, name: &str) -> u64 {
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    u64::from_str_radix(line.rsplit('\t').next().unwrap(), 16).unwrap()
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_process_blocks_what_was_blocked_and_a_closed_pipe_ends_it() {
-    let set = |status: &str, name| {
-        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-        u64::from_str_radix(line.rsplit('\t').next().unwrap(), 16).unwrap()
-    };
     let ours = || std::fs::read_to_string("/proc/thread-self/status").unwrap();
-    let before = set(&ours(), "SigBlk");
+    crate::sys::block(&[libc::SIGUSR2]);
+    let before = signals(&ours(), "SigBlk");
     let its = answer("cat", &["/proc/self/status"]);
-    assert_eq!(set(&its, "SigBlk"), before);
-    assert_eq!(set(&its, "SigIgn") & 1 << (libc::SIGPIPE - 1), 0);
-    assert_eq!(set(&ours(), "SigBlk"), before);
+    assert_ne!(before & 1 << (libc::SIGUSR2 - 1), 0);
+    assert_eq!(signals(&its, "SigBlk"), before);
+    assert_eq!(signals(&its, "SigIgn") & 1 << (libc::SIGPIPE - 1), 0);
+    assert_eq!(signals(&ours(), "SigBlk"), before);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_that_mtask_holds_back_is_not_kept_from_a_process() {
+    crate::sys::block(&[libc::SIGINT]);
+    let its = answer("cat", &["/proc/self/status"]);
+    assert_eq!(signals(&its, "SigBlk") & 1 << (libc::SIGINT - 1), 0);
 }

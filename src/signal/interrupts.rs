@@ -1,0 +1,72 @@
+//! SIGINT, which comes by a thread of `ctrlc`.
+//!
+//! That thread lives as long as mtask, and would be a twentieth of what a run of ten records takes. So
+//! it is started only where a run goes on for longer than an instant, and until then SIGINT is held
+//! back. Always: a SIGINT is heeded once the thread runs, however early it came.
+
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, TryIter, unbounded};
+use signal_hook::consts::SIGINT;
+
+use crate::sys;
+
+/// For so long SIGINT is held back. Nobody notices it.
+const HELD_BACK: Duration = Duration::from_millis(10);
+
+/// Those that have come.
+#[derive(Debug)]
+pub(super) struct Interrupts {
+    come: Receiver<()>,
+    held_back: Option<HeldBack>,
+}
+
+/// The state before the thread is started.
+#[derive(Debug)]
+struct HeldBack {
+    until: Instant,
+    /// Written to for each that comes.
+    news: UnixStream,
+}
+
+impl Interrupts {
+    /// Holds SIGINT back, in this thread and those that it starts from now on. Ignored, it stays so.
+    pub(super) fn hold_back(news: UnixStream) -> Self {
+        let until = Instant::now() + HELD_BACK;
+        let held_back = (!sys::is_ignored(SIGINT)).then(|| {
+            sys::block(&[SIGINT]);
+            HeldBack { until, news }
+        });
+        let come = crossbeam_channel::never();
+        Self { come, held_back }
+    }
+
+    /// When they are to be let through, if they are not yet.
+    pub(super) fn held_back_until(&self) -> Option<Instant> {
+        self.held_back.as_ref().map(|it| it.until)
+    }
+
+    /// Lets them through from now on. Where there is no thread to be had, SIGINT just ends mtask.
+    pub(super) fn let_through(&mut self) {
+        let Some(HeldBack { mut news, .. }) = self.held_back.take() else {
+            return;
+        };
+        let (sender, come) = unbounded();
+        self.come = come;
+        let tell = move || {
+            // The engine is gone only when mtask is about to exit.
+            let _ = sender.send(());
+            let _ = news.write(&[0]);
+        };
+        if ctrlc::set_handler(tell).is_err() {
+            sys::reset(&[SIGINT]);
+        }
+        sys::unblock(&[SIGINT]);
+    }
+
+    pub(super) fn try_iter(&self) -> TryIter<'_, ()> {
+        self.come.try_iter()
+    }
+}
