@@ -9,7 +9,7 @@ use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use memchr::{memchr, memchr_iter, memrchr};
+use crate::scan::{count, memchr, memchr_iter, memrchr};
 
 use crate::budget::{BOOKKEEPING, Budget};
 
@@ -52,7 +52,7 @@ impl Separator {
 impl Separator {
     /// How many times it stands in `bytes`.
     pub fn count(self, bytes: &[u8]) -> usize {
-        memchr_iter(self.byte(), bytes).count()
+        count(self.byte(), bytes)
     }
 
     /// Where what its `nth` occurrence ends (from 1) is over; `None` if there are not so many.

@@ -8,7 +8,7 @@
 use std::io;
 use std::ops::Range;
 
-use memchr::{memchr, memrchr};
+use crate::scan::{memchr, memrchr};
 
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::record::{Block, Index, Slice};

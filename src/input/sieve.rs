@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use memchr::memchr;
+use crate::scan::memchr;
 use serde::de::IgnoredAny;
 
 use super::{Encoding, Format, Settings};

@@ -10,8 +10,8 @@
 use std::fmt;
 use std::hash::Hasher;
 
+use crate::scan::memchr;
 use crossbeam_channel::Sender;
-use memchr::memchr;
 use twox_hash::XxHash3_64;
 
 use super::format::Prefix;

@@ -7,9 +7,9 @@ use std::borrow::Cow;
 
 use clap::ValueEnum;
 
+use crate::scan::memchr;
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
-use memchr::memchr;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 

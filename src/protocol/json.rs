@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::num::NonZeroUsize;
 
-use memchr::{memchr, memchr_iter};
+use crate::scan::{memchr, memchr_iter};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 

@@ -1,6 +1,6 @@
 //! The lines protocol: each line answers the oldest record that is owed.
 
-use memchr::memchr;
+use crate::scan::memchr;
 
 use crate::outcome::Lines;
 use crate::record::Separator;

@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use memchr::memchr;
+use crate::scan::memchr;
 
 use super::init::Init;
 use crate::exit::Unusable;

@@ -3,7 +3,7 @@
 //! Owns the line that is not whole yet. Always: it is held back, for the life may die in the middle
 //! of it, and its bytes are counted in the budget once they are many.
 
-use memchr::{memchr, memrchr};
+use crate::scan::{memchr, memrchr};
 
 use crate::budget::Budget;
 use crate::outcome::Lines;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use memchr::memchr_iter;
+use crate::scan::memchr_iter;
 
 use super::super::ledger::{Ledger, Said};
 use super::super::scenario::UNKNOWN;
