@@ -4,21 +4,23 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
-    if is_for_this_linux() && has_static_unwinder() {
+    if is_for_this_linux()
+        && let Some(unwinder) = find_unwinder()
+    {
         let dir = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
         // The linker takes the first that it finds under this name, and reads it as a script.
-        fs::write(dir.join("libgcc_s.so"), "INPUT(-lgcc_eh)\n").expect("OUT_DIR is writable");
+        let script = format!("INPUT(\"{unwinder}\")\n");
+        fs::write(dir.join("libgcc_s.so"), script).expect("OUT_DIR is writable");
         println!("cargo::rustc-link-search=native={}", dir.display());
     }
 }
 
-/// With musl, or the C library linked in, it is linked in as well.
+/// Elsewhere GCC may be another one; and with musl, or the C library linked in, it is linked in as well.
 fn is_for_this_linux() -> bool {
     let is = |name: &str, value: &str| env::var(name).is_ok_and(|found| found == value);
     let features = env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
@@ -28,14 +30,14 @@ fn is_for_this_linux() -> bool {
         && !features.split(',').any(|feature| feature == "crt-static")
 }
 
-fn has_static_unwinder() -> bool {
+/// Where the linker has it.
+fn find_unwinder() -> Option<String> {
     let linker = env::var_os("RUSTC_LINKER").unwrap_or_else(|| "cc".into());
     let found = Command::new(linker)
         .arg("-print-file-name=libgcc_eh.a")
         .output();
+    let path = String::from_utf8(found.ok()?.stdout).ok()?;
     // What is not found is printed as it was asked for.
-    found.is_ok_and(|output| {
-        let path = String::from_utf8_lossy(&output.stdout);
-        output.status.success() && Path::new(path.trim()).is_absolute()
-    })
+    let path = path.trim_end();
+    path.starts_with('/').then(|| path.to_owned())
 }
