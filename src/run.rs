@@ -36,6 +36,10 @@ const FIRST_LOOK_AT_FILE: Duration = Duration::from_secs(1);
 /// How many blocks of input may wait for the engine, which takes them as it needs them.
 const ARRIVALS: usize = 2;
 
+/// More workers than this might be all the processes that the system allows: the threads that a run may
+/// need are there before them.
+const FEW_WORKERS: usize = 4;
+
 const NO_THREAD: &str = "cannot start a thread";
 
 /// Runs to the end, and gives the status to exit with.
@@ -75,7 +79,7 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
     outputs.empty()?;
     let stats_file = outputs.stats.take().map(|stats| (stats.path, stats.file));
     let (send_marks, marks) = unbounded();
-    let output = prepare_output(outputs, resumed, marks, &budget, &waker)?;
+    let mut output = prepare_output(outputs, resumed, marks, &budget, &waker)?;
     let first_look = match &past {
         // Workers wait for a record that is still to be done: perhaps there is none.
         Some(past) if !past.done.is_empty() => None,
@@ -91,6 +95,10 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
         Skim::new(done, before, separator, &budget, &left_out, send_marks)
     });
     let input = start_input(&config, skim, &budget, left_out, &waker)?;
+    if config.workers.len() > FEW_WORKERS {
+        messages.start_writer().context(NO_THREAD)?;
+        output.start_writer().context(NO_THREAD)?;
+    }
 
     let rendering = outcome::Rendering {
         output_format: config.output_format,

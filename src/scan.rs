@@ -4,15 +4,10 @@
 //! such question leaves the machine, that takes as long as to search a megabyte. For a few short
 //! records it is not asked.
 
-#[cfg(target_arch = "aarch64")]
-use memchr::arch::aarch64::neon::memchr::One;
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(not(target_arch = "x86_64"))]
 use memchr::arch::all::memchr::One;
 #[cfg(target_arch = "x86_64")]
 use memchr::arch::x86_64::sse2::memchr::One;
-
-/// Fewer bytes than this are searched in the way that every CPU of its kind has.
-const SHORT: usize = 4096;
 
 /// Where `byte` first stands in `bytes`.
 #[inline]
@@ -51,13 +46,20 @@ pub fn memchr_iter(byte: u8, bytes: &[u8]) -> impl Iterator<Item = usize> {
     })
 }
 
+#[cfg(target_arch = "x86_64")]
 #[inline]
 fn short(byte: u8, bytes: &[u8]) -> Option<One> {
-    if bytes.len() < SHORT {
+    if bytes.len() < 4096 {
         One::new(byte)
     } else {
         None
     }
+}
+
+/// Nowhere else does memchr ask.
+#[cfg(not(target_arch = "x86_64"))]
+fn short(_: u8, _: &[u8]) -> Option<One> {
+    None
 }
 
 #[cfg(test)]
@@ -66,18 +68,7 @@ mod tests {
 
     #[test]
     fn the_same_is_found_in_few_bytes_and_in_many() {
-        for length in [
-            0,
-            1,
-            15,
-            16,
-            17,
-            100,
-            SHORT - 1,
-            SHORT,
-            SHORT + 1,
-            3 * SHORT,
-        ] {
+        for length in [0, 1, 15, 16, 17, 100, 4095, 4096, 4097, 10_000] {
             for step in [1, 2, 7, 96, 1000, usize::MAX] {
                 let byte = |at| {
                     if at % step == step.min(length) / 2 {

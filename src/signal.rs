@@ -2,9 +2,9 @@
 //!
 //! Always: a signal that was ignored when mtask started stays ignored (nohup, background jobs of sh).
 //!
-//! Two crates listen. `ctrlc` has SIGINT (`interrupts`) and nothing else: its feature for SIGTERM and SIGHUP takes all
-//! three at once, ignored ones too, and does not tell which came. All that it cannot do is
-//! `signal-hook`'s, which exit statuses need as well; it could take SIGINT too.
+//! Two crates listen. `ctrlc` has SIGINT (`interrupts`) and nothing else: its feature for SIGTERM and
+//! SIGHUP takes all three at once, ignored ones too, and does not tell which came. All that it cannot do
+//! is `signal-hook`'s, which exit statuses need as well; it takes SIGINT too where `ctrlc` cannot.
 
 mod interrupts;
 
@@ -114,14 +114,16 @@ impl Requests {
         })
     }
 
-    /// When [`Requests::hear_interrupts`] is to be called, where it has not been.
-    pub fn interrupts_held_back_until(&self) -> Option<Instant> {
+    /// When [`Requests::tick`] is to be called.
+    pub fn wake_at(&self) -> Option<Instant> {
         self.interrupts.held_back_until()
     }
 
-    /// Has SIGINT be heeded from now on. Where there is no thread to be had, it just ends mtask.
-    pub fn hear_interrupts(&mut self) {
-        self.interrupts.let_through();
+    /// Has SIGINT be heeded, once it is time.
+    pub fn tick(&mut self, now: Instant) {
+        if self.wake_at().is_some_and(|at| now >= at) {
+            self.interrupts.let_through(&self.others.handle());
+        }
     }
 
     /// Takes those that have come since the last time.

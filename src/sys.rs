@@ -53,14 +53,6 @@ pub fn ignore(signals: &[i32]) {
     }
 }
 
-/// Has these signals do what they do by default from now on.
-pub fn reset(signals: &[i32]) {
-    for signal in signals {
-        // SAFETY: no handler is set that could run.
-        unsafe { libc::signal(*signal, libc::SIG_DFL) };
-    }
-}
-
 /// Holds these signals back, in this thread and those that it starts from now on.
 pub fn block(signals: &[i32]) {
     change_blocked(libc::SIG_BLOCK, signals);
@@ -71,15 +63,29 @@ pub fn unblock(signals: &[i32]) {
     change_blocked(libc::SIG_UNBLOCK, signals);
 }
 
-fn change_blocked(how: i32, signals: &[i32]) {
-    // SAFETY: the set is initialised by sigemptyset before it is read.
+/// Does this with these signals held back: a thread that it starts holds them back for good.
+pub fn holding_back<T>(signals: &[i32], start: impl FnOnce() -> T) -> T {
+    let before = change_blocked(libc::SIG_BLOCK, signals);
+    let started = start();
+    // SAFETY: it is the set that was found.
+    unsafe {
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
+    }
+    started
+}
+
+/// Gives those that were blocked before.
+fn change_blocked(how: i32, signals: &[i32]) -> libc::sigset_t {
+    // SAFETY: sets of zeros are valid, and the one that is read is initialised by sigemptyset.
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
+        let mut before: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);
         for signal in signals {
             libc::sigaddset(&raw mut set, *signal);
         }
-        libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut());
+        libc::pthread_sigmask(how, &raw const set, &raw mut before);
+        before
     }
 }
 

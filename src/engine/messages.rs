@@ -1,8 +1,9 @@
 //! Everything mtask says on stderr: its own messages and what workers write there.
 //!
 //! A thread writes, so that a reader who takes nothing never stops the engine; it draws the progress as
-//! well. It is started when there is something to say; where the system has no thread left to give,
-//! the engine writes itself. Always: whole lines are written at a time, and only so many bytes wait.
+//! well. It is started when there is something to say, if not before; where the system has no thread
+//! left to give, the engine writes what stderr takes at once. Always: whole lines are written at a time,
+//! and only so many bytes wait.
 
 use std::io;
 use std::sync::Arc;
@@ -11,11 +12,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::config::Verbosity;
 use crate::report::{Display, Place};
+use crate::sys;
 use crate::waker::{WakeAtEnd, Waker};
 
 /// With so many bytes waiting, workers' stderr is not read.
@@ -25,6 +27,8 @@ const TOO_MANY: usize = 1024 * 1024;
 
 /// So much text is written together.
 const TOGETHER: usize = 64 * 1024;
+/// What a pipe takes at once if it takes anything, at the least (`_POSIX_PIPE_BUF`).
+const PIPE_BUF: usize = 512;
 /// How long a terminal that takes nothing may put off that mtask is stopped.
 const CLEARED_WITHIN: Duration = Duration::from_millis(200);
 /// The last messages have so long to be written, though nothing else may go on.
@@ -84,6 +88,17 @@ impl Messages {
             writer: Writer::None(waker.clone()),
             has_display: false,
         }
+    }
+
+    /// Starts the writing thread, if it is not there yet.
+    ///
+    /// # Errors
+    /// Where no thread can be started.
+    pub fn start_writer(&mut self) -> io::Result<()> {
+        if let Writer::None(waker) = &self.writer {
+            self.writer = Writer::Thread(WriterThread::start(waker.clone())?);
+        }
+        Ok(())
     }
 
     /// Says that the run cannot go on or has failed.
@@ -181,11 +196,7 @@ impl Messages {
     }
 
     fn order(&mut self, order: Order) {
-        if let Writer::None(waker) = &self.writer
-            && let Ok(writer) = WriterThread::start(waker.clone())
-        {
-            self.writer = Writer::Thread(writer);
-        }
+        let _ = self.start_writer();
         match (&self.writer, order) {
             (Writer::Thread(writer), order) => {
                 if let Order::Write(text) = &order {
@@ -194,7 +205,7 @@ impl Messages {
                 // The thread ends only with the messages.
                 let _ = writer.orders.send(order);
             }
-            (Writer::None(_), Order::Write(text)) => write_all(&text),
+            (Writer::None(_), Order::Write(text)) => write_at_once(&text),
             // Progress needs the thread.
             (Writer::None(_) | Writer::Closed, _) => {}
         }
@@ -227,9 +238,9 @@ impl WriterThread {
                 }
             });
         };
-        thread::Builder::new()
-            .name("messages".into())
-            .spawn(write)?;
+        let builder = thread::Builder::new().name("messages".into());
+        // It may be there before the engine holds SIGINT back, and would let it through.
+        sys::holding_back(&[libc::SIGINT], || builder.spawn(write))?;
         Ok(Self {
             orders,
             end,
@@ -294,6 +305,20 @@ fn gather(orders: &Receiver<Order>, text: &mut Vec<u8>) -> Option<Order> {
         }
     }
     None
+}
+
+/// Writes to stderr what it takes without a wait. The rest is lost.
+fn write_at_once(mut text: &[u8]) {
+    let stderr = rustix::stdio::stderr();
+    let no_wait = Timespec::default();
+    let takes_more = || poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], Some(&no_wait)) == Ok(1);
+    while !text.is_empty() && takes_more() {
+        match rustix::io::write(stderr, &text[..text.len().min(PIPE_BUF)]) {
+            Ok(count) => text = &text[count..],
+            Err(Errno::INTR) => {}
+            Err(_) => return,
+        }
+    }
 }
 
 /// Writes to stderr. Nothing can be said about a stderr that takes nothing.

@@ -178,10 +178,7 @@ impl Engine {
             let due = self.scheduler.wake_at();
             let mut waited_from = self.wait();
             now = Instant::now();
-            let held_back_until = self.requests.interrupts_held_back_until();
-            if held_back_until.is_some_and(|at| now >= at) {
-                self.requests.hear_interrupts();
-            }
+            self.requests.tick(now);
             if self.take_requests(now) == Paused::Yes {
                 // Times from before lie before all clocks now.
                 now = Instant::now();
@@ -444,7 +441,7 @@ impl Engine {
         let output = (!self.is_output_broken).then_some(&self.output);
         let deadlines = [
             self.scheduler.wake_at(),
-            self.requests.interrupts_held_back_until(),
+            self.requests.wake_at(),
             self.start_by,
             end_by,
             output.and_then(Output::next_reminder),

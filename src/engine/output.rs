@@ -3,7 +3,7 @@
 //! A thread writes, so that a slow reader never stops the engine. While it has nothing to do, the
 //! engine itself writes what is small and cannot block: that saves a wake for each slow record. While
 //! the journal has a file synced, writing to that can. The thread is started when there is something
-//! for it; where the system has no thread left to give, the engine does all its work.
+//! for it, if not before.
 //!
 //! Owns the files, and the journal of a run that can be resumed. Always: bytes are written in the
 //! order in which they came, and those that are not written yet are counted in the budget; the
@@ -74,8 +74,6 @@ struct Promise {
 pub struct Output {
     files: Arc<Destinations>,
     writer: Writer,
-    /// Once the thread is needed, if it can be had.
-    to_writer: Option<Sender<Parcel>>,
     from_writer: Receiver<Result<Parcel, WriteError>>,
     /// Set by the engine when it waits for the writer.
     is_awaited: Arc<AtomicBool>,
@@ -93,9 +91,18 @@ pub struct Output {
     promises: VecDeque<Promise>,
 }
 
-/// What the writing thread does.
+/// The writing thread.
+#[derive(Debug)]
+enum Writer {
+    /// It is not there yet.
+    NotYet(Writing),
+    /// Where it takes parcels from, until that is dropped.
+    Thread(Sender<Parcel>),
+}
+
+/// What it does.
 #[derive(Clone, Debug)]
-struct Writer {
+struct Writing {
     files: Arc<Destinations>,
     done: Sender<Result<Parcel, WriteError>>,
     is_awaited: Arc<AtomicBool>,
@@ -104,8 +111,8 @@ struct Writer {
     is_broken: bool,
 }
 
-impl Writer {
-    /// Starts the thread; gives where it takes parcels from, until that is dropped.
+impl Writing {
+    /// Starts the thread.
     fn start(mut self) -> io::Result<Sender<Parcel>> {
         let (to_writer, parcels) = unbounded();
         let write = move || parcels.iter().for_each(|parcel| self.write(parcel));
@@ -143,7 +150,7 @@ impl Output {
         let (done, from_writer) = unbounded();
         let is_awaited = Arc::new(AtomicBool::new(false));
         let files = Arc::new(files);
-        let writer = Writer {
+        let writing = Writing {
             files: Arc::clone(&files),
             done,
             is_awaited: Arc::clone(&is_awaited),
@@ -153,8 +160,7 @@ impl Output {
         };
         Self {
             files,
-            writer,
-            to_writer: None,
+            writer: Writer::NotYet(writing),
             from_writer,
             is_awaited,
             parcels: VecDeque::new(),
@@ -166,6 +172,17 @@ impl Output {
             written: Progress::default(),
             promises: VecDeque::new(),
         }
+    }
+
+    /// Starts the writing thread, if it is not there yet.
+    ///
+    /// # Errors
+    /// Where no thread can be started.
+    pub fn start_writer(&mut self) -> io::Result<()> {
+        if let Writer::NotYet(writing) = &self.writer {
+            self.writer = Writer::Thread(writing.clone().start()?);
+        }
+        Ok(())
     }
 
     /// Whether results go to a terminal.
@@ -227,10 +244,10 @@ impl Output {
                     Err(error) => return Err(results.failed(error)),
                 }
             }
-            self.hand_over(Target::Results, &mut written.results);
+            self.hand_over(Target::Results, &mut written.results)?;
         }
         if !written.errors.is_empty() {
-            self.hand_over(Target::Errors, &mut written.errors);
+            self.hand_over(Target::Errors, &mut written.errors)?;
         }
         if !self.is_idle() {
             self.stall.get_or_insert((now, now + REMINDER));
@@ -285,36 +302,37 @@ impl Output {
         (self.journal.take()).map(|mut journal| journal.finish(lapses))
     }
 
-    fn hand_over(&mut self, target: Target, bytes: &mut Chunks) {
+    fn hand_over(&mut self, target: Target, bytes: &mut Chunks) -> Result<(), WriteError> {
         if bytes.is_empty() || self.is_busy() {
-            return;
+            return Ok(());
         }
         self.taken.add(target, bytes.len());
-        self.send(target, bytes.take());
+        self.send(target, bytes.take())
     }
 
     /// Writes what a life had to say at its end, a line; gives whether there is a file for it.
     pub fn keep_exit(&mut self, line: Vec<u8>) -> bool {
-        if self.files.exits.is_none() {
-            return false;
-        }
-        self.send(Target::Exits, line.into());
-        true
+        self.files.exits.is_some() && self.send(Target::Exits, line.into()).is_ok()
     }
 
-    fn send(&mut self, target: Target, bytes: Chunks) {
-        self.parcels.push_back(target);
-        self.bytes += bytes.len();
-        self.budget.add(bytes.len());
-        let parcel = Parcel { target, bytes };
-        if self.to_writer.is_none() {
-            self.to_writer = self.writer.clone().start().ok();
-        }
-        match &self.to_writer {
+    fn send(&mut self, target: Target, bytes: Chunks) -> Result<(), WriteError> {
+        self.start_writer().map_err(|error| WriteError {
+            file: self.files.of(target).name.clone(),
+            error: match error.raw_os_error() {
+                Some(libc::EAGAIN) => {
+                    io::Error::other(format!("no thread to be had: {error}; raise ulimit -u"))
+                }
+                _ => error,
+            },
+        })?;
+        if let Writer::Thread(writer) = &self.writer {
+            self.parcels.push_back(target);
+            self.bytes += bytes.len();
+            self.budget.add(bytes.len());
             // The thread ends only with the engine.
-            Some(writer) => drop(writer.send(parcel)),
-            None => self.writer.write(parcel),
+            let _ = writer.send(Parcel { target, bytes });
         }
+        Ok(())
     }
 
     /// When [`Output::remind`] is to be asked.

@@ -110,10 +110,10 @@ impl Engine {
         thread: &Receiver<T>,
         until: Option<Instant>,
     ) -> Waited<T> {
-        self.requests.hear_interrupts();
         loop {
             self.waker.fall_asleep();
             let now = Instant::now();
+            self.requests.tick(now);
             let waited = match thread.try_recv() {
                 Ok(said) => Some(Waited::Said(said)),
                 Err(TryRecvError::Disconnected) => Some(Waited::Ended),
@@ -127,7 +127,8 @@ impl Engine {
                 PollFd::from_borrowed_fd(self.waker.fd(), PollFlags::IN),
                 PollFd::new(&self.requests, PollFlags::IN),
             ];
-            poll_until(&mut fds, until, now);
+            let wake_at = [until, self.requests.wake_at()];
+            poll_until(&mut fds, wake_at.into_iter().flatten().min(), now);
             let [is_woken, has_requests] = fds.map(|fd| !fd.revents().is_empty());
             self.waker.awake(is_woken);
             if has_requests {

@@ -2,7 +2,8 @@
 //!
 //! That thread lives as long as mtask, and would be a twentieth of what a run of ten records takes. So
 //! it is started only where a run goes on for longer than an instant, and until then SIGINT is held
-//! back. Always: a SIGINT is heeded once the thread runs, however early it came.
+//! back. Always: a SIGINT is not lost, however early it came; one that is still held back at the end
+//! ends mtask, all having been written.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryIter, unbounded};
 use signal_hook::consts::SIGINT;
+use signal_hook::iterator::backend::Handle;
 
 use crate::sys;
 
@@ -48,8 +50,8 @@ impl Interrupts {
         self.held_back.as_ref().map(|it| it.until)
     }
 
-    /// Lets them through from now on. Where there is no thread to be had, SIGINT just ends mtask.
-    pub(super) fn let_through(&mut self) {
+    /// Lets them through from now on. Where there is no thread to be had, they come as `others` do.
+    pub(super) fn let_through(&mut self, others: &Handle) {
         let Some(HeldBack { mut news, .. }) = self.held_back.take() else {
             return;
         };
@@ -61,12 +63,22 @@ impl Interrupts {
             let _ = news.write(&[0]);
         };
         if ctrlc::set_handler(tell).is_err() {
-            sys::reset(&[SIGINT]);
+            // It fails only for a signal that nobody may listen to.
+            let _ = others.add_signal(SIGINT);
         }
         sys::unblock(&[SIGINT]);
     }
 
     pub(super) fn try_iter(&self) -> TryIter<'_, ()> {
         self.come.try_iter()
+    }
+}
+
+/// The end of the run: one that is held back ends mtask.
+impl Drop for Interrupts {
+    fn drop(&mut self) {
+        if self.held_back.is_some() {
+            sys::unblock(&[SIGINT]);
+        }
     }
 }

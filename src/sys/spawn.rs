@@ -34,14 +34,22 @@ pub fn spawn(program: Program<'_>, stdio: [OwnedFd; 3]) -> io::Result<Pid> {
     use std::os::unix::process::CommandExt;
 
     let [stdin, stdout, stderr] = stdio;
-    let child = std::process::Command::new(program.name)
+    let mut command = std::process::Command::new(program.name);
+    command
         .args(program.args)
         .envs(program.variables.iter().map(|(name, value)| (name, value)))
         .process_group(0)
         .stdin(stdin)
         .stdout(stdout)
-        .stderr(stderr)
-        .spawn()?;
+        .stderr(stderr);
+    let let_interrupts_through = || {
+        // mtask may hold it back, for itself alone.
+        super::unblock(&[libc::SIGINT]);
+        Ok(())
+    };
+    // SAFETY: it changes a mask, and neither allocates nor locks.
+    unsafe { command.pre_exec(let_interrupts_through) };
+    let child = command.spawn()?;
     Ok(Pid::from_child(&child))
 }
 

@@ -138,9 +138,37 @@ fn however_few_processes_are_allowed_mtask_ends_and_names_the_limit() {
     }
 }
 
-/// The thread that writes, the one for messages and the one for SIGINT come when they are needed.
+/// The thread that writes is started when it is needed.
 #[test]
-fn without_threads_all_is_written_and_an_interrupt_ends_the_run() {
+fn a_result_for_which_no_thread_is_to_be_had_is_no_silent_loss() {
+    let Some(limited) = LimitedEnv::new() else {
+        return;
+    };
+    let mut live = limited.mtask().args(["-j1"]).args(limited.worker()).open();
+    live.ask("@processes:1", "@processes:1");
+    live.send("x".repeat(100_000));
+    live.wait_with_open_stdin()
+        .assert_status(1)
+        .assert_stdout("@processes:1\n")
+        .assert_stderr_has("cannot write standard output")
+        .assert_stderr_has("ulimit -u");
+}
+
+#[test]
+fn messages_for_which_no_thread_is_to_be_had_are_written() {
+    let Some(limited) = LimitedEnv::new() else {
+        return;
+    };
+    let mut live = limited.mtask().args(["-j1"]).args(limited.worker()).open();
+    live.ask("@processes:1", "@processes:1");
+    live.ask("@errlines:100", "@errlines:100");
+    live.wait_until_stderr("100 lines", |stderr| stderr.matches('\n').count() == 100);
+    live.wait().assert_status(0);
+}
+
+/// More workers than there may be processes: the thread that writes is there before them.
+#[test]
+fn workers_do_not_take_what_threads_need() {
     let Some(limited) = LimitedEnv::new() else {
         return;
     };
@@ -148,24 +176,55 @@ fn without_threads_all_is_written_and_an_interrupt_ends_the_run() {
         return skip("only of a user without other processes is the limit known");
     }
     let long = "x".repeat(100_000);
-    // mtask, the reader of its input, the worker, and from none to all of those threads.
-    for most in 4..=6 {
-        let pids = limited.env.path(&format!("{most}.pids"));
-        let mut live = limited
-            .mtask()
-            .processes(most)
-            .args(["-j1"])
-            .args(limited.worker())
-            .args(["--suffix", &long, "--pids", &pids])
-            .open();
-        for record in ["first @errlines:3", "second @errlines:3"] {
-            live.ask(record, &format!("{record}{long}"));
-        }
-        live.wait_until_stderr("six lines", |stderr| stderr.matches('\n').count() >= 6);
-        live.signal(Signal::INT);
-        live.wait_with_open_stdin().assert_signal(Signal::INT);
-        limited.env.assert_all_gone(&format!("{most}.pids"));
+    let jobs = WORKERS.to_string();
+    let mut live = limited
+        .mtask()
+        .processes(FEW)
+        .args(["-j", &jobs, "--max-restarts", "1"])
+        .args(limited.worker())
+        .args(["--suffix", &long])
+        .open();
+    // All that could be started are there.
+    live.wait_for_stderr("ulimit -u");
+    for i in 0..2 * WORKERS {
+        live.ask(&i.to_string(), &format!("{i}{long}"));
     }
+    live.signal(Signal::INT);
+    live.wait_with_open_stdin().assert_signal(Signal::INT);
+}
+
+/// Without its thread SIGINT comes as other signals do.
+#[test]
+fn an_interrupt_without_its_thread_lets_what_was_sent_finish() {
+    let Some(limited) = LimitedEnv::new() else {
+        return;
+    };
+    if limited.user.is_none() {
+        return skip("only of a user without other processes is the limit known");
+    }
+    let (begun, go) = (limited.env.path("begun"), limited.env.path("go"));
+    let record = format!("@touch:{begun} @wait:{go}");
+    // mtask, the reader of its input and the worker, or on a very busy machine the thread instead.
+    let mut live = limited
+        .mtask()
+        .processes(3)
+        .args(["-j1", "--grace", "100s"])
+        .args(limited.worker())
+        .open();
+    live.send("first");
+    if live.line_or_end().is_none() {
+        live.wait_with_open_stdin()
+            .assert_status(125)
+            .assert_stderr_has("ulimit -u");
+        return;
+    }
+    live.send(&record);
+    limited.env.wait_for("begun");
+    live.signal(Signal::INT);
+    limited.env.write("go", "");
+    live.wait_with_open_stdin()
+        .assert_signal(Signal::INT)
+        .assert_stdout(format!("first\n{record}\n"));
 }
 
 #[test]

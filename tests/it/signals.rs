@@ -206,20 +206,21 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     }
 }
 
-/// SIGINT is held back for an instant at the start of a run; a run that goes on heeds it.
+/// Becomes mtask with a SIGINT under way: a run holds it back for an instant.
+const INTERRUPTED: &str = "\
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+os.kill(os.getpid(), signal.SIGINT)
+os.execv(sys.argv[1], sys.argv[1:])
+";
+
 #[test]
 fn an_interrupt_that_came_before_mtask_listened_is_heeded() {
     if !has("python3") {
         return;
     }
     let env = TestEnv::new();
-    env.write(
-        "interrupted.py",
-        "import os, signal, sys\n\
-         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n\
-         os.kill(os.getpid(), signal.SIGINT)\n\
-         os.execv(sys.argv[1], sys.argv[1:])\n",
-    );
+    env.write("interrupted.py", INTERRUPTED);
     let live = env
         .mtask()
         .echo()
@@ -228,6 +229,23 @@ fn an_interrupt_that_came_before_mtask_listened_is_heeded() {
     live.wait_with_open_stdin()
         .assert_signal(Signal::INT)
         .assert_stdout("");
+}
+
+#[test]
+fn an_interrupt_of_a_run_that_is_over_in_an_instant_is_seen_by_its_caller() {
+    if !has("python3") {
+        return;
+    }
+    let env = TestEnv::new();
+    env.write("interrupted.py", INTERRUPTED);
+    for options in [&["--quiet"][..], &["--stats"]] {
+        env.mtask()
+            .args(options)
+            .echo()
+            .shell("exec python3 interrupted.py \"$0\" \"$@\"")
+            .run()
+            .assert_signal(Signal::INT);
+    }
 }
 
 #[test]
