@@ -345,10 +345,13 @@ impl World {
                 (format!("{once}{}", pick(rng, &deaths)), kinds, tries)
             }
             Theme::Leaver => {
-                // With status 0 it would have left well, had its stdin ended. None closes its stdin: it
-                // would answer the part that it has read of a record which lies whole in the pipe.
+                // With status 0 it would have left well, had its stdin ended, and it has ended as well
+                // where the life has been sent its last record. None closes its stdin: it would answer
+                // the part that it has read of a record which lies whole in the pipe.
                 let ends = ["@thendie:4", "@thenkill:9", "@thendie:0"];
-                let few = if self.ends_early { 2 } else { 3 };
+                let may_have_ended =
+                    self.ends_early || self.options.iter().any(|it| it.starts_with("--lifespan"));
+                let few = if may_have_ended { 2 } else { 3 };
                 let once = if once.is_empty() {
                     "@once:left ".into()
                 } else {
