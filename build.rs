@@ -16,6 +16,7 @@ fn main() {
         // The linker takes the first that it finds under this name, and reads it as a script.
         let script = format!("INPUT(\"{unwinder}\")\n");
         fs::write(dir.join("libgcc_s.so"), script).expect("OUT_DIR is writable");
+        println!("cargo::rerun-if-changed={unwinder}");
         println!("cargo::rustc-link-search=native={}", dir.display());
     }
 }

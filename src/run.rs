@@ -38,7 +38,7 @@ const ARRIVALS: usize = 2;
 
 /// More workers than this might be all the processes that the system allows: the threads that a run may
 /// need are there before them.
-const FEW_WORKERS: usize = 4;
+const FEW_WORKERS: usize = 2;
 
 const NO_THREAD: &str = "cannot start a thread";
 

@@ -119,11 +119,14 @@ impl Requests {
         self.interrupts.held_back_until()
     }
 
-    /// Has SIGINT be heeded, once it is time.
-    pub fn tick(&mut self, now: Instant) {
-        if self.wake_at().is_some_and(|at| now >= at) {
-            self.interrupts.let_through(&self.others.handle());
+    /// Has SIGINT be heeded, once it is time; tells whether one has come before.
+    pub fn tick(&mut self, now: Instant) -> bool {
+        let is_due = self.wake_at().is_some_and(|at| now >= at);
+        let has_come = is_due && self.interrupts.let_through(&self.others.handle());
+        if has_come {
+            self.come.push(Request::End(SIGINT));
         }
+        has_come
     }
 
     /// Takes those that have come since the last time.

@@ -63,6 +63,24 @@ pub fn unblock(signals: &[i32]) {
     change_blocked(libc::SIG_UNBLOCK, signals);
 }
 
+/// Takes this signal, which every thread holds back, if it has come; tells whether it has.
+pub fn take_held_back(signal: i32) -> bool {
+    // SAFETY: sets of zeros are valid, and each is written to before it is read.
+    unsafe {
+        let mut come: libc::sigset_t = std::mem::zeroed();
+        libc::sigpending(&raw mut come);
+        let has_come = libc::sigismember(&raw const come, signal) == 1;
+        if has_come {
+            let mut wanted: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&raw mut wanted);
+            libc::sigaddset(&raw mut wanted, signal);
+            let mut taken = 0;
+            libc::sigwait(&raw const wanted, &raw mut taken);
+        }
+        has_come
+    }
+}
+
 /// Does this with these signals held back: a thread that it starts holds them back for good.
 pub fn holding_back<T>(signals: &[i32], start: impl FnOnce() -> T) -> T {
     let before = change_blocked(libc::SIG_BLOCK, signals);

@@ -178,7 +178,7 @@ impl Engine {
             let due = self.scheduler.wake_at();
             let mut waited_from = self.wait();
             now = Instant::now();
-            self.requests.tick(now);
+            self.has_requests |= self.requests.tick(now);
             if self.take_requests(now) == Paused::Yes {
                 // Times from before lie before all clocks now.
                 now = Instant::now();
@@ -221,6 +221,8 @@ impl Engine {
         self.messages.report(closing.text);
         self.finish_messages();
         // A signal may have come meanwhile.
+        self.has_requests = true;
+        self.take_requests(Instant::now());
         self.scheduler.status().worst(self.status)
     }
 

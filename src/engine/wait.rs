@@ -111,9 +111,11 @@ impl Engine {
         until: Option<Instant>,
     ) -> Waited<T> {
         loop {
-            self.waker.fall_asleep();
             let now = Instant::now();
-            self.requests.tick(now);
+            if self.requests.tick(now) {
+                return self.was_signalled(now);
+            }
+            self.waker.fall_asleep();
             let waited = match thread.try_recv() {
                 Ok(said) => Some(Waited::Said(said)),
                 Err(TryRecvError::Disconnected) => Some(Waited::Ended),
@@ -132,11 +134,15 @@ impl Engine {
             let [is_woken, has_requests] = fds.map(|fd| !fd.revents().is_empty());
             self.waker.awake(is_woken);
             if has_requests {
-                self.has_requests = true;
-                self.take_requests(Instant::now());
-                return Waited::Signalled;
+                return self.was_signalled(Instant::now());
             }
         }
+    }
+
+    fn was_signalled<T>(&mut self, now: Instant) -> Waited<T> {
+        self.has_requests = true;
+        self.take_requests(now);
+        Waited::Signalled
     }
 
     /// Lets workers run, and looks whether the one that owes anything has answered: it most likely

@@ -50,10 +50,11 @@ impl Interrupts {
         self.held_back.as_ref().map(|it| it.until)
     }
 
-    /// Lets them through from now on. Where there is no thread to be had, they come as `others` do.
-    pub(super) fn let_through(&mut self, others: &Handle) {
+    /// Lets them through from now on, and tells whether one was held back. Where there is no thread to
+    /// be had, they come as `others` do.
+    pub(super) fn let_through(&mut self, others: &Handle) -> bool {
         let Some(HeldBack { mut news, .. }) = self.held_back.take() else {
-            return;
+            return false;
         };
         let (sender, come) = unbounded();
         self.come = come;
@@ -66,7 +67,10 @@ impl Interrupts {
             // It fails only for a signal that nobody may listen to.
             let _ = others.add_signal(SIGINT);
         }
+        // Here and now: the run may be over before the thread has passed it on.
+        let has_come = sys::take_held_back(SIGINT);
         sys::unblock(&[SIGINT]);
+        has_come
     }
 
     pub(super) fn try_iter(&self) -> TryIter<'_, ()> {

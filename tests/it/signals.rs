@@ -231,6 +231,7 @@ fn an_interrupt_that_came_before_mtask_listened_is_heeded() {
         .assert_stdout("");
 }
 
+/// Whether mtask has listened to it by then or not.
 #[test]
 fn an_interrupt_of_a_run_that_is_over_in_an_instant_is_seen_by_its_caller() {
     if !has("python3") {
@@ -238,13 +239,16 @@ fn an_interrupt_of_a_run_that_is_over_in_an_instant_is_seen_by_its_caller() {
     }
     let env = TestEnv::new();
     env.write("interrupted.py", INTERRUPTED);
-    for options in [&["--quiet"][..], &["--stats"]] {
-        env.mtask()
-            .args(options)
-            .echo()
-            .shell("exec python3 interrupted.py \"$0\" \"$@\"")
-            .run()
-            .assert_signal(Signal::INT);
+    for options in [&["--quiet", "-j1"][..], &["--stats", "-j1"]] {
+        for milliseconds in 0..20 {
+            env.mtask()
+                .args(options)
+                .echo()
+                .shell("exec python3 interrupted.py \"$0\" \"$@\"")
+                .stdin(format!("@sleep:{milliseconds}\n"))
+                .run()
+                .assert_signal(Signal::INT);
+        }
     }
 }
 
