@@ -9,9 +9,8 @@ use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use crate::scan::{count, memchr, memchr_iter, memrchr};
-
 use crate::budget::{BOOKKEEPING, Budget};
+use crate::scan::{count, memchr, memchr_iter, memrchr};
 
 /// A record's number in the input, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

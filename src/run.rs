@@ -80,6 +80,10 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
     let stats_file = outputs.stats.take().map(|stats| (stats.path, stats.file));
     let (send_marks, marks) = unbounded();
     let mut output = prepare_output(outputs, resumed, marks, &budget, &waker)?;
+    if config.workers.len() > FEW_WORKERS {
+        messages.start_writer().context(NO_THREAD)?;
+        output.start_writer().context(NO_THREAD)?;
+    }
     let first_look = match &past {
         // Workers wait for a record that is still to be done: perhaps there is none.
         Some(past) if !past.done.is_empty() => None,
@@ -95,10 +99,6 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
         Skim::new(done, before, separator, &budget, &left_out, send_marks)
     });
     let input = start_input(&config, skim, &budget, left_out, &waker)?;
-    if config.workers.len() > FEW_WORKERS {
-        messages.start_writer().context(NO_THREAD)?;
-        output.start_writer().context(NO_THREAD)?;
-    }
 
     let rendering = outcome::Rendering {
         output_format: config.output_format,
@@ -146,10 +146,9 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
 /// Says which limit was reached, where one was.
 fn name_limit(error: anyhow::Error) -> anyhow::Error {
     let cause = error.root_cause().downcast_ref::<io::Error>();
-    match cause.and_then(io::Error::raw_os_error) {
-        Some(libc::EAGAIN) => anyhow!("{error:#}; raise ulimit -u"),
-        Some(libc::EMFILE) => anyhow!("{error:#}; raise ulimit -n"),
-        _ => error,
+    match cause.and_then(sys::limit) {
+        Some(limit) => anyhow!("{error:#}; raise {limit}"),
+        None => error,
     }
 }
 

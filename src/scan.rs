@@ -38,9 +38,15 @@ pub fn count(byte: u8, bytes: &[u8]) -> usize {
 
 /// Each place where `byte` stands in `bytes`.
 pub fn memchr_iter(byte: u8, bytes: &[u8]) -> impl Iterator<Item = usize> {
+    let one = short(byte, bytes);
     let mut at = 0;
     std::iter::from_fn(move || {
-        let found = at + memchr(byte, &bytes[at..])?;
+        let left = &bytes[at..];
+        let found = at
+            + match one {
+                Some(one) => one.find(left),
+                None => memchr::memchr(byte, left),
+            }?;
         at = found + 1;
         Some(found)
     })

@@ -36,6 +36,15 @@ pub fn was_closed_at_start(fd: RawFd) -> bool {
     CLOSED_AT_START.load(Relaxed) & (1 << fd) != 0
 }
 
+/// The limit that a system call has met, as a shell sets it.
+pub fn limit(error: &io::Error) -> Option<&'static str> {
+    match error.raw_os_error()? {
+        libc::EAGAIN => Some("ulimit -u"),
+        libc::EMFILE => Some("ulimit -n"),
+        _ => None,
+    }
+}
+
 /// Whether the process ignores this signal.
 pub fn is_ignored(signal: i32) -> bool {
     // SAFETY: a sigaction of zeros is a valid one.

@@ -2,11 +2,10 @@
 
 use std::time::Instant;
 
-use crate::scan::memchr_iter;
-
 use super::Engine;
 use crate::protocol::json::{self, Answer, Message, Wanted};
 use crate::protocol::{Protocol, lines};
+use crate::scan::memchr_iter;
 use crate::schedule::{Scheduler, Unasked, WorkerId};
 use crate::worker::stdout::{Part, Tail};
 
@@ -83,13 +82,16 @@ impl Engine {
                 .log(&said.log, may_wait.then(|| self.messages.lines()));
             self.messages.flush();
         }
+        let mut failure = None;
         for exit in &said.exits {
             let line = format!(
                 "{{\"worker\":{},\"life\":{},\"exit\":{exit}}}\n",
                 worker.0, member.life
             );
-            if !self.output.keep_exit(line.into_bytes()) {
-                self.scheduler.exit_not_kept();
+            match self.output.keep_exit(line.into_bytes()) {
+                Ok(true) => {}
+                Ok(false) => self.scheduler.exit_not_kept(),
+                Err(error) => failure = Some(error),
             }
         }
         match said.unasked {
@@ -99,6 +101,9 @@ impl Engine {
                 self.scheduler
                     .answered_unasked(worker, &unasked, unsent, now);
             }
+        }
+        if let Some(error) = failure {
+            self.output_failed(&error);
         }
     }
 }

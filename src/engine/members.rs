@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use super::{Engine, READ};
 use crate::config::StderrTags;
 use crate::schedule::{Death, Pipe, WorkerId};
+use crate::sys;
 use crate::worker::process::{Process, Sent};
 use crate::worker::stderr::StderrLines;
 use crate::worker::stdout::StdoutLines;
@@ -56,11 +57,9 @@ impl Engine {
                 self.scheduler.started(worker, now);
             }
             Err(error) => {
-                let way_out = match error.raw_os_error() {
-                    Some(libc::EMFILE) => "; raise ulimit -n, or use fewer workers (-j)",
-                    Some(libc::EAGAIN) => "; raise ulimit -u, or use fewer workers (-j)",
-                    _ => "",
-                };
+                let way_out = sys::limit(&error)
+                    .map(|limit| format!("; raise {limit}, or use fewer workers (-j)"));
+                let way_out = way_out.unwrap_or_default();
                 self.scheduler
                     .start_failed(worker, format!("{error}{way_out}"), now);
             }

@@ -2,8 +2,8 @@
 //!
 //! A thread writes, so that a reader who takes nothing never stops the engine; it draws the progress as
 //! well. It is started when there is something to say, if not before; where the system has no thread
-//! left to give, the engine writes what stderr takes at once. Always: whole lines are written at a time,
-//! and only so many bytes wait.
+//! left to give, the engine writes what stderr takes at once. Always: whole lines are ordered, and written
+//! in their order; only so many bytes wait.
 
 use std::io;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ enum Order {
 #[derive(Debug)]
 enum Writer {
     /// Nobody yet. The thread will wake the engine.
-    None(Waker),
+    NotYet(Waker),
     /// The thread.
     Thread(WriterThread),
     /// Nobody any more: [`Messages::close`].
@@ -85,7 +85,7 @@ impl Messages {
         Self {
             verbosity,
             lines: Vec::new(),
-            writer: Writer::None(waker.clone()),
+            writer: Writer::NotYet(waker.clone()),
             has_display: false,
         }
     }
@@ -95,7 +95,7 @@ impl Messages {
     /// # Errors
     /// Where no thread can be started.
     pub fn start_writer(&mut self) -> io::Result<()> {
-        if let Writer::None(waker) = &self.writer {
+        if let Writer::NotYet(waker) = &self.writer {
             self.writer = Writer::Thread(WriterThread::start(waker.clone())?);
         }
         Ok(())
@@ -180,14 +180,14 @@ impl Messages {
     pub(crate) fn close(&mut self) -> Option<Receiver<()>> {
         match std::mem::replace(&mut self.writer, Writer::Closed) {
             Writer::Thread(writer) => Some(writer.end),
-            Writer::None(_) | Writer::Closed => None,
+            Writer::NotYet(_) | Writer::Closed => None,
         }
     }
 
     fn waiting(&self) -> usize {
         match &self.writer {
             Writer::Thread(writer) => writer.waiting.load(SeqCst),
-            Writer::None(_) | Writer::Closed => 0,
+            Writer::NotYet(_) | Writer::Closed => 0,
         }
     }
 
@@ -205,9 +205,9 @@ impl Messages {
                 // The thread ends only with the messages.
                 let _ = writer.orders.send(order);
             }
-            (Writer::None(_), Order::Write(text)) => write_at_once(&text),
+            (Writer::NotYet(_), Order::Write(text)) => write_at_once(&text),
             // Progress needs the thread.
-            (Writer::None(_) | Writer::Closed, _) => {}
+            (Writer::NotYet(_) | Writer::Closed, _) => {}
         }
     }
 }

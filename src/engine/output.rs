@@ -91,6 +91,9 @@ pub struct Output {
     promises: VecDeque<Promise>,
 }
 
+/// The engine is gone: nobody asks what has been written.
+struct Gone;
+
 /// The writing thread.
 #[derive(Debug)]
 enum Writer {
@@ -115,27 +118,35 @@ impl Writing {
     /// Starts the thread.
     fn start(mut self) -> io::Result<Sender<Parcel>> {
         let (to_writer, parcels) = unbounded();
-        let write = move || parcels.iter().for_each(|parcel| self.write(parcel));
+        let write = move || {
+            for parcel in parcels {
+                if self.write(parcel).is_err() {
+                    return;
+                }
+            }
+        };
         thread::Builder::new().name("output".into()).spawn(write)?;
         Ok(to_writer)
     }
 
-    fn write(&mut self, parcel: Parcel) {
+    /// Writes one, and says what came of it; fails once the engine is gone.
+    fn write(&mut self, parcel: Parcel) -> Result<(), Gone> {
         let Parcel { target, bytes } = parcel;
         // Nothing may follow what is missing, should there be room again.
         if self.is_broken && target != Target::Exits {
             self.budget.free(bytes.len());
-            return;
+            return Ok(());
         }
         let outcome = self.files.of(target).write_all(&mut bytes.slices());
         self.is_broken |= outcome.is_err();
         // Here and now, for the reader of the input may wait for it.
         self.budget.free(bytes.len());
-        // Nobody asks once the engine is gone.
-        let _ = self.done.send(outcome.map(|()| Parcel { target, bytes }));
+        let outcome = outcome.map(|()| Parcel { target, bytes });
+        self.done.send(outcome).map_err(|_| Gone)?;
         if self.is_awaited.swap(false, SeqCst) {
             self.waker.wake();
         }
+        Ok(())
     }
 }
 
@@ -311,19 +322,25 @@ impl Output {
     }
 
     /// Writes what a life had to say at its end, a line; gives whether there is a file for it.
-    pub fn keep_exit(&mut self, line: Vec<u8>) -> bool {
-        self.files.exits.is_some() && self.send(Target::Exits, line.into()).is_ok()
+    ///
+    /// # Errors
+    /// Where there is no thread to write it.
+    pub fn keep_exit(&mut self, line: Vec<u8>) -> Result<bool, WriteError> {
+        let is_kept = self.files.exits.is_some();
+        if is_kept {
+            self.send(Target::Exits, line.into())?;
+        }
+        Ok(is_kept)
     }
 
     fn send(&mut self, target: Target, bytes: Chunks) -> Result<(), WriteError> {
-        self.start_writer().map_err(|error| WriteError {
-            file: self.files.of(target).name.clone(),
-            error: match error.raw_os_error() {
-                Some(libc::EAGAIN) => {
-                    io::Error::other(format!("no thread to be had: {error}; raise ulimit -u"))
-                }
-                _ => error,
-            },
+        self.start_writer().map_err(|error| {
+            let way_out = sys::limit(&error).map(|limit| format!("; raise {limit}"));
+            let way_out = way_out.unwrap_or_default();
+            WriteError {
+                file: self.files.of(target).name.clone(),
+                error: io::Error::other(format!("no thread to be had: {error}{way_out}")),
+            }
         })?;
         if let Writer::Thread(writer) = &self.writer {
             self.parcels.push_back(target);

@@ -8,10 +8,9 @@
 use std::io;
 use std::ops::Range;
 
-use crate::scan::{memchr, memrchr};
-
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::record::{Block, Index, Slice};
+use crate::scan::{memchr, memrchr};
 
 use super::buffer::Buffer;
 use super::sieve::{Fault, Sieve, Sifted, fault};

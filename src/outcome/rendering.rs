@@ -7,7 +7,6 @@ use std::borrow::Cow;
 
 use clap::ValueEnum;
 
-use crate::scan::memchr;
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
@@ -15,6 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::input::Format;
 use crate::record::{Index, Separator};
+use crate::scan::memchr;
 
 use super::{Cause, Chunks, Exit, Failure, Lines};
 

@@ -8,11 +8,10 @@ use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::scan::memchr;
-
 use super::init::Init;
 use crate::exit::Unusable;
 use crate::protocol::Protocol;
+use crate::scan::memchr;
 
 /// What one worker runs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use rustix::process::{Signal, geteuid, getpid};
 
 use crate::done::{Done, numbers, records};
 use crate::env::{Run, TestEnv, skip, wait_until, worker_path};
+use crate::live::Live;
 
 /// More than mtask's own threads, and less than those and [`WORKERS`] workers.
 const FEW: u64 = 10;
@@ -70,6 +71,13 @@ impl LimitedEnv {
             Some(user) => run.user(user, self.env.path("mtask")),
             None => run,
         }
+    }
+
+    /// A run with one worker, in which mtask may start nothing more, be it a thread.
+    fn start_and_allow_no_more(&self) -> Live {
+        let mut live = self.mtask().args(["-j1"]).args(self.worker()).open();
+        live.ask("@processes:1", "@processes:1");
+        live
     }
 
     fn worker(&self) -> [String; 2] {
@@ -144,8 +152,7 @@ fn a_result_for_which_no_thread_is_to_be_had_is_no_silent_loss() {
     let Some(limited) = LimitedEnv::new() else {
         return;
     };
-    let mut live = limited.mtask().args(["-j1"]).args(limited.worker()).open();
-    live.ask("@processes:1", "@processes:1");
+    let mut live = limited.start_and_allow_no_more();
     live.send("x".repeat(100_000));
     live.wait_with_open_stdin()
         .assert_status(1)
@@ -159,11 +166,30 @@ fn messages_for_which_no_thread_is_to_be_had_are_written() {
     let Some(limited) = LimitedEnv::new() else {
         return;
     };
-    let mut live = limited.mtask().args(["-j1"]).args(limited.worker()).open();
-    live.ask("@processes:1", "@processes:1");
+    let mut live = limited.start_and_allow_no_more();
     live.ask("@errlines:100", "@errlines:100");
     live.wait_until_stderr("100 lines", |stderr| stderr.matches('\n').count() == 100);
     live.wait().assert_status(0);
+}
+
+#[test]
+fn an_exit_value_for_which_no_thread_is_to_be_had_is_no_silent_loss() {
+    let Some(limited) = LimitedEnv::new() else {
+        return;
+    };
+    let exits = limited.env.path("exits");
+    let mut live = limited
+        .mtask()
+        .args(["-j1", "--protocol", "json", "--format", "lines"])
+        .args(["--exits", &exits])
+        .args(limited.worker())
+        .args(["--json", "--end-line", "{\"exit\":1}"])
+        .open();
+    live.ask("@processes:1", "@processes:1");
+    live.wait()
+        .assert_status(1)
+        .assert_stderr_has(&format!("cannot write {exits}"))
+        .assert_stderr_has("ulimit -u");
 }
 
 /// More workers than there may be processes: the thread that writes is there before them.
@@ -211,19 +237,22 @@ fn an_interrupt_without_its_thread_lets_what_was_sent_finish() {
         .args(["-j1", "--grace", "100s"])
         .args(limited.worker())
         .open();
-    live.send("first");
+    let mut pipe = live.take_stdin();
+    // It may have ended before it has read anything.
+    let _ = pipe.write_all(b"first\n");
     if live.line_or_end().is_none() {
-        live.wait_with_open_stdin()
+        live.wait()
             .assert_status(125)
             .assert_stderr_has("ulimit -u");
         return;
     }
-    live.send(&record);
+    writeln!(pipe, "{record}").expect("mtask reads its input");
     limited.env.wait_for("begun");
     live.signal(Signal::INT);
     limited.env.write("go", "");
-    live.wait_with_open_stdin()
-        .assert_signal(Signal::INT)
+    let done = live.wait();
+    drop(pipe);
+    done.assert_signal(Signal::INT)
         .assert_stdout(format!("first\n{record}\n"));
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::env::{TestEnv, has, let_pass, skip, wait_until};
+use crate::env::{Run, TestEnv, has, let_pass, skip, wait_until};
 
 const ENDING: [Signal; 3] = [Signal::TERM, Signal::HUP, Signal::INT];
 
@@ -206,13 +206,18 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     }
 }
 
-/// Becomes mtask with a SIGINT under way: a run holds it back for an instant.
-const INTERRUPTED: &str = "\
-import os, signal, sys
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-os.kill(os.getpid(), signal.SIGINT)
-os.execv(sys.argv[1], sys.argv[1:])
-";
+/// An mtask that begins with a SIGINT under way: a run holds it back for an instant.
+fn interrupted(env: &TestEnv) -> Run<'_> {
+    env.write(
+        "interrupted.py",
+        "import os, signal, sys\n\
+         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n\
+         os.kill(os.getpid(), signal.SIGINT)\n\
+         os.execv(sys.argv[1], sys.argv[1:])\n",
+    );
+    env.mtask()
+        .shell("exec python3 interrupted.py \"$0\" \"$@\"")
+}
 
 #[test]
 fn an_interrupt_that_came_before_mtask_listened_is_heeded() {
@@ -220,12 +225,7 @@ fn an_interrupt_that_came_before_mtask_listened_is_heeded() {
         return;
     }
     let env = TestEnv::new();
-    env.write("interrupted.py", INTERRUPTED);
-    let live = env
-        .mtask()
-        .echo()
-        .shell("exec python3 interrupted.py \"$0\" \"$@\"")
-        .open();
+    let live = interrupted(&env).echo().open();
     live.wait_with_open_stdin()
         .assert_signal(Signal::INT)
         .assert_stdout("");
@@ -238,13 +238,11 @@ fn an_interrupt_of_a_run_that_is_over_in_an_instant_is_seen_by_its_caller() {
         return;
     }
     let env = TestEnv::new();
-    env.write("interrupted.py", INTERRUPTED);
     for options in [&["--quiet", "-j1"][..], &["--stats", "-j1"]] {
         for milliseconds in 0..20 {
-            env.mtask()
+            interrupted(&env)
                 .args(options)
                 .echo()
-                .shell("exec python3 interrupted.py \"$0\" \"$@\"")
                 .stdin(format!("@sleep:{milliseconds}\n"))
                 .run()
                 .assert_signal(Signal::INT);
