@@ -5,6 +5,8 @@ mod bodies;
 
 use fastrand::Rng;
 
+use crate::property::first_seed;
+
 const ROUNDS: usize = 4000;
 
 #[test]
@@ -52,7 +54,7 @@ fn a_journal_never_says_more_than_was_written() {
 
 /// Seeds with bytes changed, moved, doubled and left out.
 fn vary(seeds: &[&[u8]], body: fn(&[u8])) {
-    let seed = fastrand::u64(..);
+    let seed = first_seed();
     eprintln!("seed {seed}");
     let mut rng = Rng::with_seed(seed);
     for round in 0..ROUNDS {

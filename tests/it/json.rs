@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::done::{Done, numbers, records};
 use crate::env::{Run, TestEnv};
+use crate::property::first_seed;
 
 /// Workers that speak JSON and answer each value with itself.
 fn echo<'env>(env: &'env TestEnv, options: &[&str], worker: &[&str]) -> Run<'env> {
@@ -311,7 +312,7 @@ fn every_record_has_one_outcome_whatever_json_workers_do() {
         ("@big:70K", "answer_too_large"),
         ("@sleep:5", "ok"),
     ];
-    let seed = fastrand::u64(..);
+    let seed = first_seed();
     let mut rng = fastrand::Rng::with_seed(seed);
     for round in 0..8 {
         let env = TestEnv::new();

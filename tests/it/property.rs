@@ -1,5 +1,6 @@
 //! Whatever the records, the delays, the deaths and the options: every record has one outcome, in its
-//! place. Each run comes from a seed, which a failure shows; `MTASK_TEST_SEED=N` runs that one alone.
+//! place. Each run comes from a seed, which a failure shows; `MTASK_TEST_SEED=N` runs that one alone,
+//! and `MTASK_TEST_SEED=random` runs new ones.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -196,14 +197,32 @@ impl std::fmt::Display for Case {
     }
 }
 
-/// The seeds of this run.
+/// The seeds of this run: always the same ones, unless `MTASK_TEST_SEED` asks for others.
 pub(crate) fn seeds() -> Vec<u64> {
-    if let Ok(seed) = std::env::var("MTASK_TEST_SEED") {
-        return vec![seed.parse().expect("MTASK_TEST_SEED is a number")];
+    if let Some(seed) = seed_asked_for() {
+        return vec![seed];
     }
-    // The standard library's own source of chance.
-    let mut random = Random(RandomState::new().build_hasher().finish());
+    let mut random = Random(first_seed());
     (0..RUNS).map(|_| random.next() >> 32).collect()
+}
+
+/// What a test begins its random numbers with. It is the same in each run, so that a change is to blame
+/// for what fails; `MTASK_TEST_SEED=random` looks further, and `MTASK_TEST_SEED=17` looks again.
+pub(crate) fn first_seed() -> u64 {
+    const USUAL: u64 = 1;
+    seed_asked_for().unwrap_or_else(|| match std::env::var_os("MTASK_TEST_SEED") {
+        // The standard library's own source of chance.
+        Some(_) => RandomState::new().build_hasher().finish(),
+        None => USUAL,
+    })
+}
+
+fn seed_asked_for() -> Option<u64> {
+    let seed = std::env::var("MTASK_TEST_SEED").ok()?;
+    (seed != "random").then(|| {
+        let number = seed.parse();
+        number.expect("MTASK_TEST_SEED is a number, or \"random\"")
+    })
 }
 
 /// SplitMix64.

@@ -21,6 +21,7 @@ use std::process::{Command, exit};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
+use std::time::Duration;
 
 use directive::{Group, Reply};
 use options::Options;
@@ -65,8 +66,15 @@ fn launch(args: Vec<OsString>) -> ! {
     if let Some(user) = user {
         command.uid(u32::try_from(user).expect("a user id"));
     }
-    let error = command.exec();
-    panic!("{}: {error}", program.display());
+    // A process of this user that has just ended may count for a moment longer.
+    let mut tries = 0;
+    loop {
+        let error = command.exec();
+        let is_limit = error.kind() == io::ErrorKind::WouldBlock;
+        assert!(is_limit && tries < 1000, "{}: {error}", program.display());
+        tries += 1;
+        let_pass(Duration::from_millis(5));
+    }
 }
 
 /// From now on the user of this process, or of the one given, may have `count` processes and threads
