@@ -13,7 +13,6 @@ pub mod run;
 
 pub mod budget;
 pub mod record;
-pub mod scan;
 
 pub mod engine;
 pub mod input;

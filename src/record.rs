@@ -9,8 +9,9 @@ use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
+use memchr::{memchr, memchr_iter, memrchr};
+
 use crate::budget::{BOOKKEEPING, Budget};
-use crate::scan::{count, memchr, memchr_iter, memrchr};
 
 /// A record's number in the input, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,7 +52,7 @@ impl Separator {
 impl Separator {
     /// How many times it stands in `bytes`.
     pub fn count(self, bytes: &[u8]) -> usize {
-        count(self.byte(), bytes)
+        memchr_iter(self.byte(), bytes).count()
     }
 
     /// Where what its `nth` occurrence ends (from 1) is over; `None` if there are not so many.

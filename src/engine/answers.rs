@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
+use memchr::memchr_iter;
+
 use super::Engine;
 use crate::protocol::json::{self, Answer, Message, Wanted};
 use crate::protocol::{Protocol, lines};
-use crate::scan::memchr_iter;
 use crate::schedule::{Scheduler, Unasked, WorkerId};
 use crate::worker::stdout::{Part, Tail};
 

@@ -8,9 +8,10 @@
 use std::io;
 use std::ops::Range;
 
+use memchr::{memchr, memrchr};
+
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::record::{Block, Index, Slice};
-use crate::scan::{memchr, memrchr};
 
 use super::buffer::Buffer;
 use super::sieve::{Fault, Sieve, Sifted, fault};

@@ -7,10 +7,10 @@
 
 use std::ops::Range;
 
+use memchr::memchr;
 use serde::de::IgnoredAny;
 
 use super::{Encoding, Format, Settings};
-use crate::scan::memchr;
 
 /// How many rejected records one pass may find before it stops, to be called again.
 const MAX_MARKS: usize = 1024;

@@ -11,6 +11,7 @@ use std::fmt;
 use std::hash::Hasher;
 
 use crossbeam_channel::Sender;
+use memchr::memchr;
 use twox_hash::XxHash3_64;
 
 use super::format::Prefix;
@@ -18,7 +19,6 @@ use crate::budget::{BOOKKEEPING, Budget};
 use crate::input::{Arrival, Changed, Flaw, Gone, LeftOut, Rejected, Rejection};
 use crate::outcome::{Ranges, Stretch};
 use crate::record::{Block, Index, Separator, Slice};
-use crate::scan::memchr;
 
 /// What is hashed for a record whose bytes were skipped over.
 const TOO_LARGE: &[u8] = b"\0mtask: a record that is too large\0";

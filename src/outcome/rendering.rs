@@ -9,12 +9,12 @@ use clap::ValueEnum;
 
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
+use memchr::memchr;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::input::Format;
 use crate::record::{Index, Separator};
-use crate::scan::memchr;
 
 use super::{Cause, Chunks, Exit, Failure, Lines};
 

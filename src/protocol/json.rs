@@ -8,13 +8,13 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::num::NonZeroUsize;
 
+use memchr::{memchr, memchr_iter};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::on_one_line;
 use crate::input::Format;
 use crate::record::{Block, Index, Separator};
-use crate::scan::{memchr, memchr_iter};
 
 /// What a worker says with one line.
 #[derive(Debug, PartialEq)]

@@ -1,8 +1,9 @@
 //! The lines protocol: each line answers the oldest record that is owed.
 
+use memchr::memchr;
+
 use crate::outcome::Lines;
 use crate::record::Separator;
-use crate::scan::memchr;
 use crate::worker::stdout::Part;
 
 /// What lines mean to a life that owes answers.

@@ -8,10 +8,11 @@ use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use memchr::memchr;
+
 use super::init::Init;
 use crate::exit::Unusable;
 use crate::protocol::Protocol;
-use crate::scan::memchr;
 
 /// What one worker runs.
 #[derive(Clone, Debug, PartialEq, Eq)]

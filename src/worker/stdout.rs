@@ -3,10 +3,11 @@
 //! Owns the line that is not whole yet. Always: it is held back, for the life may die in the middle
 //! of it, and its bytes are counted in the budget once they are many.
 
+use memchr::{memchr, memrchr};
+
 use crate::budget::Budget;
 use crate::outcome::Lines;
 use crate::record::Separator;
-use crate::scan::{memchr, memrchr};
 
 /// A part of what a life wrote.
 #[derive(Debug, PartialEq, Eq)]

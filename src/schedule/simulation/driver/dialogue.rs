@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use memchr::memchr_iter;
+
 use super::super::ledger::{Ledger, Said};
 use super::super::scenario::UNKNOWN;
 use super::Simulation;
 use crate::protocol::Protocol;
 use crate::protocol::json::{self, Answer, Message, Reply, Wanted};
-use crate::scan::memchr_iter;
 use crate::schedule::policy::OnError;
 use crate::schedule::{Scheduler, Unasked, WorkerId};
 use crate::worker::stdout::{Part, Tail};
