@@ -79,10 +79,17 @@ impl PythonWorker {
             used.extend(init.into_iter().flat_map(Init::keys));
         }
         let used: Vec<String> = used.into_iter().map(json_string).collect();
+        // Python decodes a command line as the locale has it: what names a file it encodes again in the
+        // same way, and all else is to be the same in every locale.
+        let (place, name) = (self.callable.place(), self.callable.name());
+        let place = json_string(place);
+        let place = &place[..place.len() - 1];
+        let name = ascii(&json_string(name)[1..]);
         format!(
-            r#"{{"callable":{},"args":{args},"kwargs":{kwargs},"placed":[{}],"argument_type":"{}","batch":{}}}"#,
-            json_string(&self.callable.text),
-            used.join(","),
+            r#"{{"callable":{place}:{name},"args":{},"kwargs":{},"placed":[{}],"argument_type":"{}","batch":{}}}"#,
+            ascii(&args),
+            ascii(&kwargs),
+            ascii(&used.join(",")),
             match self.argument_type {
                 ArgumentType::Single => "single",
                 ArgumentType::Args => "args",
@@ -126,6 +133,10 @@ impl Callable {
         &self.text[..self.colon]
     }
 
+    fn name(&self) -> &str {
+        &self.text[self.colon + 1..]
+    }
+
     /// The file it is in, if it is not named by its module.
     fn file(&self) -> Option<&Path> {
         let place = self.place();
@@ -150,6 +161,21 @@ impl Callable {
             _ => Ok(()),
         }
     }
+}
+
+/// The same JSON in ASCII: only in its strings can there be anything else.
+fn ascii(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii() {
+            text.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            text.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    text
 }
 
 fn is_dotted_name(text: &str) -> bool {
@@ -250,6 +276,23 @@ mod tests {
         assert_eq!(made["args"], serde_json::json!(["plain text"]));
         let made = task(&["env", "ARG={arg}", "python3"], "gpu=0");
         assert_eq!(made["placed"], serde_json::json!(["arg", "gpu"]));
+    }
+
+    #[test]
+    fn what_is_no_path_is_handed_over_in_ascii() {
+        let inits = inits(&["größe=👍\u{7f}".to_owned()], &[]).unwrap();
+        let made = worker("größe/é.py:Größe").task(inits.first(), &Placed::default());
+        assert!(
+            made.contains(r#""callable":"größe/é.py:Gr\u00f6\u00dfe","#),
+            "{made}"
+        );
+        assert_eq!(made.matches(|c: char| !c.is_ascii()).count(), 3, "{made}");
+        let inits =
+            super::super::init::inits(&[r#"{"größe":"👍 \u00fc\\"}"#.to_owned()], &[]).unwrap();
+        let made = worker("a.py:C").task(inits.first(), &Placed::default());
+        assert!(made.is_ascii(), "{made}");
+        let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+        assert_eq!(made["kwargs"], serde_json::json!({"größe": "👍 ü\\"}));
     }
 
     #[test]

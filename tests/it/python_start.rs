@@ -399,3 +399,74 @@ fn the_adapter_is_python_3_8() {
     );
     env.sh(&script).assert_status(0);
 }
+
+#[test]
+fn init_arguments_are_the_same_in_every_locale() {
+    let source = "class C:\n def __init__(self, *args, **keys): self.given = [args, keys]\n \
+                  def __call__(self, x): return self.given\n\
+                  class Größe(C): pass\n";
+    let Some(env) = python(source) else { return };
+    env.write("grün.py", source);
+    let locales = [
+        &[][..],
+        &[
+            ("LC_ALL", "C"),
+            ("PYTHONCOERCECLOCALE", "0"),
+            ("PYTHONUTF8", "0"),
+        ],
+        &[
+            ("LC_ALL", "POSIX"),
+            ("PYTHONCOERCECLOCALE", "0"),
+            ("PYTHONUTF8", "0"),
+        ],
+        &[("LC_ALL", "C"), ("PYTHONUTF8", "1")],
+    ];
+    for locale in locales {
+        for (args, callable, expected) in [
+            (
+                &["--worker-arg", "name=größe"][..],
+                "work.py:C",
+                "[[],{\"name\":\"größe\"}]",
+            ),
+            (
+                &["--worker-arg", "日本 👍"],
+                "work.py:C",
+                "[[\"日本 👍\"],{}]",
+            ),
+            (
+                &[
+                    "--worker-arg",
+                    "{\"größe\":[\"é\"]}",
+                    "--shared-arg",
+                    "b=\"ü\"",
+                ],
+                "grün.py:Größe",
+                "[[],{\"größe\":[\"é\"],\"b\":\"ü\"}]",
+            ),
+        ] {
+            let mut run = env.mtask().args(["-j1"]).args(args);
+            for (name, value) in locale {
+                run = run.var(name, value);
+            }
+            let done = run.args(["--python", callable]).stdin("1\n").run();
+            done.assert_status(0)
+                .assert_stderr_empty()
+                .assert_stdout(format!("{expected}\n"));
+        }
+    }
+}
+
+#[test]
+fn the_environment_has_the_init_argument_as_it_was_given() {
+    let source = "import os\ndef work(x): return list(os.environb[b'MTASK_ARG'])\n\
+                  class C:\n def __init__(self, a): pass\n def __call__(self, x): return work(x)\n";
+    let Some(env) = python(source) else { return };
+    let run = env
+        .mtask()
+        .args(["-j1", "--worker-arg", "a=größe"])
+        .var("LC_ALL", "C");
+    let done = run.args(["--python", "work.py:C"]).stdin("1\n").run();
+    let bytes: Vec<_> = "a=größe".bytes().map(|byte| byte.to_string()).collect();
+    done.assert_status(0)
+        .assert_stdout(format!("[{}]\n", bytes.join(",")));
+}
