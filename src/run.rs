@@ -71,8 +71,9 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
     let past = resumed.as_mut().map(|opened| {
         let warnings = std::mem::take(&mut opened.warnings);
         warnings.iter().for_each(|text| messages.warning(text));
-        opened.past.clone()
+        (opened.past.clone(), opened.was_ready())
     });
+    let (past, was_ready) = past.unzip();
     // Not before: until the outputs are open, which a named pipe may put off, any signal to end
     // just ends mtask.
     let requests = Requests::listen()?;
@@ -124,7 +125,7 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
     let (stats, verbosity) = (config.stats, config.verbosity);
     let mut scheduler = Scheduler::new(config.policy, rendering, &budget, Instant::now());
     if let Some(past) = past {
-        scheduler.resume(past.done, past.lapses);
+        scheduler.resume(past.done, past.lapses, was_ready.flatten());
     }
     let targets = Targets {
         stderr: (stats == Stats::Printed).then_some(verbosity),

@@ -27,6 +27,7 @@ use crate::budget::{BOOKKEEPING, Budget};
 use crate::config::StderrTags;
 use crate::exit::Status;
 use crate::input::{Arrival, Format};
+use crate::journal::Known;
 use crate::protocol::Protocol;
 use crate::protocol::json::{self, Wanted};
 use crate::record::{Separator, Slice};
@@ -369,17 +370,25 @@ impl Engine {
         if let Some(text) = self.output.remind(now) {
             self.messages.warning(&text);
         }
-        let lapses = self.scheduler.tally().lapses();
-        if let Err(error) = self.output.keep_journal(lapses, now) {
+        let known = self.known();
+        if let Err(error) = self.output.keep_journal(known, now) {
             self.output_failed(&error);
             self.act();
+        }
+    }
+
+    /// What a journal is to know beside outcomes.
+    fn known(&self) -> Known {
+        Known {
+            lapses: self.scheduler.tally().lapses(),
+            ready: self.scheduler.learnt_start(),
         }
     }
 
     /// Has the journal say what has been written last, and waits for the disk: within the grace
     /// period of a signal, and no longer than until a second one.
     fn finish_journal(&mut self) {
-        let Some(kept) = self.output.finish_journal(self.scheduler.tally().lapses()) else {
+        let Some(kept) = self.output.finish_journal(self.known()) else {
             return;
         };
         let began = Instant::now();

@@ -25,9 +25,9 @@ use rustix::io::Errno;
 pub use destination::{Destination, Destinations, WriteError};
 
 use crate::budget::Budget;
-use crate::journal::Journal;
+use crate::journal::{Journal, Known};
 use crate::outcome::{Chunks, Done};
-use crate::schedule::{Lapses, Written};
+use crate::schedule::Written;
 use crate::sys;
 use crate::waker::Waker;
 use destination::{PIPE_BUF, Target};
@@ -291,13 +291,13 @@ impl Output {
         }
     }
 
-    /// Has the journal written if it is time for that, with the lapses so far.
+    /// Has the journal written if it is time for that, with what is known so far.
     ///
     /// # Errors
     /// Where it cannot be, or what it is to vouch for cannot be made safe.
-    pub fn keep_journal(&mut self, lapses: Lapses, now: Instant) -> Result<(), WriteError> {
+    pub fn keep_journal(&mut self, known: Known, now: Instant) -> Result<(), WriteError> {
         match &mut self.journal {
-            Some(journal) => journal.tick(lapses, now),
+            Some(journal) => journal.tick(known, now),
             None => Ok(()),
         }
     }
@@ -309,8 +309,8 @@ impl Output {
 
     /// Has the journal written for the last time. What comes from the receiver are the ends of its
     /// writes; it is closed when that is over.
-    pub fn finish_journal(&mut self, lapses: Lapses) -> Option<Receiver<Result<(), WriteError>>> {
-        (self.journal.take()).map(|mut journal| journal.finish(lapses))
+    pub fn finish_journal(&mut self, known: Known) -> Option<Receiver<Result<(), WriteError>>> {
+        (self.journal.take()).map(|mut journal| journal.finish(known))
     }
 
     fn hand_over(&mut self, target: Target, bytes: &mut Chunks) -> Result<(), WriteError> {

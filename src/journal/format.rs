@@ -2,11 +2,14 @@
 //! were found safe in the output, or are to go to files of other names.
 //!
 //! Each line begins with a checksum of what follows it, so that a line that is not whole is known.
-//! Only the last one may be: it was being written when the machine stopped, and is left out. A line
-//! is JSON, for people. Lines only ever add: what they say together is [`Past`]. Pure; owns no state.
+//! Only the last one may be: it was being written when the machine stopped, and is left out. Each line
+//! names the one before by its checksum, and the first has a number that no other journal has: a line
+//! that is lost, doubled, moved or of another journal is known too. A line is JSON, for people. Lines
+//! only ever add: what they say together is [`Past`]. Pure; owns no state.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,17 +19,25 @@ use crate::schedule::Lapses;
 /// What a journal begins with; the version follows.
 const MAGIC: &str = "mtask-journal ";
 /// The version that is written and read.
-const VERSION: &str = "2";
+const VERSION: &str = "3";
 /// The most bytes of a line, for a file that is no journal could be one line. The first line holds a
 /// command line, of which systems take some megabytes at most; an entry, some 100 000 ranges.
 const MAX_LINE: usize = 64 << 20;
 /// The characters of a checksum.
 const SUM: usize = 16;
+/// More processes that failed than a run can have.
+const MOST_LAPSES: u64 = 1 << 48;
+/// No process is waited for longer than a multiple of this.
+const LONGEST_START: Duration = Duration::from_secs(86_400);
+/// The term that says whether outcomes come in the order of the input.
+pub(super) const UNORDERED: &str = "--unordered";
 
 /// What a run is, as far as the same files can only come of the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
+    /// What this journal has and no other, so that none of its lines fits into another.
+    pub id: u64,
     /// The options that decide what is written, with their values.
     pub terms: BTreeMap<String, String>,
     /// Where the outcomes were written at first.
@@ -65,9 +76,11 @@ pub struct Prefix {
 }
 
 /// What has become safe since the line before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
+    /// The checksum of the line before.
+    pub after: String,
     /// Whose outcomes: first indices and counts.
     pub done: Vec<(u64, u64)>,
     /// How many of them failed, by kind.
@@ -79,6 +92,9 @@ pub struct Entry {
     /// Lives that failed after they had answered everything, since then.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub bad_ends: u64,
+    /// That COMMAND was ready, where that is new.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ready: Option<Ready>,
     /// What is now vouched for of the output.
     pub output: Extent,
     /// And of the file of `--errors`.
@@ -89,6 +105,23 @@ pub struct Entry {
     /// Where outcomes are written from now on, where that has changed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub files: Option<Files>,
+}
+
+/// A COMMAND was ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ready {
+    /// A hash of what was run.
+    pub command: u64,
+    /// How many milliseconds the slowest process took until then.
+    pub took: u64,
+}
+
+/// Gives each line its place behind the one before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// The checksum of the last line.
+    last: String,
 }
 
 /// What a journal vouches for.
@@ -108,6 +141,10 @@ pub struct Past {
     pub errors: Extent,
     /// The input they were made from.
     pub input: Prefix,
+    /// How long each COMMAND took until it was ready, by its hash, for those that once were.
+    pub ready: BTreeMap<u64, Duration>,
+    /// What the next line follows.
+    pub chain: Chain,
     /// The bytes of the journal that say so; the rest is a torn line.
     pub bytes: usize,
 }
@@ -121,13 +158,15 @@ pub enum Fault {
     Version(String),
     /// A line that was once whole is not what it was: its number, from 1.
     Damaged(usize),
+    /// A whole line does not follow the one before: its number, from 1.
+    OutOfPlace(usize),
     /// It cannot be read, and why.
     Unreadable(String),
 }
 
 impl Past {
-    /// A journal of a first line of so many bytes.
-    pub(super) fn begun(header: Header, bytes: usize) -> Self {
+    /// A journal of nothing but a first line, of so many bytes.
+    pub(super) fn begun(header: Header, chain: Chain, bytes: usize) -> Self {
         Self {
             files: header.files.clone(),
             header,
@@ -136,8 +175,27 @@ impl Past {
             output: Extent::default(),
             errors: Extent::default(),
             input: Prefix::default(),
+            ready: BTreeMap::new(),
+            chain,
             bytes,
         }
+    }
+
+    /// The line that says that outcomes are written to other files from now on.
+    pub(super) fn write_files(&mut self) -> Vec<u8> {
+        self.chain.entry(Entry {
+            broken: self.lapses.broken,
+            bad_ends: self.lapses.bad_ends,
+            output: self.output,
+            input: self.input,
+            files: Some(self.files.clone()),
+            ..Entry::default()
+        })
+    }
+
+    /// Whether outcomes come in the order of the input.
+    fn is_in_order(&self) -> bool {
+        self.header.terms.get(UNORDERED).is_none_or(|it| it == "no")
     }
 
     /// Adds what an entry says, if it can follow what is known.
@@ -151,12 +209,19 @@ impl Past {
             && errors.bytes >= self.errors.bytes
             && entry.input.records >= self.input.records
             && lapses.broken >= self.lapses.broken
-            && lapses.bad_ends >= self.lapses.bad_ends;
-        let is_news = !entry.done.is_empty() || entry.files.is_some() || lapses != self.lapses;
+            && lapses.bad_ends >= self.lapses.bad_ends
+            && lapses.broken.max(lapses.bad_ends) <= MOST_LAPSES;
+        let is_news = !entry.done.is_empty()
+            || entry.files.is_some()
+            || entry.ready.is_some()
+            || lapses != self.lapses;
         if !is_forward || !is_news {
             return None;
         }
         for (first, count) in entry.done {
+            if self.is_in_order() && first != self.done.ranges.end() {
+                return None;
+            }
             let range = first..first.checked_add(count)?;
             self.done.ranges.insert(range).then_some(())?;
         }
@@ -165,10 +230,17 @@ impl Past {
             let failed = self.done.failed.entry(kind).or_default();
             *failed = failed.checked_add(count)?;
         }
+        let failures =
+            (self.done.failed.values()).try_fold(0_u64, |sum, it| sum.checked_add(*it))?;
+        (failures <= self.done.ranges.count()).then_some(())?;
         // What no hash covers could be something else the next time.
         (self.done.ranges.end() <= entry.input.records).then_some(())?;
         (self.output, self.errors, self.input) = (entry.output, errors, entry.input);
         self.lapses = lapses;
+        if let Some(Ready { command, took }) = entry.ready {
+            let took = Duration::from_millis(took).min(LONGEST_START);
+            self.ready.insert(command, took);
+        }
         if let Some(files) = entry.files {
             self.files = files;
         }
@@ -191,7 +263,12 @@ pub fn read(mut journal: impl BufRead) -> Result<Option<Past>, Fault> {
     }
     let length = line.len().min(MAGIC.len());
     if line[..length] != MAGIC.as_bytes()[..length] {
-        return Err(Fault::Foreign);
+        let is_entry = line.strip_suffix(b"\n").and_then(whole).is_some();
+        return Err(if is_entry {
+            Fault::OutOfPlace(1)
+        } else {
+            Fault::Foreign
+        });
     }
     let Some(first) = line.strip_suffix(b"\n") else {
         return if is_too_long {
@@ -200,30 +277,39 @@ pub fn read(mut journal: impl BufRead) -> Result<Option<Past>, Fault> {
             Ok(None)
         };
     };
-    let (version, header) =
-        split(&first[MAGIC.len()..], |byte| byte == b' ').ok_or(Fault::Damaged(1))?;
+    let (version, header) = split(&first[MAGIC.len()..]).ok_or(Fault::Damaged(1))?;
     if version != VERSION.as_bytes() {
         let version = String::from_utf8_lossy(version).into_owned();
         return Err(Fault::Version(version));
     }
-    let header = parse(header).ok_or(Fault::Damaged(1))?;
-    let mut past = Past::begun(header, line.len());
+    let (sum, header) = whole(header).ok_or(Fault::Damaged(1))?;
+    let header = serde_json::from_slice(header).map_err(|_| Fault::Damaged(1))?;
+    let mut past = Past::begun(header, Chain::at(sum), line.len());
     let mut torn = None;
     for number in 2.. {
         read_line(&mut journal, &mut line)?;
         if line.is_empty() {
             break;
         }
-        let entry = line.strip_suffix(b"\n").and_then(parse::<Entry>);
-        match (entry, torn) {
-            (Some(entry), None) => {
-                past.add(entry).ok_or(Fault::Damaged(number))?;
-                past.bytes += line.len();
+        let text = line.strip_suffix(b"\n");
+        let Some((sum, json)) = text.and_then(whole) else {
+            if text.is_some_and(is_first_line) {
+                return Err(torn.map_or(Fault::OutOfPlace(number), Fault::Damaged));
             }
-            // What is whole was written after what is not: that was whole once, too.
-            (Some(_), Some(torn)) => return Err(Fault::Damaged(torn)),
-            (None, _) => torn = torn.or(Some(number)),
+            torn = torn.or(Some(number));
+            continue;
+        };
+        // What is whole was written after what is not: that was whole once, too.
+        if let Some(torn) = torn {
+            return Err(Fault::Damaged(torn));
         }
+        let entry: Entry = serde_json::from_slice(json).map_err(|_| Fault::Damaged(number))?;
+        if entry.after.as_bytes() != past.chain.last.as_bytes() {
+            return Err(Fault::OutOfPlace(number));
+        }
+        past.add(entry).ok_or(Fault::Damaged(number))?;
+        past.chain = Chain::at(sum);
+        past.bytes += line.len();
     }
     Ok(Some(past))
 }
@@ -241,39 +327,35 @@ fn read_line(journal: &mut impl BufRead, line: &mut Vec<u8>) -> Result<(), Fault
     Ok(())
 }
 
-/// The first line.
-pub fn write_header(header: &Header) -> Vec<u8> {
-    let mut line = format!("{MAGIC}{VERSION} ").into_bytes();
-    write(header, &mut line);
-    line
+/// The first line, and what the next one follows.
+pub fn write_header(header: &Header) -> (Vec<u8>, Chain) {
+    let (sum, line) = write(header);
+    let line = [MAGIC, VERSION, " ", &line].concat();
+    (line.into(), Chain { last: sum })
 }
 
-/// The line that says that outcomes are written to other files from now on.
-pub(super) fn write_files(past: &Past) -> Vec<u8> {
-    write_entry(&Entry {
-        done: Vec::new(),
-        failed: BTreeMap::new(),
-        broken: past.lapses.broken,
-        bad_ends: past.lapses.bad_ends,
-        output: past.output,
-        errors: None,
-        input: past.input,
-        files: Some(past.files.clone()),
-    })
+impl Chain {
+    fn at(sum: &[u8]) -> Self {
+        Self {
+            last: String::from_utf8_lossy(sum).into_owned(),
+        }
+    }
+
+    /// A line after the first; the next one follows it.
+    pub fn entry(&mut self, mut entry: Entry) -> Vec<u8> {
+        entry.after.clone_from(&self.last);
+        let (sum, line) = write(&entry);
+        self.last = sum;
+        line.into()
+    }
 }
 
-/// A line after the first.
-pub fn write_entry(entry: &Entry) -> Vec<u8> {
-    let mut line = Vec::new();
-    write(entry, &mut line);
-    line
-}
-
-fn write(line: &impl Serialize, out: &mut Vec<u8>) {
-    let json = serde_json::to_vec(line).expect("keys are text");
-    out.extend_from_slice(format!("{:0SUM$x} ", hash(&json)).as_bytes());
-    out.extend_from_slice(&json);
-    out.push(b'\n');
+/// A line with its checksum, and that by itself.
+fn write(line: &impl Serialize) -> (String, String) {
+    let json = serde_json::to_string(line).expect("keys are text");
+    let sum = checksum(json.as_bytes());
+    let line = format!("{sum} {json}\n");
+    (sum, line)
 }
 
 #[expect(
@@ -284,17 +366,26 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// What stands behind the checksum, where that is right.
-fn parse<'a, Line: Deserialize<'a>>(line: &'a [u8]) -> Option<Line> {
-    let (sum, json) = split(line, |byte| byte == b' ')?;
-    let right = format!("{:0SUM$x}", hash(json));
-    (sum == right.as_bytes()).then_some(())?;
-    serde_json::from_slice(json).ok()
+/// The checksum and what stands behind it, where that is right.
+fn whole(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (sum, json) = split(line)?;
+    (sum == checksum(json).as_bytes()).then_some((sum, json))
 }
 
-fn split(bytes: &[u8], at: impl Fn(u8) -> bool) -> Option<(&[u8], &[u8])> {
-    let place = bytes.iter().position(|byte| at(*byte))?;
+/// Whether a line, whole, is the first of a journal.
+fn is_first_line(line: &[u8]) -> bool {
+    let rest = line.strip_prefix(MAGIC.as_bytes());
+    rest.and_then(|rest| whole(split(rest)?.1)).is_some()
+}
+
+/// What stands before the first blank, and behind it.
+fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let place = bytes.iter().position(|byte| *byte == b' ')?;
     Some((&bytes[..place], &bytes[place + 1..]))
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    format!("{:0SUM$x}", hash(bytes))
 }
 
 /// The hash of all checksums. It finds accidents, not attacks.
@@ -303,192 +394,4 @@ pub(super) fn hash(bytes: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{self, BufReader};
-
-    use super::*;
-
-    fn header() -> Header {
-        Header {
-            terms: [("--format".into(), "lines".into())].into(),
-            files: Files {
-                output: "/out \"1\"".into(),
-                errors: None,
-            },
-            command: vec!["cat".into(), "-\n".into()],
-        }
-    }
-
-    fn entry(done: &[(u64, u64)], bytes: u64) -> Entry {
-        Entry {
-            done: done.to_vec(),
-            failed: BTreeMap::new(),
-            broken: 0,
-            bad_ends: 0,
-            output: Extent { bytes, tail: 7 },
-            errors: None,
-            input: Prefix {
-                records: bytes,
-                hash: u64::MAX,
-            },
-            files: None,
-        }
-    }
-
-    /// A journal, and the bytes at which its lines end.
-    fn journal() -> (Vec<u8>, Vec<usize>) {
-        let mut failed = entry(&[(3, 2), (9, 1)], 20);
-        failed.failed.insert("timeout".into(), 2);
-        failed.errors = Some(Extent { bytes: 5, tail: 1 });
-        let mut lapsed = entry(&[(5, 4)], 20);
-        (lapsed.broken, lapsed.bad_ends) = (2, 1);
-        let entries = [entry(&[(0, 3)], 9), failed, lapsed];
-        let mut bytes = write_header(&header());
-        let mut ends = vec![bytes.len()];
-        for entry in &entries {
-            bytes.extend(write_entry(entry));
-            ends.push(bytes.len());
-        }
-        (bytes, ends)
-    }
-
-    #[test]
-    fn what_was_written_is_read() {
-        let (bytes, _) = journal();
-        let past = read(&bytes[..]).unwrap().unwrap();
-        assert_eq!(past.header, header());
-        assert!(past.done.ranges.iter().eq(std::iter::once(0..10)));
-        assert_eq!((past.done.failures(), past.done.results()), (2, 8));
-        assert_eq!((past.lapses.broken, past.lapses.bad_ends), (2, 1));
-        assert_eq!((past.output.bytes, past.errors.bytes), (20, 5));
-        assert_eq!(past.bytes, bytes.len());
-    }
-
-    #[test]
-    fn the_files_that_were_named_last_are_known() {
-        let (mut bytes, _) = journal();
-        let mut past = read(&bytes[..]).unwrap().unwrap();
-        assert_eq!(past.files, header().files);
-        past.files.output = "/other".into();
-        past.bytes += write_files(&past).len();
-        bytes.extend(write_files(&past));
-        assert_eq!(read(&bytes[..]), Ok(Some(past)));
-    }
-
-    #[test]
-    fn a_torn_end_is_left_out_wherever_it_is_torn() {
-        let (bytes, ends) = journal();
-        for length in 0..=bytes.len() {
-            let whole = ends.iter().rev().find(|end| **end <= length);
-            for tail in [&b""[..], b"\0\0\0", b"\xff\n garbage\n\n"] {
-                let mut torn = bytes[..length].to_vec();
-                // A first line that is not whole must be all there is.
-                if whole.is_some() {
-                    torn.extend_from_slice(tail);
-                }
-                let past = read(&torn[..]).unwrap();
-                let expected = whole.map(|end| read(&bytes[..*end]).unwrap().unwrap());
-                assert_eq!(past, expected, "{length} bytes");
-                assert_eq!(past.map(|past| past.bytes), whole.copied());
-            }
-        }
-    }
-
-    #[test]
-    fn a_changed_byte_is_never_taken_for_what_was_written() {
-        let (bytes, ends) = journal();
-        let last_line = ends[ends.len() - 2];
-        let before_last = read(&bytes[..last_line]).unwrap();
-        let before_two = read(&bytes[..ends[ends.len() - 3]]).unwrap();
-        for place in 0..bytes.len() {
-            for flip in [1, 0x20, 0x80, 0xff] {
-                let mut changed = bytes.clone();
-                changed[place] ^= flip;
-                match read(&changed[..]) {
-                    Err(_) => {}
-                    // What cannot be told from a torn end vouches for less.
-                    Ok(past) if place >= last_line => assert_eq!(past, before_last),
-                    Ok(past) if place == last_line - 1 => assert_eq!(past, before_two),
-                    Ok(_) => panic!("byte {place} was changed"),
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn other_files_and_other_versions_are_known() {
-        assert_eq!(read(&b"some records\n"[..]), Err(Fault::Foreign));
-        assert_eq!(read(&b"x"[..]), Err(Fault::Foreign));
-        assert_eq!(read(&b""[..]), Ok(None));
-        assert_eq!(read(&[0; 100][..]), Ok(None));
-        let other = &b"mtask-journal 1 something else\n"[..];
-        assert_eq!(read(other), Err(Fault::Version("1".into())));
-    }
-
-    #[test]
-    fn a_line_that_is_too_long_is_not_held() {
-        let long = MAX_LINE as u64 + 10;
-        let zeros = || io::repeat(0).take(long);
-        assert_eq!(read(BufReader::new(zeros())), Err(Fault::Foreign));
-        let endless = MAGIC.as_bytes().chain(zeros());
-        assert_eq!(read(BufReader::new(endless)), Err(Fault::Damaged(1)));
-
-        let (bytes, _) = journal();
-        let torn = BufReader::new(bytes.chain(zeros()));
-        assert_eq!(read(torn), read(&bytes[..]));
-        let next = write_entry(&entry(&[(10, 1)], 21));
-        let next = [b"\n", &next[..]].concat();
-        let damaged = BufReader::new(bytes.chain(zeros()).chain(&next[..]));
-        assert_eq!(read(damaged), Err(Fault::Damaged(5)));
-    }
-
-    #[test]
-    fn lines_that_contradict_each_other_are_damage() {
-        let twice = entry(&[(2, 2)], 9);
-        let backwards = entry(&[(3, 2)], 8);
-        let nothing = entry(&[], 9);
-        let endless = entry(&[(3, u64::MAX)], 9);
-        let unread = entry(&[(3, 7)], 9);
-        let mut unknown = entry(&[(3, 2)], 9);
-        unknown.failed.insert("weather".into(), 1);
-        for second in [twice, backwards, nothing, endless, unread, unknown] {
-            let mut bytes = write_header(&header());
-            bytes.extend(write_entry(&entry(&[(0, 3)], 9)));
-            bytes.extend(write_entry(&second));
-            assert_eq!(read(&bytes[..]), Err(Fault::Damaged(3)), "{second:?}");
-        }
-    }
-
-    #[test]
-    fn lapses_stand_by_themselves_and_are_not_taken_back() {
-        let mut lapsed = entry(&[], 0);
-        lapsed.broken = 1;
-        let mut bytes = write_header(&header());
-        bytes.extend(write_entry(&lapsed));
-        let past = read(&bytes[..]).unwrap().unwrap();
-        assert_eq!((past.lapses.broken, past.done.is_empty()), (1, true));
-        bytes.extend(write_entry(&entry(&[(0, 3)], 9)));
-        assert_eq!(read(&bytes[..]), Err(Fault::Damaged(3)));
-    }
-
-    /// Whatever the bytes, reading ends without a panic.
-    #[test]
-    fn any_bytes_can_be_read() {
-        let (bytes, _) = journal();
-        let mut random = fastrand::Rng::with_seed(11);
-        for _ in 0..20_000 {
-            let mut changed = bytes.clone();
-            for _ in 0..random.usize(1..6) {
-                let place = random.usize(..changed.len());
-                match random.u8(..3) {
-                    0 => changed[place] = random.u8(..),
-                    1 => drop(changed.remove(place)),
-                    _ => changed.insert(place, random.u8(..)),
-                }
-            }
-            if let Ok(Some(past)) = read(&changed[..]) {
-                assert!(past.bytes <= changed.len());
-            }
-        }
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
 use super::Written;
-use super::format::{Entry, Extent, hash, write_entry};
+use super::format::{Chain, Entry, Extent, Ready, hash};
 use super::open::Opened;
 use crate::engine::WriteError;
 
@@ -30,6 +30,9 @@ pub(super) struct Watched {
 pub(super) struct Keeper {
     name: String,
     journal: File,
+    chain: Chain,
+    /// A hash of COMMAND.
+    command: u64,
     output: Watched,
     errors: Option<Watched>,
 }
@@ -61,6 +64,8 @@ impl Keeper {
         Self {
             name: opened.name,
             journal: opened.journal,
+            chain: opened.past.chain,
+            command: opened.command,
             output: opened.output,
             errors: opened.errors,
         }
@@ -73,28 +78,33 @@ impl Keeper {
             Some(errors) => Some(errors.secure(written.errors)?),
             None => None,
         };
-        let entry = entry(written, output, errors);
-        (self.journal.write_all(&write_entry(&entry)))
+        let entry = self.entry(written, output, errors);
+        let line = self.chain.entry(entry);
+        (self.journal.write_all(&line))
             .and_then(|()| self.journal.sync_data())
             .map_err(|error| failed(&self.name, error))
     }
-}
 
-fn entry(written: &Written, output: Extent, errors: Option<Extent>) -> Entry {
-    let failed = written.done.failed.iter();
-    Entry {
-        done: (written.done.ranges.iter())
-            .map(|range| (range.start, range.end - range.start))
-            .collect(),
-        failed: failed
-            .map(|(kind, count)| ((*kind).into(), *count))
-            .collect(),
-        broken: written.lapses.broken,
-        bad_ends: written.lapses.bad_ends,
-        output,
-        errors,
-        input: written.input,
-        files: None,
+    fn entry(&self, written: &Written, output: Extent, errors: Option<Extent>) -> Entry {
+        let failed = written.done.failed.iter();
+        Entry {
+            done: (written.done.ranges.iter())
+                .map(|range| (range.start, range.end - range.start))
+                .collect(),
+            failed: failed
+                .map(|(kind, count)| ((*kind).into(), *count))
+                .collect(),
+            broken: written.lapses.broken,
+            bad_ends: written.lapses.bad_ends,
+            ready: written.ready.map(|took| Ready {
+                command: self.command,
+                took: took.as_millis() as u64,
+            }),
+            output,
+            errors,
+            input: written.input,
+            ..Entry::default()
+        }
     }
 }
 

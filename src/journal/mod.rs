@@ -8,13 +8,15 @@
 //! Always:
 //! - an entry is written when the bytes it vouches for are safe, and is made safe itself before the
 //!   next one: first the outputs are synced, then the entry is appended, then the journal is synced;
-//! - entries only add, so a journal cut short anywhere is that of an earlier moment;
+//! - entries only add, so a journal cut short anywhere is that of an earlier moment; each names the
+//!   one before, so nothing else that is done to it is taken for the truth;
 //! - one is written at once if none was lately, and otherwise after an interval: a hundredth of the
 //!   time the run has taken, at least 0.1 s and at most 1 s, since the last one was safe.
 
 pub mod format;
 mod keeper;
 pub mod open;
+mod program;
 pub mod skim;
 mod terms;
 
@@ -48,11 +50,22 @@ struct Written {
     done: Done,
     /// The lives that failed though no record did, in all runs.
     lapses: Lapses,
+    /// How long COMMAND took at most until it was ready, where no entry tells of it yet.
+    ready: Option<Duration>,
     /// The bytes that this run has written to the output, and to the file of `--errors`.
     output: u64,
     errors: u64,
     /// The input up to them, or a little further.
     input: Prefix,
+}
+
+/// What the scheduler knows that is no outcome and yet for the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The lives that failed though no record did, in all runs.
+    pub lapses: Lapses,
+    /// How long COMMAND has taken until it was ready, if it was in this run.
+    pub ready: Option<Duration>,
 }
 
 /// The engine's side of a journal.
@@ -64,6 +77,8 @@ pub struct Journal {
     fresh: Written,
     /// The lapses that the last entry tells of.
     told: Lapses,
+    /// How long it has been told that COMMAND takes, where it has been.
+    told_ready: Option<Duration>,
     /// How far the outcomes reach that have been written.
     end: u64,
     /// What has been read, from a little behind that on.
@@ -86,6 +101,7 @@ impl Journal {
         let (done, from_keeper) = unbounded();
         let end = opened.past.done.ranges.end();
         let told = opened.past.lapses;
+        let told_ready = opened.was_ready();
         let fresh = Written {
             lapses: told,
             input: opened.past.input,
@@ -115,6 +131,7 @@ impl Journal {
             from_keeper,
             fresh,
             told,
+            told_ready,
             end,
             marks,
             under_way: 0,
@@ -142,12 +159,12 @@ impl Journal {
         }
     }
 
-    /// Has an entry written if it is time for one, of these lapses too.
+    /// Has an entry written if it is time for one, of what is known too.
     ///
     /// # Errors
     /// Where an earlier one could not be written, or an output could not be made safe.
-    pub fn tick(&mut self, lapses: Lapses, now: Instant) -> Result<(), WriteError> {
-        self.fresh.lapses = lapses;
+    pub fn tick(&mut self, known: Known, now: Instant) -> Result<(), WriteError> {
+        self.learn(known);
         while let Ok(kept) = self.from_keeper.try_recv() {
             kept?;
             self.under_way -= 1;
@@ -176,13 +193,20 @@ impl Journal {
     }
 
     fn has_more_to_tell(&self) -> bool {
-        !self.fresh.done.is_empty() || self.fresh.lapses != self.told
+        !self.fresh.done.is_empty()
+            || self.fresh.lapses != self.told
+            || self.fresh.ready.is_some() && self.told_ready.is_none()
+    }
+
+    fn learn(&mut self, known: Known) {
+        self.fresh.lapses = known.lapses;
+        self.fresh.ready = known.ready.filter(|took| Some(*took) > self.told_ready);
     }
 
     /// Has the last entry written. What comes from the receiver are the ends of the writes under
     /// way; it is closed when the journal is.
-    pub fn finish(&mut self, lapses: Lapses) -> Receiver<Result<(), WriteError>> {
-        self.fresh.lapses = lapses;
+    pub fn finish(&mut self, known: Known) -> Receiver<Result<(), WriteError>> {
+        self.learn(known);
         if self.has_more_to_tell() {
             self.hand_over();
         }
@@ -192,8 +216,10 @@ impl Journal {
 
     fn hand_over(&mut self) {
         self.told = self.fresh.lapses;
+        self.told_ready = self.fresh.ready.or(self.told_ready);
         let written = Written {
             done: std::mem::take(&mut self.fresh.done),
+            ready: self.fresh.ready.take(),
             ..self.fresh
         };
         if let Some(keeper) = &self.to_keeper {

@@ -7,9 +7,11 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::time::Duration;
 
-use super::format::{self, Extent, Fault, Files, Header, Past, write_files, write_header};
+use super::format::{self, Extent, Fault, Files, Header, Past, write_header};
 use super::keeper::{Watched, tail};
+use super::program;
 use super::terms::{self, ANEW, whole_path};
 use crate::config::Config;
 use crate::config::files::{Taken, directory_of};
@@ -26,6 +28,8 @@ pub struct Opened {
     pub warnings: Vec<String>,
     pub(super) name: String,
     pub(super) journal: File,
+    /// A hash of COMMAND.
+    pub(super) command: u64,
     pub(super) output: Watched,
     pub(super) errors: Option<Watched>,
     destinations: Option<(Destination, Option<Destination>)>,
@@ -35,6 +39,11 @@ impl Opened {
     /// The output, cut back to what is vouched for, and the file of `--errors`. To be taken once.
     pub fn take_destinations(&mut self) -> (Destination, Option<Destination>) {
         (self.destinations.take()).expect("they are taken once")
+    }
+
+    /// How long COMMAND took until it was ready in an earlier run, if it was and is the same.
+    pub fn was_ready(&self) -> Option<Duration> {
+        self.past.ready.get(&self.command).copied()
     }
 }
 
@@ -119,6 +128,7 @@ pub fn open(config: &Config, path: &Path, taken: &mut Taken) -> Result<Opened, U
         warnings,
         name,
         journal,
+        command: program::hash(&config.command),
         output: output_watched,
         errors: errors_watched,
     })
@@ -152,6 +162,14 @@ fn look_up(
             format!(
                 "--resume {name} is damaged in line {line}, and so it is not known what is done: \
                  restore it, or {ANEW}"
+            ),
+        ),
+        Fault::OutOfPlace(line) => Unusable::new(
+            Status::Fault,
+            format!(
+                "--resume {name} is damaged: line {line} does not follow what stands before it, so \
+                 lines are lost, doubled or out of order, and it is not known what is done: restore \
+                 it, or {ANEW}"
             ),
         ),
     })?;
@@ -279,10 +297,10 @@ fn cut_back(mut file: File, bytes: u64) -> io::Result<File> {
 /// Writes the first line of a journal.
 fn begin(journal: File, header: Header) -> io::Result<(File, Past)> {
     let mut journal = cut_back(journal, 0)?;
-    let line = write_header(&header);
+    let (line, chain) = write_header(&header);
     journal.write_all(&line)?;
     journal.sync_all()?;
-    let past = Past::begun(header, line.len());
+    let past = Past::begun(header, chain, line.len());
     Ok((journal, past))
 }
 
@@ -291,7 +309,7 @@ fn go_on(journal: File, mut past: Past, files: Files) -> io::Result<(File, Past)
     let mut journal = cut_back(journal, past.bytes as u64)?;
     if past.files != files {
         past.files = files;
-        let line = write_files(&past);
+        let line = past.write_files();
         journal.write_all(&line)?;
         journal.sync_all()?;
         past.bytes += line.len();

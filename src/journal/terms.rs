@@ -2,15 +2,16 @@
 //!
 //! Pure but for paths, which are looked up so that they mean the same in every directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use super::format::{Files, Header};
+use super::format::{Files, Header, UNORDERED};
 use crate::config::Config;
 use crate::config::files::directory_of;
 use crate::exit::Unusable;
@@ -23,6 +24,7 @@ pub(super) const ANEW: &str = "begin anew with another journal and output";
 /// The first line of a journal of this run.
 pub(super) fn header(config: &Config, output: &Path) -> Header {
     Header {
+        id: RandomState::new().build_hasher().finish(),
         terms: terms(config),
         files: files(config, output),
         command: (config.command.iter())
@@ -47,8 +49,10 @@ pub(super) fn compare(
     warnings: &mut Vec<String>,
 ) -> Result<(), Unusable> {
     let mut changed = Vec::new();
-    for (option, before) in &before.terms {
-        let now = now.terms.get(option).map_or("", String::as_str);
+    let options: BTreeSet<_> = before.terms.keys().chain(now.terms.keys()).collect();
+    for option in options {
+        let value = |of: &Header| of.terms.get(option).cloned().unwrap_or_default();
+        let (before, now) = (&*value(before), &*value(now));
         if now != before {
             changed.push((shown(option, before), shown(option, now)));
         }
@@ -108,7 +112,7 @@ fn terms(config: &Config) -> BTreeMap<String, String> {
         ("--null", yes(config.separator == Separator::Nul)),
         ("--max-record", config.max_record.to_string()),
         ("--protocol", value(&config.policy.protocol)),
-        ("--unordered", yes(order == Order::Finish)),
+        (UNORDERED, yes(order == Order::Finish)),
         ("--output-format", value(&config.output_format)),
         ("--error-input", value(&config.error_input)),
     ]

@@ -333,6 +333,7 @@ impl Scheduler {
         charged: bool,
         death: Death,
     ) {
+        self.tell_of_trial();
         // Once COMMAND has run, whatever keeps it from running now may pass.
         let may_be_hopeless =
             self.policy.readiness == Readiness::Announced && self.learnt_start.is_none();

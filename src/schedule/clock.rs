@@ -49,6 +49,7 @@ impl Scheduler {
             match life.stage {
                 Stage::Serving | Stage::Closing(_) if self.unread_since.is_some() => {}
                 Stage::Serving | Stage::Closing(_) => {
+                    self.end_trial(worker, now);
                     self.remind_of_start(worker, now);
                     self.watch_start(worker);
                     self.watch_oldest(worker);
@@ -105,7 +106,7 @@ impl Scheduler {
 
     /// Which limit holds for a life's oldest record.
     fn expiry(&self, life: &Life) -> Expiry {
-        let is_start_known = self.learnt_start.is_some() && self.policy.timeout.is_some();
+        let is_start_known = self.known_start().is_some() && self.policy.timeout.is_some();
         match life.has_signed || is_start_known {
             true => Expiry::Record,
             false => Expiry::Start,
@@ -128,11 +129,11 @@ impl Scheduler {
     /// Until when a life that is sent nothing before it has said that it is up must have said so, and
     /// how long that is.
     fn start_deadline(&self, life: &Life) -> Option<(Instant, Duration)> {
-        if !self.awaits_ready_of(life) || life.stage != Stage::Serving {
+        if !self.awaits_ready_of(life) || !self.awaits_ready || life.stage != Stage::Serving {
             return None;
         }
         let limit = match self.expiry(life) {
-            Expiry::Record => ample_start(self.learnt_start?) + self.policy.timeout?,
+            Expiry::Record => ample_start(self.known_start()?) + self.policy.timeout?,
             Expiry::Start => self.policy.init_timeout?,
         };
         Some((life.started + life.unheard + limit, limit))
@@ -149,8 +150,55 @@ impl Scheduler {
         }
         let reminder = life.started + life.unheard + life.next_reminder.max(REMINDER);
         let deadline = self.start_deadline(life).map(|(at, _)| at);
-        for at in [deadline, Some(reminder)].into_iter().flatten() {
+        let trial = self.trial_end(life);
+        for at in [deadline, trial, Some(reminder)].into_iter().flatten() {
             self.wake_by(at);
+        }
+    }
+
+    /// How long lives take to their first sign at most, as far as this run or an earlier one knows.
+    fn known_start(&self) -> Option<Duration> {
+        self.learnt_start.or(self.earlier_start)
+    }
+
+    /// Whether the next lives are to stay up for a while before they are sent anything: COMMAND was
+    /// ready in an earlier run, and in this one has done nothing but die. If the records that are left
+    /// kill it, it lives on without one; if it is broken by now, it does not, and no record is to be
+    /// charged with that.
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.learnt_start.is_none() && self.earlier_start.is_some() && self.last_death.is_some()
+    }
+
+    /// Until when a life is to stay up, to count as ready without a word. One that will say that it is
+    /// ready has to.
+    fn trial_end(&self, life: &Life) -> Option<Instant> {
+        let start = self.earlier_start.filter(|_| self.is_on_trial())?;
+        let is_silent = !self.awaits_ready && !life.has_signed && life.owed.is_empty();
+        let may_pass = is_silent && life.stage == Stage::Serving && life.hung_up.is_none();
+        may_pass.then(|| life.started + life.unheard + ample_start(start))
+    }
+
+    /// Takes COMMAND for ready once a life of it has stayed up.
+    fn end_trial(&mut self, worker: WorkerId, now: Instant) {
+        let life = self.life(worker).filter(|life| life.deaf_since.is_none());
+        if (life.and_then(|life| self.trial_end(life))).is_some_and(|at| now >= at) {
+            self.name_given_up();
+            self.learnt_start = self.earlier_start;
+        }
+    }
+
+    /// Says that lives are to stay up, when that begins.
+    pub(super) fn tell_of_trial(&mut self) {
+        if let Some(start) = self.earlier_start
+            && self.learnt_start.is_none()
+            && self.last_death.is_none()
+            && !self.awaits_ready
+        {
+            let ample = ample_start(start);
+            self.warn(format!(
+                "COMMAND was ready in an earlier run, and not yet in this one: its next process is sent \
+                 nothing before it has stayed up for {ample:?}"
+            ));
         }
     }
 
@@ -161,7 +209,11 @@ impl Scheduler {
         };
         let age = now.saturating_duration_since(life.started + life.unheard);
         let is_heard = life.deaf_since.is_none();
-        if !is_heard || !self.awaits_ready_of(life) || age < life.next_reminder.max(REMINDER) {
+        if !is_heard
+            || !self.awaits_ready
+            || !self.awaits_ready_of(life)
+            || age < life.next_reminder.max(REMINDER)
+        {
             return;
         }
         self.life_mut(worker).expect("it runs").next_reminder = age * 2;
@@ -281,7 +333,7 @@ impl Scheduler {
         if life.has_signed {
             return life.clock;
         }
-        let start = self.learnt_start.map_or(HINT, ample_start);
+        let start = self.known_start().map_or(HINT, ample_start);
         life.clock.max(life.started + life.unheard + start)
     }
 

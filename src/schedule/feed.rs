@@ -190,9 +190,9 @@ impl Scheduler {
         (life.concurrency).map_or(asked, |concurrency| asked.min(concurrency.get()))
     }
 
-    /// Whether this life is to say that it is up before it is sent anything.
+    /// Whether this life is to say that it is up, or to stay up, before it is sent anything.
     pub(super) fn awaits_ready_of(&self, life: &Life) -> bool {
-        self.awaits_ready && !life.has_signed && life.owed.is_empty()
+        (self.awaits_ready || self.is_on_trial()) && !life.has_signed && life.owed.is_empty()
     }
 
     /// Whether a life can be given records, now or when it has answered some.

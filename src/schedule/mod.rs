@@ -93,6 +93,8 @@ pub struct Scheduler {
     may_start: Option<Instant>,
     /// Whether any life of COMMAND has shown a sign, and how long the slowest took to it.
     learnt_start: Option<Duration>,
+    /// How long the slowest took in an earlier run, where this one goes on with that.
+    earlier_start: Option<Duration>,
     /// COMMAND has once said that it is up: its later lives will too, and get nothing before.
     awaits_ready: bool,
     /// Whether a life has asked for what is no number of records at a time.
@@ -142,6 +144,7 @@ impl Scheduler {
             seen_bytes: 0,
             may_start: None,
             learnt_start: None,
+            earlier_start: None,
             awaits_ready: policy.readiness == policy::Readiness::Announced,
             has_refused_concurrency: false,
             has_last_failure: false,
@@ -161,8 +164,10 @@ impl Scheduler {
     }
 
     /// Goes on with a run in which `earlier` came to an outcome, and tells what is done now in
-    /// [`Written`]. Nothing may have happened yet; none of those records may come from the input.
-    pub fn resume(&mut self, earlier: Done, lapses: Lapses) {
+    /// [`Written`]. Where COMMAND was ready then, it had taken at most `start`. Nothing may have
+    /// happened yet; none of those records may come from the input.
+    pub fn resume(&mut self, earlier: Done, lapses: Lapses, start: Option<Duration>) {
+        self.earlier_start = start;
         self.order.tell(Index(earlier.ranges.end()));
         self.first = Index(earlier.ranges.end());
         self.tally.earlier = earlier.into();
@@ -330,6 +335,11 @@ impl Scheduler {
     /// Whether outcomes wait for nothing but room in the output.
     pub fn is_backed_up(&self) -> bool {
         self.order.is_backed_up()
+    }
+
+    /// How long the slowest life has taken to its first sign, if any has shown one.
+    pub fn learnt_start(&self) -> Option<Duration> {
+        self.learnt_start
     }
 
     /// The counts so far.

@@ -47,7 +47,7 @@ fn a_journal_never_says_more_than_was_written() {
     let seeds: [&[u8]; 3] = [
         b"\x80\x80abcdefghijklmnopqrstuvwxyz",
         b"\xff\x00\0\0\0\0\0\0",
-        b"mtask-journal 2 0123456789abcdef {\"terms\":{},\"files\":{\"output\":\"\"},\"command\":[]}\n",
+        b"mtask-journal 3 0123456789abcdef {\"id\":1,\"terms\":{},\"files\":{\"output\":\"\"},\"command\":[]}\n",
     ];
     vary(&seeds, bodies::journal);
 }

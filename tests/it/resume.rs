@@ -1,6 +1,8 @@
 //! `--resume`: a run that was killed goes on, and its files end up as if nothing had happened.
 
+mod damaged;
 mod killed;
+mod killers;
 mod lapses;
 mod refused;
 

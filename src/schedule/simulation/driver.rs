@@ -81,7 +81,7 @@ impl Simulation {
         let mut scheduler =
             Scheduler::new(scenario.policy.clone(), scenario.rendering, &budget, base);
         scheduler.keep_slowest();
-        scheduler.resume(Done::default(), Lapses::default());
+        scheduler.resume(Done::default(), Lapses::default(), None);
         let jobs = scenario.policy.jobs.get();
         Self {
             members: (0..jobs).map(|_| None).collect(),

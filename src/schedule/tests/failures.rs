@@ -288,7 +288,7 @@ fn of_records_that_fail_together_the_last_that_is_allowed_ends_the_run() {
         policy.window = Window::Full;
         policy.max_errors = Some(5);
     });
-    (bench.scheduler).resume(Done::default(), Lapses::default());
+    (bench.scheduler).resume(Done::default(), Lapses::default(), None);
     bench.records(10);
     bench.end_input();
     bench.answer(2);

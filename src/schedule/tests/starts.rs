@@ -1,11 +1,13 @@
 //! How many lives begin, and when.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use super::{Bench, MILLISECOND, SECOND};
-use crate::outcome::Exit;
+use crate::outcome::{Done, Exit};
 use crate::protocol::Protocol;
-use crate::schedule::policy::Readiness;
+use crate::schedule::Lapses;
+use crate::schedule::policy::{Policy, Readiness};
 
 fn bench() -> Bench {
     Bench::of_workers(8, |_| ())
@@ -91,4 +93,66 @@ fn a_life_counts_as_a_restart_where_the_one_before_was_not_meant_to_end() {
     bench.die(Exit::Code(1));
     bench.wait(SECOND);
     assert_eq!(restarts(&bench), (3, 1));
+}
+
+/// A run that goes on where COMMAND has once taken so long until it was ready.
+fn resumed(took: Option<Duration>, change: impl FnOnce(&mut Policy)) -> Bench {
+    let mut bench = Bench::new(change);
+    (bench.scheduler).resume(Done::default(), Lapses::default(), took);
+    bench
+}
+
+#[test]
+fn a_command_that_was_ready_in_an_earlier_run_is_ready_once_it_stays_up() {
+    let mut bench = resumed(Some(2 * SECOND), |_| ());
+    bench.records(2);
+    bench.end_input();
+    assert_eq!(bench.sent, [0]);
+    bench.die(Exit::Code(3));
+    assert_eq!(bench.notices_with("stayed up for 6s"), 1);
+    bench.wait(5 * SECOND);
+    assert_eq!((bench.starts, &bench.sent[..]), (2, &[0][..]));
+    bench.wait(2 * SECOND);
+    // From here on all is as where COMMAND was ready in this run.
+    assert_eq!(bench.sent, [0, 0]);
+    assert_eq!(bench.scheduler.learnt_start(), Some(2 * SECOND));
+}
+
+#[test]
+fn a_command_that_does_not_stay_up_is_given_up_and_no_record_is_charged() {
+    let mut bench = resumed(Some(SECOND), |_| ());
+    bench.records(2);
+    bench.end_input();
+    for _ in 0..5 {
+        bench.die(Exit::Code(3));
+        bench.wait(2 * SECOND);
+    }
+    assert_eq!(bench.sent, [0]);
+    assert_eq!(bench.notices_with("no worker could be kept running"), 1);
+    assert_eq!(bench.scheduler.tally().failures(), 0);
+}
+
+#[test]
+fn what_an_earlier_run_knows_is_forgotten_with_the_first_sign() {
+    let mut bench = resumed(Some(100 * SECOND), |_| ());
+    bench.records(2);
+    bench.answer(1);
+    assert_eq!(bench.scheduler.learnt_start(), Some(Duration::ZERO));
+    bench.die(Exit::Code(3));
+    bench.wait(SECOND);
+    assert_eq!(bench.sent, [0, 1, 1]);
+}
+
+#[test]
+fn a_command_that_announces_it_has_to_say_that_it_is_ready() {
+    let mut bench = resumed(Some(SECOND), |policy| {
+        policy.protocol = Protocol::Json;
+        policy.readiness = Readiness::Announced;
+    });
+    bench.records(2);
+    bench.wait(10 * SECOND);
+    bench.die(Exit::Code(3));
+    bench.wait(10 * SECOND);
+    assert_eq!((bench.starts, bench.sent.len()), (2, 0));
+    assert_eq!(bench.scheduler.learnt_start(), None);
 }

@@ -32,7 +32,13 @@ fn input() -> Vec<u8> {
 
 /// Runs `options` and asserts that it is refused with these words, and that no file has changed.
 #[track_caller]
-fn assert_refused(env: &TestEnv, options: &[&str], input: &[u8], status: i32, words: &[&str]) {
+pub(super) fn assert_refused(
+    env: &TestEnv,
+    options: &[&str],
+    input: &[u8],
+    status: i32,
+    words: &[&str],
+) {
     let files = || {
         let read = |name| env.exists(name).then(|| env.read(name));
         ["journal", "out", "errors"].map(read)
@@ -61,7 +67,7 @@ fn options<'a>(base: &'a [String], errors: &'a str, more: &[&'a str]) -> Vec<&'a
 }
 
 /// Waits until the journal vouches for so many records.
-fn wait_for_done(env: &TestEnv, count: u64) {
+pub(super) fn wait_for_done(env: &TestEnv, count: u64) {
     wait_until(&format!("entries for {count} records"), || {
         let entries = env.lines("journal").into_iter().skip(1);
         let done = entries.flat_map(|line| {
@@ -210,7 +216,7 @@ fn outputs_that_are_not_what_they_were_are_refused() {
 
 #[test]
 fn an_output_that_no_journal_tells_of_is_refused() {
-    for journal in [None, Some(&b""[..]), Some(b"mtask-journal 2 torn")] {
+    for journal in [None, Some(&b""[..]), Some(b"mtask-journal 3 torn")] {
         for name in ["out", "errors"] {
             let env = TestEnv::new();
             env.write(name, "precious\n");
