@@ -6,14 +6,19 @@ use clap::Parser;
 use mtask::cli::Arguments;
 use mtask::config::{self, Config, Mode, Surroundings};
 use mtask::exit::{Status, Unusable};
-use mtask::run::{hint, print, print_help, run};
+use mtask::run::{hint, print, print_help, refuse, run};
+use mtask::visible;
 use mtask::worker::dry_run::write_commands;
 use mtask::worker::lookup;
 
 fn main() {
     let status = begin().unwrap_or_else(|error| {
         // Nothing can be said about a stderr that takes nothing.
-        let _ = writeln!(io::stderr(), "mtask: {error:#}");
+        let _ = writeln!(
+            io::stderr(),
+            "mtask: {}",
+            visible::line(&format!("{error:#}"))
+        );
         error
             .downcast_ref::<Unusable>()
             .map_or(Status::Fault, |unusable| unusable.status)
@@ -24,7 +29,7 @@ fn main() {
 fn begin() -> anyhow::Result<Status> {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) if error.use_stderr() => error.exit(),
+        Err(error) if error.use_stderr() => return Ok(refuse(&error)),
         Err(help) => return print_help(&help),
     };
     if let Some(artifact) = arguments.seen.generate {

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use crate::config::Config;
 use crate::config::files::{Identity, Taken};
+use crate::visible;
 
 /// The files that were named, as they were found.
 #[derive(Debug)]
@@ -157,5 +158,5 @@ fn open_pipe(options: &mut OpenOptions, path: &Path, wait: impl FnOnce()) -> io:
 }
 
 fn named(option: &str, path: &Path) -> String {
-    format!("{option} {}", path.display())
+    format!("{option} {}", visible::name(path))
 }

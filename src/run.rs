@@ -1,14 +1,17 @@
 //! Puts a run together from its configuration.
 
+use std::env;
 use std::io::{self, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
+use clap::Parser;
 use crossbeam_channel::{Receiver, bounded, unbounded};
 use rustix::fs::FileType;
 
 use crate::budget::Budget;
+use crate::cli::Arguments;
 use crate::config::files::Taken;
 use crate::config::{Config, Source, Stats, Surroundings, Verbosity};
 use crate::engine::{Destination, Destinations, Engine, Links, Messages, Output, Parts};
@@ -26,7 +29,7 @@ use crate::report::{Counts, Display, Expected, Form, Progress, Report, Targets, 
 use crate::schedule::{Earlier, Scheduler};
 use crate::signal::{self, Requests};
 use crate::waker::Waker;
-use crate::{input, outcome, sys};
+use crate::{input, outcome, sys, visible};
 
 /// A pipe that shows nothing for so long may stay silent: workers start before their first record.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
@@ -158,9 +161,29 @@ pub fn hint(config: &Config) {
     if config.verbosity == Verbosity::Normal {
         for hint in &config.hints {
             // Nothing can be said about a stderr that takes nothing.
-            let _ = writeln!(io::stderr(), "mtask: {hint}");
+            let _ = writeln!(io::stderr(), "mtask: {}", visible::line(hint));
         }
     }
+}
+
+/// Says why the arguments are of no use. What was typed is shown as it is elsewhere, in colour where
+/// stderr is one that shows it.
+pub fn refuse(error: &clap::Error) -> Status {
+    let is_shown = if env::args_os().all(|word| visible::is_plain(&word)) {
+        error.print().is_ok()
+    } else {
+        // The same fault of words that can be seen.
+        let words = env::args_os().map(visible::name);
+        match Arguments::try_parse_from(words) {
+            Err(error) if error.use_stderr() => error.print().is_ok(),
+            _ => false,
+        }
+    };
+    if !is_shown {
+        // Nothing can be said about a stderr that takes nothing.
+        let _ = write!(io::stderr(), "{}", visible::lines(&error.to_string()));
+    }
+    Status::Usage
 }
 
 /// Writes the help or the version to stdout, as [`fn@print`] does, but in colour where that is one that
@@ -249,7 +272,7 @@ fn prepare_output(
     waker: &Waker,
 ) -> anyhow::Result<Output> {
     let destination = |named: Named| {
-        let name = named.path.display().to_string();
+        let name = visible::name(&named.path);
         Destination::file(name, named.file)
     };
     let exits = outputs.exits.map(destination);

@@ -83,7 +83,8 @@ pub struct Seen {
 
     /// Print the workers' command lines, start nothing
     ///
-    /// Each with its environment, in a form that a shell can run.
+    /// Each with its environment, in a form that a shell can run; what could not be seen is escaped as
+    /// bash, zsh and ksh read it: $'\033'.
     #[arg(long)]
     pub dry_run: bool,
 

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::{Config, Source};
 use crate::exit::{Status, Unusable};
+use crate::visible;
 
 /// Looks up all files of `config`, with `stdin` and `stdout` as mtask got them.
 ///
@@ -106,7 +107,7 @@ fn clash(option: &str) -> String {
 const IS_INPUT: &str = "is an input file: write to another one";
 
 fn refusal(option: &str, file: &Path, fault: &str) -> Unusable {
-    Unusable::usage(format!("{option} {} {fault}", file.display()))
+    Unusable::usage(format!("{option} {} {fault}", visible::name(file)))
 }
 
 /// A regular file, however it was named.
@@ -155,7 +156,7 @@ fn look_up_stdin(stdin: BorrowedFd<'_>) -> Result<Option<Identity>, Unusable> {
 }
 
 fn look_up_input(path: &Path) -> Result<Option<Identity>, Unusable> {
-    let name = path.display();
+    let name = visible::name(path);
     let failed = |error: io::Error| fault(format!("--input {name}: {error}"));
     let metadata = fs::metadata(path).map_err(failed)?;
     if metadata.is_dir() {
@@ -168,7 +169,7 @@ fn look_up_input(path: &Path) -> Result<Option<Identity>, Unusable> {
 }
 
 fn look_up_output(option: &str, path: &Path) -> Result<Option<Identity>, Unusable> {
-    let name = path.display();
+    let name = visible::name(path);
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => {
             let message = format!("{option} {name} is a directory: name a file in it");

@@ -3,7 +3,8 @@
 //! A thread writes, so that a reader who takes nothing never stops the engine; it draws the progress as
 //! well. It is started when there is something to say, if not before; where the system has no thread
 //! left to give, the engine writes what stderr takes at once. Always: whole lines are ordered, and written
-//! in their order; only so many bytes wait.
+//! in their order; only so many bytes wait; nothing but what workers write to stderr themselves is passed
+//! on as it is, all else with [`visible`] text alone.
 
 use std::io;
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use rustix::io::Errno;
 
 use crate::config::Verbosity;
 use crate::report::{Display, Place};
-use crate::sys;
 use crate::waker::{WakeAtEnd, Waker};
+use crate::{sys, visible};
 
 /// With so many bytes waiting, workers' stderr is not read.
 const ENOUGH: usize = 128 * 1024;
@@ -101,9 +102,14 @@ impl Messages {
         Ok(())
     }
 
-    /// Says that the run cannot go on or has failed.
+    /// Says that the run cannot go on or has failed, on one line.
     pub fn error(&mut self, text: &str) {
-        self.send(format!("mtask: {text}\n").into_bytes());
+        self.send(format!("mtask: {}\n", visible::line(text)).into_bytes());
+    }
+
+    /// Shows what somebody else has said, below what it was said for.
+    pub(crate) fn quote(&mut self, text: &str) {
+        self.send((visible::lines(text) + "\n").into_bytes());
     }
 
     /// Says something that mtask copes with.
@@ -114,9 +120,9 @@ impl Messages {
     }
 
     /// Says whole lines that were asked for, `--quiet` or not.
-    pub(crate) fn report(&mut self, lines: String) {
+    pub(crate) fn report(&mut self, lines: &str) {
         if !lines.is_empty() {
-            self.send(lines.into_bytes());
+            self.send(visible::lines(lines).into_bytes());
         }
     }
 

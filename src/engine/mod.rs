@@ -34,6 +34,7 @@ use crate::record::{Separator, Slice};
 use crate::report::Report;
 use crate::schedule::{Action, Notice, Scheduler, WorkerId};
 use crate::signal::{self, Requests};
+use crate::visible;
 use crate::waker::Waker;
 use crate::worker::command::{PythonUnbuffered, WorkerCommand};
 use members::Member;
@@ -210,7 +211,7 @@ impl Engine {
         self.messages.end_progress(now);
         if let Some((path, error)) = closing.failure {
             self.messages
-                .error(&format!("cannot write {}: {error}", path.display()));
+                .error(&format!("cannot write {}: {error}", visible::name(path)));
             self.status = self.status.worst(Status::Fault);
         }
         let status = self.scheduler.status().worst(self.status);
@@ -219,7 +220,7 @@ impl Engine {
         {
             self.messages.warning(&summary);
         }
-        self.messages.report(closing.text);
+        self.messages.report(&closing.text);
         self.finish_messages();
         // A signal may have come meanwhile.
         self.has_requests = true;
@@ -276,6 +277,7 @@ impl Engine {
             Action::Kill(worker) => self.end(worker, Signal::KILL),
             Action::Notify(Notice::Error(text)) => self.messages.error(&text),
             Action::Notify(Notice::Warning(text)) => self.messages.warning(&text),
+            Action::Notify(Notice::Quote(text)) => self.messages.quote(&text),
             Action::Finish => self.is_finished = true,
         }
     }

@@ -63,7 +63,7 @@ impl Engine {
     fn tell_status(&mut self, now: Instant) {
         let is_draining = self.is_finished && !self.output.is_idle();
         let status = self.report.status(&self.scheduler, is_draining, now);
-        self.messages.report(format!("mtask: {status}\n"));
+        self.messages.report(&format!("mtask: {status}\n"));
     }
 
     /// Stops the workers and mtask, until it is continued; gives when that was.

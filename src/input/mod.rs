@@ -23,6 +23,7 @@ use clap::ValueEnum;
 
 use crate::budget::Budget;
 use crate::record::{Block, Index, Separator, Slice};
+use crate::visible;
 
 use cut::{Cutter, Stop};
 
@@ -141,7 +142,7 @@ impl fmt::Display for Awaited {
         write!(
             f,
             "--input {} is a named pipe that nobody writes to: its writer is waited for",
-            self.0.display()
+            visible::name(&self.0)
         )
     }
 }
@@ -184,7 +185,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stdin => f.write_str("standard input"),
-            Self::File(path) => path.display().fmt(f),
+            Self::File(path) => f.write_str(&visible::name(path)),
         }
     }
 }

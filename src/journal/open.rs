@@ -18,6 +18,7 @@ use crate::config::files::{Taken, directory_of};
 use crate::engine::Destination;
 use crate::exit::{Status, Unusable};
 use crate::outputs::lock;
+use crate::visible;
 
 /// A run that can be resumed, ready to begin or to go on.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ struct Looked<'a> {
 /// # Errors
 /// 2 where another command line would do, 1 where the files are not what they were.
 pub fn open(config: &Config, path: &Path, taken: &mut Taken) -> Result<Opened, Unusable> {
-    let name = path.display().to_string();
+    let name = visible::name(path);
     let output = (config.output.as_deref()).expect("--resume was refused without --output");
     let mut header = terms::header(config, output);
     let mut warnings = Vec::new();
@@ -147,7 +148,7 @@ fn look_up(
     check_regular(&journal, "--resume", path)?;
     taken.take("--resume", path, &journal)?;
     lock::claim(&journal, "--resume", path, warnings)?;
-    let name = path.display();
+    let name = visible::name(path);
     let past = format::read(BufReader::new(&journal)).map_err(|fault| match fault {
         Fault::Foreign => Unusable::usage(format!(
             "--resume {name} is no journal of mtask: name the journal, or a file that is not there yet"
@@ -199,7 +200,7 @@ impl Looked<'_> {
         warnings: &mut Vec<String>,
     ) -> Result<File, Unusable> {
         let Self { option, path, .. } = *self;
-        let name = path.display();
+        let name = visible::name(path);
         let vouched = self.extent.bytes;
         let mut options = OpenOptions::new();
         options.read(true).write(true);
@@ -242,7 +243,7 @@ impl Looked<'_> {
     }
 
     fn not_the_same(&self, journal: &str, fault: &str) -> Unusable {
-        let (option, name) = (self.option, self.path.display());
+        let (option, name) = (self.option, visible::name(self.path));
         let bytes = self.extent.bytes;
         let message = format!(
             "{option} {name} {fault}, and --resume {journal} vouches for {bytes} bytes of it: \
@@ -256,7 +257,7 @@ impl Looked<'_> {
         let failed = failed(self.option, self.path);
         let cut = cut_back(file, self.extent.bytes).and_then(|file| Ok((file.try_clone()?, file)));
         let (watched, file) = cut.map_err(failed)?;
-        let name = self.path.display().to_string();
+        let name = visible::name(self.path);
         let watched = Watched::new(name.clone(), watched, self.extent);
         Ok((watched, Destination::file(name, file)))
     }
@@ -324,7 +325,7 @@ fn check_regular(file: &File, option: &str, path: &Path) -> Result<(), Unusable>
     }
     Err(Unusable::usage(format!(
         "{option} {} is no regular file, and with --resume it must be one",
-        path.display()
+        visible::name(path)
     )))
 }
 
@@ -332,7 +333,7 @@ fn failed<'a>(option: &'a str, path: &'a Path) -> impl Fn(io::Error) -> Unusable
     move |error| {
         Unusable::new(
             Status::Fault,
-            format!("{option} {}: {error}", path.display()),
+            format!("{option} {}: {error}", visible::name(path)),
         )
     }
 }

@@ -17,6 +17,7 @@ use crate::config::files::directory_of;
 use crate::exit::Unusable;
 use crate::record::Separator;
 use crate::schedule::policy::Order;
+use crate::worker::dry_run::quote;
 
 /// The way out where a journal is of no use.
 pub(super) const ANEW: &str = "begin anew with another journal and output";
@@ -86,7 +87,9 @@ pub(super) fn compare(
 
 /// A command as a shell reads it.
 fn shown_command(words: &[String]) -> String {
-    let quoted = shlex::try_join(words.iter().map(String::as_str));
+    let quoted = words.iter().map(|word| quote(word.as_ref()));
+    let quoted: Result<Vec<_>, _> = quoted.collect();
+    let quoted = quoted.map(|words| String::from_utf8_lossy(&words.join(&b' ')).into_owned());
     quoted.unwrap_or_else(|_| words.join(" "))
 }
 

@@ -12,6 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::exit::{Status, Unusable};
+use crate::visible;
 
 /// For so long at most a run that was killed may still seem to be there.
 const LAST_HOLD: Duration = Duration::from_secs(1);
@@ -34,7 +35,7 @@ pub(crate) fn claim(
         Err(error) => {
             warnings.push(format!(
                 "{option} {} cannot be locked ({error}): take care that no other run uses it",
-                path.display()
+                visible::name(path)
             ));
             Ok(())
         }
@@ -57,7 +58,7 @@ pub(super) fn share(file: &File, option: &str, path: &Path) -> Result<(), Unusab
 pub(crate) fn in_use(option: &str, path: &Path) -> Unusable {
     let message = format!(
         "{option} {} is in use by another mtask, or locked by flock(1): wait for its end, or end it",
-        path.display()
+        visible::name(path)
     );
     Unusable::new(Status::Fault, message)
 }

@@ -12,9 +12,9 @@ use memchr::{memchr, memchr_iter};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::on_one_line;
 use crate::input::Format;
 use crate::record::{Block, Index, Separator};
+use crate::visible;
 
 /// What a worker says with one line.
 #[derive(Debug, PartialEq)]
@@ -107,9 +107,8 @@ pub fn read(line: &[u8], wanted: Wanted) -> Message<'_> {
     let Ok(line) = str::from_utf8(line) else {
         return match claimed(line) {
             Claim::Id(index) => {
-                let start = &line[..line.len().min(MOST_QUOTED * 4)];
-                let shown = String::from_utf8_lossy(start);
-                bad(index, quoting("it is not valid UTF-8: ", &shown))
+                let shown = visible::excerpt_of_bytes(line, MOST_QUOTED);
+                bad(index, format!("it is not valid UTF-8: {shown}"))
             }
             Claim::Nameless => Message::Nameless,
             Claim::None => Message::Log,
@@ -349,7 +348,7 @@ fn strange_number(line: &str, column: usize) -> Option<&str> {
 
 /// A reason, followed by the beginning of the line.
 fn quoting(why: &str, line: &str) -> String {
-    format!("{why}{}", on_one_line(line, MOST_QUOTED))
+    format!("{why}{}", visible::excerpt(line, MOST_QUOTED))
 }
 
 #[cfg(test)]

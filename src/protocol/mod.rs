@@ -25,20 +25,3 @@ impl Protocol {
         }
     }
 }
-
-/// The beginning of what may be a worker's own words, of at most so many characters, in a form that a
-/// terminal shows as one line.
-pub fn on_one_line(text: &str, most: usize) -> String {
-    let mut line = String::new();
-    for letter in text.chars().take(most) {
-        if letter.is_control() {
-            line.extend(letter.escape_default());
-        } else {
-            line.push(letter);
-        }
-    }
-    if text.chars().nth(most).is_some() {
-        line.push('…');
-    }
-    line
-}

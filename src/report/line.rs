@@ -2,7 +2,8 @@
 
 use super::choice::Colour;
 use super::progress::View;
-use super::text::{clock, columns, cut, harmless, rate};
+use super::text::{clock, columns, cut, rate};
+use crate::visible;
 
 /// The bar itself is left out where it would be shorter, and never gets longer, brackets included.
 const SHORTEST_BAR: usize = 10;
@@ -77,7 +78,7 @@ const LEVELS: [Shown; 6] = [
 
 /// The line for a terminal of so many columns: what finds no room is left out.
 pub(super) fn fit(name: Option<&str>, view: &View, width: usize, colour: Colour) -> Line {
-    let name = name.map(|name| cut(&harmless(name), SHORTEST_NAME.max(width / NAME_SHARE)));
+    let name = name.map(|name| cut(&visible::line(name), SHORTEST_NAME.max(width / NAME_SHARE)));
     for shown in LEVELS {
         let line = Words::of(name.as_deref(), view, shown).join(view, width, colour);
         if let Some(line) = line {
@@ -166,7 +167,7 @@ pub(super) fn brackets(colour: Colour) -> (String, String) {
 
 /// A whole line for a log.
 pub(super) fn plain(name: Option<&str>, view: &View) -> String {
-    let name = name.map_or_else(String::new, |name| format!("{}: ", harmless(name)));
+    let name = name.map_or_else(String::new, |name| format!("{}: ", visible::line(name)));
     let mut line = match view.total {
         Some(total) => format!("mtask: {name}{} of {total} done", view.done),
         None => format!("mtask: {name}{} done", view.done),

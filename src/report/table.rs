@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::advice::advice;
 use super::stats::{Account, Reason, Times};
-use super::text::{cut, harmless, rate, span};
+use super::text::{cut, rate, span};
 use crate::schedule::SlowRecord;
+use crate::visible;
 
 /// The most columns of a record.
 const RECORD: usize = 48;
@@ -120,7 +121,7 @@ impl Times {
 
 /// The record on one line, its beginning if it is long.
 fn shown(slow: &SlowRecord) -> String {
-    let text = harmless(&String::from_utf8_lossy(&slow.start));
+    let text = visible::line(&String::from_utf8_lossy(&slow.start));
     if slow.start.len() < slow.bytes {
         text + "…"
     } else {
@@ -300,7 +301,7 @@ worker  records  failed  lives  starting  waiting  working  exiting  absent
  share                              2.4%    43.9%    53.6%     0.1%    0.0%
 1 records never reached a worker
 slowest records:
-    2.35s  worker 1  record 17: a\u{fffd}b\u{fffd}[2J…
+    2.35s  worker 1  record 17: a\\tb\\u{1b}[2J…
 ";
         assert_eq!(table(&account()), expected);
         let expected =
@@ -320,7 +321,7 @@ slowest records:
         assert_eq!(value["workers"][1]["seconds"]["waiting"], 53.0);
         assert_eq!(value["total"]["working"], 66.0);
         assert_eq!(value["lost_seconds"]["input"], 54.0);
-        assert_eq!(value["slowest"][0]["input"], "a\u{fffd}b\u{fffd}[2J…");
+        assert_eq!(value["slowest"][0]["input"], "a\\tb\\u{1b}[2J…");
         let shares: f64 = value["share"]
             .as_object()
             .unwrap()

@@ -1,4 +1,4 @@
-//! Text for people: times, rates, and strings of others made fit for a terminal.
+//! Text for people: times, rates, and how much fits into a line.
 
 use std::time::Duration;
 
@@ -42,20 +42,6 @@ pub(super) fn rate(per_second: f64) -> String {
 /// The columns that `text` takes in a terminal.
 pub(super) fn columns(text: &str) -> usize {
     text.width()
-}
-
-/// `text` without what moves a cursor, colours or turns the direction of writing: safe to be shown
-/// within a line.
-pub(super) fn harmless(text: &str) -> String {
-    text.chars()
-        .map(|c| if is_harmful(c) { '\u{fffd}' } else { c })
-        .collect()
-}
-
-/// Control characters, line separators, and the marks that turn what follows them around.
-fn is_harmful(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The beginning of `text` that fits into so many columns, with a mark where something is left out.
@@ -124,16 +110,6 @@ mod tests {
             "0.4/h",
         ];
         assert_eq!(shown, expected);
-    }
-
-    #[test]
-    fn nothing_harmful_is_left() {
-        assert_eq!(
-            harmless("a\tb\x1b[31mc\r\nd\u{9b}e\u{7f}"),
-            "a�b�[31mc��d�e�"
-        );
-        assert_eq!(harmless("x\u{202e}y\u{2066}z"), "x�y�z");
-        assert_eq!(harmless("naïve 日本 👍"), "naïve 日本 👍");
     }
 
     #[test]

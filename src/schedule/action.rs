@@ -44,4 +44,6 @@ pub enum Notice {
     Error(String),
     /// Something went wrong that mtask copes with.
     Warning(String),
+    /// What a worker has said, in lines of its own, for the error before.
+    Quote(String),
 }

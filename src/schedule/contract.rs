@@ -13,6 +13,7 @@ use super::life::Death;
 use crate::outcome::{Exit, Lines};
 use crate::protocol::Protocol;
 use crate::record::Index;
+use crate::visible;
 
 impl Scheduler {
     /// An answer came that nothing was asked for.
@@ -102,15 +103,5 @@ impl Scheduler {
 /// The beginning of stray bytes, for a message.
 pub(super) fn shown(bytes: &[u8]) -> String {
     const MOST: usize = 60;
-    let text: String = bytes
-        .iter()
-        .take(MOST)
-        .flat_map(|byte| byte.escape_ascii())
-        .map(char::from)
-        .collect();
-    if bytes.len() > MOST {
-        format!("{text}…")
-    } else {
-        text
-    }
+    visible::excerpt_of_bytes(bytes, MOST)
 }

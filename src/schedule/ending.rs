@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::action::{Action, WorkerId};
+use super::action::{Action, Notice, WorkerId};
 use super::doomed::Doomed;
 use super::life::{Stage, State, Worker};
 use super::policy::OnError;
@@ -132,12 +132,17 @@ impl Scheduler {
             format!(": the last one died ({})", death.exit)
         });
         let said = last.map(|death| String::from_utf8_lossy(&death.stderr).trim_end().to_owned());
-        let said = match said {
-            Some(said) if !said.is_empty() => format!("; its last words on stderr:\n{said}"),
-            _ => "; it said nothing on stderr: try COMMAND by itself, with a record on its stdin"
-                .into(),
+        let said = said.filter(|said| !said.is_empty());
+        let where_to_look = match said {
+            Some(_) => "its last words on stderr:",
+            None => "it said nothing on stderr: try COMMAND by itself, with a record on its stdin",
         };
-        self.error(format!("no worker could be kept running{how}{said}"));
+        self.error(format!(
+            "no worker could be kept running{how}; {where_to_look}"
+        ));
+        if let Some(said) = said {
+            self.actions.push(Action::Notify(Notice::Quote(said)));
+        }
         self.abort(Reason::NoWorker);
     }
 

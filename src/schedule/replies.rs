@@ -12,8 +12,8 @@ use super::order::Outcome;
 use super::queue::Work;
 use crate::outcome::{Cause, Exit};
 use crate::protocol::json::{Answer, Reply};
-use crate::protocol::on_one_line;
 use crate::record::Index;
+use crate::visible;
 
 /// How much is said of a value that is not what it should be.
 const MOST_SAID: usize = 30;
@@ -59,7 +59,7 @@ impl Scheduler {
     /// for the others are likely to run the same program.
     pub fn concurrency_refused(&mut self, worker: WorkerId, given: &str) {
         if !std::mem::replace(&mut self.has_refused_concurrency, true) {
-            let given = on_one_line(given, MOST_SAID);
+            let given = visible::excerpt(given, MOST_SAID);
             self.warn(format!(
                 "{worker} says \"concurrency\":{given}, which is ignored: a whole number of at least 1 is \
                  expected, without quotes"

@@ -10,8 +10,8 @@ use super::policy::{ErrorRecords, OnError};
 use super::queue::Work;
 use crate::input::Format;
 use crate::outcome::{Cause, Failure};
-use crate::protocol::on_one_line;
 use crate::record::Index;
+use crate::visible;
 
 /// How much of a failure's message is said on stderr; the error record has all of it.
 const MOST_SAID: usize = 300;
@@ -143,7 +143,7 @@ impl Scheduler {
         let why = match failure.cause {
             // What the worker has done with this record has just been said.
             Cause::Timeout | Cause::WorkerExit { .. } => String::new(),
-            _ => format!(": {}", on_one_line(&failure.message, MOST_SAID)),
+            _ => format!(": {}", visible::excerpt(&failure.message, MOST_SAID)),
         };
         let way_out = match (&failure.cause, &failure.record) {
             (Cause::InvalidInput, Some(line))

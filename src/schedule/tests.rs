@@ -192,7 +192,9 @@ impl Bench {
                 Action::CloseStdin(_) => self.ends.push("end of stdin"),
                 Action::Terminate(_) => self.ends.push("SIGTERM"),
                 Action::Kill(_) => self.ends.push("SIGKILL"),
-                Action::Notify(Notice::Error(text) | Notice::Warning(text)) => {
+                Action::Notify(
+                    Notice::Error(text) | Notice::Warning(text) | Notice::Quote(text),
+                ) => {
                     self.notices.push(text);
                 }
                 Action::Finish => self.ends.push("finish"),

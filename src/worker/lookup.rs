@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 
 use crate::exit::{Status, Unusable};
+use crate::visible;
 
 /// Where execvp(3) looks when PATH is unset.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -26,7 +27,7 @@ pub fn look_up(program: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, Unusabl
         let message = "COMMAND is empty: is a variable unset that should name it?";
         return Err(Unusable::new(Status::NotFound, message));
     }
-    let name = program.display();
+    let name = visible::name(program);
     let mut refused = None;
     for candidate in candidates(program, path.unwrap_or(DEFAULT_PATH.as_ref())) {
         match check(&candidate) {
@@ -43,7 +44,7 @@ pub fn look_up(program: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, Unusabl
             format!("{name}: command not found{way_out}"),
         ));
     };
-    let file = file.display();
+    let file = visible::name(file);
     let message = match reason {
         Refusal::Directory => format!("{file} is a directory: name a program in it"),
         Refusal::Permission => format!(
@@ -134,7 +135,7 @@ fn missing_interpreter(script: &Path) -> Option<String> {
 }
 
 fn way_out(program: &OsStr) -> String {
-    let name = program.display();
+    let name = visible::name(program);
     if program.as_encoded_bytes().contains(&b' ') {
         ": there is no shell between; give its arguments as words of their own, or use sh -c '...'"
             .into()

@@ -14,6 +14,7 @@ use clap::ValueEnum;
 use super::command::{Placed, WorkerCommand, worker_commands};
 use super::init::{Init, json_string};
 use crate::exit::{Status, Unusable};
+use crate::visible;
 
 /// The adapter's source, which may not be longer than a word of a command line (128 KiB on Linux).
 const ADAPTER: &str = include_str!("python/adapter.py");
@@ -155,7 +156,7 @@ impl Callable {
                 format!(
                     "--python {}: there is no file {}",
                     self.text,
-                    file.display()
+                    visible::name(file)
                 ),
             )),
             _ => Ok(()),

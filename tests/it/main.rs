@@ -18,6 +18,7 @@ mod order;
 mod property;
 
 mod coprocess;
+mod foreign_text;
 mod fuzz;
 mod input;
 mod jsonl;

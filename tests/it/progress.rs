@@ -92,7 +92,7 @@ fn a_narrow_terminal_has_the_counts() {
 #[test]
 fn nothing_in_a_description_reaches_the_terminal_but_text() {
     let env = TestEnv::new();
-    let done = on_terminal(&env, 80)
+    let done = on_terminal(&env, 160)
         .args([
             "-j1",
             "--desc",
@@ -104,10 +104,9 @@ fn nothing_in_a_description_reaches_the_terminal_but_text() {
         .stdin(numbers(3))
         .run();
     done.assert_status(0).assert_stdout(numbers(3));
-    let screen = Screen::after(&done.stderr, 80);
+    let screen = Screen::after(&done.stderr, 160);
     done.check(screen.rows.len() == 1, "there is more than one row");
-    let start = "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}e {bar}: 100% [";
-    // The emulator does not show U+FFFD.
+    let start = "a\\u{1b}[2Jb\\nc\\td\\u{202e}e {bar}: 100% [";
     done.check(done.stderr.contains(start), "the text is wrong");
 }
 

@@ -109,7 +109,7 @@ fn slow_records_are_named_on_one_line() {
     let done = live.wait();
     done.assert_status(0)
         .assert_stderr_has(&format!(" record 39: {twenty}\n"));
-    done.assert_stderr_has(" record 38: \u{fffd}[2Jten\u{fffd}@touch:held-ten @wait:go-ten yyy");
+    done.assert_stderr_has(" record 38: \\u{1b}[2Jten\\t@touch:held-ten @wait:go-ten yyy");
     done.check(
         !done.stderr.contains('\u{1b}'),
         "there is an escape sequence",

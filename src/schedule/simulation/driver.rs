@@ -207,6 +207,7 @@ impl Simulation {
                 trace!(self, "> error: {text}");
                 assert!(!text.contains("internal fault"), "{text}");
             }
+            Action::Notify(Notice::Quote(text)) => trace!(self, "> quote: {text}"),
             Action::Notify(Notice::Warning(text)) => trace!(self, "> warning: {text}"),
             Action::Finish => {
                 trace!(self, "> finish");
