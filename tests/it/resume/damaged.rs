@@ -1,6 +1,8 @@
 //! A journal that is not what mtask wrote is refused, and nothing is changed; whatever stands in it,
 //! mtask says so.
 
+use mtask::journal::format::{Entry, Prefix, Ready, read};
+
 use crate::done::numbers;
 use crate::env::TestEnv;
 
@@ -144,6 +146,71 @@ fn a_journal_cut_off_anywhere_is_that_of_an_earlier_moment() {
             last.truncate(last.len() - cut);
             kept.env.write("out", &out);
             kept.assert_gone_on_with(&lines);
+        }
+    }
+}
+
+/// Lines that are whole and follow each other, and yet no run can have written them: mtask says so, or
+/// goes on, and is never at fault itself.
+#[test]
+fn whatever_a_journal_says_mtask_is_not_at_fault() {
+    const MAX: u64 = u64::MAX;
+    for order in [&[][..], &["-u"]] {
+        let kept = kept(order);
+        let first = read(&kept.lines[0][..])
+            .expect("a journal")
+            .expect("a line");
+        let whole = read(&kept.lines.concat()[..])
+            .expect("a journal")
+            .expect("a line");
+        let entry = |done: &[(u64, u64)], records, change: &dyn Fn(&mut Entry)| {
+            let mut entry = Entry {
+                done: done.to_vec(),
+                output: whole.output,
+                input: Prefix {
+                    records,
+                    ..whole.input
+                },
+                ..Entry::default()
+            };
+            change(&mut entry);
+            entry
+        };
+        let took = |took| Ready { command: 1, took };
+        let cases = [
+            entry(&[(0, 40)], 40, &|_| ()),
+            entry(&[(0, 10), (20, 20)], 40, &|_| ()),
+            entry(&[(20, 20)], 40, &|_| ()),
+            entry(&[(0, 1_000_000)], 1_000_000, &|_| ()),
+            entry(&[(0, MAX)], MAX, &|_| ()),
+            entry(&[(MAX - 1, 1)], MAX, &|_| ()),
+            entry(&[(MAX, 1)], MAX, &|_| ()),
+            entry(&[(0, 40)], MAX, &|_| ()),
+            entry(&[(0, 0)], 40, &|_| ()),
+            entry(&[(0, 20), (10, 20)], 40, &|_| ()),
+            entry(&[(0, 40)], 40, &|entry| entry.output.bytes = MAX),
+            entry(&[(0, 40)], 40, &|entry| entry.output.bytes = 1 << 63),
+            entry(&[(0, 40)], 40, &|entry| entry.errors = Some(whole.output)),
+            entry(&[(0, 40)], 40, &|entry| entry.broken = MAX),
+            entry(&[(0, 40)], 40, &|entry| entry.bad_ends = MAX),
+            entry(&[(0, 40)], 40, &|entry| {
+                entry.failed = [("timeout".into(), MAX)].into();
+            }),
+            entry(&[(0, 40)], 40, &|entry| entry.ready = Some(took(MAX))),
+            entry(&[], 0, &|entry| entry.ready = Some(took(0))),
+        ];
+        for case in cases {
+            let shown = format!("{case:?}");
+            let line = first.chain.clone().entry(case);
+            let out = kept.env.read("out");
+            kept.env
+                .write("journal", [&kept.lines[0][..], &line].concat());
+            let run = kept.env.mtask().args(&kept.options).echo();
+            let done = run.stdin(numbers(kept.count)).run();
+            let is_told = matches!(done.status.code(), Some(0 | 1 | 2 | 123));
+            done.check(is_told, &shown);
+            done.check(!done.stderr.contains("internal fault"), &shown);
+            kept.env.write("out", out);
         }
     }
 }
