@@ -5,7 +5,7 @@ use std::time::Instant;
 use memchr::memchr_iter;
 
 use super::Engine;
-use crate::protocol::json::{self, Answer, Message, Wanted};
+use crate::protocol::json::{self, Answer, Message, Named, Reply, Wanted};
 use crate::protocol::{Protocol, lines};
 use crate::schedule::{Scheduler, Unasked, WorkerId};
 use crate::worker::stdout::{Part, Tail};
@@ -128,6 +128,8 @@ struct Dialogue<'s> {
     scheduler: &'s mut Scheduler,
     now: Instant,
     said: Said,
+    /// The life has answered on lines that held something else too.
+    has_parted: bool,
 }
 
 impl<'s> Dialogue<'s> {
@@ -135,22 +137,26 @@ impl<'s> Dialogue<'s> {
         Self {
             worker,
             wanted,
-            scheduler,
             now,
             said: Said::default(),
+            has_parted: scheduler.has_parted(worker),
+            scheduler,
         }
     }
 
     fn read(&mut self, part: Part<'_>) {
         let mut answers = Vec::new();
         match part {
-            Part::TooLong(head) => self.take(json::read_head(head), head, &mut answers),
+            Part::TooLong(head, found) => {
+                let owes = |index| self.scheduler.owes(self.worker, index);
+                let message = json::read_head(head, found, owes);
+                self.take(message, head, &mut answers);
+            }
             Part::Lines(lines) => {
                 let lines = lines.into_bytes();
                 let mut start = 0;
                 for end in memchr_iter(b'\n', lines) {
-                    let line = &lines[start..end];
-                    self.take(json::read(line, self.wanted), line, &mut answers);
+                    self.read_line(&lines[start..end], &mut answers);
                     start = end + 1;
                 }
             }
@@ -158,15 +164,105 @@ impl<'s> Dialogue<'s> {
         self.pass(&mut answers);
     }
 
-    /// The same for a last line whose end is missing: it counts only where it can be read all the same.
+    fn read_line<'a>(&mut self, line: &'a [u8], answers: &mut Vec<Answer<'a>>) {
+        match json::read(line, self.wanted) {
+            Message::Answer(answer) if is_valid(&answer) => self.take_valid(answer, line, answers),
+            message @ (Message::Ready(_) | Message::Exit(_)) => self.take(message, line, answers),
+            message => {
+                // The answers before it tell what is still owed.
+                self.pass(answers);
+                let parts = self.parts(line);
+                if parts.is_empty() {
+                    self.take(message, line, answers);
+                } else {
+                    self.read_parts(line, &parts);
+                }
+            }
+        }
+    }
+
+    /// A last line whose end is missing: it counts only as far as it can be read all the same.
     fn read_torn(&mut self, line: &[u8]) {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         match json::read(line, self.wanted) {
-            Message::Answer(answer) if !matches!(answer.reply, json::Reply::Bad(_)) => {
-                self.pass(&mut vec![answer]);
+            Message::Answer(answer) if is_valid(&answer) => {
+                let mut answers = Vec::new();
+                self.take_valid(answer, line, &mut answers);
+                self.pass(&mut answers);
             }
             message @ Message::Exit(_) => self.take(message, line, &mut Vec::new()),
-            _ => self.log(line),
+            _ => {
+                let mut parts = self.parts(line);
+                parts.retain(|part| {
+                    let read = json::read(&line[part.start..part.end], self.wanted);
+                    matches!(read, Message::Answer(answer) if is_valid(&answer))
+                });
+                self.read_parts(line, &parts);
+            }
+        }
+    }
+
+    /// The answers to records that are owed on a line that is not one answer.
+    fn parts(&self, line: &[u8]) -> Vec<Named> {
+        let mut parts = json::named(line);
+        parts.retain(|part| part.is_reply && self.scheduler.owes(self.worker, part.index));
+        // What begins as an answer and is none is not searched for others: they may be what it quotes.
+        let begins_as_other =
+            json::begins_like_an_answer(line) && parts.first().is_none_or(|first| !first.is_first);
+        let is_one = parts.len() == 1 && parts[0].is_first;
+        if begins_as_other || is_one {
+            parts.clear();
+        }
+        parts
+    }
+
+    /// Takes the answers on a line one by one. What stands before the first is a line of its own, and what
+    /// stands between and behind them is for people.
+    fn read_parts(&mut self, line: &[u8], parts: &[Named]) {
+        let mut from = 0;
+        for part in parts {
+            let text = &line[from..part.start];
+            if from == 0 && !text.trim_ascii().is_empty() {
+                let message = match json::read(text, self.wanted) {
+                    Message::Mention(_) => Message::Log,
+                    message => message,
+                };
+                let mut answers = Vec::new();
+                self.take(message, text, &mut answers);
+                self.pass(&mut answers);
+            } else {
+                self.log_text(text);
+            }
+            if self.said.unasked.is_some() {
+                return;
+            }
+            from = part.end;
+            let text = &line[part.start..part.end];
+            match json::read(text, self.wanted) {
+                Message::Answer(answer) | Message::Mention(answer)
+                    if self.scheduler.owes(self.worker, answer.index) =>
+                {
+                    self.scheduler.note_parted(self.worker, &answer);
+                    self.has_parted = true;
+                    self.pass(&mut vec![answer]);
+                }
+                _ => self.log(text),
+            }
+        }
+        self.log_text(&line[from..]);
+    }
+
+    fn take_valid<'a>(&mut self, answer: Answer<'a>, line: &[u8], answers: &mut Vec<Answer<'a>>) {
+        if self.has_parted {
+            self.pass(answers);
+        }
+        if self.said.unasked.is_some() {
+            return;
+        }
+        if self.has_parted && self.scheduler.is_repeated(self.worker, &answer) {
+            self.log(line);
+        } else {
+            answers.push(answer);
         }
     }
 
@@ -218,9 +314,20 @@ impl<'s> Dialogue<'s> {
         answers.clear();
     }
 
+    /// The same for a part of a line, which may be blank.
+    fn log_text(&mut self, text: &[u8]) {
+        if !text.trim_ascii().is_empty() {
+            self.log(text);
+        }
+    }
+
     fn log(&mut self, line: &[u8]) {
         self.said.log.extend_from_slice(line);
         self.said.log.push(b'\n');
         self.said.log_lines += 1;
     }
+}
+
+fn is_valid(answer: &Answer<'_>) -> bool {
+    !matches!(answer.reply, Reply::Bad(_))
 }

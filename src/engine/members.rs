@@ -7,6 +7,7 @@ use rustix::process::Signal;
 
 use super::{Engine, READ};
 use crate::config::StderrTags;
+use crate::protocol::Protocol;
 use crate::schedule::{Death, Pipe, WorkerId};
 use crate::sys;
 use crate::worker::process::{Process, Sent};
@@ -42,8 +43,11 @@ impl Engine {
         let now = Instant::now();
         match started {
             Ok(process) => {
-                let stdout =
-                    StdoutLines::new(self.parts.separator, self.parts.max_answer, &self.budget);
+                let stdout = match self.parts.protocol {
+                    Protocol::Lines => StdoutLines::new,
+                    Protocol::Json => StdoutLines::of_objects,
+                };
+                let stdout = stdout(self.parts.separator, self.parts.max_answer, &self.budget);
                 let tag = match self.parts.stderr_tags {
                     StderrTags::None => Vec::new(),
                     StderrTags::Worker => format!("[{worker}] ").into_bytes(),

@@ -4,6 +4,8 @@
 //! byte for byte; it is never parsed into values, so big numbers, key order and repeated keys
 //! survive.
 
+mod named;
+
 use std::borrow::Cow;
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -12,6 +14,7 @@ use memchr::{memchr, memchr_iter};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+pub use self::named::{Named, Scanner, named};
 use crate::input::Format;
 use crate::record::{Block, Index, Separator};
 use crate::visible;
@@ -70,7 +73,7 @@ pub enum Wanted {
     Text,
 }
 
-/// How mtask's lines to a worker begin, and how an answer must begin to be one whatever follows.
+/// How mtask's lines to a worker begin, and how an answer does that is one whatever follows.
 const ID: &str = "{\"id\":";
 
 /// How many characters of a line that is no valid answer are shown.
@@ -126,26 +129,35 @@ pub fn read(line: &[u8], wanted: Wanted) -> Message<'_> {
         Err(error) => match claimed(line.as_bytes()) {
             Claim::Id(index) => bad(index, no_object(line, &error)),
             Claim::Nameless => Message::Nameless,
-            Claim::None => match id_at_end(line) {
-                Some(index) => Message::Mention(Answer {
-                    index,
+            Claim::None => match named(line.as_bytes()).first() {
+                Some(first) if first.is_first => Message::Mention(Answer {
+                    index: first.index,
                     reply: Reply::Bad(no_object(line, &error)),
                 }),
-                None => Message::Log,
+                _ => Message::Log,
             },
         },
     }
 }
 
-/// Reads a line that is too long, of which only the beginning is known.
-pub fn read_head(head: &[u8]) -> Message<'_> {
-    match claimed(head) {
-        Claim::Id(index) => Message::Answer(Answer {
+/// Reads a line that is too long, of which only the beginning is known and which objects it holds. It
+/// answers the first record of those that are owed.
+pub fn read_head<'a>(head: &[u8], found: &[Named], owes: impl Fn(Index) -> bool) -> Message<'a> {
+    let too_large = |index| {
+        Message::Answer(Answer {
             index,
             reply: Reply::TooLarge,
-        }),
+        })
+    };
+    match claimed(head) {
+        Claim::Id(index) => too_large(index),
         Claim::Nameless => Message::Nameless,
-        Claim::None => Message::Log,
+        Claim::None => {
+            let mut indices = found.iter().map(|named| named.index);
+            indices
+                .find(|index| owes(*index))
+                .map_or(Message::Log, too_large)
+        }
     }
 }
 
@@ -193,7 +205,7 @@ impl<'a> Fields<'a> {
                 _ => Message::Log,
             };
         };
-        let begins_like_an_answer = line.starts_with(ID);
+        let begins_like_an_answer = begins_like_an_answer(line.as_bytes());
         let Some(index) = id.get().parse().ok().map(Index) else {
             return if begins_like_an_answer {
                 Message::Nameless
@@ -290,14 +302,13 @@ enum Claim {
 }
 
 fn claimed(line: &[u8]) -> Claim {
-    let Some(rest) = line.strip_prefix(ID.as_bytes()) else {
+    let Some(rest) = behind_id_key(line) else {
         return Claim::None;
     };
-    let rest = rest.trim_ascii_start();
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let is_whole = rest
         .get(digits)
-        .is_some_and(|byte| matches!(byte, b',' | b'}' | b' '));
+        .is_some_and(|byte| matches!(byte, b',' | b'}') || byte.is_ascii_whitespace());
     str::from_utf8(&rest[..digits])
         .ok()
         .filter(|_| is_whole)
@@ -305,10 +316,17 @@ fn claimed(line: &[u8]) -> Claim {
         .map_or(Claim::Nameless, Claim::Id)
 }
 
-/// The id of an object that cannot be read, where it stands last: `{"output":NaN,"id":3}`.
-fn id_at_end(line: &str) -> Option<Index> {
-    let (_, last) = line.trim_end().strip_suffix('}')?.rsplit_once("\"id\":")?;
-    number(last.trim())
+/// Whether a line begins with the key of the id: then it answers one record, or none well.
+pub fn begins_like_an_answer(line: &[u8]) -> bool {
+    behind_id_key(line).is_some()
+}
+
+/// What stands behind the key of the id in a line that begins with it; white space counts for nothing.
+fn behind_id_key(line: &[u8]) -> Option<&[u8]> {
+    let rest = line.trim_ascii_start().strip_prefix(b"{")?;
+    let rest = rest.trim_ascii_start().strip_prefix(b"\"id\"")?;
+    let rest = rest.trim_ascii_start().strip_prefix(b":")?;
+    Some(rest.trim_ascii_start())
 }
 
 fn bad<'a>(index: Index, why: String) -> Message<'a> {

@@ -28,8 +28,8 @@ pub fn read<'a>(
 ) {
     let lines = match part {
         Part::Lines(lines) => lines,
-        Part::TooLong(head) if *owed == 0 => return take(Answer::Stray(head)),
-        Part::TooLong(_) => {
+        Part::TooLong(head, _) if *owed == 0 => return take(Answer::Stray(head)),
+        Part::TooLong(..) => {
             *owed -= 1;
             return take(Answer::TooLarge);
         }
@@ -90,7 +90,10 @@ mod tests {
 
     #[test]
     fn a_long_line_is_an_answer_too_large_where_one_is_owed() {
-        assert_eq!(read_all(Part::TooLong(b"xx"), 1), [Answer::TooLarge]);
-        assert_eq!(read_all(Part::TooLong(b"xx"), 0), [Answer::Stray(b"xx")]);
+        assert_eq!(read_all(Part::TooLong(b"xx", &[]), 1), [Answer::TooLarge]);
+        assert_eq!(
+            read_all(Part::TooLong(b"xx", &[]), 0),
+            [Answer::Stray(b"xx")]
+        );
     }
 }

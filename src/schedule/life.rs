@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::audit::Audit;
 use super::pace::Pace;
+use super::parted::Parted;
 use super::queue::Work;
 use crate::outcome::Exit;
 use crate::record::Index;
@@ -170,6 +171,7 @@ pub(crate) struct Life {
     pub(crate) has_left: bool,
     /// The record that it answered last, where answers have ids.
     pub(crate) last_answered: Option<Index>,
+    pub(crate) parted: Parted,
     pub(crate) pace: Pace,
     pub(crate) audit: Audit,
     /// When the user is next told that it is waited for.
@@ -197,6 +199,7 @@ impl Life {
             is_torn: false,
             has_left: false,
             last_answered: None,
+            parted: Parted::default(),
             pace: Pace::new(),
             audit: Audit::new(now),
             next_reminder: Duration::ZERO,

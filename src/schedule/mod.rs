@@ -26,6 +26,7 @@ mod late;
 mod life;
 mod order;
 mod pace;
+mod parted;
 pub mod policy;
 mod queue;
 mod race;

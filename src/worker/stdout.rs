@@ -7,6 +7,7 @@ use memchr::{memchr, memrchr};
 
 use crate::budget::Budget;
 use crate::outcome::Lines;
+use crate::protocol::json::{Named, Scanner, named};
 use crate::record::Separator;
 
 /// A part of what a life wrote.
@@ -14,8 +15,9 @@ use crate::record::Separator;
 pub enum Part<'a> {
     /// Whole lines, at least one, each followed by the separator.
     Lines(Lines<'a>),
-    /// A line longer than it may be: how it begins. The rest is not kept.
-    TooLong(&'a [u8]),
+    /// A line longer than it may be: how it begins, and which objects that name a record it holds, if
+    /// they are looked for. The rest is not kept.
+    TooLong(&'a [u8], &'a [Named]),
 }
 
 /// What a life wrote after its last whole line.
@@ -42,6 +44,8 @@ pub struct StdoutLines {
     counted: usize,
     /// The partial line is too long: only its beginning is kept, the rest is being skipped.
     is_skipping: bool,
+    /// Looks through it then for objects that name a record.
+    scanner: Option<Scanner>,
 }
 
 impl StdoutLines {
@@ -54,7 +58,15 @@ impl StdoutLines {
             partial: Vec::new(),
             counted: 0,
             is_skipping: false,
+            scanner: None,
         }
+    }
+
+    /// The same, where answers are objects that name their record.
+    pub fn of_objects(separator: Separator, max: usize, budget: &Budget) -> Self {
+        let mut lines = Self::new(separator, max, budget);
+        lines.scanner = Some(Scanner::default());
+        lines
     }
 
     /// Puts the line that is not whole yet into the empty `buffer`, if it is short: then what is
@@ -76,12 +88,13 @@ impl StdoutLines {
                 return;
             };
             self.hold(&buffer[..end]);
+            let found = self.take_found();
             let Tail {
                 bytes: mut line,
                 is_too_long,
             } = self.take_tail();
             if is_too_long {
-                take(Part::TooLong(&line));
+                take(Part::TooLong(&line, &found));
             } else {
                 line.push(sep);
                 take(Part::Lines(Lines::Given {
@@ -122,7 +135,12 @@ impl StdoutLines {
                 take(Part::Lines(Lines::Lent(&whole[..end])));
             }
             if let Some(len) = too_long {
-                take(Part::TooLong(&whole[end..end + len.min(HEAD)]));
+                let line = &whole[end..end + len];
+                let found = self.scanner.as_ref().map(|_| named(line));
+                take(Part::TooLong(
+                    &line[..len.min(HEAD)],
+                    &found.unwrap_or_default(),
+                ));
                 end += len + 1;
             }
             whole = &whole[end..];
@@ -130,10 +148,18 @@ impl StdoutLines {
     }
 
     fn hold(&mut self, bytes: &[u8]) {
-        if self.is_skipping || bytes.is_empty() {
+        if self.is_skipping {
+            self.scan(bytes);
+            return;
+        }
+        if bytes.is_empty() {
             return;
         }
         if self.partial.len() + bytes.len() > self.max {
+            let held = std::mem::take(&mut self.partial);
+            self.scan(&held);
+            self.scan(bytes);
+            self.partial = held;
             let more = HEAD.saturating_sub(self.partial.len()).min(bytes.len());
             self.partial.extend_from_slice(&bytes[..more]);
             self.partial.truncate(HEAD);
@@ -143,6 +169,17 @@ impl StdoutLines {
             self.partial.extend_from_slice(bytes);
         }
         self.recount();
+    }
+
+    fn scan(&mut self, bytes: &[u8]) {
+        if let Some(scanner) = &mut self.scanner {
+            scanner.feed(bytes);
+        }
+    }
+
+    fn take_found(&mut self) -> Vec<Named> {
+        let scanner = self.scanner.as_mut().map(std::mem::take);
+        scanner.map(Scanner::into_found).unwrap_or_default()
     }
 
     fn recount(&mut self) {
@@ -157,6 +194,7 @@ impl StdoutLines {
 
     /// What came after the last whole line.
     pub fn take_tail(&mut self) -> Tail {
+        self.scanner = self.scanner.take().map(|_| Scanner::default());
         let tail = Tail {
             bytes: std::mem::take(&mut self.partial),
             is_too_long: std::mem::take(&mut self.is_skipping),
@@ -188,7 +226,7 @@ mod tests {
             lines.cut(&mut buffer, |part| {
                 parts.push(match part {
                     Part::Lines(lines) => String::from_utf8_lossy(&lines).into_owned(),
-                    Part::TooLong(head) => format!("too long: {}", head.escape_ascii()),
+                    Part::TooLong(head, _) => format!("too long: {}", head.escape_ascii()),
                 });
             });
         }

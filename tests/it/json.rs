@@ -1,5 +1,6 @@
 //! `--protocol json`: answers carry the record's id, errors are values, other lines are for people.
 
+mod lines;
 mod lives;
 
 use serde_json::json;

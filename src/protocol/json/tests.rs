@@ -160,6 +160,8 @@ fn an_object_that_mentions_an_id_may_be_an_answer() {
         r#"{"level":"info","id":7}"#,
         r#"{"output":NaN,"id":7}"#,
         r#"{"output": Infinity, "id": 7 }"#,
+        r#"{"output":NaN,"id":7,"ms":3}"#,
+        r#"{"output":1,"id":7} more"#,
     ] {
         let read = read(line.as_bytes(), Wanted::Json);
         let Message::Mention(answer) = &read else {
@@ -237,14 +239,46 @@ fn a_worker_says_that_it_is_ready_and_what_it_has_to_say_at_its_end() {
 }
 
 #[test]
-fn a_long_line_is_known_by_its_beginning() {
+fn white_space_inside_counts_as_none() {
+    for line in [
+        "{ \"id\" : 7 , \"output\" : NaN }",
+        "\t{\t\"id\"\r:7\t,\"result\":1}",
+        "  {\"id\":7,\"output\":1} more",
+        "{\"id\" :7 ",
+    ] {
+        why_bad(line.as_bytes());
+    }
+    let line = br#" { "id" : "7" , "output" : 1 }"#;
+    assert_eq!(read(line, Wanted::Json), Message::Nameless);
+}
+
+#[test]
+fn a_long_line_is_known_by_its_beginning_or_by_an_id_that_is_owed() {
+    let read = |line: &[u8]| read_head(&line[..line.len().min(20)], &named(line), |id| id.0 > 9);
     let too_large = Message::Answer(Answer {
         index: Index(12),
         reply: Reply::TooLarge,
     });
-    assert_eq!(read_head(br#"{"id":12,"output":"xx"#), too_large);
-    assert_eq!(read_head(br#"{"id":12"#), Message::Nameless);
-    assert_eq!(read_head(b"xxxx"), Message::Log);
+    for line in [
+        r#"{"id":12,"output":"xxxxxxxxxxx"}"#,
+        r#"{ "id" : 12, "result":"xxxxxxxxxxx"}"#,
+        r#"{"output":"xxxxxxxxxxxxxxxxxxxx","id":12}"#,
+        r#"{"result":"xxxxxxxxxxxxxxxxxxxx","id":12,"ms":3}"#,
+        r#"{"error":{"message":"xxxxx","id":3},"id":12,"ms":3}"#,
+        r#"Loading {"id":12,"output":"xxxxxxxxxxx"}"#,
+        r#"{"output":"x","id":8}{"output":"xxxx","id":12}"#,
+    ] {
+        assert_eq!(read(line.as_bytes()), too_large, "{line}");
+    }
+    assert_eq!(read(br#"{"id":12"#), Message::Nameless);
+    for line in [
+        "xxxx",
+        r#"{"output":"xxxxxxxxxxxxxxxxxxxx","id":8}"#,
+        r#"{"output":{"xxxxxxxxxxxxx":"","id":12}}"#,
+        r#"INFO {"xxxxxxxxxx":"","id":12}"#,
+    ] {
+        assert_eq!(read(line.as_bytes()), Message::Log, "{line}");
+    }
 }
 
 fn written(records: &str, format: Format) -> String {

@@ -102,7 +102,11 @@ impl Dialogue<'_> {
     fn read(&mut self, part: Part<'_>) {
         let mut answers = Vec::new();
         match part {
-            Part::TooLong(head) => self.take(json::read_head(head), head, &mut answers),
+            Part::TooLong(head, found) => {
+                let owes = |index| self.scheduler.owes(self.worker, index);
+                let message = json::read_head(head, found, owes);
+                self.take(message, head, &mut answers);
+            }
             Part::Lines(lines) => {
                 let lines = lines.into_bytes();
                 let mut start = 0;

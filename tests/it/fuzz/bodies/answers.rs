@@ -34,8 +34,8 @@ pub(crate) fn answers(mut data: &[u8]) {
                         parts.push(Some(line.to_vec()));
                     }
                 }
-                Part::TooLong(head) => {
-                    let _ = json::read_head(head);
+                Part::TooLong(head, found) => {
+                    let _ = json::read_head(head, found, |index| index.0 % 2 == 0);
                     parts.push(None);
                 }
             }
@@ -92,6 +92,7 @@ struct Line<'a> {
 fn read_json(line: &[u8]) {
     let is_json = serde_json::from_slice::<IgnoredAny>(line).is_ok();
     let fields: Option<Line<'_>> = serde_json::from_slice(line).ok();
+    let id = fields.as_ref().and_then(|fields| fields.id);
     let fields = || {
         fields
             .as_ref()
@@ -126,10 +127,29 @@ fn read_json(line: &[u8]) {
                 assert_eq!(fields().exit.map_or("null", RawValue::get), exit);
             }
             Message::Ready(_) => assert!(is_json),
-            Message::Nameless => assert!(line.starts_with(b"{\"id\":")),
+            Message::Nameless => assert!(begins_with_id(line)),
             Message::Log => assert!(!line.starts_with(b"{\"id\":")),
         }
     }
+    let found = json::named(line);
+    let mut from = 0;
+    for named in &found {
+        assert!(from <= named.start && named.start < named.end && named.end <= line.len());
+        assert_eq!(line[named.start], b'{');
+        from = named.end;
+    }
+    // Wherever the id of an object stands among its keys, it is found.
+    if let Some(index) = id.and_then(|id| id.get().parse().ok().map(Index)) {
+        assert!(found[0].is_first && found[0].index == index);
+        assert_eq!(found[0].end, line.trim_ascii_end().len());
+    }
+}
+
+fn begins_with_id(line: &[u8]) -> bool {
+    let dense: Vec<u8> = (line.iter().copied())
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .collect();
+    dense.starts_with(b"{\"id\":")
 }
 
 /// The lines, sent to a worker as text, come back from it as they were.

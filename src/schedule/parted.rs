@@ -1,0 +1,69 @@
+//! Answers that a life gave on a line with something else, so that it may repeat them: a program whose
+//! log shows what it answers prints each answer once more, on a line of its own.
+
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::Scheduler;
+use super::action::WorkerId;
+use crate::protocol::json::{Answer, Reply};
+use crate::record::Index;
+
+/// How many of them are known: enough for a life that shows all its answers first and gives them then.
+const MOST: usize = 1000;
+
+/// The last ones, each with what it was.
+#[derive(Debug, Default)]
+pub(crate) struct Parted(VecDeque<(Index, u64)>);
+
+impl Scheduler {
+    /// A life is about to give this answer on a line with something else.
+    pub fn note_parted(&mut self, worker: WorkerId, answer: &Answer<'_>) {
+        if let Some(life) = self.life_mut(worker) {
+            let parted = &mut life.parted.0;
+            if parted.len() == MOST {
+                parted.pop_front();
+            }
+            parted.push_back((answer.index, gist(&answer.reply)));
+        }
+    }
+
+    /// Whether a life has given any answer on a line with something else.
+    pub fn has_parted(&self, worker: WorkerId) -> bool {
+        self.life(worker)
+            .is_some_and(|life| !life.parted.0.is_empty())
+    }
+
+    /// Whether it has given this one so, and owes none to that record.
+    pub fn is_repeated(&self, worker: WorkerId, answer: &Answer<'_>) -> bool {
+        let Some(life) = self.life(worker) else {
+            return false;
+        };
+        let mut known = life
+            .parted
+            .0
+            .iter()
+            .filter(|(index, _)| *index == answer.index);
+        known.any(|(_, known)| *known == gist(&answer.reply)) && !self.owes(worker, answer.index)
+    }
+}
+
+/// The same for answers that differ in the white space between their values alone.
+fn gist(reply: &Reply<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    std::mem::discriminant(reply).hash(&mut hasher);
+    let text = match reply {
+        Reply::Output(output) => output,
+        Reply::Error { json, .. } => *json,
+        Reply::Bad(_) | Reply::TooLarge => "",
+    };
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    for byte in text.bytes() {
+        if is_quoted || !byte.is_ascii_whitespace() {
+            hasher.write_u8(byte);
+        }
+        is_quoted ^= byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+    }
+    hasher.finish()
+}
