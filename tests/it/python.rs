@@ -1,5 +1,6 @@
 //! `--python`: calls, one after another and in all that they may do.
 
+mod odd;
 mod results;
 
 use std::io::Write;

@@ -20,18 +20,115 @@ if sys.version_info < (3, 8):
         f"mtask: --python needs Python 3.8 or newer, not {sys.version.split()[0]}: {sys.executable}"
     )
 if sys.path[:1] == [""]:
-    del sys.path[0]  # the working directory: no file in it stands in for a module imported here
+    del sys.path[0]  # the working directory
 
-import functools
-import importlib.util
-import json
-import os
-import select
-import signal
-import threading
-import time
-from importlib.machinery import SourceFileLoader
-from json.encoder import encode_basestring
+import os  # every Python has it loaded by now
+
+
+class Library:
+    """Python's own modules, which files of the user with the same names neither replace nor miss.
+
+    `with library:` what is imported, also from within functions of the library, is the library's.
+    Outside, a name that the user's folders have too is the user's, as it is without this adapter.
+    """
+
+    def __init__(self):
+        home = os.path.dirname(os.__file__)
+        self.path = [
+            place
+            for place in sys.path
+            if place == home or os.path.basename(place) == "lib-dynload"
+        ]
+        names = getattr(sys, "stdlib_module_names", ())  # not before Python 3.10
+        if not names and os.path.isdir(home):
+            names = {file.partition(".")[0] for place in self.path for file in os.listdir(place)}
+        # Where it is not in files, nobody can tell what is the library's.
+        self.names = [*names] if home in self.path else []
+        self.theirs = {}  # the user's modules, while only the library is seen
+        self.known = {}  # the modules that are the library's, by name
+        self.apart = {}  # those of them, and what belongs to them, that only the library sees
+        self.count = 0  # of modules, when there was last none of the user's with such a name
+
+    def __enter__(self):
+        self.outer_path = sys.path
+        sys.path = self.path + [place for place in sys.path if place not in self.path]
+        self.tops = set()
+        if self.apart or len(sys.modules) != self.count:
+            self.swap()
+        self.count = len(sys.modules)
+
+    def swap(self):
+        self.tops = {key.partition(".")[0] for key in self.apart}
+        for name in self.names:
+            module = sys.modules.get(name)
+            if module is None or module is self.known.get(name):
+                pass
+            elif self.has(module):
+                self.known[name] = module
+            else:
+                self.tops.add(name)
+                if name in self.known:
+                    self.apart.setdefault(name, self.known[name])
+        self.theirs = take_modules(self.tops)
+        sys.modules.update(self.apart)
+
+    def __exit__(self, *_):
+        sys.path = self.outer_path
+        front = []  # where a module is looked for before the library
+        for place in sys.path:
+            if place in self.path:
+                break
+            front.append(place)
+        if front:
+            # New ones stand last.
+            for name in list(sys.modules)[self.count :]:
+                if "." not in name and is_found(name, front):
+                    self.tops.add(name)
+        self.count = len(sys.modules)
+        if self.tops:
+            self.apart.update(take_modules(self.tops))
+            sys.modules.update(self.theirs)
+            self.theirs = {}
+
+    def has(self, module):
+        origin = getattr(getattr(module, "__spec__", None), "origin", None)
+        if type(origin) is not str or origin in ("built-in", "frozen"):
+            return True
+        folder = os.path.dirname(origin)
+        return folder in self.path or os.path.dirname(folder) in self.path
+
+    def load(self, name):
+        if name not in self.known:
+            with self:
+                self.known[name] = __import__(name)
+        return self.known[name]
+
+
+def take_modules(tops):
+    """Takes modules with these names, and what belongs to them, out of Python's sight."""
+    if not tops:
+        return {}
+    keys = [key for key in list(sys.modules) if key.partition(".")[0] in tops]
+    return {key: sys.modules.pop(key) for key in keys}
+
+
+def is_found(name, path):
+    spec = PathFinder.find_spec(name, path)
+    return spec is not None and spec.loader is not None  # a mere folder does not count
+
+
+library = Library()
+with library:
+    import functools
+    import importlib.util
+    import itertools
+    import json
+    import select
+    import signal
+    import threading
+    import time
+    from importlib.machinery import PathFinder, SourceFileLoader
+    from json.encoder import encode_basestring
 
 BLOCK = 1 << 16  # what a pipe holds
 GATHER = 0.001  # seconds: an answer older than this is written before the next call
@@ -208,7 +305,7 @@ def answer_one_by_one(channel, call):
                         f'{{"id":{record["id"]},"output":{encode_basestring(output)}}}\n'
                     )
                 else:
-                    gathered.append(answer(record["id"], output))
+                    gathered.append(answer(record["id"], output, channel))
             if clock() > due:
                 channel.write()
                 due = clock() + GATHER
@@ -254,17 +351,22 @@ def answer_together(channel, call, records):
         channel.gathered.append(failure(records[0]["id"], error, channel))
         return None
     for record, output in zip(records, outputs):
-        channel.gathered.append(answer(record["id"], output))
+        channel.gathered.append(answer(record["id"], output, channel))
     return None
 
 
 def as_list(outputs, count):
     """What a call with `count` inputs gave, as a list of `count` outputs."""
     kind = name_of(type(outputs))
+    if is_a(outputs, BaseException):
+        raise outputs
     if callable(getattr(outputs, "tolist", None)):
         outputs = outputs.tolist()
+    elif hasattr(type(outputs), "__next__"):
+        outputs = list(itertools.islice(outputs, count + 1))
     if not isinstance(outputs, (list, tuple)):
         raise TypeError(f"with --batch a call returns a list of outputs, and not {kind}")
+    outputs = list(outputs)
     if len(outputs) != count:
         raise ValueError(f"the call was given {count} inputs and returned {len(outputs)} outputs")
     return outputs
@@ -287,21 +389,27 @@ def decode(lines, gathered):
     return records
 
 
-def answer(number, output):
+def answer(number, output, channel):
     try:
         return f'{{"id":{number},"output":{encode(output)}}}\n'
-    except Exception as error:
-        return failed(number, name_of(type(error)), why_not_json(output, error))
+    except BaseException as error:
+        if is_a(output, BaseException):
+            return failure(number, output, channel)
+        return failure(number, error, channel, why_not_json(output, error))
 
 
-def failure(number, error, channel):
-    """The answer to a record whose call raised `error`."""
+def failure(number, error, channel, message=None):
+    """The answer to a record whose call raised or returned `error`, or whose result did where that
+    was looked at."""
     if channel.is_forked():
         raise error
-    message = text_of(error)
-    if isinstance(error, SystemExit):
-        message = f"sys.exit({message}) was called"
-    text = failed(number, name_of(type(error)), message, traceback_of(error))
+    if message is None:
+        message = what_it_says(error)
+        traceback = traceback_of(error)
+    else:
+        # Without a frame of the user's it would tell nothing.
+        traceback = traceback_of(error) if is_users(error) else ""
+    text = failed(number, name_of(type(error)), message, traceback)
     # An exception that is raised again and again would collect the frames of all records. Plainly
     # set, this fails for some classes.
     BaseException.with_traceback(error, None)
@@ -319,18 +427,37 @@ def failed(number, kind, message, traceback=""):
     return f'{{"id":{number},"error":{encode(error)}}}\n'
 
 
+# What follows asks nothing of the user's objects but what it must, for anything may raise anything.
+get_module = type.__dict__["__module__"].__get__
+get_qualname = type.__dict__["__qualname__"].__get__
+get_traceback = BaseException.__dict__["__traceback__"].__get__
+
+
+def is_a(value, kind):
+    """Like `isinstance`, which looks at `__class__` too."""
+    return issubclass(type(value), kind)
+
+
 def name_of(kind):
     """A type's name as Python prints it."""
-    if kind.__module__ == "builtins":
-        return kind.__qualname__
-    return f"{kind.__module__}.{kind.__qualname__}"
+    name = get_qualname(kind)
+    try:
+        module = get_module(kind)
+    except BaseException:
+        module = None  # there is none
+    return f"{module}.{name}" if type(module) is str and module != "builtins" else name
 
 
 def text_of(error):
     try:
-        return str(error)
+        return str.__str__(str(error))  # the former makes a mere string of what the latter gives
     except BaseException:
-        return f"<{type(error).__qualname__}.__str__ failed>"
+        return f"<{get_qualname(type(error))}.__str__ failed>"
+
+
+def what_it_says(error):
+    text = text_of(error)
+    return f"sys.exit({text}) was called" if is_a(error, SystemExit) else text
 
 
 def what_was_raised(error):
@@ -339,24 +466,33 @@ def what_was_raised(error):
 
 def traceback_of(error):
     """The traceback as Python prints it, from the first frame that is the user's."""
-    import traceback
-
-    frames = users_frames(error)
     try:
-        return "".join(traceback.format_exception(type(error), error, frames))
+        with library:
+            import traceback
+
+            lines = traceback.format_exception(type(error), error, users_frames(error))
+        return str.__str__("".join(lines))
     except BaseException:
         return what_was_raised(error) + "\n"
 
 
 def users_frames(error):
-    frames = error.__traceback__
+    frames = get_traceback(error)
     while frames:
         names = frames.tb_frame.f_globals
         package = str(names.get("__name__")).partition(".")[0]
-        if names is not globals() and package not in ("asyncio", "importlib"):
+        if names is not globals() and package not in ("asyncio", "importlib", "json"):
             break
         frames = frames.tb_next
     return frames
+
+
+def is_users(error):
+    """Whether the user's code raised it."""
+    try:
+        return users_frames(error) is not None
+    except BaseException:
+        return True
 
 
 def place_of(error):
@@ -376,10 +512,9 @@ def place_of(error):
 def plain(value):
     """A value that JSON does not know, as one that it does: for dataclasses and whatever has
     `tolist`, as the arrays and numbers of numpy and the tensors of torch have."""
-    if not isinstance(value, type):
+    if not isinstance(value, (type, BaseException)):
         if hasattr(type(value), "__dataclass_fields__"):
-            import dataclasses
-
+            dataclasses = library.load("dataclasses")
             return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         if callable(getattr(value, "tolist", None)) and not isinstance(value, memoryview):
             listed = value.tolist()
@@ -389,6 +524,10 @@ def plain(value):
 
 
 def way_out(value):
+    if isinstance(value, type) and issubclass(value, BaseException):
+        return f" ({name_of(value)}): raise it, or return one"
+    if is_a(value, BaseException):
+        return ": raise it, or return its str()"
     if isinstance(value, (bytes, bytearray, memoryview)):
         return ": decode it, or use base64"
     if isinstance(value, (set, frozenset)):
@@ -437,9 +576,9 @@ encode = make_encoder()
 def why_not_json(value, error, name="output"):
     try:
         flaw = find_flaw(value, name)
-    except Exception:
+    except BaseException:
         flaw = None
-    return f"the {name} is not JSON: {flaw or text_of(error)}"
+    return f"the {name} is not JSON: {flaw or what_it_says(error)}"
 
 
 def find_flaw(value, place):
@@ -507,10 +646,7 @@ class Worker:
                 status=126,
             )
         if flags & COROUTINE:
-            import asyncio
-
-            self.loop = asyncio.new_event_loop()
-            asyncio.set_event_loop(self.loop)
+            self.loop = new_loop()
         if is_class:
             target = self.instance = self.construct(target, task)
         elif not set(task["args"] and ["arg"]).union(task["kwargs"]).issubset(task["placed"]):
@@ -536,7 +672,7 @@ class Worker:
                 return self.loop.run_until_complete(in_loop(*args, **kwargs))
             return target(*args, **kwargs)
         except BaseException as error:
-            if isinstance(error, TypeError) and not users_frames(error):
+            if is_a(error, TypeError) and not is_users(error):
                 given = ", ".join(
                     [*map(repr, args), *(f"{key}={value!r}" for key, value in kwargs.items())]
                 )
@@ -554,9 +690,7 @@ class Worker:
             if callable(close):
                 value = close()
                 if hasattr(value, "__await__"):
-                    import asyncio
-
-                    self.loop = self.loop or asyncio.new_event_loop()
+                    self.loop = self.loop or new_loop()
                     value = self.loop.run_until_complete(value)
                 self.say_exit(channel, value)
             if self.loop:
@@ -572,15 +706,22 @@ class Worker:
             return
         try:
             encode(value)
-        except Exception as error:
+        except BaseException as error:
             people.tell(why_not_json(value, error, "exit value"))
             sys.exit(1)
         channel.say({"exit": value})
 
 
-def close_loop(loop):
-    import asyncio
+def new_loop():
+    asyncio = library.load("asyncio")
+    with library:
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+    return loop
 
+
+def close_loop(loop):
+    asyncio = library.load("asyncio")
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
@@ -616,8 +757,7 @@ def with_arguments(target, argument_type):
 
 def without_unknown(target, kwargs, placed):
     """Leaves out the keys that the command line has had and the constructor does not know."""
-    import inspect
-
+    inspect = library.load("inspect")
     try:
         parameters = inspect.signature(target).parameters.values()
     except (TypeError, ValueError):
@@ -648,8 +788,7 @@ def load(name):
         try:
             found = getattr(found, attribute)
         except AttributeError:
-            import difflib
-
+            difflib = library.load("difflib")
             close = difflib.get_close_matches(attribute, dir(found), 1)
             hint = f": did you mean {close[0]}?" if close else ""
             raise Unusable(f"{inside} has no {attribute}{hint}", status=127) from None
@@ -674,7 +813,7 @@ def load_file(path, place, attributes):
         # Compiled anew each time: a cache could be that of a file changed within the same second.
         exec(compile(loader.get_data(path), path, "exec", dont_inherit=True), vars(module))
     except BaseException as error:
-        if isinstance(error, ImportError) and "no known parent package" in text_of(error):
+        if is_a(error, ImportError) and "no known parent package" in text_of(error):
             package = module_name
             while os.path.exists(os.path.join(folder, "__init__.py")):
                 folder, parent = os.path.split(folder)
@@ -696,7 +835,7 @@ def load_module(name):
         module = importlib.import_module(name)
     except BaseException as error:
         missing = getattr(error, "name", None)
-        if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{missing}."):
+        if is_a(error, ModuleNotFoundError) and f"{name}.".startswith(f"{missing}."):
             raise Unusable(
                 f"{sys.executable} finds no module {missing}, neither in {os.getcwd()} nor where "
                 "packages are installed",
@@ -709,10 +848,10 @@ def load_module(name):
 
 def cannot_load(place, error):
     message = f"{place} cannot be loaded: {what_was_raised(error)}"
-    if isinstance(error, ModuleNotFoundError):
+    if is_a(error, ModuleNotFoundError):
         message += f" (in {sys.executable}; another Python can be named after --)"
     # What else has failed may be a device that is busy, or a file that is yet to come.
-    is_final = isinstance(error, (SyntaxError, ModuleNotFoundError))
+    is_final = is_a(error, (SyntaxError, ModuleNotFoundError))
     return Unusable(message, error, status=126 if is_final else 1)
 
 
