@@ -70,14 +70,41 @@ impl Engine {
         }
     }
 
-    /// Signals a life's group; nothing more is sent to it or heard from it.
+    /// Signals a life's group; nothing more is sent to it or heard from it. One that SIGKILL cannot
+    /// reach is not waited for.
     pub(super) fn end(&mut self, worker: WorkerId, signal: Signal) {
-        if let Some(member) = &mut self.members[worker.0] {
-            member.process.signal(signal);
-            // One that was stopped must run to see it.
-            member.process.signal(Signal::CONT);
-            member.process.drop_pipes();
+        let Some(member) = &mut self.members[worker.0] else {
+            return;
+        };
+        let reached = member.process.signal(signal);
+        // One that was stopped must run to see it.
+        let _ = member.process.signal(Signal::CONT);
+        member.process.drop_pipes();
+        if signal == Signal::KILL
+            && let Err(error) = reached
+        {
+            self.leave(worker, &format!("mtask may not signal it: {error}"));
         }
+    }
+
+    /// Goes on without a process that cannot be ended.
+    pub(super) fn leave(&mut self, worker: WorkerId, why: &str) {
+        let Some(mut member) = self.members[worker.0].take() else {
+            return;
+        };
+        if member.process.has_exited() {
+            self.members[worker.0] = Some(member);
+            return self.bury(worker);
+        }
+        member.stderr.finish(self.messages.lines());
+        self.messages.flush();
+        self.messages.error(&format!(
+            "{worker} (pid {}) cannot be ended, and is left behind: {why}",
+            member.process.pid()
+        ));
+        member.process.leave();
+        self.left_behind.push(member.process);
+        self.scheduler.left_behind(worker, Instant::now());
     }
 
     pub(super) fn write(&mut self, worker: WorkerId) {
@@ -146,6 +173,13 @@ impl Engine {
                 self.bury(WorkerId(number));
             }
         }
+        self.left_behind.retain_mut(|process| {
+            let has_exited = process.has_exited();
+            if has_exited {
+                process.reap();
+            }
+            !has_exited
+        });
     }
 
     /// Takes what is left of a process that has exited, and tells how it ended.
@@ -153,7 +187,7 @@ impl Engine {
         let now = Instant::now();
         // Nobody but the leader's children can write any more, and those are killed with it.
         if let Some(member) = &self.members[worker.0] {
-            member.process.signal(Signal::KILL);
+            let _ = member.process.signal(Signal::KILL);
             if member.process.is_amid_record(self.parts.separator) {
                 self.scheduler.tore_record(worker);
             }

@@ -13,9 +13,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
+use super::output::at_once::AtOnce;
 use crate::config::Verbosity;
 use crate::report::{Display, Place};
 use crate::waker::{WakeAtEnd, Waker};
@@ -28,8 +29,6 @@ const TOO_MANY: usize = 1024 * 1024;
 
 /// So much text is written together.
 const TOGETHER: usize = 64 * 1024;
-/// What a pipe takes at once if it takes anything, at the least (`_POSIX_PIPE_BUF`).
-const PIPE_BUF: usize = 512;
 /// How long a terminal that takes nothing may put off that mtask is stopped.
 const CLEARED_WITHIN: Duration = Duration::from_millis(200);
 /// The last messages have so long to be written, though nothing else may go on.
@@ -316,10 +315,11 @@ fn gather(orders: &Receiver<Order>, text: &mut Vec<u8>) -> Option<Order> {
 /// Writes to stderr what it takes without a wait. The rest is lost.
 fn write_at_once(mut text: &[u8]) {
     let stderr = rustix::stdio::stderr();
-    let no_wait = Timespec::default();
-    let takes_more = || poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], Some(&no_wait)) == Ok(1);
-    while !text.is_empty() && takes_more() {
-        match rustix::io::write(stderr, &text[..text.len().min(PIPE_BUF)]) {
+    let Some(at_once) = AtOnce::of(stderr) else {
+        return;
+    };
+    while !text.is_empty() {
+        match at_once.write(stderr, text) {
             Ok(count) => text = &text[count..],
             Err(Errno::INTR) => {}
             Err(_) => return,

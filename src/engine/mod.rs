@@ -37,6 +37,7 @@ use crate::signal::{self, Requests};
 use crate::visible;
 use crate::waker::Waker;
 use crate::worker::command::{PythonUnbuffered, WorkerCommand};
+use crate::worker::process::Process;
 use members::Member;
 use requests::Paused;
 use wait::Waited;
@@ -97,6 +98,8 @@ pub struct Engine {
     parts: Parts,
     scheduler: Scheduler,
     members: Vec<Option<Member>>,
+    /// Those that cannot be ended. They are reaped, should they exit.
+    left_behind: Vec<Process>,
     /// Until it has ended, or nothing more of it is wanted.
     input: Option<Receiver<Arrival>>,
     requests: Requests,
@@ -137,6 +140,7 @@ impl Engine {
         } = links;
         Self {
             members: parts.commands.iter().map(|_| None).collect(),
+            left_behind: Vec::new(),
             start_by: (parts.first_look).map(|wait| Instant::now() + wait),
             buffer: Vec::new(),
             peeks: 0,
@@ -275,6 +279,7 @@ impl Engine {
             }
             Action::Terminate(worker) => self.end(worker, Signal::TERM),
             Action::Kill(worker) => self.end(worker, Signal::KILL),
+            Action::Leave(worker) => self.leave(worker, "it has not died of SIGKILL"),
             Action::Notify(Notice::Error(text)) => self.messages.error(&text),
             Action::Notify(Notice::Warning(text)) => self.messages.warning(&text),
             Action::Notify(Notice::Quote(text)) => self.messages.quote(&text),

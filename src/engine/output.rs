@@ -1,7 +1,8 @@
 //! The way out: bytes to the output and to the files of `--errors` and `--exits`.
 //!
 //! A thread writes, so that a slow reader never stops the engine. While it has nothing to do, the
-//! engine itself writes what is small and cannot block: that saves a wake for each slow record. While
+//! engine itself writes what is small, where that cannot block whoever else has the same file
+//! (`at_once`): that saves a wake for each slow record. While
 //! the journal has a file synced, writing to that can. The thread is started when there is something
 //! for it, if not before.
 //!
@@ -9,6 +10,7 @@
 //! order in which they came, and those that are not written yet are counted in the budget; the
 //! journal is told of outcomes when all their bytes are written.
 
+pub(super) mod at_once;
 mod destination;
 
 use std::collections::VecDeque;
@@ -20,7 +22,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use rustix::io::Errno;
 
 pub use destination::{Destination, Destinations, WriteError};
 
@@ -244,16 +245,11 @@ impl Output {
             let is_small = written.results.len() <= PIPE_BUF;
             let results = &self.files.results;
             let is_syncing = self.journal.as_ref().is_some_and(Journal::is_syncing);
-            if is_small && self.is_idle() && !is_syncing && results.takes_now() {
-                match rustix::io::write(&results.file, written.results.first()) {
-                    Ok(count) => {
-                        written.results.advance(count);
-                        self.taken.add(Target::Results, count);
-                        self.wrote(Target::Results, count);
-                    }
-                    Err(Errno::AGAIN | Errno::INTR) => {}
-                    Err(error) => return Err(results.failed(error)),
-                }
+            if is_small && self.is_idle() && !is_syncing {
+                let count = results.write_at_once(written.results.first())?;
+                written.results.advance(count);
+                self.taken.add(Target::Results, count);
+                self.wrote(Target::Results, count);
             }
             self.hand_over(Target::Results, &mut written.results)?;
         }

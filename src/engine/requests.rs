@@ -87,9 +87,9 @@ impl Engine {
     }
 
     fn signal_all(&self, signal: Signal) {
-        self.members
-            .iter()
-            .flatten()
-            .for_each(|member| member.process.signal(signal));
+        for member in self.members.iter().flatten() {
+            // One that cannot be stopped goes on.
+            let _ = member.process.signal(signal);
+        }
     }
 }

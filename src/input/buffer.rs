@@ -38,12 +38,63 @@ impl Buffer {
     /// Makes room to read at least a quarter of `block`, waiting for the budget: allocates `block`
     /// bytes, or doubles what there is, but never to more than `max` bytes.
     pub(super) fn make_room(&mut self, block: usize, max: usize) {
-        let capacity = self.capacity();
-        if capacity == 0 {
-            self.allocate(block, 0);
-        } else if capacity - self.bytes.len() < block / 4 {
-            self.grow((2 * capacity).min(max));
+        if let Some(more) = self.missing(block, max) {
+            let (bytes, own) = self.cost(more);
+            self.budget.wait_for(bytes, own);
+            self.take_room(more);
         }
+    }
+
+    /// The same where the budget has room for it now; gives whether it has.
+    pub(super) fn make_room_now(&mut self, block: usize, max: usize) -> bool {
+        let Some(more) = self.missing(block, max) else {
+            return true;
+        };
+        let (bytes, own) = self.cost(more);
+        let is_taken = self.budget.try_take(bytes, own);
+        if is_taken {
+            self.take_room(more);
+        }
+        is_taken
+    }
+
+    /// The capacity that it is to have, where it has too little to read a quarter of `block`.
+    fn missing(&self, block: usize, max: usize) -> Option<usize> {
+        match self.capacity() {
+            0 => Some(block),
+            has if has - self.bytes.len() < block / 4 => {
+                Some((2 * has).min(max)).filter(|more| *more > has)
+            }
+            _ => None,
+        }
+    }
+
+    /// What that capacity takes from the budget, and what is this buffer's own there already.
+    fn cost(&self, capacity: usize) -> (usize, usize) {
+        match self.capacity() {
+            0 => (capacity + BOOKKEEPING, 0),
+            has => (capacity - has, has + BOOKKEEPING),
+        }
+    }
+
+    /// Has that capacity, which the budget has been asked for.
+    fn take_room(&mut self, capacity: usize) {
+        if self.capacity() == 0 {
+            self.bytes = self.budget.buffer(capacity);
+        } else {
+            self.bytes.reserve_exact(capacity - self.bytes.len());
+        }
+        self.recount(capacity);
+    }
+
+    /// Appends a byte. Where there is no room for it, that is counted, but not waited for.
+    pub(super) fn push(&mut self, byte: u8) {
+        let before = self.capacity();
+        if self.bytes.len() == before {
+            self.bytes.reserve_exact(1);
+            self.budget.add(self.capacity() - before);
+        }
+        self.bytes.push(byte);
     }
 
     /// Allocates `capacity` bytes once the budget has room for them, or holds only the caller's
@@ -53,16 +104,6 @@ impl Buffer {
         self.budget.wait_for(capacity + BOOKKEEPING, own);
         self.bytes = self.budget.buffer(capacity);
         self.recount(capacity);
-    }
-
-    fn grow(&mut self, capacity: usize) {
-        let before = self.capacity();
-        if capacity > before {
-            self.budget
-                .wait_for(capacity - before, before + BOOKKEEPING);
-            self.bytes.reserve_exact(capacity - self.bytes.len());
-            self.recount(capacity);
-        }
     }
 
     /// Gives the memory beyond `capacity` bytes back, as far as it holds nothing.
@@ -84,17 +125,19 @@ impl Buffer {
         }
     }
 
-    /// Copies the first `count` bytes into an allocation of just that size, once the budget has
-    /// room for it.
-    pub(super) fn copy(&self, count: usize) -> Slice {
+    /// Copies the first `count` bytes into an allocation of just that size, where the budget has room
+    /// for it.
+    pub(super) fn copy(&self, count: usize) -> Option<Slice> {
         let mut copy = Self::new(self.budget.clone());
-        self.budget
-            .wait_for(count + BOOKKEEPING, self.capacity() + BOOKKEEPING);
+        let own = self.capacity() + BOOKKEEPING;
+        if !self.budget.try_take(count + BOOKKEEPING, own) {
+            return None;
+        }
         // Not from the budget's spare buffers, which are large.
         copy.bytes = Vec::with_capacity(count);
         copy.recount(count);
         copy.bytes.extend_from_slice(&self.bytes[..count]);
-        copy.freeze()
+        Some(copy.freeze())
     }
 
     /// Passes the allocation on, and is left without one.

@@ -17,6 +17,9 @@ use super::buffer::Buffer;
 use super::sieve::{Fault, Sieve, Sifted, fault};
 use super::{Arrival, Flaw, Format, Gone, LeftOut, Rejected, Rejection, Settings};
 
+/// So much is read of a source without room for it.
+const PROBE: usize = 512;
+
 /// Cuts what it is given into blocks and hands them to `send`.
 pub(super) struct Cutter<S> {
     settings: Settings,
@@ -114,9 +117,12 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
         // must be room to read on.
         let max = self.settings.max_record.saturating_add(block);
         loop {
-            self.buffer.make_room(block, max);
             let before = self.buffer.len();
-            match fill(&mut self.buffer, block) {
+            let read = match self.buffer.make_room_now(block, max) {
+                true => fill(&mut self.buffer, block),
+                false => self.probe(block, max, &mut fill),
+            };
+            match read {
                 Ok(0) => break,
                 Ok(_) => self.cut(before, block)?,
                 Err(error) => {
@@ -127,6 +133,24 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
         }
         self.end_source(block)?;
         Ok(())
+    }
+
+    /// Reads a little before there is room for it, and waits for the room only where something has come:
+    /// the end of a source is seen however full the budget is, for perhaps a worker waits for just that.
+    fn probe(
+        &mut self,
+        block: usize,
+        max: usize,
+        mut fill: impl FnMut(&mut Vec<u8>, usize) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let most = PROBE.min(block / 4).max(1);
+        let mut probe = Vec::with_capacity(most);
+        let count = fill(&mut probe, most)?;
+        if count > 0 {
+            self.buffer.make_room(block, max);
+            self.buffer.extend_from_slice(&probe);
+        }
+        Ok(count)
     }
 
     fn begin_source(&mut self, block: usize) {
@@ -142,7 +166,6 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        debug_assert!(self.buffer.len() < self.buffer.capacity());
         self.buffer.push(self.settings.separator.byte());
         self.pass_on(self.buffer.len(), block)
     }
@@ -183,22 +206,24 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
             let sifted = self.sieve.sift(&mut self.buffer[..whole]);
             whole -= sifted.consumed;
             self.left_out.add(sifted.consumed - sifted.kept);
-            if sifted.kept < self.buffer.capacity() / 4 {
-                self.send_copy(sifted)?;
-                self.buffer.shrink(block);
-            } else {
-                self.send_buffer(sifted, block)?;
+            // A few bytes must not hold a large buffer for as long as a worker takes.
+            let is_small = sifted.kept < self.buffer.capacity() / 4;
+            let copy = is_small.then(|| self.buffer.copy(sifted.kept)).flatten();
+            match copy {
+                Some(copy) => {
+                    self.buffer.remove(sifted.consumed);
+                    self.send_sifted(&copy, sifted)?;
+                    self.buffer.shrink(block);
+                }
+                None => {
+                    if is_small && sifted.consumed == self.buffer.len() {
+                        self.buffer.shrink(0);
+                    }
+                    self.send_buffer(sifted, block)?;
+                }
             }
         }
         Ok(())
-    }
-
-    /// Sends a copy, and goes on with the buffer: a few bytes must not hold a large one for as long
-    /// as a worker takes.
-    fn send_copy(&mut self, sifted: Sifted) -> Result<(), Gone> {
-        let kept = self.buffer.copy(sifted.kept);
-        self.buffer.remove(sifted.consumed);
-        self.send_sifted(&kept, sifted)
     }
 
     /// Sends the buffer itself, and goes on with another.

@@ -31,6 +31,8 @@ pub enum Action {
     Terminate(WorkerId),
     /// SIGKILL to the life's process group. Its answers are of no interest any more.
     Kill(WorkerId),
+    /// Wait no longer for the end of a life that was killed; say so by `left_behind`.
+    Leave(WorkerId),
     /// Tell the user.
     Notify(Notice),
     /// Every life has ended and nothing is left to do but to write what is ready.

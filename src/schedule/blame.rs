@@ -360,6 +360,7 @@ impl Scheduler {
         let is_worth_another = seat.fruitless < most
             && seat.signless < most.saturating_mul(4)
             && seat.broken < most
+            && seat.left_behind < most
             && !seat.is_hopeless;
         if is_worth_another {
             seat.vacate(now);
@@ -373,6 +374,7 @@ impl Scheduler {
         let is_broken = seat.broken >= most;
         let (count, fault) = match is_broken {
             true => (seat.broken, "that did not give one answer for each record"),
+            false if seat.left_behind >= most => (seat.left_behind, "that could not be ended"),
             false => (seat.signless, "without an answer"),
         };
         let processes = match count {

@@ -62,10 +62,13 @@ impl Scheduler {
                 }
                 Stage::Stopping(kill_at) if now >= kill_at => {
                     self.actions.push(Action::Kill(worker));
-                    self.workers[number].life_mut().expect("it runs").stage = Stage::Killed;
+                    let until = now + self.patience_with_killed();
+                    let life = self.workers[number].life_mut().expect("it runs");
+                    life.stage = Stage::Killed(until);
+                    self.wake_by(until);
                 }
-                Stage::Stopping(kill_at) => self.wake_by(kill_at),
-                Stage::Killed => {}
+                Stage::Killed(until) if now >= until => self.actions.push(Action::Leave(worker)),
+                Stage::Stopping(at) | Stage::Killed(at) => self.wake_by(at),
             }
         }
         self.feed(now);
@@ -383,8 +386,8 @@ impl Scheduler {
         for worker in &mut self.workers {
             if let State::Running(life) = &mut worker.state {
                 life.stand_still(pause, now);
-                if let Stage::Stopping(kill_at) = &mut life.stage {
-                    *kill_at += pause;
+                if let Stage::Stopping(at) | Stage::Killed(at) = &mut life.stage {
+                    *at += pause;
                 }
             }
         }
@@ -397,6 +400,7 @@ impl Scheduler {
     /// mtask was stopped for a time that is not known, if at all: all clocks start anew. The grace of
     /// a signal does not, for that might go on for ever.
     pub fn was_stopped(&mut self, now: Instant) {
+        let leave_after = self.patience_with_killed();
         for worker in &mut self.workers {
             if let State::Running(life) = &mut worker.state {
                 life.start_clocks(now);
@@ -408,7 +412,8 @@ impl Scheduler {
                 match &mut life.stage {
                     Stage::Closing(since) => *since = now,
                     Stage::Stopping(kill_at) => *kill_at = now + self.policy.grace,
-                    Stage::Serving | Stage::Killed => {}
+                    Stage::Killed(until) => *until = now + leave_after,
+                    Stage::Serving => {}
                 }
                 life.pace.busy_from(now);
             }

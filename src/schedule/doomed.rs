@@ -117,7 +117,7 @@ impl Scheduler {
 
     /// Puts failures down as far as the output takes them. Gives whether there were any.
     pub(super) fn settle_doomed(&mut self, now: Instant) -> bool {
-        let enough = ENOUGH.min(self.budget.limit() / 8);
+        let enough = ENOUGH.min(self.budget.limit() / 8).max(1);
         let mut has_settled = false;
         while self.phase.gives_out()
             && let Some(first) = self.doomed.first()

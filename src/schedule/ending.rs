@@ -1,15 +1,18 @@
 //! How a run ends: by itself, by a failure that ends it, or by a signal.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::action::{Action, Notice, WorkerId};
 use super::doomed::Doomed;
-use super::life::{Stage, State, Worker};
+use super::life::{Death, Stage, State, Worker};
 use super::policy::OnError;
 use super::tally::{EarlyEnd, Lapses};
 use super::{InputState, Scheduler};
 use crate::exit::Status;
 use crate::outcome::{Exit, Failure};
+
+/// A process dies of SIGKILL at once. One that has not after so long, the system itself holds.
+const KILLED: Duration = Duration::from_secs(2);
 
 /// What a run is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,15 +187,32 @@ impl Scheduler {
     }
 
     fn kill_all(&mut self, now: Instant) {
+        let until = now + self.patience_with_killed();
         for (number, worker) in self.workers.iter_mut().enumerate() {
             if let State::Running(life) = &mut worker.state {
                 life.take_owed();
-                life.stage = Stage::Killed;
+                life.stage = Stage::Killed(until);
                 self.actions.push(Action::Kill(WorkerId(number)));
             }
         }
         self.dismiss_judged(now);
         self.forget_waiting();
+        self.wake_by(until);
+    }
+
+    /// How long a life that was killed may take to die. At the end of a run nobody waits long for what
+    /// the system itself cannot end. During one, the next life may need what that one holds.
+    pub(super) fn patience_with_killed(&self) -> Duration {
+        match self.phase {
+            Phase::Feeding | Phase::Draining => self.policy.exit_timeout.max(KILLED),
+            _ => KILLED,
+        }
+    }
+
+    /// A life that was to end cannot be ended, and is not waited for.
+    pub fn left_behind(&mut self, worker: WorkerId, now: Instant) {
+        self.workers[worker.0].left_behind += 1;
+        self.died(worker, Death::by(Exit::Signal(libc::SIGKILL)), now);
     }
 
     fn stop_all(&mut self, kill_at: Instant, now: Instant) {
@@ -203,7 +223,7 @@ impl Scheduler {
                     self.actions.push(Action::Terminate(WorkerId(number)));
                 }
                 life.stage = match life.stage {
-                    Stage::Killed => Stage::Killed,
+                    Stage::Killed(at) => Stage::Killed(at.min(kill_at + KILLED)),
                     Stage::Stopping(earlier) => Stage::Stopping(earlier.min(kill_at)),
                     Stage::Serving | Stage::Closing(_) => Stage::Stopping(kill_at),
                 };

@@ -36,6 +36,8 @@ pub(crate) struct Worker {
     /// Lives in a row that did not give one answer for each record, and no more than one that is of
     /// use where answers have ids.
     pub(crate) broken: u32,
+    /// Lives that could not be ended.
+    pub(crate) left_behind: u32,
     /// The next life would end as the last one did.
     pub(crate) is_hopeless: bool,
     backoff: Duration,
@@ -67,6 +69,7 @@ impl Worker {
             last_exit: None,
             fruitless: 0,
             broken: 0,
+            left_behind: 0,
             is_hopeless: false,
             backoff: FIRST_BACKOFF,
         }
@@ -124,8 +127,8 @@ pub(crate) enum Stage {
     Closing(Instant),
     /// It was told to end by SIGTERM, and holds nothing any more; SIGKILL comes at that time.
     Stopping(Instant),
-    /// It was killed.
-    Killed,
+    /// It was killed. What has not died by that time, which nothing can end, is left behind.
+    Killed(Instant),
 }
 
 /// A pipe between mtask and a life.

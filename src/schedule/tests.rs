@@ -192,6 +192,7 @@ impl Bench {
                 Action::CloseStdin(_) => self.ends.push("end of stdin"),
                 Action::Terminate(_) => self.ends.push("SIGTERM"),
                 Action::Kill(_) => self.ends.push("SIGKILL"),
+                Action::Leave(_) => self.ends.push("left behind"),
                 Action::Notify(
                     Notice::Error(text) | Notice::Warning(text) | Notice::Quote(text),
                 ) => {

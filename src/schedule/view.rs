@@ -125,7 +125,7 @@ impl Scheduler {
     fn standing_of(&self, life: &Life) -> Standing {
         let is_idle = life.owed.is_empty();
         match life.stage {
-            Stage::Stopping(_) | Stage::Killed => Standing::Exiting,
+            Stage::Stopping(_) | Stage::Killed(_) => Standing::Exiting,
             Stage::Closing(_) if is_idle => Standing::Exiting,
             _ if is_idle && self.awaits_ready_of(life) => Standing::Starting,
             _ if is_idle && !life.has_signed => Standing::Unsigned,

@@ -2,18 +2,21 @@
 //!
 //! Owns the process group, mtask's ends of the pipes, and the bytes that are not in stdin's pipe yet.
 //! Always: the group is signalled before its leader is reaped, so that no other process can have got
-//! its number; a process that is dropped is killed and reaped.
+//! its number; a process that is dropped is killed and reaped, if that can be done. Nothing here waits
+//! for a process for long: one may be beyond all signals.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, kill_process_group, waitid,
-    waitpid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpgid, kill_process,
+    kill_process_group, test_kill_process, waitid, waitpid,
 };
 
 use super::command::WorkerCommand;
@@ -21,12 +24,16 @@ use crate::outcome::Exit;
 use crate::record::{Separator, Slice};
 use crate::sys::spawn::{Program, spawn};
 
+/// A process that is dropped while it runs has so long to die of SIGKILL.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
 /// A running process of COMMAND.
 #[derive(Debug)]
 pub struct Process {
-    /// The leader of its group.
+    /// The leader of its group, unless it has left that.
     leader: Pid,
-    is_reaped: bool,
+    /// Nothing more is to be done for it: it is reaped, or cannot be ended.
+    is_settled: bool,
     stdin: Option<OwnedFd>,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
@@ -74,7 +81,7 @@ impl Process {
         let [stdin, stdout, stderr] = ours.map(Some);
         Ok(Self {
             leader,
-            is_reaped: false,
+            is_settled: false,
             stdin,
             stdout,
             stderr,
@@ -199,9 +206,30 @@ impl Process {
         self.stdout = None;
     }
 
-    /// Sends a signal to the group. A group that is gone is no error.
-    pub fn signal(&self, signal: Signal) {
+    /// Sends a signal to the group, and to the process itself where that has left the group. One that
+    /// is gone is no error.
+    ///
+    /// # Errors
+    /// Where mtask may not signal the process: it runs as another user.
+    pub fn signal(&self, signal: Signal) -> Result<(), Errno> {
+        let is_in_group = getpgid(Some(self.leader)) == Ok(self.leader);
+        // Others of the group are no sign that it has been reached itself.
         let _ = kill_process_group(self.leader, signal);
+        let reached = match is_in_group {
+            true => test_kill_process(self.leader),
+            false => kill_process(self.leader, signal),
+        };
+        match reached {
+            Err(Errno::PERM) => Err(Errno::PERM),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives up waiting for it. It is reaped by [`Process::reap`], should it ever exit.
+    pub fn leave(&mut self) {
+        self.drop_pipes();
+        self.stderr = None;
+        self.is_settled = true;
     }
 
     /// Whether the leader has exited. It stays a zombie until [`Process::reap`].
@@ -213,14 +241,15 @@ impl Process {
         )
     }
 
-    /// Kills what is left of the group, and reaps the leader.
+    /// Kills what is left of the group, and reaps the leader, which has exited.
     pub fn reap(&mut self) -> Exit {
-        self.signal(Signal::KILL);
-        self.is_reaped = true;
+        let _ = self.signal(Signal::KILL);
+        self.is_settled = true;
         loop {
-            match waitpid(Some(self.leader), WaitOptions::empty()) {
+            match waitpid(Some(self.leader), WaitOptions::NOHANG) {
                 Ok(Some((_, status))) => return exit(status),
-                Ok(None) | Err(Errno::INTR) => {}
+                Ok(None) => return Exit::NotStarted("its exit status is not to be had".into()),
+                Err(Errno::INTR) => {}
                 Err(error) => {
                     return Exit::NotStarted(format!("its exit status is lost: {error}"));
                 }
@@ -231,9 +260,16 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if !self.is_reaped {
-            self.reap();
+        if self.is_settled {
+            return;
         }
+        let _ = self.signal(Signal::KILL);
+        let until = Instant::now() + LAST_MOMENT;
+        while !self.has_exited() && Instant::now() < until {
+            // Only where the engine ends before its lives do: nobody else waits.
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.reap();
     }
 }
 

@@ -36,6 +36,7 @@ mod on_error;
 mod restarts;
 mod retries;
 mod timeouts;
+mod unkillable;
 
 mod python;
 mod python_batch;

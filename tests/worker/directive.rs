@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio, exit};
 use std::time::Duration;
 
-use rustix::process::{Signal, getpgrp, getpid, getppid, kill_process};
+use rustix::process::{Signal, getpgid, getpgrp, getpid, getppid, kill_process, setpgid};
 
 /// What is to be written for one record.
 pub(crate) struct Reply {
@@ -118,6 +118,8 @@ impl Reply {
                 "note" => note_pid(value),
                 "child" => start_child(value, Group::Same),
                 "childapart" => start_child(value, Group::Own),
+                "leavegroup" => join_mtask(),
+                "becomeroot" => become_root(),
                 "processes" => limit_mtask(value.parse().expect("@processes:N")),
                 "err" => eprintln!("{value}"),
                 "errcr" => eprint!("one\rtwo\n"),
@@ -241,6 +243,21 @@ pub(crate) fn start_child(file: &str, group: Group) {
     }
     let child = child.spawn().expect("a child");
     append(file, &format!("{}\n", child.id()));
+}
+
+/// Leaves the group that mtask has made for this process.
+fn join_mtask() {
+    let group = getpgid(Some(getppid().expect("mtask"))).expect("mtask's group");
+    setpgid(None, Some(group)).expect("another group");
+}
+
+/// A process of root's alone, as one of sudo's is, whoever started it.
+fn become_root() {
+    #[cfg(target_os = "linux")]
+    {
+        let root = rustix::process::Uid::ROOT;
+        rustix::thread::set_thread_res_uid(root, root, root).expect("root's rights");
+    }
 }
 
 /// From now on mtask starts no process or thread where its user has this many.

@@ -4,11 +4,12 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::FileType;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+
+use super::at_once::AtOnce;
 
 /// What POSIX lets a pipe take at once if it takes anything (`PIPE_BUF`).
 pub(super) const PIPE_BUF: usize = 4096;
@@ -45,18 +46,8 @@ impl WriteError {
 pub struct Destination {
     pub(super) name: String,
     pub(super) file: OwnedFd,
-    direct: Direct,
-}
-
-/// How small writes can be made without waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Direct {
-    /// A regular file: always.
-    Always,
-    /// A pipe: up to `PIPE_BUF` where it polls writable.
-    WherePolled,
-    /// Anything else: never.
-    Never,
+    /// How small writes are made by the engine itself, if they can be.
+    at_once: Option<AtOnce>,
 }
 
 impl Destination {
@@ -77,24 +68,25 @@ impl Destination {
     }
 
     fn new(name: String, file: OwnedFd) -> Self {
-        let kind = rustix::fs::fstat(&file).map(|stat| FileType::from_raw_mode(stat.st_mode));
-        let direct = match kind {
-            Ok(FileType::RegularFile) => Direct::Always,
-            Ok(FileType::Fifo) => Direct::WherePolled,
-            _ => Direct::Never,
-        };
-        Self { name, file, direct }
+        // A terminal is written to by the thread alone: one that is held up is no rare thing.
+        let is_terminal = rustix::termios::isatty(&file);
+        let at_once = (!is_terminal).then(|| AtOnce::of(file.as_fd())).flatten();
+        Self {
+            name,
+            file,
+            at_once,
+        }
     }
 
-    pub(super) fn takes_now(&self) -> bool {
-        match self.direct {
-            Direct::Always => true,
-            Direct::Never => false,
-            Direct::WherePolled => {
-                let mut fds = [PollFd::new(&self.file, PollFlags::OUT)];
-                poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready == 1)
-                    && fds[0].revents().contains(PollFlags::OUT)
-            }
+    /// Writes what is taken at once, if anything is.
+    pub(super) fn write_at_once(&self, bytes: &[u8]) -> Result<usize, WriteError> {
+        let Some(at_once) = &self.at_once else {
+            return Ok(0);
+        };
+        match at_once.write(self.file.as_fd(), bytes) {
+            Ok(count) => Ok(count),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+            Err(error) => Err(self.failed(error)),
         }
     }
 

@@ -203,6 +203,7 @@ impl Simulation {
                     member.process.kill(self.now);
                 }
             }
+            Action::Leave(worker) => panic!("{worker} dies of SIGKILL at once"),
             Action::Notify(Notice::Error(text)) => {
                 trace!(self, "> error: {text}");
                 assert!(!text.contains("internal fault"), "{text}");
