@@ -29,7 +29,7 @@ pub struct Backpressure {
     ///
     /// When they are used up, no input is read. Counted are records that wait for a worker or are at
     /// one, and answers that wait for their turn. A single record larger than that still passes,
-    /// alone.
+    /// alone: every size will do.
     #[arg(
         long,
         value_name = "SIZE",

@@ -11,6 +11,7 @@ mod answers;
 mod members;
 mod messages;
 mod output;
+mod pulse;
 mod requests;
 mod wait;
 
@@ -32,13 +33,14 @@ use crate::protocol::Protocol;
 use crate::protocol::json::{self, Wanted};
 use crate::record::{Separator, Slice};
 use crate::report::Report;
-use crate::schedule::{Action, Notice, Scheduler, WorkerId};
+use crate::schedule::{Action, Notice, Reading, Scheduler, WorkerId};
 use crate::signal::{self, Requests};
 use crate::visible;
 use crate::waker::Waker;
 use crate::worker::command::{PythonUnbuffered, WorkerCommand};
 use crate::worker::process::Process;
 use members::Member;
+use pulse::Pulse;
 use requests::Paused;
 use wait::Waited;
 
@@ -116,6 +118,7 @@ pub struct Engine {
     peeks: u32,
     /// When results could last be written.
     flushed: Instant,
+    pulse: Pulse,
     /// What the input and the output have to say about the exit status.
     status: Status,
     start_by: Option<Instant>,
@@ -145,6 +148,7 @@ impl Engine {
             buffer: Vec::new(),
             peeks: 0,
             flushed: Instant::now(),
+            pulse: Pulse::new(Instant::now()),
             status: Status::Success,
             end_by: None,
             is_finished: false,
@@ -182,12 +186,18 @@ impl Engine {
             let is_draining = self.is_finished && !self.output.is_idle();
             self.report.observe(&self.scheduler, is_draining, now);
             let due = self.scheduler.wake_at();
+            self.pulse.begin(self.scheduler.is_timed());
             let mut waited_from = self.wait();
             now = Instant::now();
             self.has_requests |= self.requests.tick(now);
             if self.take_requests(now) == Paused::Yes {
                 // Times from before lie before all clocks now.
                 now = Instant::now();
+                waited_from = None;
+                self.pulse.excuse(now);
+            }
+            if let Some(pause) = self.pulse.end(now) {
+                self.stood_still(pause, now);
                 waited_from = None;
             }
             self.take_input(now);
@@ -350,6 +360,19 @@ impl Engine {
                 .as_ref()
                 .map_or(usize::MAX, |member| member.process.unsent(separator))
         };
+        for (number, member) in members.iter().enumerate() {
+            let worker = WorkerId(number);
+            if let Some(member) = member
+                && self.scheduler.asks_after_reading(worker, now)
+            {
+                let reading = match member.process.has_read_all() {
+                    None => Reading::Unknown,
+                    Some(false) => Reading::Behind,
+                    Some(true) => Reading::All,
+                };
+                self.scheduler.note_reading(worker, reading, now);
+            }
+        }
         self.scheduler.tick(&unsent, now);
     }
 
@@ -465,6 +488,7 @@ impl Engine {
             output.and_then(Output::next_reminder),
             output.and_then(Output::journal_wake_at),
             self.report.wake_at(),
+            self.pulse.due(),
         ];
         deadlines.into_iter().flatten().min()
     }

@@ -1,7 +1,7 @@
 //! What signals ask for.
 
 use std::mem;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -78,12 +78,17 @@ impl Engine {
         self.signal_all(Signal::CONT);
         let now = Instant::now();
         let pause = now - from;
+        self.messages.go_on_with_progress(pause);
+        self.stood_still(pause, now);
+        now
+    }
+
+    /// Neither mtask nor its workers have run for so long: no clock has.
+    pub(super) fn stood_still(&mut self, pause: Duration, now: Instant) {
         self.end_by = self.end_by.map(|at| at + pause);
         self.scheduler.was_suspended(pause, now);
-        self.messages.go_on_with_progress(pause);
         self.report.was_suspended(pause);
         self.output.was_suspended(pause);
-        now
     }
 
     fn signal_all(&self, signal: Signal) {

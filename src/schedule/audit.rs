@@ -12,6 +12,7 @@ use super::action::WorkerId;
 use super::clock::REMINDER;
 use super::life::{Life, Stage};
 use super::policy::{Delivery, Window};
+use super::silence::Asked;
 use crate::protocol::Protocol;
 use crate::record::Index;
 
@@ -22,8 +23,6 @@ const SHARE: u32 = 50;
 /// How long at least a life is given that seems to have skipped a record.
 const DOUBT: Duration = Duration::from_secs(3);
 const LONGEST_WATCH: Duration = Duration::from_millis(200);
-/// A record unanswered for so long, where others took far less, may have been skipped.
-const SILENCE: Duration = Duration::from_secs(5 * 60);
 
 /// How far the check of one life has got.
 #[derive(Debug)]
@@ -164,14 +163,9 @@ impl Scheduler {
             Window::Records(records) => life.owed_records < records.get(),
             Window::Full => true,
         };
-        let usual = if life.has_signed {
-            life.pace.per_record()
-        } else {
-            // One that may still be starting is waited for, until it is known how long that takes.
-            self.learnt_start?
-        };
+        let limit = self.silence_limit(life)?;
         let may_ask = life.stage == Stage::Serving && !life.owed.is_empty() && !may_wait_for_more;
-        may_ask.then(|| life.clock + SILENCE.max(usual * 20))
+        may_ask.then(|| self.silent_since(life) + limit)
     }
 
     /// Goes on with a check after answers.
@@ -231,13 +225,27 @@ impl Scheduler {
 
     /// Closes a life's stdin: only there does it show whether it still means to answer.
     fn ask_by_end(&mut self, worker: WorkerId, now: Instant) {
-        let oldest = self.life(worker).and_then(Life::oldest);
-        if let Some(index) = oldest {
+        let life = self.life(worker).expect("only a running life is asked");
+        let (waited, had_answered) = (life.age(now), life.has_signed);
+        if let Some(index) = life.oldest() {
+            let what = match had_answered {
+                true => format!("may have skipped record {index}"),
+                false => format!(
+                    "has read record {index} and not answered for {} s",
+                    waited.as_secs()
+                ),
+            };
             self.warn(format!(
-                "{worker} may have skipped record {index}: its stdin is closed to see whether the \
-                 answer still comes"
+                "{worker} {what}: its stdin is closed to see whether the answer still comes"
             ));
         }
+        self.note_asked(
+            worker,
+            Asked::Silent {
+                waited,
+                had_answered,
+            },
+        );
         self.close_stdin(worker, now);
     }
 

@@ -22,6 +22,10 @@ use crate::worker::stdout::Tail;
 /// to get the same signal, as under Slurm and container runtimes.
 const JUDGED_LATER: Duration = Duration::from_millis(200);
 
+/// What is said of a worker that never answers by itself.
+const MUTE: &str = "that answered nothing before their stdin was closed: each record is to be \
+                    answered by one line, at once";
+
 /// A life that has closed its stdout is given so long to exit.
 const HANG_UP: Duration = Duration::from_millis(200);
 
@@ -138,6 +142,7 @@ impl Scheduler {
     }
 
     fn judge(&mut self, worker: WorkerId, mut life: Life, death: Death, now: Instant) {
+        self.judge_silence(worker, &life, now);
         let is_closing = life.has_seen_end(death.unsent);
         let is_well = death.exit == Exit::Code(0);
         let owed = life.take_owed();
@@ -165,6 +170,9 @@ impl Scheduler {
                 let seat = &mut self.workers[worker.0];
                 seat.broken = 0;
                 seat.state = State::Vacant(now);
+                if seat.silent >= self.policy.max_restarts.max(1) {
+                    self.replace(worker, now);
+                }
             }
         } else if owed.is_empty() {
             if !is_well {
@@ -360,6 +368,7 @@ impl Scheduler {
         let is_worth_another = seat.fruitless < most
             && seat.signless < most.saturating_mul(4)
             && seat.broken < most
+            && seat.silent < most
             && seat.left_behind < most
             && !seat.is_hopeless;
         if is_worth_another {
@@ -375,10 +384,12 @@ impl Scheduler {
         let (count, fault) = match is_broken {
             true => (seat.broken, "that did not give one answer for each record"),
             false if seat.left_behind >= most => (seat.left_behind, "that could not be ended"),
+            false if seat.silent >= most => (seat.silent, MUTE),
             false => (seat.signless, "without an answer"),
         };
         let processes = match count {
             1 => "1 process".into(),
+            _ if seat.left_behind >= most => format!("{count} processes"),
             _ => format!("{count} processes in a row"),
         };
         self.tally.given_up += 1;

@@ -6,6 +6,7 @@ use super::action::{Action, WorkerId};
 use super::ending::Phase;
 use super::life::{Life, Stage, State};
 use super::policy::Window;
+use super::silence::Reading;
 use super::{Scheduler, Unsent};
 use crate::outcome::Exit;
 use crate::protocol::Protocol;
@@ -13,7 +14,7 @@ use crate::protocol::Protocol;
 /// A record unanswered for so long is named, and again each time its age has doubled.
 pub(super) const REMINDER: Duration = Duration::from_secs(60);
 /// A life that has not answered its first record after so long may be collecting its output.
-const HINT: Duration = Duration::from_secs(10);
+pub(super) const HINT: Duration = Duration::from_secs(10);
 /// Later lives may take so many times as long to their first sign as the first one did.
 const START_FACTOR: u32 = 3;
 const SHORTEST_START: Duration = Duration::from_secs(1);
@@ -33,6 +34,20 @@ impl Scheduler {
         self.wake_at
     }
 
+    /// Whether a limit runs that time alone brings to its end, and that means something for a record or
+    /// a worker.
+    pub fn is_timed(&self) -> bool {
+        let limits = self.policy.timeout.or(self.policy.init_timeout).is_some();
+        let is_timed = |life: &Life| match life.stage {
+            Stage::Serving => limits && (!life.owed.is_empty() || self.awaits_ready_of(life)),
+            Stage::Closing(_) | Stage::Stopping(_) => true,
+            Stage::Killed(_) => false,
+        };
+        (self.workers.iter())
+            .filter_map(super::Worker::life)
+            .any(is_timed)
+    }
+
     /// Time has passed. Everything that workers had written by `now` must have been reported.
     pub fn tick(&mut self, unsent: Unsent<'_>, now: Instant) {
         if self.wake_at.is_none_or(|at| now < at) {
@@ -40,6 +55,7 @@ impl Scheduler {
         }
         self.wake_at = None;
         self.interrupted_tick(now);
+        self.feed_the_starved(now);
         for number in 0..self.workers.len() {
             let worker = WorkerId(number);
             self.judge_tick(worker, now);
@@ -265,27 +281,16 @@ impl Scheduler {
         let Some(index) = life.oldest() else { return };
         if !life.has_signed && !life.was_hinted && age >= HINT {
             life.was_hinted = true;
-            let advice = match self.policy.protocol {
-                Protocol::Lines => {
-                    "each record needs one line, empty for one that a filter drops, flushed at once \
-                     (sed -u, grep --line-buffered, jq --unbuffered, python -u, awk with fflush()); \
-                     --window N is for a worker that collects N records first, --window full for one \
-                     that cannot be told, --protocol json for one whose answers say which record they \
-                     are for"
-                }
-                Protocol::Json => {
-                    "each answer must be a line {\"id\":…,\"output\":…} of its own, flushed at once"
-                }
-            };
+            let advice = self.advice(self.life(worker).expect("it runs"));
             let limit = self.told_limit(worker);
-            let and = if self.budget.is_full() {
+            let and = if self.budget.is_full() || self.budget.has_waiter() {
                 ". What it collects must fit into --buffer, which is full: raise it"
             } else {
                 ""
             };
             self.warn(format!(
-                "{worker} has not answered its first record (index {index}) for {} s. If it is not \
-                 still starting: {advice}; {limit}{and}",
+                "{worker} has not answered its first record (index {index}) for {} s: {advice}; \
+                 {limit}{and}",
                 age.as_secs(),
             ));
             return;
@@ -293,9 +298,19 @@ impl Scheduler {
         let next = life.next_reminder.max(REMINDER);
         if age >= next {
             life.next_reminder = age * 2;
+            let reading = life.reading;
             let limit = self.told_limit(worker);
+            let what = match (self.policy.protocol, reading) {
+                (_, Reading::Unknown) => "",
+                (_, Reading::Behind) => " (it has not read all that it was sent)",
+                (Protocol::Json, Reading::All) => " (it has read it)",
+                (Protocol::Lines, Reading::All) => {
+                    " (it has read it: does it answer each record, or does a command in it read them? \
+                     Give that one </dev/null)"
+                }
+            };
             self.warn(format!(
-                "{worker} has not answered record {index} for {} s; {limit}",
+                "{worker} has not answered record {index} for {} s{what}; {limit}",
                 age.as_secs()
             ));
         }
@@ -394,6 +409,7 @@ impl Scheduler {
         if let Phase::Interrupted(signal, terminate_at, kill_at) = self.phase {
             self.phase = Phase::Interrupted(signal, terminate_at + pause, kill_at + pause);
         }
+        self.moved_at = (self.moved_at + pause).min(now);
         self.wake_by(now);
     }
 

@@ -175,12 +175,12 @@ impl Scheduler {
     }
 
     /// Whether the window of this life follows from measured time.
-    fn is_measured(&self, life: &Life) -> bool {
+    pub(super) fn is_measured(&self, life: &Life) -> bool {
         self.policy.window == Window::Auto && life.concurrency.is_none()
     }
 
     /// How many records this life may have been sent and not yet answered.
-    fn window(&self, life: &Life) -> usize {
+    pub(super) fn window(&self, life: &Life) -> usize {
         let asked = match (self.policy.window, life.concurrency) {
             _ if self.policy.delivery == Delivery::AtMostOnce => return 1,
             (Window::Auto, None) => return life.pace.window(),

@@ -20,6 +20,7 @@ impl Scheduler {
     /// nobody is while the output itself is what everything waits for.
     pub fn choose_heard(&mut self, now: Instant) {
         self.look_ahead(now);
+        self.feed_the_starved(now);
         if self.settle_doomed(now) {
             self.feed(now);
             // What has been put down is to be written.

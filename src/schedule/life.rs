@@ -8,6 +8,7 @@ use super::audit::Audit;
 use super::pace::Pace;
 use super::parted::Parted;
 use super::queue::Work;
+use super::silence::{Asked, Reading};
 use crate::outcome::Exit;
 use crate::record::Index;
 use crate::worker::stdout::Tail;
@@ -36,6 +37,8 @@ pub(crate) struct Worker {
     /// Lives in a row that did not give one answer for each record, and no more than one that is of
     /// use where answers have ids.
     pub(crate) broken: u32,
+    /// Lives in a row that did nothing before the end of their stdin, which was shown to them for that.
+    pub(crate) silent: u32,
     /// Lives that could not be ended.
     pub(crate) left_behind: u32,
     /// The next life would end as the last one did.
@@ -69,6 +72,7 @@ impl Worker {
             last_exit: None,
             fruitless: 0,
             broken: 0,
+            silent: 0,
             left_behind: 0,
             is_hopeless: false,
             backoff: FIRST_BACKOFF,
@@ -177,6 +181,14 @@ pub(crate) struct Life {
     pub(crate) parted: Parted,
     pub(crate) pace: Pace,
     pub(crate) audit: Audit,
+    /// What it has read of what it was sent, when that was last of interest.
+    pub(crate) reading: Reading,
+    /// When it was last seen not to have read it all.
+    pub(crate) behind_at: Option<Instant>,
+    /// The end of its stdin was shown to it before its time.
+    pub(crate) asked: Option<Asked>,
+    /// It has answered so long after that that it cannot have waited for it.
+    pub(crate) answered_late: bool,
     /// When the user is next told that it is waited for.
     pub(crate) next_reminder: Duration,
     pub(crate) was_hinted: bool,
@@ -205,6 +217,10 @@ impl Life {
             parted: Parted::default(),
             pace: Pace::new(),
             audit: Audit::new(now),
+            reading: Reading::Unknown,
+            behind_at: None,
+            asked: None,
+            answered_late: false,
             next_reminder: Duration::ZERO,
             was_hinted: false,
         }

@@ -32,6 +32,7 @@ mod queue;
 mod race;
 mod replies;
 mod settle;
+mod silence;
 #[cfg(test)]
 mod simulation;
 mod slowest;
@@ -47,6 +48,7 @@ pub use action::{Action, LifeNumber, Notice, WorkerId};
 pub use life::{Death, Pipe};
 pub use order::Written;
 pub use replies::Unasked;
+pub use silence::Reading;
 pub use slowest::SlowRecord;
 pub use tally::{Earlier, Lapses, Tally};
 pub use view::{Bottleneck, Oldest, Standing, UnderWay};
@@ -96,6 +98,13 @@ pub struct Scheduler {
     learnt_start: Option<Duration>,
     /// How long the slowest took in an earlier run, where this one goes on with that.
     earlier_start: Option<Duration>,
+    /// A life of COMMAND that said nothing has answered, or left its records, at the end of its stdin.
+    has_shown_silence: bool,
+    /// How long nothing may move before a life that may wait for more records than the buffer holds is
+    /// shown the end of its stdin.
+    hunger: Duration,
+    /// When records last came or were answered.
+    moved_at: Instant,
     /// COMMAND has once said that it is up: its later lives will too, and get nothing before.
     awaits_ready: bool,
     /// Whether a life has asked for what is no number of records at a time.
@@ -146,6 +155,9 @@ impl Scheduler {
             may_start: None,
             learnt_start: None,
             earlier_start: None,
+            has_shown_silence: false,
+            hunger: silence::HUNGER,
+            moved_at: now,
             awaits_ready: policy.readiness == policy::Readiness::Announced,
             has_refused_concurrency: false,
             has_last_failure: false,
@@ -183,6 +195,7 @@ impl Scheduler {
         self.seen += block.count as u64;
         self.seen_bytes += block.bytes.len() as u64;
         self.may_start.get_or_insert(now);
+        self.moved_at = now;
         self.queue.push(block);
         if self
             .lives()

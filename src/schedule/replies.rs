@@ -81,6 +81,7 @@ impl Scheduler {
             return Ok(());
         }
         self.time_answers(worker, answers, now);
+        self.note_own_answer(worker, now);
         let life = self.life_mut(worker).expect("it runs");
         let oldest = life.oldest();
         let takes = life.concurrency.map_or(usize::MAX, NonZeroUsize::get);

@@ -63,6 +63,7 @@ impl Scheduler {
     /// Puts down that a life answered, before the records are settled.
     pub(super) fn note_answers(&mut self, worker: WorkerId, count: usize, now: Instant) {
         self.time_oldest(worker, count, now);
+        self.note_own_answer(worker, now);
         let life = self.life_mut(worker).expect("only a running life answers");
         life.pace.answered(count, now);
         life.clock = now;
@@ -72,13 +73,15 @@ impl Scheduler {
 
     /// Puts down that a life is up.
     pub(super) fn note_sign(&mut self, worker: WorkerId, now: Instant) {
-        let Some(life) = self.life_mut(worker) else {
+        let Some(life) = self.life(worker) else {
             return;
         };
-        if !std::mem::replace(&mut life.has_signed, true) {
-            let took = now.saturating_duration_since(life.started);
+        if !life.has_signed {
+            let took = self.time_to_sign(life, now);
+            let life = self.life_mut(worker).expect("it runs");
+            life.has_signed = true;
             // One that answers at the end of its stdin may have waited for that.
-            let is_told = life.stage == Stage::Serving;
+            let is_told = life.stage == Stage::Serving || life.answered_late;
             if self.learnt_start.is_none() {
                 self.name_given_up();
             }

@@ -7,6 +7,7 @@ mod hearing;
 mod limits;
 mod replies;
 mod sharing;
+mod silence;
 mod skips;
 mod starts;
 mod timing;

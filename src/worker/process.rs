@@ -166,6 +166,19 @@ impl Process {
         }
     }
 
+    /// Whether it has read all that was sent to it, be it into a buffer of its own. `None` where nobody
+    /// can tell.
+    pub fn has_read_all(&self) -> Option<bool> {
+        let stdin = self.stdin.as_ref()?;
+        if !self.unwritten.is_empty() {
+            return Some(false);
+        }
+        // What is in the pipe, as seen from its writing end. Not known of other systems.
+        let is_known = cfg!(target_os = "linux");
+        let unread = is_known.then(|| rustix::io::ioctl_fionread(stdin).ok());
+        unread.flatten().map(|bytes| bytes == 0)
+    }
+
     /// How many of the last records pushed are not begun to be written.
     pub fn unsent(&self, separator: Separator) -> usize {
         let mut count: usize = self

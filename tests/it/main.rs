@@ -59,3 +59,4 @@ mod resume;
 mod signals;
 mod stats;
 mod status_line;
+mod waits;

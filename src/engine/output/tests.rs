@@ -93,3 +93,18 @@ fn what_has_moved_on_and_stops_then_is_named_too() {
     drop(reader);
     end(output);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pipe_that_others_fill_is_never_waited_for_and_stays_as_it_was() {
+    use rustix::fs::{OFlags, fcntl_getfl};
+    use rustix::io::Errno;
+
+    let (_reader, writer) = rustix::pipe::pipe().unwrap();
+    let at_once = at_once::AtOnce::of(writer.as_fd()).expect("a pipe can be opened again");
+    assert_eq!(at_once.write(writer.as_fd(), b"1\n"), Ok(2));
+    let other = at_once::AtOnce::of(writer.as_fd()).expect("and once more");
+    while other.write(writer.as_fd(), &[b'n'; PIPE_BUF]).is_ok() {}
+    assert_eq!(at_once.write(writer.as_fd(), b"1\n"), Err(Errno::AGAIN));
+    assert!(!fcntl_getfl(&writer).unwrap().contains(OFlags::NONBLOCK));
+}

@@ -1,0 +1,258 @@
+//! Workers that say nothing: what their stdin tells of them, and when its end is shown to them.
+//!
+//! Whether a worker is slow or will never answer cannot be seen. But a worker whose stdin is closed
+//! shows it: one that is only slow answers all the same, and its next process goes on; one that waited
+//! for the end, or has dropped its record, does or leaves something at once. So the end of its stdin
+//! never harms a record. A worker that has done nothing before it in several processes in a row is given
+//! up.
+
+use std::time::{Duration, Instant};
+
+use super::action::WorkerId;
+use super::clock::HINT;
+use super::life::{Life, Stage};
+use super::policy::{Delivery, Window};
+use super::{InputState, Scheduler};
+use crate::protocol::Protocol;
+
+/// A record unanswered for so long, where others took far less, may have been skipped.
+pub(super) const SILENCE: Duration = Duration::from_secs(5 * 60);
+/// So long a full buffer may be what everything waits for.
+pub(super) const HUNGER: Duration = Duration::from_secs(30);
+/// The same, once that has been found to be so.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// What a life has done with the records that it was sent, as far as its stdin shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Nobody can know.
+    Unknown,
+    /// It has not read all of them.
+    Behind,
+    /// It has read them all.
+    All,
+}
+
+/// Why the end of its stdin was shown to a life that serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// It had not answered for so long; it had answered something before, or nothing.
+    Silent {
+        waited: Duration,
+        had_answered: bool,
+    },
+    /// It could be sent no more, for the buffer is full.
+    Starved,
+}
+
+impl Scheduler {
+    /// Whether it is of interest what a worker has read: it has not answered for long.
+    pub fn asks_after_reading(&self, worker: WorkerId, now: Instant) -> bool {
+        self.life(worker).is_some_and(|life| {
+            life.stage == Stage::Serving && !life.owed.is_empty() && life.age(now) >= HINT
+        })
+    }
+
+    /// This is what a worker has read.
+    pub fn note_reading(&mut self, worker: WorkerId, reading: Reading, now: Instant) {
+        if let Some(life) = self.life_mut(worker) {
+            life.reading = reading;
+            if reading == Reading::Behind {
+                life.behind_at = Some(now);
+            }
+        }
+    }
+
+    /// For how long a life may be silent that usually takes so long; `None` where only its user knows.
+    pub(super) fn silence_limit(&self, life: &Life) -> Option<Duration> {
+        let least = match self.has_shown_silence {
+            true => HINT,
+            false => SILENCE,
+        };
+        let has_read = life.reading == Reading::All;
+        let usual = match (life.has_signed, self.learnt_start) {
+            (true, _) => life.pace.per_record(),
+            // What was learnt of those that waited for their end says nothing.
+            (false, Some(_)) if has_read && self.has_shown_silence => Duration::ZERO,
+            (false, Some(learnt)) => learnt,
+            // It may be starting, for as long as that takes.
+            (false, None) if life.reading == Reading::Unknown => return None,
+            // The time counts from when it was last seen not to have read what it was sent.
+            (false, None) => Duration::ZERO,
+        };
+        Some(least.max(usual * 20))
+    }
+
+    /// From when the silence of a life counts. One that has yet to answer may be starting for as long as
+    /// it has not read what it was sent.
+    pub(super) fn silent_since(&self, life: &Life) -> Instant {
+        match life.behind_at {
+            Some(at) if !life.has_signed => life.clock.max(at),
+            _ => life.clock,
+        }
+    }
+
+    /// Notes that the end of its stdin is shown to a life.
+    pub(super) fn note_asked(&mut self, worker: WorkerId, asked: Asked) {
+        if let Some(life) = self.life_mut(worker) {
+            life.asked = Some(asked);
+        }
+    }
+
+    /// How long it took a life to its first sign, as far as that says how long others will take.
+    pub(super) fn time_to_sign(&self, life: &Life, now: Instant) -> Duration {
+        match (life.stage, life.asked) {
+            // It may have waited for that.
+            (Stage::Closing(since), Some(_)) if self.is_prompt(life, now) => {
+                now.saturating_duration_since(since)
+            }
+            _ => now.saturating_duration_since(life.started),
+        }
+    }
+
+    /// Whether what a life does now is likely to come of the end of its stdin.
+    fn is_prompt(&self, life: &Life, now: Instant) -> bool {
+        match (life.stage, life.asked) {
+            (Stage::Closing(since), Some(Asked::Silent { waited, .. })) => {
+                now.saturating_duration_since(since) <= waited / 2
+            }
+            (Stage::Closing(since), Some(Asked::Starved)) => {
+                now.saturating_duration_since(since) <= HUNGER / 2
+            }
+            _ => false,
+        }
+    }
+
+    /// A life that was shown the end of its stdin gives its first sign, or has ended.
+    pub(super) fn judge_silence(&mut self, worker: WorkerId, life: &Life, now: Instant) {
+        let had_answered = match life.asked {
+            Some(Asked::Silent { had_answered, .. }) => had_answered,
+            Some(Asked::Starved) => {
+                // One that was slow is not to be disturbed again soon.
+                self.hunger = if life.answered_late { SILENCE } else { SHORT };
+                return;
+            }
+            None => return,
+        };
+        let has_answered_all = life.owed.is_empty();
+        if !has_answered_all && !self.is_prompt(life, now) {
+            return;
+        }
+        if has_answered_all && had_answered {
+            // It may have been slow, or have held its answers back.
+        } else if has_answered_all && life.answered_late {
+            self.has_shown_silence = false;
+            self.workers[worker.0].silent = 0;
+        } else {
+            let is_news = !std::mem::replace(&mut self.has_shown_silence, true);
+            self.workers[worker.0].silent += 1;
+            if is_news && has_answered_all {
+                self.warn(format!(
+                    "{worker} answered only once its stdin was closed: it collects what it is sent, \
+                     or a command in it reads the records (give that one </dev/null)"
+                ));
+            }
+        }
+    }
+
+    /// A life has answered: whether it did so by itself.
+    pub(super) fn note_own_answer(&mut self, worker: WorkerId, now: Instant) {
+        self.moved_at = now;
+        let Some(life) = self.life(worker) else {
+            return;
+        };
+        if life.asked.is_none() {
+            self.workers[worker.0].silent = 0;
+        } else if !life.answered_late && !self.is_prompt(life, now) {
+            self.life_mut(worker).expect("it runs").answered_late = true;
+        }
+    }
+
+    /// Whether a life may wait for more records than it has been sent. With ids there is no need to
+    /// collect them, once it has answered any.
+    fn may_wait_for_more(&self, life: &Life) -> bool {
+        life.stage == Stage::Serving
+            && life.deaf_since.is_none()
+            && !life.owed.is_empty()
+            && (self.policy.protocol == Protocol::Lines || life.served == life.owed_records)
+            && life.owed_records < self.window(life)
+    }
+
+    /// Looks for lives that wait for more records, which wait for room in the buffer, which those lives
+    /// alone can make. They are shown the end of their stdin, and their next processes go on.
+    pub(super) fn feed_the_starved(&mut self, now: Instant) {
+        let may_collect = self.policy.window != Window::Auto
+            && self.policy.delivery == Delivery::AtLeastOnce
+            && self.phase.takes_input();
+        if !may_collect {
+            return;
+        }
+        let at = self.moved_at + self.hunger;
+        if now < at {
+            self.wake_by(at);
+            return;
+        }
+        let is_over = self.input == InputState::Ended && self.queue.is_empty();
+        let is_full = self.budget.has_waiter() || self.budget.is_full();
+        let hungry: Vec<_> = (self.lives())
+            .filter(|(_, life)| !is_over && self.may_wait_for_more(life))
+            .map(|(worker, _)| worker)
+            .collect();
+        if hungry.is_empty() {
+            return;
+        }
+        self.wake_by(now + self.hunger);
+        if !is_full {
+            return;
+        }
+        for worker in hungry {
+            if self.life(worker).expect("it runs").reading == Reading::Behind {
+                continue;
+            }
+            self.note_asked(worker, Asked::Starved);
+            self.close_stdin(worker, now);
+            if self.hunger == SHORT {
+                // It has been said what happens again and again.
+                continue;
+            }
+            let limit = self.budget.limit();
+            self.warn(format!(
+                "--buffer is full ({limit} bytes) and {worker}, which may wait for more records, is \
+                 what everything waits for: its stdin is closed, so that it answers those it has, and \
+                 its next process goes on. Raise --buffer if one process is to get them all"
+            ));
+        }
+    }
+
+    /// What may help where a life has not answered its first record, by what is seen of it.
+    pub(super) fn advice(&self, life: &Life) -> &'static str {
+        match (self.policy.protocol, life.reading) {
+            (_, Reading::Behind) => {
+                "it has not read it: it is still starting, or does not read its stdin"
+            }
+            (Protocol::Json, _) => {
+                "if it is not still starting: each answer must be a line {\"id\":…,\"output\":…} of its \
+                 own, flushed at once"
+            }
+            (Protocol::Lines, Reading::All) => SILENT_THOUGH_READ,
+            (Protocol::Lines, Reading::Unknown) => SILENT,
+        }
+    }
+}
+
+macro_rules! silent {
+    ($begin:literal) => {
+        concat!(
+            $begin,
+            " each record needs one line, flushed at once (sed -u, grep --line-buffered, jq \
+             --unbuffered, python -u, awk with fflush()), and an empty one where a filter drops it \
+             (not grep PATTERN; jq: if … then … else \"\" end). Does a command in a shell loop read \
+             the records? Give it </dev/null. --window N is for a worker that collects N records \
+             first, --window full for one that cannot be told, --protocol json for one whose answers \
+             say which record they are for"
+        )
+    };
+}
+
+const SILENT: &str = silent!("if it is not still starting:");
+const SILENT_THOUGH_READ: &str = silent!("it has read it; if it is not still at it:");

@@ -1,0 +1,211 @@
+//! Law 5: no wait without an end, and none in silence.
+//!
+//! Rules of minutes are shown in `schedule::tests::silence`, where time is simulated.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::done::{numbers, records};
+use crate::env::{TestEnv, let_pass, skip};
+
+/// A worker that answers at the end of its stdin: each record in turn.
+const COLLECTS: [&str; 1] = ["--buffered"];
+
+#[test]
+fn the_end_of_the_input_is_seen_however_full_the_buffer_is() {
+    let env = TestEnv::new();
+    let empty = env.write("empty", "");
+    for length in [60_000, 64 << 10, 100_000] {
+        for end in ["\n", ""] {
+            let record = "x".repeat(length);
+            let input = env.write("input", format!("{record}{end}"));
+            // One that knows its end by itself, a pipe, and several.
+            let piped = env.mtask().stdin(format!("{record}{end}"));
+            let whole = env.mtask().args(["-i", &input]);
+            let several = env.mtask().args(["-i", &empty, "-i", &input, "-i", &empty]);
+            for run in [piped, whole, several] {
+                let done = run.args(["--buffer", "64K", "-j1"]).worker(COLLECTS).run();
+                done.assert_status(0).assert_stdout(format!("{record}\n"));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_with_other_separators_and_formats() {
+    let env = TestEnv::new();
+    let text = "x".repeat(60_000);
+    let buffer = ["--buffer", "64K", "-j1"];
+    let done = (env.mtask().args(buffer).args(["-0"]))
+        .worker(["--buffered", "--null"])
+        .stdin(format!("{text}\0"))
+        .run();
+    done.assert_status(0).assert_stdout(format!("{text}\0"));
+    let json = format!("\"{text}\"\n");
+    let done = (env.mtask().args(buffer).args(["--format", "jsonl"]))
+        .worker(COLLECTS)
+        .stdin(json.clone())
+        .run();
+    done.assert_status(0).assert_stdout(&json);
+    let done = (env.mtask().args(buffer).args(["--protocol", "json"]))
+        .worker(["--buffered", "--json"])
+        .stdin(json.clone())
+        .run();
+    done.assert_status(0).assert_stdout(&json);
+}
+
+#[test]
+fn a_small_record_behind_a_large_one_waits_for_no_room_at_the_end() {
+    let env = TestEnv::new();
+    for end in ["\n", ""] {
+        let input = format!("{}\nlast{end}", "x".repeat(60_000));
+        let done = env
+            .mtask()
+            .args(["--buffer", "64K", "-j1", "--window", "2"])
+            .worker(["--collect", "2"])
+            .stdin(input.clone())
+            .run();
+        done.assert_status(0)
+            .assert_stdout(format!("{}\n", input.trim_end()));
+    }
+}
+
+#[test]
+fn a_full_buffer_that_a_worker_waits_for_is_named_and_ends() {
+    let env = TestEnv::new();
+    let input = numbers(10_000);
+    // More than fit, and as many as there ever are.
+    let runs = [("1", "full"), ("2", "full"), ("1", "9999")].map(|(jobs, window)| {
+        env.mtask()
+            .args(["--buffer", "32K", "-j", jobs, "--window", window])
+            .worker(COLLECTS)
+            .stdin(input.clone())
+            .start()
+    });
+    for live in runs {
+        let done = live.wait();
+        done.assert_status(0)
+            .assert_stdout(&input)
+            .assert_stderr_has("--buffer is full (32768 bytes)");
+        done.check(
+            done.stderr.matches("--buffer is full (").count() <= 2,
+            "it is said again and again",
+        );
+    }
+}
+
+#[test]
+fn every_size_of_the_buffer_will_do() {
+    let env = TestEnv::new();
+    for size in ["1", "7", "8", "100"] {
+        for order in ["-k", "-u"] {
+            let done = env
+                .mtask()
+                .args(["--buffer", size, order, "-j1"])
+                .echo()
+                .stdin(records(["0", "1 @die:3", "2", "3 @skip", "4"]))
+                .run();
+            done.assert_status(123);
+            done.check(done.error_records().len() == 2, "two are to fail");
+            done.check(done.lines().len() == 5, "there are not five outcomes");
+        }
+    }
+}
+
+#[test]
+fn the_hint_fits_what_a_worker_has_read() {
+    let env = TestEnv::new();
+    let read = "it has read it; if it is not still at it";
+    let seen = [
+        // The loop reads one, and its command the rest.
+        (
+            "while IFS= read -r x; do cat >/dev/null; echo \"$x\"; done",
+            read,
+        ),
+        ("sed -n /nothing/p", read),
+        ("sleep 600", "it has not read it: it is still starting"),
+    ];
+    let runs = seen.map(|(script, text)| {
+        let run = env.mtask().args(["-j1", "--", "sh", "-c", script]);
+        let mut live = run.open();
+        live.send("a record");
+        (live, text)
+    });
+    for (live, text) in runs {
+        live.wait_for_stderr("has not answered its first record");
+        let stderr = live.stderr();
+        if cfg!(target_os = "linux") {
+            assert!(stderr.contains(text), "{stderr}");
+            assert_eq!(stderr.contains("</dev/null"), text == read, "{stderr}");
+            assert_eq!(stderr.contains("filter drops it"), text == read, "{stderr}");
+        }
+        live.signal(Signal::TERM);
+        live.signal(Signal::TERM);
+        live.wait_with_open_stdin();
+    }
+}
+
+/// A pipe for mtask's stdout, and another description of its writing end that never waits.
+fn shared_pipe() -> Option<(File, OwnedFd, File)> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let writer = OwnedFd::from(writer);
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
+    let other = (File::options().write(true).custom_flags(libc::O_NONBLOCK)).open(path);
+    match other {
+        Ok(other) => Some((OwnedFd::from(reader).into(), writer, other)),
+        Err(error) => {
+            skip(&format!("a pipe cannot be opened again: {error}"));
+            None
+        }
+    }
+}
+
+#[test]
+fn a_pipe_that_another_process_fills_keeps_no_signal_waiting() {
+    let Some((reader, writer, mut other)) = shared_pipe() else {
+        return;
+    };
+    let env = TestEnv::new();
+    let traces = env.sh("strace -o /dev/null -e trace=write true");
+    if !traces.status.success() {
+        skip("strace cannot be used");
+        return;
+    }
+    // Each write of mtask's engine is held up for a while after it has made up its mind to it.
+    let script = "exec strace -qq -o /dev/null -e trace=write -e inject=write:delay_enter=1500000 \
+                  sh -c 'echo $$ >mtask.pid; exec \"$0\" \"$@\"' \"$0\" \"$@\"";
+    let mut live = env
+        .mtask()
+        .args(["-j1", "--grace", "500ms"])
+        .stdout_descriptor(writer)
+        .echo()
+        .shell(script)
+        .open();
+    live.send(format!("@touch:{}", env.path("begun")));
+    env.wait_for("begun");
+    // Now the answer is about to be written. On a busy machine it may be later, which shows less.
+    let_pass(Duration::from_millis(500));
+    while other.write(&[b'n'; 4096]).is_ok() {}
+    let mtask = env.processes("mtask.pid").remove(0);
+    mtask.signal(Signal::TERM);
+    live.wait_unread().assert_signal(Signal::TERM);
+    drop(reader);
+}
+
+#[test]
+fn a_shell_loop_that_gives_its_commands_no_records_is_a_worker() {
+    let env = TestEnv::new();
+    let script = "while IFS= read -r x; do cat </dev/null; echo \"$x\"; done";
+    let done = env
+        .mtask()
+        .args(["-j1", "--", "sh", "-c", script])
+        .stdin(numbers(50))
+        .run();
+    done.assert_status(0).assert_stdout(numbers(50));
+}
