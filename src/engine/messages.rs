@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::output::at_once::AtOnce;
@@ -29,6 +29,8 @@ const TOO_MANY: usize = 1024 * 1024;
 
 /// So much text is written together.
 const TOGETHER: usize = 64 * 1024;
+/// What a pipe takes at once if it takes anything, at the least (`_POSIX_PIPE_BUF`).
+const PIPE_BUF: usize = 512;
 /// How long a terminal that takes nothing may put off that mtask is stopped.
 const CLEARED_WITHIN: Duration = Duration::from_millis(200);
 /// The last messages have so long to be written, though nothing else may go on.
@@ -315,15 +317,30 @@ fn gather(orders: &Receiver<Order>, text: &mut Vec<u8>) -> Option<Order> {
 /// Writes to stderr what it takes without a wait. The rest is lost.
 fn write_at_once(mut text: &[u8]) {
     let stderr = rustix::stdio::stderr();
-    let Some(at_once) = AtOnce::of(stderr) else {
-        return;
-    };
+    let at_once = AtOnce::of(stderr);
     while !text.is_empty() {
-        match at_once.write(stderr, text) {
+        let written = match &at_once {
+            Some(at_once) => at_once.write(stderr, text),
+            None => Err(Errno::OPNOTSUPP),
+        };
+        match written.or_else(|error| match error {
+            Errno::OPNOTSUPP => write_if_polled(text),
+            other => Err(other),
+        }) {
             Ok(count) => text = &text[count..],
             Err(Errno::INTR) => {}
             Err(_) => return,
         }
+    }
+}
+
+/// Where there is no better way: somebody else may fill a pipe in between.
+fn write_if_polled(text: &[u8]) -> Result<usize, Errno> {
+    let stderr = rustix::stdio::stderr();
+    let no_wait = Timespec::default();
+    match poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], Some(&no_wait))? {
+        1 => rustix::io::write(stderr, &text[..text.len().min(PIPE_BUF)]),
+        _ => Err(Errno::AGAIN),
     }
 }
 

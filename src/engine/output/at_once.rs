@@ -16,6 +16,9 @@ use rustix::net::SendFlags;
 pub(in crate::engine) enum AtOnce {
     /// A regular file never waits for anybody.
     File,
+    /// A pipe that cannot be opened anew is told for each write that it is not to wait, where the system
+    /// knows how.
+    Pipe,
     /// A socket is told for each write that it is not to wait.
     Socket,
     /// Another description of the same pipe or terminal, which is non-blocking.
@@ -29,7 +32,7 @@ impl AtOnce {
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Some(Self::File),
             FileType::Socket => Some(Self::Socket),
-            FileType::Fifo => reopen(file).map(Self::Own),
+            FileType::Fifo => Some(reopen(file).map_or(Self::Pipe, Self::Own)),
             FileType::CharacterDevice if rustix::termios::isatty(file) => {
                 reopen(file).map(Self::Own)
             }
@@ -40,7 +43,7 @@ impl AtOnce {
     /// Writes what is taken at once.
     ///
     /// # Errors
-    /// `AGAIN` where that is nothing.
+    /// `AGAIN` where that is nothing; `OPNOTSUPP` where the system does not know how.
     pub(in crate::engine) fn write(
         &self,
         file: BorrowedFd<'_>,
@@ -49,6 +52,7 @@ impl AtOnce {
         match self {
             Self::File => rustix::io::write(file, bytes),
             Self::Own(own) => rustix::io::write(own, bytes),
+            Self::Pipe => write_without_wait(file, bytes),
             Self::Socket => rustix::net::send(file, bytes, SendFlags::DONTWAIT),
         }
     }
@@ -70,6 +74,20 @@ fn reopen(file: BorrowedFd<'_>) -> Option<OwnedFd> {
         rustix::fs::fstat(own.as_fd()).ok()?,
     );
     (a.st_dev == b.st_dev && a.st_ino == b.st_ino).then_some(own)
+}
+
+/// Linux has known this of pipes since 6.4.
+#[cfg(target_os = "linux")]
+fn write_without_wait(file: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+    use rustix::io::{ReadWriteFlags, pwritev2};
+
+    let bytes = [std::io::IoSlice::new(bytes)];
+    pwritev2(file, &bytes, u64::MAX, ReadWriteFlags::NOWAIT)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn write_without_wait(_: BorrowedFd<'_>, _: &[u8]) -> Result<usize, Errno> {
+    Err(Errno::OPNOTSUPP)
 }
 
 /// Elsewhere /dev/fd gives the same description again, or nobody knows.

@@ -85,7 +85,7 @@ impl Destination {
         };
         match at_once.write(self.file.as_fd(), bytes) {
             Ok(count) => Ok(count),
-            Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+            Err(Errno::AGAIN | Errno::INTR | Errno::OPNOTSUPP) => Ok(0),
             Err(error) => Err(self.failed(error)),
         }
     }
