@@ -124,7 +124,7 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
     let (stats, verbosity) = (config.stats, config.verbosity);
     let mut scheduler = Scheduler::new(config.policy, rendering, &budget, Instant::now());
     if let Some(past) = past {
-        scheduler.resume(past.done, past.lapses);
+        scheduler.resume(past.done, past.lapses, past.doubts);
     }
     let targets = Targets {
         stderr: (stats == Stats::Printed).then_some(verbosity),

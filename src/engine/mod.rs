@@ -369,8 +369,8 @@ impl Engine {
         if let Some(text) = self.output.remind(now) {
             self.messages.warning(&text);
         }
-        let lapses = self.scheduler.tally().lapses();
-        if let Err(error) = self.output.keep_journal(lapses, now) {
+        let tally = self.scheduler.tally();
+        if let Err(error) = self.output.keep_journal(tally, now) {
             self.output_failed(&error);
             self.act();
         }
@@ -379,7 +379,7 @@ impl Engine {
     /// Has the journal say what has been written last, and waits for the disk: within the grace
     /// period of a signal, and no longer than until a second one.
     fn finish_journal(&mut self) {
-        let Some(kept) = self.output.finish_journal(self.scheduler.tally().lapses()) else {
+        let Some(kept) = self.output.finish_journal(self.scheduler.tally()) else {
             return;
         };
         let began = Instant::now();

@@ -27,7 +27,7 @@ pub use destination::{Destination, Destinations, WriteError};
 use crate::budget::Budget;
 use crate::journal::Journal;
 use crate::outcome::{Chunks, Done};
-use crate::schedule::{Lapses, Written};
+use crate::schedule::{Tally, Written};
 use crate::sys;
 use crate::waker::Waker;
 use destination::{PIPE_BUF, Target};
@@ -295,9 +295,9 @@ impl Output {
     ///
     /// # Errors
     /// Where it cannot be, or what it is to vouch for cannot be made safe.
-    pub fn keep_journal(&mut self, lapses: Lapses, now: Instant) -> Result<(), WriteError> {
+    pub fn keep_journal(&mut self, tally: &Tally, now: Instant) -> Result<(), WriteError> {
         match &mut self.journal {
-            Some(journal) => journal.tick(lapses, now),
+            Some(journal) => journal.tick(tally, now),
             None => Ok(()),
         }
     }
@@ -309,8 +309,8 @@ impl Output {
 
     /// Has the journal written for the last time. What comes from the receiver are the ends of its
     /// writes; it is closed when that is over.
-    pub fn finish_journal(&mut self, lapses: Lapses) -> Option<Receiver<Result<(), WriteError>>> {
-        (self.journal.take()).map(|mut journal| journal.finish(lapses))
+    pub fn finish_journal(&mut self, tally: &Tally) -> Option<Receiver<Result<(), WriteError>>> {
+        (self.journal.take()).map(|mut journal| journal.finish(tally))
     }
 
     fn hand_over(&mut self, target: Target, bytes: &mut Chunks) -> Result<(), WriteError> {

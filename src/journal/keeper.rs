@@ -90,6 +90,8 @@ fn entry(written: &Written, output: Extent, errors: Option<Extent>) -> Entry {
             .map(|(kind, count)| ((*kind).into(), *count))
             .collect(),
         broken: written.lapses.broken,
+        strays: written.lapses.strays,
+        in_doubt: written.doubts.ranges().to_vec(),
         bad_ends: written.lapses.bad_ends,
         output,
         errors,

@@ -25,7 +25,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use crate::engine::WriteError;
 use crate::outcome::Done;
-use crate::schedule::Lapses;
+use crate::schedule::{Doubts, Lapses, Tally};
 use crate::waker::{WakeAtEnd, Waker};
 use format::Prefix;
 use keeper::Keeper;
@@ -48,6 +48,8 @@ struct Written {
     done: Done,
     /// The lives that failed though no record did, in all runs.
     lapses: Lapses,
+    /// The records whose results may stand in wrong places for that, where there are new ones.
+    doubts: Doubts,
     /// The bytes that this run has written to the output, and to the file of `--errors`.
     output: u64,
     errors: u64,
@@ -142,12 +144,12 @@ impl Journal {
         }
     }
 
-    /// Has an entry written if it is time for one, of these lapses too.
+    /// Has an entry written if it is time for one, of the lapses so far too.
     ///
     /// # Errors
     /// Where an earlier one could not be written, or an output could not be made safe.
-    pub fn tick(&mut self, lapses: Lapses, now: Instant) -> Result<(), WriteError> {
-        self.fresh.lapses = lapses;
+    pub fn tick(&mut self, tally: &Tally, now: Instant) -> Result<(), WriteError> {
+        self.note_lapses(tally);
         while let Ok(kept) = self.from_keeper.try_recv() {
             kept?;
             self.under_way -= 1;
@@ -181,8 +183,8 @@ impl Journal {
 
     /// Has the last entry written. What comes from the receiver are the ends of the writes under
     /// way; it is closed when the journal is.
-    pub fn finish(&mut self, lapses: Lapses) -> Receiver<Result<(), WriteError>> {
-        self.fresh.lapses = lapses;
+    pub fn finish(&mut self, tally: &Tally) -> Receiver<Result<(), WriteError>> {
+        self.note_lapses(tally);
         if self.has_more_to_tell() {
             self.hand_over();
         }
@@ -190,10 +192,19 @@ impl Journal {
         std::mem::replace(&mut self.from_keeper, bounded(0).1)
     }
 
+    fn note_lapses(&mut self, tally: &Tally) {
+        let lapses = tally.lapses();
+        if lapses.broken != self.fresh.lapses.broken {
+            self.fresh.doubts.clone_from(&tally.doubts);
+        }
+        self.fresh.lapses = lapses;
+    }
+
     fn hand_over(&mut self) {
         self.told = self.fresh.lapses;
         let written = Written {
             done: std::mem::take(&mut self.fresh.done),
+            doubts: std::mem::take(&mut self.fresh.doubts),
             ..self.fresh
         };
         if let Some(keeper) = &self.to_keeper {

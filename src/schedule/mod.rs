@@ -19,6 +19,7 @@ mod clock;
 mod contract;
 mod deaths;
 mod doomed;
+mod doubts;
 mod ending;
 mod feed;
 mod hearing;
@@ -43,6 +44,7 @@ mod view;
 use std::time::{Duration, Instant};
 
 pub use action::{Action, LifeNumber, Notice, WorkerId};
+pub use doubts::Doubts;
 pub use life::{Death, Pipe};
 pub use order::Written;
 pub use replies::Unasked;
@@ -162,11 +164,12 @@ impl Scheduler {
 
     /// Goes on with a run in which `earlier` came to an outcome, and tells what is done now in
     /// [`Written`]. Nothing may have happened yet; none of those records may come from the input.
-    pub fn resume(&mut self, earlier: Done, lapses: Lapses) {
+    pub fn resume(&mut self, earlier: Done, lapses: Lapses, doubts: Doubts) {
         self.order.tell(Index(earlier.ranges.end()));
         self.first = Index(earlier.ranges.end());
         self.tally.earlier = earlier.into();
         self.tally.earlier.lapses = lapses;
+        self.tally.doubts = doubts;
     }
 
     /// Records came from the input.

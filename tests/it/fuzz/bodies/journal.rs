@@ -27,6 +27,8 @@ pub(crate) fn journal(mut data: &[u8]) {
             done: vec![done],
             failed: BTreeMap::new(),
             broken: 0,
+            strays: 0,
+            in_doubt: Vec::new(),
             bad_ends: 0,
             output: Extent {
                 bytes: next + u64::from(grows),
