@@ -125,8 +125,8 @@ impl Tally {
     /// The failures that have been put down, in all runs: of records, and of workers that wrote what
     /// nothing had asked for.
     pub(super) fn failures_and_strays(&self) -> u64 {
-        let strays = self.earlier.lapses.strays + self.strays;
-        self.earlier.failures() + self.failures() + strays
+        let strays = self.earlier.lapses.strays.saturating_add(self.strays);
+        (self.earlier.failures() + self.failures()).saturating_add(strays)
     }
 
     /// How many records have come to an outcome.
@@ -139,7 +139,7 @@ impl Tally {
         let earlier = self.earlier.lapses;
         Lapses {
             broken: earlier.broken + self.doubtful,
-            strays: earlier.strays + self.strays,
+            strays: earlier.strays.saturating_add(self.strays),
             bad_ends: earlier.bad_ends + self.bad_ends - self.bad_ends_when_told,
         }
     }

@@ -169,6 +169,25 @@ fn lapses_stand_by_themselves_and_are_not_taken_back() {
     assert_eq!(read(&bytes[..]), Err(Fault::Damaged(3)));
 }
 
+#[test]
+fn ranges_in_doubt_add_up() {
+    let mut bytes = write_header(&header());
+    let mut lapsed = entry(&[], 0);
+    (lapsed.broken, lapsed.strays, lapsed.in_doubt) = (1, 1, vec![(3, 9)]);
+    bytes.extend(write_entry(&lapsed));
+    lapsed.done = vec![(0, 3)];
+    lapsed.input.records = 3;
+    // Where there is nothing new they are not told again.
+    lapsed.in_doubt = Vec::new();
+    bytes.extend(write_entry(&lapsed));
+    (lapsed.done, lapsed.broken) = (Vec::new(), 2);
+    lapsed.in_doubt = vec![(3, 9), (20, 21)];
+    bytes.extend(write_entry(&lapsed));
+    let past = read(&bytes[..]).unwrap().unwrap();
+    assert_eq!(past.doubts.ranges(), [(3, 9), (20, 21)]);
+    assert_eq!((past.lapses.broken, past.lapses.strays), (2, 1));
+}
+
 /// Whatever the bytes, reading ends without a panic.
 #[test]
 fn any_bytes_can_be_read() {

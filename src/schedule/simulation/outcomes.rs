@@ -25,8 +25,8 @@ pub(super) struct Outcomes {
     next_error: u64,
     results: u64,
     failures: u64,
-    /// Answers that are not those of their records.
-    wrong: u64,
+    /// The records whose answers are those of others.
+    wrong: Vec<u64>,
     /// The failure that ended the run, which stands where it may.
     has_last: bool,
 }
@@ -48,7 +48,7 @@ impl Outcomes {
             next_error: 0,
             results: 0,
             failures: 0,
-            wrong: 0,
+            wrong: Vec::new(),
             has_last: false,
         }
     }
@@ -91,7 +91,9 @@ impl Outcomes {
     fn result(&mut self, line: &str, pasts: &[Past]) {
         self.results += 1;
         if self.has_liars {
-            self.wrong += u64::from(!self.is_next(line));
+            if !self.is_next(line) {
+                self.wrong.push(self.next);
+            }
             self.next += 1;
             return;
         }
@@ -243,9 +245,20 @@ impl Outcomes {
             return;
         }
         assert!(
-            self.wrong == 0 || status != Status::Success,
+            self.wrong.is_empty() || status != Status::Success,
             "wrong results and no word"
         );
+        if scenario.lies_in_one_way() && tally.early_end.is_none() {
+            let ranges = tally.doubts.ranges();
+            for index in &self.wrong {
+                let is_named = ranges.iter().any(|(a, b)| (*a..=*b).contains(index));
+                assert!(
+                    is_named,
+                    "record {index} has a wrong result, and {ranges:?} are in doubt"
+                );
+            }
+        }
+        assert_eq!(tally.doubtful > 0, !tally.doubts.is_empty());
         match status {
             Status::Success => {
                 assert!(
