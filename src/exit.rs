@@ -15,6 +15,8 @@ pub enum Status {
     Success,
     /// A record failed, or a worker failed at its end.
     RecordFailed,
+    /// A worker of the lines protocol did not answer line by line: results may stand in wrong places.
+    InDoubt,
     /// No worker could be kept running.
     NoWorker,
     /// Input could not be read, output could not be written, or an internal fault.
@@ -46,6 +48,7 @@ impl Status {
             Self::Success => 0,
             Self::Fault => 1,
             Self::Usage => 2,
+            Self::InDoubt => 122,
             Self::RecordFailed => 123,
             Self::NoWorker => 125,
             Self::NotExecutable => 126,
@@ -68,12 +71,13 @@ impl Status {
         match self {
             Self::Success => 0,
             Self::RecordFailed => 1,
-            Self::NoWorker => 2,
-            Self::Fault => 3,
-            Self::Signal(_) => 4,
-            Self::NotFound => 5,
-            Self::NotExecutable => 6,
-            Self::Usage => 7,
+            Self::InDoubt => 2,
+            Self::NoWorker => 3,
+            Self::Fault => 4,
+            Self::Signal(_) => 5,
+            Self::NotFound => 6,
+            Self::NotExecutable => 7,
+            Self::Usage => 8,
         }
     }
 }
@@ -133,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn usage_then_command_then_signal_then_fault_then_workers_then_records() {
+    fn usage_then_command_then_signal_then_fault_then_workers_then_doubts_then_records() {
         let falling = [
             Status::Usage,
             Status::NotExecutable,
@@ -141,6 +145,7 @@ mod tests {
             Status::Signal(SIGTERM),
             Status::Fault,
             Status::NoWorker,
+            Status::InDoubt,
             Status::RecordFailed,
             Status::Success,
         ];
@@ -163,6 +168,7 @@ mod tests {
         assert_eq!(Status::Success.code(), 0);
         assert_eq!(Status::Fault.code(), 1);
         assert_eq!(Status::Usage.code(), 2);
+        assert_eq!(Status::InDoubt.code(), 122);
         assert_eq!(Status::RecordFailed.code(), 123);
         assert_eq!(Status::NoWorker.code(), 125);
         assert_eq!(Status::NotExecutable.code(), 126);

@@ -128,7 +128,7 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
     let (stats, verbosity) = (config.stats, config.verbosity);
     let mut scheduler = Scheduler::new(config.policy, rendering, &budget, Instant::now());
     if let Some(past) = past {
-        scheduler.resume(past.done, past.lapses, was_ready.flatten());
+        scheduler.resume(past.done, past.lapses, past.doubts, was_ready.flatten());
     }
     let targets = Targets {
         stderr: (stats == Stats::Printed).then_some(verbosity),

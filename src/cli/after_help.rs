@@ -21,6 +21,7 @@ Exit status:
   0         every record gave a result (or --on-error ignore)
   1         input not read, output not written, or an internal fault
   2         usage
+  122       a worker did not answer line by line: results may be misplaced
   123       a record failed, or a worker failed at its end
   125       no worker could be kept running
   126       COMMAND is not executable

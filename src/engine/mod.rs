@@ -400,25 +400,17 @@ impl Engine {
         if let Some(text) = self.output.remind(now) {
             self.messages.warning(&text);
         }
-        let known = self.known();
+        let known = known(&self.scheduler);
         if let Err(error) = self.output.keep_journal(known, now) {
             self.output_failed(&error);
             self.act();
         }
     }
 
-    /// What a journal is to know beside outcomes.
-    fn known(&self) -> Known {
-        Known {
-            lapses: self.scheduler.tally().lapses(),
-            ready: self.scheduler.learnt_start(),
-        }
-    }
-
     /// Has the journal say what has been written last, and waits for the disk: within the grace
     /// period of a signal, and no longer than until a second one.
     fn finish_journal(&mut self) {
-        let Some(kept) = self.output.finish_journal(self.known()) else {
+        let Some(kept) = self.output.finish_journal(known(&self.scheduler)) else {
             return;
         };
         let began = Instant::now();
@@ -491,5 +483,13 @@ impl Engine {
             self.pulse.due(),
         ];
         deadlines.into_iter().flatten().min()
+    }
+}
+
+/// What a journal is to know beside outcomes.
+fn known(scheduler: &Scheduler) -> Known<'_> {
+    Known {
+        tally: scheduler.tally(),
+        ready: scheduler.learnt_start(),
     }
 }

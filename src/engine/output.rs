@@ -291,7 +291,7 @@ impl Output {
     ///
     /// # Errors
     /// Where it cannot be, or what it is to vouch for cannot be made safe.
-    pub fn keep_journal(&mut self, known: Known, now: Instant) -> Result<(), WriteError> {
+    pub fn keep_journal(&mut self, known: Known<'_>, now: Instant) -> Result<(), WriteError> {
         match &mut self.journal {
             Some(journal) => journal.tick(known, now),
             None => Ok(()),
@@ -305,7 +305,7 @@ impl Output {
 
     /// Has the journal written for the last time. What comes from the receiver are the ends of its
     /// writes; it is closed when that is over.
-    pub fn finish_journal(&mut self, known: Known) -> Option<Receiver<Result<(), WriteError>>> {
+    pub fn finish_journal(&mut self, known: Known<'_>) -> Option<Receiver<Result<(), WriteError>>> {
         (self.journal.take()).map(|mut journal| journal.finish(known))
     }
 

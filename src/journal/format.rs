@@ -14,7 +14,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::{Cause, Done};
-use crate::schedule::Lapses;
+use crate::record::Index;
+use crate::schedule::{Doubts, Lapses};
 
 /// What a journal begins with; the version follows.
 const MAGIC: &str = "mtask-journal ";
@@ -89,6 +90,13 @@ pub struct Entry {
     /// Lives that did not keep to one answer for each record, since the journal was begun.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub broken: u64,
+    /// How often one wrote what nothing had asked for, since then.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub strays: u64,
+    /// The first and the last index of the ranges of records whose results may stand in wrong places,
+    /// all of them where there is a new one.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub in_doubt: Vec<(u64, u64)>,
     /// Lives that failed after they had answered everything, since then.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub bad_ends: u64,
@@ -135,6 +143,8 @@ pub struct Past {
     pub done: Done,
     /// Lives that failed though no record did.
     pub lapses: Lapses,
+    /// The records whose results may stand in wrong places for that.
+    pub doubts: Doubts,
     /// The part of the output that holds these outcomes.
     pub output: Extent,
     /// The part of the file of `--errors`.
@@ -172,6 +182,7 @@ impl Past {
             header,
             done: Done::default(),
             lapses: Lapses::default(),
+            doubts: Doubts::default(),
             output: Extent::default(),
             errors: Extent::default(),
             input: Prefix::default(),
@@ -185,6 +196,7 @@ impl Past {
     pub(super) fn write_files(&mut self) -> Vec<u8> {
         self.chain.entry(Entry {
             broken: self.lapses.broken,
+            strays: self.lapses.strays,
             bad_ends: self.lapses.bad_ends,
             output: self.output,
             input: self.input,
@@ -203,14 +215,16 @@ impl Past {
         let errors = entry.errors.unwrap_or(self.errors);
         let lapses = Lapses {
             broken: entry.broken,
+            strays: entry.strays,
             bad_ends: entry.bad_ends,
         };
         let is_forward = entry.output.bytes >= self.output.bytes
             && errors.bytes >= self.errors.bytes
             && entry.input.records >= self.input.records
             && lapses.broken >= self.lapses.broken
+            && lapses.strays >= self.lapses.strays
             && lapses.bad_ends >= self.lapses.bad_ends
-            && lapses.broken.max(lapses.bad_ends) <= MOST_LAPSES;
+            && lapses.broken.max(lapses.strays).max(lapses.bad_ends) <= MOST_LAPSES;
         let is_news = !entry.done.is_empty()
             || entry.files.is_some()
             || entry.ready.is_some()
@@ -237,6 +251,9 @@ impl Past {
         (self.done.ranges.end() <= entry.input.records).then_some(())?;
         (self.output, self.errors, self.input) = (entry.output, errors, entry.input);
         self.lapses = lapses;
+        for (first, last) in entry.in_doubt {
+            self.doubts.insert(Index(first), Index(last));
+        }
         if let Some(Ready { command, took }) = entry.ready {
             let took = Duration::from_millis(took).min(LONGEST_START);
             self.ready.insert(command, took);

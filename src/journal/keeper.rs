@@ -95,6 +95,8 @@ impl Keeper {
                 .map(|(kind, count)| ((*kind).into(), *count))
                 .collect(),
             broken: written.lapses.broken,
+            strays: written.lapses.strays,
+            in_doubt: written.doubts.ranges().to_vec(),
             bad_ends: written.lapses.bad_ends,
             ready: written.ready.map(|took| Ready {
                 command: self.command,

@@ -27,7 +27,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use crate::engine::WriteError;
 use crate::outcome::Done;
-use crate::schedule::Lapses;
+use crate::schedule::{Doubts, Lapses, Tally};
 use crate::waker::{WakeAtEnd, Waker};
 use format::Prefix;
 use keeper::Keeper;
@@ -52,6 +52,8 @@ struct Written {
     lapses: Lapses,
     /// How long COMMAND took at most until it was ready, where no entry tells of it yet.
     ready: Option<Duration>,
+    /// The records whose results may stand in wrong places for that, where there are new ones.
+    doubts: Doubts,
     /// The bytes that this run has written to the output, and to the file of `--errors`.
     output: u64,
     errors: u64,
@@ -60,10 +62,10 @@ struct Written {
 }
 
 /// What the scheduler knows that is no outcome and yet for the journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Known {
-    /// The lives that failed though no record did, in all runs.
-    pub lapses: Lapses,
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The lives that failed though no record did, and which results are in doubt for it.
+    pub tally: &'a Tally,
     /// How long COMMAND has taken until it was ready, if it was in this run.
     pub ready: Option<Duration>,
 }
@@ -163,7 +165,7 @@ impl Journal {
     ///
     /// # Errors
     /// Where an earlier one could not be written, or an output could not be made safe.
-    pub fn tick(&mut self, known: Known, now: Instant) -> Result<(), WriteError> {
+    pub fn tick(&mut self, known: Known<'_>, now: Instant) -> Result<(), WriteError> {
         self.learn(known);
         while let Ok(kept) = self.from_keeper.try_recv() {
             kept?;
@@ -198,14 +200,18 @@ impl Journal {
             || self.fresh.ready.is_some() && self.told_ready.is_none()
     }
 
-    fn learn(&mut self, known: Known) {
-        self.fresh.lapses = known.lapses;
+    fn learn(&mut self, known: Known<'_>) {
+        let lapses = known.tally.lapses();
+        if lapses.broken != self.fresh.lapses.broken {
+            self.fresh.doubts.clone_from(&known.tally.doubts);
+        }
+        self.fresh.lapses = lapses;
         self.fresh.ready = known.ready.filter(|took| Some(*took) > self.told_ready);
     }
 
     /// Has the last entry written. What comes from the receiver are the ends of the writes under
     /// way; it is closed when the journal is.
-    pub fn finish(&mut self, known: Known) -> Receiver<Result<(), WriteError>> {
+    pub fn finish(&mut self, known: Known<'_>) -> Receiver<Result<(), WriteError>> {
         self.learn(known);
         if self.has_more_to_tell() {
             self.hand_over();
@@ -220,6 +226,7 @@ impl Journal {
         let written = Written {
             done: std::mem::take(&mut self.fresh.done),
             ready: self.fresh.ready.take(),
+            doubts: std::mem::take(&mut self.fresh.doubts),
             ..self.fresh
         };
         if let Some(keeper) = &self.to_keeper {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
-use crate::schedule::{Bottleneck, Scheduler, SlowRecord, Standing, WorkerId};
+use crate::schedule::{Bottleneck, Doubts, Scheduler, SlowRecord, Standing, WorkerId};
 
 /// The statistics of a run that goes on.
 #[derive(Debug)]
@@ -72,6 +72,8 @@ pub(super) struct Account {
     /// Failed ones by kind.
     pub(super) failed: BTreeMap<&'static str, u64>,
     pub(super) restarts: u64,
+    /// The records whose results may stand in wrong places.
+    pub(super) doubts: Doubts,
     pub(super) workers: Vec<Share>,
     pub(super) lost: BTreeMap<Reason, Duration>,
     pub(super) slowest: Vec<SlowRecord>,
@@ -146,6 +148,7 @@ impl Stats {
             records: scheduler.tally().outcomes(),
             failed: scheduler.tally().failed.clone(),
             restarts: scheduler.tally().restarts,
+            doubts: scheduler.tally().doubts.clone(),
             workers: shares.collect(),
             lost: self.lost.clone(),
             slowest: scheduler.slowest().to_vec(),

@@ -138,6 +138,7 @@ struct Document<'a> {
     failed: u64,
     failed_by_kind: &'a std::collections::BTreeMap<&'static str, u64>,
     restarts: u64,
+    in_doubt: &'a [(u64, u64)],
     workers: Vec<WorkerEntry>,
     total: TimesEntry,
     share: TimesEntry,
@@ -203,6 +204,7 @@ pub(super) fn document(account: &Account) -> Vec<u8> {
         failed: account.failed.values().sum(),
         failed_by_kind: &account.failed,
         restarts: account.restarts,
+        in_doubt: account.doubts.ranges(),
         workers: (account.workers.iter().enumerate())
             .map(|(worker, share)| WorkerEntry {
                 worker,
@@ -257,7 +259,7 @@ mod tests {
     use super::super::stats::Share;
     use super::*;
     use crate::record::Index;
-    use crate::schedule::WorkerId;
+    use crate::schedule::{Doubts, WorkerId};
 
     fn account() -> Account {
         let times = |working| Times {
@@ -278,6 +280,7 @@ mod tests {
             records: 1001,
             failed: BTreeMap::from([("timeout", 2), ("invalid_input", 1)]),
             restarts: 2,
+            doubts: Doubts::default(),
             workers: vec![share(900, 59), share(100, 7)],
             lost: BTreeMap::from([(Reason::Input, Duration::from_secs(54))]),
             slowest: vec![SlowRecord {

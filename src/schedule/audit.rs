@@ -2,27 +2,42 @@
 //!
 //! Answers carry no name: a worker that prints one line too many, or skips one, shifts all that
 //! follow. It shows when the life owes nothing: a line more than was asked for, or none where one is
-//! owed. So about once a second a life is let run empty, and watched for a moment. What it answered
-//! since it was last found in step is in doubt when the counts disagree.
+//! owed. So a life is let run empty many times a second, which costs next to nothing and shows a line
+//! that is missing; and about once a second it is then watched for a moment, which shows one too many.
+//!
+//! What is in doubt when the counts disagree follows from the last time they agreed: where a line is
+//! missing, since the life last owed nothing; where one is too many, since it was last found in step,
+//! for it may have been late.
 
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::action::WorkerId;
 use super::clock::REMINDER;
+use super::doubts::Doubts;
 use super::life::{Life, Stage};
+use super::pace::Pace;
 use super::policy::{Delivery, Window};
 use super::silence::Asked;
 use crate::protocol::Protocol;
 use crate::record::Index;
 
-/// How often a life is let run empty.
+/// How often a life is let run empty. It then has nothing to do until mtask has read its last answer
+/// and sent more: some 50 µs.
+const EMPTIED: Duration = Duration::from_millis(10);
+/// How long after its start a life is first watched. That time doubles with each watch, for a fault
+/// shows early as a rule, and a short run is to be checked too,
+const FIRST: Duration = Duration::from_millis(100);
+/// up to this.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// At most one part in so many of the time is spent watching an empty life.
+/// At most one part in so many of the time is spent watching an empty life: little of a short run,
+const FIRST_SHARE: u32 = 100;
+/// and more later on.
 const SHARE: u32 = 50;
 /// How long at least a life is given that seems to have skipped a record.
 const DOUBT: Duration = Duration::from_secs(3);
-const LONGEST_WATCH: Duration = Duration::from_millis(200);
+/// A life that would have to be watched for longer is found out when its input pauses, or at its end.
+const LONGEST_WATCH: Duration = Duration::from_secs(60);
 
 /// How far the check of one life has got.
 #[derive(Debug)]
@@ -30,10 +45,26 @@ pub(crate) struct Audit {
     pub(crate) state: AuditState,
     /// How long an answer may take before the check goes on without it.
     pub(crate) patience: Duration,
+    /// When it is next let run empty.
     next: Instant,
-    /// The first record that was sent since the life was found in step.
-    since: Option<Index>,
-    last: Option<Index>,
+    /// When it was last watched, and how often.
+    watched: Instant,
+    watches: u32,
+    /// The records that were sent since the life was found in step, lowest and highest,
+    since_step: Option<(Index, Index)>,
+    /// and those since it last owed nothing,
+    since_empty: Option<(Index, Index)>,
+    /// but for those that it was probed with: they may lie far ahead, for others have gone on.
+    probes: Option<(Index, Index)>,
+}
+
+/// How counts disagree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Break {
+    /// A line answers nothing.
+    TooMany,
+    /// The life has left records without an answer.
+    TooFew,
 }
 
 /// Where a check stands.
@@ -57,24 +88,36 @@ impl Audit {
         Self {
             state: AuditState::Off,
             patience: Duration::ZERO,
-            next: now + INTERVAL,
-            since: None,
-            last: None,
+            next: now + EMPTIED,
+            watched: now,
+            watches: 0,
+            since_step: None,
+            since_empty: None,
+            probes: None,
         }
     }
 
-    /// The life is about to be sent records after it owed nothing; if it was silent for as long
-    /// as it would be watched, it is in step.
-    pub(crate) fn idle_until(&mut self, now: Instant, idle_since: Instant, per_record: Duration) {
-        if now.saturating_duration_since(idle_since) >= Self::watch_time(per_record) {
-            self.passed();
+    /// The life is about to be sent records after it owed nothing since then: as many lines came as
+    /// were asked for. If it was silent for as long as it would be watched, it is in step.
+    pub(crate) fn was_empty(&mut self, since: Instant, now: Instant, pace: &Pace) {
+        self.emptied();
+        if watch_time(pace).is_some_and(|time| now.saturating_duration_since(since) >= time) {
+            self.since_step = None;
+            self.watched = now;
         }
     }
 
     /// Records from `first` to `last` were sent.
     pub(crate) fn sent(&mut self, first: Index, last: Index) {
-        self.since.get_or_insert(first);
-        self.last = Some(self.last.map_or(last, |l| l.max(last)));
+        let widen = |range: &mut Option<(Index, Index)>| {
+            let (low, high) = range.unwrap_or((first, last));
+            *range = Some((low.min(first), high.max(last)));
+        };
+        if self.holds_back() {
+            return widen(&mut self.probes);
+        }
+        widen(&mut self.since_step);
+        widen(&mut self.since_empty);
     }
 
     /// Whether a check is due.
@@ -87,30 +130,74 @@ impl Audit {
         !matches!(self.state, AuditState::Off)
     }
 
-    /// The life owes nothing: watch it for as long as a further answer might take, given how long
-    /// a record takes it.
-    pub(crate) fn watch(&mut self, per_record: Duration, now: Instant) -> Instant {
-        let watch = Self::watch_time(per_record);
-        self.next = now + INTERVAL.max(watch * SHARE);
-        self.state = AuditState::Watching(now + watch);
-        now + watch
+    /// The life owes nothing: if it is time for that, it is watched for as long as a further answer
+    /// might take, given how long a record takes it. Gives until when.
+    pub(crate) fn run_empty(&mut self, pace: &Pace, now: Instant) -> Option<Instant> {
+        self.next = now + EMPTIED;
+        if let Some(time) = watch_time(pace)
+            && now >= self.watched + self.gap(time)
+        {
+            self.watched = now + time;
+            self.watches += 1;
+            self.state = AuditState::Watching(self.watched);
+            return Some(self.watched);
+        }
+        self.state = AuditState::Off;
+        self.emptied();
+        None
     }
 
-    fn watch_time(per_record: Duration) -> Duration {
-        (per_record * 2 + Duration::from_millis(1)).min(LONGEST_WATCH)
+    /// The least time between two watches of so long.
+    fn gap(&self, time: Duration) -> Duration {
+        let interval = (FIRST * (1 << self.watches.min(16))).min(INTERVAL);
+        let share = match self.watches {
+            0 => FIRST_SHARE,
+            _ => SHARE,
+        };
+        interval.max(time * share)
+    }
+
+    /// It went on without a verdict.
+    fn put_off(&mut self, now: Instant) {
+        self.state = AuditState::Off;
+        self.next = now + INTERVAL;
+    }
+
+    /// As many lines came as were asked for. One too many may still come.
+    fn emptied(&mut self) {
+        self.since_empty = None;
+        if let Some((first, last)) = self.probes.take() {
+            let (low, high) = self.since_step.unwrap_or((first, last));
+            self.since_step = Some((low.min(first), high.max(last)));
+        }
     }
 
     /// The life was found in step: what it answered is beyond doubt.
-    pub(crate) fn passed(&mut self) {
+    fn passed(&mut self) {
         self.state = AuditState::Off;
-        self.since = None;
-        self.last = None;
+        self.emptied();
+        self.since_step = None;
     }
 
-    /// The range of indices in doubt.
-    pub(crate) fn in_doubt(&self) -> Option<(Index, Index)> {
-        Some((self.since?, self.last?))
+    /// Whose answers are in doubt.
+    pub(crate) fn in_doubt(&self, what: Break) -> Doubts {
+        let mut doubts = Doubts::default();
+        let since = match what {
+            Break::TooMany => self.since_step,
+            Break::TooFew => self.since_empty,
+        };
+        for (first, last) in [since, self.probes].into_iter().flatten() {
+            doubts.insert(first, last);
+        }
+        doubts
     }
+}
+
+/// How long a further answer might take to come; not known before an answer has been timed. Where it
+/// is too long to be waited for, nothing is.
+fn watch_time(pace: &Pace) -> Option<Duration> {
+    let time = pace.measured()? * 2 + Duration::from_millis(1);
+    (time <= LONGEST_WATCH).then_some(time)
 }
 
 impl Scheduler {
@@ -175,7 +262,10 @@ impl Scheduler {
         };
         let at = match life.audit.state {
             AuditState::Off | AuditState::Watching(_) => return,
-            _ if life.owed.is_empty() => life.audit.watch(life.pace.per_record(), now),
+            _ if life.owed.is_empty() => match life.audit.run_empty(&life.pace, now) {
+                Some(until) => until,
+                None => return,
+            },
             // A worker that waited for nothing but the next record answers it at once. Then the
             // answer is likely that of the record before.
             AuditState::Probing(sent) if now - sent < life.audit.patience / 10 => {
@@ -184,8 +274,7 @@ impl Scheduler {
                 now + life.audit.patience
             }
             AuditState::Probing(_) => {
-                life.audit.state = AuditState::Off;
-                life.audit.next = now + INTERVAL;
+                life.audit.put_off(now);
                 return;
             }
             AuditState::RunningEmpty => {

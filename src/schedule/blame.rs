@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::action::{Action, WorkerId};
-use super::contract::shown;
+use super::audit::Break;
 use super::deaths::Moment;
 use super::doomed::Fault;
 use super::life::{Death, Life, Pipe, Stage, State};
@@ -156,16 +156,9 @@ impl Scheduler {
                 self.warn_of_death(Moment::End, &death.exit, &text);
             }
             if !death.tail.bytes.is_empty() {
-                self.report_break(
-                    worker,
-                    &format!(
-                        "wrote \"{}\" after its last answer",
-                        shown(&death.tail.bytes)
-                    ),
-                    "does it print something else than answers?",
-                    life.audit.in_doubt(),
-                );
+                self.report_tail(worker, &life, &death);
                 self.replace(worker, now);
+                self.count_stray(now);
             } else {
                 let seat = &mut self.workers[worker.0];
                 seat.broken = 0;
@@ -183,8 +176,15 @@ impl Scheduler {
                 };
                 self.warn_of_death(moment, &death.exit, &text);
             }
+            let is_stray = !death.tail.bytes.is_empty();
+            if is_stray {
+                self.report_tail(worker, &life, &death);
+            }
             self.count_life(worker, life.has_signed, false, death);
             self.replace(worker, now);
+            if is_stray {
+                self.count_stray(now);
+            }
         } else if is_closing && is_well {
             let left: Vec<_> = owed
                 .iter()
@@ -192,7 +192,8 @@ impl Scheduler {
                 .collect();
             let what = format!("exited without an answer for {}", Self::range(left));
             let advice = "does it skip records, or collect several for one line?";
-            self.report_break(worker, &what, advice, life.audit.in_doubt());
+            let in_doubt = life.audit.in_doubt(Break::TooFew);
+            self.report_break(worker, &what, advice, &in_doubt);
             self.doom(worker, owed, Fault::NoAnswer, now);
             self.replace(worker, now);
         } else {

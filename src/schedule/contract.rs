@@ -2,17 +2,20 @@
 //! becomes of records that a worker leaves without an answer, with either protocol.
 //!
 //! A life that writes more than was asked for is ended, and said to be out of step: which answers are
-//! in doubt, and why that may be. What a life still owes at its end fails and is not sent again, for
-//! nobody knows what the worker has done with it.
+//! in doubt, and why that may be. That counts as a failure, though no record has failed: it may end
+//! the run. What a life still owes at its end fails and is not sent again, for nobody knows what the
+//! worker has done with it.
 
 use std::time::Instant;
 
 use super::Scheduler;
 use super::action::WorkerId;
-use super::life::Death;
+use super::audit::Break;
+use super::doubts::Doubts;
+use super::life::{Death, Life};
+use super::policy::OnError;
 use crate::outcome::{Exit, Lines};
 use crate::protocol::Protocol;
-use crate::record::Index;
 use crate::visible;
 
 impl Scheduler {
@@ -41,11 +44,12 @@ impl Scheduler {
             return;
         }
         debug_assert!(life.owed.is_empty(), "a line answers what is owed first");
-        let in_doubt = life.audit.in_doubt();
+        let in_doubt = life.audit.in_doubt(Break::TooMany);
         let has_signed = life.has_signed;
         self.stop(worker, now);
         self.count_life(worker, has_signed, false, Death::by(Exit::OutOfStep));
-        self.report_break(worker, what, advice, in_doubt);
+        self.report_break(worker, what, advice, &in_doubt);
+        self.count_stray(now);
     }
 
     pub(super) fn report_break(
@@ -53,10 +57,9 @@ impl Scheduler {
         worker: WorkerId,
         what: &str,
         advice: &str,
-        in_doubt: Option<(Index, Index)>,
+        in_doubt: &Doubts,
     ) {
         self.tally.broken += 1;
-        self.tally.doubtful += u64::from(in_doubt.is_some());
         self.workers[worker.0].broken += 1;
         if self.policy.protocol == Protocol::Json {
             self.error(format!(
@@ -64,14 +67,47 @@ impl Scheduler {
             ));
             return;
         }
-        let range = match in_doubt {
-            Some((low, high)) if low == high => format!("the answer of record {low} is in doubt"),
-            Some((low, high)) => format!("its answers of records {low} to {high} are in doubt"),
-            None => "none of its answers is in doubt".into(),
+        self.tally.doubtful += u64::from(!in_doubt.is_empty());
+        self.tally.doubts.extend(in_doubt);
+        let range = match (in_doubt.ranges(), in_doubt.told()) {
+            ([(low, high)], Some(record)) if low == high => {
+                format!("the answer of {record} is in doubt")
+            }
+            (_, Some(records)) => format!("its answers of {records} are in doubt"),
+            (_, None) => "none of its answers is in doubt".into(),
         };
         self.error(format!(
             "{worker} {what}; {range}. One line is expected for each record: {advice}"
         ));
+    }
+
+    /// A life has ended, and owed nothing when it wrote what stands after its last whole line.
+    pub(super) fn report_tail(&mut self, worker: WorkerId, life: &Life, death: &Death) {
+        let what = format!(
+            "wrote \"{}\" after its last answer",
+            shown(&death.tail.bytes)
+        );
+        let advice = "does it print something else than answers?";
+        self.report_break(worker, &what, advice, &life.audit.in_doubt(Break::TooMany));
+    }
+
+    /// Counts something that a worker wrote and nothing had asked for as a failure, and ends the run if
+    /// it is one too many.
+    pub(super) fn count_stray(&mut self, now: Instant) {
+        self.tally.strays += 1;
+        if self.policy.on_error == OnError::Raise && self.phase.gives_out() {
+            self.error("the run ends for this (--on-error raise)".into());
+            self.raise_break(now);
+        } else if self.phase.takes_input() && self.is_last_failure(self.failures()) {
+            // What fails from now on has not ended the run.
+            self.has_last_failure = true;
+            let option = match self.policy.on_error {
+                OnError::Drain => "--on-error drain",
+                _ => "--max-errors",
+            };
+            self.error(format!("nothing more is sent for this ({option})"));
+            self.drain(now);
+        }
     }
 
     /// A line without its end is an answer where the worker was to finish and exited well.

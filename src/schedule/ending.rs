@@ -6,10 +6,11 @@ use super::action::{Action, Notice, WorkerId};
 use super::doomed::Doomed;
 use super::life::{Death, Stage, State, Worker};
 use super::policy::OnError;
-use super::tally::{EarlyEnd, Lapses};
+use super::tally::EarlyEnd;
 use super::{InputState, Scheduler};
 use crate::exit::Status;
 use crate::outcome::{Exit, Failure};
+use crate::protocol::Protocol;
 
 /// A process dies of SIGKILL at once. One that has not after so long, the system itself holds.
 const KILLED: Duration = Duration::from_secs(2);
@@ -117,6 +118,12 @@ impl Scheduler {
         self.abort(Reason::Raised);
         self.kill_all(now);
         self.conclude_last(failure);
+    }
+
+    /// The same, where no record has failed, but a worker has not answered line by line.
+    pub(super) fn raise_break(&mut self, now: Instant) {
+        self.abort(Reason::Raised);
+        self.kill_all(now);
     }
 
     /// Nothing that was not sent yet is sent any more.
@@ -326,10 +333,12 @@ impl Scheduler {
         // A limit that was reached is never ignored: records are left without an outcome.
         let counts = self.policy.on_error != OnError::Ignore || self.has_last_failure;
         let a_record_failed = failures > 0 && counts;
-        let a_worker_failed_before = self.tally.earlier.lapses != Lapses::default();
-        let a_worker_failed =
-            self.tally.bad_ends > 0 || self.tally.broken > 0 || a_worker_failed_before;
-        let by_records = if a_record_failed || a_worker_failed {
+        let earlier = self.tally.earlier.lapses;
+        let a_worker_failed = self.tally.bad_ends > 0 || earlier.bad_ends > 0;
+        let out_of_step = self.tally.broken > 0 || earlier.broken > 0;
+        let by_records = if out_of_step && self.policy.protocol == Protocol::Lines {
+            Status::InDoubt
+        } else if a_record_failed || a_worker_failed || out_of_step {
             Status::RecordFailed
         } else {
             Status::Success

@@ -242,8 +242,7 @@ impl Scheduler {
             .expect("records are sent to a running life");
         if life.owed.is_empty() && life.has_signed {
             let heard_until = life.deaf_since.unwrap_or(now);
-            life.audit
-                .idle_until(heard_until, life.clock, life.pace.per_record());
+            life.audit.was_empty(life.clock, heard_until, &life.pace);
         }
         life.audit
             .sent(work.block.first, Index(work.block.end().0 - 1));

@@ -19,6 +19,7 @@ mod clock;
 mod contract;
 mod deaths;
 mod doomed;
+mod doubts;
 mod ending;
 mod feed;
 mod hearing;
@@ -45,6 +46,7 @@ mod view;
 use std::time::{Duration, Instant};
 
 pub use action::{Action, LifeNumber, Notice, WorkerId};
+pub use doubts::Doubts;
 pub use life::{Death, Pipe};
 pub use order::Written;
 pub use replies::Unasked;
@@ -179,12 +181,19 @@ impl Scheduler {
     /// Goes on with a run in which `earlier` came to an outcome, and tells what is done now in
     /// [`Written`]. Where COMMAND was ready then, it had taken at most `start`. Nothing may have
     /// happened yet; none of those records may come from the input.
-    pub fn resume(&mut self, earlier: Done, lapses: Lapses, start: Option<Duration>) {
+    pub fn resume(
+        &mut self,
+        earlier: Done,
+        lapses: Lapses,
+        doubts: Doubts,
+        start: Option<Duration>,
+    ) {
         self.earlier_start = start;
         self.order.tell(Index(earlier.ranges.end()));
         self.first = Index(earlier.ranges.end());
         self.tally.earlier = earlier.into();
         self.tally.earlier.lapses = lapses;
+        self.tally.doubts = doubts;
     }
 
     /// Records came from the input.

@@ -97,6 +97,11 @@ impl Pace {
         Duration::from_secs_f64(self.seconds_per_record().max(self.slow))
     }
 
+    /// The same, once an answer has been timed.
+    pub(crate) fn measured(&self) -> Option<Duration> {
+        (self.answers > 0.0).then(|| self.per_record())
+    }
+
     /// How many records to keep in flight.
     pub(crate) fn window(&self) -> usize {
         self.window

@@ -101,7 +101,7 @@ impl Scheduler {
             return;
         }
         // The one that ended the run is the last of those that were allowed as they are put down.
-        let failures = self.tally.earlier.failures() + self.tally.failures() + 1;
+        let failures = self.tally.failures_and_strays() + 1;
         let is_one_too_many = self.is_last_failure(failures);
         let is_first_to =
             is_one_too_many && !std::mem::replace(&mut self.has_last_failure, is_one_too_many);
@@ -125,10 +125,10 @@ impl Scheduler {
         }
     }
 
-    /// How many records have failed, in earlier runs too and also where that is not put down yet.
+    /// How many failures there were, in earlier runs too: of records, also where that is not put down
+    /// yet, and of workers that wrote what nothing had asked for.
     pub(super) fn failures(&self) -> u64 {
-        let decided = self.tally.failures() + self.doomed.records() as u64;
-        self.tally.earlier.failures() + decided
+        self.tally.failures_and_strays() + self.doomed.records() as u64
     }
 
     /// Whether the last of so many failures is one after which nothing more is sent.

@@ -71,7 +71,8 @@ impl Scheduler {
         };
         let has_read = life.reading == Reading::All;
         let usual = match (life.has_signed, self.learnt_start) {
-            (true, _) => life.pace.per_record(),
+            // Before an answer has been timed, the first one of all tells how long they may take.
+            (true, first) => life.pace.measured().or(first).unwrap_or_default(),
             // What was learnt of those that waited for their end says nothing.
             (false, Some(_)) if has_read && self.has_shown_silence => Duration::ZERO,
             (false, Some(learnt)) => learnt,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::action::WorkerId;
+use super::doubts::Doubts;
 use crate::outcome::Done;
 
 /// The counts of a run.
@@ -26,8 +27,12 @@ pub struct Tally {
     pub lost: u64,
     /// Lives that did not keep to one answer for each record.
     pub broken: u64,
-    /// Those of them whose answers are in doubt.
+    /// Those of them whose answers are in doubt, as answers without ids can be.
     pub doubtful: u64,
+    /// Whose answers these are, in all runs.
+    pub doubts: Doubts,
+    /// How often a worker wrote what nothing had asked for, where that is a failure.
+    pub strays: u64,
     /// Lines on workers' stdout that are no answers, where answers have ids.
     pub log_lines: u64,
     /// The workers that wrote such lines.
@@ -78,6 +83,8 @@ pub struct Earlier {
 pub struct Lapses {
     /// Those that did not keep to one answer for each record, so that their answers are in doubt.
     pub broken: u64,
+    /// How often one wrote what nothing had asked for.
+    pub strays: u64,
     /// Those that failed after they had answered everything.
     pub bad_ends: u64,
 }
@@ -115,6 +122,13 @@ impl Tally {
         self.failed.values().sum()
     }
 
+    /// The failures that have been put down, in all runs: of records, and of workers that wrote what
+    /// nothing had asked for.
+    pub(super) fn failures_and_strays(&self) -> u64 {
+        let strays = self.earlier.lapses.strays.saturating_add(self.strays);
+        (self.earlier.failures() + self.failures()).saturating_add(strays)
+    }
+
     /// How many records have come to an outcome.
     pub fn outcomes(&self) -> u64 {
         self.results + self.failures()
@@ -125,6 +139,7 @@ impl Tally {
         let earlier = self.earlier.lapses;
         Lapses {
             broken: earlier.broken + self.doubtful,
+            strays: earlier.strays.saturating_add(self.strays),
             bad_ends: earlier.bad_ends + self.bad_ends - self.bad_ends_when_told,
         }
     }
@@ -161,6 +176,8 @@ impl Tally {
                 before(earlier, self.failures())
             )
         });
+        let in_doubt = (self.doubts.told())
+            .map(|records| format!("results of {records} may stand in wrong places"));
         let given_up =
             plural(self.given_up, "worker", "workers").map(|text| format!("{text} given up"));
         let earlier = self.earlier.lapses;
@@ -194,6 +211,7 @@ impl Tally {
         let parts = [
             failed,
             self.early_end.and_then(EarlyEnd::told),
+            in_doubt,
             broken,
             plural(self.restarts, "restart", "restarts"),
             given_up,

@@ -45,6 +45,7 @@ mod python_start;
 mod contract;
 mod ends_of_workers;
 mod json;
+mod places;
 
 mod backpressure;
 mod completions;

@@ -241,6 +241,21 @@ fn a_line_that_is_lost_doubled_moved_or_of_another_journal_is_known() {
     assert_eq!(read(&then[..]), Err(Fault::Damaged(4)));
 }
 
+#[test]
+fn ranges_in_doubt_add_up() {
+    let mut lapsed = entry(&[], 0);
+    (lapsed.broken, lapsed.strays, lapsed.in_doubt) = (1, 1, vec![(3, 9)]);
+    // Where there is nothing new they are not told again.
+    let mut written = entry(&[(0, 3)], 3);
+    (written.broken, written.strays) = (1, 1);
+    let mut again = entry(&[], 3);
+    (again.broken, again.strays, again.in_doubt) = (2, 1, vec![(3, 9), (20, 21)]);
+    let bytes = lines(&header(), [lapsed, written, again]).concat();
+    let past = read(&bytes[..]).unwrap().unwrap();
+    assert_eq!(past.doubts.ranges(), [(3, 9), (20, 21)]);
+    assert_eq!((past.lapses.broken, past.lapses.strays), (2, 1));
+}
+
 /// Whatever the bytes, reading ends without a panic.
 #[test]
 fn any_bytes_can_be_read() {

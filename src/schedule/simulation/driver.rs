@@ -28,7 +28,7 @@ use crate::input::Arrival;
 use crate::outcome::Done;
 use crate::protocol::{Protocol, json};
 use crate::record::{Block, Slice};
-use crate::schedule::{Action, Lapses, Notice, Pipe, Scheduler, WorkerId};
+use crate::schedule::{Action, Doubts, Lapses, Notice, Pipe, Scheduler, WorkerId};
 use crate::worker::stdout::StdoutLines;
 
 /// Until nothing has come from the input for so long, workers wait for it.
@@ -81,7 +81,7 @@ impl Simulation {
         let mut scheduler =
             Scheduler::new(scenario.policy.clone(), scenario.rendering, &budget, base);
         scheduler.keep_slowest();
-        scheduler.resume(Done::default(), Lapses::default(), None);
+        scheduler.resume(Done::default(), Lapses::default(), Doubts::default(), None);
         let jobs = scenario.policy.jobs.get();
         Self {
             members: (0..jobs).map(|_| None).collect(),

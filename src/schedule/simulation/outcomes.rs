@@ -3,6 +3,7 @@
 use super::ledger::{Charge, Past};
 use super::scenario::{Effect, MAX_ANSWER, Scenario, answer_text};
 use crate::exit::Status;
+use crate::protocol::Protocol;
 use crate::schedule::Tally;
 use crate::schedule::policy::{Delivery, ErrorRecords, OnError, Order, Policy, Window};
 use crate::schedule::tally::EarlyEnd;
@@ -24,8 +25,8 @@ pub(super) struct Outcomes {
     next_error: u64,
     results: u64,
     failures: u64,
-    /// Answers that are not those of their records.
-    wrong: u64,
+    /// The records whose answers are those of others.
+    wrong: Vec<u64>,
     /// The failure that ended the run, which stands where it may.
     has_last: bool,
 }
@@ -47,7 +48,7 @@ impl Outcomes {
             next_error: 0,
             results: 0,
             failures: 0,
-            wrong: 0,
+            wrong: Vec::new(),
             has_last: false,
         }
     }
@@ -90,7 +91,9 @@ impl Outcomes {
     fn result(&mut self, line: &str, pasts: &[Past]) {
         self.results += 1;
         if self.has_liars {
-            self.wrong += u64::from(!self.is_next(line));
+            if !self.is_next(line) {
+                self.wrong.push(self.next);
+            }
             self.next += 1;
             return;
         }
@@ -234,19 +237,28 @@ impl Outcomes {
         let outcomes = self.results + self.failures;
         let total = scenario.records.len() as u64;
         let is_ignored = self.policy.on_error == OnError::Ignore;
-        let drains = (self.policy.on_error == OnError::Drain && self.failures > 0)
-            || self
-                .policy
-                .max_errors
-                .is_some_and(|most| self.failures >= most);
-        let is_raised = self.policy.on_error == OnError::Raise && self.failures > 0;
+        let faults = self.failures + tally.strays;
+        let drains = (self.policy.on_error == OnError::Drain && faults > 0)
+            || self.policy.max_errors.is_some_and(|most| faults >= most);
+        let is_raised = self.policy.on_error == OnError::Raise && faults > 0;
         if is_cut_short {
             return;
         }
         assert!(
-            self.wrong == 0 || status != Status::Success,
+            self.wrong.is_empty() || status != Status::Success,
             "wrong results and no word"
         );
+        if scenario.lies_in_one_way() && tally.early_end.is_none() {
+            let ranges = tally.doubts.ranges();
+            for index in &self.wrong {
+                let is_named = ranges.iter().any(|(a, b)| (*a..=*b).contains(index));
+                assert!(
+                    is_named,
+                    "record {index} has a wrong result, and {ranges:?} are in doubt"
+                );
+            }
+        }
+        assert_eq!(tally.doubtful > 0, !tally.doubts.is_empty());
         match status {
             Status::Success => {
                 assert!(
@@ -255,12 +267,18 @@ impl Outcomes {
                 );
                 assert_eq!(tally.broken + tally.bad_ends, 0);
             }
+            Status::InDoubt => {
+                assert!(tally.broken > 0, "all answered line by line");
+                assert_eq!(self.policy.protocol, Protocol::Lines);
+            }
             Status::RecordFailed => {
                 let records_failed = self.failures > 0 && (!is_ignored || drains);
                 assert!(
                     records_failed || tally.broken + tally.bad_ends > 0,
                     "nothing failed"
                 );
+                let is_in_step = tally.broken == 0 || self.policy.protocol == Protocol::Json;
+                assert!(is_in_step, "results in doubt do not show");
             }
             Status::NoWorker => {}
             other => panic!("the status is {other:?}"),
@@ -290,10 +308,7 @@ impl Outcomes {
             return;
         }
         if is_raised {
-            assert_eq!(
-                self.failures, 1,
-                "a failure after the one that ended the run"
-            );
+            assert_eq!(faults, 1, "a failure after the one that ended the run");
         } else if drains {
             let sent = pasts.iter().filter(|past| past.sends > 0).count() as u64;
             assert!(

@@ -263,6 +263,22 @@ impl Scenario {
             .any(|record| lies.contains(&record.effect))
     }
 
+    /// Whether workers do nothing wrong but to give lines too many, or nothing but too few, and none is
+    /// ended before that can show.
+    pub(super) fn lies_in_one_way(&self) -> bool {
+        if !self.command.kinds.is_empty()
+            || self.command.half_last_line > 0.0
+            || self.policy.timeout.is_some()
+            || self.policy.init_timeout.is_some()
+        {
+            return false;
+        }
+        [Effect::AddsLine, Effect::SkipsLine].iter().any(|lie| {
+            let is_right = |effect: &Effect| *effect == Effect::None || effect == lie;
+            self.records.iter().all(|record| is_right(&record.effect))
+        })
+    }
+
     pub(super) fn is_interrupted(&self) -> bool {
         let is_interrupt = |what: &Disturbance| matches!(what, Disturbance::Interrupt(_));
         self.disturbances.iter().any(|(_, what)| is_interrupt(what))

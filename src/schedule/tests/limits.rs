@@ -12,7 +12,7 @@ use crate::record::{Block, Index, Separator, Slice};
 use crate::schedule::life::Life;
 use crate::schedule::policy::{Delivery, Window};
 use crate::schedule::queue::Queue;
-use crate::schedule::{Lapses, WorkerId};
+use crate::schedule::{Doubts, Lapses, WorkerId};
 
 /// A worker that has answered record 0 and holds record 1, the last one.
 fn at_its_last(change: impl FnOnce(&mut super::Policy)) -> Bench {
@@ -180,7 +180,9 @@ fn failures_of_earlier_runs_count_towards_max_errors() {
     let mut earlier = Done::default();
     assert!(earlier.ranges.insert(0..2));
     earlier.failed.insert("timeout", 1);
-    bench.scheduler.resume(earlier, Lapses::default(), None);
+    bench
+        .scheduler
+        .resume(earlier, Lapses::default(), Doubts::default(), None);
     bench.next = 2;
     bench.records(5);
     bench.answer(1);

@@ -81,7 +81,7 @@ fn a_worker_that_skips_a_record_is_found_before_the_input_ends() {
     bench.die(Exit::Code(0));
     bench.end_input();
     assert!(bench.written().contains("missing_answer"));
-    assert_eq!(bench.scheduler.status(), Status::RecordFailed);
+    assert_eq!(bench.scheduler.status(), Status::InDoubt);
 }
 
 #[test]

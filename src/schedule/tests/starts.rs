@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::{Bench, MILLISECOND, SECOND};
 use crate::outcome::{Done, Exit};
 use crate::protocol::Protocol;
-use crate::schedule::Lapses;
 use crate::schedule::policy::{Policy, Readiness};
+use crate::schedule::{Doubts, Lapses};
 
 fn bench() -> Bench {
     Bench::of_workers(8, |_| ())
@@ -98,7 +98,7 @@ fn a_life_counts_as_a_restart_where_the_one_before_was_not_meant_to_end() {
 /// A run that goes on where COMMAND has once taken so long until it was ready.
 fn resumed(took: Option<Duration>, change: impl FnOnce(&mut Policy)) -> Bench {
     let mut bench = Bench::new(change);
-    (bench.scheduler).resume(Done::default(), Lapses::default(), took);
+    (bench.scheduler).resume(Done::default(), Lapses::default(), Doubts::default(), took);
     bench
 }
 
