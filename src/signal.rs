@@ -2,29 +2,25 @@
 //!
 //! Always: a signal that was ignored when mtask started stays ignored (nohup, background jobs of sh).
 //!
-//! Two crates listen. `ctrlc` has SIGINT (`interrupts`) and nothing else: its feature for SIGTERM and
-//! SIGHUP takes all three at once, ignored ones too, and does not tell which came. All that it cannot do
-//! is `signal-hook`'s, which exit statuses need as well; it takes SIGINT too where `ctrlc` cannot.
+//! Two crates listen. `ctrlc` has SIGINT and nothing else: its feature for SIGTERM and SIGHUP takes all
+//! three at once, ignored ones too, and does not tell which came. All that it cannot do is
+//! `signal-hook`'s; it takes SIGINT too where `ctrlc` cannot have its thread.
 
-mod interrupts;
-
-use std::io;
+use std::io::{self, Write};
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use anyhow::Context;
 use signal_hook::consts::{
     SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1,
 };
-use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::backend::{Handle, SignalDelivery};
 use signal_hook::iterator::exfiltrator::SignalOnly;
 
 use crate::sys;
-use interrupts::Interrupts;
 
 /// What a signal asks of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +80,9 @@ pub fn ignore_terminal() {
 /// The signals that have come.
 #[derive(Debug)]
 pub struct Requests {
-    interrupts: Interrupts,
+    /// Whether SIGINT has come. Its handler says so at once, before the thread of `ctrlc` wakes the
+    /// engine: a run that is over by then heeds it too.
+    is_interrupted: Arc<AtomicBool>,
     others: SignalDelivery<UnixStream, SignalOnly>,
     /// Those that have come and were not taken.
     come: Vec<Request>,
@@ -96,8 +94,6 @@ impl Requests {
     /// # Errors
     /// Where a handler cannot be installed.
     pub fn listen() -> anyhow::Result<Self> {
-        sys::unblock(&[SIGTERM, SIGHUP, SIGCHLD, SIGTSTP, SIGCONT]);
-        sys::unblock(STATUS);
         let (come, news) = UnixStream::pair().context("cannot listen to signals")?;
         let copy = news.try_clone().context("cannot listen to SIGINT")?;
         let wanted = [SIGTERM, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU]
@@ -107,26 +103,15 @@ impl Requests {
             .chain([SIGCHLD, SIGCONT]);
         let others = SignalDelivery::with_pipe(come, news, SignalOnly, wanted)
             .context("cannot listen to signals")?;
+        let is_interrupted = listen_to_interrupts(copy, &others.handle())?;
+        // Not before: a signal that the caller of mtask has blocked may have come already.
+        sys::unblock(&[SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGTSTP, SIGCONT]);
+        sys::unblock(STATUS);
         Ok(Self {
-            interrupts: Interrupts::hold_back(copy),
+            is_interrupted,
             others,
             come: Vec::new(),
         })
-    }
-
-    /// When [`Requests::tick`] is to be called.
-    pub fn wake_at(&self) -> Option<Instant> {
-        self.interrupts.held_back_until()
-    }
-
-    /// Has SIGINT be heeded, once it is time; tells whether one has come before.
-    pub fn tick(&mut self, now: Instant) -> bool {
-        let is_due = self.wake_at().is_some_and(|at| now >= at);
-        let has_come = is_due && self.interrupts.let_through(&self.others.handle());
-        if has_come {
-            self.come.push(Request::End(SIGINT));
-        }
-        has_come
     }
 
     /// Takes those that have come since the last time.
@@ -144,9 +129,33 @@ impl Requests {
     fn look(&mut self) {
         // The news first: what comes after that has news of its own.
         let others = self.others.pending().map(request);
-        let interrupts = self.interrupts.try_iter().map(|()| Request::End(SIGINT));
-        self.come.extend(interrupts.chain(others));
+        self.come.extend(others);
+        if self.is_interrupted.swap(false, SeqCst) {
+            self.come.push(Request::End(SIGINT));
+        }
     }
+}
+
+/// Has `ctrlc` wake the engine by `news` for each SIGINT, unless that is ignored. Where there is no thread
+/// to be had, it comes as `others` do. Gives where it says that one has come.
+fn listen_to_interrupts(mut news: UnixStream, others: &Handle) -> anyhow::Result<Arc<AtomicBool>> {
+    let has_come = Arc::new(AtomicBool::new(false));
+    if sys::is_ignored(SIGINT) {
+        return Ok(has_come);
+    }
+    let wake = move || {
+        // Full, it wakes the engine as well. The engine is gone only when mtask is about to exit.
+        let _ = news.write(&[0]);
+    };
+    if ctrlc::set_handler(wake).is_err() {
+        others
+            .add_signal(SIGINT)
+            .context("cannot listen to SIGINT")?;
+    }
+    // After `ctrlc`, whose handler it goes on to.
+    signal_hook::flag::register(SIGINT, Arc::clone(&has_come))
+        .context("cannot listen to SIGINT")?;
+    Ok(has_come)
 }
 
 /// Which of two signals was first cannot be told: whoever has continued mtask does not want it stopped.

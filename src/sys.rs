@@ -62,57 +62,16 @@ pub fn ignore(signals: &[i32]) {
     }
 }
 
-/// Holds these signals back, in this thread and those that it starts from now on.
-pub fn block(signals: &[i32]) {
-    change_blocked(libc::SIG_BLOCK, signals);
-}
-
 /// Lets these signals through, should they be blocked.
 pub fn unblock(signals: &[i32]) {
-    change_blocked(libc::SIG_UNBLOCK, signals);
-}
-
-/// Takes this signal, which every thread holds back, if it has come; tells whether it has.
-pub fn take_held_back(signal: i32) -> bool {
-    // SAFETY: sets of zeros are valid, and each is written to before it is read.
-    unsafe {
-        let mut come: libc::sigset_t = std::mem::zeroed();
-        libc::sigpending(&raw mut come);
-        let has_come = libc::sigismember(&raw const come, signal) == 1;
-        if has_come {
-            let mut wanted: libc::sigset_t = std::mem::zeroed();
-            libc::sigemptyset(&raw mut wanted);
-            libc::sigaddset(&raw mut wanted, signal);
-            let mut taken = 0;
-            libc::sigwait(&raw const wanted, &raw mut taken);
-        }
-        has_come
-    }
-}
-
-/// Does this with these signals held back: a thread that it starts holds them back for good.
-pub fn holding_back<T>(signals: &[i32], start: impl FnOnce() -> T) -> T {
-    let before = change_blocked(libc::SIG_BLOCK, signals);
-    let started = start();
-    // SAFETY: it is the set that was found.
-    unsafe {
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
-    }
-    started
-}
-
-/// Gives those that were blocked before.
-fn change_blocked(how: i32, signals: &[i32]) -> libc::sigset_t {
-    // SAFETY: sets of zeros are valid, and the one that is read is initialised by sigemptyset.
+    // SAFETY: a set of zeros is valid, and is initialised by sigemptyset.
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
-        let mut before: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);
         for signal in signals {
             libc::sigaddset(&raw mut set, *signal);
         }
-        libc::pthread_sigmask(how, &raw const set, &raw mut before);
-        before
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
     }
 }
 

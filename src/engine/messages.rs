@@ -19,8 +19,8 @@ use rustix::io::Errno;
 use super::output::at_once::AtOnce;
 use crate::config::Verbosity;
 use crate::report::{Display, Place};
+use crate::visible;
 use crate::waker::{WakeAtEnd, Waker};
-use crate::{sys, visible};
 
 /// With so many bytes waiting, workers' stderr is not read.
 const ENOUGH: usize = 128 * 1024;
@@ -245,9 +245,9 @@ impl WriterThread {
                 }
             });
         };
-        let builder = thread::Builder::new().name("messages".into());
-        // It may be there before the engine holds SIGINT back, and would let it through.
-        sys::holding_back(&[libc::SIGINT], || builder.spawn(write))?;
+        thread::Builder::new()
+            .name("messages".into())
+            .spawn(write)?;
         Ok(Self {
             orders,
             end,

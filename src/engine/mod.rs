@@ -189,7 +189,6 @@ impl Engine {
             self.pulse.begin(self.scheduler.is_timed());
             let mut waited_from = self.wait();
             now = Instant::now();
-            self.has_requests |= self.requests.tick(now);
             if self.take_requests(now) == Paused::Yes {
                 // Times from before lie before all clocks now.
                 now = Instant::now();
@@ -474,7 +473,6 @@ impl Engine {
         let output = (!self.is_output_broken).then_some(&self.output);
         let deadlines = [
             self.scheduler.wake_at(),
-            self.requests.wake_at(),
             self.start_by,
             end_by,
             output.and_then(Output::next_reminder),

@@ -112,9 +112,6 @@ impl Engine {
     ) -> Waited<T> {
         loop {
             let now = Instant::now();
-            if self.requests.tick(now) {
-                return self.was_signalled(now);
-            }
             self.waker.fall_asleep();
             let waited = match thread.try_recv() {
                 Ok(said) => Some(Waited::Said(said)),
@@ -129,20 +126,15 @@ impl Engine {
                 PollFd::from_borrowed_fd(self.waker.fd(), PollFlags::IN),
                 PollFd::new(&self.requests, PollFlags::IN),
             ];
-            let wake_at = [until, self.requests.wake_at()];
-            poll_until(&mut fds, wake_at.into_iter().flatten().min(), now);
+            poll_until(&mut fds, until, now);
             let [is_woken, has_requests] = fds.map(|fd| !fd.revents().is_empty());
             self.waker.awake(is_woken);
             if has_requests {
-                return self.was_signalled(Instant::now());
+                self.has_requests = true;
+                self.take_requests(Instant::now());
+                return Waited::Signalled;
             }
         }
-    }
-
-    fn was_signalled<T>(&mut self, now: Instant) -> Waited<T> {
-        self.has_requests = true;
-        self.take_requests(now);
-        Waited::Signalled
     }
 
     /// Lets workers run, and looks whether the one that owes anything has answered: it most likely

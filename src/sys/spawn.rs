@@ -42,13 +42,6 @@ pub fn spawn(program: Program<'_>, stdio: [OwnedFd; 3]) -> io::Result<Pid> {
         .stdin(stdin)
         .stdout(stdout)
         .stderr(stderr);
-    let let_interrupts_through = || {
-        // mtask may hold it back, for itself alone.
-        super::unblock(&[libc::SIGINT]);
-        Ok(())
-    };
-    // SAFETY: it changes a mask, and neither allocates nor locks.
-    unsafe { command.pre_exec(let_interrupts_through) };
     let child = command.spawn()?;
     Ok(Pid::from_child(&child))
 }
@@ -100,7 +93,7 @@ mod linux {
             words,
             variables,
             stdio,
-            blocked: signals.without_interrupts(),
+            blocked: signals.before,
             parent: getpid(),
             failure: None,
         };
@@ -239,14 +232,6 @@ mod linux {
                 libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
                 Self { before }
             }
-        }
-
-        /// Those that were blocked before, but for SIGINT: mtask holds it back for itself alone.
-        fn without_interrupts(&self) -> libc::sigset_t {
-            let mut set = self.before;
-            // SAFETY: the set is a valid one.
-            unsafe { libc::sigdelset(&raw mut set, libc::SIGINT) };
-            set
         }
     }
 

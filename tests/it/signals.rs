@@ -206,7 +206,7 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     }
 }
 
-/// An mtask that begins with a SIGINT under way: a run holds it back for an instant.
+/// An mtask that begins with a SIGINT under way.
 fn interrupted(env: &TestEnv) -> Run<'_> {
     env.write(
         "interrupted.py",
