@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::process;
 
-use signal_hook::low_level::emulate_default_handler;
+use crate::sys;
 
 /// A status that mtask ends with, in rising order of precedence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,11 +58,11 @@ impl Status {
     }
 
     /// Ends mtask. A signal is raised again with its default disposition, so that the caller sees
-    /// a death by it; only where that does not kill does the code stand for it.
+    /// a death by it; only where that does not kill, as process 1 of a container is not killed, does the
+    /// code stand for it.
     pub fn exit(self) -> ! {
         if let Self::Signal(signal) = self {
-            // A signal that cannot be raised leaves the code to tell.
-            let _ = emulate_default_handler(signal);
+            sys::raise_default(signal);
         }
         process::exit(self.code())
     }
@@ -132,7 +132,7 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
     use std::process::{Command, Stdio};
 
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
+    use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR2};
 
     use super::*;
 
@@ -183,7 +183,7 @@ mod tests {
         if let Ok(signal) = env::var(SIGNAL) {
             Status::Signal(signal.parse().expect("a number")).exit();
         }
-        for signal in [SIGINT, SIGTERM, SIGHUP, SIGPIPE] {
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGALRM, SIGUSR2] {
             let status = Command::new(env::current_exe().expect("this test's binary"))
                 .args([
                     "--exact",

@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use anyhow::Context;
 use signal_hook::consts::{
-    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1,
+    SIGABRT, SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGPROF, SIGQUIT, SIGSYS, SIGTERM, SIGTRAP,
+    SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU,
 };
 use signal_hook::iterator::backend::{Handle, SignalDelivery};
 use signal_hook::iterator::exfiltrator::SignalOnly;
@@ -25,10 +26,12 @@ use crate::sys;
 /// What a signal asks of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// End: SIGINT, SIGTERM or SIGHUP.
+    /// End: SIGINT, SIGTERM, SIGHUP and all others that would end mtask without its workers.
     End(i32),
+    /// End once what was sent is done: SIGUSR2, by which batch systems tell that time is running out.
+    Notice(i32),
     /// Say where the run stands: SIGUSR1, and SIGINFO (Ctrl-T) where there is one.
-    Status,
+    Status(i32),
     /// A process has exited.
     LookAtProcesses,
     /// Stop the workers and mtask: SIGTSTP.
@@ -57,6 +60,32 @@ const STATUS: &[i32] = &[SIGUSR1, libc::SIGINFO];
     target_os = "dragonfly"
 )))]
 const STATUS: &[i32] = &[SIGUSR1];
+
+/// The signals that end the run, beside SIGINT. Not among them: SIGKILL, which nobody can catch, and what
+/// a fault of mtask's own raises (SIGSEGV, SIGBUS, SIGFPE, SIGILL), after which nothing can go on.
+fn ending() -> impl Iterator<Item = i32> {
+    const EVERYWHERE: [i32; 10] = [
+        SIGTERM, SIGHUP, SIGQUIT, SIGABRT, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGTRAP, SIGSYS,
+    ];
+    #[cfg(target_os = "linux")]
+    let here = [libc::SIGIO, libc::SIGPWR]
+        .into_iter()
+        .chain(libc::SIGRTMIN()..=libc::SIGRTMAX());
+    // The default of SIGIO does nothing there.
+    #[cfg(not(target_os = "linux"))]
+    let here = [];
+    #[cfg(all(
+        target_os = "linux",
+        any(
+            target_arch = "x86",
+            target_arch = "x86_64",
+            target_arch = "arm",
+            target_arch = "aarch64"
+        )
+    ))]
+    let here = here.chain([libc::SIGSTKFLT]);
+    EVERYWHERE.into_iter().chain(here)
+}
 
 /// Has signals do no harm that end a process by default: those that only ask where the run stands, and
 /// SIGXFSZ (ulimit -f), of which a failed write tells more.
@@ -96,8 +125,8 @@ impl Requests {
     pub fn listen() -> anyhow::Result<Self> {
         let (come, news) = UnixStream::pair().context("cannot listen to signals")?;
         let copy = news.try_clone().context("cannot listen to SIGINT")?;
-        let wanted = [SIGTERM, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU]
-            .into_iter()
+        let wanted = ending()
+            .chain([SIGUSR2, SIGTSTP, SIGTTIN, SIGTTOU])
             .chain(STATUS.iter().copied())
             .filter(|signal| !sys::is_ignored(*signal))
             .chain([SIGCHLD, SIGCONT]);
@@ -105,7 +134,7 @@ impl Requests {
             .context("cannot listen to signals")?;
         let is_interrupted = listen_to_interrupts(copy, &others.handle())?;
         // Not before: a signal that the caller of mtask has blocked may have come already.
-        sys::unblock(&[SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGTSTP, SIGCONT]);
+        sys::unblock(&[SIGINT, SIGTERM, SIGHUP, SIGUSR2, SIGCHLD, SIGTSTP, SIGCONT]);
         sys::unblock(STATUS);
         Ok(Self {
             is_interrupted,
@@ -179,7 +208,8 @@ fn request(signal: i32) -> Request {
         SIGTSTP => Request::Stop,
         SIGTTIN | SIGTTOU => Request::StopForTerminal,
         SIGCONT => Request::Continued,
-        signal if STATUS.contains(&signal) => Request::Status,
+        SIGUSR2 => Request::Notice(signal),
+        signal if STATUS.contains(&signal) => Request::Status(signal),
         signal => Request::End(signal),
     }
 }

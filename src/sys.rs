@@ -62,6 +62,15 @@ pub fn ignore(signals: &[i32]) {
     }
 }
 
+/// Has this signal do to the process what it does by default. Comes back where that is nothing.
+pub fn raise_default(signal: i32) {
+    // SAFETY: no handler is set that could run.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+    unblock(&[signal]);
+    // SAFETY: whatever it does, it does to this process as a whole.
+    unsafe { libc::raise(signal) };
+}
+
 /// Lets these signals through, should they be blocked.
 pub fn unblock(signals: &[i32]) {
     // SAFETY: a set of zeros is valid, and is initialised by sigemptyset.

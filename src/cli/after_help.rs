@@ -9,7 +9,9 @@ Examples:
   mtask -u --worker-arg gpu=0 --worker-arg gpu=1 ./infer --device {gpu} <in >out
       Two workers, each with a device of its own; results as they finish.
   mtask --worker-arg gpu=0 --worker-arg gpu=1 --python embed.py:Embedder <in
-      Two instances of a Python class, each called with the JSON records it gets.";
+      Two instances of a Python class, each called with the JSON records it gets.
+  timeout --preserve-status -s USR2 55m mtask --resume journal -i in -o out ./model
+      Ends in time, with what was sent; the same command line goes on from there.";
 
 const VALUES: &str = "\
 Values:

@@ -122,6 +122,8 @@ pub struct Engine {
     /// What the input and the output have to say about the exit status.
     status: Status,
     start_by: Option<Instant>,
+    /// When mtask was told that its time will be over.
+    notified: Option<Instant>,
     /// Once mtask was told to end: until when the output may be written.
     end_by: Option<Instant>,
     is_finished: bool,
@@ -150,6 +152,7 @@ impl Engine {
             flushed: Instant::now(),
             pulse: Pulse::new(Instant::now()),
             status: Status::Success,
+            notified: None,
             end_by: None,
             is_finished: false,
             is_output_broken: false,

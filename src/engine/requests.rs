@@ -8,6 +8,9 @@ use rustix::process::Signal;
 use super::Engine;
 use crate::signal::{self, Request};
 
+/// timeout(1) sends its signal twice, to mtask and to its group: what comes so soon is one notice.
+const SAME_NOTICE: Duration = Duration::from_millis(100);
+
 /// Whether mtask was stopped and has been continued.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Paused {
@@ -24,7 +27,11 @@ impl Engine {
             for request in self.requests.take() {
                 match request {
                     Request::End(signal) => self.interrupt(signal, now),
-                    Request::Status => self.tell_status(now),
+                    Request::Notice(signal) => self.notify(signal, now),
+                    Request::Status(signal) => {
+                        self.tell_status(now);
+                        self.scheduler.signalled(signal, now);
+                    }
                     Request::LookAtProcesses => self.look_at_processes(),
                     // The SIGCONT that ended the stop asks for nothing more, and what a terminal asks
                     // for it asks again.
@@ -57,6 +64,18 @@ impl Engine {
             Some(_) => now,
         });
         self.scheduler.interrupt(signal, now);
+    }
+
+    /// A signal ends the run once what was sent is done. A later one ends it within the grace period.
+    fn notify(&mut self, signal: i32, now: Instant) {
+        match self.notified {
+            Some(at) if now < at + SAME_NOTICE => {}
+            None if self.end_by.is_none() => {
+                self.notified = Some(now);
+                self.scheduler.notify(signal, now);
+            }
+            _ => self.interrupt(signal, now),
+        }
     }
 
     /// Says where the run stands.

@@ -18,10 +18,6 @@ use super::{InputState, Scheduler, Unsent};
 use crate::outcome::{Cause, Exit};
 use crate::worker::stdout::Tail;
 
-/// A worker killed by a signal that whole groups get is judged this much later: mtask may be about
-/// to get the same signal, as under Slurm and container runtimes.
-const JUDGED_LATER: Duration = Duration::from_millis(200);
-
 /// What is said of a worker that never answers by itself.
 const MUTE: &str = "that answered nothing before their stdin was closed: each record is to be \
                     answered by one line, at once";
@@ -44,13 +40,8 @@ impl Scheduler {
             self.replace(worker, now);
         } else if !self.phase.gives_out() {
             // Lives were told to end, or nobody wants their answers.
-        } else if is_signal_for_groups(&death.exit) && self.phase.is_interrupted() {
-            self.acquit(worker, *life, &death, now);
-        } else if is_signal_for_groups(&death.exit) {
-            self.workers[worker.0].state = State::Judged(life, death, now + JUDGED_LATER);
-            self.wake_by(now + JUDGED_LATER);
         } else {
-            self.judge(worker, *life, death, now);
+            self.judge_or_wait(worker, life, death, now);
         }
         self.feed(now);
     }
@@ -141,8 +132,7 @@ impl Scheduler {
         self.wake_by(kill_at);
     }
 
-    fn judge(&mut self, worker: WorkerId, mut life: Life, death: Death, now: Instant) {
-        self.judge_silence(worker, &life, now);
+    pub(super) fn judge(&mut self, worker: WorkerId, mut life: Life, death: Death, now: Instant) {
         let is_closing = life.has_seen_end(death.unsent);
         let is_well = death.exit == Exit::Code(0);
         let owed = life.take_owed();
@@ -212,6 +202,10 @@ impl Scheduler {
         death: &Death,
         now: Instant,
     ) -> bool {
+        if self.is_beyond_blame() {
+            self.send_once_more(owed, death.unsent);
+            return false;
+        }
         self.take_back(&mut owed, death.unsent);
         let left: Vec<_> = owed
             .iter()
@@ -282,6 +276,7 @@ impl Scheduler {
     /// What comes of it that a record is charged, for a message.
     pub(super) fn fate(&self, work: &Work) -> &'static str {
         match self.may_retry(work) {
+            _ if self.is_beyond_blame() => "is left without an outcome",
             true => "is tried again",
             false => "fails",
         }
@@ -302,6 +297,10 @@ impl Scheduler {
         worker: WorkerId,
         now: Instant,
     ) {
+        let is_its_word = matches!(cause, Cause::WorkerError { .. });
+        if self.is_beyond_blame() && !is_its_word {
+            return;
+        }
         if let Some(work) = self.try_again(work) {
             self.fail_work(work, cause, message, Some(worker), now);
         }
@@ -363,7 +362,7 @@ impl Scheduler {
     }
 
     /// Makes room for the worker's next life, or gives it up.
-    fn replace(&mut self, worker: WorkerId, now: Instant) {
+    pub(super) fn replace(&mut self, worker: WorkerId, now: Instant) {
         let most = self.policy.max_restarts.max(1);
         let seat = &mut self.workers[worker.0];
         let is_worth_another = seat.fruitless < most
@@ -402,42 +401,6 @@ impl Scheduler {
         }
     }
 
-    /// Passes judgement on a life whose time has come.
-    pub(super) fn judge_tick(&mut self, worker: WorkerId, now: Instant) {
-        let seat = &mut self.workers[worker.0];
-        match std::mem::replace(&mut seat.state, State::Vacant(now)) {
-            State::Judged(life, death, at) if now >= at => self.judge(worker, *life, death, now),
-            State::Judged(life, death, at) => {
-                seat.state = State::Judged(life, death, at);
-                self.wake_by(at);
-            }
-            other => seat.state = other,
-        }
-    }
-
-    /// mtask was signalled too: lives that were killed by such a signal have not failed.
-    pub(super) fn acquit_judged(&mut self, now: Instant) {
-        for number in 0..self.workers.len() {
-            match std::mem::replace(&mut self.workers[number].state, State::Vacant(now)) {
-                State::Judged(life, death, _) => self.acquit(WorkerId(number), *life, &death, now),
-                other => self.workers[number].state = other,
-            }
-        }
-    }
-
-    /// A life was killed along with mtask: nobody is charged, and what it held is sent again, if it
-    /// may be and there is time.
-    fn acquit(&mut self, worker: WorkerId, mut life: Life, death: &Death, now: Instant) {
-        let mut owed = life.take_owed();
-        self.take_back(&mut owed, death.unsent);
-        if self.policy.delivery == Delivery::AtLeastOnce {
-            for work in owed {
-                self.queue.put_back(work);
-            }
-        }
-        self.workers[worker.0].vacate(now);
-    }
-
     /// Whether no record will come any more.
     pub(super) fn input_is_over(&self) -> bool {
         self.input == InputState::Ended || !self.phase.takes_input()
@@ -469,11 +432,4 @@ impl Death {
             unsent: 0,
         }
     }
-}
-
-fn is_signal_for_groups(exit: &Exit) -> bool {
-    matches!(
-        exit,
-        Exit::Signal(libc::SIGTERM | libc::SIGINT | libc::SIGHUP)
-    )
 }

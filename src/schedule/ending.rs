@@ -22,6 +22,8 @@ pub(crate) enum Phase {
     Feeding,
     /// Only what was sent before comes to an outcome.
     Draining,
+    /// The same, after this signal, which leaves all the time that it takes.
+    Notified(i32),
     /// The same, after a signal, for a limited time: SIGTERM for all lives at the first time,
     /// SIGKILL at the second.
     Interrupted(i32, Instant, Instant),
@@ -48,14 +50,14 @@ impl Phase {
 
     /// Whether records are sent at all.
     pub(crate) fn gives_out(self) -> bool {
-        matches!(self, Self::Feeding | Self::Draining | Self::Interrupted(..))
+        !matches!(self, Self::Aborted(_) | Self::Finished(_))
     }
 
     /// Whether mtask was told to end by a signal.
     pub(crate) fn is_interrupted(self) -> bool {
         matches!(
             self,
-            Self::Interrupted(..) | Self::Aborted(Reason::Signal(_))
+            Self::Notified(_) | Self::Interrupted(..) | Self::Aborted(Reason::Signal(_))
         )
     }
 }
@@ -65,12 +67,16 @@ impl Scheduler {
     /// one ends everything at once.
     pub fn interrupt(&mut self, signal: i32, now: Instant) {
         match self.phase {
-            Phase::Feeding | Phase::Draining => {
+            Phase::Feeding | Phase::Draining | Phase::Notified(_) => {
                 let kill_at = now + self.policy.grace;
                 let terminate_at = now + self.policy.grace / 2;
                 self.phase = Phase::Interrupted(signal, terminate_at, kill_at);
                 self.queue.drop_fresh();
-                self.announce_interrupt(signal);
+                let grace = self.policy.grace;
+                self.announce_end(
+                    signal,
+                    &format!(" within --grace {grace:?}; a second signal ends at once"),
+                );
                 self.wake_by(terminate_at);
                 self.acquit_judged(now);
                 self.feed(now);
@@ -84,19 +90,31 @@ impl Scheduler {
         }
     }
 
-    /// Says what is still waited for.
-    fn announce_interrupt(&mut self, signal: i32) {
+    /// A signal tells that mtask's time will be over: what was sent comes to an outcome, however long
+    /// that takes. Where mtask has been told to end before, it asks for that again.
+    pub fn notify(&mut self, signal: i32, now: Instant) {
+        if !matches!(self.phase, Phase::Feeding | Phase::Draining) {
+            self.interrupt(signal, now);
+            return;
+        }
+        self.phase = Phase::Notified(signal);
+        self.queue.drop_fresh();
+        self.announce_end(signal, "; SIGTERM ends within --grace");
+        self.acquit_judged(now);
+        self.wake_by(now);
+        self.feed(now);
+    }
+
+    /// Says what is still waited for, and how long.
+    fn announce_end(&mut self, signal: i32, limit: &str) {
         let owed: usize = self.lives().map(|(_, life)| life.owed_records).sum();
         let what = match owed {
             0 => return,
             1 => "1 record that was sent",
             _ => &format!("{owed} records that were sent"),
         };
-        let (signal, grace) = (Exit::Signal(signal), self.policy.grace);
-        self.warn(format!(
-            "told to end by {signal}: {what} may finish within --grace {grace:?}; a second signal \
-             ends at once"
-        ));
+        let signal = Exit::Signal(signal);
+        self.warn(format!("told to end by {signal}: {what} may finish{limit}"));
     }
 
     /// Nothing can be written any more: everything is stopped.
@@ -137,6 +155,11 @@ impl Scheduler {
 
     /// No worker is left.
     fn give_up(&mut self) {
+        if self.phase.is_interrupted() {
+            // Who has ended the run may have ended them too.
+            self.abort(Reason::NoWorker);
+            return;
+        }
         let last = self.last_death.take();
         let how = last.as_ref().map_or_else(String::new, |death| {
             format!(": the last one died ({})", death.exit)
@@ -159,7 +182,7 @@ impl Scheduler {
     /// Ends the run, for this reason unless a signal has asked for its end before.
     fn abort(&mut self, reason: Reason) {
         let reason = match self.phase {
-            Phase::Interrupted(signal, ..) => Reason::Signal(signal),
+            Phase::Notified(signal) | Phase::Interrupted(signal, ..) => Reason::Signal(signal),
             _ => reason,
         };
         self.phase = Phase::Aborted(reason);
@@ -248,7 +271,9 @@ impl Scheduler {
         }
         if self.phase.gives_out() {
             let more_to_come = self.phase == Phase::Feeding && self.input == InputState::Open;
-            let waits = !self.queue.is_empty() || !self.doomed.is_empty();
+            // Behind a record that is left without an outcome nothing is written.
+            let is_stuck = self.phase.is_interrupted() && !self.doomed_will_move();
+            let waits = !self.queue.is_empty() || !(self.doomed.is_empty() || is_stuck);
             if more_to_come || waits {
                 let is_given_up = |worker: &Worker| matches!(worker.state, State::GivenUp);
                 if !self.workers.iter().all(is_given_up) || self.doomed_will_move() {
@@ -264,7 +289,9 @@ impl Scheduler {
         }
         let reason = match self.phase {
             Phase::Aborted(reason) => Some(reason),
-            Phase::Interrupted(signal, ..) => Some(Reason::Signal(signal)),
+            Phase::Notified(signal) | Phase::Interrupted(signal, ..) => {
+                Some(Reason::Signal(signal))
+            }
             _ => None,
         };
         self.forget_waiting();
@@ -320,7 +347,9 @@ impl Scheduler {
         let reason = match self.phase {
             Phase::Finished(reason) => reason,
             Phase::Aborted(reason) => Some(reason),
-            Phase::Interrupted(signal, ..) => Some(Reason::Signal(signal)),
+            Phase::Notified(signal) | Phase::Interrupted(signal, ..) => {
+                Some(Reason::Signal(signal))
+            }
             Phase::Feeding | Phase::Draining => None,
         };
         let by_reason = match reason {

@@ -26,6 +26,7 @@ mod hearing;
 mod late;
 mod life;
 mod order;
+mod outside;
 mod pace;
 mod parted;
 pub mod policy;
@@ -113,6 +114,8 @@ pub struct Scheduler {
     has_refused_concurrency: bool,
     /// Whether a failure has ended the run, under `drain` or `--max-errors`.
     has_last_failure: bool,
+    /// The last signal that mtask got and that does not end the run, and when that was.
+    signalled: Option<(i32, Instant)>,
     /// Whether outcomes can no longer be written.
     has_output_failed: bool,
     /// Whether workers were left unheard at the last look, because the budget was full.
@@ -163,6 +166,7 @@ impl Scheduler {
             awaits_ready: policy.readiness == policy::Readiness::Announced,
             has_refused_concurrency: false,
             has_last_failure: false,
+            signalled: None,
             has_output_failed: false,
             was_full: false,
             unread_since: None,

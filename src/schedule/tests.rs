@@ -149,6 +149,11 @@ impl Bench {
         self.die_with(exit, "");
     }
 
+    /// Lets what depends on a death be decided.
+    fn judge(&mut self) {
+        self.wait(200 * MILLISECOND);
+    }
+
     /// Ends the life, which has written `tail` after its last whole line.
     fn die_with(&mut self, exit: Exit, tail: &str) {
         let death = Death {

@@ -47,6 +47,13 @@ impl Done {
         self.check(ended_by, &format!("{signal:?} did not end it"))
     }
 
+    /// The same, of a signal that may have no name.
+    #[track_caller]
+    pub(crate) fn assert_signal_number(&self, number: i32) -> &Self {
+        let ended_by = self.status.signal() == Some(number);
+        self.check(ended_by, &format!("signal {number} did not end it"))
+    }
+
     /// The standard output, to the byte.
     #[track_caller]
     pub(crate) fn assert_stdout(&self, expected: impl AsRef<[u8]>) -> &Self {

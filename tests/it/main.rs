@@ -32,6 +32,7 @@ mod worker_stderr;
 mod workers;
 
 mod deaths;
+mod ends;
 mod on_error;
 mod restarts;
 mod retries;

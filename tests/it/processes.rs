@@ -15,6 +15,10 @@ impl Process {
         Self(pid.expect("a pid"))
     }
 
+    pub(crate) fn number(self) -> i32 {
+        self.0.as_raw_nonzero().get()
+    }
+
     pub(crate) fn parse(text: &str) -> Self {
         Self::new(
             text.trim()

@@ -47,6 +47,7 @@ fn it_is_said_what_becomes_of_what_a_dead_worker_held() {
     bench.wait(SECOND);
     assert_eq!(bench.sent, [1, 2, 3, 1], "alone");
     bench.die(Exit::Code(3));
+    bench.judge();
     let said = bench.said();
     assert!(
         said.starts_with(&format!("{died} 1 record (index 1); the record fails")),
@@ -64,6 +65,7 @@ fn it_is_said_what_becomes_of_what_a_dead_worker_held() {
     );
     bench.wait(SECOND);
     bench.die(Exit::Code(3));
+    bench.judge();
     assert_eq!(
         bench.said(),
         format!("{died} 1 record (index 1); the record is tried again")
@@ -143,7 +145,9 @@ fn with_a_full_window_what_was_held_is_sent_again_once_and_together() {
     assert_eq!(bench.sent, [1, 2, 3]);
     bench.records(1);
     assert_eq!(bench.sent, [1, 2, 3, 4]);
+    bench.sent.clear();
     bench.die(Exit::Code(3));
+    bench.judge();
     let said = bench.said();
     let first = said.lines().next().unwrap();
     assert!(
@@ -155,7 +159,6 @@ fn with_a_full_window_what_was_held_is_sent_again_once_and_together() {
         3,
         "not that which was sent once only"
     );
-    bench.sent.clear();
     bench.wait(SECOND);
     assert_eq!(bench.sent, [4]);
 }
@@ -193,6 +196,7 @@ fn a_failure_at_the_end_costs_no_record_and_shows_in_the_status() {
     bench.answer(1);
     assert_eq!(bench.ends, ["end of stdin"]);
     bench.die(Exit::Code(3));
+    bench.judge();
     assert_eq!(
         bench.said(),
         "worker 0 (pid 1) died (exit status 3) after its last answer: no record is lost, but the \

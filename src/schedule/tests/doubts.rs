@@ -296,6 +296,7 @@ fn what_a_worker_writes_after_its_last_answer_is_shown_and_shows_in_the_status()
         bench.answer(1);
         bench.end_input();
         bench.die_with(Exit::Code(0), &"x".repeat(written));
+        bench.judge();
         let text =
             format!("wrote \"{shown}\" after its last answer; the answer of record 0 is in doubt");
         assert_eq!(bench.notices_with(&text), 1, "{:?}", bench.notices);

@@ -252,6 +252,7 @@ fn failures_that_wait_for_the_output_are_counted_as_waiting() {
 fn few_failures_do_not_wait_for_the_output() {
     let mut bench = held_up_by(900_000, |policy| policy.delivery = Delivery::AtMostOnce);
     bench.die(Exit::Code(1));
+    bench.judge();
     assert_eq!(bench.scheduler.tally().failures(), 1);
 }
 
@@ -289,6 +290,7 @@ fn of_records_that_fail_together_the_last_that_is_allowed_ends_the_run() {
     bench.end_input();
     bench.answer(2);
     bench.die(Exit::Code(0));
+    bench.judge();
     let told = bench.scheduler.written().done.ranges.end();
     assert_eq!(
         told, 6,

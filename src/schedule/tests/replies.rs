@@ -186,6 +186,7 @@ fn records_do_not_wait_behind_one_that_is_perhaps_never_answered() {
     bench.wait(2 * SECOND);
     assert_eq!(bench.ends, ["end of stdin"]);
     bench.die(Exit::Code(0));
+    bench.judge();
     assert!(bench.written().contains("missing_answer"));
 }
 

@@ -80,6 +80,7 @@ fn a_worker_that_skips_a_record_is_found_before_the_input_ends() {
     assert_eq!(bench.ends, ["end of stdin"]);
     bench.die(Exit::Code(0));
     bench.end_input();
+    bench.judge();
     assert!(bench.written().contains("missing_answer"));
     assert_eq!(bench.scheduler.status(), Status::InDoubt);
 }
@@ -98,6 +99,7 @@ fn a_skipped_record_is_found_even_where_no_further_one_may_be_sent() {
         bench.wait(2 * SECOND);
         assert_eq!(bench.ends, ["end of stdin"]);
         bench.die(Exit::Code(0));
+        bench.judge();
         assert!(bench.written().contains("missing_answer"));
         bench.wait(SECOND);
         bench.answer(1);

@@ -79,6 +79,7 @@ impl Ledger {
         assert!(life.is_working(), "{worker} is terminated twice");
         life.terminated = Some(now);
         let (holds, unasked) = (life.owed.len(), life.unasked);
+        let is_outlived = !self.interrupts.is_empty();
         self.signless[worker.0] += u32::from(!life.has_signed);
         if life.is_stray {
             self.broken[worker.0] += 1;
@@ -90,6 +91,9 @@ impl Ledger {
         let grounds = self.grounds(worker, now);
         let expired = self.expired(worker, process.unsent());
         let begun = self.take_begun(worker, process.unsent());
+        if is_outlived {
+            return self.outlived(&begun);
+        }
         if let Some((blame, charge)) = unasked {
             self.broken[worker.0] += 1;
             return self.hit(&begun, charge, blame, true, true);
@@ -112,6 +116,14 @@ impl Ledger {
                 }
             }
             (_, false) => self.terminated_at_work(worker, process, grounds, &begun, expired),
+        }
+    }
+
+    /// A life ended after mtask was told to end: nothing comes of it but that its records are sent
+    /// alone.
+    fn outlived(&mut self, begun: &[u64]) {
+        for index in begun {
+            self.pasts[*index as usize].suspect(false);
         }
     }
 
@@ -276,6 +288,9 @@ impl Ledger {
         if !is_working || self.ended_early.is_some() {
             return;
         }
+        if !self.interrupts.is_empty() {
+            return self.outlived(&begun);
+        }
         if leaves_well {
             let has_partial = exit.is_some_and(|(.., has_partial)| has_partial);
             self.broken[worker.0] += u32::from(!begun.is_empty() || has_partial);
@@ -289,16 +304,14 @@ impl Ledger {
                 blame,
                 matches!(
                     exit,
-                    Exit::Signal(libc::SIGTERM | libc::SIGINT | libc::SIGHUP)
+                    Exit::Signal(
+                        libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGUSR1 | libc::SIGUSR2
+                    )
                 ),
             ),
             None => (Blame::Outside, false),
         };
-        let at_most_once = self.policy.delivery == Delivery::AtMostOnce;
-        if is_for_groups && !self.interrupts.is_empty() && !at_most_once {
-            return;
-        }
-        let is_certain = !is_for_groups || !self.is_to_be_interrupted;
+        let is_certain = !self.is_to_be_interrupted;
         self.hit(&begun, Charge::Death, blame, is_certain, !is_for_groups);
     }
 
