@@ -7,6 +7,8 @@ use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
+use rustix::process::Pid;
+
 /// A bit for each of the descriptors 0 to 2 that was closed when the process began.
 static CLOSED_AT_START: AtomicU8 = AtomicU8::new(0);
 
@@ -69,6 +71,20 @@ pub fn raise_default(signal: i32) {
     unblock(&[signal]);
     // SAFETY: whatever it does, it does to this process as a whole.
     unsafe { libc::raise(signal) };
+}
+
+/// A child of mtask that has exited and has not been waited for, be it one that was left to mtask when its
+/// parent ended. It stays as it is.
+pub fn exited_child() -> Option<Pid> {
+    // SAFETY: zeros are a valid siginfo_t, which the call fills in; its pid is set by waitid, or still 0
+    // where there is no such child.
+    let pid = unsafe {
+        let mut found: libc::siginfo_t = std::mem::zeroed();
+        let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        let done = libc::waitid(libc::P_ALL, 0, &raw mut found, options) == 0;
+        if done { found.si_pid() } else { 0 }
+    };
+    Pid::from_raw(pid)
 }
 
 /// Lets these signals through, should they be blocked.

@@ -10,7 +10,7 @@ use crate::config::StderrTags;
 use crate::protocol::Protocol;
 use crate::schedule::{Death, Pipe, WorkerId};
 use crate::sys;
-use crate::worker::process::{Process, Sent};
+use crate::worker::process::{self, Process, Sent};
 use crate::worker::stderr::StderrLines;
 use crate::worker::stdout::StdoutLines;
 
@@ -164,6 +164,8 @@ impl Engine {
         }
     }
 
+    /// Deals with all that have exited, also those that are left to mtask: as process 1 of a container
+    /// it gets every process whose parent has ended.
     pub(super) fn look_at_processes(&mut self) {
         for number in 0..self.members.len() {
             if self.members[number]
@@ -180,6 +182,19 @@ impl Engine {
             }
             !has_exited
         });
+        while let Some(child) = sys::exited_child() {
+            let is_it = |process: &Process| process.leader() == child;
+            let leads = |member: &Option<Member>| {
+                (member.as_ref()).is_some_and(|member| is_it(&member.process))
+            };
+            if let Some(number) = self.members.iter().position(leads) {
+                self.bury(WorkerId(number));
+            } else if let Some(place) = self.left_behind.iter().position(is_it) {
+                self.left_behind.swap_remove(place).reap();
+            } else {
+                process::reap_adopted(child);
+            }
+        }
     }
 
     /// Takes what is left of a process that has exited, and tells how it ended.

@@ -172,6 +172,8 @@ impl Engine {
     /// Runs to the end: every life has ended and all that can be written is written.
     pub fn run(mut self) -> Status {
         let mut now = Instant::now();
+        // Children of the program that became mtask may have exited before it listened.
+        self.look_at_processes();
         loop {
             self.act();
             if let Some(answered) = self.peek_again(now) {

@@ -91,6 +91,11 @@ impl Process {
         })
     }
 
+    /// The leader of its group.
+    pub fn leader(&self) -> Pid {
+        self.leader
+    }
+
     /// The process id, which is that of its group too.
     pub fn pid(&self) -> u32 {
         self.leader.as_raw_nonzero().get().unsigned_abs()
@@ -269,6 +274,11 @@ impl Process {
             }
         }
     }
+}
+
+/// Reaps a process that has exited and that mtask has not started.
+pub fn reap_adopted(process: Pid) {
+    let _ = waitpid(Some(process), WaitOptions::NOHANG);
 }
 
 impl Drop for Process {

@@ -54,6 +54,7 @@ mod error_records;
 mod generate;
 mod guides;
 mod output;
+mod pid1;
 mod progress;
 mod readme;
 mod reports;

@@ -19,6 +19,21 @@ impl Process {
         self.0.as_raw_nonzero().get()
     }
 
+    /// The processes that it has started and not waited for; Linux only.
+    pub(crate) fn children(self) -> Vec<Self> {
+        let is_child = |process: &Self| {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", process.0)).unwrap_or_default();
+            // The name before it is in parentheses and may hold anything.
+            let parent = stat
+                .rsplit_once(") ")
+                .and_then(|(_, rest)| rest.split(' ').nth(1));
+            parent == Some(&self.number().to_string())
+        };
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        numbers.map(Self::new).filter(is_child).collect()
+    }
+
     pub(crate) fn parse(text: &str) -> Self {
         Self::new(
             text.trim()
