@@ -157,6 +157,14 @@ impl Audit {
         interval.max(time * share)
     }
 
+    /// It goes on without a watch, of which there can be no end now.
+    pub(super) fn leave_unwatched(&mut self, now: Instant) {
+        if matches!(self.state, AuditState::Watching(_)) {
+            self.emptied();
+            self.put_off(now);
+        }
+    }
+
     /// It went on without a verdict.
     fn put_off(&mut self, now: Instant) {
         self.state = AuditState::Off;
@@ -257,12 +265,15 @@ impl Scheduler {
 
     /// Goes on with a check after answers.
     pub(super) fn audit_answered(&mut self, worker: WorkerId, now: Instant) {
+        let is_stuck = self.unread_since.is_some();
         let Some(life) = self.life_mut(worker) else {
             return;
         };
         let at = match life.audit.state {
             AuditState::Off | AuditState::Watching(_) => return,
             _ if life.owed.is_empty() => match life.audit.run_empty(&life.pace, now) {
+                // No clock runs that could end it.
+                Some(_) if is_stuck => return life.audit.leave_unwatched(now),
                 Some(until) => until,
                 None => return,
             },

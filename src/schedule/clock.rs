@@ -382,7 +382,15 @@ impl Scheduler {
     /// mtask, a worker may be stuck in writing it: no clock runs.
     pub fn reads_stderr(&mut self, reads: bool, now: Instant) {
         match (self.unread_since, reads) {
-            (None, false) => self.unread_since = Some(now),
+            (None, false) => {
+                self.unread_since = Some(now);
+                for worker in &mut self.workers {
+                    if let State::Running(life) = &mut worker.state {
+                        life.audit.leave_unwatched(now);
+                    }
+                }
+                self.wake_by(now);
+            }
             (Some(since), true) => {
                 self.unread_since = None;
                 for worker in &mut self.workers {

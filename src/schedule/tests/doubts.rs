@@ -142,6 +142,7 @@ fn where_a_line_is_missing_little_is_in_doubt() {
         }
         assert_eq!(bench.ends, ["end of stdin"]);
         bench.die(Exit::Code(0));
+        bench.judge();
         let tally = bench.scheduler.tally();
         let (first, last) = tally.doubts.ranges()[0];
         assert!(first <= skipped && last >= skipped, "{:?}", tally.doubts);
@@ -174,6 +175,7 @@ fn a_record_that_shows_a_missing_line_is_told_apart_from_what_lies_between() {
     }
     assert_eq!(bench.ends, ["end of stdin"]);
     bench.die(Exit::Code(0));
+    bench.judge();
     let doubts = &bench.scheduler.tally().doubts;
     let ranges = doubts.ranges();
     assert_eq!(ranges.len(), 2, "{doubts:?}");
@@ -323,4 +325,20 @@ fn a_run_that_is_resumed_is_told_of_each_life_whose_answers_are_in_doubt() {
         assert_eq!(in_doubt(&bench), lives);
     }
     assert_eq!(bench.scheduler.tally().broken, 3);
+}
+
+#[test]
+fn no_check_keeps_records_back_while_no_clock_runs() {
+    for before in [0, 1, 95, 101, 102, 103, 104, 105] {
+        let mut bench = Bench::new(|_| ());
+        bench.records(5000);
+        bench.serve(before * MILLISECOND);
+        // Nobody reads what mtask writes to stderr.
+        bench.scheduler.reads_stderr(false, bench.now);
+        let empty = bench.serve(3 * SECOND);
+        assert!(bench.sent.len() > 1000, "{before} ms: {empty:?}");
+        bench.scheduler.reads_stderr(true, bench.now);
+        bench.serve(SECOND);
+        assert!(bench.write_too_much().contains("in doubt"));
+    }
 }
