@@ -28,6 +28,8 @@ struct Inner {
     held: AtomicUsize,
     /// Set by the reader before it sleeps; whoever frees bytes and finds it set wakes the reader.
     waiting: AtomicBool,
+    /// The reader may take what it needs for what it sends next, though it does not fit.
+    lent: AtomicBool,
     reader: OnceLock<Thread>,
     /// What [`Budget::buffer`] was last asked for: only buffers of this capacity are kept.
     spare_capacity: AtomicUsize,
@@ -43,6 +45,7 @@ impl Budget {
             limit,
             held: AtomicUsize::new(0),
             waiting: AtomicBool::new(false),
+            lent: AtomicBool::new(false),
             reader: OnceLock::new(),
             spare_capacity: AtomicUsize::new(0),
             put_spare,
@@ -74,6 +77,22 @@ impl Budget {
     pub fn free(&self, bytes: usize) {
         let before = self.0.held.fetch_sub(bytes, SeqCst);
         debug_assert!(before >= bytes, "freed {bytes} bytes of {before}");
+        self.wake_reader();
+    }
+
+    /// Lets the reader of the input take what it needs for what it sends next, full or not: nothing of
+    /// what is held can be freed before more has been read.
+    pub fn lend(&self) {
+        self.0.lent.store(true, SeqCst);
+        self.wake_reader();
+    }
+
+    /// The reader is about to send what it was lent bytes for, if it was.
+    pub fn end_loan(&self) {
+        self.0.lent.store(false, SeqCst);
+    }
+
+    fn wake_reader(&self) {
         if self.0.waiting.swap(false, SeqCst)
             && let Some(reader) = self.0.reader.get()
         {
@@ -113,7 +132,8 @@ impl Budget {
 
     /// Takes `bytes` if [`Budget::wait_for`] would not wait.
     pub fn try_take(&self, bytes: usize, own: usize) -> bool {
-        let fits = |held: usize| held + bytes <= self.0.limit || held <= own;
+        let fits =
+            |held: usize| held + bytes <= self.0.limit || held <= own || self.0.lent.load(SeqCst);
         self.0
             .held
             .fetch_update(SeqCst, SeqCst, |held| fits(held).then_some(held + bytes))
@@ -172,6 +192,24 @@ mod tests {
         budget.free(5);
         reader.join().unwrap();
         assert_eq!(budget.held(), 10);
+    }
+
+    #[test]
+    fn a_reader_that_is_lent_bytes_has_them_until_it_sends() {
+        let budget = Budget::new(10);
+        budget.add(10);
+        let reader = {
+            let budget = budget.clone();
+            thread::spawn(move || {
+                budget.wait_for(5, 0);
+                budget.wait_for(7, 0);
+                budget.end_loan();
+            })
+        };
+        budget.lend();
+        reader.join().unwrap();
+        assert_eq!(budget.held(), 22);
+        assert!(!budget.try_take(1, 0));
     }
 
     #[test]

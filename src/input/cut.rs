@@ -286,12 +286,14 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
             bytes: kept.part(at),
         };
         self.next = block.end();
+        self.budget().end_loan();
         (self.send)(Arrival::Records(block))
     }
 
     fn reject(&mut self, reason: Rejection) -> Result<(), Gone> {
         let index = self.next;
         self.next = index.plus(1);
+        self.budget().end_loan();
         (self.send)(Arrival::Rejected(Rejected { index, reason }))
     }
 }

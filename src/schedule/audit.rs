@@ -306,7 +306,7 @@ impl Scheduler {
         if !may_owe_more || life.hung_up.is_some() || life.is_reserved || self.is_spent(life) {
             return false;
         }
-        let Some(work) = self.queue.pop(1, usize::MAX) else {
+        let Some(work) = self.queue.pop(1, usize::MAX, &[]) else {
             return false;
         };
         self.send(worker, work, now);

@@ -2,7 +2,7 @@
 //!
 //! Nobody knows which of the records that a life held has killed it. So nobody is charged at first:
 //! what was held becomes suspect, and each suspect is sent again, alone, to a life that holds nothing
-//! else. If that life dies too, the record is charged; the others finish.
+//! else and is ready (`suspects`). If that life dies too, the record is charged; the others finish.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -13,9 +13,9 @@ use super::deaths::Moment;
 use super::doomed::Fault;
 use super::life::{Death, Life, Pipe, Stage, State};
 use super::policy::{Delivery, Readiness, Window};
-use super::queue::{Company, Work};
+use super::queue::{Company, Shun, Work};
 use super::{InputState, Scheduler, Unsent};
-use crate::outcome::{Cause, Exit};
+use crate::outcome::Exit;
 use crate::worker::stdout::Tail;
 
 /// What is said of a worker that never answers by itself.
@@ -36,6 +36,7 @@ impl Scheduler {
             seat.state = state;
             return;
         };
+        self.queue.release(worker);
         if !life.is_working() {
             self.replace(worker, now);
         } else if !self.phase.gives_out() {
@@ -214,26 +215,32 @@ impl Scheduler {
         let held = Self::range(left);
         let is_alone =
             owed.len() == 1 && owed[0].remaining() == 1 && owed[0].company == Company::Alone;
-        let may_charge = self.learnt_start.is_some();
-        let verdict = match (self.policy.delivery, self.policy.window) {
-            (Delivery::AtMostOnce, _) => Verdict::Charge,
-            _ if owed.is_empty() || !may_charge => Verdict::Suspect,
-            (_, Window::Full) if owed.iter().any(|work| work.sent > 1) => Verdict::Charge,
-            _ if is_alone && death.exit != Exit::AnsweredTwice => Verdict::Charge,
-            _ => Verdict::Suspect,
+        let is_full = self.policy.window == Window::Full;
+        let may_charge = self.learnt_start.is_some() && !matches!(death.exit, Exit::NoSign(_));
+        let is_guilty = |work: &Work| {
+            let is_certain = has_signed || self.is_held_against(worker, work);
+            match self.policy.delivery {
+                Delivery::AtMostOnce => true,
+                _ if !may_charge => false,
+                _ if is_full => work.sent > 1 && (is_certain || !self.has_other(worker)),
+                _ => is_alone && is_certain && death.exit != Exit::AnsweredTwice,
+            }
         };
-        let then = match verdict {
-            _ if owed.is_empty() => "",
+        let (guilty, again): (VecDeque<_>, VecDeque<_>) = owed.into_iter().partition(is_guilty);
+        let then = match (guilty.front(), again.front()) {
+            (None, None) => "",
             // What had been sent once before fails; the rest is sent again.
-            Verdict::Charge if self.policy.window == Window::Full => "",
-            Verdict::Charge => &format!("; the record {}", self.fate(&owed[0])),
-            _ if owed.len() == 1 && owed[0].remaining() == 1 => "; the record is sent again",
-            _ if self.policy.window == Window::Full => "; what it held is sent again",
+            (Some(_), _) if is_full => "",
+            (Some(work), _) => &format!("; the record {}", self.fate(work)),
+            (_, Some(work)) if again.len() == 1 && work.remaining() == 1 => {
+                "; the record is sent again"
+            }
+            _ if is_full => "; what it held is sent again",
             _ => "; what it held is sent again, one record at a time",
         };
-        let charged = verdict == Verdict::Charge && !owed.is_empty();
+        let charged = !guilty.is_empty();
         // Where COMMAND has never shown a sign, nothing is held against what it held.
-        let is_futile = !has_signed && !charged && (owed.is_empty() || !may_charge);
+        let is_futile = !has_signed && !charged && (again.is_empty() || !may_charge);
         let moment = if is_futile {
             Moment::Start
         } else {
@@ -242,79 +249,35 @@ impl Scheduler {
         let text = match &death.exit {
             Exit::NotStarted(_) => Some(death.told(worker)),
             // It has been said already what it did.
-            Exit::Unasked | Exit::AnsweredTwice if owed.is_empty() => None,
+            Exit::Unasked | Exit::AnsweredTwice if guilty.is_empty() && again.is_empty() => None,
             _ => Some(format!("{} while it held {held}{then}", death.told(worker))),
         };
         if let Some(text) = text {
             self.warn_of_death(moment, &death.exit, &text);
         }
-        match verdict {
-            Verdict::Charge => {
-                let is_again = |work: &Work| self.policy.window == Window::Full && work.sent == 1;
-                let (again, guilty): (VecDeque<_>, _) = owed.into_iter().partition(is_again);
-                again.into_iter().for_each(|work| self.queue.put_back(work));
-                let fault = Fault::Died {
-                    exit: death.exit.clone(),
-                    stderr: death.stderr.clone(),
-                };
-                self.doom(worker, guilty, fault, now);
+        for mut work in again {
+            // As a suspect it had to open the process; a neighbour is to be tried alone first.
+            let has_opened = may_charge && !has_signed && (is_full || is_alone);
+            work.shuns = has_opened.then_some(Shun::Worker(worker));
+            match is_full {
+                true => self.queue.put_back(work),
+                false => self.suspect(work),
             }
-            Verdict::Suspect => {
-                let company = if self.policy.window == Window::Full {
-                    Company::Together
-                } else {
-                    Company::Alone
-                };
-                for work in owed {
-                    self.queue.put_back(Work { company, ..work });
+        }
+        if charged {
+            // What opened a process of another worker before is what that died of.
+            for work in &guilty {
+                if let Some(Shun::Worker(first)) = work.shuns {
+                    self.workers[first.0].fruitless = 0;
                 }
             }
+            let fault = Fault::Died {
+                exit: death.exit.clone(),
+                stderr: death.stderr.clone(),
+            };
+            self.doom(worker, guilty, fault, now);
         }
         charged
-    }
-
-    /// What comes of it that a record is charged, for a message.
-    pub(super) fn fate(&self, work: &Work) -> &'static str {
-        match self.may_retry(work) {
-            _ if self.is_beyond_blame() => "is left without an outcome",
-            true => "is tried again",
-            false => "fails",
-        }
-    }
-
-    fn may_retry(&self, work: &Work) -> bool {
-        self.policy.delivery == Delivery::AtLeastOnce
-            && self.phase.gives_out()
-            && work.charged < self.policy.retries
-    }
-
-    /// Counts a failure against a record: it is tried again, alone, as often as `--retries` says.
-    pub(super) fn charge(
-        &mut self,
-        work: Work,
-        cause: Cause,
-        message: String,
-        worker: WorkerId,
-        now: Instant,
-    ) {
-        let is_its_word = matches!(cause, Cause::WorkerError { .. });
-        if self.is_beyond_blame() && !is_its_word {
-            return;
-        }
-        if let Some(work) = self.try_again(work) {
-            self.fail_work(work, cause, message, Some(worker), now);
-        }
-    }
-
-    /// Has records tried again, each alone; gives them back where that may not be.
-    pub(super) fn try_again(&mut self, mut work: Work) -> Option<Work> {
-        if !self.may_retry(&work) {
-            return Some(work);
-        }
-        work.charged += 1;
-        work.company = Company::Alone;
-        self.queue.put_back(work);
-        None
     }
 
     /// Puts the last `unsent` records back as if they had not been given out.
@@ -405,12 +368,6 @@ impl Scheduler {
     pub(super) fn input_is_over(&self) -> bool {
         self.input == InputState::Ended || !self.phase.takes_input()
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Charge,
-    Suspect,
 }
 
 impl Death {

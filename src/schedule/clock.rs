@@ -447,6 +447,6 @@ impl Scheduler {
 }
 
 /// How long a life may take to start where the slowest so far took `learnt`.
-fn ample_start(learnt: Duration) -> Duration {
+pub(super) fn ample_start(learnt: Duration) -> Duration {
     (learnt * START_FACTOR).max(SHORTEST_START)
 }

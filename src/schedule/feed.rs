@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::action::{Action, LifeNumber, WorkerId};
-use super::audit::AuditState;
 use super::ending::Phase;
 use super::life::{Life, Stage, State};
 use super::policy::{Delivery, Window};
@@ -59,7 +58,8 @@ impl Scheduler {
             self.wake_by(now + self.policy.exit_timeout);
         }
         // With a full buffer, this answer may let another worker take the lowest record.
-        if !self.queue.has_alone() && !self.budget.is_full() {
+        let is_plain = !self.queue.has_alone() && !self.queue.has_shunning();
+        if is_plain && !self.budget.is_full() {
             while self.queue.together() > 0 && self.give(worker, now) {
                 self.conclude_rejected(now);
                 // A window that is measured is filled by halves; any other, at once.
@@ -106,7 +106,7 @@ impl Scheduler {
     /// How many records may be sent to this worker now, together with others.
     fn can_take(&mut self, worker: WorkerId, field: Option<&Field>, now: Instant) -> usize {
         self.audit_if_due(worker, now);
-        let pending = self.queue.together();
+        let pending = self.waiting_for(worker, now);
         let jobs = self.policy.jobs.get();
         let Some(life) = self.life(worker) else {
             return 0;
@@ -116,7 +116,9 @@ impl Scheduler {
             || life.holds_alone()
             || life.audit.holds_back()
             || life.hung_up.is_some()
+            || life.is_spoilt
             || self.awaits_ready_of(life)
+            || pending == 0
         {
             return 0;
         }
@@ -151,7 +153,10 @@ impl Scheduler {
         if room == 0 || self.must_hold_back() {
             return 0;
         }
-        if field.is_some_and(|field| self.is_outpaced(worker, field, now)) {
+        // The others are not to be given what shuns them, however fast they are.
+        if !self.queue.has_shunning()
+            && field.is_some_and(|field| self.is_outpaced(worker, field, now))
+        {
             return 0;
         }
         if is_shared {
@@ -202,7 +207,8 @@ impl Scheduler {
 
     /// Whether a life has been given all the records that it is to serve.
     pub(super) fn is_spent(&self, life: &Life) -> bool {
-        (self.policy.lifespan).is_some_and(|records| life.served >= records.get())
+        let is_over = (self.policy.lifespan).is_some_and(|records| life.served >= records.get());
+        is_over || life.is_spoilt
     }
 
     /// Whether nothing but the lowest record may be given out, because the budget is full.
@@ -225,7 +231,7 @@ impl Scheduler {
         let is_overdue = (self.life(worker))
             .and_then(|life| self.overdue_at(life))
             .is_some_and(|at| now >= at);
-        if let Some(work) = self.queue.pop(records, BLOCK) {
+        if let Some(work) = self.queue.pop(records, BLOCK, &self.shuns_for(worker, now)) {
             self.send(worker, work, now);
             if is_overdue && let Some(life) = self.life_mut(worker) {
                 // The silence before says nothing about this record.
@@ -253,54 +259,6 @@ impl Scheduler {
             self.watch_oldest(worker);
         }
         self.actions.push(Action::Send(worker, block));
-    }
-
-    /// Gives records that must be alone to lives that hold nothing else.
-    fn feed_alone(&mut self, now: Instant) {
-        while self.queue.has_alone() {
-            // Before COMMAND has shown a sign, every other record is tried first.
-            if self.learnt_start.is_none() && self.queue.together() > 0 {
-                return;
-            }
-            let is_free = |life: &Life| {
-                life.owed.is_empty()
-                    && !matches!(life.audit.state, AuditState::Watching(_))
-                    && !self.awaits_ready_of(life)
-            };
-            // Of those that hold nothing, one that has shown a sign is the better judge.
-            let free = (self.lives())
-                .filter(|(_, life)| self.may_serve(life) && is_free(life))
-                .min_by_key(|(_, life)| !life.has_signed)
-                .map(|(worker, _)| worker);
-            let Some(worker) = free else {
-                self.reserve_one(now);
-                return;
-            };
-            if let Some(work) = self.queue.pop_alone() {
-                self.send(worker, work, now);
-            }
-        }
-        for worker in &mut self.workers {
-            if let Some(life) = worker.life_mut() {
-                life.is_reserved = false;
-            }
-        }
-    }
-
-    /// Leaves one life to run empty, for the records that must be alone.
-    fn reserve_one(&mut self, now: Instant) {
-        let serving = || self.lives().filter(|(_, life)| self.may_serve(life));
-        if serving().any(|(_, life)| life.is_reserved || life.holds_alone()) {
-            return;
-        }
-        let soonest = serving()
-            // One that is not up yet owes nothing, and may take long to take anything.
-            .filter(|(_, life)| !self.awaits_ready_of(life))
-            .min_by(|(_, a), (_, b)| a.next_answer(now).total_cmp(&b.next_answer(now)))
-            .map(|(worker, _)| worker);
-        if let Some(life) = soonest.and_then(|worker| self.life_mut(worker)) {
-            life.is_reserved = true;
-        }
     }
 
     /// Tells lives that no more comes, where that is so.
@@ -344,14 +302,24 @@ impl Scheduler {
             return 0;
         };
         let waiting = self.queue.together() + self.queue.alone();
+        let is_picky = self.queue.has_shunning()
+            || (self.queue.those_alone()).any(|work| work.shuns.is_some());
         let idle = self
             .lives()
             .filter(|(_, l)| l.stage == Stage::Serving && l.owed.is_empty())
+            .filter(|(worker, _)| !is_picky || self.is_of_use(*worker, now))
             .count();
         let running = self
             .lives()
             .filter(|(_, l)| l.stage == Stage::Serving)
             .count();
+        if self.queue.has_shunning() {
+            let ends = self.lives().filter(|(_, life)| !life.has_signed);
+            let ends = ends.map(|(_, life)| self.comes_before(life));
+            if let Some(at) = ends.filter(|at| *at > now).min() {
+                self.wake_by(at);
+            }
+        }
         let mut wanted = if self.input == InputState::Open && self.phase == Phase::Feeding {
             let of_use = if now >= may_start + LATE_START {
                 self.policy.jobs.get()

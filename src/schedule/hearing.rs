@@ -21,6 +21,9 @@ impl Scheduler {
     pub fn choose_heard(&mut self, now: Instant) {
         self.look_ahead(now);
         self.feed_the_starved(now);
+        if self.starves() {
+            self.budget.lend();
+        }
         if self.settle_doomed(now) {
             self.feed(now);
             // What has been put down is to be written.

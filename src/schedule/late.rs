@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::action::WorkerId;
 use super::life::Death;
-use super::queue::{Company, Work};
+use super::queue::Work;
 use super::{Scheduler, Unsent};
 use crate::outcome::{Cause, Exit};
 use crate::protocol::Protocol;
@@ -83,12 +83,5 @@ impl Scheduler {
                 .min(written)
                 .max(1),
         }
-    }
-
-    fn suspect(&mut self, work: Work) {
-        self.queue.put_back(Work {
-            company: Company::Alone,
-            ..work
-        });
     }
 }

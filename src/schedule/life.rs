@@ -41,6 +41,8 @@ pub(crate) struct Worker {
     pub(crate) silent: u32,
     /// Lives that could not be ended.
     pub(crate) left_behind: u32,
+    /// How many of its lives were replaced because they had come to answer with nothing but errors.
+    pub(crate) spoilt: u32,
     /// The next life would end as the last one did.
     pub(crate) is_hopeless: bool,
     backoff: Duration,
@@ -74,6 +76,7 @@ impl Worker {
             broken: 0,
             silent: 0,
             left_behind: 0,
+            spoilt: 0,
             is_hopeless: false,
             backoff: FIRST_BACKOFF,
         }
@@ -179,6 +182,13 @@ pub(crate) struct Life {
     /// The record that it answered last, where answers have ids.
     pub(crate) last_answered: Option<Index>,
     pub(crate) parted: Parted,
+    /// Whether it has given a result, where answers have ids, and how many records it has answered
+    /// with errors since the last one, one after the other; the last of those.
+    pub(crate) has_result: bool,
+    pub(crate) errors: u32,
+    pub(crate) refused: Option<Index>,
+    /// It is to be replaced, for it has come to answer with nothing but errors.
+    pub(crate) is_spoilt: bool,
     pub(crate) pace: Pace,
     pub(crate) audit: Audit,
     /// What it has read of what it was sent, when that was last of interest.
@@ -215,6 +225,10 @@ impl Life {
             has_left: false,
             last_answered: None,
             parted: Parted::default(),
+            has_result: false,
+            errors: 0,
+            refused: None,
+            is_spoilt: false,
             pace: Pace::new(),
             audit: Audit::new(now),
             reading: Reading::Unknown,

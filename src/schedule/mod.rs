@@ -33,12 +33,13 @@ pub mod policy;
 mod queue;
 mod race;
 mod replies;
+mod retry;
 mod settle;
 mod silence;
 #[cfg(test)]
 mod simulation;
 mod slowest;
-
+mod suspects;
 mod tally;
 #[cfg(test)]
 mod tests;

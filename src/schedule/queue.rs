@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
+use super::action::WorkerId;
 use crate::budget::BOOKKEEPING;
 use crate::input::Rejected;
 use crate::record::{Block, Index, Separator};
@@ -22,6 +23,20 @@ pub(crate) struct Work {
     /// How often the records were charged with a failure.
     pub(crate) charged: u32,
     pub(crate) company: Company,
+    /// Where it has just failed.
+    pub(crate) shuns: Option<Shun>,
+    /// How many records the input had given when it became suspect: where it would have to open a
+    /// process, those go first.
+    pub(crate) behind: Index,
+}
+
+/// Where records are not sent again as long as they can go elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Shun {
+    /// To the process that this worker runs now, which answered with an error.
+    Process(WorkerId),
+    /// To any process of this worker: they opened one, and it died before it was ready.
+    Worker(WorkerId),
 }
 
 /// Whether records may be sent together with others.
@@ -29,7 +44,8 @@ pub(crate) struct Work {
 pub(crate) enum Company {
     /// Any number at a time.
     Together,
-    /// One at a time, to a life that holds nothing else: a suspect, or a charged record tried again.
+    /// One at a time, to a life that holds nothing else: a suspect, or a record that is tried again
+    /// after a life died of it or was stopped for it.
     Alone,
 }
 
@@ -42,6 +58,8 @@ impl Work {
             sent: 0,
             charged: 0,
             company: Company::Together,
+            shuns: None,
+            behind: Index(0),
         }
     }
 
@@ -85,10 +103,19 @@ enum Fresh {
     Rejected(Rejected),
 }
 
+/// Records that are not to go to the same place.
+#[derive(Debug, Default)]
+struct Shunning {
+    works: BTreeMap<Index, Work>,
+    records: usize,
+}
+
 /// All records that wait for a worker.
 #[derive(Debug)]
 pub(crate) struct Queue {
     separator: Separator,
+    /// The index after the last record that came to be sent.
+    end: Index,
     /// Never sent, in order of arrival.
     fresh: VecDeque<Fresh>,
     fresh_records: usize,
@@ -96,6 +123,9 @@ pub(crate) struct Queue {
     /// Sent before or taken back, not under suspicion.
     again: BTreeMap<Index, Work>,
     again_records: usize,
+    /// The same, of those that are not to go everywhere. There is none without its records.
+    shunning: BTreeMap<Shun, Shunning>,
+    shunning_records: usize,
     /// To be sent one at a time.
     alone: BTreeMap<Index, Work>,
 }
@@ -104,11 +134,14 @@ impl Queue {
     pub(crate) fn new(separator: Separator) -> Self {
         Self {
             separator,
+            end: Index(0),
             fresh: VecDeque::new(),
             fresh_records: 0,
             fresh_bytes: 0,
             again: BTreeMap::new(),
             again_records: 0,
+            shunning: BTreeMap::new(),
+            shunning_records: 0,
             alone: BTreeMap::new(),
         }
     }
@@ -117,6 +150,7 @@ impl Queue {
     pub(crate) fn push(&mut self, block: Block) {
         self.fresh_records += block.count;
         self.fresh_bytes += block.bytes.len();
+        self.end = block.end();
         self.fresh.push_back(Fresh::Records(block));
     }
 
@@ -144,27 +178,73 @@ impl Queue {
     /// Takes records back that are to be sent again.
     pub(crate) fn put_back(&mut self, work: Work) {
         let work = work.trimmed(self.separator);
-        match work.company {
-            Company::Together => {
+        match (work.company, work.shuns) {
+            (Company::Together, None) => {
                 self.again_records += work.block.count;
                 self.again.insert(work.block.first, work);
             }
-            Company::Alone => {
+            (Company::Together, Some(shun)) => {
+                self.shunning_records += work.block.count;
+                let those = self.shunning.entry(shun).or_default();
+                those.records += work.block.count;
+                those.works.insert(work.block.first, work);
+            }
+            (Company::Alone, _) => {
                 self.alone.insert(work.block.first, work);
             }
         }
     }
 
-    /// Up to so many records that may be sent together with others, but at least one; none if none waits.
-    pub(crate) fn pop(&mut self, max_records: usize, max_bytes: usize) -> Option<Work> {
-        if let Some(mut entry) = self.again.first_entry() {
-            let work = entry.get_mut().cut(max_records, max_bytes, self.separator);
-            self.again_records -= work.block.count;
-            let rest = entry.remove();
-            if rest.block.count > 0 {
-                self.again.insert(rest.block.first, rest);
+    /// A worker's process is at its end: what has failed in it may go anywhere.
+    pub(crate) fn release(&mut self, worker: WorkerId) {
+        let Some(those) = self.shunning.remove(&Shun::Process(worker)) else {
+            return;
+        };
+        self.shunning_records -= those.records;
+        for work in those.works.into_values() {
+            self.put_back(Work {
+                shuns: None,
+                ..work
+            });
+        }
+    }
+
+    /// Whether any record that may be sent together with others is not to go everywhere.
+    pub(crate) fn has_shunning(&self) -> bool {
+        !self.shunning.is_empty()
+    }
+
+    /// What those are not to go to.
+    pub(crate) fn shuns(&self) -> impl Iterator<Item = (Shun, usize)> {
+        self.shunning
+            .iter()
+            .map(|(shun, those)| (*shun, those.records))
+    }
+
+    /// How many records wait that may be sent together with others, to anybody.
+    pub(crate) fn for_anybody(&self) -> usize {
+        self.again_records + self.fresh_records
+    }
+
+    /// Up to so many records that may be sent together with others, but at least one; none if none
+    /// waits. Of those that are not to go everywhere, those with one of these `shuns`.
+    pub(crate) fn pop(
+        &mut self,
+        max_records: usize,
+        max_bytes: usize,
+        shuns: &[Shun],
+    ) -> Option<Work> {
+        let mut first = (self.again.first_key_value()).map(|(index, _)| (*index, None));
+        for shun in shuns {
+            let those = self.shunning.get(shun);
+            if let Some((index, _)) = those.and_then(|those| those.works.first_key_value())
+                && first.is_none_or(|(lowest, _)| *index < lowest)
+            {
+                first = Some((*index, Some(*shun)));
             }
-            return Some(work);
+        }
+        if let Some((_, from)) = first {
+            return self.pop_again(from, max_records, max_bytes);
         }
         let Some(Fresh::Records(block)) = self.fresh.front_mut() else {
             return None;
@@ -178,14 +258,71 @@ impl Queue {
         Some(Work::fresh(front))
     }
 
-    /// The next record that must be sent alone.
-    pub(crate) fn pop_alone(&mut self) -> Option<Work> {
-        let (_, mut rest) = self.alone.pop_first()?;
+    fn pop_again(
+        &mut self,
+        from: Option<Shun>,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Option<Work> {
+        let those = match from {
+            None => &mut self.again,
+            Some(shun) => &mut self.shunning.get_mut(&shun)?.works,
+        };
+        let mut entry = those.first_entry()?;
+        let work = entry.get_mut().cut(max_records, max_bytes, self.separator);
+        let rest = entry.remove();
+        if rest.block.count > 0 {
+            those.insert(rest.block.first, rest);
+        }
+        let Some(shun) = from else {
+            self.again_records -= work.block.count;
+            return Some(work);
+        };
+        self.shunning_records -= work.block.count;
+        let those = self.shunning.get_mut(&shun)?;
+        those.records -= work.block.count;
+        if those.works.is_empty() {
+            self.shunning.remove(&shun);
+        }
+        Some(work)
+    }
+
+    /// The next record that must be sent alone, of those for which `suits` says so.
+    pub(crate) fn pop_alone(&mut self, suits: impl Fn(&Work) -> bool) -> Option<Work> {
+        let (first, _) = self.alone.iter().find(|(_, work)| suits(work))?;
+        let first = *first;
+        let mut rest = self.alone.remove(&first)?;
         let work = rest.cut(1, usize::MAX, self.separator);
         if rest.block.count > 0 {
             self.alone.insert(rest.block.first, rest);
         }
         Some(work)
+    }
+
+    /// The records that must be sent alone, lowest first.
+    pub(crate) fn those_alone(&self) -> impl Iterator<Item = &Work> {
+        self.alone.values()
+    }
+
+    /// The lowest index of a record that may be sent together with others and was never sent.
+    fn lowest_fresh(&self) -> Option<Index> {
+        self.fresh.iter().find_map(|fresh| match fresh {
+            Fresh::Records(block) => Some(block.first),
+            Fresh::Rejected(_) => None,
+        })
+    }
+
+    /// Whether records wait that may be sent together with others and go before what was held up
+    /// when the input had given so many.
+    pub(crate) fn has_before(&self, behind: Index) -> bool {
+        !self.again.is_empty()
+            || self.has_shunning()
+            || self.lowest_fresh().is_some_and(|first| first < behind)
+    }
+
+    /// The index after the last record that came.
+    pub(crate) fn end(&self) -> Index {
+        self.end
     }
 
     /// Drops what was never sent.
@@ -202,7 +339,7 @@ impl Queue {
 
     /// How many records wait that may be sent together with others.
     pub(crate) fn together(&self) -> usize {
-        self.again_records + self.fresh_records
+        self.for_anybody() + self.shunning_records
     }
 
     /// The bytes that wait and were never sent; a rejected record counts as its bookkeeping.
@@ -212,7 +349,10 @@ impl Queue {
 
     /// The bytes of all records that wait.
     pub(crate) fn bytes(&self) -> usize {
-        let sent = self.again.values().chain(self.alone.values());
+        let shunning = (self.shunning.values()).flat_map(|those| those.works.values());
+        let sent = (self.again.values())
+            .chain(shunning)
+            .chain(self.alone.values());
         self.fresh_bytes + sent.map(|work| work.block.bytes.len()).sum::<usize>()
     }
 
@@ -234,18 +374,21 @@ impl Queue {
 
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.fresh.is_empty() && self.again.is_empty() && self.alone.is_empty()
+        self.fresh.is_empty()
+            && self.again.is_empty()
+            && self.shunning.is_empty()
+            && self.alone.is_empty()
     }
 
     /// The lowest index among the records that wait, rejected ones aside.
     pub(crate) fn lowest(&self) -> Option<Index> {
-        let fresh = self.fresh.iter().find_map(|fresh| match fresh {
-            Fresh::Records(block) => Some(block.first),
-            Fresh::Rejected(_) => None,
-        });
+        let fresh = self.lowest_fresh();
+        let shunning = self.shunning.values();
+        let shunning = shunning.filter_map(|those| those.works.keys().next().copied());
+        let shunning = shunning.min();
         let again = self.again.first_key_value().map(|(first, _)| *first);
         let alone = self.alone.first_key_value().map(|(first, _)| *first);
-        [fresh, again, alone].into_iter().flatten().min()
+        [fresh, again, shunning, alone].into_iter().flatten().min()
     }
 }
 
@@ -282,7 +425,7 @@ mod tests {
         queue.push(block(&budget, 1, "a\nbb\nc\nd\n"));
         assert_eq!((queue.bytes(), queue.fresh_bytes()), (9, 9));
         assert_eq!(queue.lowest(), Some(Index(1)));
-        let mut sent = queue.pop(3, usize::MAX).unwrap();
+        let mut sent = queue.pop(3, usize::MAX, &[]).unwrap();
         let first = sent.cut(1, usize::MAX, Separator::Newline);
         assert_eq!((queue.bytes(), queue.lowest()), (2, Some(Index(4))));
         queue.put_back(Work {

@@ -199,6 +199,10 @@ impl Scheduler {
     }
 
     fn put_outputs(&mut self, worker: WorkerId, first: Index, answers: &[Answer<'_>]) {
+        if let Some(life) = self.life_mut(worker) {
+            life.has_result = true;
+            life.errors = 0;
+        }
         self.count_results(worker, answers.len());
         let rendering = &self.rendering;
         self.order
@@ -228,11 +232,11 @@ impl Scheduler {
                 let cause = Cause::WorkerError {
                     error: (*json).to_owned(),
                 };
-                self.charge(work, cause, message.clone(), worker, now);
+                self.refuse(work, cause, message.clone(), worker, now);
             }
             Reply::Bad(why) => {
                 let message = format!("{worker} gave no valid answer: {why}");
-                self.charge(work, Cause::BadAnswer, message, worker, now);
+                self.refuse(work, Cause::BadAnswer, message, worker, now);
             }
             Reply::TooLarge => self.fail_answer_too_large(worker, work, now),
         }

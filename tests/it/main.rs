@@ -31,6 +31,7 @@ mod worker_args;
 mod worker_stderr;
 mod workers;
 
+mod blame;
 mod deaths;
 mod ends;
 mod on_error;

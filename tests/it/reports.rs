@@ -220,9 +220,9 @@ fn a_run_that_ends_early_tells_what_has_no_outcome() {
         let written = done.stdout.iter().filter(|byte| **byte == b'\n').count();
         done.assert_status(status)
             .assert_stderr_has("the run ended early: ")
-            .assert_stderr_has(&format!(
-                "{} records that were read have no outcome",
-                4 - written
-            ));
+            .assert_stderr_has(&match 4 - written {
+                1 => "1 record that was read has no outcome".to_owned(),
+                left => format!("{left} records that were read have no outcome"),
+            });
     }
 }

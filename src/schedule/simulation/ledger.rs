@@ -25,6 +25,8 @@ const HANG_UP: Duration = millis(200);
 /// Later lives may take so many times as long to their first sign, and at least so long.
 const START_FACTOR: u32 = 3;
 const SHORTEST_START: Duration = millis(1_000);
+/// After so many errors in a row a process may be replaced.
+const SPOILT: u32 = 4;
 
 /// A record that a life holds.
 #[derive(Debug)]
@@ -52,6 +54,8 @@ struct Life {
     unasked: Option<(Blame, Charge)>,
     /// The record that it answered last, where answers have ids.
     last_answered: Option<u64>,
+    /// How many of its answers since the last result were errors.
+    errors: u32,
     /// How many records it takes at a time, where it has said so.
     concurrency: Option<usize>,
     /// The largest window that the speed of its answers can have led to.
@@ -203,6 +207,9 @@ impl Ledger {
         has_process: bool,
         now: Duration,
     ) {
+        for index in first..first + count as u64 {
+            self.check_place(worker, index);
+        }
         let lifespan = self.policy.lifespan;
         let limit = self.window_limit(worker);
         let Some(life) = &mut self.lives[worker.0] else {
@@ -259,6 +266,7 @@ impl Ledger {
                 assert_eq!(past.sends, 0, "record {index} is sent a second time");
             }
             past.sends += 1;
+            past.refused_by = None;
             past.holder = Some(worker);
             life.owed.push_back(Owed {
                 index,
@@ -278,6 +286,54 @@ impl Ledger {
                 "{worker} serves longer than its lifespan"
             );
         }
+    }
+
+    /// A suspect goes to a process that is ready, and a retry not to the one that has just refused
+    /// it, where there is another.
+    fn check_place(&self, worker: WorkerId, index: u64) {
+        let Some(life) = &self.lives[worker.0] else {
+            return;
+        };
+        let past = &self.pasts[index as usize];
+        let others = || {
+            let lives = self.lives.iter().enumerate();
+            lives.filter_map(|(number, life)| life.as_ref().filter(|_| number != worker.0))
+        };
+        let is_ready = |life: &Life| life.has_signed && self.may_be_given_more(life);
+        if past.is_suspect && !life.has_signed && self.policy.window != Window::Full {
+            assert!(
+                !others().any(is_ready),
+                "suspect {index} opens a process though one is ready"
+            );
+            let is_neighbour = |owed: &Owed| !self.pasts[owed.index as usize].may_be_suspect;
+            let opens = |life: &Life| !life.has_signed && self.may_be_given_more(life);
+            assert!(
+                !others().any(|life| opens(life) && life.owed.iter().any(is_neighbour)),
+                "suspect {index} opens a process though another record does"
+            );
+        }
+        if past.refused_by == Some((worker, self.begun_lives[worker.0])) {
+            assert!(
+                !others().any(is_ready),
+                "record {index} goes to the process that refused it though another is ready"
+            );
+        }
+    }
+
+    /// Whether a life serves, and is not about to be replaced.
+    fn may_be_given_more(&self, life: &Life) -> bool {
+        let is_spent = (self.policy.lifespan).is_some_and(|records| life.sent >= records.get());
+        let is_serving = life.is_working() && life.closed.is_none() && life.hung_up.is_none();
+        let may_be_spoilt = self.policy.retries > 0 && life.errors >= SPOILT;
+        is_serving && !is_spent && !may_be_spoilt
+    }
+
+    /// Whether this worker may be given up, as far as its lives say.
+    fn may_be_given_up(&self, worker: usize) -> bool {
+        let most = self.policy.max_restarts.max(1);
+        self.signless[worker] >= most
+            || self.broken[worker] >= most
+            || self.policy.readiness == Readiness::Announced
     }
 
     fn window_limit(&self, worker: WorkerId) -> usize {

@@ -81,6 +81,7 @@ impl Input {
         if !budget.take_or_announce(bytes.capacity() + BOOKKEEPING, 0) {
             return false;
         }
+        budget.end_loan();
         let chunk = Slice::new(bytes, budget);
         let (mut start, mut run) = (0, 0);
         for (at, end) in ends.iter().enumerate() {

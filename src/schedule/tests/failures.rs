@@ -203,7 +203,7 @@ fn held_up_by(bytes: usize, change: impl FnOnce(&mut Policy)) -> Bench {
 fn what_a_failure_means_does_not_wait_for_the_output() {
     let run = |change: fn(&mut Policy)| {
         let mut bench = held_up(change);
-        for _ in 0..3 {
+        for _ in 0..6 {
             bench.die(Exit::Code(1));
             bench.wait(20 * SECOND);
         }
@@ -227,7 +227,10 @@ fn what_a_failure_means_does_not_wait_for_the_output() {
         (&bench.sent[..], &bench.ends[..]),
         (&[0, 1][..], &["finish"][..])
     );
-    let bench = run(|policy| policy.retries = 2);
+    let bench = run(|policy| {
+        policy.retries = 2;
+        policy.max_restarts = 20;
+    });
     let tried = bench.sent.iter().filter(|index| **index == 1).count();
     assert!(tried > 2, "record 1 is tried again: {:?}", bench.sent);
 }

@@ -254,7 +254,7 @@ fn a_life_with_more_to_do_answers_one_record_more_later() {
         count: 4,
         bytes: Slice::new(b"1\n2\n3\n4\n".to_vec(), &budget),
     });
-    life.push_owed(queue.pop(3, usize::MAX).unwrap(), now);
+    life.push_owed(queue.pop(3, usize::MAX, &[]).unwrap(), now);
     assert!(near(life.next_answer(now), 0.004));
     assert_eq!(life.lowest(), Some(Index(7)));
     let later = now + 50 * MILLISECOND;

@@ -67,6 +67,11 @@ impl Ledger {
         life.last_answer = now;
         life.last_answered = Some(index);
         life.idle = Duration::ZERO;
+        life.errors = match said {
+            Said::Output => 0,
+            Said::Error | Said::Bad => life.errors + 1,
+            Said::TooLarge => life.errors,
+        };
         let is_sent_once = self.policy.delivery == Delivery::AtMostOnce;
         let past = &mut self.pasts[index as usize];
         past.holder = None;
@@ -77,7 +82,8 @@ impl Ledger {
         };
         if let Some(charge) = charge {
             past.charge(charge, true);
-            past.suspect(true);
+            past.stand_in_line();
+            past.refused_by = Some((worker, self.begun_lives[worker.0]));
         }
         past.is_answered =
             charge.is_none() || is_sent_once || past.least_charges() > self.policy.retries;

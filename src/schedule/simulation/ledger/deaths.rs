@@ -78,7 +78,7 @@ impl Ledger {
         let life = self.lives[worker.0].as_mut().expect("a running life");
         assert!(life.is_working(), "{worker} is terminated twice");
         life.terminated = Some(now);
-        let (holds, unasked) = (life.owed.len(), life.unasked);
+        let (holds, unasked, signed) = (life.owed.len(), life.unasked, life.has_signed);
         let is_outlived = !self.interrupts.is_empty();
         self.signless[worker.0] += u32::from(!life.has_signed);
         if life.is_stray {
@@ -96,7 +96,7 @@ impl Ledger {
         }
         if let Some((blame, charge)) = unasked {
             self.broken[worker.0] += 1;
-            return self.hit(&begun, charge, blame, true, true);
+            return self.hit(worker, signed, &begun, charge, blame, true, true);
         }
         match (holds, self.is_ending(now)) {
             (0, true) => {}
@@ -109,10 +109,18 @@ impl Ledger {
             (_, true) => {
                 // It may have been ended for another reason a moment before.
                 if grounds.has_hung_up {
-                    self.hit(&begun, Charge::Death, Blame::Outside, false, false);
+                    self.hit(
+                        worker,
+                        signed,
+                        &begun,
+                        Charge::Death,
+                        Blame::Outside,
+                        false,
+                        false,
+                    );
                 }
                 if grounds.took_too_long && !begun.is_empty() {
-                    self.took_too_long(&begun, expired, process, true);
+                    self.took_too_long(worker, &begun, expired, process, true);
                 }
             }
             (_, false) => self.terminated_at_work(worker, process, grounds, &begun, expired),
@@ -151,12 +159,23 @@ impl Ledger {
         if grounds.took_too_long && !begun.is_empty() {
             let life = self.lives[worker.0].as_ref().expect("a life");
             let has_hung_up = life.hung_up.is_some();
-            self.took_too_long(begun, expired, process, has_hung_up);
+            self.took_too_long(worker, begun, expired, process, has_hung_up);
         }
         if grounds.has_hung_up || grounds.shows_no_sign {
             let is_certain = !grounds.took_too_long;
             let blame = blame.unwrap_or(Blame::Outside);
-            self.hit(begun, Charge::Death, blame, is_certain, is_certain);
+            let signed = self.lives[worker.0]
+                .as_ref()
+                .is_some_and(|life| life.has_signed);
+            self.hit(
+                worker,
+                signed,
+                begun,
+                Charge::Death,
+                blame,
+                is_certain,
+                is_certain,
+            );
         }
     }
 
@@ -234,6 +253,7 @@ impl Ledger {
 
     fn took_too_long(
         &mut self,
+        worker: WorkerId,
         begun: &[u64],
         (most, least): (usize, usize),
         process: &Process,
@@ -244,6 +264,7 @@ impl Ledger {
         if is_alone || least <= 1 {
             let past = &mut self.pasts[begun[0] as usize];
             past.charge(Charge::Timeout, is_alone && is_certain);
+            past.opened = Some((worker, is_alone && is_certain));
             assert!(
                 has_hung_up
                     || process.is_stuck_on(begun[0])
@@ -312,30 +333,71 @@ impl Ledger {
             None => (Blame::Outside, false),
         };
         let is_certain = !self.is_to_be_interrupted;
-        self.hit(&begun, Charge::Death, blame, is_certain, !is_for_groups);
+        self.hit(
+            worker,
+            signed,
+            &begun,
+            Charge::Death,
+            blame,
+            is_certain,
+            !is_for_groups,
+        );
     }
 
     /// A life died and held these. It is judged now, or maybe never.
-    fn hit(&mut self, begun: &[u64], charge: Charge, blame: Blame, is_certain: bool, is_now: bool) {
-        let may_charge = self.learnt_start.is_some();
+    #[expect(clippy::too_many_arguments, reason = "all that is known of a death")]
+    fn hit(
+        &mut self,
+        worker: WorkerId,
+        signed: bool,
+        begun: &[u64],
+        charge: Charge,
+        blame: Blame,
+        is_certain: bool,
+        is_now: bool,
+    ) {
+        let is_known = self.learnt_start.is_some();
+        let may_charge = is_known || !is_now;
         let is_full = self.policy.window == Window::Full;
         let at_most_once = self.policy.delivery == Delivery::AtMostOnce;
+        let others = || (0..self.lives.len()).filter(|other| *other != worker.0);
+        let may_be_last = others().all(|other| self.may_be_given_up(other));
+        let is_only = self.lives.len() == 1;
         for index in begun {
             let past = &mut self.pasts[*index as usize];
             past.hits += 1;
             past.outside_hits += u32::from(blame != Blame::Record(*index));
             let is_alone = begun.len() == 1 && past.may_be_suspect;
+            // A process that was never ready may die of itself: it takes two, of two workers.
+            let may_be_second = (past.opened).is_some_and(|(at, _)| at != worker || may_be_last);
+            let must_be_second = (past.opened)
+                .is_some_and(|(at, is_certain)| is_certain && (at != worker || is_only));
             let is_charged = match is_full {
                 _ if at_most_once => true,
                 // It is known whose second answer that was.
                 false if charge == Charge::SecondAnswer => false,
-                true => (may_charge || !is_now) && past.sends > 1,
-                false => (may_charge || !is_now) && (is_alone || !is_certain),
+                true => may_charge && past.sends > 1 && (signed || may_be_second || may_be_last),
+                false => may_charge && (is_alone || !is_certain) && (signed || may_be_second),
             };
             if is_charged {
-                let must_be = is_certain && may_charge && is_alone && past.is_suspect;
+                let must_be = is_certain && is_known && is_alone && past.is_suspect;
+                let must_be = must_be && (signed || must_be_second);
                 past.charge(charge, must_be && !is_full && !at_most_once);
+                if must_be {
+                    past.opened = Some((worker, true));
+                    past.suspect(true);
+                    continue;
+                }
             }
+            let is_surely_alone = is_alone && past.is_suspect;
+            past.opened = match past.opened {
+                _ if is_charged => Some((worker, false)),
+                _ if !signed && may_charge && (is_full || is_alone || !is_certain) => {
+                    Some((worker, is_certain && is_known && is_surely_alone))
+                }
+                earlier if !is_certain => earlier.map(|(at, _)| (at, false)),
+                _ => None,
+            };
             if !is_full && !at_most_once {
                 past.suspect(is_certain);
             }

@@ -47,6 +47,11 @@ pub(in super::super) struct Past {
     pub(in super::super) is_suspect: bool,
     pub(in super::super) may_be_suspect: bool,
     pub(in super::super) may_be_missing: bool,
+    /// The worker whose process it opened last as a suspect, where that died before it was ready, and
+    /// whether that counts for certain.
+    pub(super) opened: Option<(WorkerId, bool)>,
+    /// The process that answered it last with an error: its worker, and the number of its life.
+    pub(super) refused_by: Option<(WorkerId, u32)>,
 }
 
 impl Past {
@@ -57,6 +62,12 @@ impl Past {
     pub(in super::super) fn suspect(&mut self, is_certain: bool) {
         self.is_suspect |= is_certain;
         self.may_be_suspect = true;
+    }
+
+    /// Its worker answered it with an error: it stands in line with the others again.
+    pub(in super::super) fn stand_in_line(&mut self) {
+        (self.is_suspect, self.may_be_suspect) = (false, false);
+        self.opened = None;
     }
 
     pub(in super::super) fn least_charges(&self) -> u32 {

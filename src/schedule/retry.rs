@@ -1,0 +1,187 @@
+//! A failed record is tried again: with whom, and where.
+//!
+//! Where a process died of it or was stopped for it, it is sent alone, as a suspect is. Where the
+//! worker answered with an error it stands in line with the others; but it goes to another process
+//! than the last one where that can be had, for that may be spoilt. Always: whatever waits may be
+//! sent somewhere, now or once a process that is on its way has come.
+
+use std::time::Instant;
+
+use super::Scheduler;
+use super::action::WorkerId;
+use super::clock::ample_start;
+use super::life::{Life, Stage, State};
+use super::policy::Delivery;
+use super::queue::{Company, Shun, Work};
+use crate::outcome::Cause;
+
+/// A process whose last answers, so many, were errors is not asked again while another is on its way.
+const FAILING: u32 = 2;
+/// A process that has given results, and then answers so many records with errors, is replaced. Each
+/// time that it happens to a worker the number doubles: the records may be at fault.
+const SPOILT: u32 = 4;
+
+impl Scheduler {
+    /// What comes of it that a record is charged, for a message.
+    pub(super) fn fate(&self, work: &Work) -> &'static str {
+        match self.may_retry(work) {
+            _ if self.is_beyond_blame() => "is left without an outcome",
+            true => "is tried again",
+            false => "fails",
+        }
+    }
+
+    fn may_retry(&self, work: &Work) -> bool {
+        self.policy.delivery == Delivery::AtLeastOnce
+            && self.phase.gives_out()
+            && work.charged < self.policy.retries
+    }
+
+    /// Counts a failure against a record for which a process was stopped: it is tried again, alone, as
+    /// often as `--retries` says.
+    pub(super) fn charge(
+        &mut self,
+        work: Work,
+        cause: Cause,
+        message: String,
+        worker: WorkerId,
+        now: Instant,
+    ) {
+        if self.is_beyond_blame() {
+            return;
+        }
+        if let Some(work) = self.try_again(work, worker) {
+            self.fail_work(work, cause, message, Some(worker), now);
+        }
+    }
+
+    /// Has records tried again for which a process of this worker died or was stopped, each alone;
+    /// gives them back where that may not be.
+    pub(super) fn try_again(&mut self, mut work: Work, worker: WorkerId) -> Option<Work> {
+        if !self.may_retry(&work) {
+            return Some(work);
+        }
+        work.charged += 1;
+        // The next process counts, be it that the record has to open it.
+        work.shuns = Some(Shun::Worker(worker));
+        self.suspect(work);
+        None
+    }
+
+    /// Counts an error that a worker answered with against its record.
+    pub(super) fn refuse(
+        &mut self,
+        mut work: Work,
+        cause: Cause,
+        message: String,
+        worker: WorkerId,
+        now: Instant,
+    ) {
+        let is_its_word = matches!(cause, Cause::WorkerError { .. });
+        if self.is_beyond_blame() && !is_its_word {
+            return;
+        }
+        if let Some(life) = self.life_mut(worker)
+            && life.refused.replace(work.first()) != Some(work.first())
+        {
+            life.errors = life.errors.saturating_add(1);
+        }
+        if !self.may_retry(&work) {
+            self.fail_work(work, cause, message, Some(worker), now);
+            return;
+        }
+        work.charged += 1;
+        work.company = Company::Together;
+        work.shuns = Some(Shun::Process(worker));
+        self.queue.put_back(work);
+        self.judge_errors(worker);
+    }
+
+    /// Replaces a process that has come to answer with nothing but errors, once it owes nothing.
+    fn judge_errors(&mut self, worker: WorkerId) {
+        let enough = SPOILT << self.workers[worker.0].spoilt.min(20);
+        let Some(life) = self.life_mut(worker) else {
+            return;
+        };
+        let is_enough = life.has_result && life.errors >= enough && !life.is_spoilt;
+        if !is_enough || life.stage != Stage::Serving {
+            return;
+        }
+        life.is_spoilt = true;
+        let errors = life.errors;
+        self.workers[worker.0].spoilt += 1;
+        self.warn(format!(
+            "{worker} answered its last {errors} records with errors, and gave results before: its \
+             process is replaced, and they are tried again"
+        ));
+    }
+
+    /// How many of the records that may be sent together with others may be sent to this worker.
+    pub(super) fn waiting_for(&self, worker: WorkerId, now: Instant) -> usize {
+        if !self.queue.has_shunning() {
+            return self.queue.together();
+        }
+        let suits = |(shun, _): &(Shun, usize)| self.may_take(worker, *shun, now);
+        let shunning = self.queue.shuns().filter(suits);
+        self.queue.for_anybody() + shunning.map(|(_, records)| records).sum::<usize>()
+    }
+
+    /// What records that are given to this worker now may shun.
+    pub(super) fn shuns_for(&self, worker: WorkerId, now: Instant) -> Vec<Shun> {
+        let shuns = self.queue.shuns().map(|(shun, _)| shun);
+        shuns
+            .filter(|shun| self.may_take(worker, *shun, now))
+            .collect()
+    }
+
+    /// Whether anything that waits may be given to this worker.
+    pub(super) fn is_of_use(&self, worker: WorkerId, now: Instant) -> bool {
+        let mut alone = self.queue.those_alone();
+        self.waiting_for(worker, now) > 0 || alone.any(|work| self.may_open(worker, work))
+    }
+
+    /// Whether this worker may have records that have just failed there.
+    fn may_take(&self, worker: WorkerId, shun: Shun, now: Instant) -> bool {
+        let last = match shun {
+            Shun::Worker(last) => return worker != last || !self.has_other(worker),
+            Shun::Process(last) => last,
+        };
+        let errors = self.life(worker).map_or(0, |life| life.errors);
+        if worker != last && errors == 0 {
+            return true;
+        }
+        let is_better = |(other, life): (WorkerId, &Life)| {
+            let is_other = other != worker && other != last;
+            is_other && self.is_ready(life) && (worker == last || life.errors == 0)
+        };
+        let is_on_its_way = |(number, seat): (usize, &super::Worker)| {
+            let is_coming = match &seat.state {
+                State::GivenUp => false,
+                State::Running(life) if self.is_ready(life) => false,
+                State::Running(life) => now < self.comes_before(life),
+                _ => true,
+            };
+            number != worker.0 && is_coming
+        };
+        let waits = errors >= FAILING && self.workers.iter().enumerate().any(is_on_its_way);
+        !waits && !self.lives().any(is_better)
+    }
+
+    /// When a process that is not ready is not waited for any longer by what another one refused.
+    pub(super) fn comes_before(&self, life: &Life) -> Instant {
+        life.started + life.unheard + ample_start(self.learnt_start.unwrap_or_default())
+    }
+
+    /// Whether a process is up and may be given more.
+    pub(super) fn is_ready(&self, life: &Life) -> bool {
+        life.has_signed && self.may_serve(life)
+    }
+
+    /// Whether there is another worker that is not given up.
+    pub(super) fn has_other(&self, worker: WorkerId) -> bool {
+        let is_there = |(number, seat): (usize, &super::Worker)| {
+            number != worker.0 && !matches!(seat.state, State::GivenUp)
+        };
+        self.workers.iter().enumerate().any(is_there)
+    }
+}

@@ -1,0 +1,133 @@
+//! A record fails for its own fault only: whom a death or an error is held against, and who gets what
+//! is sent again.
+
+use crate::done::{numbers, records};
+use crate::env::TestEnv;
+
+/// A json worker: `answer KEY VALUE` answers the record in `$line`.
+const ANSWER: &str =
+    "answer() { id=${line#*:}; id=${id%%,*}; echo \"{\\\"id\\\":$id,\\\"$1\\\":$2}\"; }\n";
+
+#[test]
+fn a_worker_that_can_no_longer_start_costs_no_record_whatever_it_held() {
+    // Worker 1 answers once; later processes of it end at once, and it is given up.
+    let script = r#"if [ "$MTASK_WORKER" = 1 ]; then
+        [ -e once ] && { echo x >> deaths; exit 255; }
+        read -r l; : > once; echo "$l"; exit 255
+    fi
+    while read -r l; do
+        until [ "$(wc -l < deaths)" -ge 5 ]; do sleep 0.05; done 2>/dev/null
+        echo "$l"
+    done"#;
+    for options in [
+        &["--window", "1"][..],
+        &["--window", "4"],
+        &["-u"],
+        &["--retries", "2"],
+    ] {
+        let done = TestEnv::new()
+            .mtask()
+            .args(["-j2"])
+            .args(options)
+            .args(["--", "sh", "-c", script])
+            .stdin(numbers(40))
+            .run();
+        done.assert_status(0)
+            .assert_stderr_has("worker 1 is given up");
+        done.check(done.lines().len() == 40, "a record has no result");
+    }
+}
+
+#[test]
+fn killers_in_a_row_cost_themselves_alone() {
+    let input = records((0..8).map(|i| match i {
+        2..=6 => format!("{i} @die:3"),
+        _ => i.to_string(),
+    }));
+    for jobs in ["-j1", "-j2"] {
+        let done = TestEnv::new()
+            .mtask()
+            .args([jobs, "--window", "1"])
+            .echo()
+            .stdin(input.clone())
+            .run();
+        done.assert_status(123);
+        let failed: Vec<_> = (done.error_records().iter())
+            .map(|error| error["index"].as_u64())
+            .collect();
+        let killers: Vec<_> = (2..=6).map(Some).collect();
+        assert_eq!(failed, killers, "{jobs}");
+    }
+}
+
+#[test]
+fn a_retry_goes_to_another_worker_that_is_ready() {
+    // Worker 0 fails its second record, how often it may get it, once worker 1 is at its second:
+    // then its first answer has been read. Worker 1 stays there until an error has been written.
+    let script = format!(
+        "{ANSWER}n=0 bad=
+        while IFS= read -r line; do
+            n=$((n + 1))
+            if [ \"$MTASK_WORKER\" = 1 ] && [ $n = 2 ]; then
+                : > up; until [ -e failed ]; do sleep 0.05; done
+            fi
+            if [ \"$MTASK_WORKER\" = 0 ] && [ $n = 2 ]; then bad=$line; fi
+            if [ \"$line\" != \"$bad\" ]; then answer output $n; continue; fi
+            until [ -e up ]; do sleep 0.05; done
+            answer error '\"spoilt\"'
+            : > failed
+        done"
+    );
+    for options in [&["--window", "1"][..], &["--window", "1", "-u"]] {
+        let done = TestEnv::new()
+            .mtask()
+            .args(["-j2", "--retries", "1", "--protocol", "json"])
+            .args(options)
+            .args(["--", "sh", "-c", &script])
+            .stdin(numbers(40))
+            .run();
+        done.assert_status(0);
+        done.check(done.lines().len() == 40, "a record has no result");
+    }
+}
+
+#[test]
+fn a_record_that_was_answered_with_an_error_is_tried_again_beside_others() {
+    // The worker answers its second record only when it has got the first one again.
+    let script = format!(
+        "{ANSWER}echo '{{\"ready\":true,\"concurrency\":2}}'
+        IFS= read -r first; IFS= read -r second
+        line=$first; answer error '\"not yet\"'
+        IFS= read -r line; answer output 1
+        line=$second; answer output 2"
+    );
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j1", "--retries", "1", "--protocol", "json"])
+        .args(["--", "sh", "-c", &script])
+        .stdin("\"a\"\n\"b\"\n")
+        .run();
+    done.assert_status(0).assert_stdout("1\n2\n");
+}
+
+#[test]
+fn large_records_that_kill_come_first_and_cost_themselves_alone() {
+    let big = "x".repeat(400_000);
+    let input = records([
+        format!("0 @die:3 {big}"),
+        format!("1 @die:3 {big}"),
+        format!("2 @die:3 {big}"),
+        format!("3 {big}"),
+    ]);
+    for order in ["-k", "-u"] {
+        let done = TestEnv::new()
+            .mtask()
+            .args(["-j1", "--buffer", "500K", order])
+            .echo()
+            .stdin(input.clone())
+            .run();
+        done.assert_status(123);
+        let failed = done.error_records().len();
+        assert_eq!((failed, done.lines().len()), (3, 4), "{order}");
+    }
+}
