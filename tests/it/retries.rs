@@ -104,26 +104,6 @@ fn a_record_held_by_a_life_that_never_came_up_fails_with_at_most_once() {
 }
 
 #[test]
-fn a_worker_that_can_no_longer_start_costs_no_record() {
-    let env = TestEnv::new();
-    // Worker 1 answers once; later processes of it end at once. Worker 0 goes on once it is given up.
-    let script = r#"if [ "$MTASK_WORKER" = 1 ]; then
-        [ -e once ] && { echo x >> deaths; exit 255; }
-        read -r l; : > once; echo "$l"; exit 255
-    fi
-    while read -r l; do
-        until [ "$(wc -l < deaths)" -ge 3 ]; do sleep 0.05; done 2>/dev/null
-        echo "$l"
-    done"#;
-    let done = env
-        .mtask()
-        .args(["-j2", "--window", "1", "sh", "-c", script])
-        .stdin(numbers(12))
-        .run();
-    done.assert_status(0).assert_stdout(numbers(12));
-}
-
-#[test]
 fn a_first_record_that_kills_and_fills_the_buffer_costs_itself_alone() {
     let big = "x".repeat(600_000);
     let input = records([
