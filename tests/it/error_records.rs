@@ -131,7 +131,7 @@ fn failed_records_can_be_run_again_from_their_error_records() {
     }));
     let first = env
         .mtask()
-        .args(["-j2", "--format", "jsonl"])
+        .args(["-j1", "--format", "jsonl"])
         .echo()
         .stdin(input)
         .run();
