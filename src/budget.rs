@@ -80,8 +80,8 @@ impl Budget {
         self.wake_reader();
     }
 
-    /// Lets the reader of the input take what it needs for what it sends next, full or not: nothing of
-    /// what is held can be freed before more has been read.
+    /// Lets the reader of the input take what it needs for what it sends next, full or not: nothing
+    /// of what is held can be freed before more has been read.
     pub fn lend(&self) {
         self.0.lent.store(true, SeqCst);
         self.wake_reader();

@@ -28,7 +28,7 @@ use crate::worker::command::{
 use crate::worker::init::{Init, inits};
 use crate::worker::python::{self, ArgumentType, Callable, PythonWorker};
 
-/// How long a first sign may take where only `--timeout` is given.
+/// How long a process may take until it is ready where only `--timeout` is given.
 const DEFAULT_INIT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// What a run is to do.

@@ -15,7 +15,8 @@ pub enum Status {
     Success,
     /// A record failed, or a worker failed at its end.
     RecordFailed,
-    /// A worker of the lines protocol did not answer line by line: results may stand in wrong places.
+    /// A worker of the lines protocol did not answer line by line: results may stand in wrong
+    /// places.
     InDoubt,
     /// No worker could be kept running.
     NoWorker,
@@ -57,9 +58,9 @@ impl Status {
         }
     }
 
-    /// Ends mtask. A signal is raised again with its default disposition, so that the caller sees
-    /// a death by it; only where that does not kill, as process 1 of a container is not killed, does the
-    /// code stand for it.
+    /// Ends mtask. A signal is raised again with its default disposition, so that the caller sees a
+    /// death by it; only where that does not kill, as process 1 of a container is not killed, does
+    /// the code stand for it.
     pub fn exit(self) -> ! {
         if let Self::Signal(signal) = self {
             sys::raise_default(signal);

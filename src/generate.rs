@@ -1,7 +1,7 @@
 //! `--generate`: the man page and the completions, made from the definition of the command line.
 //!
-//! What it prints is committed under `man/` and `completions/`, and a test compares the two. Always:
-//! the same for the same source, whatever the machine, the environment and the day.
+//! What it prints is committed under `man/` and `completions/`, and a test compares the two.
+//! Always: the same for the same source, whatever the machine, the environment and the day.
 
 mod completions;
 mod man;

@@ -40,7 +40,7 @@ pub struct Failure {
 /// What a record can fail of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The life that held it died.
+    /// The process that held it died.
     WorkerExit {
         /// How.
         exit: Exit,
@@ -94,7 +94,7 @@ impl Cause {
     }
 }
 
-/// How a life ended.
+/// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// It exited by itself with this status.
@@ -107,8 +107,8 @@ pub enum Exit {
     StdinClosed,
     /// It took too long over a record.
     TimedOut,
-    /// It showed no sign within `--init-timeout`.
-    NoSign(Duration),
+    /// It was not ready within `--init-timeout`.
+    NotReady(Duration),
     /// It did not keep to one answer for each record.
     OutOfStep,
     /// It gave an answer that nothing was asked for.
@@ -130,7 +130,7 @@ impl fmt::Display for Exit {
             Self::StdoutClosed => f.write_str("it closed its stdout"),
             Self::StdinClosed => f.write_str("it closed its stdin and answered no more"),
             Self::TimedOut => f.write_str("it took too long over a record"),
-            Self::NoSign(limit) => write!(f, "no answer within --init-timeout {limit:?}"),
+            Self::NotReady(limit) => write!(f, "no answer within --init-timeout {limit:?}"),
             Self::OutOfStep => f.write_str("it did not answer line by line"),
             Self::Unasked => f.write_str("it gave an answer that nothing was asked for"),
             Self::AnsweredTwice => f.write_str("it answered a record twice"),

@@ -44,9 +44,9 @@ pub struct Named {
 }
 
 impl Outputs {
-    /// Opens them, or creates them. Two that are one file may be seen only now, for a link to a file
-    /// that is not there hides what it will be. A named pipe is waited for until somebody reads it,
-    /// which `warn` is told.
+    /// Opens them, or creates them. Two that are one file may be seen only now, for a link to a
+    /// file that is not there hides what it will be. A named pipe is waited for until somebody
+    /// reads it, which `warn` is told.
     ///
     /// # Errors
     /// Where one cannot be opened, is `taken` already, or is in use by a run that can be resumed.
@@ -130,8 +130,9 @@ fn open(
     })
 }
 
-/// mtask's stdout or stderr, where that is this regular file: written through another descriptor, with
-/// a place of its own, it would be overwritten by what goes there besides (/dev/stderr on Linux).
+/// mtask's stdout or stderr, where that is this regular file: written through another descriptor,
+/// with a place of its own, it would be overwritten by what goes there besides (/dev/stderr on
+/// Linux).
 fn own_stream(file: &File) -> Option<File> {
     let wanted = Identity::of_file(file)?;
     let streams = [rustix::stdio::stdout(), rustix::stdio::stderr()];

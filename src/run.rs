@@ -14,12 +14,12 @@ use crate::budget::Budget;
 use crate::cli::Arguments;
 use crate::config::files::Taken;
 use crate::config::{Config, Source, Stats, Surroundings, Verbosity};
-use crate::engine::{Destination, Destinations, Engine, Links, Messages, Output, Parts};
+use crate::engine::{Channels, Destination, Destinations, Engine, EngineConfig, Messages, Output};
 use crate::exit::{Status, Unusable};
 use crate::input::Encoding;
 use crate::journal::format::Prefix;
 use crate::journal::open::Opened;
-use crate::journal::skim::Skim;
+use crate::journal::resume_filter::ResumeFilter;
 use crate::journal::{self, Journal};
 use crate::outcome::OutputFormat;
 use crate::outputs::{Named, Outputs};
@@ -39,8 +39,8 @@ const FIRST_LOOK_AT_FILE: Duration = Duration::from_secs(1);
 /// How many blocks of input may wait for the engine, which takes them as it needs them.
 const ARRIVALS: usize = 2;
 
-/// More workers than this might be all the processes that the system allows: the threads that a run may
-/// need are there before them.
+/// More workers than this might be all the processes that the system allows: the threads that a run
+/// may need are there before them.
 const FEW_WORKERS: usize = 2;
 
 const NO_THREAD: &str = "cannot start a thread";
@@ -97,12 +97,12 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
     let earlier = past.as_ref().map(|past| past.done.clone().into());
     let earlier = earlier.unwrap_or_default();
     let mut report = show_progress(&config, earlier, &output, &left_out, &mut messages);
-    let skim = past.as_ref().map(|past| {
+    let filter = past.as_ref().map(|past| {
         let (done, before) = (past.done.ranges.clone(), past.input);
         let separator = config.separator;
-        Skim::new(done, before, separator, &budget, &left_out, send_marks)
+        ResumeFilter::new(done, before, separator, &budget, &left_out, send_marks)
     });
-    let input = start_input(&config, skim, &budget, left_out, &waker)?;
+    let input = start_input(&config, filter, &budget, left_out, &waker)?;
 
     let rendering = outcome::Rendering {
         output_format: config.output_format,
@@ -110,7 +110,7 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
         separator: config.separator,
         error_input: config.error_input,
     };
-    let parts = Parts {
+    let engine_config = EngineConfig {
         commands: config.workers,
         python_unbuffered: surroundings.python_unbuffered,
         stderr_tags: config.stderr_tags,
@@ -128,14 +128,19 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
     let (stats, verbosity) = (config.stats, config.verbosity);
     let mut scheduler = Scheduler::new(config.policy, rendering, &budget, Instant::now());
     if let Some(past) = past {
-        scheduler.resume(past.done, past.lapses, past.doubts, was_ready.flatten());
+        scheduler.resume(
+            past.done,
+            past.worker_faults,
+            past.doubts,
+            was_ready.flatten(),
+        );
     }
     let targets = Targets {
         stderr: (stats == Stats::Printed).then_some(verbosity),
         file: stats_file,
     };
     report.keep_stats(targets, &mut scheduler, Instant::now());
-    let links = Links {
+    let channels = Channels {
         input,
         requests,
         output,
@@ -144,7 +149,7 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
         waker,
         budget,
     };
-    Ok(Engine::new(parts, scheduler, links))
+    Ok(Engine::new(engine_config, scheduler, channels))
 }
 
 /// Says which limit was reached, where one was.
@@ -166,8 +171,8 @@ pub fn hint(config: &Config) {
     }
 }
 
-/// Says why the arguments are of no use. What was typed is shown as it is elsewhere, in colour where
-/// stderr is one that shows it.
+/// Says why the arguments are of no use. What was typed is shown as it is elsewhere, in colour
+/// where stderr is one that shows it.
 pub fn refuse(error: &clap::Error) -> Status {
     let is_shown = if env::args_os().all(|word| visible::is_plain(&word)) {
         error.print().is_ok()
@@ -186,8 +191,8 @@ pub fn refuse(error: &clap::Error) -> Status {
     Status::Usage
 }
 
-/// Writes the help or the version to stdout, as [`fn@print`] does, but in colour where that is one that
-/// shows it.
+/// Writes the help or the version to stdout, as [`fn@print`] does, but in colour where that is one
+/// that shows it.
 ///
 /// # Errors
 /// Where it cannot be written.
@@ -248,7 +253,7 @@ fn announce_terminal(config: &Config, messages: &mut Messages) {
     }
 }
 
-/// How long to wait for the first sign of the input before workers are started without one.
+/// How long to wait for news of the input before workers are started without one.
 fn first_look(inputs: &[Source]) -> Duration {
     let kind = match inputs.first() {
         Some(Source::File(path)) => rustix::fs::stat(path),
@@ -350,7 +355,7 @@ fn input_bytes(inputs: &[Source]) -> Option<u64> {
 
 fn start_input(
     config: &Config,
-    skim: Option<Skim>,
+    filter: Option<ResumeFilter>,
     budget: &Budget,
     left_out: input::LeftOut,
     waker: &Waker,
@@ -372,10 +377,10 @@ fn start_input(
             waker.wake();
             Ok(())
         };
-        match skim {
+        match filter {
             None => input::read_all(sources, settings, budget, left_out, pass_on),
-            Some(mut skim) => input::read_all(sources, settings, budget, left_out, |arrival| {
-                skim.take(arrival, &mut pass_on)
+            Some(mut filter) => input::read_all(sources, settings, budget, left_out, |arrival| {
+                filter.take(arrival, &mut pass_on)
             }),
         }
     };

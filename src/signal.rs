@@ -1,9 +1,10 @@
 //! Signals, as requests to the engine, which polls for them.
 //!
-//! Always: a signal that was ignored when mtask started stays ignored (nohup, background jobs of sh).
+//! Always: a signal that was ignored when mtask started stays ignored (nohup, background jobs of
+//! sh).
 //!
-//! Two crates listen. `ctrlc` has SIGINT and nothing else: its feature for SIGTERM and SIGHUP takes all
-//! three at once, ignored ones too, and does not tell which came. All that it cannot do is
+//! Two crates listen. `ctrlc` has SIGINT and nothing else: its feature for SIGTERM and SIGHUP takes
+//! all three at once, ignored ones too, and does not tell which came. All that it cannot do is
 //! `signal-hook`'s; it takes SIGINT too where `ctrlc` cannot have its thread.
 
 use std::io::{self, Write};
@@ -28,7 +29,8 @@ use crate::sys;
 pub enum Request {
     /// End: SIGINT, SIGTERM, SIGHUP and all others that would end mtask without its workers.
     End(i32),
-    /// End once what was sent is done: SIGUSR2, by which batch systems tell that time is running out.
+    /// End once what was sent is done: SIGUSR2, by which batch systems tell that time is running
+    /// out.
     Notice(i32),
     /// Say where the run stands: SIGUSR1, and SIGINFO (Ctrl-T) where there is one.
     Status(i32),
@@ -36,8 +38,8 @@ pub enum Request {
     LookAtProcesses,
     /// Stop the workers and mtask: SIGTSTP.
     Stop,
-    /// The same, for mtask wants a terminal that is another job's: SIGTTIN or SIGTTOU. By default they
-    /// would stop it again before it could heed a signal to end.
+    /// The same, for mtask wants a terminal that is another job's: SIGTTIN or SIGTTOU. By default
+    /// they would stop it again before it could heed a signal to end.
     StopForTerminal,
     /// mtask was continued: SIGCONT.
     Continued,
@@ -61,8 +63,9 @@ const STATUS: &[i32] = &[SIGUSR1, libc::SIGINFO];
 )))]
 const STATUS: &[i32] = &[SIGUSR1];
 
-/// The signals that end the run, beside SIGINT. Not among them: SIGKILL, which nobody can catch, and what
-/// a fault of mtask's own raises (SIGSEGV, SIGBUS, SIGFPE, SIGILL), after which nothing can go on.
+/// The signals that end the run, beside SIGINT. Not among them: SIGKILL, which nobody can catch,
+/// and what a fault of mtask's own raises (SIGSEGV, SIGBUS, SIGFPE, SIGILL), after which nothing
+/// can go on.
 fn ending() -> impl Iterator<Item = i32> {
     const EVERYWHERE: [i32; 10] = [
         SIGTERM, SIGHUP, SIGQUIT, SIGABRT, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGTRAP, SIGSYS,
@@ -87,8 +90,8 @@ fn ending() -> impl Iterator<Item = i32> {
     EVERYWHERE.into_iter().chain(here)
 }
 
-/// Has signals do no harm that end a process by default: those that only ask where the run stands, and
-/// SIGXFSZ (ulimit -f), of which a failed write tells more.
+/// Has signals do no harm that end a process by default: those that only ask where the run stands,
+/// and SIGXFSZ (ulimit -f), of which a failed write tells more.
 ///
 /// # Errors
 /// Where a handler cannot be installed.
@@ -100,8 +103,8 @@ pub fn disarm() -> io::Result<()> {
     Ok(())
 }
 
-/// Has mtask do without a terminal that is another job's: it can write there, and what it would read
-/// has come to its end.
+/// Has mtask do without a terminal that is another job's: it can write there, and what it would
+/// read has come to its end.
 pub fn ignore_terminal() {
     sys::ignore(&[SIGTTIN, SIGTTOU]);
 }
@@ -165,8 +168,8 @@ impl Requests {
     }
 }
 
-/// Has `ctrlc` wake the engine by `news` for each SIGINT, unless that is ignored. Where there is no thread
-/// to be had, it comes as `others` do. Gives where it says that one has come.
+/// Has `ctrlc` wake the engine by `news` for each SIGINT, unless that is ignored. Where there is no
+/// thread to be had, it comes as `others` do. Gives where it says that one has come.
 fn listen_to_interrupts(mut news: UnixStream, others: &Handle) -> anyhow::Result<Arc<AtomicBool>> {
     let has_come = Arc::new(AtomicBool::new(false));
     if sys::is_ignored(SIGINT) {
@@ -187,7 +190,8 @@ fn listen_to_interrupts(mut news: UnixStream, others: &Handle) -> anyhow::Result
     Ok(has_come)
 }
 
-/// Which of two signals was first cannot be told: whoever has continued mtask does not want it stopped.
+/// Which of two signals was first cannot be told: whoever has continued mtask does not want it
+/// stopped.
 fn uncancelled(mut requests: Vec<Request>) -> Vec<Request> {
     if requests.contains(&Request::Continued) {
         requests.retain(|request| !matches!(request, Request::Stop | Request::StopForTerminal));

@@ -73,11 +73,11 @@ pub fn raise_default(signal: i32) {
     unsafe { libc::raise(signal) };
 }
 
-/// A child of mtask that has exited and has not been waited for, be it one that was left to mtask when its
-/// parent ended. It stays as it is.
+/// A child of mtask that has exited and has not been waited for, be it one that was left to mtask
+/// when its parent ended. It stays as it is.
 pub fn exited_child() -> Option<Pid> {
-    // SAFETY: zeros are a valid siginfo_t, which the call fills in; its pid is set by waitid, or still 0
-    // where there is no such child.
+    // SAFETY: zeros are a valid siginfo_t, which the call fills in; its pid is set by waitid, or
+    // still 0 where there is no such child.
     let pid = unsafe {
         let mut found: libc::siginfo_t = std::mem::zeroed();
         let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
@@ -128,13 +128,15 @@ pub fn close_inherited_on_exec() {
             .and_then(|name| name.parse::<RawFd>().ok())
             && fd > 2
         {
-            // SAFETY: setting the flag on a descriptor that is none any more fails and does nothing.
+            // SAFETY: setting the flag on a descriptor that is none any more fails and does
+            // nothing.
             unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
         }
     }
 }
 
-/// Closes a descriptor and tells what `drop` would hide: on some file systems a write fails only now.
+/// Closes a descriptor and tells what `drop` would hide: on some file systems a write fails only
+/// now.
 ///
 /// # Errors
 /// What close(2) reports.

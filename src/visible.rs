@@ -1,12 +1,12 @@
 //! The one door for text of others on its way to people: names of files, words of commands and
 //! journals, what workers say of themselves.
 //!
-//! Whoever looks at a terminal is to see what is there. What would move a cursor, colour or hide what
-//! follows, turn the direction of writing, or not be seen at all is shown as an escape: `\n`, `\u{1b}`,
-//! `\u{202e}`, and `\xNN` for a byte that is no part of UTF-8. All other text stays as it is, letters of
-//! all scripts and emoji included, and what joins these. `engine/messages` and `main`, through which
-//! everything on stderr goes but workers' own stderr, let nothing through that has not passed here.
-//! Pure; owns no state.
+//! Whoever looks at a terminal is to see what is there. What would move a cursor, colour or hide
+//! what follows, turn the direction of writing, or not be seen at all is shown as an escape: `\n`,
+//! `\u{1b}`, `\u{202e}`, and `\xNN` for a byte that is no part of UTF-8. All other text stays as it
+//! is, letters of all scripts and emoji included, and what joins these. `engine/messages` and
+//! `main`, through which everything on stderr goes but workers' own stderr, let nothing through
+//! that has not passed here. Pure; owns no state.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -123,8 +123,8 @@ fn is_variation(c: char) -> bool {
     matches!(c, '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
-/// Whether a character shows nothing of its own but blank: control characters, ends of lines, those of
-/// Unicode's category Cf that have no form, and what it has as ignored by default.
+/// Whether a character shows nothing of its own but blank: control characters, ends of lines, those
+/// of Unicode's category Cf that have no form, and what it has as ignored by default.
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || is_variation(c)

@@ -1,7 +1,7 @@
 //! Wakes the engine, which sleeps in poll(2), from other threads.
 //!
-//! Always: a thread that has put something where the engine looks and then calls [`Waker::wake`] can
-//! be sure that the engine looks again; a wake of an engine that is awake costs no system call.
+//! Always: a thread that has put something where the engine looks and then calls [`Waker::wake`]
+//! can be sure that the engine looks again; a wake of an engine that is awake costs no system call.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -1,5 +1,6 @@
-//! How the tests and their worker wait for what tells nobody that it has come: they look again. Here is
-//! the only sleep of all tests; whatever comes through a pipe, or is a child's end, is waited for there.
+//! How the tests and their worker wait for what tells nobody that it has come: they look again.
+//! Here is the only sleep of all tests; whatever comes through a pipe, or is a child's end, is
+//! waited for there.
 
 use std::thread;
 use std::time::{Duration, Instant};

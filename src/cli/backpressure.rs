@@ -27,8 +27,8 @@ pub struct Backpressure {
 
     /// Hold at most so many bytes
     ///
-    /// When they are used up, no input is read. Counted are records that wait for a worker or are at
-    /// one, and answers that wait for their turn. A single record larger than that still passes,
+    /// When they are used up, no input is read. Counted are records that wait for a worker or are
+    /// at one, and answers that wait for their turn. A single record larger than that still passes,
     /// alone: every size will do.
     #[arg(
         long,

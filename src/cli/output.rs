@@ -55,7 +55,7 @@ pub struct Output {
 
     /// Write what workers say at their ends to FILE
     ///
-    /// With `--protocol json`: a line `{"worker":1,"life":0,"exit":...}` for each, as they come.
+    /// With `--protocol json`: a line `{"worker":1,"process":0,"exit":...}` for each, as they come.
     /// Refused where FILE is an input file or another output.
     #[arg(
         long,
@@ -80,9 +80,9 @@ pub struct Output {
     /// Keep a journal, or go on from it
     ///
     /// With `--output FILE`. The journal says what is safely in the output and in the file of
-    /// `--errors`. Where it exists, these are cut back to that, and what is done is passed over: run
-    /// again after it was killed, the same command line ends with the same files. Not allowed with
-    /// `--at-most-once`.
+    /// `--errors`. Where it exists, these are cut back to that, and what is done is passed over:
+    /// run again after it was killed, the same command line ends with the same files. Not allowed
+    /// with `--at-most-once`.
     #[arg(
         long,
         value_name = "JOURNAL",

@@ -57,11 +57,11 @@ pub struct Seen {
 
     /// Where the workers' time went, on stderr at the end
     ///
-    /// For each worker its records, failures and processes, and the time that these were starting up
-    /// (until the first answer), waiting (with nothing to do, or held back), working, exiting or not
-    /// there. Then the five slowest records, those of less than a millisecond and the first one of
-    /// each process left out, for it includes the start. And a hint where less than 80 % of the time
-    /// was spent working.
+    /// For each worker its records, failures and processes, and the time that these were starting
+    /// up (until the first answer), waiting (with nothing to do, or held back), working, exiting or
+    /// not there. Then the five slowest records, those of less than a millisecond and the first one
+    /// of each process left out, for it includes the start. And a hint where less than 80 % of the
+    /// time was spent working.
     #[arg(long)]
     pub stats: bool,
 
@@ -83,8 +83,8 @@ pub struct Seen {
 
     /// Print the workers' command lines, start nothing
     ///
-    /// Each with its environment, in a form that a shell can run; what could not be seen is escaped as
-    /// bash, zsh and ksh read it: $'\033'.
+    /// Each with its environment, in a form that a shell can run; what could not be seen is escaped
+    /// as bash, zsh and ksh read it: $'\033'.
     #[arg(long)]
     pub dry_run: bool,
 

@@ -81,11 +81,11 @@ pub struct Workers {
 
     /// Call a Python function or class with each record
     ///
-    /// FILE.py:NAME or package.module:NAME. A class is constructed once in each process of a worker:
-    /// the keys of `--worker-arg` and `--shared-arg` are keyword arguments, their values JSON where
-    /// they can be read as such; plain text is the one positional argument. Its instance is called
-    /// with each record. Records and results are JSON values, strings with `--format lines`. COMMAND
-    /// is how the interpreter is started, python3 without one: Python 3.8 or newer.
+    /// FILE.py:NAME or package.module:NAME. A class is constructed once in each process of a
+    /// worker: the keys of `--worker-arg` and `--shared-arg` are keyword arguments, their values
+    /// JSON where they can be read as such; plain text is the one positional argument. Its instance
+    /// is called with each record. Records and results are JSON values, strings with `--format
+    /// lines`. COMMAND is how the interpreter is started, python3 without one: Python 3.8 or newer.
     #[arg(
         long,
         value_name = "FILE.py:NAME",
@@ -108,8 +108,8 @@ pub struct Workers {
 
     /// Call with lists of up to N records
     ///
-    /// With `--python`: as many as are waiting; the call returns a list of as many results. Where it
-    /// raises, or returns another number, its records are tried one by one, as lists of one. A
+    /// With `--python`: as many as are waiting; the call returns a list of as many results. Where
+    /// it raises, or returns another number, its records are tried one by one, as lists of one. A
     /// worker has up to 2N records at a time.
     #[arg(
         long,

@@ -19,8 +19,8 @@ use crate::visible;
 /// Only regular files can be in each other's way: a terminal or /dev/null may be all at once.
 ///
 /// # Errors
-/// 1 where an input cannot be read or an output cannot be created; 2 where an output is an input, or
-/// two outputs are one file; 127 where there is no file that `--python` names.
+/// 1 where an input cannot be read or an output cannot be created; 2 where an output is an input,
+/// or two outputs are one file; 127 where there is no file that `--python` names.
 pub fn look_up(
     config: &Config,
     stdin: BorrowedFd<'_>,

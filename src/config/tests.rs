@@ -105,7 +105,7 @@ fn records_end_with_nul_in_lines_format_only() {
 }
 
 #[test]
-fn a_timeout_brings_a_longer_one_for_the_first_sign() {
+fn a_timeout_brings_a_longer_one_until_a_process_is_ready() {
     let policy = config("--timeout 2s cat").policy;
     assert_eq!(policy.timeout, Some(Duration::from_secs(2)));
     assert_eq!(policy.init_timeout, Some(Duration::from_secs(300)));

@@ -13,7 +13,7 @@ use crate::worker::stdout::{Part, Tail};
 impl Engine {
     /// Passes on what has been read into the buffer.
     pub(super) fn pass_answers(&mut self, worker: WorkerId, now: Instant) {
-        let Some(member) = &mut self.members[worker.0] else {
+        let Some(process) = &mut self.processes[worker.0] else {
             return;
         };
         let buffer = &mut self.buffer;
@@ -21,12 +21,12 @@ impl Engine {
             return;
         }
         let scheduler = &mut self.scheduler;
-        match self.parts.protocol {
+        match self.config.protocol {
             Protocol::Lines => {
-                let separator = self.parts.separator;
+                let separator = self.config.separator;
                 let before = scheduler.owed(worker);
                 let mut owed = before;
-                member.stdout.cut(buffer, |part| {
+                process.stdout.cut(buffer, |part| {
                     lines::read(part, &mut owed, separator, |answer| match answer {
                         lines::Answer::Results(count, answers) => {
                             scheduler.answered(worker, count, answers, now);
@@ -36,12 +36,12 @@ impl Engine {
                     });
                 });
                 if owed != before {
-                    scheduler.heard_out(worker, now);
+                    scheduler.end_of_read(worker, now);
                 }
             }
             Protocol::Json => {
-                let mut dialogue = Dialogue::new(worker, self.parts.wanted, scheduler, now);
-                member.stdout.cut(buffer, |part| dialogue.read(part));
+                let mut dialogue = Dialogue::new(worker, self.config.wanted, scheduler, now);
+                process.stdout.cut(buffer, |part| dialogue.read(part));
                 let said = dialogue.said;
                 self.pass_said(worker, said, now);
             }
@@ -49,19 +49,19 @@ impl Engine {
         self.act();
     }
 
-    /// What a life wrote after its last whole line. Where answers have ids, it is an answer if it
-    /// can be read as one, and otherwise a line for people; where not, its end must tell.
+    /// What a process wrote after its last whole line. Where answers have ids, it is an answer if
+    /// it can be read as one, and otherwise a line for people; where not, its end must tell.
     pub(super) fn pass_tail(&mut self, worker: WorkerId, now: Instant) -> Tail {
-        let Some(member) = &mut self.members[worker.0] else {
+        let Some(process) = &mut self.processes[worker.0] else {
             return Tail::default();
         };
-        let mut tail = member.stdout.take_tail();
-        if self.parts.protocol == Protocol::Lines || tail.bytes.is_empty() {
+        let mut tail = process.stdout.take_tail();
+        if self.config.protocol == Protocol::Lines || tail.bytes.is_empty() {
             return tail;
         }
         tail.bytes.push(b'\n');
         let scheduler = &mut self.scheduler;
-        let mut dialogue = Dialogue::new(worker, self.parts.wanted, scheduler, now);
+        let mut dialogue = Dialogue::new(worker, self.config.wanted, scheduler, now);
         dialogue.read_torn(&tail.bytes);
         let said = dialogue.said;
         self.pass_said(worker, said, now);
@@ -69,16 +69,16 @@ impl Engine {
         Tail::default()
     }
 
-    /// Passes on what a life said beside its answers.
+    /// Passes on what a process said beside its answers.
     fn pass_said(&mut self, worker: WorkerId, said: Said, now: Instant) {
-        let Some(member) = &mut self.members[worker.0] else {
+        let Some(process) = &mut self.processes[worker.0] else {
             return;
         };
         if !said.log.is_empty() {
             self.scheduler.logged(worker, said.log_lines);
             // What cannot be written is counted at least.
             let may_wait = !self.messages.is_full();
-            member
+            process
                 .stderr
                 .log(&said.log, may_wait.then(|| self.messages.lines()));
             self.messages.flush();
@@ -86,8 +86,8 @@ impl Engine {
         let mut failure = None;
         for exit in &said.exits {
             let line = format!(
-                "{{\"worker\":{},\"life\":{},\"exit\":{exit}}}\n",
-                worker.0, member.life
+                "{{\"worker\":{},\"process\":{},\"exit\":{exit}}}\n",
+                worker.0, process.number
             );
             match self.output.keep_exit(line.into_bytes()) {
                 Ok(true) => {}
@@ -96,9 +96,9 @@ impl Engine {
             }
         }
         match said.unasked {
-            None => self.scheduler.heard_out(worker, now),
+            None => self.scheduler.end_of_read(worker, now),
             Some(unasked) => {
-                let unsent = member.process.unsent(self.parts.separator);
+                let unsent = process.child.unsent(self.config.separator);
                 self.scheduler
                     .answered_unasked(worker, &unasked, unsent, now);
             }
@@ -109,7 +109,7 @@ impl Engine {
     }
 }
 
-/// What a life of the json protocol said beside its answers.
+/// What a process of the json protocol said beside its answers.
 #[derive(Default)]
 struct Said {
     /// Lines for people, each with its newline.
@@ -128,7 +128,7 @@ struct Dialogue<'s> {
     scheduler: &'s mut Scheduler,
     now: Instant,
     said: Said,
-    /// The life has answered on lines that held something else too.
+    /// The process has answered on lines that held something else too.
     has_parted: bool,
 }
 
@@ -206,7 +206,8 @@ impl<'s> Dialogue<'s> {
     fn parts(&self, line: &[u8]) -> Vec<Named> {
         let mut parts = json::named(line);
         parts.retain(|part| part.is_reply && self.scheduler.owes(self.worker, part.index));
-        // What begins as an answer and is none is not searched for others: they may be what it quotes.
+        // What begins as an answer and is none is not searched for others: they may be what it
+        // quotes.
         let begins_as_other =
             json::begins_like_an_answer(line) && parts.first().is_none_or(|first| !first.is_first);
         let is_one = parts.len() == 1 && parts[0].is_first;
@@ -216,8 +217,8 @@ impl<'s> Dialogue<'s> {
         parts
     }
 
-    /// Takes the answers on a line one by one. What stands before the first is a line of its own, and what
-    /// stands between and behind them is for people.
+    /// Takes the answers on a line one by one. What stands before the first is a line of its own,
+    /// and what stands between and behind them is for people.
     fn read_parts(&mut self, line: &[u8], parts: &[Named]) {
         let mut from = 0;
         for part in parts {

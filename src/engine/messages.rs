@@ -1,10 +1,10 @@
 //! Everything mtask says on stderr: its own messages and what workers write there.
 //!
-//! A thread writes, so that a reader who takes nothing never stops the engine; it draws the progress as
-//! well. It is started when there is something to say, if not before; where the system has no thread
-//! left to give, the engine writes what stderr takes at once. Always: whole lines are ordered, and written
-//! in their order; only so many bytes wait; nothing but what workers write to stderr themselves is passed
-//! on as it is, all else with [`visible`] text alone.
+//! A thread writes, so that a reader who takes nothing never stops the engine; it draws the
+//! progress as well. It is started when there is something to say, if not before; where the system
+//! has no thread left to give, the engine writes what stderr takes at once. Always: whole lines are
+//! ordered, and written in their order; only so many bytes wait; nothing but what workers write to
+//! stderr themselves is passed on as it is, all else with [`visible`] text alone.
 
 use std::io;
 use std::sync::Arc;
@@ -219,7 +219,8 @@ impl Messages {
     }
 }
 
-/// Where the run does not begin, what was said is written before it is said why, unless nobody takes it.
+/// Where the run does not begin, what was said is written before it is said why, unless nobody
+/// takes it.
 impl Drop for Messages {
     fn drop(&mut self) {
         if let Some(written) = self.close() {
@@ -257,8 +258,8 @@ impl WriterThread {
     }
 }
 
-/// Does what is ordered until nobody is left to order; `note` is told how many bytes of text have been
-/// written.
+/// Does what is ordered until nobody is left to order; `note` is told how many bytes of text have
+/// been written.
 fn obey(orders: &Receiver<Order>, note: impl Fn(usize)) {
     let mut display: Option<Box<Display>> = None;
     let mut is_cleared = false;

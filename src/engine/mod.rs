@@ -1,16 +1,16 @@
 //! The one thread that runs everything: it turns what the pipes, the input, the signals and the
 //! clock say into events for the [`Scheduler`], and does what that asks for.
 //!
-//! Owns the processes and all of mtask's ends of their pipes. Always: while lives run it waits in
-//! poll(2) and nowhere else, so nothing that one worker does keeps the others waiting. It waits for
-//! another thread only where it has nothing else to do: at the end, for the journal to be safe and for
-//! messages to be written, and briefly for the progress to be cleared before mtask is stopped. The
-//! input and the output have a thread each, however many workers there are.
+//! Owns the processes and all of mtask's ends of their pipes. Always: while processes run it waits
+//! in poll(2) and nowhere else, so nothing that one worker does keeps the others waiting. It waits
+//! for another thread only where it has nothing else to do: at the end, for the journal to be safe
+//! and for messages to be written, and briefly for the progress to be cleared before mtask is
+//! stopped. The input and the output have a thread each, however many workers there are.
 
 mod answers;
-mod members;
 mod messages;
 mod output;
+mod processes;
 mod pulse;
 mod requests;
 mod wait;
@@ -37,9 +37,9 @@ use crate::schedule::{Action, Notice, Reading, Scheduler, WorkerId};
 use crate::signal::{self, Requests};
 use crate::visible;
 use crate::waker::Waker;
+use crate::worker::child::Child;
 use crate::worker::command::{PythonUnbuffered, WorkerCommand};
-use crate::worker::process::Process;
-use members::Member;
+use processes::RunningProcess;
 use pulse::Pulse;
 use requests::Paused;
 use wait::Waited;
@@ -52,7 +52,7 @@ const DISK_REMINDER: Duration = Duration::from_secs(60);
 
 /// What the engine is made of.
 #[derive(Debug)]
-pub struct Parts {
+pub struct EngineConfig {
     /// What each worker runs.
     pub commands: Vec<WorkerCommand>,
     /// Whether workers inherit PYTHONUNBUFFERED.
@@ -71,13 +71,13 @@ pub struct Parts {
     pub max_answer: usize,
     /// How long a run may go on that was told to end.
     pub grace: Duration,
-    /// For how long workers wait for the first sign of the input before they start, if not for ever.
+    /// For how long workers wait for news of the input before they start, if not for ever.
     pub first_look: Option<Duration>,
 }
 
-/// The engine's links to the other threads, and what it shares with them.
+/// The engine's channels to the other threads, and what it shares with them.
 #[derive(Debug)]
-pub struct Links {
+pub struct Channels {
     /// What the input thread has read.
     pub input: Receiver<Arrival>,
     /// What signals ask for.
@@ -97,11 +97,11 @@ pub struct Links {
 /// The engine.
 #[derive(Debug)]
 pub struct Engine {
-    parts: Parts,
+    config: EngineConfig,
     scheduler: Scheduler,
-    members: Vec<Option<Member>>,
+    processes: Vec<Option<RunningProcess>>,
     /// Those that cannot be ended. They are reaped, should they exit.
-    left_behind: Vec<Process>,
+    left_behind: Vec<Child>,
     /// Until it has ended, or nothing more of it is wanted.
     input: Option<Receiver<Arrival>>,
     requests: Requests,
@@ -133,8 +133,8 @@ pub struct Engine {
 
 impl Engine {
     /// An engine that has not begun.
-    pub fn new(parts: Parts, scheduler: Scheduler, links: Links) -> Self {
-        let Links {
+    pub fn new(config: EngineConfig, scheduler: Scheduler, channels: Channels) -> Self {
+        let Channels {
             input,
             requests,
             output,
@@ -142,11 +142,11 @@ impl Engine {
             report,
             waker,
             budget,
-        } = links;
+        } = channels;
         Self {
-            members: parts.commands.iter().map(|_| None).collect(),
+            processes: config.commands.iter().map(|_| None).collect(),
             left_behind: Vec::new(),
-            start_by: (parts.first_look).map(|wait| Instant::now() + wait),
+            start_by: (config.first_look).map(|wait| Instant::now() + wait),
             buffer: Vec::new(),
             peeks: 0,
             flushed: Instant::now(),
@@ -156,7 +156,7 @@ impl Engine {
             end_by: None,
             is_finished: false,
             is_output_broken: false,
-            parts,
+            config,
             scheduler,
             input: Some(input),
             requests,
@@ -169,7 +169,7 @@ impl Engine {
         }
     }
 
-    /// Runs to the end: every life has ended and all that can be written is written.
+    /// Runs to the end: every process has ended and all that can be written is written.
     pub fn run(mut self) -> Status {
         let mut now = Instant::now();
         // Children of the program that became mtask may have exited before it listened.
@@ -182,7 +182,7 @@ impl Engine {
             }
             self.flush(now);
             // Only now is it known how much is held.
-            self.scheduler.choose_heard(now);
+            self.scheduler.choose_read_from(now);
             (self.scheduler).reads_stderr(!self.messages.is_full(), now);
             self.act();
             if self.is_done(now) {
@@ -205,8 +205,8 @@ impl Engine {
                 waited_from = None;
             }
             self.take_input(now);
-            // A deadline that was found out only now is looked at after the next, short wait: clocks
-            // that begin then are not to begin before this one.
+            // A deadline that was found out only now is looked at after the next, short wait:
+            // clocks that begin then are not to begin before this one.
             if let Some(waited_from) = waited_from
                 && due.is_some_and(|at| at <= waited_from)
             {
@@ -275,20 +275,20 @@ impl Engine {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::Start(worker, life) => self.start(worker, life.0),
+            Action::Start(worker, number) => self.start(worker, number.0),
             Action::Send(worker, block) => {
-                let bytes = match self.parts.protocol {
+                let bytes = match self.config.protocol {
                     Protocol::Lines => block.bytes,
-                    Protocol::Json => self.counted(json::write(&block, self.parts.format)),
+                    Protocol::Json => self.counted(json::write(&block, self.config.format)),
                 };
-                if let Some(member) = &mut self.members[worker.0] {
-                    member.process.push(bytes);
+                if let Some(process) = &mut self.processes[worker.0] {
+                    process.child.push(bytes);
                     self.write(worker);
                 }
             }
             Action::CloseStdin(worker) => {
-                if let Some(member) = &mut self.members[worker.0] {
-                    member.process.close_stdin();
+                if let Some(process) = &mut self.processes[worker.0] {
+                    process.child.close_stdin();
                 }
             }
             Action::Terminate(worker) => self.end(worker, Signal::TERM),
@@ -357,19 +357,19 @@ impl Engine {
     }
 
     fn tick(&mut self, now: Instant) {
-        let members = &self.members;
-        let separator = self.parts.separator;
+        let processes = &self.processes;
+        let separator = self.config.separator;
         let unsent = |worker: WorkerId| {
-            members[worker.0]
+            processes[worker.0]
                 .as_ref()
-                .map_or(usize::MAX, |member| member.process.unsent(separator))
+                .map_or(usize::MAX, |process| process.child.unsent(separator))
         };
-        for (number, member) in members.iter().enumerate() {
+        for (number, process) in processes.iter().enumerate() {
             let worker = WorkerId(number);
-            if let Some(member) = member
+            if let Some(process) = process
                 && self.scheduler.asks_after_reading(worker, now)
             {
-                let reading = match member.process.has_read_all() {
+                let reading = match process.child.has_read_all() {
                     None => Reading::Unknown,
                     Some(false) => Reading::Behind,
                     Some(true) => Reading::All,
@@ -438,9 +438,9 @@ impl Engine {
         }
     }
 
-    /// Waits until all messages are written: within the grace period of a signal, and no longer than
-    /// until a second one, but for a moment in any case. Only a reader who takes nothing misses the
-    /// last ones.
+    /// Waits until all messages are written: within the grace period of a signal, and no longer
+    /// than until a second one, but for a moment in any case. Only a reader who takes nothing
+    /// misses the last ones.
     fn finish_messages(&mut self) {
         let Some(written) = self.messages.close() else {
             return;
@@ -493,6 +493,6 @@ impl Engine {
 fn known(scheduler: &Scheduler) -> Known<'_> {
     Known {
         tally: scheduler.tally(),
-        ready: scheduler.learnt_start(),
+        ready: scheduler.startup_time(),
     }
 }

@@ -2,9 +2,8 @@
 //!
 //! A thread writes, so that a slow reader never stops the engine. While it has nothing to do, the
 //! engine itself writes what is small, where that cannot block whoever else has the same file
-//! (`at_once`): that saves a wake for each slow record. While
-//! the journal has a file synced, writing to that can. The thread is started when there is something
-//! for it, if not before.
+//! (`at_once`): that saves a wake for each slow record. While the journal has a file synced,
+//! writing to that can. The thread is started when there is something for it, if not before.
 //!
 //! Owns the files, and the journal of a run that can be resumed. Always: bytes are written in the
 //! order in which they came, and those that are not written yet are counted in the budget; the
@@ -41,7 +40,7 @@ const PARCELS: usize = 2;
 const REMINDER: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
-struct Parcel {
+struct WriteJob {
     target: Target,
     bytes: Chunks,
 }
@@ -75,7 +74,7 @@ struct Promise {
 pub struct Output {
     files: Arc<Destinations>,
     writer: Writer,
-    from_writer: Receiver<Result<Parcel, WriteError>>,
+    from_writer: Receiver<Result<WriteJob, WriteError>>,
     /// Set by the engine when it waits for the writer.
     is_awaited: Arc<AtomicBool>,
     /// Where the parcels with the writing thread go; it works on the first.
@@ -101,14 +100,14 @@ enum Writer {
     /// It is not there yet.
     NotYet(Writing),
     /// Where it takes parcels from, until that is dropped.
-    Thread(Sender<Parcel>),
+    Thread(Sender<WriteJob>),
 }
 
 /// What it does.
 #[derive(Clone, Debug)]
 struct Writing {
     files: Arc<Destinations>,
-    done: Sender<Result<Parcel, WriteError>>,
+    done: Sender<Result<WriteJob, WriteError>>,
     is_awaited: Arc<AtomicBool>,
     waker: Waker,
     budget: Budget,
@@ -117,11 +116,11 @@ struct Writing {
 
 impl Writing {
     /// Starts the thread.
-    fn start(mut self) -> io::Result<Sender<Parcel>> {
+    fn start(mut self) -> io::Result<Sender<WriteJob>> {
         let (to_writer, parcels) = unbounded();
         let write = move || {
-            for parcel in parcels {
-                if self.write(parcel).is_err() {
+            for job in parcels {
+                if self.write(job).is_err() {
                     return;
                 }
             }
@@ -131,8 +130,8 @@ impl Writing {
     }
 
     /// Writes one, and says what came of it; fails once the engine is gone.
-    fn write(&mut self, parcel: Parcel) -> Result<(), Gone> {
-        let Parcel { target, bytes } = parcel;
+    fn write(&mut self, job: WriteJob) -> Result<(), Gone> {
+        let WriteJob { target, bytes } = job;
         // Nothing may follow what is missing, should there be room again.
         if self.is_broken && target != Target::Exits {
             self.budget.free(bytes.len());
@@ -142,7 +141,7 @@ impl Writing {
         self.is_broken |= outcome.is_err();
         // Here and now, for the reader of the input may wait for it.
         self.budget.free(bytes.len());
-        let outcome = outcome.map(|()| Parcel { target, bytes });
+        let outcome = outcome.map(|()| WriteJob { target, bytes });
         self.done.send(outcome).map_err(|_| Gone)?;
         if self.is_awaited.swap(false, SeqCst) {
             self.waker.wake();
@@ -233,10 +232,10 @@ impl Output {
     /// What an earlier write came to.
     pub fn flush(&mut self, written: &mut Written, now: Instant) -> Result<(), WriteError> {
         self.promise(written);
-        while let Ok(parcel) = self.from_writer.try_recv() {
+        while let Ok(job) = self.from_writer.try_recv() {
             self.parcels.pop_front();
             self.stall = None;
-            let Parcel { target, bytes } = parcel?;
+            let WriteJob { target, bytes } = job?;
             self.bytes -= bytes.len();
             self.wrote(target, bytes.len());
             written.results.reuse(bytes);
@@ -317,7 +316,7 @@ impl Output {
         self.send(target, bytes.take())
     }
 
-    /// Writes what a life had to say at its end, a line; gives whether there is a file for it.
+    /// Writes what a process had to say at its end, a line; gives whether there is a file for it.
     ///
     /// # Errors
     /// Where there is no thread to write it.
@@ -343,7 +342,7 @@ impl Output {
             self.bytes += bytes.len();
             self.budget.add(bytes.len());
             // The thread ends only with the engine.
-            let _ = writer.send(Parcel { target, bytes });
+            let _ = writer.send(WriteJob { target, bytes });
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
-//! Whether the engine itself stood still: a frozen cgroup, a paused container or virtual machine stops
-//! it and its workers, and no signal tells of it.
+//! Whether the engine itself stood still: a frozen cgroup, a paused container or virtual machine
+//! stops it and its workers, and no signal tells of it.
 //!
-//! The rule: while a time limit runs, the engine asks to be woken every [`BEAT`]. A turn of its loop that
-//! took [`STANDSTILL`] or longer all the same, but for one beat, is time in which nobody ran, and no
-//! clock of a worker has run then. A machine that is only busy cannot put a limit off for ever: with each
-//! turn the clocks go on by a beat, so that a limit is over after so many turns.
+//! The rule: while a time limit runs, the engine asks to be woken every [`BEAT`]. A turn of its
+//! loop that took [`STANDSTILL`] or longer all the same, but for one beat, is time in which nobody
+//! ran, and no clock of a worker has run then. A machine that is only busy cannot put a limit off
+//! for ever: with each turn the clocks go on by a beat, so that a limit is over after so many
+//! turns.
 
 use std::time::{Duration, Instant};
 

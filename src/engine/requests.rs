@@ -33,8 +33,8 @@ impl Engine {
                         self.scheduler.signalled(signal, now);
                     }
                     Request::LookAtProcesses => self.look_at_processes(),
-                    // The SIGCONT that ended the stop asks for nothing more, and what a terminal asks
-                    // for it asks again.
+                    // The SIGCONT that ended the stop asks for nothing more, and what a terminal
+                    // asks for it asks again.
                     Request::Stop | Request::StopForTerminal | Request::Continued
                         if has_stopped => {}
                     Request::StopForTerminal if self.end_by.is_some() => {}
@@ -56,17 +56,19 @@ impl Engine {
         paused
     }
 
-    /// A signal ends the run: within the grace period, output included, or at once if it is not the first.
+    /// A signal ends the run: within the grace period, output included, or at once if it is not the
+    /// first.
     pub(super) fn interrupt(&mut self, signal: i32, now: Instant) {
         signal::ignore_terminal();
         self.end_by = Some(match self.end_by {
-            None => now + self.parts.grace,
+            None => now + self.config.grace,
             Some(_) => now,
         });
         self.scheduler.interrupt(signal, now);
     }
 
-    /// A signal ends the run once what was sent is done. A later one ends it within the grace period.
+    /// A signal ends the run once what was sent is done. A later one ends it within the grace
+    /// period.
     fn notify(&mut self, signal: i32, now: Instant) {
         match self.notified {
             Some(at) if now < at + SAME_NOTICE => {}
@@ -111,9 +113,9 @@ impl Engine {
     }
 
     fn signal_all(&self, signal: Signal) {
-        for member in self.members.iter().flatten() {
+        for process in self.processes.iter().flatten() {
             // One that cannot be stopped goes on.
-            let _ = member.process.signal(signal);
+            let _ = process.child.signal(signal);
         }
     }
 }

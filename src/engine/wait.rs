@@ -46,7 +46,7 @@ impl Engine {
         }
         self.peeks = 0;
         let from = Instant::now();
-        let mut fds = Vec::with_capacity(2 + 3 * self.members.len());
+        let mut fds = Vec::with_capacity(2 + 3 * self.processes.len());
         let mut what = Vec::with_capacity(fds.capacity());
         let waker = self.waker.clone();
         waker.fall_asleep();
@@ -55,20 +55,20 @@ impl Engine {
         what.push(Ready::Waker);
         fds.push(PollFd::new(&self.requests, PollFlags::IN));
         what.push(Ready::Requests);
-        for (number, member) in self.members.iter().enumerate() {
+        for (number, process) in self.processes.iter().enumerate() {
             let worker = WorkerId(number);
-            let Some(member) = member else { continue };
-            if let Some(stdin) = member.process.awaited_stdin() {
+            let Some(process) = process else { continue };
+            if let Some(stdin) = process.child.awaited_stdin() {
                 fds.push(PollFd::from_borrowed_fd(stdin, PollFlags::OUT));
                 what.push(Ready::Stdin(worker));
             }
-            if self.scheduler.hears(worker)
-                && let Some(stdout) = member.process.stdout()
+            if self.scheduler.reads_from(worker)
+                && let Some(stdout) = process.child.stdout()
             {
                 fds.push(PollFd::from_borrowed_fd(stdout, PollFlags::IN));
                 what.push(Ready::Stdout(worker));
             }
-            if !is_stderr_full && let Some(stderr) = member.process.stderr() {
+            if !is_stderr_full && let Some(stderr) = process.child.stderr() {
                 fds.push(PollFd::from_borrowed_fd(stderr, PollFlags::IN));
                 what.push(Ready::Stderr(worker));
             }
@@ -138,7 +138,8 @@ impl Engine {
     }
 
     /// Lets workers run, and looks whether the one that owes anything has answered: it most likely
-    /// has, where records go one at a time, and poll(2) costs as much as the read. Gives when that was.
+    /// has, where records go one at a time, and poll(2) costs as much as the read. Gives when that
+    /// was.
     fn peek(&mut self) -> Option<Instant> {
         // Lets answers gather: one read of many costs far less than many reads.
         std::thread::yield_now();
@@ -154,12 +155,14 @@ impl Engine {
     /// The one worker that owes anything, if it is worth a look.
     fn debtor(&self) -> Option<WorkerId> {
         let worker = self.scheduler.only_debtor()?;
-        let stdout = (self.members[worker.0].as_ref()).and_then(|member| member.process.stdout());
-        let is_worth_it = self.peeks < PEEKS && self.scheduler.hears(worker) && stdout.is_some();
+        let stdout = (self.processes[worker.0].as_ref()).and_then(|process| process.child.stdout());
+        let is_worth_it =
+            self.peeks < PEEKS && self.scheduler.reads_from(worker) && stdout.is_some();
         is_worth_it.then_some(worker)
     }
 
-    /// Looks again where the last look was worth it, for a moment: then results are written together.
+    /// Looks again where the last look was worth it, for a moment: then results are written
+    /// together.
     pub(super) fn peek_again(&mut self, now: Instant) -> Option<Instant> {
         if self.peeks == 0 || now >= self.flushed + GATHER {
             return None;

@@ -3,7 +3,8 @@
 
 use clap::{Arg, Command};
 
-/// When the texts were last gone over. Fixed, so that the page is the same whenever it is generated.
+/// When the texts were last gone over. Fixed, so that the page is the same whenever it is
+/// generated.
 const DATE: &str = "2026-11-21";
 
 const DESCRIPTION: &str = include_str!("manual/description.md");
@@ -64,10 +65,10 @@ impl Page {
         self.roff.push('\n');
     }
 
-    /// A paragraph's text, each sentence on a line of its own.
+    /// A paragraph's text, each pending on a line of its own.
     fn prose(&mut self, text: &str) {
-        for sentence in sentences(text) {
-            let line = inline(sentence);
+        for pending in sentences(text) {
+            let line = inline(pending);
             if line.starts_with(['.', '\'']) {
                 self.roff.push_str("\\&");
             }
@@ -113,11 +114,11 @@ impl Page {
                 values.push(value);
             } else if let Some((line, stated)) = line.split_once("[default: ") {
                 if !line.is_empty() {
-                    text.push(sentence(line));
+                    text.push(pending(line));
                 }
                 default = stated.strip_suffix(']').map(ToOwned::to_owned);
             } else {
-                text.push(sentence(line));
+                text.push(pending(line));
             }
         }
         self.prose(&text.join(" "));
@@ -225,7 +226,7 @@ fn sentences(text: &str) -> Vec<&str> {
     sentences
 }
 
-fn sentence(text: &str) -> String {
+fn pending(text: &str) -> String {
     let text = text.trim_end();
     if text.ends_with(['.', ':']) {
         text.to_owned()

@@ -125,8 +125,8 @@ impl Buffer {
         }
     }
 
-    /// Copies the first `count` bytes into an allocation of just that size, where the budget has room
-    /// for it.
+    /// Copies the first `count` bytes into an allocation of just that size, where the budget has
+    /// room for it.
     pub(super) fn copy(&self, count: usize) -> Option<Slice> {
         let mut copy = Self::new(self.budget.clone());
         let own = self.capacity() + BOOKKEEPING;
@@ -146,7 +146,8 @@ impl Buffer {
     }
 
     /// Goes on with `rest`, a part of what was frozen, in a new allocation of `block` bytes, or of
-    /// more if that leaves too little room to read. `own` bytes are counted as long as `rest` lives.
+    /// more if that leaves too little room to read. `own` bytes are counted as long as `rest` is
+    /// there.
     pub(super) fn carry(&mut self, rest: Slice, own: usize, block: usize) {
         let capacity = if rest.len() <= block / 2 {
             block

@@ -14,7 +14,7 @@ use crate::budget::{BOOKKEEPING, Budget};
 use crate::record::{Block, Index, Slice};
 
 use super::buffer::Buffer;
-use super::sieve::{Fault, Sieve, Sifted, fault};
+use super::validator::{Fault, Sifted, Validator, fault};
 use super::{Arrival, Flaw, Format, Gone, LeftOut, Rejected, Rejection, Settings};
 
 /// So much is read of a source without room for it.
@@ -23,7 +23,7 @@ const PROBE: usize = 512;
 /// Cuts what it is given into blocks and hands them to `send`.
 pub(super) struct Cutter<S> {
     settings: Settings,
-    sieve: Sieve,
+    validator: Validator,
     buffer: Buffer,
     next: Index,
     unfinished: Unfinished,
@@ -76,7 +76,7 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
     pub(super) fn new(settings: Settings, budget: Budget, send: S) -> Self {
         Self {
             settings,
-            sieve: Sieve::new(settings),
+            validator: Validator::new(settings),
             buffer: Buffer::new(budget),
             next: Index(0),
             unfinished: Unfinished::Held,
@@ -135,8 +135,9 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
         Ok(())
     }
 
-    /// Reads a little before there is room for it, and waits for the room only where something has come:
-    /// the end of a source is seen however full the budget is, for perhaps a worker waits for just that.
+    /// Reads a little before there is room for it, and waits for the room only where something has
+    /// come: the end of a source is seen however full the budget is, for perhaps a worker waits for
+    /// just that.
     fn probe(
         &mut self,
         block: usize,
@@ -154,7 +155,7 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
     }
 
     fn begin_source(&mut self, block: usize) {
-        self.sieve.begin_source();
+        self.validator.begin_source();
         self.unfinished = Unfinished::Held;
         if self.buffer.capacity() != block {
             self.buffer = Buffer::new(self.budget().clone());
@@ -182,7 +183,7 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
             };
             self.left_out.add(end + 1);
             self.buffer.remove(end + 1);
-            self.sieve.skip_line();
+            self.validator.skip_line();
             self.unfinished = Unfinished::Held;
         }
         if let Some(last) = memrchr(separator, &self.buffer[new..]) {
@@ -203,7 +204,7 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
     /// Sends on the first `whole` bytes of the buffer, which end with a separator.
     fn pass_on(&mut self, mut whole: usize, block: usize) -> Result<(), Gone> {
         while whole > 0 {
-            let sifted = self.sieve.sift(&mut self.buffer[..whole]);
+            let sifted = self.validator.sift(&mut self.buffer[..whole]);
             whole -= sifted.consumed;
             self.left_out.add(sifted.consumed - sifted.kept);
             // A few bytes must not hold a large buffer for as long as a worker takes.

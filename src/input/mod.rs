@@ -8,10 +8,10 @@
 
 mod buffer;
 mod cut;
-mod sieve;
 mod source;
 #[cfg(test)]
 mod tests;
+mod validator;
 
 use std::fmt;
 use std::io;

@@ -32,8 +32,8 @@ const BLOCKS_IN_BUDGET: usize = 8;
 /// Below this, a system call costs more than what it reads.
 const MIN_BLOCK: usize = 4 << 10;
 
-/// Whether poll(2) tells a pipe that has had no writer from one that has none any more. Not known of
-/// other systems.
+/// Whether poll(2) tells a pipe that has had no writer from one that has none any more. Not known
+/// of other systems.
 const SHOWS_WRITERS: bool = cfg!(target_os = "linux");
 
 /// Opens `source` and reads it to its end.
@@ -72,8 +72,8 @@ where
     Ok(())
 }
 
-/// Opens a file. On Linux a named pipe is opened without waiting for its writer, and then seems to be
-/// at its end until one has come.
+/// Opens a file. On Linux a named pipe is opened without waiting for its writer, and then seems to
+/// be at its end until one has come.
 fn open(path: &Path) -> io::Result<File> {
     let is_pipe = SHOWS_WRITERS && fs::metadata(path)?.file_type().is_fifo();
     if !is_pipe {
@@ -123,8 +123,8 @@ pub(super) fn fill(fd: BorrowedFd<'_>, bytes: &mut Vec<u8>, max: usize) -> io::R
     }
 }
 
-/// Waits until there is something to read, or the writer of a pipe has gone; for so long, if not for
-/// ever. Gives whether that is so. A pipe that has had no writer yet is waited for.
+/// Waits until there is something to read, or the writer of a pipe has gone; for so long, if not
+/// for ever. Gives whether that is so. A pipe that has had no writer yet is waited for.
 fn wait_readable(fd: BorrowedFd<'_>, timeout: Option<&Timespec>) -> io::Result<bool> {
     loop {
         match poll(&mut [PollFd::new(&fd, PollFlags::IN)], timeout) {

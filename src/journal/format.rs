@@ -2,10 +2,10 @@
 //! were found safe in the output, or are to go to files of other names.
 //!
 //! Each line begins with a checksum of what follows it, so that a line that is not whole is known.
-//! Only the last one may be: it was being written when the machine stopped, and is left out. Each line
-//! names the one before by its checksum, and the first has a number that no other journal has: a line
-//! that is lost, doubled, moved or of another journal is known too. A line is JSON, for people. Lines
-//! only ever add: what they say together is [`Past`]. Pure; owns no state.
+//! Only the last one may be: it was being written when the machine stopped, and is left out. Each
+//! line names the one before by its checksum, and the first has a number that no other journal has:
+//! a line that is lost, doubled, moved or of another journal is known too. A line is JSON, for
+//! people. Lines only ever add: what they say together is [`Past`]. Pure; owns no state.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
@@ -15,14 +15,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::outcome::{Cause, Done};
 use crate::record::Index;
-use crate::schedule::{Doubts, Lapses};
+use crate::schedule::{Doubts, WorkerFaults};
 
 /// What a journal begins with; the version follows.
 const MAGIC: &str = "mtask-journal ";
 /// The version that is written and read.
 const VERSION: &str = "3";
-/// The most bytes of a line, for a file that is no journal could be one line. The first line holds a
-/// command line, of which systems take some megabytes at most; an entry, some 100 000 ranges.
+/// The most bytes of a line, for a file that is no journal could be one line. The first line holds
+/// a command line, of which systems take some megabytes at most; an entry, some 100 000 ranges.
 const MAX_LINE: usize = 64 << 20;
 /// The characters of a checksum.
 const SUM: usize = 16;
@@ -87,17 +87,17 @@ pub struct Entry {
     /// How many of them failed, by kind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub failed: BTreeMap<String, u64>,
-    /// Lives that did not keep to one answer for each record, since the journal was begun.
+    /// Processes that did not keep to one answer for each record, since the journal was begun.
     #[serde(skip_serializing_if = "is_zero", default)]
-    pub broken: u64,
+    pub protocol_violations: u64,
     /// How often one wrote what nothing had asked for, since then.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub strays: u64,
-    /// The first and the last index of the ranges of records whose results may stand in wrong places,
-    /// all of them where there is a new one.
+    /// The first and the last index of the ranges of records whose results may stand in wrong
+    /// places, all of them where there is a new one.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub in_doubt: Vec<(u64, u64)>,
-    /// Lives that failed after they had answered everything, since then.
+    /// Processes that failed after they had answered everything, since then.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub bad_ends: u64,
     /// That COMMAND was ready, where that is new.
@@ -141,8 +141,8 @@ pub struct Past {
     pub files: Files,
     /// Which records have their outcomes.
     pub done: Done,
-    /// Lives that failed though no record did.
-    pub lapses: Lapses,
+    /// Processes that failed though no record did.
+    pub worker_faults: WorkerFaults,
     /// The records whose results may stand in wrong places for that.
     pub doubts: Doubts,
     /// The part of the output that holds these outcomes.
@@ -181,7 +181,7 @@ impl Past {
             files: header.files.clone(),
             header,
             done: Done::default(),
-            lapses: Lapses::default(),
+            worker_faults: WorkerFaults::default(),
             doubts: Doubts::default(),
             output: Extent::default(),
             errors: Extent::default(),
@@ -195,9 +195,9 @@ impl Past {
     /// The line that says that outcomes are written to other files from now on.
     pub(super) fn write_files(&mut self) -> Vec<u8> {
         self.chain.entry(Entry {
-            broken: self.lapses.broken,
-            strays: self.lapses.strays,
-            bad_ends: self.lapses.bad_ends,
+            protocol_violations: self.worker_faults.protocol_violations,
+            strays: self.worker_faults.strays,
+            bad_ends: self.worker_faults.bad_ends,
             output: self.output,
             input: self.input,
             files: Some(self.files.clone()),
@@ -213,22 +213,26 @@ impl Past {
     /// Adds what an entry says, if it can follow what is known.
     fn add(&mut self, entry: Entry) -> Option<()> {
         let errors = entry.errors.unwrap_or(self.errors);
-        let lapses = Lapses {
-            broken: entry.broken,
+        let worker_faults = WorkerFaults {
+            protocol_violations: entry.protocol_violations,
             strays: entry.strays,
             bad_ends: entry.bad_ends,
         };
         let is_forward = entry.output.bytes >= self.output.bytes
             && errors.bytes >= self.errors.bytes
             && entry.input.records >= self.input.records
-            && lapses.broken >= self.lapses.broken
-            && lapses.strays >= self.lapses.strays
-            && lapses.bad_ends >= self.lapses.bad_ends
-            && lapses.broken.max(lapses.strays).max(lapses.bad_ends) <= MOST_LAPSES;
+            && worker_faults.protocol_violations >= self.worker_faults.protocol_violations
+            && worker_faults.strays >= self.worker_faults.strays
+            && worker_faults.bad_ends >= self.worker_faults.bad_ends
+            && worker_faults
+                .protocol_violations
+                .max(worker_faults.strays)
+                .max(worker_faults.bad_ends)
+                <= MOST_LAPSES;
         let is_news = !entry.done.is_empty()
             || entry.files.is_some()
             || entry.ready.is_some()
-            || lapses != self.lapses;
+            || worker_faults != self.worker_faults;
         if !is_forward || !is_news {
             return None;
         }
@@ -250,7 +254,7 @@ impl Past {
         // What no hash covers could be something else the next time.
         (self.done.ranges.end() <= entry.input.records).then_some(())?;
         (self.output, self.errors, self.input) = (entry.output, errors, entry.input);
-        self.lapses = lapses;
+        self.worker_faults = worker_faults;
         for (first, last) in entry.in_doubt {
             self.doubts.insert(Index(first), Index(last));
         }
@@ -265,8 +269,8 @@ impl Past {
     }
 }
 
-/// Reads a journal; `None` where none was begun, or no more than its first line. Only one line is held
-/// at a time.
+/// Reads a journal; `None` where none was begun, or no more than its first line. Only one line is
+/// held at a time.
 ///
 /// # Errors
 /// Where it cannot be read, or is no journal that can be gone on with.

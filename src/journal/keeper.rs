@@ -94,10 +94,10 @@ impl Keeper {
             failed: failed
                 .map(|(kind, count)| ((*kind).into(), *count))
                 .collect(),
-            broken: written.lapses.broken,
-            strays: written.lapses.strays,
+            protocol_violations: written.worker_faults.protocol_violations,
+            strays: written.worker_faults.strays,
             in_doubt: written.doubts.ranges().to_vec(),
-            bad_ends: written.lapses.bad_ends,
+            bad_ends: written.worker_faults.bad_ends,
             ready: written.ready.map(|took| Ready {
                 command: self.command,
                 took: took.as_millis() as u64,

@@ -1,13 +1,15 @@
 //! The journal of a run that can be resumed (`--resume`): which outcomes are safely in the output.
 //!
 //! [`open`] looks a journal up, refuses what cannot be gone on with, and cuts the outputs back to
-//! what it vouches for. [`skim`] passes over what is done when the input is read again. [`Journal`]
-//! is the engine's side of a run: it gathers what has been written, and hands it now and then to the
-//! `keeper`, a thread of its own, which waits for the disk so that nobody else does.
+//! what it vouches for. [`resume_filter`] passes over what is done when the input is read again.
+//! [`Journal`] is the engine's side of a run: it gathers what has been written, and hands it now
+//! and then to the `keeper`, a thread of its own, which waits for the disk so that nobody else
+//! does.
 //!
 //! Always:
 //! - an entry is written when the bytes it vouches for are safe, and is made safe itself before the
-//!   next one: first the outputs are synced, then the entry is appended, then the journal is synced;
+//!   next one: first the outputs are synced, then the entry is appended, then the journal is
+//!   synced;
 //! - entries only add, so a journal cut short anywhere is that of an earlier moment; each names the
 //!   one before, so nothing else that is done to it is taken for the truth;
 //! - one is written at once if none was lately, and otherwise after an interval: a hundredth of the
@@ -17,7 +19,7 @@ pub mod format;
 mod keeper;
 pub mod open;
 mod program;
-pub mod skim;
+pub mod resume_filter;
 mod terms;
 
 use std::io;
@@ -27,7 +29,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use crate::engine::WriteError;
 use crate::outcome::Done;
-use crate::schedule::{Doubts, Lapses, Tally};
+use crate::schedule::{Doubts, Tally, WorkerFaults};
 use crate::waker::{WakeAtEnd, Waker};
 use format::Prefix;
 use keeper::Keeper;
@@ -48,8 +50,8 @@ const MOST_RANGES: usize = 100_000;
 struct Written {
     /// Whose outcomes, since the last time.
     done: Done,
-    /// The lives that failed though no record did, in all runs.
-    lapses: Lapses,
+    /// The processes that failed though no record did, in all runs.
+    worker_faults: WorkerFaults,
     /// How long COMMAND took at most until it was ready, where no entry tells of it yet.
     ready: Option<Duration>,
     /// The records whose results may stand in wrong places for that, where there are new ones.
@@ -64,7 +66,7 @@ struct Written {
 /// What the scheduler knows that is no outcome and yet for the journal.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
-    /// The lives that failed though no record did, and which results are in doubt for it.
+    /// The processes that failed though no record did, and which results are in doubt for it.
     pub tally: &'a Tally,
     /// How long COMMAND has taken until it was ready, if it was in this run.
     pub ready: Option<Duration>,
@@ -77,8 +79,8 @@ pub struct Journal {
     from_keeper: Receiver<Result<(), WriteError>>,
     /// What no entry tells of yet.
     fresh: Written,
-    /// The lapses that the last entry tells of.
-    told: Lapses,
+    /// The worker_faults that the last entry tells of.
+    told: WorkerFaults,
     /// How long it has been told that COMMAND takes, where it has been.
     told_ready: Option<Duration>,
     /// How far the outcomes reach that have been written.
@@ -102,10 +104,10 @@ impl Journal {
         let (to_keeper, orders) = unbounded();
         let (done, from_keeper) = unbounded();
         let end = opened.past.done.ranges.end();
-        let told = opened.past.lapses;
+        let told = opened.past.worker_faults;
         let told_ready = opened.was_ready();
         let fresh = Written {
-            lapses: told,
+            worker_faults: told,
             input: opened.past.input,
             ..Written::default()
         };
@@ -178,8 +180,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether the outputs may be being made safe. Who writes to a file meanwhile may have to wait for
-    /// the disk.
+    /// Whether the outputs may be being made safe. Who writes to a file meanwhile may have to wait
+    /// for the disk.
     pub fn is_syncing(&self) -> bool {
         self.under_way > 0
     }
@@ -196,16 +198,16 @@ impl Journal {
 
     fn has_more_to_tell(&self) -> bool {
         !self.fresh.done.is_empty()
-            || self.fresh.lapses != self.told
+            || self.fresh.worker_faults != self.told
             || self.fresh.ready.is_some() && self.told_ready.is_none()
     }
 
     fn learn(&mut self, known: Known<'_>) {
-        let lapses = known.tally.lapses();
-        if lapses.broken != self.fresh.lapses.broken {
+        let worker_faults = known.tally.worker_faults();
+        if worker_faults.protocol_violations != self.fresh.worker_faults.protocol_violations {
             self.fresh.doubts.clone_from(&known.tally.doubts);
         }
-        self.fresh.lapses = lapses;
+        self.fresh.worker_faults = worker_faults;
         self.fresh.ready = known.ready.filter(|took| Some(*took) > self.told_ready);
     }
 
@@ -221,7 +223,7 @@ impl Journal {
     }
 
     fn hand_over(&mut self) {
-        self.told = self.fresh.lapses;
+        self.told = self.fresh.worker_faults;
         self.told_ready = self.fresh.ready.or(self.told_ready);
         let written = Written {
             done: std::mem::take(&mut self.fresh.done),

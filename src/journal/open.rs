@@ -105,7 +105,7 @@ pub fn open(config: &Config, path: &Path, taken: &mut Taken) -> Result<Opened, U
         }
         _ => (None, None),
     };
-    // Links lead somewhere now, even those that did not.
+    // Channels lead somewhere now, even those that did not.
     header.files = terms::files(config, output.path);
     let gone_on_with = match past {
         Some(past) => go_on(journal, past, header.files),
@@ -279,7 +279,8 @@ fn create_journal(
     }
 }
 
-/// Opens what was not there. It may be by now, for a link to it is followed and others may be quicker.
+/// Opens what was not there. It may be by now, for a link to it is followed and others may be
+/// quicker.
 fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);

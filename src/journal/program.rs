@@ -1,7 +1,7 @@
 //! Which COMMAND it was that was ready: a hash of its words and of the script among them.
 //!
-//! To mend a worker and go on with the same words is what `--resume` is for, and what is mended may be
-//! broken anew. So the script counts, as far as it can be told which file that is.
+//! To mend a worker and go on with the same words is what `--resume` is for, and what is mended may
+//! be protocol_violations anew. So the script counts, as far as it can be told which file that is.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -30,8 +30,8 @@ pub(super) fn hash(words: &[OsString]) -> u64 {
 }
 
 /// The length and the beginning of the script that is run: the program, where that is text, or else
-/// the first file that is named behind it, subcommands and short options between them. A long option
-/// may have a value, which is no script.
+/// the first file that is named behind it, subcommands and short options between them. A long
+/// option may have a value, which is no script.
 fn script(words: &[OsString]) -> Option<(u64, Vec<u8>)> {
     let mut words = words.iter();
     let program = words.next()?;

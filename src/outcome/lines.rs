@@ -5,8 +5,8 @@ use std::ops::Deref;
 
 use super::chunks::{Chunk, Chunks, SMALL};
 
-/// Whole lines, and the buffer they lie in where it may be moved on with them: to move a buffer costs
-/// nothing, to copy what it holds does.
+/// Whole lines, and the buffer they lie in where it may be moved on with them: to move a buffer
+/// costs nothing, to copy what it holds does.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Lines<'a> {
     /// Somebody else needs the buffer.

@@ -54,7 +54,8 @@ pub struct Rendering {
 
 impl Rendering {
     /// Appends the results of `count` records, the first of index `first`, whose answers are the
-    /// first `bytes` of `answers`, each followed by the separator, and leaves out those bytes there.
+    /// first `bytes` of `answers`, each followed by the separator, and leaves out those bytes
+    /// there.
     pub fn results(
         &self,
         first: Index,

@@ -1,7 +1,7 @@
 //! Who may write to a file: one run that can be resumed, or any number of those that cannot.
 //!
-//! A run that can be resumed vouches for every byte of its files, so it shares them with nobody. The
-//! lock is the file's, and held until that is closed everywhere, however mtask ends.
+//! A run that can be resumed vouches for every byte of its files, so it shares them with nobody.
+//! The lock is the file's, and held until that is closed everywhere, however mtask ends.
 
 use std::fs::File;
 use std::path::Path;

@@ -140,8 +140,8 @@ pub fn read(line: &[u8], wanted: Wanted) -> Message<'_> {
     }
 }
 
-/// Reads a line that is too long, of which only the beginning is known and which objects it holds. It
-/// answers the first record of those that are owed.
+/// Reads a line that is too long, of which only the beginning is known and which objects it holds.
+/// It answers the first record of those that are owed.
 pub fn read_head<'a>(head: &[u8], found: &[Named], owes: impl Fn(Index) -> bool) -> Message<'a> {
     let too_large = |index| {
         Message::Answer(Answer {
@@ -228,7 +228,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The id and the output of the most usual line, `{"id":…,"output":…}`, which is looked at but once.
+/// The id and the output of the most usual line, `{"id":…,"output":…}`, which is looked at but
+/// once.
 fn plain_output(line: &str) -> Option<(Index, &str)> {
     let rest = line.strip_prefix(ID)?;
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -321,7 +322,8 @@ pub fn begins_like_an_answer(line: &[u8]) -> bool {
     behind_id_key(line).is_some()
 }
 
-/// What stands behind the key of the id in a line that begins with it; white space counts for nothing.
+/// What stands behind the key of the id in a line that begins with it; white space counts for
+/// nothing.
 fn behind_id_key(line: &[u8]) -> Option<&[u8]> {
     let rest = line.trim_ascii_start().strip_prefix(b"{")?;
     let rest = rest.trim_ascii_start().strip_prefix(b"\"id\"")?;

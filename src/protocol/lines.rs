@@ -6,7 +6,7 @@ use crate::outcome::Lines;
 use crate::record::Separator;
 use crate::worker::stdout::Part;
 
-/// What lines mean to a life that owes answers.
+/// What lines mean to a process that owes answers.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer<'a> {
     /// So many answers, each followed by the separator.
@@ -17,7 +17,8 @@ pub enum Answer<'a> {
     Stray(&'a [u8]),
 }
 
-/// Reads `part` as answers of a life that owed `owed` of them when it wrote it, and takes them off.
+/// Reads `part` as answers of a process that owed `owed` of them when it wrote it, and takes them
+/// off.
 ///
 /// What it is sent from now on it cannot have answered yet.
 pub fn read<'a>(

@@ -7,7 +7,7 @@ use super::stats::{Account, Reason};
 /// With this much of the time spent on work nothing is said.
 const GOOD: f64 = 0.8;
 
-/// A sentence about the main reason for which workers did not work, where they did so for less than
+/// A pending about the main reason for which workers did not work, where they did so for less than
 /// 80 % of the time.
 pub(super) fn advice(account: &Account) -> Option<String> {
     let working = account.share(account.total().working);

@@ -1,7 +1,7 @@
 //! The line that is drawn again and again, at the cursor.
 //!
-//! indicatif draws it, on a canvas that keeps the bytes. Always: what is on the screen fitted into one
-//! row when it was drawn, and the cursor stands behind it.
+//! indicatif draws it, on a canvas that keeps the bytes. Always: what is on the screen fitted into
+//! one row when it was drawn, and the cursor stands behind it.
 
 use std::fmt;
 use std::io;
@@ -135,8 +135,8 @@ impl Bar {
     }
 }
 
-/// Where indicatif draws. It wants to share that between threads, hence the lock; only the thread of
-/// the messages ever takes it.
+/// Where indicatif draws. It wants to share that between threads, hence the lock; only the thread
+/// of the messages ever takes it.
 #[derive(Clone, Debug)]
 struct Canvas(Arc<Mutex<Paint>>);
 

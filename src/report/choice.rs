@@ -77,7 +77,8 @@ impl Terminals {
     pub fn look_up(records: bool, results: bool) -> Self {
         let has = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         let term = env::var_os("TERM").unwrap_or_default();
-        // xterm, the console and GNU screen are the ones known not to; in tmux it is tmux that counts.
+        // xterm, the console and GNU screen are the ones known not to; in tmux it is tmux that
+        // counts.
         let cuts = has("XTERM_VERSION") || has("STY") || term == "linux";
         Self {
             stderr: rustix::termios::isatty(rustix::stdio::stderr()),
@@ -95,8 +96,8 @@ impl Terminals {
 }
 
 impl Form {
-    /// The form for what was asked and where it is to be shown. A bar would run into records that are
-    /// typed, or results that are written, at a terminal; lines do not.
+    /// The form for what was asked and where it is to be shown. A bar would run into records that
+    /// are typed, or results that are written, at a terminal; lines do not.
     pub fn choose(when: When, verbosity: Verbosity, terminals: Terminals) -> Self {
         let is_in_the_way = terminals.records || terminals.results;
         let can_draw = terminals.stderr && terminals.can_redraw && !is_in_the_way;

@@ -1,7 +1,7 @@
 //! The progress on stderr, and everything else that is written there meanwhile.
 //!
-//! Gives bytes and writes nothing itself: the thread of the messages does, in one piece each, so that
-//! nothing is torn. Always: a text stands above the bar, and only whole lines are given.
+//! Gives bytes and writes nothing itself: the thread of the messages does, in one piece each, so
+//! that nothing is torn. Always: a text stands above the bar, and only whole lines are given.
 
 use std::time::{Duration, Instant};
 
@@ -145,8 +145,8 @@ impl Display {
     }
 }
 
-/// The last column stays free, for terminals differ in what becomes of the cursor there; and so do two
-/// more, for the terminal itself to show `^C` there.
+/// The last column stays free, for terminals differ in what becomes of the cursor there; and so do
+/// two more, for the terminal itself to show `^C` there.
 fn room(place: Place) -> usize {
     place.columns.saturating_sub(3)
 }

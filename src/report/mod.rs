@@ -118,8 +118,8 @@ impl Report {
         }
     }
 
-    /// Where the run stands, for a message; `is_draining` tells that only the output is still waited
-    /// for.
+    /// Where the run stands, for a message; `is_draining` tells that only the output is still
+    /// waited for.
     pub fn status(&self, scheduler: &Scheduler, is_draining: bool, now: Instant) -> String {
         let under_way = scheduler.under_way(now);
         let is_idle = under_way.in_flight + under_way.waiting == 0;

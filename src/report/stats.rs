@@ -1,7 +1,8 @@
 //! Where the workers' time went.
 //!
-//! The scheduler is looked at once in each round of the engine, and the time since the last look goes
-//! to what each worker was about then. Always: the times of a worker add up to the time of the run.
+//! The scheduler is looked at once in each round of the engine, and the time since the last look
+//! goes to what each worker was about then. Always: the times of a worker add up to the time of the
+//! run.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -24,7 +25,7 @@ pub(super) struct Stats {
 struct Watched {
     standing: Standing,
     times: Times,
-    /// Time since a life began that has shown no sign and had nothing to do: starting up if it says
+    /// Time since a process began that is not ready and had nothing to do: starting up if it says
     /// that it is up before it is sent a record, else waiting.
     unclear: BTreeMap<Reason, Duration>,
 }
@@ -32,7 +33,7 @@ struct Watched {
 /// What a worker's time was spent on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Times {
-    /// From a life's start to its first sign.
+    /// From a process's start until it is ready.
     pub(super) starting: Duration,
     /// Up, but with nothing to do, or not listened to.
     pub(super) waiting: Duration,
@@ -85,7 +86,7 @@ pub(super) struct Share {
     /// Records with an outcome that it had last.
     pub(super) records: u64,
     pub(super) failed: u64,
-    pub(super) lives: u32,
+    pub(super) processes: u32,
     pub(super) times: Times,
 }
 
@@ -135,11 +136,11 @@ impl Stats {
             worker.turn(Standing::Gone, &mut self.lost);
         }
         let shares = self.workers.iter().enumerate().map(|(number, worker)| {
-            let (results, failed, lives) = scheduler.served(WorkerId(number));
+            let (results, failed, processes) = scheduler.served(WorkerId(number));
             Share {
                 records: results + failed,
                 failed,
-                lives,
+                processes,
                 times: worker.times,
             }
         });
@@ -180,7 +181,7 @@ impl Watched {
                 times.starting += time;
                 Some(Reason::Starting)
             }
-            Standing::Unsigned => {
+            Standing::Unready => {
                 *self.unclear.entry(reason).or_default() += time;
                 None
             }
@@ -188,7 +189,7 @@ impl Watched {
                 times.waiting += time;
                 Some(reason)
             }
-            Standing::Unheard => {
+            Standing::Paused => {
                 times.waiting += time;
                 Some(if reason == Reason::Output {
                     reason
@@ -222,7 +223,7 @@ impl Watched {
     /// Stands otherwise from now on.
     fn turn(&mut self, standing: Standing, lost: &mut BTreeMap<Reason, Duration>) {
         let before = std::mem::replace(&mut self.standing, standing);
-        if before != Standing::Unsigned || standing == Standing::Unsigned {
+        if before != Standing::Unready || standing == Standing::Unready {
             return;
         }
         let has_said_so = matches!(standing, Standing::Idle | Standing::Working);
@@ -316,9 +317,9 @@ mod tests {
 
     #[test]
     fn each_second_goes_to_what_the_worker_was_about() {
-        use Standing::{Between, Exiting, Gone, Idle, Starting, Unheard, Working};
+        use Standing::{Between, Exiting, Gone, Idle, Paused, Starting, Working};
         let (times, lost) = live(&[
-            Starting, Working, Working, Idle, Unheard, Between, Exiting, Gone,
+            Starting, Working, Working, Idle, Paused, Between, Exiting, Gone,
         ]);
         let expected = Times {
             starting: SECOND,
@@ -335,12 +336,12 @@ mod tests {
 
     #[test]
     fn a_worker_with_nothing_to_do_starts_up_only_if_it_says_so() {
-        use Standing::{Idle, Starting, Unsigned, Working};
-        let (times, _) = live(&[Unsigned, Unsigned, Starting, Working]);
+        use Standing::{Idle, Starting, Unready, Working};
+        let (times, _) = live(&[Unready, Unready, Starting, Working]);
         assert_eq!((times.starting, times.waiting), (SECOND, 2 * SECOND));
-        let (times, _) = live(&[Unsigned, Unsigned, Idle, Working]);
+        let (times, _) = live(&[Unready, Unready, Idle, Working]);
         assert_eq!((times.starting, times.waiting), (2 * SECOND, SECOND));
-        let (times, _) = live(&[Unsigned, Unsigned]);
+        let (times, _) = live(&[Unready, Unready]);
         assert_eq!(
             (times.starting, times.waiting),
             (Duration::ZERO, 2 * SECOND)

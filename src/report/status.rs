@@ -41,7 +41,7 @@ pub(super) fn status(
             oldest.worker,
             span(oldest.age)
         );
-        if !oldest.has_signed {
+        if !oldest.is_ready {
             line += ", which has not answered yet";
         }
     }
@@ -72,7 +72,7 @@ mod tests {
             index: Index(57),
             worker: WorkerId(2),
             age: Duration::from_millis(12_340),
-            has_signed: true,
+            is_ready: true,
         };
         let mut under_way = UnderWay {
             in_flight: 4,

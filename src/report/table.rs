@@ -16,7 +16,14 @@ const RECORD: usize = 48;
 /// The table for stderr, whole lines.
 pub(super) fn table(account: &Account) -> String {
     let heads = [
-        "worker", "records", "failed", "lives", "starting", "waiting", "working", "exiting",
+        "worker",
+        "records",
+        "failed",
+        "processes",
+        "starting",
+        "waiting",
+        "working",
+        "exiting",
         "absent",
     ];
     let mut rows = vec![heads.map(str::to_owned)];
@@ -25,7 +32,7 @@ pub(super) fn table(account: &Account) -> String {
             number as u64,
             worker.records,
             worker.failed,
-            worker.lives.into(),
+            worker.processes.into(),
         ];
         rows.push(row(
             counts.map(|count| count.to_string()),
@@ -34,14 +41,17 @@ pub(super) fn table(account: &Account) -> String {
     }
     let total = account.total();
     let failed: u64 = account.failed.values().sum();
-    let lives: u64 = account
+    let processes: u64 = account
         .workers
         .iter()
-        .map(|worker| u64::from(worker.lives))
+        .map(|worker| u64::from(worker.processes))
         .sum();
-    let counts = [account.records, failed, lives].map(|count| count.to_string());
-    let [records, failed, lives] = counts;
-    rows.push(row(["all".into(), records, failed, lives], total.map(span)));
+    let counts = [account.records, failed, processes].map(|count| count.to_string());
+    let [records, failed, processes] = counts;
+    rows.push(row(
+        ["all".into(), records, failed, processes],
+        total.map(span),
+    ));
     let share = |time| format!("{:.1}%", account.share(time) * 100.0);
     let none = || String::new();
     rows.push(row(
@@ -152,7 +162,7 @@ struct WorkerEntry {
     worker: usize,
     records: u64,
     failed: u64,
-    lives: u32,
+    processes: u32,
     seconds: TimesEntry,
 }
 
@@ -210,7 +220,7 @@ pub(super) fn document(account: &Account) -> Vec<u8> {
                 worker,
                 records: share.records,
                 failed: share.failed,
-                lives: share.lives,
+                processes: share.processes,
                 seconds: entry(share.times, seconds),
             })
             .collect(),
@@ -272,7 +282,7 @@ mod tests {
         let share = |records, working| Share {
             records,
             failed: 1,
-            lives: 2,
+            processes: 2,
             times: times(working),
         };
         Account {
@@ -297,11 +307,11 @@ mod tests {
     fn the_table_is_aligned_and_safe() {
         let expected = "\
 mtask: 1001 records in 61.5s, 16/s
-worker  records  failed  lives  starting  waiting  working  exiting  absent
-     0      900       1      2     1.50s    1.00s    59.0s    0.04s   0.00s
-     1      100       1      2     1.50s    53.0s    7.00s    0.04s   0.00s
-   all     1001       3      4     3.00s    54.0s    66.0s    0.08s   0.00s
- share                              2.4%    43.9%    53.6%     0.1%    0.0%
+worker  records  failed  processes  starting  waiting  working  exiting  absent
+     0      900       1          2     1.50s    1.00s    59.0s    0.04s   0.00s
+     1      100       1          2     1.50s    53.0s    7.00s    0.04s   0.00s
+   all     1001       3          4     3.00s    54.0s    66.0s    0.08s   0.00s
+ share                                  2.4%    43.9%    53.6%     0.1%    0.0%
 1 records never reached a worker
 slowest records:
     2.35s  worker 1  record 17: a\\tb\\u{1b}[2J…

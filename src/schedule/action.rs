@@ -14,28 +14,28 @@ impl fmt::Display for WorkerId {
     }
 }
 
-/// A life's number among those of its worker, from 0.
+/// A process's number among those of its worker, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LifeNumber(pub u32);
+pub struct ProcessNumber(pub u32);
 
 /// One thing to do. The engine does them in order.
 #[derive(Debug)]
 pub enum Action {
-    /// Start a life, then say so by `started` or `start_failed`.
-    Start(WorkerId, LifeNumber),
-    /// Send these records to the worker's running life.
+    /// Start a process, then say so by `started` or `start_failed`.
+    Start(WorkerId, ProcessNumber),
+    /// Send these records to the worker's running process.
     Send(WorkerId, Block),
-    /// Close the life's stdin once everything sent has been written.
+    /// Close the process's stdin once everything sent has been written.
     CloseStdin(WorkerId),
-    /// SIGTERM to the life's process group. Its answers are of no interest any more.
+    /// SIGTERM to the process group. Its answers are of no interest any more.
     Terminate(WorkerId),
-    /// SIGKILL to the life's process group. Its answers are of no interest any more.
+    /// SIGKILL to the process group. Its answers are of no interest any more.
     Kill(WorkerId),
-    /// Wait no longer for the end of a life that was killed; say so by `left_behind`.
+    /// Wait no longer for the end of a process that was killed; say so by `left_behind`.
     Leave(WorkerId),
     /// Tell the user.
     Notify(Notice),
-    /// Every life has ended and nothing is left to do but to write what is ready.
+    /// Every process has ended and nothing is left to do but to write what is ready.
     Finish,
 }
 

@@ -1,13 +1,14 @@
 //! Checks that a worker of the lines protocol answers line by line.
 //!
 //! Answers carry no name: a worker that prints one line too many, or skips one, shifts all that
-//! follow. It shows when the life owes nothing: a line more than was asked for, or none where one is
-//! owed. So a life is let run empty many times a second, which costs next to nothing and shows a line
-//! that is missing; and about once a second it is then watched for a moment, which shows one too many.
+//! follow. It shows when the process owes nothing: a line more than was asked for, or none where
+//! one is owed. So a process is let run empty many times a second, which costs next to nothing and
+//! shows a line that is missing; and about once a second it is then watched for a moment, which
+//! shows one too many.
 //!
-//! What is in doubt when the counts disagree follows from the last time they agreed: where a line is
-//! missing, since the life last owed nothing; where one is too many, since it was last found in step,
-//! for it may have been late.
+//! What is in doubt when the counts disagree follows from the last time they agreed: where a line
+//! is missing, since the process last owed nothing; where one is too many, since it was last found
+//! in step, for it may have been late.
 
 use std::time::{Duration, Instant};
 
@@ -15,31 +16,33 @@ use super::Scheduler;
 use super::action::WorkerId;
 use super::clock::REMINDER;
 use super::doubts::Doubts;
-use super::life::{Life, Stage};
 use super::pace::Pace;
 use super::policy::{Delivery, Window};
+use super::process::{Process, Stage};
 use super::silence::Asked;
 use crate::protocol::Protocol;
 use crate::record::Index;
 
-/// How often a life is let run empty. It then has nothing to do until mtask has read its last answer
-/// and sent more: some 50 µs.
+/// How often a process is let run empty. It then has nothing to do until mtask has read its last
+/// answer and sent more: some 50 µs.
 const EMPTIED: Duration = Duration::from_millis(10);
-/// How long after its start a life is first watched. That time doubles with each watch, for a fault
-/// shows early as a rule, and a short run is to be checked too,
+/// How long after its start a process is first watched. That time doubles with each watch, for a
+/// fault shows early as a rule, and a short run is to be checked too,
 const FIRST: Duration = Duration::from_millis(100);
 /// up to this.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// At most one part in so many of the time is spent watching an empty life: little of a short run,
+/// At most one part in so many of the time is spent watching an empty process: little of a short
+/// run,
 const FIRST_SHARE: u32 = 100;
 /// and more later on.
 const SHARE: u32 = 50;
-/// How long at least a life is given that seems to have skipped a record.
+/// How long at least a process is given that seems to have skipped a record.
 const DOUBT: Duration = Duration::from_secs(3);
-/// A life that would have to be watched for longer is found out when its input pauses, or at its end.
+/// A process that would have to be watched for longer is found out when its input pauses, or at its
+/// end.
 const LONGEST_WATCH: Duration = Duration::from_secs(60);
 
-/// How far the check of one life has got.
+/// How far the check of one process has got.
 #[derive(Debug)]
 pub(crate) struct Audit {
     pub(crate) state: AuditState,
@@ -50,7 +53,7 @@ pub(crate) struct Audit {
     /// When it was last watched, and how often.
     watched: Instant,
     watches: u32,
-    /// The records that were sent since the life was found in step, lowest and highest,
+    /// The records that were sent since the process was found in step, lowest and highest,
     since_step: Option<(Index, Index)>,
     /// and those since it last owed nothing,
     since_empty: Option<(Index, Index)>,
@@ -63,7 +66,7 @@ pub(crate) struct Audit {
 pub(crate) enum Break {
     /// A line answers nothing.
     TooMany,
-    /// The life has left records without an answer.
+    /// The process has left records without an answer.
     TooFew,
 }
 
@@ -72,7 +75,7 @@ pub(crate) enum Break {
 pub(crate) enum AuditState {
     /// Records flow.
     Off,
-    /// Nothing is sent until the life owes nothing.
+    /// Nothing is sent until the process owes nothing.
     RunningEmpty,
     /// It owes nothing; until then a line more would be seen.
     Watching(Instant),
@@ -97,8 +100,8 @@ impl Audit {
         }
     }
 
-    /// The life is about to be sent records after it owed nothing since then: as many lines came as
-    /// were asked for. If it was silent for as long as it would be watched, it is in step.
+    /// The process is about to be sent records after it owed nothing since then: as many lines came
+    /// as were asked for. If it was silent for as long as it would be watched, it is in step.
     pub(crate) fn was_empty(&mut self, since: Instant, now: Instant, pace: &Pace) {
         self.emptied();
         if watch_time(pace).is_some_and(|time| now.saturating_duration_since(since) >= time) {
@@ -125,13 +128,13 @@ impl Audit {
         self.state == AuditState::Off && now >= self.next
     }
 
-    /// Whether the life may be sent more.
+    /// Whether the process may be sent more.
     pub(crate) fn holds_back(&self) -> bool {
         !matches!(self.state, AuditState::Off)
     }
 
-    /// The life owes nothing: if it is time for that, it is watched for as long as a further answer
-    /// might take, given how long a record takes it. Gives until when.
+    /// The process owes nothing: if it is time for that, it is watched for as long as a further
+    /// answer might take, given how long a record takes it. Gives until when.
     pub(crate) fn run_empty(&mut self, pace: &Pace, now: Instant) -> Option<Instant> {
         self.next = now + EMPTIED;
         if let Some(time) = watch_time(pace)
@@ -180,7 +183,7 @@ impl Audit {
         }
     }
 
-    /// The life was found in step: what it answered is beyond doubt.
+    /// The process was found in step: what it answered is beyond doubt.
     fn passed(&mut self) {
         self.state = AuditState::Off;
         self.emptied();
@@ -201,109 +204,116 @@ impl Audit {
     }
 }
 
-/// How long a further answer might take to come; not known before an answer has been timed. Where it
-/// is too long to be waited for, nothing is.
+/// How long a further answer might take to come; not known before an answer has been timed. Where
+/// it is too long to be waited for, nothing is.
 fn watch_time(pace: &Pace) -> Option<Duration> {
     let time = pace.measured()? * 2 + Duration::from_millis(1);
     (time <= LONGEST_WATCH).then_some(time)
 }
 
 impl Scheduler {
-    /// Begins a check of this worker's life if it is time for one.
+    /// Begins a check of this worker's process if it is time for one.
     pub(super) fn audit_if_due(&mut self, worker: WorkerId, now: Instant) {
-        // Ids cannot be shifted, and a worker that collects several records before it answers cannot
-        // run empty.
+        // Ids cannot be shifted, and a worker that collects several records before it answers
+        // cannot run empty.
         let answers_each = match self.policy.window {
             _ if self.policy.protocol == Protocol::Json => false,
             Window::Auto => true,
             Window::Records(records) => records.get() == 1,
             Window::Full => false,
         };
-        let Some(life) = self.life_mut(worker) else {
+        let Some(process) = self.process_mut(worker) else {
             return;
         };
         if !answers_each
-            || !life.has_signed
-            || life.holds_alone()
-            || life.stage != Stage::Serving
-            || !life.audit.is_due(now)
+            || !process.is_ready
+            || process.holds_alone()
+            || process.stage != Stage::Serving
+            || !process.audit.is_due(now)
         {
             return;
         }
-        life.audit.state = AuditState::RunningEmpty;
-        life.audit.patience = life.patience();
+        process.audit.state = AuditState::RunningEmpty;
+        process.audit.patience = process.patience();
         self.audit_answered(worker, now);
     }
 
-    /// When a life that answers nothing is checked out of turn: it may have skipped the record it
-    /// owes, and wait for the next one.
-    pub(super) fn audit_deadline(&self, life: &Life) -> Option<Instant> {
+    /// When a process that answers nothing is checked out of turn: it may have skipped the record
+    /// it owes, and wait for the next one.
+    pub(super) fn audit_deadline(&self, process: &Process) -> Option<Instant> {
         let may_check = self.policy.protocol == Protocol::Lines
             && self.policy.window == Window::Auto
             && self.policy.delivery == Delivery::AtLeastOnce
-            && life.stage == Stage::Serving
-            && life.audit.state == AuditState::Off
-            && life.has_signed
-            && !life.holds_alone()
-            && !life.owed.is_empty();
-        may_check.then(|| life.clock + life.patience())
+            && process.stage == Stage::Serving
+            && process.audit.state == AuditState::Off
+            && process.is_ready
+            && !process.holds_alone()
+            && !process.owed.is_empty();
+        may_check.then(|| process.clock + process.patience())
     }
 
-    /// When a life is asked, by the end of its stdin, whether it has skipped the record it owes: the
-    /// last resort, where no further record may show it or none has shown it.
-    pub(super) fn silence_deadline(&self, life: &Life) -> Option<Instant> {
+    /// When a process is asked, by the end of its stdin, whether it has skipped the record it owes:
+    /// the last resort, where no further record may show it or none has shown it.
+    pub(super) fn silence_deadline(&self, process: &Process) -> Option<Instant> {
         let may_wait_for_more = match self.policy.window {
             _ if self.policy.protocol == Protocol::Json => false,
             Window::Auto => false,
-            Window::Records(records) => life.owed_records < records.get(),
+            Window::Records(records) => process.owed_records < records.get(),
             Window::Full => true,
         };
-        let limit = self.silence_limit(life)?;
-        let may_ask = life.stage == Stage::Serving && !life.owed.is_empty() && !may_wait_for_more;
-        may_ask.then(|| self.silent_since(life) + limit)
+        let limit = self.silence_limit(process)?;
+        let may_ask =
+            process.stage == Stage::Serving && !process.owed.is_empty() && !may_wait_for_more;
+        may_ask.then(|| self.silent_since(process) + limit)
     }
 
     /// Goes on with a check after answers.
     pub(super) fn audit_answered(&mut self, worker: WorkerId, now: Instant) {
         let is_stuck = self.unread_since.is_some();
-        let Some(life) = self.life_mut(worker) else {
+        let Some(process) = self.process_mut(worker) else {
             return;
         };
-        let at = match life.audit.state {
+        let at = match process.audit.state {
             AuditState::Off | AuditState::Watching(_) => return,
-            _ if life.owed.is_empty() => match life.audit.run_empty(&life.pace, now) {
+            _ if process.owed.is_empty() => match process.audit.run_empty(&process.pace, now) {
                 // No clock runs that could end it.
-                Some(_) if is_stuck => return life.audit.leave_unwatched(now),
+                Some(_) if is_stuck => return process.audit.leave_unwatched(now),
                 Some(until) => until,
                 None => return,
             },
             // A worker that waited for nothing but the next record answers it at once. Then the
             // answer is likely that of the record before.
-            AuditState::Probing(sent) if now - sent < life.audit.patience / 10 => {
-                life.audit.state = AuditState::Doubting;
-                life.audit.patience = DOUBT.max((now - sent) * 20);
-                now + life.audit.patience
+            AuditState::Probing(sent) if now - sent < process.audit.patience / 10 => {
+                process.audit.state = AuditState::Doubting;
+                process.audit.patience = DOUBT.max((now - sent) * 20);
+                now + process.audit.patience
             }
             AuditState::Probing(_) => {
-                life.audit.put_off(now);
+                process.audit.put_off(now);
                 return;
             }
             AuditState::RunningEmpty => {
-                life.audit.patience = life.audit.patience.max(life.patience());
-                now + life.audit.patience
+                process.audit.patience = process.audit.patience.max(process.patience());
+                now + process.audit.patience
             }
-            AuditState::Doubting => now + life.audit.patience,
+            AuditState::Doubting => now + process.audit.patience,
         };
         self.wake_by(at);
     }
 
-    /// Sends one record, if one waits, to a life that owes some and may owe more. A life that holds
-    /// a record alone is not checked, and so never gets here.
+    /// Sends one record, if one waits, to a process that owes some and may owe more. A process that
+    /// holds a record alone is not checked, and so never gets here.
     fn probe(&mut self, worker: WorkerId, now: Instant) -> bool {
-        let life = self.life(worker).expect("only a running life is checked");
+        let process = self
+            .process(worker)
+            .expect("only a running process is checked");
         let may_owe_more =
             self.policy.window == Window::Auto && self.policy.delivery == Delivery::AtLeastOnce;
-        if !may_owe_more || life.hung_up.is_some() || life.is_reserved || self.is_spent(life) {
+        if !may_owe_more
+            || process.hung_up.is_some()
+            || process.is_reserved
+            || self.is_spent(process)
+        {
             return false;
         }
         let Some(work) = self.queue.pop(1, usize::MAX, &[]) else {
@@ -313,21 +323,25 @@ impl Scheduler {
         true
     }
 
-    /// Whether nothing can go on before this life answers: what is behind its record fills the
+    /// Whether nothing can go on before this process answers: what is behind its record fills the
     /// budget, so that there is not even a record to probe it with.
     fn is_in_the_way(&self, worker: WorkerId, now: Instant) -> bool {
-        let life = self.life(worker).expect("only a running life is checked");
+        let process = self
+            .process(worker)
+            .expect("only a running process is checked");
         self.policy.window == Window::Auto
             && self.policy.delivery == Delivery::AtLeastOnce
             && self.budget.has_waiter()
-            && life.age(now) >= REMINDER
+            && process.age(now) >= REMINDER
     }
 
-    /// Closes a life's stdin: only there does it show whether it still means to answer.
+    /// Closes a process's stdin: only there does it show whether it still means to answer.
     fn ask_by_end(&mut self, worker: WorkerId, now: Instant) {
-        let life = self.life(worker).expect("only a running life is asked");
-        let (waited, had_answered) = (life.age(now), life.has_signed);
-        if let Some(index) = life.oldest() {
+        let process = self
+            .process(worker)
+            .expect("only a running process is asked");
+        let (waited, had_answered) = (process.age(now), process.is_ready);
+        if let Some(index) = process.oldest() {
             let what = match had_answered {
                 true => format!("may have skipped record {index}"),
                 false => format!(
@@ -351,37 +365,37 @@ impl Scheduler {
 
     /// Goes on with a check as time passes.
     pub(super) fn audit_tick(&mut self, worker: WorkerId, now: Instant) {
-        let Some(life) = self.life_mut(worker) else {
+        let Some(process) = self.process_mut(worker) else {
             return;
         };
-        if life.stage != Stage::Serving || life.deaf_since.is_some() {
+        if process.stage != Stage::Serving || process.paused_since.is_some() {
             return;
         }
         if self
-            .audit_deadline(self.life(worker).expect("it runs"))
+            .audit_deadline(self.process(worker).expect("it runs"))
             .is_some_and(|at| now >= at)
         {
-            let life = self.life_mut(worker).expect("it runs");
-            life.audit.patience = life.patience();
-            life.audit.state = AuditState::RunningEmpty;
+            let process = self.process_mut(worker).expect("it runs");
+            process.audit.patience = process.patience();
+            process.audit.state = AuditState::RunningEmpty;
         }
-        let Some(life) = self.life_mut(worker) else {
+        let Some(process) = self.process_mut(worker) else {
             return;
         };
-        let expired = life.age(now) >= life.audit.patience;
-        let at = life.clock + life.audit.patience;
-        match life.audit.state {
+        let expired = process.age(now) >= process.audit.patience;
+        let at = process.clock + process.audit.patience;
+        match process.audit.state {
             AuditState::Off | AuditState::Probing(_) => {}
             AuditState::Watching(until) if now >= until => {
-                life.audit.passed();
-                self.workers[worker.0].broken = 0;
+                process.audit.passed();
+                self.workers[worker.0].protocol_violations = 0;
             }
             AuditState::Watching(until) => self.wake_by(until),
             AuditState::RunningEmpty if expired => {
                 // Without a record at hand the next tick after one has come tries again.
                 if self.probe(worker, now) {
-                    let life = self.life_mut(worker).expect("it runs");
-                    life.audit.state = AuditState::Probing(now);
+                    let process = self.process_mut(worker).expect("it runs");
+                    process.audit.state = AuditState::Probing(now);
                 } else if self.is_in_the_way(worker, now) {
                     self.ask_by_end(worker, now);
                 }
@@ -390,8 +404,8 @@ impl Scheduler {
             AuditState::RunningEmpty | AuditState::Doubting => self.wake_by(at),
         }
         let silence = self
-            .life(worker)
-            .and_then(|life| self.silence_deadline(life));
+            .process(worker)
+            .and_then(|process| self.silence_deadline(process));
         if silence.is_some_and(|at| now >= at) {
             self.ask_by_end(worker, now);
         }

@@ -1,8 +1,9 @@
-//! What the end of a life means for the records it held, and for its worker.
+//! What the end of a process means for the records it held, and for its worker.
 //!
-//! Nobody knows which of the records that a life held has killed it. So nobody is charged at first:
-//! what was held becomes suspect, and each suspect is sent again, alone, to a life that holds nothing
-//! else and is ready (`suspects`). If that life dies too, the record is charged; the others finish.
+//! Nobody knows which of the records that a process held has killed it. So nobody is charged at
+//! first: what was held becomes suspect, and each suspect is sent again, alone, to a process that
+//! holds nothing else and is ready (`suspects`). If that process dies too, the record is charged;
+//! the others finish.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -10,10 +11,10 @@ use std::time::{Duration, Instant};
 use super::action::{Action, WorkerId};
 use super::audit::Break;
 use super::deaths::Moment;
-use super::doomed::Fault;
-use super::life::{Death, Life, Pipe, Stage, State};
+use super::pending::Fault;
 use super::policy::{Delivery, Readiness, Window};
-use super::queue::{Company, Shun, Work};
+use super::process::{Death, Pipe, Process, Stage, State};
+use super::queue::{Isolation, Shun, Work};
 use super::{InputState, Scheduler, Unsent};
 use crate::outcome::Exit;
 use crate::worker::stdout::Tail;
@@ -22,73 +23,76 @@ use crate::worker::stdout::Tail;
 const MUTE: &str = "that answered nothing before their stdin was closed: each record is to be \
                     answered by one line, at once";
 
-/// A life that has closed its stdout is given so long to exit.
+/// A process that has closed its stdout is given so long to exit.
 const HANG_UP: Duration = Duration::from_millis(200);
 
 impl Scheduler {
-    /// A life has ended, and everything that it answered has been reported.
+    /// A process has ended, and everything that it answered has been reported.
     pub fn died(&mut self, worker: WorkerId, mut death: Death, now: Instant) {
         self.time_oldest(worker, 1, now);
         self.take_last_line(worker, &mut death, now);
         let seat = &mut self.workers[worker.0];
         let state = std::mem::replace(&mut seat.state, State::Vacant(now));
-        let State::Running(life) = state else {
+        let State::Running(process) = state else {
             seat.state = state;
             return;
         };
         self.queue.release(worker);
-        if !life.is_working() {
+        if !process.is_working() {
             self.replace(worker, now);
         } else if !self.phase.gives_out() {
-            // Lives were told to end, or nobody wants their answers.
+            // Processes were told to end, or nobody wants their answers.
         } else {
-            self.judge_or_wait(worker, life, death, now);
+            self.judge_or_wait(worker, process, death, now);
         }
         self.feed(now);
     }
 
-    /// A life has closed its stdin in the middle of a record: [`Scheduler::hung_up`] is to follow.
-    pub fn tore_record(&mut self, worker: WorkerId) {
-        if let Some(life) = self.life_mut(worker) {
-            life.is_torn = true;
+    /// A process has closed its stdin in the middle of a record: [`Scheduler::hung_up`] is to
+    /// follow.
+    pub fn record_partially_written(&mut self, worker: WorkerId) {
+        if let Some(process) = self.process_mut(worker) {
+            process.is_partially_written = true;
         }
     }
 
-    /// A life has closed one of its pipes. The last `unsent` records that it holds are not begun to
-    /// be written to it, and are taken back.
+    /// A process has closed one of its pipes. The last `unsent` records that it holds are not begun
+    /// to be written to it, and are taken back.
     pub fn hung_up(&mut self, worker: WorkerId, pipe: Pipe, unsent: usize, now: Instant) {
-        let Some(life) = self.life_mut(worker) else {
+        let Some(process) = self.process_mut(worker) else {
             return;
         };
-        if !life.is_working() {
+        if !process.is_working() {
             return;
         }
-        life.has_refused |= pipe == Pipe::Stdin;
-        if !matches!(life.hung_up, Some((_, Pipe::Stdout))) {
-            life.hung_up = Some((now, pipe));
+        process.has_refused |= pipe == Pipe::Stdin;
+        if !matches!(process.hung_up, Some((_, Pipe::Stdout))) {
+            process.hung_up = Some((now, pipe));
         }
-        let mut owed = life.take_owed();
+        let mut owed = process.take_owed();
         self.take_back(&mut owed, unsent);
-        self.life_mut(worker).expect("it runs").put_owed_back(owed);
+        self.process_mut(worker)
+            .expect("it runs")
+            .put_owed_back(owed);
         self.wake_by(now + HANG_UP);
         self.feed(now);
     }
 
-    /// Deals with a life that has closed a pipe and does not exit.
+    /// Deals with a process that has closed a pipe and does not exit.
     pub(super) fn hang_up_tick(&mut self, worker: WorkerId, unsent: Unsent<'_>, now: Instant) {
         let exit_timeout = self.policy.exit_timeout;
-        let Some(life) = self.life_mut(worker) else {
+        let Some(process) = self.process_mut(worker) else {
             return;
         };
-        let Some((since, pipe)) = life.hung_up else {
+        let Some((since, pipe)) = process.hung_up else {
             return;
         };
-        let is_done = life.owed.is_empty() && matches!(life.stage, Stage::Closing(_));
-        if !life.is_working() || is_done || life.deaf_since.is_some() {
+        let is_done = process.owed.is_empty() && matches!(process.stage, Stage::Closing(_));
+        if !process.is_working() || is_done || process.paused_since.is_some() {
             return;
         }
         let until = match pipe {
-            Pipe::Stdin if !life.owed.is_empty() => since.max(life.clock) + exit_timeout,
+            Pipe::Stdin if !process.owed.is_empty() => since.max(process.clock) + exit_timeout,
             _ => since + HANG_UP,
         };
         if now < until {
@@ -99,44 +103,56 @@ impl Scheduler {
             Pipe::Stdin => Exit::StdinClosed,
             Pipe::Stdout => Exit::StdoutClosed,
         };
-        self.condemn(worker, exit, unsent(worker), now);
+        self.terminate_faulty(worker, exit, unsent(worker), now);
     }
 
-    /// Ends a running life that is as good as dead, and deals with what it held.
-    pub(super) fn condemn(&mut self, worker: WorkerId, exit: Exit, unsent: usize, now: Instant) {
-        let life = self
-            .life_mut(worker)
-            .expect("only a running life can be condemned");
-        let has_signed = life.has_signed;
-        let owed = life.take_owed();
+    /// Ends a running process that is as good as dead, and deals with what it held.
+    pub(super) fn terminate_faulty(
+        &mut self,
+        worker: WorkerId,
+        exit: Exit,
+        unsent: usize,
+        now: Instant,
+    ) {
+        let process = self
+            .process_mut(worker)
+            .expect("only a running process can be terminate_faultyed");
+        let is_ready = process.is_ready;
+        let owed = process.take_owed();
         self.stop(worker, now);
         let death = Death {
             unsent,
             ..Death::by(exit)
         };
-        let charged = self.blame(worker, owed, has_signed, &death, now);
-        self.count_life(worker, has_signed, charged, death);
+        let charged = self.blame(worker, owed, is_ready, &death, now);
+        self.count_process(worker, is_ready, charged, death);
     }
 
-    /// Tells a life's group to end.
+    /// Tells a process's group to end.
     pub(super) fn stop(&mut self, worker: WorkerId, now: Instant) {
         let kill_at = now + self.policy.grace;
-        let life = self
-            .life_mut(worker)
-            .expect("only a running life can be stopped");
+        let process = self
+            .process_mut(worker)
+            .expect("only a running process can be stopped");
         debug_assert!(
-            life.owed.is_empty(),
-            "a life is stopped after its records have been dealt with"
+            process.owed.is_empty(),
+            "a process is stopped after its records have been dealt with"
         );
-        life.stage = Stage::Stopping(kill_at);
+        process.stage = Stage::Stopping(kill_at);
         self.actions.push(Action::Terminate(worker));
         self.wake_by(kill_at);
     }
 
-    pub(super) fn judge(&mut self, worker: WorkerId, mut life: Life, death: Death, now: Instant) {
-        let is_closing = life.has_seen_end(death.unsent);
+    pub(super) fn judge(
+        &mut self,
+        worker: WorkerId,
+        mut process: Process,
+        death: Death,
+        now: Instant,
+    ) {
+        let is_closing = process.has_seen_end(death.unsent);
         let is_well = death.exit == Exit::Code(0);
-        let owed = life.take_owed();
+        let owed = process.take_owed();
         if owed.is_empty() && is_closing {
             if !is_well {
                 self.count_bad_end();
@@ -147,12 +163,12 @@ impl Scheduler {
                 self.warn_of_death(Moment::End, &death.exit, &text);
             }
             if !death.tail.bytes.is_empty() {
-                self.report_tail(worker, &life, &death);
+                self.report_tail(worker, &process, &death);
                 self.replace(worker, now);
                 self.count_stray(now);
             } else {
                 let seat = &mut self.workers[worker.0];
-                seat.broken = 0;
+                seat.protocol_violations = 0;
                 seat.state = State::Vacant(now);
                 if seat.silent >= self.policy.max_restarts.max(1) {
                     self.replace(worker, now);
@@ -161,7 +177,7 @@ impl Scheduler {
         } else if owed.is_empty() {
             if !is_well {
                 let text = format!("{} while it held no record", death.told(worker));
-                let moment = match life.has_signed {
+                let moment = match process.is_ready {
                     true => Moment::Work,
                     false => Moment::Start,
                 };
@@ -169,9 +185,9 @@ impl Scheduler {
             }
             let is_stray = !death.tail.bytes.is_empty();
             if is_stray {
-                self.report_tail(worker, &life, &death);
+                self.report_tail(worker, &process, &death);
             }
-            self.count_life(worker, life.has_signed, false, death);
+            self.count_process(worker, process.is_ready, false, death);
             self.replace(worker, now);
             if is_stray {
                 self.count_stray(now);
@@ -183,23 +199,23 @@ impl Scheduler {
                 .collect();
             let what = format!("exited without an answer for {}", Self::range(left));
             let advice = "does it skip records, or collect several for one line?";
-            let in_doubt = life.audit.in_doubt(Break::TooFew);
+            let in_doubt = process.audit.in_doubt(Break::TooFew);
             self.report_break(worker, &what, advice, &in_doubt);
-            self.doom(worker, owed, Fault::NoAnswer, now);
+            self.fail_together(worker, owed, Fault::NoAnswer, now);
             self.replace(worker, now);
         } else {
-            let charged = self.blame(worker, owed, life.has_signed, &death, now);
-            self.count_life(worker, life.has_signed, charged, death);
+            let charged = self.blame(worker, owed, process.is_ready, &death, now);
+            self.count_process(worker, process.is_ready, charged, death);
             self.replace(worker, now);
         }
     }
 
-    /// Decides what becomes of the records that a dead life held. Gives whether any was charged.
+    /// Decides what becomes of the records that a dead process held. Gives whether any was charged.
     fn blame(
         &mut self,
         worker: WorkerId,
         mut owed: VecDeque<Work>,
-        has_signed: bool,
+        is_ready: bool,
         death: &Death,
         now: Instant,
     ) -> bool {
@@ -214,11 +230,11 @@ impl Scheduler {
             .collect();
         let held = Self::range(left);
         let is_alone =
-            owed.len() == 1 && owed[0].remaining() == 1 && owed[0].company == Company::Alone;
+            owed.len() == 1 && owed[0].remaining() == 1 && owed[0].isolation == Isolation::Alone;
         let is_full = self.policy.window == Window::Full;
-        let may_charge = self.learnt_start.is_some() && !matches!(death.exit, Exit::NoSign(_));
+        let may_charge = self.startup_time.is_some() && !matches!(death.exit, Exit::NotReady(_));
         let is_guilty = |work: &Work| {
-            let is_certain = has_signed || self.is_held_against(worker, work);
+            let is_certain = is_ready || self.is_held_against(worker, work);
             match self.policy.delivery {
                 Delivery::AtMostOnce => true,
                 _ if !may_charge => false,
@@ -239,8 +255,8 @@ impl Scheduler {
             _ => "; what it held is sent again, one record at a time",
         };
         let charged = !guilty.is_empty();
-        // Where COMMAND has never shown a sign, nothing is held against what it held.
-        let is_futile = !has_signed && !charged && (again.is_empty() || !may_charge);
+        // Where COMMAND has never been ready, nothing is held against what it held.
+        let is_futile = !is_ready && !charged && (again.is_empty() || !may_charge);
         let moment = if is_futile {
             Moment::Start
         } else {
@@ -257,7 +273,7 @@ impl Scheduler {
         }
         for mut work in again {
             // As a suspect it had to open the process; a neighbour is to be tried alone first.
-            let has_opened = may_charge && !has_signed && (is_full || is_alone);
+            let has_opened = may_charge && !is_ready && (is_full || is_alone);
             work.shuns = has_opened.then_some(Shun::Worker(worker));
             match is_full {
                 true => self.queue.put_back(work),
@@ -268,14 +284,14 @@ impl Scheduler {
             // What opened a process of another worker before is what that died of.
             for work in &guilty {
                 if let Some(Shun::Worker(first)) = work.shuns {
-                    self.workers[first.0].fruitless = 0;
+                    self.workers[first.0].unready_exits = 0;
                 }
             }
             let fault = Fault::Died {
                 exit: death.exit.clone(),
                 stderr: death.stderr.clone(),
             };
-            self.doom(worker, guilty, fault, now);
+            self.fail_together(worker, guilty, fault, now);
         }
         charged
     }
@@ -296,59 +312,62 @@ impl Scheduler {
         }
     }
 
-    /// Counts a life for `--max-restarts`.
-    pub(super) fn count_life(
+    /// Counts a process for `--max-restarts`.
+    pub(super) fn count_process(
         &mut self,
         worker: WorkerId,
-        has_signed: bool,
+        is_ready: bool,
         charged: bool,
         death: Death,
     ) {
         self.tell_of_trial();
         // Once COMMAND has run, whatever keeps it from running now may pass.
-        let may_be_hopeless =
-            self.policy.readiness == Readiness::Announced && self.learnt_start.is_none();
+        let may_be_unrunnable =
+            self.policy.readiness == Readiness::Announced && self.startup_time.is_none();
         let seat = &mut self.workers[worker.0];
-        seat.is_bereft = true;
+        seat.replaces_failed = true;
         seat.last_exit = Some(death.exit.clone());
-        seat.is_hopeless = may_be_hopeless && matches!(death.exit, Exit::Code(126 | 127));
+        seat.is_unrunnable = may_be_unrunnable && matches!(death.exit, Exit::Code(126 | 127));
         self.last_death = Some(death);
-        if has_signed {
+        if is_ready {
             return;
         }
-        seat.signless += 1;
+        seat.failed_starts += 1;
         if charged {
-            seat.fruitless = 0;
+            seat.unready_exits = 0;
         } else {
-            seat.fruitless += 1;
+            seat.unready_exits += 1;
         }
     }
 
-    /// Makes room for the worker's next life, or gives it up.
+    /// Makes room for the worker's next process, or gives it up.
     pub(super) fn replace(&mut self, worker: WorkerId, now: Instant) {
         let most = self.policy.max_restarts.max(1);
         let seat = &mut self.workers[worker.0];
-        let is_worth_another = seat.fruitless < most
-            && seat.signless < most.saturating_mul(4)
-            && seat.broken < most
+        let is_worth_another = seat.unready_exits < most
+            && seat.failed_starts < most.saturating_mul(4)
+            && seat.protocol_violations < most
             && seat.silent < most
             && seat.left_behind < most
-            && !seat.is_hopeless;
+            && !seat.is_unrunnable;
         if is_worth_another {
             seat.vacate(now);
             return;
         }
         seat.state = State::GivenUp;
-        let reason = match seat.is_hopeless {
+        let reason = match seat.is_unrunnable {
             true => "it cannot be run".into(),
             false => format!("--max-restarts {most}"),
         };
-        let is_broken = seat.broken >= most;
+        let is_broken = seat.protocol_violations >= most;
         let (count, fault) = match is_broken {
-            true => (seat.broken, "that did not give one answer for each record"),
+            true => (
+                seat.protocol_violations,
+                "that did not give one answer for each record",
+            ),
             false if seat.left_behind >= most => (seat.left_behind, "that could not be ended"),
             false if seat.silent >= most => (seat.silent, MUTE),
-            false => (seat.signless, "without an answer"),
+            false => (seat.failed_starts, "without an answer"),
         };
         let processes = match count {
             1 => "1 process".into(),

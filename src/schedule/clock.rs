@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::action::{Action, WorkerId};
 use super::ending::Phase;
-use super::life::{Life, Stage, State};
 use super::policy::Window;
+use super::process::{Process, Stage, State};
 use super::silence::Reading;
 use super::{Scheduler, Unsent};
 use crate::outcome::Exit;
@@ -13,9 +13,9 @@ use crate::protocol::Protocol;
 
 /// A record unanswered for so long is named, and again each time its age has doubled.
 pub(super) const REMINDER: Duration = Duration::from_secs(60);
-/// A life that has not answered its first record after so long may be collecting its output.
+/// A process that has not answered its first record after so long may be collecting its output.
 pub(super) const HINT: Duration = Duration::from_secs(10);
-/// Later lives may take so many times as long to their first sign as the first one did.
+/// Later processes may take so many times as long to be ready as the first one did.
 const START_FACTOR: u32 = 3;
 const SHORTEST_START: Duration = Duration::from_secs(1);
 
@@ -24,7 +24,7 @@ const SHORTEST_START: Duration = Duration::from_secs(1);
 enum Expiry {
     /// The record has taken too long.
     Record,
-    /// The life has taken too long to start.
+    /// The process has taken too long to start.
     Start,
 }
 
@@ -34,17 +34,17 @@ impl Scheduler {
         self.wake_at
     }
 
-    /// Whether a limit runs that time alone brings to its end, and that means something for a record or
-    /// a worker.
+    /// Whether a limit runs that time alone brings to its end, and that means something for a
+    /// record or a worker.
     pub fn is_timed(&self) -> bool {
         let limits = self.policy.timeout.or(self.policy.init_timeout).is_some();
-        let is_timed = |life: &Life| match life.stage {
-            Stage::Serving => limits && (!life.owed.is_empty() || self.awaits_ready_of(life)),
+        let is_timed = |process: &Process| match process.stage {
+            Stage::Serving => limits && (!process.owed.is_empty() || self.awaits_ready_of(process)),
             Stage::Closing(_) | Stage::Stopping(_) => true,
             Stage::Killed(_) => false,
         };
         (self.workers.iter())
-            .filter_map(super::Worker::life)
+            .filter_map(super::Worker::process)
             .any(is_timed)
     }
 
@@ -59,10 +59,10 @@ impl Scheduler {
         for number in 0..self.workers.len() {
             let worker = WorkerId(number);
             self.judge_tick(worker, now);
-            let Some(life) = self.life(worker) else {
+            let Some(process) = self.process(worker) else {
                 continue;
             };
-            match life.stage {
+            match process.stage {
                 Stage::Serving | Stage::Closing(_) if self.unread_since.is_some() => {}
                 Stage::Serving | Stage::Closing(_) => {
                     self.end_trial(worker, now);
@@ -79,8 +79,8 @@ impl Scheduler {
                 Stage::Stopping(kill_at) if now >= kill_at => {
                     self.actions.push(Action::Kill(worker));
                     let until = now + self.patience_with_killed();
-                    let life = self.workers[number].life_mut().expect("it runs");
-                    life.stage = Stage::Killed(until);
+                    let process = self.workers[number].process_mut().expect("it runs");
+                    process.stage = Stage::Killed(until);
                     self.wake_by(until);
                 }
                 Stage::Killed(until) if now >= until => self.actions.push(Action::Leave(worker)),
@@ -90,21 +90,22 @@ impl Scheduler {
         self.feed(now);
     }
 
-    /// Sets the deadlines of the oldest record that a life owes.
+    /// Sets the deadlines of the oldest record that a process owes.
     pub(super) fn watch_oldest(&mut self, worker: WorkerId) {
-        let Some(life) = self.life(worker) else {
+        let Some(process) = self.process(worker) else {
             return;
         };
-        if life.owed.is_empty() || life.deaf_since.is_some() || self.unread_since.is_some() {
+        if process.owed.is_empty() || process.paused_since.is_some() || self.unread_since.is_some()
+        {
             return;
         }
-        let clock = life.clock;
-        let expiry = self.deadline(life).map(|(at, _)| at);
-        let hint = (!life.has_signed && !life.was_hinted).then(|| clock + HINT);
-        let reminder = clock + life.next_reminder.max(REMINDER);
-        let audit = self.audit_deadline(life);
-        let silence = self.silence_deadline(life);
-        let flush = self.flush_deadline(life);
+        let clock = process.clock;
+        let expiry = self.deadline(process).map(|(at, _)| at);
+        let hint = (!process.is_ready && !process.was_hinted).then(|| clock + HINT);
+        let reminder = clock + process.next_reminder.max(REMINDER);
+        let audit = self.audit_deadline(process);
+        let silence = self.silence_deadline(process);
+        let flush = self.flush_deadline(process);
         for at in [expiry, hint, Some(reminder), audit, silence, flush]
             .into_iter()
             .flatten()
@@ -114,28 +115,30 @@ impl Scheduler {
     }
 
     /// Until when the oldest record must be answered, and what it means if it is not.
-    fn deadline(&self, life: &Life) -> Option<(Instant, Expiry)> {
-        let expiry = self.expiry(life);
+    fn deadline(&self, process: &Process) -> Option<(Instant, Expiry)> {
+        let expiry = self.expiry(process);
         let at = match expiry {
-            Expiry::Record => self.up_by(life) + self.policy.timeout?,
-            Expiry::Start => life.clock + self.policy.init_timeout?,
+            Expiry::Record => self.up_by(process) + self.policy.timeout?,
+            Expiry::Start => process.clock + self.policy.init_timeout?,
         };
         Some((at, expiry))
     }
 
-    /// Which limit holds for a life's oldest record.
-    fn expiry(&self, life: &Life) -> Expiry {
+    /// Which limit holds for a process's oldest record.
+    fn expiry(&self, process: &Process) -> Expiry {
         let is_start_known = self.known_start().is_some() && self.policy.timeout.is_some();
-        match life.has_signed || is_start_known {
+        match process.is_ready || is_start_known {
             true => Expiry::Record,
             false => Expiry::Start,
         }
     }
 
-    /// Which option ends the wait for a life's oldest record, and when, if it was given.
+    /// Which option ends the wait for a process's oldest record, and when, if it was given.
     fn told_limit(&self, worker: WorkerId) -> String {
-        let life = self.life(worker).expect("a running life is waited for");
-        let (option, limit) = match self.expiry(life) {
+        let process = self
+            .process(worker)
+            .expect("a running process is waited for");
+        let (option, limit) = match self.expiry(process) {
             Expiry::Record => ("--timeout", self.policy.timeout),
             Expiry::Start => ("--init-timeout", self.policy.init_timeout),
         };
@@ -145,71 +148,75 @@ impl Scheduler {
         }
     }
 
-    /// Until when a life that is sent nothing before it has said that it is up must have said so, and
-    /// how long that is.
-    fn start_deadline(&self, life: &Life) -> Option<(Instant, Duration)> {
-        if !self.awaits_ready_of(life) || !self.awaits_ready || life.stage != Stage::Serving {
+    /// Until when a process that is sent nothing before it has said that it is up must have said
+    /// so, and how long that is.
+    fn start_deadline(&self, process: &Process) -> Option<(Instant, Duration)> {
+        if !self.awaits_ready_of(process) || !self.awaits_ready || process.stage != Stage::Serving {
             return None;
         }
-        let limit = match self.expiry(life) {
+        let limit = match self.expiry(process) {
             Expiry::Record => ample_start(self.known_start()?) + self.policy.timeout?,
             Expiry::Start => self.policy.init_timeout?,
         };
-        Some((life.started + life.unheard + limit, limit))
+        Some((process.started + process.paused_for + limit, limit))
     }
 
-    /// Sets the deadlines of a life that is sent nothing before it has said that it is up.
+    /// Sets the deadlines of a process that is sent nothing before it has said that it is up.
     pub(super) fn watch_start(&mut self, worker: WorkerId) {
-        let Some(life) = self.life(worker) else {
+        let Some(process) = self.process(worker) else {
             return;
         };
-        let is_deaf = life.deaf_since.is_some() || self.unread_since.is_some();
-        if !self.awaits_ready_of(life) || is_deaf {
+        let is_paused = process.paused_since.is_some() || self.unread_since.is_some();
+        if !self.awaits_ready_of(process) || is_paused {
             return;
         }
-        let reminder = life.started + life.unheard + life.next_reminder.max(REMINDER);
-        let deadline = self.start_deadline(life).map(|(at, _)| at);
-        let trial = self.trial_end(life);
+        let reminder = process.started + process.paused_for + process.next_reminder.max(REMINDER);
+        let deadline = self.start_deadline(process).map(|(at, _)| at);
+        let trial = self.trial_end(process);
         for at in [deadline, trial, Some(reminder)].into_iter().flatten() {
             self.wake_by(at);
         }
     }
 
-    /// How long lives take to their first sign at most, as far as this run or an earlier one knows.
+    /// How long processes take to be ready at most, as far as this run or an earlier one knows.
     fn known_start(&self) -> Option<Duration> {
-        self.learnt_start.or(self.earlier_start)
+        self.startup_time.or(self.earlier_startup_time)
     }
 
-    /// Whether the next lives are to stay up for a while before they are sent anything: COMMAND was
-    /// ready in an earlier run, and in this one has done nothing but die. If the records that are left
-    /// kill it, it lives on without one; if it is broken by now, it does not, and no record is to be
-    /// charged with that.
+    /// Whether the next processes are to stay up for a while before they are sent anything: COMMAND
+    /// was ready in an earlier run, and in this one has done nothing but die. If the records that
+    /// are left kill it, it goes on without one; if it is broken by now, it does not, and no record
+    /// is to be charged with that.
     pub(super) fn is_on_trial(&self) -> bool {
-        self.learnt_start.is_none() && self.earlier_start.is_some() && self.last_death.is_some()
+        self.startup_time.is_none()
+            && self.earlier_startup_time.is_some()
+            && self.last_death.is_some()
     }
 
-    /// Until when a life is to stay up, to count as ready without a word. One that will say that it is
-    /// ready has to.
-    fn trial_end(&self, life: &Life) -> Option<Instant> {
-        let start = self.earlier_start.filter(|_| self.is_on_trial())?;
-        let is_silent = !self.awaits_ready && !life.has_signed && life.owed.is_empty();
-        let may_pass = is_silent && life.stage == Stage::Serving && life.hung_up.is_none();
-        may_pass.then(|| life.started + life.unheard + ample_start(start))
+    /// Until when a process is to stay up, to count as ready without a word. One that will say that
+    /// it is ready has to.
+    fn trial_end(&self, process: &Process) -> Option<Instant> {
+        let start = self.earlier_startup_time.filter(|_| self.is_on_trial())?;
+        let is_silent = !self.awaits_ready && !process.is_ready && process.owed.is_empty();
+        let may_pass = is_silent && process.stage == Stage::Serving && process.hung_up.is_none();
+        may_pass.then(|| process.started + process.paused_for + ample_start(start))
     }
 
-    /// Takes COMMAND for ready once a life of it has stayed up.
+    /// Takes COMMAND for ready once a process of it has stayed up.
     fn end_trial(&mut self, worker: WorkerId, now: Instant) {
-        let life = self.life(worker).filter(|life| life.deaf_since.is_none());
-        if (life.and_then(|life| self.trial_end(life))).is_some_and(|at| now >= at) {
+        let process = self
+            .process(worker)
+            .filter(|process| process.paused_since.is_none());
+        if (process.and_then(|process| self.trial_end(process))).is_some_and(|at| now >= at) {
             self.name_given_up();
-            self.learnt_start = self.earlier_start;
+            self.startup_time = self.earlier_startup_time;
         }
     }
 
-    /// Says that lives are to stay up, when that begins.
+    /// Says that processes are to stay up, when that begins.
     pub(super) fn tell_of_trial(&mut self) {
-        if let Some(start) = self.earlier_start
-            && self.learnt_start.is_none()
+        if let Some(start) = self.earlier_startup_time
+            && self.startup_time.is_none()
             && self.last_death.is_none()
             && !self.awaits_ready
         {
@@ -221,21 +228,21 @@ impl Scheduler {
         }
     }
 
-    /// Names a life that has not said for long that it is up.
+    /// Names a process that has not said for long that it is up.
     fn remind_of_start(&mut self, worker: WorkerId, now: Instant) {
-        let Some(life) = self.life(worker) else {
+        let Some(process) = self.process(worker) else {
             return;
         };
-        let age = now.saturating_duration_since(life.started + life.unheard);
-        let is_heard = life.deaf_since.is_none();
-        if !is_heard
+        let age = now.saturating_duration_since(process.started + process.paused_for);
+        let is_read_from = process.paused_since.is_none();
+        if !is_read_from
             || !self.awaits_ready
-            || !self.awaits_ready_of(life)
-            || age < life.next_reminder.max(REMINDER)
+            || !self.awaits_ready_of(process)
+            || age < process.next_reminder.max(REMINDER)
         {
             return;
         }
-        self.life_mut(worker).expect("it runs").next_reminder = age * 2;
+        self.process_mut(worker).expect("it runs").next_reminder = age * 2;
         let limit = self.told_limit(worker);
         self.warn(format!(
             "{worker} has not said that it is ready for {} s; {limit}",
@@ -244,29 +251,29 @@ impl Scheduler {
     }
 
     fn expire(&mut self, worker: WorkerId, unsent: Unsent<'_>, now: Instant) {
-        let Some(life) = self.life(worker) else {
+        let Some(process) = self.process(worker) else {
             return;
         };
-        if life.deaf_since.is_some() {
+        if process.paused_since.is_some() {
             return;
         }
-        if life.owed.is_empty() {
-            if let Some((at, limit)) = self.start_deadline(life)
+        if process.owed.is_empty() {
+            if let Some((at, limit)) = self.start_deadline(process)
                 && now >= at
             {
-                self.condemn(worker, Exit::NoSign(limit), 0, now);
+                self.terminate_faulty(worker, Exit::NotReady(limit), 0, now);
             }
             return;
         }
-        match self.deadline(life) {
-            Some((at, Expiry::Record)) if now >= at && unsent(worker) >= life.owed_records => {
+        match self.deadline(process) {
+            Some((at, Expiry::Record)) if now >= at && unsent(worker) >= process.owed_records => {
                 // It takes no records: none can have taken it too long.
-                self.condemn(worker, Exit::StdinClosed, unsent(worker), now);
+                self.terminate_faulty(worker, Exit::StdinClosed, unsent(worker), now);
             }
             Some((at, Expiry::Record)) if now >= at => self.time_out(worker, unsent, now),
             Some((at, Expiry::Start)) if now >= at => {
                 let limit = self.policy.init_timeout.unwrap_or_default();
-                self.condemn(worker, Exit::NoSign(limit), unsent(worker), now);
+                self.terminate_faulty(worker, Exit::NotReady(limit), unsent(worker), now);
             }
             _ => {}
         }
@@ -274,14 +281,16 @@ impl Scheduler {
 
     /// Names a record that has been waited for long, and what may help.
     fn remind(&mut self, worker: WorkerId, now: Instant) {
-        let Some(life) = self.life_mut(worker) else {
+        let Some(process) = self.process_mut(worker) else {
             return;
         };
-        let age = life.age(now);
-        let Some(index) = life.oldest() else { return };
-        if !life.has_signed && !life.was_hinted && age >= HINT {
-            life.was_hinted = true;
-            let advice = self.advice(self.life(worker).expect("it runs"));
+        let age = process.age(now);
+        let Some(index) = process.oldest() else {
+            return;
+        };
+        if !process.is_ready && !process.was_hinted && age >= HINT {
+            process.was_hinted = true;
+            let advice = self.advice(self.process(worker).expect("it runs"));
             let limit = self.told_limit(worker);
             let and = if self.budget.is_full() || self.budget.has_waiter() {
                 ". What it collects must fit into --buffer, which is full: raise it"
@@ -295,10 +304,10 @@ impl Scheduler {
             ));
             return;
         }
-        let next = life.next_reminder.max(REMINDER);
+        let next = process.next_reminder.max(REMINDER);
         if age >= next {
-            life.next_reminder = age * 2;
-            let reading = life.reading;
+            process.next_reminder = age * 2;
+            let reading = process.reading;
             let limit = self.told_limit(worker);
             let what = match (self.policy.protocol, reading) {
                 (_, Reading::Unknown) => "",
@@ -316,57 +325,60 @@ impl Scheduler {
         }
     }
 
-    /// Closes the stdin of a life whose last answers are awaited in vain.
+    /// Closes the stdin of a process whose last answers are awaited in vain.
     fn show_end(&mut self, worker: WorkerId, now: Instant) {
-        let Some(life) = self.life(worker) else {
+        let Some(process) = self.process(worker) else {
             return;
         };
         let nothing_waits = self.queue.is_empty() && self.input_is_over();
-        let is_last = nothing_waits || self.is_spent(life);
-        let is_due = (is_last && life.age(now) >= life.patience_at_the_end())
-            || self.flush_deadline(life).is_some_and(|at| now >= at);
+        let is_last = nothing_waits || self.is_spent(process);
+        let is_due = (is_last && process.age(now) >= process.patience_at_the_end())
+            || self.flush_deadline(process).is_some_and(|at| now >= at);
         if is_due
-            && life.stage == Stage::Serving
-            && !life.owed.is_empty()
-            && life.deaf_since.is_none()
+            && process.stage == Stage::Serving
+            && !process.owed.is_empty()
+            && process.paused_since.is_none()
         {
             self.close_stdin(worker, now);
         }
     }
 
-    /// When a life that may collect several records, and holds one that must be alone, is shown the
-    /// end of its stdin, so that it answers. One that may still be starting is given the time for it.
-    fn flush_deadline(&self, life: &Life) -> Option<Instant> {
+    /// When a process that may collect several records, and holds one that must be alone, is shown
+    /// the end of its stdin, so that it answers. One that may still be starting is given the time
+    /// for it.
+    fn flush_deadline(&self, process: &Process) -> Option<Instant> {
         let may_collect =
             matches!(self.policy.window, Window::Records(records) if records.get() > 1);
-        if !may_collect || !life.holds_alone() || life.stage != Stage::Serving {
+        if !may_collect || !process.holds_alone() || process.stage != Stage::Serving {
             return None;
         }
         let half = self.policy.timeout.map_or(Duration::MAX, |limit| limit / 2);
-        Some(self.up_by(life) + life.patience().min(half))
+        Some(self.up_by(process) + process.patience().min(half))
     }
 
-    /// When the clock of a life's oldest record begins: not before the life must be up.
-    fn up_by(&self, life: &Life) -> Instant {
-        if life.has_signed {
-            return life.clock;
+    /// When the clock of a process's oldest record begins: not before the process must be up.
+    fn up_by(&self, process: &Process) -> Instant {
+        if process.is_ready {
+            return process.clock;
         }
         let start = self.known_start().map_or(HINT, ample_start);
-        life.clock.max(life.started + life.unheard + start)
+        process
+            .clock
+            .max(process.started + process.paused_for + start)
     }
 
     fn expire_closing(&mut self, worker: WorkerId, now: Instant) {
         let limit = self.policy.exit_timeout;
-        let Some(life) = self.life(worker) else {
+        let Some(process) = self.process(worker) else {
             return;
         };
-        let Stage::Closing(since) = life.stage else {
+        let Stage::Closing(since) = process.stage else {
             return;
         };
-        if !life.owed.is_empty() || life.deaf_since.is_some() {
+        if !process.owed.is_empty() || process.paused_since.is_some() {
             return;
         }
-        let at = since.max(life.clock) + limit;
+        let at = since.max(process.clock) + limit;
         if now < at {
             self.wake_by(at);
             return;
@@ -385,8 +397,8 @@ impl Scheduler {
             (None, false) => {
                 self.unread_since = Some(now);
                 for worker in &mut self.workers {
-                    if let State::Running(life) = &mut worker.state {
-                        life.audit.leave_unwatched(now);
+                    if let State::Running(process) = &mut worker.state {
+                        process.audit.leave_unwatched(now);
                     }
                 }
                 self.wake_by(now);
@@ -394,8 +406,8 @@ impl Scheduler {
             (Some(since), true) => {
                 self.unread_since = None;
                 for worker in &mut self.workers {
-                    if let State::Running(life) = &mut worker.state {
-                        life.stand_still(now.saturating_duration_since(since), now);
+                    if let State::Running(process) = &mut worker.state {
+                        process.stand_still(now.saturating_duration_since(since), now);
                     }
                 }
                 self.wake_by(now);
@@ -407,9 +419,9 @@ impl Scheduler {
     /// mtask and its workers were stopped for so long: no clock has run.
     pub fn was_suspended(&mut self, pause: Duration, now: Instant) {
         for worker in &mut self.workers {
-            if let State::Running(life) = &mut worker.state {
-                life.stand_still(pause, now);
-                if let Stage::Stopping(at) | Stage::Killed(at) = &mut life.stage {
+            if let State::Running(process) = &mut worker.state {
+                process.stand_still(pause, now);
+                if let Stage::Stopping(at) | Stage::Killed(at) = &mut process.stage {
                     *at += pause;
                 }
             }
@@ -421,32 +433,32 @@ impl Scheduler {
         self.wake_by(now);
     }
 
-    /// mtask was stopped for a time that is not known, if at all: all clocks start anew. The grace of
-    /// a signal does not, for that might go on for ever.
+    /// mtask was stopped for a time that is not known, if at all: all clocks start anew. The grace
+    /// of a signal does not, for that might go on for ever.
     pub fn was_stopped(&mut self, now: Instant) {
         let leave_after = self.patience_with_killed();
         for worker in &mut self.workers {
-            if let State::Running(life) = &mut worker.state {
-                life.start_clocks(now);
-                if !life.has_signed {
-                    life.unheard = now.saturating_duration_since(life.started);
+            if let State::Running(process) = &mut worker.state {
+                process.start_clocks(now);
+                if !process.is_ready {
+                    process.paused_for = now.saturating_duration_since(process.started);
                 }
-                life.deaf_since = life.deaf_since.map(|_| now);
-                life.hung_up = life.hung_up.map(|(_, pipe)| (now, pipe));
-                match &mut life.stage {
+                process.paused_since = process.paused_since.map(|_| now);
+                process.hung_up = process.hung_up.map(|(_, pipe)| (now, pipe));
+                match &mut process.stage {
                     Stage::Closing(since) => *since = now,
                     Stage::Stopping(kill_at) => *kill_at = now + self.policy.grace,
                     Stage::Killed(until) => *until = now + leave_after,
                     Stage::Serving => {}
                 }
-                life.pace.busy_from(now);
+                process.pace.busy_from(now);
             }
         }
         self.wake_by(now);
     }
 }
 
-/// How long a life may take to start where the slowest so far took `learnt`.
+/// How long a process may take to start where the slowest so far took `learnt`.
 pub(super) fn ample_start(learnt: Duration) -> Duration {
     (learnt * START_FACTOR).max(SHORTEST_START)
 }

@@ -1,10 +1,10 @@
 //! What the lines protocol asks of a worker: one line for each record, in the same order; and what
 //! becomes of records that a worker leaves without an answer, with either protocol.
 //!
-//! A life that writes more than was asked for is ended, and said to be out of step: which answers are
-//! in doubt, and why that may be. That counts as a failure, though no record has failed: it may end
-//! the run. What a life still owes at its end fails and is not sent again, for nobody knows what the
-//! worker has done with it.
+//! A process that writes more than was asked for is ended, and said to be out of step: which
+//! answers are in doubt, and why that may be. That counts as a failure, though no record has
+//! failed: it may end the run. What a process still owes at its end fails and is not sent again,
+//! for nobody knows what the worker has done with it.
 
 use std::time::Instant;
 
@@ -12,8 +12,8 @@ use super::Scheduler;
 use super::action::WorkerId;
 use super::audit::Break;
 use super::doubts::Doubts;
-use super::life::{Death, Life};
 use super::policy::OnError;
+use super::process::{Death, Process};
 use crate::outcome::{Exit, Lines};
 use crate::protocol::Protocol;
 use crate::visible;
@@ -22,11 +22,11 @@ impl Scheduler {
     /// An answer came that nothing was asked for.
     pub fn stray(&mut self, worker: WorkerId, line: &[u8], now: Instant) {
         if self
-            .life(worker)
-            .is_some_and(|life| life.is_torn && life.is_working())
+            .process(worker)
+            .is_some_and(|process| process.is_partially_written && process.is_working())
         {
             // It answered a part of a record for the whole.
-            self.condemn(worker, Exit::StdinClosed, 0, now);
+            self.terminate_faulty(worker, Exit::StdinClosed, 0, now);
             self.feed(now);
             return;
         }
@@ -37,17 +37,17 @@ impl Scheduler {
     }
 
     fn break_contract(&mut self, worker: WorkerId, what: &str, advice: &str, now: Instant) {
-        let Some(life) = self.life_mut(worker) else {
+        let Some(process) = self.process_mut(worker) else {
             return;
         };
-        if !life.is_working() {
+        if !process.is_working() {
             return;
         }
-        debug_assert!(life.owed.is_empty(), "a line answers what is owed first");
-        let in_doubt = life.audit.in_doubt(Break::TooMany);
-        let has_signed = life.has_signed;
+        debug_assert!(process.owed.is_empty(), "a line answers what is owed first");
+        let in_doubt = process.audit.in_doubt(Break::TooMany);
+        let is_ready = process.is_ready;
         self.stop(worker, now);
-        self.count_life(worker, has_signed, false, Death::by(Exit::OutOfStep));
+        self.count_process(worker, is_ready, false, Death::by(Exit::OutOfStep));
         self.report_break(worker, what, advice, &in_doubt);
         self.count_stray(now);
     }
@@ -59,8 +59,8 @@ impl Scheduler {
         advice: &str,
         in_doubt: &Doubts,
     ) {
-        self.tally.broken += 1;
-        self.workers[worker.0].broken += 1;
+        self.tally.protocol_violations += 1;
+        self.workers[worker.0].protocol_violations += 1;
         if self.policy.protocol == Protocol::Json {
             self.error(format!(
                 "{worker} {what}: each record is to be answered once, with its id, before it exits"
@@ -81,18 +81,23 @@ impl Scheduler {
         ));
     }
 
-    /// A life has ended, and owed nothing when it wrote what stands after its last whole line.
-    pub(super) fn report_tail(&mut self, worker: WorkerId, life: &Life, death: &Death) {
+    /// A process has ended, and owed nothing when it wrote what stands after its last whole line.
+    pub(super) fn report_tail(&mut self, worker: WorkerId, process: &Process, death: &Death) {
         let what = format!(
             "wrote \"{}\" after its last answer",
             shown(&death.tail.bytes)
         );
         let advice = "does it print something else than answers?";
-        self.report_break(worker, &what, advice, &life.audit.in_doubt(Break::TooMany));
+        self.report_break(
+            worker,
+            &what,
+            advice,
+            &process.audit.in_doubt(Break::TooMany),
+        );
     }
 
-    /// Counts something that a worker wrote and nothing had asked for as a failure, and ends the run if
-    /// it is one too many.
+    /// Counts something that a worker wrote and nothing had asked for as a failure, and ends the
+    /// run if it is one too many.
     pub(super) fn count_stray(&mut self, now: Instant) {
         self.tally.strays += 1;
         if self.policy.on_error == OnError::Raise && self.phase.gives_out() {
@@ -112,10 +117,10 @@ impl Scheduler {
 
     /// A line without its end is an answer where the worker was to finish and exited well.
     pub(super) fn take_last_line(&mut self, worker: WorkerId, death: &mut Death, now: Instant) {
-        let Some(life) = self.life(worker) else {
+        let Some(process) = self.process(worker) else {
             return;
         };
-        let may_be_answer = life.has_seen_end(death.unsent) && self.owed(worker) > 0;
+        let may_be_answer = process.has_seen_end(death.unsent) && self.owed(worker) > 0;
         if may_be_answer && death.exit == Exit::Code(0) && !death.tail.bytes.is_empty() {
             let mut tail = std::mem::take(&mut death.tail);
             if tail.is_too_long {

@@ -1,9 +1,9 @@
 //! What is said of deaths, and of workers that are given up for them.
 //!
-//! A COMMAND that cannot start fails in every worker, time after time, in the same way, and one that
-//! works may die of every tenth record. Always: the first deaths of each kind are told in full; of later
-//! ones nothing is lost with their line, as a record that fails has its error record, and each death
-//! begets a restart, which is counted, or the end of its worker.
+//! A COMMAND that cannot start fails in every worker, time after time, in the same way, and one
+//! that works may die of every tenth record. Always: the first deaths of each kind are told in
+//! full; of later ones nothing is lost with their line, as a record that fails has its error
+//! record, and each death begets a restart, which is counted, or the end of its worker.
 
 use std::collections::BTreeMap;
 
@@ -14,18 +14,18 @@ use crate::outcome::Exit;
 /// What was said of deaths, and what was left unsaid.
 #[derive(Debug, Default)]
 pub(super) struct Deaths {
-    /// How many lives have died in each way.
+    /// How many processes have died in each way.
     counts: BTreeMap<(Moment, String), u64>,
     /// Workers that were given up without a word, once one has been told of.
     given_up: Option<Vec<WorkerId>>,
 }
 
-/// When a life died.
+/// When a process died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Moment {
-    /// Without a sign, and no record is charged with it: it tells nothing of a record.
+    /// Before it was ready, and no record is charged with it: it tells nothing of a record.
     Start,
-    /// With a sign, or a record is charged with it.
+    /// After it was ready, or a record is charged with it.
     Work,
     /// After its last answer.
     End,
@@ -42,11 +42,12 @@ impl Moment {
 }
 
 impl Scheduler {
-    /// Warns of a death: of each kind the first ones, and then now and then, for that may go on for long.
+    /// Warns of a death: of each kind the first ones, and then now and then, for that may go on for
+    /// long.
     pub(super) fn warn_of_death(&mut self, moment: Moment, exit: &Exit, text: &str) {
         let kind = match exit {
             // The limit follows the measured time.
-            Exit::NoSign(_) => String::new(),
+            Exit::NotReady(_) => String::new(),
             exit => exit.to_string(),
         };
         let count = self.deaths.counts.entry((moment, kind)).or_default();
@@ -61,10 +62,11 @@ impl Scheduler {
         }
     }
 
-    /// Warns that a worker is given up for lives without a sign. Until COMMAND has shown one anywhere
-    /// the others are likely to follow, and are left to [`Scheduler::name_given_up`].
+    /// Warns that a worker is given up for processes that were never ready. Until COMMAND has been
+    /// ready anywhere the others are likely to follow, and are left to
+    /// [`Scheduler::name_given_up`].
     pub(super) fn warn_of_loss(&mut self, worker: WorkerId, text: &str) {
-        if self.learnt_start.is_some() {
+        if self.startup_time.is_some() {
             // Its own deaths may all be among those that were left unsaid.
             let last = self.workers[worker.0].last_exit.as_ref();
             let how = last.map_or_else(String::new, |exit| format!("; the last one died ({exit})"));
@@ -81,7 +83,7 @@ impl Scheduler {
         }
     }
 
-    /// COMMAND has shown its first sign: the workers that were given up before will be missed.
+    /// COMMAND is ready for the first time: the workers that were given up before will be missed.
     pub(super) fn name_given_up(&mut self) {
         let mut given_up = self.deaths.given_up.take().unwrap_or_default();
         given_up.sort_unstable();

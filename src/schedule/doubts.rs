@@ -1,5 +1,5 @@
-//! Which results may stand in wrong places, because a worker of the lines protocol did not answer line
-//! by line.
+//! Which results may stand in wrong places, because a worker of the lines protocol did not answer
+//! line by line.
 //!
 //! Always: ranges are in rising order and apart from each other, and there are no more than
 //! [`Doubts::MOST`] of them.

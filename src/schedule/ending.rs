@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::action::{Action, Notice, WorkerId};
-use super::doomed::Doomed;
-use super::life::{Death, Stage, State, Worker};
+use super::pending::PendingFailures;
 use super::policy::OnError;
+use super::process::{Death, Stage, State, Worker};
 use super::tally::EarlyEnd;
 use super::{InputState, Scheduler};
 use crate::exit::Status;
@@ -24,12 +24,12 @@ pub(crate) enum Phase {
     Draining,
     /// The same, after this signal, which leaves all the time that it takes.
     Notified(i32),
-    /// The same, after a signal, for a limited time: SIGTERM for all lives at the first time,
+    /// The same, after a signal, for a limited time: SIGTERM for all processes at the first time,
     /// SIGKILL at the second.
     Interrupted(i32, Instant, Instant),
-    /// Nothing comes to an outcome any more; lives are ended.
+    /// Nothing comes to an outcome any more; processes are ended.
     Aborted(Reason),
-    /// All lives have ended.
+    /// All processes have ended.
     Finished(Option<Reason>),
 }
 
@@ -78,7 +78,7 @@ impl Scheduler {
                     &format!(" within --grace {grace:?}; a second signal ends at once"),
                 );
                 self.wake_by(terminate_at);
-                self.acquit_judged(now);
+                self.forgive_judged(now);
                 self.feed(now);
             }
             Phase::Interrupted(..) | Phase::Aborted(_) => {
@@ -90,8 +90,8 @@ impl Scheduler {
         }
     }
 
-    /// A signal tells that mtask's time will be over: what was sent comes to an outcome, however long
-    /// that takes. Where mtask has been told to end before, it asks for that again.
+    /// A signal tells that mtask's time will be over: what was sent comes to an outcome, however
+    /// long that takes. Where mtask has been told to end before, it asks for that again.
     pub fn notify(&mut self, signal: i32, now: Instant) {
         if !matches!(self.phase, Phase::Feeding | Phase::Draining) {
             self.interrupt(signal, now);
@@ -100,14 +100,17 @@ impl Scheduler {
         self.phase = Phase::Notified(signal);
         self.queue.drop_fresh();
         self.announce_end(signal, "; SIGTERM ends within --grace");
-        self.acquit_judged(now);
+        self.forgive_judged(now);
         self.wake_by(now);
         self.feed(now);
     }
 
     /// Says what is still waited for, and how long.
     fn announce_end(&mut self, signal: i32, limit: &str) {
-        let owed: usize = self.lives().map(|(_, life)| life.owed_records).sum();
+        let owed: usize = self
+            .processes()
+            .map(|(_, process)| process.owed_records)
+            .sum();
         let what = match owed {
             0 => return,
             1 => "1 record that was sent",
@@ -201,16 +204,16 @@ impl Scheduler {
         self.stop_all(kill_at, now);
     }
 
-    /// Drops all records that are with no life.
+    /// Drops all records that are with no process.
     fn forget_waiting(&mut self) {
         self.queue.clear();
-        self.doomed = Doomed::default();
+        self.pending = PendingFailures::default();
     }
 
-    /// Nobody waits for the judgement of a life that has ended.
+    /// Nobody waits for the judgement of a process that has ended.
     fn dismiss_judged(&mut self, now: Instant) {
         for worker in &mut self.workers {
-            if let State::Judged(..) = worker.state {
+            if let State::DeferredExit(..) = worker.state {
                 worker.state = State::Vacant(now);
             }
         }
@@ -219,9 +222,9 @@ impl Scheduler {
     fn kill_all(&mut self, now: Instant) {
         let until = now + self.patience_with_killed();
         for (number, worker) in self.workers.iter_mut().enumerate() {
-            if let State::Running(life) = &mut worker.state {
-                life.take_owed();
-                life.stage = Stage::Killed(until);
+            if let State::Running(process) = &mut worker.state {
+                process.take_owed();
+                process.stage = Stage::Killed(until);
                 self.actions.push(Action::Kill(WorkerId(number)));
             }
         }
@@ -230,8 +233,9 @@ impl Scheduler {
         self.wake_by(until);
     }
 
-    /// How long a life that was killed may take to die. At the end of a run nobody waits long for what
-    /// the system itself cannot end. During one, the next life may need what that one holds.
+    /// How long a process that was killed may take to die. At the end of a run nobody waits long
+    /// for what the system itself cannot end. During one, the next process may need what that one
+    /// holds.
     pub(super) fn patience_with_killed(&self) -> Duration {
         match self.phase {
             Phase::Feeding | Phase::Draining => self.policy.exit_timeout.max(KILLED),
@@ -239,7 +243,7 @@ impl Scheduler {
         }
     }
 
-    /// A life that was to end cannot be ended, and is not waited for.
+    /// A process that was to end cannot be ended, and is not waited for.
     pub fn left_behind(&mut self, worker: WorkerId, now: Instant) {
         self.workers[worker.0].left_behind += 1;
         self.died(worker, Death::by(Exit::Signal(libc::SIGKILL)), now);
@@ -247,12 +251,12 @@ impl Scheduler {
 
     fn stop_all(&mut self, kill_at: Instant, now: Instant) {
         for (number, worker) in self.workers.iter_mut().enumerate() {
-            if let State::Running(life) = &mut worker.state {
-                life.take_owed();
-                if life.is_working() {
+            if let State::Running(process) = &mut worker.state {
+                process.take_owed();
+                if process.is_working() {
                     self.actions.push(Action::Terminate(WorkerId(number)));
                 }
-                life.stage = match life.stage {
+                process.stage = match process.stage {
                     Stage::Killed(at) => Stage::Killed(at.min(kill_at + KILLED)),
                     Stage::Stopping(earlier) => Stage::Stopping(earlier.min(kill_at)),
                     Stage::Serving | Stage::Closing(_) => Stage::Stopping(kill_at),
@@ -264,7 +268,7 @@ impl Scheduler {
         self.wake_by(kill_at);
     }
 
-    /// Ends the run once nothing is left to do and no life is left.
+    /// Ends the run once nothing is left to do and no process is left.
     pub(super) fn finish_if_done(&mut self) {
         if matches!(self.phase, Phase::Finished(_)) {
             return;
@@ -272,18 +276,18 @@ impl Scheduler {
         if self.phase.gives_out() {
             let more_to_come = self.phase == Phase::Feeding && self.input == InputState::Open;
             // Behind a record that is left without an outcome nothing is written.
-            let is_stuck = self.phase.is_interrupted() && !self.doomed_will_move();
-            let waits = !self.queue.is_empty() || !(self.doomed.is_empty() || is_stuck);
+            let is_stuck = self.phase.is_interrupted() && !self.pending_will_move();
+            let waits = !self.queue.is_empty() || !(self.pending.is_empty() || is_stuck);
             if more_to_come || waits {
                 let is_given_up = |worker: &Worker| matches!(worker.state, State::GivenUp);
-                if !self.workers.iter().all(is_given_up) || self.doomed_will_move() {
+                if !self.workers.iter().all(is_given_up) || self.pending_will_move() {
                     return;
                 }
                 self.give_up();
             }
         }
         let is_running =
-            |worker: &Worker| matches!(worker.state, State::Running(_) | State::Judged(..));
+            |worker: &Worker| matches!(worker.state, State::Running(_) | State::DeferredExit(..));
         if self.workers.iter().any(is_running) {
             return;
         }
@@ -318,13 +322,14 @@ impl Scheduler {
         }
     }
 
-    /// Counts a life that failed after it had answered everything.
+    /// Counts a process that failed after it had answered everything.
     pub(super) fn count_bad_end(&mut self) {
         self.tally.bad_ends += 1;
         self.tally.bad_ends_when_told += u64::from(self.phase.is_interrupted());
     }
 
-    /// Counts what has no outcome in a run that was cut short. Where the output failed, nobody knows.
+    /// Counts what has no outcome in a run that was cut short. Where the output failed, nobody
+    /// knows.
     fn note_early_end(&mut self, reason: Option<Reason>) {
         let is_whole = reason.is_none() && self.phase == Phase::Feeding;
         if is_whole || self.has_output_failed {
@@ -362,9 +367,9 @@ impl Scheduler {
         // A limit that was reached is never ignored: records are left without an outcome.
         let counts = self.policy.on_error != OnError::Ignore || self.has_last_failure;
         let a_record_failed = failures > 0 && counts;
-        let earlier = self.tally.earlier.lapses;
+        let earlier = self.tally.earlier.worker_faults;
         let a_worker_failed = self.tally.bad_ends > 0 || earlier.bad_ends > 0;
-        let out_of_step = self.tally.broken > 0 || earlier.broken > 0;
+        let out_of_step = self.tally.protocol_violations > 0 || earlier.protocol_violations > 0;
         let by_records = if out_of_step && self.policy.protocol == Protocol::Lines {
             Status::InDoubt
         } else if a_record_failed || a_worker_failed || out_of_step {

@@ -1,13 +1,14 @@
-//! Which records go to which worker, when lives begin and when they are told that no more comes.
+//! Which records go to which worker, when processes begin and when they are told that no more
+//! comes.
 
 use std::time::{Duration, Instant};
 
-use super::action::{Action, LifeNumber, WorkerId};
+use super::action::{Action, ProcessNumber, WorkerId};
 use super::ending::Phase;
-use super::life::{Life, Stage, State};
 use super::policy::{Delivery, Window};
+use super::process::{Process, Stage, State};
 use super::queue::Work;
-use super::race::Field;
+use super::straggler::Fleet;
 use super::{InputState, Scheduler};
 use crate::outcome::Failure;
 use crate::protocol::Protocol;
@@ -21,7 +22,7 @@ const IN_FLIGHT: usize = 128 * 1024;
 const LATE_START: Duration = Duration::from_millis(50);
 
 impl Scheduler {
-    /// Does everything that can be done now: gives out records, starts and closes lives.
+    /// Does everything that can be done now: gives out records, starts and closes processes.
     pub(super) fn feed(&mut self, now: Instant) {
         self.conclude_rejected(now);
         loop {
@@ -38,7 +39,8 @@ impl Scheduler {
                 break;
             }
             self.wind_down(now);
-            // Lives that have just begun may take more than their first block, or be told to end.
+            // Processes that have just begun may take more than their first block, or be told to
+            // end.
             if self.staff(now) == 0 {
                 break;
             }
@@ -51,9 +53,9 @@ impl Scheduler {
         self.audit_answered(worker, now);
         // What is due next depends on how far that check has got.
         self.watch_oldest(worker);
-        if let Some(life) = self.life(worker)
-            && life.owed.is_empty()
-            && matches!(life.stage, Stage::Closing(_))
+        if let Some(process) = self.process(worker)
+            && process.owed.is_empty()
+            && matches!(process.stage, Stage::Closing(_))
         {
             self.wake_by(now + self.policy.exit_timeout);
         }
@@ -63,13 +65,16 @@ impl Scheduler {
             while self.queue.together() > 0 && self.give(worker, now) {
                 self.conclude_rejected(now);
                 // A window that is measured is filled by halves; any other, at once.
-                if self.life(worker).is_none_or(|life| self.is_measured(life)) {
+                if self
+                    .process(worker)
+                    .is_none_or(|process| self.is_measured(process))
+                {
                     break;
                 }
             }
             // One that has been given its last record is to be told so in time.
-            let goes_on = |life: &Life| !life.owed.is_empty() && self.may_serve(life);
-            if self.queue.together() > 0 && self.life(worker).is_some_and(goes_on) {
+            let goes_on = |process: &Process| !process.owed.is_empty() && self.may_serve(process);
+            if self.queue.together() > 0 && self.process(worker).is_some_and(goes_on) {
                 return;
             }
         }
@@ -87,15 +92,17 @@ impl Scheduler {
 
     /// The worker that would be the first to answer one record more, of those that can take it.
     fn best_worker(&mut self, now: Instant) -> Option<WorkerId> {
-        let field = self.field(now);
+        let fleet = self.fleet(now);
         let mut best: Option<(f64, usize, WorkerId)> = None;
         for number in 0..self.workers.len() {
             let worker = WorkerId(number);
-            if self.can_take(worker, field.as_ref(), now) == 0 {
+            if self.can_take(worker, fleet.as_ref(), now) == 0 {
                 continue;
             }
-            let life = self.life(worker).expect("only a life can take records");
-            let next = (life.next_answer(now), life.owed_records, worker);
+            let process = self
+                .process(worker)
+                .expect("only a process can take records");
+            let next = (process.next_answer(now), process.owed_records, worker);
             if best.is_none_or(|best| next < best) {
                 best = Some(next);
             }
@@ -104,48 +111,48 @@ impl Scheduler {
     }
 
     /// How many records may be sent to this worker now, together with others.
-    fn can_take(&mut self, worker: WorkerId, field: Option<&Field>, now: Instant) -> usize {
+    fn can_take(&mut self, worker: WorkerId, fleet: Option<&Fleet>, now: Instant) -> usize {
         self.audit_if_due(worker, now);
         let pending = self.waiting_for(worker, now);
         let jobs = self.policy.jobs.get();
-        let Some(life) = self.life(worker) else {
+        let Some(process) = self.process(worker) else {
             return 0;
         };
-        if life.stage != Stage::Serving
-            || life.is_reserved
-            || life.holds_alone()
-            || life.audit.holds_back()
-            || life.hung_up.is_some()
-            || life.is_spoilt
-            || self.awaits_ready_of(life)
+        if process.stage != Stage::Serving
+            || process.is_reserved
+            || process.holds_alone()
+            || process.audit.holds_back()
+            || process.hung_up.is_some()
+            || process.is_spoilt
+            || self.awaits_ready_of(process)
             || pending == 0
         {
             return 0;
         }
-        let mut window = self.window(life);
-        let is_measured = self.is_measured(life);
-        let is_shared = self.policy.window == Window::Auto || life.concurrency.is_some();
+        let mut window = self.window(process);
+        let is_measured = self.is_measured(process);
+        let is_shared = self.policy.window == Window::Auto || process.concurrency.is_some();
         if is_measured && self.input == InputState::Ended {
             // Towards the end, all are to be done at the same time.
             window = window.min(pending.div_ceil(jobs)).max(1);
         }
-        let overdue_at = self.overdue_at(life);
+        let overdue_at = self.overdue_at(process);
         let is_overdue = overdue_at.is_some_and(|at| now >= at);
-        let room = if is_overdue && life.owed_records <= window {
+        let room = if is_overdue && process.owed_records <= window {
             1
-        } else if is_measured && life.owed_records > window / 2 {
+        } else if is_measured && process.owed_records > window / 2 {
             // Half a window at a time, so that blocks stay large.
             0
         } else {
-            window.saturating_sub(life.owed_records)
+            window.saturating_sub(process.owed_records)
         };
-        if is_measured && life.owed_bytes >= IN_FLIGHT {
+        if is_measured && process.owed_bytes >= IN_FLIGHT {
             return 0;
         }
         let left = self
             .policy
             .lifespan
-            .map_or(usize::MAX, |n| n.get() - life.served.min(n.get()));
+            .map_or(usize::MAX, |n| n.get() - process.served.min(n.get()));
         let room = room.min(left);
         if let Some(at) = overdue_at.filter(|_| room == 0 && !is_overdue) {
             self.wake_by(at);
@@ -155,7 +162,7 @@ impl Scheduler {
         }
         // The others are not to be given what shuns them, however fast they are.
         if !self.queue.has_shunning()
-            && field.is_some_and(|field| self.is_outpaced(worker, field, now))
+            && fleet.is_some_and(|fleet| self.is_outpaced(worker, fleet, now))
         {
             return 0;
         }
@@ -166,49 +173,49 @@ impl Scheduler {
         }
     }
 
-    /// When the oldest record of a life is long overdue. Where answers have ids, perhaps it will never
-    /// be answered, and the others are not to wait behind it. A worker that has said how many it takes
-    /// is sent no more than that: it could not begin with one more, whose clock would run.
-    fn overdue_at(&self, life: &Life) -> Option<Instant> {
+    /// When the oldest record of a process is long overdue. Where answers have ids, perhaps it will
+    /// never be answered, and the others are not to wait behind it. A worker that has said how many
+    /// it takes is sent no more than that: it could not begin with one more, whose clock would run.
+    fn overdue_at(&self, process: &Process) -> Option<Instant> {
         let may_pass = self.policy.protocol == Protocol::Json
             && self.policy.window == Window::Auto
             && self.policy.delivery == Delivery::AtLeastOnce
-            && life.concurrency.is_none()
-            && life.has_signed
-            && !life.owed.is_empty();
-        may_pass.then(|| life.clock + life.patience())
+            && process.concurrency.is_none()
+            && process.is_ready
+            && !process.owed.is_empty();
+        may_pass.then(|| process.clock + process.patience())
     }
 
-    /// Whether the window of this life follows from measured time.
-    pub(super) fn is_measured(&self, life: &Life) -> bool {
-        self.policy.window == Window::Auto && life.concurrency.is_none()
+    /// Whether the window of this process follows from measured time.
+    pub(super) fn is_measured(&self, process: &Process) -> bool {
+        self.policy.window == Window::Auto && process.concurrency.is_none()
     }
 
-    /// How many records this life may have been sent and not yet answered.
-    pub(super) fn window(&self, life: &Life) -> usize {
-        let asked = match (self.policy.window, life.concurrency) {
+    /// How many records this process may have been sent and not yet answered.
+    pub(super) fn window(&self, process: &Process) -> usize {
+        let asked = match (self.policy.window, process.concurrency) {
             _ if self.policy.delivery == Delivery::AtMostOnce => return 1,
-            (Window::Auto, None) => return life.pace.window(),
+            (Window::Auto, None) => return process.pace.window(),
             (Window::Auto | Window::Full, _) => usize::MAX,
             (Window::Records(records), _) => records.get(),
         };
-        (life.concurrency).map_or(asked, |concurrency| asked.min(concurrency.get()))
+        (process.concurrency).map_or(asked, |concurrency| asked.min(concurrency.get()))
     }
 
-    /// Whether this life is to say that it is up, or to stay up, before it is sent anything.
-    pub(super) fn awaits_ready_of(&self, life: &Life) -> bool {
-        (self.awaits_ready || self.is_on_trial()) && !life.has_signed && life.owed.is_empty()
+    /// Whether this process is to say that it is up, or to stay up, before it is sent anything.
+    pub(super) fn awaits_ready_of(&self, process: &Process) -> bool {
+        (self.awaits_ready || self.is_on_trial()) && !process.is_ready && process.owed.is_empty()
     }
 
-    /// Whether a life can be given records, now or when it has answered some.
-    pub(super) fn may_serve(&self, life: &Life) -> bool {
-        life.stage == Stage::Serving && life.hung_up.is_none() && !self.is_spent(life)
+    /// Whether a process can be given records, now or when it has answered some.
+    pub(super) fn may_serve(&self, process: &Process) -> bool {
+        process.stage == Stage::Serving && process.hung_up.is_none() && !self.is_spent(process)
     }
 
-    /// Whether a life has been given all the records that it is to serve.
-    pub(super) fn is_spent(&self, life: &Life) -> bool {
-        let is_over = (self.policy.lifespan).is_some_and(|records| life.served >= records.get());
-        is_over || life.is_spoilt
+    /// Whether a process has been given all the records that it is to serve.
+    pub(super) fn is_spent(&self, process: &Process) -> bool {
+        let is_over = (self.policy.lifespan).is_some_and(|records| process.served >= records.get());
+        is_over || process.is_spoilt
     }
 
     /// Whether nothing but the lowest record may be given out, because the budget is full.
@@ -216,26 +223,27 @@ impl Scheduler {
         self.budget.is_full()
             && self.order.next().is_some()
             && self.queue.lowest().is_some_and(|lowest| {
-                self.lives()
-                    .any(|(_, life)| life.oldest().is_some_and(|oldest| oldest < lowest))
+                self.processes()
+                    .any(|(_, process)| process.oldest().is_some_and(|oldest| oldest < lowest))
             })
     }
 
-    /// Sends this worker what it can take now, together with others. Gives whether that is anything.
+    /// Sends this worker what it can take now, together with others. Gives whether that is
+    /// anything.
     fn give(&mut self, worker: WorkerId, now: Instant) -> bool {
-        let field = self.field(now);
-        let records = self.can_take(worker, field.as_ref(), now);
+        let fleet = self.fleet(now);
+        let records = self.can_take(worker, fleet.as_ref(), now);
         if records == 0 {
             return false;
         }
-        let is_overdue = (self.life(worker))
-            .and_then(|life| self.overdue_at(life))
+        let is_overdue = (self.process(worker))
+            .and_then(|process| self.overdue_at(process))
             .is_some_and(|at| now >= at);
         if let Some(work) = self.queue.pop(records, BLOCK, &self.shuns_for(worker, now)) {
             self.send(worker, work, now);
-            if is_overdue && let Some(life) = self.life_mut(worker) {
+            if is_overdue && let Some(process) = self.process_mut(worker) {
                 // The silence before says nothing about this record.
-                life.pace.busy_from(now);
+                process.pace.busy_from(now);
             }
         }
         true
@@ -243,43 +251,46 @@ impl Scheduler {
 
     pub(super) fn send(&mut self, worker: WorkerId, mut work: Work, now: Instant) {
         work.sent += 1;
-        let life = self
-            .life_mut(worker)
-            .expect("records are sent to a running life");
-        if life.owed.is_empty() && life.has_signed {
-            let heard_until = life.deaf_since.unwrap_or(now);
-            life.audit.was_empty(life.clock, heard_until, &life.pace);
+        let process = self
+            .process_mut(worker)
+            .expect("records are sent to a running process");
+        if process.owed.is_empty() && process.is_ready {
+            let read_until = process.paused_since.unwrap_or(now);
+            process
+                .audit
+                .was_empty(process.clock, read_until, &process.pace);
         }
-        life.audit
+        process
+            .audit
             .sent(work.block.first, Index(work.block.end().0 - 1));
         let block = work.block.clone();
-        life.is_reserved = false;
-        life.push_owed(work, now);
-        if life.owed.len() == 1 {
+        process.is_reserved = false;
+        process.push_owed(work, now);
+        if process.owed.len() == 1 {
             self.watch_oldest(worker);
         }
         self.actions.push(Action::Send(worker, block));
     }
 
-    /// Tells lives that no more comes, where that is so.
+    /// Tells processes that no more comes, where that is so.
     fn wind_down(&mut self, now: Instant) {
         let nothing_waits = self.queue.is_empty() && self.input_is_over();
         for number in 0..self.workers.len() {
             let worker = WorkerId(number);
-            let Some(life) = self.life(worker) else {
+            let Some(process) = self.process(worker) else {
                 continue;
             };
-            if life.stage != Stage::Serving {
+            if process.stage != Stage::Serving {
                 continue;
             }
-            if !nothing_waits && !self.is_spent(life) {
+            if !nothing_waits && !self.is_spent(process) {
                 continue;
             }
-            if life.owed.is_empty() || (nothing_waits && self.policy.window == Window::Full) {
+            if process.owed.is_empty() || (nothing_waits && self.policy.window == Window::Full) {
                 self.close_stdin(worker, now);
             } else {
-                let at = life.clock + life.patience_at_the_end();
-                if life.deaf_since.is_none() && self.unread_since.is_none() {
+                let at = process.clock + process.patience_at_the_end();
+                if process.paused_since.is_none() && self.unread_since.is_none() {
                     self.wake_by(at);
                 }
             }
@@ -288,15 +299,15 @@ impl Scheduler {
 
     pub(super) fn close_stdin(&mut self, worker: WorkerId, now: Instant) {
         let limit = self.policy.exit_timeout;
-        let life = self
-            .life_mut(worker)
-            .expect("only a running life has a stdin");
-        life.stage = Stage::Closing(now);
+        let process = self
+            .process_mut(worker)
+            .expect("only a running process has a stdin");
+        process.stage = Stage::Closing(now);
         self.actions.push(Action::CloseStdin(worker));
         self.wake_by(now + limit);
     }
 
-    /// Starts lives where they are of use, and gives their number.
+    /// Starts processes where they are of use, and gives their number.
     fn staff(&mut self, now: Instant) -> usize {
         let Some(may_start) = self.may_start else {
             return 0;
@@ -305,17 +316,17 @@ impl Scheduler {
         let is_picky = self.queue.has_shunning()
             || (self.queue.those_alone()).any(|work| work.shuns.is_some());
         let idle = self
-            .lives()
+            .processes()
             .filter(|(_, l)| l.stage == Stage::Serving && l.owed.is_empty())
             .filter(|(worker, _)| !is_picky || self.is_of_use(*worker, now))
             .count();
         let running = self
-            .lives()
+            .processes()
             .filter(|(_, l)| l.stage == Stage::Serving)
             .count();
         if self.queue.has_shunning() {
-            let ends = self.lives().filter(|(_, life)| !life.has_signed);
-            let ends = ends.map(|(_, life)| self.comes_before(life));
+            let ends = self.processes().filter(|(_, process)| !process.is_ready);
+            let ends = ends.map(|(_, process)| self.comes_before(process));
             if let Some(at) = ends.filter(|at| *at > now).min() {
                 self.wake_by(at);
             }
@@ -335,15 +346,16 @@ impl Scheduler {
             return 0;
         }
         let vacant = |(number, worker): (usize, &super::Worker)| match worker.state {
-            // Those that may begin now go first, and of those the ones whose last lives were of use.
-            State::Vacant(from) => Some((from.max(now), worker.signless, number)),
+            // Those that may begin now go first, and of those the ones whose last processes were of
+            // use.
+            State::Vacant(from) => Some((from.max(now), worker.failed_starts, number)),
             _ => None,
         };
         let mut seats: Vec<_> = self.workers.iter().enumerate().filter_map(vacant).collect();
         seats.sort_unstable();
         let mut started = 0;
         for (from, _, number) in seats {
-            // A rejected record behind what a new life was given may just have ended the run.
+            // A rejected record behind what a new process was given may just have ended the run.
             if wanted == 0 || !self.phase.gives_out() {
                 break;
             }
@@ -360,10 +372,10 @@ impl Scheduler {
 
     fn start(&mut self, worker: WorkerId, now: Instant) {
         let seat = &mut self.workers[worker.0];
-        let number = LifeNumber(seat.next_life);
-        seat.next_life += 1;
-        self.tally.restarts += u64::from(std::mem::take(&mut seat.is_bereft));
-        seat.state = State::Running(Box::new(Life::new(now)));
+        let number = ProcessNumber(seat.next_process);
+        seat.next_process += 1;
+        self.tally.restarts += u64::from(std::mem::take(&mut seat.replaces_failed));
+        seat.state = State::Running(Box::new(Process::new(now)));
         self.actions.push(Action::Start(worker, number));
         self.watch_start(worker);
         // Its first record goes with it, if one waits.

@@ -1,32 +1,33 @@
 //! A record that took longer than `--timeout` allows: which it is, and what becomes of the others.
 //!
-//! A worker of the lines protocol is at its oldest record. One whose answers have ids may be at any of
-//! several: then nobody is charged, and each of them is sent again, alone.
+//! A worker of the lines protocol is at its oldest record. One whose answers have ids may be at any
+//! of several: then nobody is charged, and each of them is sent again, alone.
 
 use std::time::Instant;
 
 use super::action::WorkerId;
-use super::life::Death;
+use super::process::Death;
 use super::queue::Work;
 use super::{Scheduler, Unsent};
 use crate::outcome::{Cause, Exit};
 use crate::protocol::Protocol;
 
 impl Scheduler {
-    /// A record took longer than it may: it is charged, the others that the life held are sent again.
+    /// A record took longer than it may: it is charged, the others that the process held are sent
+    /// again.
     pub(super) fn time_out(&mut self, worker: WorkerId, unsent: Unsent<'_>, now: Instant) {
         let limit = self.policy.timeout.unwrap_or_default();
         let suspects = self.expired(worker, unsent(worker), now);
         self.time_oldest(worker, 1, now);
         let first = self.take_oldest(worker);
-        let life = self
-            .life_mut(worker)
-            .expect("only a running life can be too slow");
-        let has_signed = life.has_signed;
-        let mut others = life.take_owed();
+        let process = self
+            .process_mut(worker)
+            .expect("only a running process can be too slow");
+        let is_ready = process.is_ready;
+        let mut others = process.take_owed();
         self.stop(worker, now);
         let charged = suspects <= 1;
-        self.count_life(worker, has_signed, charged, Death::by(Exit::TimedOut));
+        self.count_process(worker, is_ready, charged, Death::by(Exit::TimedOut));
         self.take_back(&mut others, unsent(worker));
         if charged {
             others
@@ -62,22 +63,25 @@ impl Scheduler {
         }
     }
 
-    /// How many of the records that a life owes, the first ones, it may have taken too long over.
+    /// How many of the records that a process owes, the first ones, it may have taken too long
+    /// over.
     ///
-    /// With the lines protocol that is the oldest. Where answers come in any order, it may be at any
-    /// record that has been written to it, or, where each has a clock of its own, at any of them whose
-    /// time is over.
+    /// With the lines protocol that is the oldest. Where answers come in any order, it may be at
+    /// any record that has been written to it, or, where each has a clock of its own, at any of
+    /// them whose time is over.
     fn expired(&self, worker: WorkerId, unsent: usize, now: Instant) -> usize {
-        let life = self.life(worker).expect("only a running life can be late");
+        let process = self
+            .process(worker)
+            .expect("only a running process can be late");
         if self.policy.protocol == Protocol::Lines {
             return 1;
         }
         let timeout = self.policy.timeout.unwrap_or_default();
-        let written = life.owed_records.saturating_sub(unsent);
+        let written = process.owed_records.saturating_sub(unsent);
         let is_over = |work: &&Work| work.since.is_none_or(|since| now >= since + timeout);
-        match life.concurrency {
+        match process.concurrency {
             None => written.max(1),
-            Some(_) => (life.owed.iter().take_while(is_over))
+            Some(_) => (process.owed.iter().take_while(is_over))
                 .map(Work::remaining)
                 .sum::<usize>()
                 .min(written)

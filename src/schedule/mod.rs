@@ -1,16 +1,16 @@
 //! Who gets which record, and what becomes of it: a state machine without I/O, threads or a clock.
 //!
-//! The engine tells it what happened and when (records came, a worker answered, a life died, time
-//! has passed) and then does the [`Action`]s it asks for. It owns every record from the input to its
-//! outcome: those that wait (`queue`), those a life owes (`life`), and the outcomes that wait for
-//! their turn (`order`).
+//! The engine tells it what happened and when (records came, a worker answered, a process died,
+//! time has passed) and then does the [`Action`]s it asks for. It owns every record from the input
+//! to its outcome: those that wait (`queue`), those a process owes (`process`), and the outcomes
+//! that wait for their turn (`order`).
 //!
 //! Always:
 //! - each record is in exactly one of those places, and leaves the last one once (law 1);
-//! - a record is charged with a death only if it was alone with the life that died, and COMMAND
-//!   has shown a sign before (`blame`);
-//! - while anything is left to do, a life runs, or a deadline is set ([`Scheduler::wake_at`]), or the
-//!   engine waits for input or for room in the output.
+//! - a record is charged with a death only if it was alone with the process that died, and COMMAND
+//!   has been ready before (`blame`);
+//! - while anything is left to do, a process runs, or a deadline is set ([`Scheduler::wake_at`]),
+//!   or the engine waits for input or for room in the output.
 
 mod action;
 mod audit;
@@ -18,20 +18,18 @@ mod blame;
 mod clock;
 mod contract;
 mod deaths;
-mod doomed;
 mod doubts;
 mod ending;
 mod feed;
-mod hearing;
 mod late;
-mod life;
 mod order;
 mod outside;
 mod pace;
 mod parted;
+mod pending;
 pub mod policy;
+mod process;
 mod queue;
-mod race;
 mod replies;
 mod retry;
 mod settle;
@@ -39,22 +37,24 @@ mod silence;
 #[cfg(test)]
 mod simulation;
 mod slowest;
+mod straggler;
 mod suspects;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod view;
 
 use std::time::{Duration, Instant};
 
-pub use action::{Action, LifeNumber, Notice, WorkerId};
+pub use action::{Action, Notice, ProcessNumber, WorkerId};
 pub use doubts::Doubts;
-pub use life::{Death, Pipe};
 pub use order::Written;
+pub use process::{Death, Pipe};
 pub use replies::Unasked;
 pub use silence::Reading;
 pub use slowest::SlowRecord;
-pub use tally::{Earlier, Lapses, Tally};
+pub use tally::{Earlier, Tally, WorkerFaults};
 pub use view::{Bottleneck, Oldest, Standing, UnderWay};
 
 use crate::budget::Budget;
@@ -62,15 +62,16 @@ use crate::input::Rejected;
 use crate::outcome::{Done, Exit, Failure, Lines, Rendering};
 use crate::record::{Block, Index};
 use deaths::Deaths;
-use doomed::Doomed;
 use ending::Phase;
-use life::{Life, Worker};
 use order::{OrderBuffer, Outcome};
+use pending::PendingFailures;
 use policy::Policy;
+use process::{Process, Worker};
 use queue::Queue;
 use slowest::Slowest;
 
-/// How many records of a life, the last ones it was sent, were not begun to be written to it.
+/// How many records of a process, the last ones it was sent, were not written to it, not even in
+/// part.
 pub type Unsent<'a> = &'a dyn Fn(WorkerId) -> usize;
 
 /// The most bytes that wait for a worker before more input is taken.
@@ -83,7 +84,7 @@ pub struct Scheduler {
     rendering: Rendering,
     budget: Budget,
     queue: Queue,
-    doomed: Doomed,
+    pending: PendingFailures,
     workers: Vec<Worker>,
     order: OrderBuffer,
     tally: Tally,
@@ -96,22 +97,23 @@ pub struct Scheduler {
     /// How many records the input has given so far, and their bytes.
     seen: u64,
     seen_bytes: u64,
-    /// The first life may begin: there is input, or none has come for a moment.
+    /// The first process may begin: there is input, or none has come for a moment.
     may_start: Option<Instant>,
-    /// Whether any life of COMMAND has shown a sign, and how long the slowest took to it.
-    learnt_start: Option<Duration>,
+    /// Whether any process of COMMAND has been ready, and how long the slowest took to be.
+    startup_time: Option<Duration>,
     /// How long the slowest took in an earlier run, where this one goes on with that.
-    earlier_start: Option<Duration>,
-    /// A life of COMMAND that said nothing has answered, or left its records, at the end of its stdin.
+    earlier_startup_time: Option<Duration>,
+    /// A process of COMMAND that said nothing has answered, or left its records, at the end of its
+    /// stdin.
     has_shown_silence: bool,
-    /// How long nothing may move before a life that may wait for more records than the buffer holds is
-    /// shown the end of its stdin.
+    /// How long nothing may move before a process that may wait for more records than the buffer
+    /// holds is shown the end of its stdin.
     hunger: Duration,
     /// When records last came or were answered.
     moved_at: Instant,
-    /// COMMAND has once said that it is up: its later lives will too, and get nothing before.
+    /// COMMAND has once said that it is up: its later processes will too, and get nothing before.
     awaits_ready: bool,
-    /// Whether a life has asked for what is no number of records at a time.
+    /// Whether a process has asked for what is no number of records at a time.
     has_refused_concurrency: bool,
     /// Whether a failure has ended the run, under `drain` or `--max-errors`.
     has_last_failure: bool,
@@ -119,7 +121,7 @@ pub struct Scheduler {
     signalled: Option<(i32, Instant)>,
     /// Whether outcomes can no longer be written.
     has_output_failed: bool,
-    /// Whether workers were left unheard at the last look, because the budget was full.
+    /// Whether workers were left paused_for at the last look, because the budget was full.
     was_full: bool,
     /// Since when what workers write to stderr is not read.
     unread_since: Option<Instant>,
@@ -127,7 +129,7 @@ pub struct Scheduler {
     is_far_ahead: bool,
     /// What had been passed to the output when it moved on last, and when that was.
     moved_on: (u64, Instant),
-    /// How the last life ended that was of no use.
+    /// How the last process ended that was of no use.
     last_death: Option<Death>,
     /// What is not said of deaths.
     deaths: Deaths,
@@ -148,7 +150,7 @@ impl Scheduler {
     pub fn new(policy: Policy, rendering: Rendering, budget: &Budget, now: Instant) -> Self {
         Self {
             queue: Queue::new(policy.separator),
-            doomed: Doomed::default(),
+            pending: PendingFailures::default(),
             workers: (0..policy.jobs.get()).map(|_| Worker::new(now)).collect(),
             order: OrderBuffer::new(policy.order, budget),
             tally: Tally::default(),
@@ -159,8 +161,8 @@ impl Scheduler {
             seen: 0,
             seen_bytes: 0,
             may_start: None,
-            learnt_start: None,
-            earlier_start: None,
+            startup_time: None,
+            earlier_startup_time: None,
             has_shown_silence: false,
             hunger: silence::HUNGER,
             moved_at: now,
@@ -189,15 +191,15 @@ impl Scheduler {
     pub fn resume(
         &mut self,
         earlier: Done,
-        lapses: Lapses,
+        worker_faults: WorkerFaults,
         doubts: Doubts,
         start: Option<Duration>,
     ) {
-        self.earlier_start = start;
+        self.earlier_startup_time = start;
         self.order.tell(Index(earlier.ranges.end()));
         self.first = Index(earlier.ranges.end());
         self.tally.earlier = earlier.into();
-        self.tally.earlier.lapses = lapses;
+        self.tally.earlier.worker_faults = worker_faults;
         self.tally.doubts = doubts;
     }
 
@@ -212,8 +214,8 @@ impl Scheduler {
         self.moved_at = now;
         self.queue.push(block);
         if self
-            .lives()
-            .any(|(_, life)| life.audit.state == audit::AuditState::RunningEmpty)
+            .processes()
+            .any(|(_, process)| process.audit.state == audit::AuditState::RunningEmpty)
         {
             self.wake_by(now);
         }
@@ -254,15 +256,15 @@ impl Scheduler {
         self.feed(now);
     }
 
-    /// A life of this worker runs: its time begins now, also for what it is given first.
+    /// A process of this worker runs: its time begins now, also for what it is given first.
     pub fn started(&mut self, worker: WorkerId, now: Instant) {
-        if let Some(life) = self.life_mut(worker) {
-            life.started = now;
-            life.start_clocks(now);
+        if let Some(process) = self.process_mut(worker) {
+            process.started = now;
+            process.start_clocks(now);
         }
     }
 
-    /// No life of this worker could be started.
+    /// No process of this worker could be started.
     pub fn start_failed(&mut self, worker: WorkerId, reason: String, now: Instant) {
         let death = Death {
             // Whatever it was given has been written to nobody.
@@ -272,11 +274,11 @@ impl Scheduler {
         self.died(worker, death, now);
     }
 
-    /// A life answered the `count` oldest records it owes; `answers` are as many lines.
-    /// [`Scheduler::heard_out`] is to follow.
+    /// A process answered the `count` oldest records it owes; `answers` are as many lines.
+    /// [`Scheduler::end_of_read`] is to follow.
     ///
-    /// The engine keeps lines too many for [`Scheduler::stray`]; so a life that owes less has been
-    /// ended by an answer before these, and nobody wants them any more.
+    /// The engine keeps lines too many for [`Scheduler::stray`]; so a process that owes less has
+    /// been ended by an answer before these, and nobody wants them any more.
     pub fn answered(
         &mut self,
         worker: WorkerId,
@@ -306,8 +308,8 @@ impl Scheduler {
         }
     }
 
-    /// A life answered its oldest record with more bytes than an answer may have.
-    /// [`Scheduler::heard_out`] is to follow.
+    /// A process answered its oldest record with more bytes than an answer may have.
+    /// [`Scheduler::end_of_read`] is to follow.
     pub fn answered_too_large(&mut self, worker: WorkerId, now: Instant) {
         if self.owed(worker) == 0 {
             return;
@@ -317,23 +319,27 @@ impl Scheduler {
         self.fail_answer_too_large(worker, work, now);
     }
 
-    /// All that was read of a life together has been reported: it may be sent more. Not before, for
-    /// what it wrote by then answers nothing that it is sent from now on.
-    pub fn heard_out(&mut self, worker: WorkerId, now: Instant) {
+    /// All that was read of a process together has been reported: it may be sent more. Not before,
+    /// for what it wrote by then answers nothing that it is sent from now on.
+    pub fn end_of_read(&mut self, worker: WorkerId, now: Instant) {
         self.after_answers(worker, now);
     }
 
     /// The worker that owes answers, where there is but one.
     pub fn only_debtor(&self) -> Option<WorkerId> {
-        let mut debtors = self.lives().filter(|(_, life)| !life.owed.is_empty());
+        let mut debtors = self
+            .processes()
+            .filter(|(_, process)| !process.owed.is_empty());
         let (worker, _) = debtors.next()?;
         debtors.next().is_none().then_some(worker)
     }
 
-    /// How many records a life may answer.
+    /// How many records a process may answer.
     pub fn owed(&self, worker: WorkerId) -> usize {
-        self.life(worker).map_or(0, |life| {
-            life.owed_records.saturating_sub(usize::from(life.is_torn))
+        self.process(worker).map_or(0, |process| {
+            process
+                .owed_records
+                .saturating_sub(usize::from(process.is_partially_written))
         })
     }
 
@@ -365,9 +371,9 @@ impl Scheduler {
         self.order.is_backed_up()
     }
 
-    /// How long the slowest life has taken to its first sign, if any has shown one.
-    pub fn learnt_start(&self) -> Option<Duration> {
-        self.learnt_start
+    /// How long the slowest process took to be ready, if any has been.
+    pub fn startup_time(&self) -> Option<Duration> {
+        self.startup_time
     }
 
     /// The counts so far.
@@ -375,21 +381,21 @@ impl Scheduler {
         &self.tally
     }
 
-    fn life(&self, worker: WorkerId) -> Option<&Life> {
-        self.workers[worker.0].life()
+    fn process(&self, worker: WorkerId) -> Option<&Process> {
+        self.workers[worker.0].process()
     }
 
-    fn life_mut(&mut self, worker: WorkerId) -> Option<&mut Life> {
-        self.workers[worker.0].life_mut()
+    fn process_mut(&mut self, worker: WorkerId) -> Option<&mut Process> {
+        self.workers[worker.0].process_mut()
     }
 
-    /// The lives that can answer, with their workers.
-    fn lives(&self) -> impl Iterator<Item = (WorkerId, &Life)> {
+    /// The processes that can answer, with their workers.
+    fn processes(&self) -> impl Iterator<Item = (WorkerId, &Process)> {
         self.workers
             .iter()
             .enumerate()
-            .filter_map(|(i, worker)| Some((WorkerId(i), worker.life()?)))
-            .filter(|(_, life)| life.is_working())
+            .filter_map(|(i, worker)| Some((WorkerId(i), worker.process()?)))
+            .filter(|(_, process)| process.is_working())
     }
 
     /// Puts down a failed record.

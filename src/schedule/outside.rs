@@ -1,142 +1,145 @@
-//! Deaths by a hand from outside: a batch system or a container runtime that ends a run signals all of
-//! its processes, in no order that could be relied on.
+//! Deaths by a hand from outside: a batch system or a container runtime that ends a run signals all
+//! of its processes, in no order that could be relied on.
 //!
-//! Always: a death that would leave an outcome leaves it only once mtask might have been signalled too,
-//! and has not been. After a signal that ends the run no death and no limit leaves one: what such a
-//! process held is sent once more, alone, and is then left to a run that goes on with this one.
+//! Always: a death that would leave an outcome leaves it only once mtask might have been signalled
+//! too, and has not been. After a signal that ends the run no death and no limit leaves one: what
+//! such a process held is sent once more, alone, and is then left to a run that goes on with this
+//! one.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::action::WorkerId;
-use super::life::{Death, Life, State};
 use super::policy::{Delivery, Window};
-use super::queue::{Company, Work};
+use super::process::{Death, Process, State};
+use super::queue::{Isolation, Work};
 use crate::outcome::Exit;
 use crate::worker::stdout::Tail;
 
-/// A death that something depends on is judged this much later: mtask may be about to get the signal
-/// that the worker got.
+/// A death that something depends on is judged this much later: mtask may be about to get the
+/// signal that the worker got.
 const JUDGED_LATER: Duration = Duration::from_millis(200);
 
 impl Scheduler {
     /// mtask got this signal, which does not end the run.
     pub fn signalled(&mut self, signal: i32, now: Instant) {
         self.signalled = Some((signal, now));
-        self.acquit_judged(now);
+        self.forgive_judged(now);
         self.feed(now);
     }
 
-    /// Deals with the end of a life that was of use.
+    /// Deals with the end of a process that was of use.
     pub(super) fn judge_or_wait(
         &mut self,
         worker: WorkerId,
-        life: Box<Life>,
+        process: Box<Process>,
         death: Death,
         now: Instant,
     ) {
         if self.phase.is_interrupted() {
-            self.outlive(worker, *life, death, now);
-        } else if self.is_acquitted(&death, now) {
-            self.acquit(worker, *life, &death, now);
-        } else if is_signal_for_groups(&death.exit) || self.may_leave_outcome(&life, &death) {
-            self.judge_silence(worker, &life, now);
-            self.workers[worker.0].state = State::Judged(life, death, now + JUDGED_LATER);
+            self.outlive(worker, *process, death, now);
+        } else if self.is_forgiven(&death, now) {
+            self.forgive(worker, *process, &death, now);
+        } else if is_signal_for_groups(&death.exit) || self.may_leave_outcome(&process, &death) {
+            self.judge_silence(worker, &process, now);
+            self.workers[worker.0].state = State::DeferredExit(process, death, now + JUDGED_LATER);
             self.wake_by(now + JUDGED_LATER);
         } else {
-            self.judge_silence(worker, &life, now);
-            self.judge(worker, *life, death, now);
+            self.judge_silence(worker, &process, now);
+            self.judge(worker, *process, death, now);
         }
     }
 
-    /// Passes judgement on a life whose time has come.
+    /// Passes judgement on a process whose time has come.
     pub(super) fn judge_tick(&mut self, worker: WorkerId, now: Instant) {
         let seat = &mut self.workers[worker.0];
         match std::mem::replace(&mut seat.state, State::Vacant(now)) {
-            State::Judged(life, death, at) if now >= at => {
-                self.judge(worker, *life, death, now);
-                // The wait for the next life has begun with this one's end.
+            State::DeferredExit(process, death, at) if now >= at => {
+                self.judge(worker, *process, death, now);
+                // The wait for the next process has begun with this one's end.
                 if let State::Vacant(from) = &mut self.workers[worker.0].state {
                     *from = from.checked_sub(JUDGED_LATER).unwrap_or(now);
                 }
             }
-            State::Judged(life, death, at) => {
-                seat.state = State::Judged(life, death, at);
+            State::DeferredExit(process, death, at) => {
+                seat.state = State::DeferredExit(process, death, at);
                 self.wake_by(at);
             }
             other => seat.state = other,
         }
     }
 
-    /// mtask was signalled: lives that have just died of that have not failed.
-    pub(super) fn acquit_judged(&mut self, now: Instant) {
+    /// mtask was signalled: processes that have just died of that have not failed.
+    pub(super) fn forgive_judged(&mut self, now: Instant) {
         for number in 0..self.workers.len() {
             let worker = WorkerId(number);
             match std::mem::replace(&mut self.workers[number].state, State::Vacant(now)) {
-                State::Judged(life, death, _) if self.phase.is_interrupted() => {
-                    self.outlive(worker, *life, death, now);
+                State::DeferredExit(process, death, _) if self.phase.is_interrupted() => {
+                    self.outlive(worker, *process, death, now);
                 }
-                State::Judged(life, death, _) if self.is_acquitted(&death, now) => {
-                    self.acquit(worker, *life, &death, now);
+                State::DeferredExit(process, death, _) if self.is_forgiven(&death, now) => {
+                    self.forgive(worker, *process, &death, now);
                 }
                 other => self.workers[number].state = other,
             }
         }
     }
 
-    /// A limit or an answer is of no account any more: what it was about has no outcome in this run.
+    /// A limit or an answer is of no account any more: what it was about has no outcome in this
+    /// run.
     pub(super) fn is_beyond_blame(&self) -> bool {
         self.phase.is_interrupted()
     }
 
-    /// Has what a process held that ended after mtask was told to end sent once more, alone, or left
-    /// without an outcome. The last `unsent` records were not begun to be written to it.
+    /// Has what a process held that ended after mtask was told to end sent once more, alone, or
+    /// left without an outcome. The last `unsent` records were not written to it, not even in part.
     pub(super) fn send_once_more(&mut self, mut owed: VecDeque<Work>, unsent: usize) {
         self.take_back(&mut owed, unsent);
         let is_full = self.policy.window == Window::Full;
         for work in owed {
             let was_again = match is_full {
                 true => work.sent > 1,
-                false => work.company == Company::Alone,
+                false => work.isolation == Isolation::Alone,
             };
             if was_again || self.policy.delivery == Delivery::AtMostOnce {
                 continue;
             }
-            let company = if is_full {
-                work.company
+            let isolation = if is_full {
+                work.isolation
             } else {
-                Company::Alone
+                Isolation::Alone
             };
-            self.queue.put_back(Work { company, ..work });
+            self.queue.put_back(Work { isolation, ..work });
         }
     }
 
-    /// A life ended after mtask was told to end, for whatever reason. That fails no record.
-    fn outlive(&mut self, worker: WorkerId, mut life: Life, mut death: Death, now: Instant) {
-        if life.owed.is_empty() && life.has_seen_end(death.unsent) {
-            // How it has left is told, and is forgotten with this run; its last words are no answer.
+    /// A process ended after mtask was told to end, for whatever reason. That fails no record.
+    fn outlive(&mut self, worker: WorkerId, mut process: Process, mut death: Death, now: Instant) {
+        if process.owed.is_empty() && process.has_seen_end(death.unsent) {
+            // How it has left is told, and is forgotten with this run; its last words are no
+            // answer.
             death.tail = Tail::default();
-            self.judge(worker, life, death, now);
+            self.judge(worker, process, death, now);
             return;
         }
-        let owed = life.take_owed();
+        let owed = process.take_owed();
         self.send_once_more(owed, death.unsent);
-        self.count_life(worker, life.has_signed, false, death);
+        self.count_process(worker, process.is_ready, false, death);
         self.replace(worker, now);
     }
 
-    /// Whether a life died of a signal that mtask got as well, and the run goes on.
-    fn is_acquitted(&self, death: &Death, now: Instant) -> bool {
+    /// Whether a process died of a signal that mtask got as well, and the run goes on.
+    fn is_forgiven(&self, death: &Death, now: Instant) -> bool {
         let is_same = |(signal, at): (i32, Instant)| {
             death.exit == Exit::Signal(signal) && now <= at + JUDGED_LATER
         };
         self.signalled.is_some_and(is_same) && self.policy.delivery == Delivery::AtLeastOnce
     }
 
-    /// A life was killed along with mtask: nobody is charged, and what it held is sent again.
-    fn acquit(&mut self, worker: WorkerId, mut life: Life, death: &Death, now: Instant) {
-        let mut owed = life.take_owed();
+    /// A process was killed along with mtask: nobody is charged, and what it held is sent again.
+    fn forgive(&mut self, worker: WorkerId, mut process: Process, death: &Death, now: Instant) {
+        let mut owed = process.take_owed();
         self.take_back(&mut owed, death.unsent);
         for work in owed {
             self.queue.put_back(work);
@@ -145,16 +148,17 @@ impl Scheduler {
     }
 
     /// Whether judgement on this death may fail a record or count against the run.
-    fn may_leave_outcome(&self, life: &Life, death: &Death) -> bool {
-        let is_over = life.has_seen_end(death.unsent);
+    fn may_leave_outcome(&self, process: &Process, death: &Death) -> bool {
+        let is_over = process.has_seen_end(death.unsent);
         let is_well = death.exit == Exit::Code(0);
-        if life.owed.is_empty() {
+        if process.owed.is_empty() {
             return is_over && !(is_well && death.tail.bytes.is_empty());
         }
         let is_full = self.policy.window == Window::Full;
-        let is_again = |work: &Work| work.company == Company::Alone || (is_full && work.sent > 1);
+        let is_again =
+            |work: &Work| work.isolation == Isolation::Alone || (is_full && work.sent > 1);
         // Before COMMAND has run anywhere nothing is charged with a death.
-        let may_be_charged = self.learnt_start.is_some() && life.owed.iter().any(is_again);
+        let may_be_charged = self.startup_time.is_some() && process.owed.iter().any(is_again);
         (is_over && is_well) || self.policy.delivery == Delivery::AtMostOnce || may_be_charged
     }
 }

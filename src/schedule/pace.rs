@@ -1,4 +1,4 @@
-//! How fast a life answers, and the window that follows from it (`--window auto`).
+//! How fast a process answers, and the window that follows from it (`--window auto`).
 //!
 //! Always: the window starts at 1, at most doubles with each read of answers, and shrinks at once.
 
@@ -19,7 +19,7 @@ const LARGEST: usize = 1024;
 /// A record this slow, seen alone, is remembered for a while: see [`Pace::slow`].
 const NOTABLE: f64 = 0.001;
 
-/// The speed of one life.
+/// The speed of one process.
 #[derive(Debug)]
 pub(crate) struct Pace {
     /// Busy seconds and answers of the recent past.
@@ -45,21 +45,21 @@ impl Pace {
         }
     }
 
-    /// The life was idle and has been sent work.
+    /// The process was idle and has been sent work.
     pub(crate) fn busy_from(&mut self, now: Instant) {
         self.since = Some(now);
     }
 
-    /// The life has said that it is up: its first answer tells its speed already.
+    /// The process has said that it is up: its first answer tells its speed already.
     pub(crate) fn is_up(&mut self, now: Instant) {
         self.since = Some(now);
         self.warm = true;
     }
 
-    /// The life has answered `count` records, read together.
+    /// The process has answered `count` records, read together.
     pub(crate) fn answered(&mut self, count: usize, now: Instant) {
         let since = self.since.replace(now);
-        // The first answer of a life includes its start: it only starts the clock.
+        // The first answer of a process includes its start: it only starts the clock.
         if !std::mem::replace(&mut self.warm, true) {
             self.window = 2;
             return;
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_life_that_was_said_to_be_up_is_timed_from_then_on() {
+    fn a_process_that_was_said_to_be_up_is_timed_from_then_on() {
         let mut now = Instant::now();
         let mut pace = Pace::new();
         pace.busy_from(now);

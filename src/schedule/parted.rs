@@ -1,5 +1,5 @@
-//! Answers that a life gave on a line with something else, so that it may repeat them: a program whose
-//! log shows what it answers prints each answer once more, on a line of its own.
+//! Answers that a process gave on a line with something else, so that it may repeat them: a program
+//! whose log shows what it answers prints each answer once more, on a line of its own.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,7 +9,8 @@ use super::action::WorkerId;
 use crate::protocol::json::{Answer, Reply};
 use crate::record::Index;
 
-/// How many of them are known: enough for a life that shows all its answers first and gives them then.
+/// How many of them are known: enough for a process that shows all its answers first and gives them
+/// then.
 const MOST: usize = 1000;
 
 /// The last ones, each with what it was.
@@ -17,10 +18,10 @@ const MOST: usize = 1000;
 pub(crate) struct Parted(VecDeque<(Index, u64)>);
 
 impl Scheduler {
-    /// A life is about to give this answer on a line with something else.
+    /// A process is about to give this answer on a line with something else.
     pub fn note_parted(&mut self, worker: WorkerId, answer: &Answer<'_>) {
-        if let Some(life) = self.life_mut(worker) {
-            let parted = &mut life.parted.0;
+        if let Some(process) = self.process_mut(worker) {
+            let parted = &mut process.parted.0;
             if parted.len() == MOST {
                 parted.pop_front();
             }
@@ -28,18 +29,18 @@ impl Scheduler {
         }
     }
 
-    /// Whether a life has given any answer on a line with something else.
+    /// Whether a process has given any answer on a line with something else.
     pub fn has_parted(&self, worker: WorkerId) -> bool {
-        self.life(worker)
-            .is_some_and(|life| !life.parted.0.is_empty())
+        self.process(worker)
+            .is_some_and(|process| !process.parted.0.is_empty())
     }
 
     /// Whether it has given this one so, and owes none to that record.
     pub fn is_repeated(&self, worker: WorkerId, answer: &Answer<'_>) -> bool {
-        let Some(life) = self.life(worker) else {
+        let Some(process) = self.process(worker) else {
             return false;
         };
-        let mut known = life
+        let mut known = process
             .parted
             .0
             .iter()

@@ -31,29 +31,29 @@ pub struct Policy {
     pub max_errors: Option<u64>,
     /// How long a worker may take over one record.
     pub timeout: Option<Duration>,
-    /// How long a life may take to its first sign, before COMMAND has shown any.
+    /// How long a process may take to be ready, before COMMAND has been ready anywhere.
     pub init_timeout: Option<Duration>,
     /// How often a charged record is tried again.
     pub retries: u32,
     /// Whether a record may be sent a second time.
     pub delivery: Delivery,
-    /// How many lives in a row may end without a sign before the worker is given up.
+    /// How many processes in a row may end without having been ready before the worker is given up.
     pub max_restarts: u32,
-    /// How many records a life serves.
+    /// How many records a process serves.
     pub lifespan: Option<NonZeroUsize>,
     /// Between SIGTERM and SIGKILL.
     pub grace: Duration,
-    /// How long a life may take to exit once its stdin has ended and it owes nothing.
+    /// How long a process may take to exit once its stdin has ended and it owes nothing.
     pub exit_timeout: Duration,
 }
 
 /// Whether COMMAND says when it is up (`ready`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// It may: the first life is sent a record at once.
+    /// It may: the first process is sent a record at once.
     Unknown,
-    /// It does: no life is sent anything before. One that exits with 126 or 127 instead, as a shell
-    /// does for a command that it cannot run, tells that no other would come up either.
+    /// It does: no process is sent anything before. One that exits with 126 or 127 instead, as a
+    /// shell does for a command that it cannot run, tells that no other would come up either.
     Announced,
 }
 

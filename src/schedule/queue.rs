@@ -22,7 +22,7 @@ pub(crate) struct Work {
     pub(crate) sent: u32,
     /// How often the records were charged with a failure.
     pub(crate) charged: u32,
-    pub(crate) company: Company,
+    pub(crate) isolation: Isolation,
     /// Where it has just failed.
     pub(crate) shuns: Option<Shun>,
     /// How many records the input had given when it became suspect: where it would have to open a
@@ -41,11 +41,11 @@ pub(crate) enum Shun {
 
 /// Whether records may be sent together with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Company {
+pub(crate) enum Isolation {
     /// Any number at a time.
     Together,
-    /// One at a time, to a life that holds nothing else: a suspect, or a record that is tried again
-    /// after a life died of it or was stopped for it.
+    /// One at a time, to a process that holds nothing else: a suspect, or a record that is tried
+    /// again after a process died of it or was stopped for it.
     Alone,
 }
 
@@ -57,7 +57,7 @@ impl Work {
             since: None,
             sent: 0,
             charged: 0,
-            company: Company::Together,
+            isolation: Isolation::Together,
             shuns: None,
             behind: Index(0),
         }
@@ -178,18 +178,18 @@ impl Queue {
     /// Takes records back that are to be sent again.
     pub(crate) fn put_back(&mut self, work: Work) {
         let work = work.trimmed(self.separator);
-        match (work.company, work.shuns) {
-            (Company::Together, None) => {
+        match (work.isolation, work.shuns) {
+            (Isolation::Together, None) => {
                 self.again_records += work.block.count;
                 self.again.insert(work.block.first, work);
             }
-            (Company::Together, Some(shun)) => {
+            (Isolation::Together, Some(shun)) => {
                 self.shunning_records += work.block.count;
                 let those = self.shunning.entry(shun).or_default();
                 those.records += work.block.count;
                 those.works.insert(work.block.first, work);
             }
-            (Company::Alone, _) => {
+            (Isolation::Alone, _) => {
                 self.alone.insert(work.block.first, work);
             }
         }
@@ -429,7 +429,7 @@ mod tests {
         let first = sent.cut(1, usize::MAX, Separator::Newline);
         assert_eq!((queue.bytes(), queue.lowest()), (2, Some(Index(4))));
         queue.put_back(Work {
-            company: Company::Alone,
+            isolation: Isolation::Alone,
             ..sent
         });
         assert_eq!((queue.bytes(), queue.lowest()), (7, Some(Index(2))));

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::Scheduler;
 use super::action::WorkerId;
 use super::contract::shown;
-use super::life::Stage;
 use super::order::Outcome;
+use super::process::Stage;
 use super::queue::Work;
 use crate::outcome::{Cause, Exit};
 use crate::protocol::json::{Answer, Reply};
@@ -21,42 +21,42 @@ const MOST_SAID: usize = 30;
 /// An answer that nothing was asked for. What came behind it is of no interest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unasked {
-    /// To a record that the life does not owe: it never had it, or has answered it.
+    /// To a record that the process does not owe: it never had it, or has answered it.
     Record(Index),
     /// To no record at all: the line.
     Line(Vec<u8>),
 }
 
 impl Scheduler {
-    /// A life says that it is up, and perhaps how many records it wants to be sent at a time. Gives
-    /// whether that is news: it is not once the life has given an answer. [`Scheduler::heard_out`]
-    /// is to follow.
+    /// A process says that it is up, and perhaps how many records it wants to be sent at a time.
+    /// Gives whether that is news: it is not once the process has given an answer.
+    /// [`Scheduler::end_of_read`] is to follow.
     pub fn ready(
         &mut self,
         worker: WorkerId,
         concurrency: Option<NonZeroUsize>,
         now: Instant,
     ) -> bool {
-        let Some(life) = self.life_mut(worker) else {
+        let Some(process) = self.process_mut(worker) else {
             return false;
         };
-        if life.has_signed {
+        if process.is_ready {
             return false;
         }
-        life.concurrency = concurrency;
-        life.pace.is_up(now);
+        process.concurrency = concurrency;
+        process.pace.is_up(now);
         // One that owes nothing may be on its way out, and is given no more time for that.
-        if !life.owed.is_empty() {
-            life.start_clocks(now);
+        if !process.owed.is_empty() {
+            process.start_clocks(now);
         }
-        life.next_reminder = Duration::ZERO;
+        process.next_reminder = Duration::ZERO;
         self.awaits_ready = true;
-        self.note_sign(worker, now);
+        self.note_ready(worker, now);
         true
     }
 
-    /// A life wants to be sent what is no number of records at a time. That is said once in a run,
-    /// for the others are likely to run the same program.
+    /// A process wants to be sent what is no number of records at a time. That is said once in a
+    /// run, for the others are likely to run the same program.
     pub fn concurrency_refused(&mut self, worker: WorkerId, given: &str) {
         if !std::mem::replace(&mut self.has_refused_concurrency, true) {
             let given = visible::excerpt(given, MOST_SAID);
@@ -67,35 +67,35 @@ impl Scheduler {
         }
     }
 
-    /// A life gave these answers. [`Scheduler::heard_out`] is to follow.
+    /// A process gave these answers. [`Scheduler::end_of_read`] is to follow.
     ///
     /// # Errors
-    /// The first that answers a record which the life does not owe. Those before it count.
+    /// The first that answers a record which the process does not owe. Those before it count.
     pub fn replied(
         &mut self,
         worker: WorkerId,
         answers: &[Answer<'_>],
         now: Instant,
     ) -> Result<(), Unasked> {
-        if !self.is_heard_out(worker) {
+        if !self.is_read_from_out(worker) {
             return Ok(());
         }
         self.time_answers(worker, answers, now);
         self.note_own_answer(worker, now);
-        let life = self.life_mut(worker).expect("it runs");
-        let oldest = life.oldest();
-        let takes = life.concurrency.map_or(usize::MAX, NonZeroUsize::get);
-        if !life.has_signed || life.owed_records > takes {
-            // Until now it may have been starting, or, where it was sent more than it takes before it
-            // could say so, at the records that it answers: that is no other record's time.
-            life.start_clocks(now);
+        let process = self.process_mut(worker).expect("it runs");
+        let oldest = process.oldest();
+        let takes = process.concurrency.map_or(usize::MAX, NonZeroUsize::get);
+        if !process.is_ready || process.owed_records > takes {
+            // Until now it may have been starting, or, where it was sent more than it takes before
+            // it could say so, at the records that it answers: that is no other record's time.
+            process.start_clocks(now);
         }
-        life.pace.answered(answers.len(), now);
-        self.note_sign(worker, now);
+        process.pace.answered(answers.len(), now);
+        self.note_ready(worker, now);
         let mut left = answers;
         while let Some(answer) = left.first() {
-            if !self.is_heard_out(worker) {
-                // An answer before this one has ended the run, or the life.
+            if !self.is_read_from_out(worker) {
+                // An answer before this one has ended the run, or the process.
                 return Ok(());
             }
             let outputs = self.results_in_turn(worker, left);
@@ -118,9 +118,9 @@ impl Scheduler {
         Ok(())
     }
 
-    /// A life wrote an answer that nothing was asked for. Ids tell which answers were right; but
-    /// nobody knows what the life is about, so it is ended, and what it holds is suspect. The last
-    /// `unsent` of that are not begun to be written to it.
+    /// A process wrote an answer that nothing was asked for. Ids tell which answers were right; but
+    /// nobody knows what the process is about, so it is ended, and what it holds is suspect. The
+    /// last `unsent` of that are not written to it, not even in part.
     pub fn answered_unasked(
         &mut self,
         worker: WorkerId,
@@ -128,23 +128,27 @@ impl Scheduler {
         unsent: usize,
         now: Instant,
     ) {
-        let Some(life) = self.life(worker) else {
+        let Some(process) = self.process(worker) else {
             return;
         };
-        if !life.is_working() {
+        if !process.is_working() {
             return;
         }
-        // Worth a restart, however many such lives there are: one answer alone may be all that a worker
-        // ever gives that breaks the rules with every record.
-        let is_of_use = life.served > life.owed_records + 1;
+        // Worth a restart, however many such processes there are: one answer alone may be all that
+        // a worker ever gives that breaks the rules with every record.
+        let is_of_use = process.served > process.owed_records + 1;
         // What it holds has nothing to do with a second answer to the record before.
-        let exit = match (unasked, life.last_answered) {
+        let exit = match (unasked, process.last_answered) {
             (Unasked::Record(index), Some(last)) if *index == last => Exit::AnsweredTwice,
             _ => Exit::Unasked,
         };
-        self.tally.broken += 1;
+        self.tally.protocol_violations += 1;
         let seat = &mut self.workers[worker.0];
-        seat.broken = if is_of_use { 1 } else { seat.broken + 1 };
+        seat.protocol_violations = if is_of_use {
+            1
+        } else {
+            seat.protocol_violations + 1
+        };
         let what = match unasked {
             Unasked::Record(index) => format!("answered record {index}, which it does not owe"),
             Unasked::Line(line) => format!(
@@ -155,41 +159,47 @@ impl Scheduler {
         self.error(format!(
             "{worker} {what}: each record is to be answered once, with the id it came with"
         ));
-        self.condemn(worker, exit, unsent, now);
+        self.terminate_faulty(worker, exit, unsent, now);
         self.feed(now);
     }
 
-    /// Whether this life owes an answer to that record.
+    /// Whether this process owes an answer to that record.
     pub fn owes(&self, worker: WorkerId, index: Index) -> bool {
-        self.life(worker)
-            .is_some_and(|life| life.owed.iter().any(|work| work.holds(index)))
+        self.process(worker)
+            .is_some_and(|process| process.owed.iter().any(|work| work.holds(index)))
     }
 
-    /// Whether what a life has to say at its end counts: once, after the end of its stdin.
+    /// Whether what a process has to say at its end counts: once, after the end of its stdin.
     pub fn takes_exit(&mut self, worker: WorkerId) -> bool {
-        self.life_mut(worker).is_some_and(|life| {
-            matches!(life.stage, Stage::Closing(_)) && !std::mem::replace(&mut life.has_left, true)
+        self.process_mut(worker).is_some_and(|process| {
+            matches!(process.stage, Stage::Closing(_))
+                && !std::mem::replace(&mut process.has_left, true)
         })
     }
 
-    /// A life wrote lines that are no answers.
+    /// A process wrote lines that are no answers.
     pub fn logged(&mut self, worker: WorkerId, lines: u64) {
         self.tally.log_lines += lines;
         self.tally.loggers.insert(worker);
     }
 
-    /// What a life had to say at its end was not kept.
+    /// What a process had to say at its end was not kept.
     pub fn exit_not_kept(&mut self) {
         self.tally.unkept_exits += 1;
     }
 
-    fn is_heard_out(&self, worker: WorkerId) -> bool {
-        self.life(worker).is_some_and(super::life::Life::is_working)
+    fn is_read_from_out(&self, worker: WorkerId) -> bool {
+        self.process(worker)
+            .is_some_and(super::process::Process::is_working)
     }
 
-    /// How many of the first answers are results of the oldest records that the life owes, in turn.
+    /// How many of the first answers are results of the oldest records that the process owes, in
+    /// turn.
     fn results_in_turn(&self, worker: WorkerId, answers: &[Answer<'_>]) -> usize {
-        let Some(oldest) = self.life(worker).and_then(super::life::Life::oldest) else {
+        let Some(oldest) = self
+            .process(worker)
+            .and_then(super::process::Process::oldest)
+        else {
             return 0;
         };
         let is_in_turn = |(number, answer): &(usize, &Answer<'_>)| {
@@ -199,9 +209,9 @@ impl Scheduler {
     }
 
     fn put_outputs(&mut self, worker: WorkerId, first: Index, answers: &[Answer<'_>]) {
-        if let Some(life) = self.life_mut(worker) {
-            life.has_result = true;
-            life.errors = 0;
+        if let Some(process) = self.process_mut(worker) {
+            process.has_result = true;
+            process.errors = 0;
         }
         self.count_results(worker, answers.len());
         let rendering = &self.rendering;
@@ -218,8 +228,8 @@ impl Scheduler {
     }
 
     fn note_last_answered(&mut self, worker: WorkerId, index: Index) {
-        if let Some(life) = self.life_mut(worker) {
-            life.last_answered = Some(index);
+        if let Some(process) = self.process_mut(worker) {
+            process.last_answered = Some(index);
         }
     }
 
@@ -242,35 +252,35 @@ impl Scheduler {
         }
     }
 
-    /// Takes one record out of what a life owes, wherever it stands.
+    /// Takes one record out of what a process owes, wherever it stands.
     fn take_owed(&mut self, worker: WorkerId, index: Index) -> Option<Work> {
         let separator = self.policy.separator;
-        let life = self.life_mut(worker)?;
-        let place = life.owed.iter().position(|work| work.holds(index))?;
-        let work = life.owed.remove(place)?;
-        life.owed_bytes -= work.block.bytes.len();
-        life.owed_records -= 1;
+        let process = self.process_mut(worker)?;
+        let place = process.owed.iter().position(|work| work.holds(index))?;
+        let work = process.owed.remove(place)?;
+        process.owed_bytes -= work.block.bytes.len();
+        process.owed_records -= 1;
         let mut rest = work.trimmed(separator);
         let before = (index.0 - rest.first().0) as usize;
         let front = (before > 0).then(|| rest.cut(before, usize::MAX, separator));
         let taken = rest.cut(1, usize::MAX, separator);
         let rest = (rest.block.count > 0).then_some(rest);
         for left in [rest, front].into_iter().flatten() {
-            life.owed_bytes += left.block.bytes.len();
-            life.owed.insert(place, left);
+            process.owed_bytes += left.block.bytes.len();
+            process.owed.insert(place, left);
         }
         Some(taken)
     }
 
-    /// The clock of the next record begins once the oldest one is answered; where a life takes
+    /// The clock of the next record begins once the oldest one is answered; where a process takes
     /// several at a time, each one's clock has run since it was sent.
     fn restart_clock(&mut self, worker: WorkerId, oldest: Option<Index>, now: Instant) {
-        let Some(life) = self.life_mut(worker) else {
+        let Some(process) = self.process_mut(worker) else {
             return;
         };
-        if life.oldest() != oldest {
-            life.next_reminder = Duration::ZERO;
-            life.clock = match (life.concurrency, life.owed.front()) {
+        if process.oldest() != oldest {
+            process.next_reminder = Duration::ZERO;
+            process.clock = match (process.concurrency, process.owed.front()) {
                 (Some(_), Some(work)) => work.since.unwrap_or(now),
                 _ => now,
             };

@@ -10,15 +10,16 @@ use std::time::Instant;
 use super::Scheduler;
 use super::action::WorkerId;
 use super::clock::ample_start;
-use super::life::{Life, Stage, State};
 use super::policy::Delivery;
-use super::queue::{Company, Shun, Work};
+use super::process::{Process, Stage, State};
+use super::queue::{Isolation, Shun, Work};
 use crate::outcome::Cause;
 
-/// A process whose last answers, so many, were errors is not asked again while another is on its way.
+/// A process whose last answers, so many, were errors is not asked again while another is on its
+/// way.
 const FAILING: u32 = 2;
-/// A process that has given results, and then answers so many records with errors, is replaced. Each
-/// time that it happens to a worker the number doubles: the records may be at fault.
+/// A process that has given results, and then answers so many records with errors, is replaced.
+/// Each time that it happens to a worker the number doubles: the records may be at fault.
 const SPOILT: u32 = 4;
 
 impl Scheduler {
@@ -37,8 +38,8 @@ impl Scheduler {
             && work.charged < self.policy.retries
     }
 
-    /// Counts a failure against a record for which a process was stopped: it is tried again, alone, as
-    /// often as `--retries` says.
+    /// Counts a failure against a record for which a process was stopped: it is tried again, alone,
+    /// as often as `--retries` says.
     pub(super) fn charge(
         &mut self,
         work: Work,
@@ -81,17 +82,17 @@ impl Scheduler {
         if self.is_beyond_blame() && !is_its_word {
             return;
         }
-        if let Some(life) = self.life_mut(worker)
-            && life.refused.replace(work.first()) != Some(work.first())
+        if let Some(process) = self.process_mut(worker)
+            && process.refused.replace(work.first()) != Some(work.first())
         {
-            life.errors = life.errors.saturating_add(1);
+            process.errors = process.errors.saturating_add(1);
         }
         if !self.may_retry(&work) {
             self.fail_work(work, cause, message, Some(worker), now);
             return;
         }
         work.charged += 1;
-        work.company = Company::Together;
+        work.isolation = Isolation::Together;
         work.shuns = Some(Shun::Process(worker));
         self.queue.put_back(work);
         self.judge_errors(worker);
@@ -100,15 +101,15 @@ impl Scheduler {
     /// Replaces a process that has come to answer with nothing but errors, once it owes nothing.
     fn judge_errors(&mut self, worker: WorkerId) {
         let enough = SPOILT << self.workers[worker.0].spoilt.min(20);
-        let Some(life) = self.life_mut(worker) else {
+        let Some(process) = self.process_mut(worker) else {
             return;
         };
-        let is_enough = life.has_result && life.errors >= enough && !life.is_spoilt;
-        if !is_enough || life.stage != Stage::Serving {
+        let is_enough = process.has_result && process.errors >= enough && !process.is_spoilt;
+        if !is_enough || process.stage != Stage::Serving {
             return;
         }
-        life.is_spoilt = true;
-        let errors = life.errors;
+        process.is_spoilt = true;
+        let errors = process.errors;
         self.workers[worker.0].spoilt += 1;
         self.warn(format!(
             "{worker} answered its last {errors} records with errors, and gave results before: its \
@@ -146,35 +147,35 @@ impl Scheduler {
             Shun::Worker(last) => return worker != last || !self.has_other(worker),
             Shun::Process(last) => last,
         };
-        let errors = self.life(worker).map_or(0, |life| life.errors);
+        let errors = self.process(worker).map_or(0, |process| process.errors);
         if worker != last && errors == 0 {
             return true;
         }
-        let is_better = |(other, life): (WorkerId, &Life)| {
+        let is_better = |(other, process): (WorkerId, &Process)| {
             let is_other = other != worker && other != last;
-            is_other && self.is_ready(life) && (worker == last || life.errors == 0)
+            is_other && self.is_ready(process) && (worker == last || process.errors == 0)
         };
         let is_on_its_way = |(number, seat): (usize, &super::Worker)| {
             let is_coming = match &seat.state {
                 State::GivenUp => false,
-                State::Running(life) if self.is_ready(life) => false,
-                State::Running(life) => now < self.comes_before(life),
+                State::Running(process) if self.is_ready(process) => false,
+                State::Running(process) => now < self.comes_before(process),
                 _ => true,
             };
             number != worker.0 && is_coming
         };
         let waits = errors >= FAILING && self.workers.iter().enumerate().any(is_on_its_way);
-        !waits && !self.lives().any(is_better)
+        !waits && !self.processes().any(is_better)
     }
 
     /// When a process that is not ready is not waited for any longer by what another one refused.
-    pub(super) fn comes_before(&self, life: &Life) -> Instant {
-        life.started + life.unheard + ample_start(self.learnt_start.unwrap_or_default())
+    pub(super) fn comes_before(&self, process: &Process) -> Instant {
+        process.started + process.paused_for + ample_start(self.startup_time.unwrap_or_default())
     }
 
     /// Whether a process is up and may be given more.
-    pub(super) fn is_ready(&self, life: &Life) -> bool {
-        life.has_signed && self.may_serve(life)
+    pub(super) fn is_ready(&self, process: &Process) -> bool {
+        process.is_ready && self.may_serve(process)
     }
 
     /// Whether there is another worker that is not given up.

@@ -1,12 +1,12 @@
-//! From what a life owes to outcomes.
+//! From what a process owes to outcomes.
 
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::action::WorkerId;
-use super::life::Stage;
 use super::order::Outcome;
 use super::policy::{ErrorRecords, OnError};
+use super::process::Stage;
 use super::queue::Work;
 use crate::input::Format;
 use crate::outcome::{Cause, Failure};
@@ -17,80 +17,86 @@ use crate::visible;
 const MOST_SAID: usize = 300;
 
 impl Scheduler {
-    /// Takes up to `most` answered records off the front of what a life owes: the longest run of
+    /// Takes up to `most` answered records off the front of what a process owes: the longest run of
     /// consecutive indices. Gives the first index and the number.
     pub(super) fn settle_oldest(&mut self, worker: WorkerId, most: usize) -> (Index, usize) {
-        let life = self.life_mut(worker).expect("only a running life answers");
-        let first = life.oldest().expect("a life answers only what it owes");
+        let process = self
+            .process_mut(worker)
+            .expect("only a running process answers");
+        let first = process
+            .oldest()
+            .expect("a process answers only what it owes");
         let mut run = 0;
         while run < most
-            && let Some(work) = life.owed.front_mut()
+            && let Some(work) = process.owed.front_mut()
             && work.first() == first.plus(run)
         {
             let step = work.remaining().min(most - run);
             run += step;
             work.answered += step;
             if work.remaining() == 0 {
-                life.owed_bytes -= work.block.bytes.len();
-                life.owed.pop_front();
+                process.owed_bytes -= work.block.bytes.len();
+                process.owed.pop_front();
             }
         }
-        life.owed_records -= run;
+        process.owed_records -= run;
         (first, run)
     }
 
-    /// Takes the oldest record that a life owes.
+    /// Takes the oldest record that a process owes.
     pub(super) fn take_oldest(&mut self, worker: WorkerId) -> Work {
         let separator = self.policy.separator;
-        let life = self
-            .life_mut(worker)
-            .expect("only a running life holds records");
-        let work = life
+        let process = self
+            .process_mut(worker)
+            .expect("only a running process holds records");
+        let work = process
             .owed
             .pop_front()
-            .expect("a life answers only what it owes");
-        life.owed_bytes -= work.block.bytes.len();
-        life.owed_records -= 1;
+            .expect("a process answers only what it owes");
+        process.owed_bytes -= work.block.bytes.len();
+        process.owed_records -= 1;
         let mut rest = work.trimmed(separator);
         let oldest = rest.cut(1, usize::MAX, separator);
         if rest.block.count > 0 {
-            life.owed_bytes += rest.block.bytes.len();
-            life.owed.push_front(rest);
+            process.owed_bytes += rest.block.bytes.len();
+            process.owed.push_front(rest);
         }
         oldest
     }
 
-    /// Puts down that a life answered, before the records are settled.
+    /// Puts down that a process answered, before the records are settled.
     pub(super) fn note_answers(&mut self, worker: WorkerId, count: usize, now: Instant) {
         self.time_oldest(worker, count, now);
         self.note_own_answer(worker, now);
-        let life = self.life_mut(worker).expect("only a running life answers");
-        life.pace.answered(count, now);
-        life.clock = now;
-        life.next_reminder = Duration::ZERO;
-        self.note_sign(worker, now);
+        let process = self
+            .process_mut(worker)
+            .expect("only a running process answers");
+        process.pace.answered(count, now);
+        process.clock = now;
+        process.next_reminder = Duration::ZERO;
+        self.note_ready(worker, now);
     }
 
-    /// Puts down that a life is up.
-    pub(super) fn note_sign(&mut self, worker: WorkerId, now: Instant) {
-        let Some(life) = self.life(worker) else {
+    /// Puts down that a process is up.
+    pub(super) fn note_ready(&mut self, worker: WorkerId, now: Instant) {
+        let Some(process) = self.process(worker) else {
             return;
         };
-        if !life.has_signed {
-            let took = self.time_to_sign(life, now);
-            let life = self.life_mut(worker).expect("it runs");
-            life.has_signed = true;
+        if !process.is_ready {
+            let took = self.time_to_ready(process, now);
+            let process = self.process_mut(worker).expect("it runs");
+            process.is_ready = true;
             // One that answers at the end of its stdin may have waited for that.
-            let is_told = life.stage == Stage::Serving || life.answered_late;
-            if self.learnt_start.is_none() {
+            let is_told = process.stage == Stage::Serving || process.answered_late;
+            if self.startup_time.is_none() {
                 self.name_given_up();
             }
-            self.learnt_start = Some(match self.learnt_start {
+            self.startup_time = Some(match self.startup_time {
                 Some(learnt) if is_told => learnt.max(took),
                 Some(learnt) => learnt,
                 None => took,
             });
-            self.workers[worker.0].signed();
+            self.workers[worker.0].became_ready();
         }
     }
 
@@ -125,10 +131,10 @@ impl Scheduler {
         }
     }
 
-    /// How many failures there were, in earlier runs too: of records, also where that is not put down
-    /// yet, and of workers that wrote what nothing had asked for.
+    /// How many failures there were, in earlier runs too: of records, also where that is not put
+    /// down yet, and of workers that wrote what nothing had asked for.
     pub(super) fn failures(&self) -> u64 {
-        self.tally.failures_and_strays() + self.doomed.records() as u64
+        self.tally.failures_and_strays() + self.pending.records() as u64
     }
 
     /// Whether the last of so many failures is one after which nothing more is sent.

@@ -1,17 +1,17 @@
 //! Workers that say nothing: what their stdin tells of them, and when its end is shown to them.
 //!
 //! Whether a worker is slow or will never answer cannot be seen. But a worker whose stdin is closed
-//! shows it: one that is only slow answers all the same, and its next process goes on; one that waited
-//! for the end, or has dropped its record, does or leaves something at once. So the end of its stdin
-//! never harms a record. A worker that has done nothing before it in several processes in a row is given
-//! up.
+//! shows it: one that is only slow answers all the same, and its next process goes on; one that
+//! waited for the end, or has dropped its record, does or leaves something at once. So the end of
+//! its stdin never harms a record. A worker that has done nothing before it in several processes in
+//! a row is given up.
 
 use std::time::{Duration, Instant};
 
 use super::action::WorkerId;
 use super::clock::HINT;
-use super::life::{Life, Stage};
 use super::policy::{Delivery, Window};
+use super::process::{Process, Stage};
 use super::{InputState, Scheduler};
 use crate::protocol::Protocol;
 
@@ -22,7 +22,7 @@ pub(super) const HUNGER: Duration = Duration::from_secs(30);
 /// The same, once that has been found to be so.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// What a life has done with the records that it was sent, as far as its stdin shows.
+/// What a process has done with the records that it was sent, as far as its stdin shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// Nobody can know.
@@ -33,7 +33,7 @@ pub enum Reading {
     All,
 }
 
-/// Why the end of its stdin was shown to a life that serves.
+/// Why the end of its stdin was shown to a process that serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// It had not answered for so long; it had answered something before, or nothing.
@@ -48,72 +48,73 @@ pub(crate) enum Asked {
 impl Scheduler {
     /// Whether it is of interest what a worker has read: it has not answered for long.
     pub fn asks_after_reading(&self, worker: WorkerId, now: Instant) -> bool {
-        self.life(worker).is_some_and(|life| {
-            life.stage == Stage::Serving && !life.owed.is_empty() && life.age(now) >= HINT
+        self.process(worker).is_some_and(|process| {
+            process.stage == Stage::Serving && !process.owed.is_empty() && process.age(now) >= HINT
         })
     }
 
     /// This is what a worker has read.
     pub fn note_reading(&mut self, worker: WorkerId, reading: Reading, now: Instant) {
-        if let Some(life) = self.life_mut(worker) {
-            life.reading = reading;
+        if let Some(process) = self.process_mut(worker) {
+            process.reading = reading;
             if reading == Reading::Behind {
-                life.behind_at = Some(now);
+                process.behind_at = Some(now);
             }
         }
     }
 
-    /// For how long a life may be silent that usually takes so long; `None` where only its user knows.
-    pub(super) fn silence_limit(&self, life: &Life) -> Option<Duration> {
+    /// For how long a process may be silent that usually takes so long; `None` where only its user
+    /// knows.
+    pub(super) fn silence_limit(&self, process: &Process) -> Option<Duration> {
         let least = match self.has_shown_silence {
             true => HINT,
             false => SILENCE,
         };
-        let has_read = life.reading == Reading::All;
-        let usual = match (life.has_signed, self.learnt_start) {
+        let has_read = process.reading == Reading::All;
+        let usual = match (process.is_ready, self.startup_time) {
             // Before an answer has been timed, the first one of all tells how long they may take.
-            (true, first) => life.pace.measured().or(first).unwrap_or_default(),
+            (true, first) => process.pace.measured().or(first).unwrap_or_default(),
             // What was learnt of those that waited for their end says nothing.
             (false, Some(_)) if has_read && self.has_shown_silence => Duration::ZERO,
             (false, Some(learnt)) => learnt,
             // It may be starting, for as long as that takes.
-            (false, None) if life.reading == Reading::Unknown => return None,
+            (false, None) if process.reading == Reading::Unknown => return None,
             // The time counts from when it was last seen not to have read what it was sent.
             (false, None) => Duration::ZERO,
         };
         Some(least.max(usual * 20))
     }
 
-    /// From when the silence of a life counts. One that has yet to answer may be starting for as long as
-    /// it has not read what it was sent.
-    pub(super) fn silent_since(&self, life: &Life) -> Instant {
-        match life.behind_at {
-            Some(at) if !life.has_signed => life.clock.max(at),
-            _ => life.clock,
+    /// From when the silence of a process counts. One that has yet to answer may be starting for as
+    /// long as it has not read what it was sent.
+    pub(super) fn silent_since(&self, process: &Process) -> Instant {
+        match process.behind_at {
+            Some(at) if !process.is_ready => process.clock.max(at),
+            _ => process.clock,
         }
     }
 
-    /// Notes that the end of its stdin is shown to a life.
+    /// Notes that the end of its stdin is shown to a process.
     pub(super) fn note_asked(&mut self, worker: WorkerId, asked: Asked) {
-        if let Some(life) = self.life_mut(worker) {
-            life.asked = Some(asked);
+        if let Some(process) = self.process_mut(worker) {
+            process.asked = Some(asked);
         }
     }
 
-    /// How long it took a life to its first sign, as far as that says how long others will take.
-    pub(super) fn time_to_sign(&self, life: &Life, now: Instant) -> Duration {
-        match (life.stage, life.asked) {
+    /// How long it took a process to be ready, as far as that says how long others will take.
+    pub(super) fn time_to_ready(&self, process: &Process, now: Instant) -> Duration {
+        match (process.stage, process.asked) {
             // It may have waited for that.
-            (Stage::Closing(since), Some(_)) if self.is_prompt(life, now) => {
+            (Stage::Closing(since), Some(_)) if self.is_prompt(process, now) => {
                 now.saturating_duration_since(since)
             }
-            _ => now.saturating_duration_since(life.started),
+            _ => now.saturating_duration_since(process.started),
         }
     }
 
-    /// Whether what a life does now is likely to come of the end of its stdin.
-    fn is_prompt(&self, life: &Life, now: Instant) -> bool {
-        match (life.stage, life.asked) {
+    /// Whether what a process does now is likely to come of the end of its stdin.
+    fn is_prompt(&self, process: &Process, now: Instant) -> bool {
+        match (process.stage, process.asked) {
             (Stage::Closing(since), Some(Asked::Silent { waited, .. })) => {
                 now.saturating_duration_since(since) <= waited / 2
             }
@@ -124,24 +125,28 @@ impl Scheduler {
         }
     }
 
-    /// A life that was shown the end of its stdin gives its first sign, or has ended.
-    pub(super) fn judge_silence(&mut self, worker: WorkerId, life: &Life, now: Instant) {
-        let had_answered = match life.asked {
+    /// A process that was shown the end of its stdin is ready now, or has ended.
+    pub(super) fn judge_silence(&mut self, worker: WorkerId, process: &Process, now: Instant) {
+        let had_answered = match process.asked {
             Some(Asked::Silent { had_answered, .. }) => had_answered,
             Some(Asked::Starved) => {
                 // One that was slow is not to be disturbed again soon.
-                self.hunger = if life.answered_late { SILENCE } else { SHORT };
+                self.hunger = if process.answered_late {
+                    SILENCE
+                } else {
+                    SHORT
+                };
                 return;
             }
             None => return,
         };
-        let has_answered_all = life.owed.is_empty();
-        if !has_answered_all && !self.is_prompt(life, now) {
+        let has_answered_all = process.owed.is_empty();
+        if !has_answered_all && !self.is_prompt(process, now) {
             return;
         }
         if has_answered_all && had_answered {
             // It may have been slow, or have held its answers back.
-        } else if has_answered_all && life.answered_late {
+        } else if has_answered_all && process.answered_late {
             self.has_shown_silence = false;
             self.workers[worker.0].silent = 0;
         } else {
@@ -156,31 +161,32 @@ impl Scheduler {
         }
     }
 
-    /// A life has answered: whether it did so by itself.
+    /// A process has answered: whether it did so by itself.
     pub(super) fn note_own_answer(&mut self, worker: WorkerId, now: Instant) {
         self.moved_at = now;
-        let Some(life) = self.life(worker) else {
+        let Some(process) = self.process(worker) else {
             return;
         };
-        if life.asked.is_none() {
+        if process.asked.is_none() {
             self.workers[worker.0].silent = 0;
-        } else if !life.answered_late && !self.is_prompt(life, now) {
-            self.life_mut(worker).expect("it runs").answered_late = true;
+        } else if !process.answered_late && !self.is_prompt(process, now) {
+            self.process_mut(worker).expect("it runs").answered_late = true;
         }
     }
 
-    /// Whether a life may wait for more records than it has been sent. With ids there is no need to
-    /// collect them, once it has answered any.
-    fn may_wait_for_more(&self, life: &Life) -> bool {
-        life.stage == Stage::Serving
-            && life.deaf_since.is_none()
-            && !life.owed.is_empty()
-            && (self.policy.protocol == Protocol::Lines || life.served == life.owed_records)
-            && life.owed_records < self.window(life)
+    /// Whether a process may wait for more records than it has been sent. With ids there is no need
+    /// to collect them, once it has answered any.
+    fn may_wait_for_more(&self, process: &Process) -> bool {
+        process.stage == Stage::Serving
+            && process.paused_since.is_none()
+            && !process.owed.is_empty()
+            && (self.policy.protocol == Protocol::Lines || process.served == process.owed_records)
+            && process.owed_records < self.window(process)
     }
 
-    /// Looks for lives that wait for more records, which wait for room in the buffer, which those lives
-    /// alone can make. They are shown the end of their stdin, and their next processes go on.
+    /// Looks for processes that wait for more records, which wait for room in the buffer, which
+    /// those processes alone can make. They are shown the end of their stdin, and their next
+    /// processes go on.
     pub(super) fn feed_the_starved(&mut self, now: Instant) {
         let may_collect = self.policy.window != Window::Auto
             && self.policy.delivery == Delivery::AtLeastOnce
@@ -195,8 +201,8 @@ impl Scheduler {
         }
         let is_over = self.input == InputState::Ended && self.queue.is_empty();
         let is_full = self.budget.has_waiter() || self.budget.is_full();
-        let hungry: Vec<_> = (self.lives())
-            .filter(|(_, life)| !is_over && self.may_wait_for_more(life))
+        let hungry: Vec<_> = (self.processes())
+            .filter(|(_, process)| !is_over && self.may_wait_for_more(process))
             .map(|(worker, _)| worker)
             .collect();
         if hungry.is_empty() {
@@ -207,7 +213,7 @@ impl Scheduler {
             return;
         }
         for worker in hungry {
-            if self.life(worker).expect("it runs").reading == Reading::Behind {
+            if self.process(worker).expect("it runs").reading == Reading::Behind {
                 continue;
             }
             self.note_asked(worker, Asked::Starved);
@@ -225,9 +231,9 @@ impl Scheduler {
         }
     }
 
-    /// What may help where a life has not answered its first record, by what is seen of it.
-    pub(super) fn advice(&self, life: &Life) -> &'static str {
-        match (self.policy.protocol, life.reading) {
+    /// What may help where a process has not answered its first record, by what is seen of it.
+    pub(super) fn advice(&self, process: &Process) -> &'static str {
+        match (self.policy.protocol, process.reading) {
             (_, Reading::Behind) => {
                 "it has not read it: it is still starting, or does not read its stdin"
             }

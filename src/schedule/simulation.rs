@@ -1,18 +1,18 @@
 //! Random worlds in which the scheduler is driven through whole runs, under a simulated clock.
 //!
-//! One seed is one world ([`scenario`]): records that kill or hang workers, lives that fail by
+//! One seed is one world ([`scenario`]): records that kill or hang workers, processes that fail by
 //! themselves, a slow output, signals. It is driven ([`driver`]) as the engine drives it, with
 //! simulated processes ([`process`]) and pipes ([`pipes`]). Two books are kept apart from the
-//! scheduler's own state: what may be done to whom ([`ledger`]), and what comes out ([`outcomes`], and [`promises`] of what a
-//! journal would vouch for).
+//! scheduler's own state: what may be done to whom ([`ledger`]), and what comes out ([`outcomes`],
+//! and [`promises`] of what a journal would vouch for).
 //!
 //! `MTASK_SIMULATIONS=1000000` runs more worlds, `MTASK_SEED=17` one of them, with a trace.
 
+mod actor;
 mod driver;
 mod ledger;
 mod outcomes;
 mod pipes;
-mod process;
 mod promises;
 mod scenario;
 

@@ -2,9 +2,9 @@
 //!
 //! A record's time runs from when it became the oldest that its worker owed, or, where the worker
 //! takes several at a time, from when it was sent; of answers that were read together each is given
-//! its share. So it is right where records are slow; those of less than a millisecond are left out. The first
-//! answer of a life that has not said that it is up is left out: nobody knows how much of the time
-//! was its start.
+//! its share. So it is right where records are slow; those of less than a millisecond are left out.
+//! The first answer of a process that has not said that it is up is left out: nobody knows how much
+//! of the time was its start.
 
 use std::time::{Duration, Instant};
 
@@ -87,42 +87,42 @@ impl Scheduler {
             .map_or(&[], |slowest| &slowest.records)
     }
 
-    /// A life is about to be done with `count` of the oldest records that it owes, at once.
+    /// A process is about to be done with `count` of the oldest records that it owes, at once.
     pub(super) fn time_oldest(&mut self, worker: WorkerId, count: usize, now: Instant) {
         let Some(slowest) = &mut self.slowest else {
             return;
         };
-        let Some(life) = self.workers[worker.0].life() else {
+        let Some(process) = self.workers[worker.0].process() else {
             return;
         };
-        let each = life.age(now) / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
-        if !life.has_signed || !slowest.takes(each) {
+        let each = process.age(now) / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+        if !process.is_ready || !slowest.takes(each) {
             return;
         }
-        if let Some(work) = life.owed.front() {
+        if let Some(work) = process.owed.front() {
             let record = slow(work, work.first(), each, worker, self.policy.separator);
             slowest.put(record);
         }
     }
 
-    /// A life is about to be done with the records of these answers, read together.
+    /// A process is about to be done with the records of these answers, read together.
     pub(super) fn time_answers(&mut self, worker: WorkerId, answers: &[Answer<'_>], now: Instant) {
         let Some(slowest) = &mut self.slowest else {
             return;
         };
-        let Some(life) = self.workers[worker.0].life() else {
+        let Some(process) = self.workers[worker.0].process() else {
             return;
         };
-        if !life.has_signed || !slowest.takes(life.age(now)) {
+        if !process.is_ready || !slowest.takes(process.age(now)) {
             return;
         }
-        let share = life.age(now) / u32::try_from(answers.len().max(1)).unwrap_or(u32::MAX);
-        let until = life.deaf_since.unwrap_or(now);
+        let share = process.age(now) / u32::try_from(answers.len().max(1)).unwrap_or(u32::MAX);
+        let until = process.paused_since.unwrap_or(now);
         for answer in answers {
-            let Some(work) = life.owed.iter().find(|work| work.holds(answer.index)) else {
+            let Some(work) = process.owed.iter().find(|work| work.holds(answer.index)) else {
                 continue;
             };
-            let took = match (life.concurrency, work.since) {
+            let took = match (process.concurrency, work.since) {
                 (Some(_), Some(since)) => until.saturating_duration_since(since),
                 _ => share,
             };

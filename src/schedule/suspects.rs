@@ -1,34 +1,34 @@
 //! Where suspects go: each alone, to a process that holds nothing else and is ready.
 //!
 //! A process that was never ready may die of itself, whatever it is given, and a worker that can no
-//! longer start has no other processes. So a suspect waits for one that is ready, as long as there is
-//! one or one comes up without a record. Only where there is none it opens a process, after the
+//! longer start has no other processes. So a suspect waits for one that is ready, as long as there
+//! is one or one comes up without a record. Only where there is none it opens a process, after the
 //! other records; and nothing is held against it before two workers have lost one in that way.
 
 use std::time::Instant;
 
 use super::action::WorkerId;
 use super::audit::AuditState;
-use super::life::{Life, Stage};
-use super::queue::{Company, Shun, Work};
+use super::process::{Process, Stage};
+use super::queue::{Isolation, Shun, Work};
 use super::{InputState, Scheduler};
 
 impl Scheduler {
     /// A record is to be sent alone from now on.
     pub(super) fn suspect(&mut self, work: Work) {
         self.queue.put_back(Work {
-            company: Company::Alone,
+            isolation: Isolation::Alone,
             behind: self.queue.end(),
             ..work
         });
     }
 
-    /// Gives records that must be alone to lives that hold nothing else.
+    /// Gives records that must be alone to processes that hold nothing else.
     pub(super) fn feed_alone(&mut self, now: Instant) {
         while self.queue.has_alone() {
-            let free_and_ready = (self.lives())
-                .filter(|(_, life)| self.is_ready(life) && is_free(life))
-                .min_by_key(|(_, life)| life.errors)
+            let free_and_ready = (self.processes())
+                .filter(|(_, process)| self.is_ready(process) && is_free(process))
+                .min_by_key(|(_, process)| process.errors)
                 .map(|(worker, _)| worker);
             if let Some(worker) = free_and_ready {
                 if let Some(work) = self.queue.pop_alone(|_| true) {
@@ -36,7 +36,7 @@ impl Scheduler {
                 }
                 continue;
             }
-            if self.lives().any(|(_, life)| self.is_ready(life)) {
+            if self.processes().any(|(_, process)| self.is_ready(process)) {
                 self.reserve_one(now);
                 return;
             }
@@ -45,24 +45,25 @@ impl Scheduler {
             }
         }
         for worker in &mut self.workers {
-            if let Some(life) = worker.life_mut() {
-                life.is_reserved = false;
+            if let Some(process) = worker.process_mut() {
+                process.is_reserved = false;
             }
         }
     }
 
     /// Has a suspect open a process, for none is ready. Gives whether one does.
     fn open_one(&mut self, now: Instant) -> bool {
-        let opens = |life: &Life| {
-            let serves = life.stage == Stage::Serving && !life.has_signed;
-            serves && !life.owed.is_empty() && !life.holds_alone()
+        let opens = |process: &Process| {
+            let serves = process.stage == Stage::Serving && !process.is_ready;
+            serves && !process.owed.is_empty() && !process.holds_alone()
         };
-        if self.awaits_ready || self.lives().any(|(_, life)| opens(life)) {
+        if self.awaits_ready || self.processes().any(|(_, process)| opens(process)) {
             return false;
         }
-        let may_open =
-            |life: &Life| self.may_serve(life) && is_free(life) && !self.awaits_ready_of(life);
-        let free = self.lives().filter(|(_, life)| may_open(life));
+        let may_open = |process: &Process| {
+            self.may_serve(process) && is_free(process) && !self.awaits_ready_of(process)
+        };
+        let free = self.processes().filter(|(_, process)| may_open(process));
         let pair = free.into_iter().find_map(|(worker, _)| {
             let suits = |work: &&Work| self.may_open(worker, work) && !self.is_behind(worker, work);
             let work = self.queue.those_alone().find(suits)?;
@@ -78,14 +79,15 @@ impl Scheduler {
     }
 
     /// Whether others are to open a process of this worker before a suspect does: those that were
-    /// there before it was one, and all before COMMAND has been ready anywhere. Where a process only
-    /// stayed up, as it does in a run that goes on with records that kill, the others are no better
-    /// judges. Nor are they where the worker has lost so many processes to them that it would be given
-    /// up before two more had told of the suspect: there may be one record after another that kills.
+    /// there before it was one, and all before COMMAND has been ready anywhere. Where a process
+    /// only stayed up, as it does in a run that goes on with records that kill, the others are no
+    /// better judges. Nor are they where the worker has lost so many processes to them that it
+    /// would be given up before two more had told of the suspect: there may be one record after
+    /// another that kills.
     fn is_behind(&self, worker: WorkerId, work: &Work) -> bool {
-        let fruitless = self.workers[worker.0].fruitless;
-        let left = (self.policy.max_restarts.max(1)).saturating_sub(fruitless);
-        match self.learnt_start {
+        let unready_exits = self.workers[worker.0].unready_exits;
+        let left = (self.policy.max_restarts.max(1)).saturating_sub(unready_exits);
+        match self.startup_time {
             None => self.queue.together() > 0,
             Some(_) if self.has_only_stayed_up() => false,
             Some(_) => left > 2 && self.queue.has_before(work.behind),
@@ -94,17 +96,18 @@ impl Scheduler {
 
     /// Whether all that tells that COMMAND works in this run is that a process has stayed up.
     fn has_only_stayed_up(&self) -> bool {
-        self.learnt_start.is_some() && self.learnt_start == self.earlier_start
+        self.startup_time.is_some() && self.startup_time == self.earlier_startup_time
     }
 
-    /// Whether a suspect may open a process of this worker: it is to show in two workers what it does.
+    /// Whether a suspect may open a process of this worker: it is to show in two workers what it
+    /// does.
     pub(super) fn may_open(&self, worker: WorkerId, work: &Work) -> bool {
         work.shuns != Some(Shun::Worker(worker)) || !self.has_other(worker)
     }
 
-    /// Whether it is held against a suspect that a process of this worker has died of it before that
-    /// was ready: once it was the second one in a row, of two workers where there are several. Where a
-    /// process has only stayed up, that is all there is.
+    /// Whether it is held against a suspect that a process of this worker has died of it before
+    /// that was ready: once it was the second one in a row, of two workers where there are several.
+    /// Where a process has only stayed up, that is all there is.
     pub(super) fn is_held_against(&self, worker: WorkerId, work: &Work) -> bool {
         match work.shuns {
             _ if self.has_only_stayed_up() => true,
@@ -113,16 +116,17 @@ impl Scheduler {
         }
     }
 
-    /// Whether all that is held are suspects that wait for COMMAND to be ready for the first time, and
-    /// the others, which could show that it can be, do not fit beside them. One more is read all the
-    /// same: so there are never more of them than processes that died, and those have a limit.
+    /// Whether all that is held are suspects that wait for COMMAND to be ready for the first time,
+    /// and the others, which could show that it can be, do not fit beside them. One more is read
+    /// all the same: so there are never more of them than processes that died, and those have a
+    /// limit.
     pub(super) fn starves(&self) -> bool {
         let has_others = || {
-            let mut lives = self.lives();
+            let mut processes = self.processes();
             self.queue.together() > 0
-                || lives.any(|(_, life)| !life.owed.is_empty() && !life.holds_alone())
+                || processes.any(|(_, process)| !process.owed.is_empty() && !process.holds_alone())
         };
-        self.learnt_start.is_none()
+        self.startup_time.is_none()
             && self.queue.has_alone()
             && self.takes_input()
             && self.input == InputState::Open
@@ -130,22 +134,25 @@ impl Scheduler {
             && !has_others()
     }
 
-    /// Leaves one life to run empty, for the records that must be alone.
+    /// Leaves one process to run empty, for the records that must be alone.
     fn reserve_one(&mut self, now: Instant) {
-        let ready = || self.lives().filter(|(_, life)| self.is_ready(life));
-        if ready().any(|(_, life)| life.is_reserved || life.holds_alone()) {
+        let ready = || {
+            self.processes()
+                .filter(|(_, process)| self.is_ready(process))
+        };
+        if ready().any(|(_, process)| process.is_reserved || process.holds_alone()) {
             return;
         }
         let soonest = ready()
             .min_by(|(_, a), (_, b)| a.next_answer(now).total_cmp(&b.next_answer(now)))
             .map(|(worker, _)| worker);
-        if let Some(life) = soonest.and_then(|worker| self.life_mut(worker)) {
-            life.is_reserved = true;
+        if let Some(process) = soonest.and_then(|worker| self.process_mut(worker)) {
+            process.is_reserved = true;
         }
     }
 }
 
-/// Whether a life can take a record that must be alone.
-fn is_free(life: &Life) -> bool {
-    life.owed.is_empty() && !matches!(life.audit.state, AuditState::Watching(_))
+/// Whether a process can take a record that must be alone.
+fn is_free(process: &Process) -> bool {
+    process.owed.is_empty() && !matches!(process.audit.state, AuditState::Watching(_))
 }

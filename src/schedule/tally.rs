@@ -9,24 +9,25 @@ use crate::outcome::Done;
 /// The counts of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// What came to an outcome in earlier runs, where this one goes on with them. Not in what follows.
+    /// What came to an outcome in earlier runs, where this one goes on with them. Not in what
+    /// follows.
     pub earlier: Earlier,
     /// Records that gave a result.
     pub results: u64,
     /// Failed records by kind.
     pub failed: BTreeMap<&'static str, u64>,
-    /// Lives begun to replace one that was not meant to end.
+    /// Processes begun to replace one that was not meant to end.
     pub restarts: u64,
     /// Workers that are not started any more.
     pub given_up: u64,
-    /// Lives that failed after they had answered everything: at their exit, or by not exiting.
+    /// Processes that failed after they had answered everything: at their exit, or by not exiting.
     pub bad_ends: u64,
     /// Those of them that came after mtask was told to end, as the workers may have been.
     pub bad_ends_when_told: u64,
     /// Records without an outcome at the end of a whole run: a fault of mtask.
     pub lost: u64,
-    /// Lives that did not keep to one answer for each record.
-    pub broken: u64,
+    /// Processes that did not keep to one answer for each record.
+    pub protocol_violations: u64,
     /// Those of them whose answers are in doubt, as answers without ids can be.
     pub doubtful: u64,
     /// Whose answers these are, in all runs.
@@ -74,15 +75,15 @@ pub struct Earlier {
     pub results: u64,
     /// Failed records by kind.
     pub failed: BTreeMap<&'static str, u64>,
-    /// Lives that failed though no record did.
-    pub lapses: Lapses,
+    /// Processes that failed though no record did.
+    pub worker_faults: WorkerFaults,
 }
 
-/// Lives that failed though no record did, which is not to be forgotten by runs that go on.
+/// Processes that failed though no record did, which is not to be forgotten by runs that go on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lapses {
+pub struct WorkerFaults {
     /// Those that did not keep to one answer for each record, so that their answers are in doubt.
-    pub broken: u64,
+    pub protocol_violations: u64,
     /// How often one wrote what nothing had asked for.
     pub strays: u64,
     /// Those that failed after they had answered everything.
@@ -106,7 +107,7 @@ impl From<Done> for Earlier {
         Self {
             results: done.results(),
             failed: done.failed,
-            lapses: Lapses::default(),
+            worker_faults: WorkerFaults::default(),
         }
     }
 }
@@ -122,10 +123,14 @@ impl Tally {
         self.failed.values().sum()
     }
 
-    /// The failures that have been put down, in all runs: of records, and of workers that wrote what
-    /// nothing had asked for.
+    /// The failures that have been put down, in all runs: of records, and of workers that wrote
+    /// what nothing had asked for.
     pub(super) fn failures_and_strays(&self) -> u64 {
-        let strays = self.earlier.lapses.strays.saturating_add(self.strays);
+        let strays = self
+            .earlier
+            .worker_faults
+            .strays
+            .saturating_add(self.strays);
         (self.earlier.failures() + self.failures()).saturating_add(strays)
     }
 
@@ -134,11 +139,11 @@ impl Tally {
         self.results + self.failures()
     }
 
-    /// The lives that failed though no record did, in all runs.
-    pub fn lapses(&self) -> Lapses {
-        let earlier = self.earlier.lapses;
-        Lapses {
-            broken: earlier.broken + self.doubtful,
+    /// The processes that failed though no record did, in all runs.
+    pub fn worker_faults(&self) -> WorkerFaults {
+        let earlier = self.earlier.worker_faults;
+        WorkerFaults {
+            protocol_violations: earlier.protocol_violations + self.doubtful,
             strays: earlier.strays.saturating_add(self.strays),
             bad_ends: earlier.bad_ends + self.bad_ends - self.bad_ends_when_told,
         }
@@ -180,13 +185,18 @@ impl Tally {
             .map(|records| format!("results of {records} may stand in wrong places"));
         let given_up =
             plural(self.given_up, "worker", "workers").map(|text| format!("{text} given up"));
-        let earlier = self.earlier.lapses;
+        let earlier = self.earlier.worker_faults;
         let bad_ends = plural(earlier.bad_ends + self.bad_ends, "worker", "workers").map(|text| {
             let before = before(earlier.bad_ends, self.bad_ends);
             format!("{text} failed at the end{before}")
         });
-        let broken = plural(earlier.broken + self.broken, "process", "processes").map(|text| {
-            let before = before(earlier.broken, self.broken);
+        let protocol_violations = plural(
+            earlier.protocol_violations + self.protocol_violations,
+            "process",
+            "processes",
+        )
+        .map(|text| {
+            let before = before(earlier.protocol_violations, self.protocol_violations);
             format!("{text} that did not give one answer for each record{before}")
         });
         let loggers: Vec<_> = self
@@ -212,7 +222,7 @@ impl Tally {
             failed,
             self.early_end.and_then(EarlyEnd::told),
             in_doubt,
-            broken,
+            protocol_violations,
             plural(self.restarts, "restart", "restarts"),
             given_up,
             bad_ends,

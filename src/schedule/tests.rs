@@ -3,13 +3,13 @@
 mod deaths;
 mod doubts;
 mod failures;
-mod hearing;
 mod limits;
 mod replies;
 mod sharing;
 mod silence;
 mod skips;
 mod starts;
+mod throttle;
 mod timing;
 mod views;
 
@@ -133,14 +133,14 @@ impl Bench {
     fn answer_of(&mut self, worker: WorkerId, count: usize) {
         let answers = "y\n".repeat(count);
         (self.scheduler).answered(worker, count, Lines::Lent(answers.as_bytes()), self.now);
-        self.scheduler.heard_out(worker, self.now);
+        self.scheduler.end_of_read(worker, self.now);
         self.act();
     }
 
     /// The records that a worker has been sent and has not answered, oldest first.
     fn held_by(&self, worker: WorkerId) -> Vec<u64> {
-        let owed = self.scheduler.life(worker).into_iter();
-        let owed = owed.flat_map(|life| &life.owed);
+        let owed = self.scheduler.process(worker).into_iter();
+        let owed = owed.flat_map(|process| &process.owed);
         owed.flat_map(|work| work.first().0..work.block.end().0)
             .collect()
     }
@@ -154,7 +154,7 @@ impl Bench {
         self.wait(200 * MILLISECOND);
     }
 
-    /// Ends the life, which has written `tail` after its last whole line.
+    /// Ends the process, which has written `tail` after its last whole line.
     fn die_with(&mut self, exit: Exit, tail: &str) {
         let death = Death {
             pid: Some(1),
@@ -175,7 +175,7 @@ impl Bench {
         let end = self.now + time;
         while self.now < end {
             self.now = (self.now + time / 100).min(end);
-            self.scheduler.choose_heard(self.now);
+            self.scheduler.choose_read_from(self.now);
             let unsent = self.unsent;
             self.scheduler.tick(&|_| unsent, self.now);
             self.act();
@@ -305,7 +305,7 @@ fn the_first_ten_deaths_of_a_kind_that_tell_of_a_record_are_all_told() {
 }
 
 #[test]
-fn the_first_ten_lives_that_end_badly_after_their_last_answer_are_all_told() {
+fn the_first_ten_processes_that_end_badly_after_their_last_answer_are_all_told() {
     let mut bench = Bench::new(|policy| policy.lifespan = NonZeroUsize::new(1));
     bench.records(30);
     for _ in 0..30 {
@@ -352,7 +352,7 @@ fn a_worker_that_has_never_answered_is_given_a_hint_after_10_s() {
 }
 
 #[test]
-fn later_lives_get_three_times_the_learnt_start_and_the_timeout_on_top() {
+fn later_processes_get_three_times_the_startup_time_and_the_timeout_on_top() {
     let mut bench = Bench::new(|policy| {
         policy.timeout = Some(2 * SECOND);
         policy.init_timeout = Some(300 * SECOND);
@@ -416,14 +416,14 @@ fn a_suspended_run_takes_no_time_from_a_record() {
 fn restarts_wait_longer_and_longer_and_end() {
     let mut bench = Bench::new(|_| ());
     bench.records(1);
-    for lives in 1..5 {
-        assert_eq!(bench.starts, lives);
+    for processes in 1..5 {
+        assert_eq!(bench.starts, processes);
         bench.die(Exit::Code(1));
-        let backoff = Duration::from_millis(100 << (lives - 1));
+        let backoff = Duration::from_millis(100 << (processes - 1));
         bench.wait(backoff * 9 / 10);
         assert_eq!(
-            bench.starts, lives,
-            "the next life begins after {backoff:?}"
+            bench.starts, processes,
+            "the next process begins after {backoff:?}"
         );
         bench.wait(backoff);
     }

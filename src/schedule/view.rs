@@ -4,30 +4,30 @@ use std::time::{Duration, Instant};
 
 use super::action::WorkerId;
 use super::ending::Phase;
-use super::life::{Life, Stage, State};
+use super::process::{Process, Stage, State};
 use super::{InputState, Scheduler};
 use crate::record::Index;
 
 /// What a worker is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// No life of it has begun yet.
+    /// No process of it has begun yet.
     Unstarted,
-    /// A life of it has ended, and another is to follow or would, were it not given up.
+    /// A process of it has ended, and another is to follow or would, were it not given up.
     Between,
     /// It is not needed any more.
     Gone,
-    /// A life starts up: it has shown no sign, and there is something for it to do.
+    /// A process starts up: it is not ready, and there is something for it to do.
     Starting,
-    /// A life has shown no sign, and nothing is there for it to do: it may be up or not.
-    Unsigned,
-    /// A life owes nothing.
+    /// A process is not ready, and nothing is there for it to do: it may be up or not.
+    Unready,
+    /// A process owes nothing.
     Idle,
-    /// A life owes answers that mtask does not listen to just now.
-    Unheard,
-    /// A life owes answers.
+    /// A process owes answers that mtask does not listen to just now.
+    Paused,
+    /// A process owes answers.
     Working,
-    /// A life owes nothing any more and is to exit.
+    /// A process owes nothing any more and is to exit.
     Exiting,
 }
 
@@ -67,34 +67,35 @@ pub struct Oldest {
     pub worker: WorkerId,
     /// For how long it has been the oldest of its worker, time not listened to left out.
     pub age: Duration,
-    /// Whether the worker's life has shown a sign.
-    pub has_signed: bool,
+    /// Whether the worker's process is ready.
+    pub is_ready: bool,
 }
 
 impl Scheduler {
     /// The records that have no outcome yet.
     pub fn under_way(&self, now: Instant) -> UnderWay {
         let owed = |worker: &super::Worker| match &worker.state {
-            State::Running(life) | State::Judged(life, ..) => life.owed_records,
+            State::Running(process) | State::DeferredExit(process, ..) => process.owed_records,
             State::Vacant(_) | State::GivenUp => 0,
         };
-        let oldest = |(worker, life): (WorkerId, &Life)| {
+        let oldest = |(worker, process): (WorkerId, &Process)| {
             Some(Oldest {
-                index: life.oldest()?,
+                index: process.oldest()?,
                 worker,
-                age: life.age(now),
-                has_signed: life.has_signed,
+                age: process.age(now),
+                is_ready: process.is_ready,
             })
         };
         let unsent = self.queue.together() + self.queue.alone() + self.queue.rejected();
         UnderWay {
             in_flight: self.workers.iter().map(owed).sum(),
-            waiting: unsent + self.doomed.records(),
-            oldest: self.lives().filter_map(oldest).max_by_key(|it| it.age),
+            waiting: unsent + self.pending.records(),
+            oldest: self.processes().filter_map(oldest).max_by_key(|it| it.age),
         }
     }
 
-    /// How many records there are, once the input has ended and all of them are to come to an outcome.
+    /// How many records there are, once the input has ended and all of them are to come to an
+    /// outcome.
     pub fn total_records(&self) -> Option<u64> {
         let is_whole = match self.phase {
             Phase::Feeding => true,
@@ -115,23 +116,23 @@ impl Scheduler {
     pub fn standing(&self, worker: WorkerId) -> Standing {
         let seat = &self.workers[worker.0];
         match &seat.state {
-            State::Vacant(_) if seat.next_life == 0 => Standing::Unstarted,
+            State::Vacant(_) if seat.next_process == 0 => Standing::Unstarted,
             State::Vacant(_) if self.is_over() => Standing::Gone,
-            State::Vacant(_) | State::Judged(..) | State::GivenUp => Standing::Between,
-            State::Running(life) => self.standing_of(life),
+            State::Vacant(_) | State::DeferredExit(..) | State::GivenUp => Standing::Between,
+            State::Running(process) => self.standing_of(process),
         }
     }
 
-    fn standing_of(&self, life: &Life) -> Standing {
-        let is_idle = life.owed.is_empty();
-        match life.stage {
+    fn standing_of(&self, process: &Process) -> Standing {
+        let is_idle = process.owed.is_empty();
+        match process.stage {
             Stage::Stopping(_) | Stage::Killed(_) => Standing::Exiting,
             Stage::Closing(_) if is_idle => Standing::Exiting,
-            _ if is_idle && self.awaits_ready_of(life) => Standing::Starting,
-            _ if is_idle && !life.has_signed => Standing::Unsigned,
+            _ if is_idle && self.awaits_ready_of(process) => Standing::Starting,
+            _ if is_idle && !process.is_ready => Standing::Unready,
             _ if is_idle => Standing::Idle,
-            _ if life.deaf_since.is_some() => Standing::Unheard,
-            _ if !life.has_signed => Standing::Starting,
+            _ if process.paused_since.is_some() => Standing::Paused,
+            _ if !process.is_ready => Standing::Starting,
             _ => Standing::Working,
         }
     }
@@ -152,29 +153,29 @@ impl Scheduler {
         }
     }
 
-    /// How many records this worker gave a result for, how many failed that it had last, and how many
-    /// lives it has had.
+    /// How many records this worker gave a result for, how many failed that it had last, and how
+    /// many processes it has had.
     pub fn served(&self, worker: WorkerId) -> (u64, u64, u32) {
         let seat = &self.workers[worker.0];
-        (seat.results, seat.failures, seat.next_life)
+        (seat.results, seat.failures, seat.next_process)
     }
 
     fn is_over(&self) -> bool {
         self.queue.is_empty() && self.input_is_over()
     }
 
-    /// The bytes of the records that have an outcome; the answered ones of a block that a life has
-    /// not answered as a whole are left out. `None` once records were dropped.
+    /// The bytes of the records that have an outcome; the answered ones of a block that a process
+    /// has not answered as a whole are left out. `None` once records were dropped.
     pub fn finished_bytes(&self) -> Option<u64> {
         if self.phase != Phase::Feeding {
             return None;
         }
         let held = |worker: &super::Worker| match &worker.state {
-            State::Running(life) | State::Judged(life, ..) => life.owed_bytes,
+            State::Running(process) | State::DeferredExit(process, ..) => process.owed_bytes,
             State::Vacant(_) | State::GivenUp => 0,
         };
         let owed = self.workers.iter().map(held).sum::<usize>();
-        let unfinished = self.queue.bytes() + self.doomed.bytes() + owed;
+        let unfinished = self.queue.bytes() + self.pending.bytes() + owed;
         Some(self.seen_bytes.saturating_sub(unfinished as u64))
     }
 }

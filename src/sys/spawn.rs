@@ -1,8 +1,9 @@
 //! Starting a program in a process group of its own, on pipes, to be killed when mtask is.
 //!
-//! On Linux the new process borrows mtask's memory until it runs the program, as with posix_spawn(3),
-//! which has no way to ask for the death signal. fork(2) would copy the page tables for nothing, the
-//! longer the more mtask holds, and each page that mtask writes to after that would be copied, too.
+//! On Linux the new process borrows mtask's memory until it runs the program, as with
+//! posix_spawn(3), which has no way to ask for the death signal. fork(2) would copy the page tables
+//! for nothing, the longer the more mtask holds, and each page that mtask writes to after that
+//! would be copied, too.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -24,8 +25,8 @@ pub struct Program<'a> {
 #[cfg(target_os = "linux")]
 pub use linux::spawn;
 
-/// Starts `program` with these as its stdin, stdout and stderr; gives the process id, which is that of
-/// its group too. Whoever starts it has to wait for it.
+/// Starts `program` with these as its stdin, stdout and stderr; gives the process id, which is that
+/// of its group too. Whoever starts it has to wait for it.
 ///
 /// # Errors
 /// Where it cannot be started.
@@ -62,8 +63,8 @@ mod linux {
 
     use super::{OsStr, OsString, OwnedFd, Pid, Program, io};
 
-    /// The new process's stack: execvpe(3) builds paths on it, and a command line for a script without
-    /// an interpreter.
+    /// The new process's stack: execvpe(3) builds paths on it, and a command line for a script
+    /// without an interpreter.
     const STACK: usize = 64 * 1024;
 
     /// What the new process needs to know, all made before there is one: it must not allocate.
@@ -78,9 +79,9 @@ mod linux {
         failure: Option<Errno>,
     }
 
-    /// Starts `program` with these as its stdin, stdout and stderr; gives the process id, which is that
-    /// of its group too. Whoever starts it has to wait for it. The process is killed when the thread
-    /// that started it ends.
+    /// Starts `program` with these as its stdin, stdout and stderr; gives the process id, which is
+    /// that of its group too. Whoever starts it has to wait for it. The process is killed when the
+    /// thread that started it ends.
     ///
     /// # Errors
     /// Where it cannot be started.
@@ -101,9 +102,10 @@ mod linux {
         let units = (STACK + size_of_val(&*plan.words.pointers)).div_ceil(16);
         let mut stack: Vec<MaybeUninit<u128>> = Vec::with_capacity(units);
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-        // SAFETY: the stack's end is that of memory which is ours until the call returns, and the call
-        // returns when the new process has left both behind: it runs the program, or is gone. Until
-        // then this thread stands still, and no handler of mtask's can run in the new process.
+        // SAFETY: the stack's end is that of memory which is ours until the call returns, and the
+        // call returns when the new process has left both behind: it runs the program, or is gone.
+        // Until then this thread stands still, and no handler of mtask's can run in the new
+        // process.
         let pid = unsafe {
             libc::clone(
                 begin,
@@ -146,12 +148,12 @@ mod linux {
         dup2_stderr(stderr)
     }
 
-    /// Undoes what mtask does with signals. What came for mtask's group before this process had one of
-    /// its own is dropped: mtask stands still until this process has run its program, and could not
-    /// continue it if it were stopped.
+    /// Undoes what mtask does with signals. What came for mtask's group before this process had one
+    /// of its own is dropped: mtask stands still until this process has run its program, and could
+    /// not continue it if it were stopped.
     fn forget_signals(blocked: &libc::sigset_t) {
-        // SAFETY: this process has handlers of its own, a copy of mtask's; actions, sets and times of
-        // zeros are valid.
+        // SAFETY: this process has handlers of its own, a copy of mtask's; actions, sets and times
+        // of zeros are valid.
         unsafe {
             let mut all: libc::sigset_t = std::mem::zeroed();
             libc::sigfillset(&raw mut all);

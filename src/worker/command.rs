@@ -1,8 +1,8 @@
 //! What each worker runs: its command line, with the init argument put in, and the environment of
-//! its lives.
+//! its processes.
 //!
 //! Command lines are made once, before anything runs; a worker keeps its own through all its
-//! lives. They are bytes, not text: what is not UTF-8 passes through.
+//! processes. They are bytes, not text: what is not UTF-8 passes through.
 
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
@@ -205,19 +205,19 @@ fn value<'a>(key: &str, init: &'a Init, worker: usize) -> Result<&'a str, Unusab
 }
 
 impl WorkerCommand {
-    /// The variables that are set for a life of this worker, beside those it inherits.
+    /// The variables that are set for a process of this worker, beside those it inherits.
     pub fn environment(
         &self,
         worker: usize,
         workers: usize,
-        life: u64,
+        process: u64,
         protocol: Protocol,
         python: PythonUnbuffered,
     ) -> Vec<(&'static str, OsString)> {
         let mut variables = vec![
             ("MTASK_WORKER", worker.to_string().into()),
             ("MTASK_WORKERS", workers.to_string().into()),
-            ("MTASK_LIFE", life.to_string().into()),
+            ("MTASK_PROCESS", process.to_string().into()),
             ("MTASK_ARG", self.arg.clone().unwrap_or_default().into()),
             ("MTASK_PROTOCOL", protocol.version().into()),
         ];
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_life_is_told_its_place() {
+    fn a_process_is_told_its_place() {
         let command = WorkerCommand {
             program: "x".into(),
             args: vec![],
@@ -358,7 +358,7 @@ mod tests {
         let expected = [
             ("MTASK_WORKER", "2"),
             ("MTASK_WORKERS", "4"),
-            ("MTASK_LIFE", "1"),
+            ("MTASK_PROCESS", "1"),
             ("MTASK_ARG", "k=v"),
             ("MTASK_PROTOCOL", "lines/1"),
             ("PYTHONUNBUFFERED", "1"),

@@ -12,8 +12,8 @@ use crate::visible::{self, Letter};
 use super::command::{PythonUnbuffered, WorkerCommand};
 
 /// Writes each worker's environment and command line, a line for each worker (more where a word
-/// holds a newline), quoted so that a shell can run it. What could not be seen is escaped as bash, zsh,
-/// ksh and POSIX of 2024 have it, `$'\033'`.
+/// holds a newline), quoted so that a shell can run it. What could not be seen is escaped as bash,
+/// zsh, ksh and POSIX of 2024 have it, `$'\033'`.
 pub fn write_commands(
     workers: &[WorkerCommand],
     protocol: Protocol,

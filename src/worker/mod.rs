@@ -7,6 +7,6 @@ pub mod dry_run;
 pub mod lookup;
 pub mod python;
 
-pub mod process;
+pub mod child;
 pub mod stderr;
 pub mod stdout;

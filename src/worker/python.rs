@@ -80,8 +80,8 @@ impl PythonWorker {
             used.extend(init.into_iter().flat_map(Init::keys));
         }
         let used: Vec<String> = used.into_iter().map(json_string).collect();
-        // Python decodes a command line as the locale has it: what names a file it encodes again in the
-        // same way, and all else is to be the same in every locale.
+        // Python decodes a command line as the locale has it: what names a file it encodes again in
+        // the same way, and all else is to be the same in every locale.
         let (place, name) = (self.callable.place(), self.callable.name());
         let place = json_string(place);
         let place = &place[..place.len() - 1];

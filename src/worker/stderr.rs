@@ -1,11 +1,12 @@
-//! What a life writes to stderr: passed on in whole lines, the last of it kept for error records.
+//! What a process writes to stderr: passed on in whole lines, the last of it kept for error
+//! records.
 
 /// Lines are cut at this length.
 const LONGEST_LINE: usize = 64 * 1024;
 /// How much of the end is kept.
 const KEPT: usize = 4 * 1024;
 
-/// The stderr of one life.
+/// The stderr of one process.
 #[derive(Debug)]
 pub struct StderrLines {
     /// What stands before each line.
@@ -31,7 +32,8 @@ impl StderrLines {
     pub fn pass(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         self.keep(bytes);
         for piece in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
-            // A line feed right after a carriage return belongs to the line that has been passed on.
+            // A line feed right after a carriage return belongs to the line that has been passed
+            // on.
             if piece == b"\n" && std::mem::take(&mut self.is_after_return) {
                 out.push(b'\n');
                 continue;
@@ -51,8 +53,8 @@ impl StderrLines {
         }
     }
 
-    /// Lines that the life wrote elsewhere and that belong here, each with its newline: appends them
-    /// to `out`, if there is one.
+    /// Lines that the process wrote elsewhere and that belong here, each with its newline: appends
+    /// them to `out`, if there is one.
     pub fn log(&mut self, lines: &[u8], out: Option<&mut Vec<u8>>) {
         self.keep(lines);
         let Some(out) = out else { return };

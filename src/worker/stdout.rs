@@ -1,7 +1,7 @@
-//! What a life writes to stdout, in whole lines, without copies where it can be.
+//! What a process writes to stdout, in whole lines, without copies where it can be.
 //!
-//! Owns the line that is not whole yet. Always: it is held back, for the life may die in the middle
-//! of it, and its bytes are counted in the budget once they are many.
+//! Owns the line that is not whole yet. Always: it is held back, for the process may die in the
+//! middle of it, and its bytes are counted in the budget once they are many.
 
 use memchr::{memchr, memrchr};
 
@@ -10,17 +10,17 @@ use crate::outcome::Lines;
 use crate::protocol::json::{Named, Scanner, named};
 use crate::record::Separator;
 
-/// A part of what a life wrote.
+/// A part of what a process wrote.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Part<'a> {
     /// Whole lines, at least one, each followed by the separator.
     Lines(Lines<'a>),
-    /// A line longer than it may be: how it begins, and which objects that name a record it holds, if
-    /// they are looked for. The rest is not kept.
+    /// A line longer than it may be: how it begins, and which objects that name a record it holds,
+    /// if they are looked for. The rest is not kept.
     TooLong(&'a [u8], &'a [Named]),
 }
 
-/// What a life wrote after its last whole line.
+/// What a process wrote after its last whole line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tail {
     /// The bytes, or how they begin.
@@ -34,7 +34,7 @@ const COUNTED_FROM: usize = 64 * 1024;
 /// How much is kept of a line that is too long.
 const HEAD: usize = 256;
 
-/// The stdout of one life.
+/// The stdout of one process.
 #[derive(Debug)]
 pub struct StdoutLines {
     separator: Separator,

@@ -1,5 +1,5 @@
-//! A record fails for its own fault only: whom a death or an error is held against, and who gets what
-//! is sent again.
+//! A record fails for its own fault only: whom a death or an error is held against, and who gets
+//! what is sent again.
 
 use crate::done::{Done, numbers, records};
 use crate::env::TestEnv;

@@ -1,12 +1,12 @@
-//! Whatever workers do and whatever is asked of the run: each record has its one outcome, of the right
-//! kind and in the right place, nothing is left running, and memory stays within its bounds.
+//! Whatever workers do and whatever is asked of the run: each record has its one outcome, of the
+//! right kind and in the right place, nothing is left running, and memory stays within its bounds.
 //!
-//! A seed makes a run ([`world`]): a theme of misbehaviour, options, and what each record may come to.
-//! The seeds of `cargo test` are always the same; `MTASK_CHAOS=5000` makes so many other runs, and
-//! `MTASK_SEED=17` makes one again.
+//! A seed makes a run ([`world`]): a theme of misbehaviour, options, and what each record may come
+//! to. The seeds of `cargo test` are always the same; `MTASK_CHAOS=5000` makes so many other runs,
+//! and `MTASK_SEED=17` makes one again.
 //!
-//! No run fails because the machine is slow. Time limits are set only where a worker truly hangs; what
-//! load can then bring about beside is in the world's [`Expected`], record by record.
+//! No run fails because the machine is slow. Time limits are set only where a worker truly hangs;
+//! what load can then bring about beside is in the world's [`Expected`], record by record.
 
 mod world;
 
@@ -25,8 +25,8 @@ use world::{Cut, Expected, World};
 const RUNS: u64 = 200;
 /// So many at a time: most of a run's time is waited for.
 const AT_A_TIME: usize = 4;
-/// What mtask is in memory beside what it holds, and what comes on top of `--buffer`: the reads of one
-/// turn and the error records, each of which may hold a record of a megabyte.
+/// What mtask is in memory beside what it holds, and what comes on top of `--buffer`: the reads of
+/// one turn and the error records, each of which may hold a record of a megabyte.
 const ITSELF: usize = 24 << 20;
 
 #[test]
@@ -74,7 +74,7 @@ fn run(seed: u64) {
         .open();
     let done = feed(live, &world);
     judge(&done, &world);
-    // A run that is cut short may have begun no life.
+    // A run that is cut short may have begun no process.
     let must_begin = world.cut == Cut::Never && !world.records.is_empty();
     if must_begin || env.exists("workers.pids") {
         env.assert_all_gone("workers.pids");
@@ -204,7 +204,7 @@ fn judge(done: &Done, world: &World) {
         done.assert_signal(signal);
         return;
     }
-    // A life that leaves after its last answer fails at its end, if it is told to end before.
+    // A process that leaves after its last answer fails at its end, if it is told to end before.
     let fails_at_end = world.may_end_badly && done.stderr.contains("failed at the end");
     let counts = !world.ignores || is_cut;
     let is_failed = (has_failed && counts) || world.breaks || fails_at_end;

@@ -1,5 +1,5 @@
-//! The lines protocol, kept and broken: a worker whose answers do not fit its records is found and named,
-//! and never passed off as success.
+//! The lines protocol, kept and broken: a worker whose answers do not fit its records is found and
+//! named, and never passed off as success.
 
 use crate::done::{answers, numbers, records};
 use crate::env::{TestEnv, skip};
@@ -27,7 +27,7 @@ fn a_stray_line_before_an_answer_is_a_break() {
 }
 
 #[test]
-fn a_banner_of_each_life_is_a_break() {
+fn a_banner_of_each_process_is_a_break() {
     // Found before or after the first record is sent: either way the run fails, and ends.
     let done = TestEnv::new()
         .mtask()

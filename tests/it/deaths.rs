@@ -1,4 +1,5 @@
-//! Workers that die: nobody is charged at first, and the one that kills costs itself and nobody else.
+//! Workers that die: nobody is charged at first, and the one that kills costs itself and nobody
+//! else.
 
 use rustix::process::Signal;
 
@@ -18,8 +19,8 @@ const CAUSES: [(&str, &[&str]); 3] = [
     ("@kill:9", &["SIGKILL", "signal 9"]),
 ];
 
-/// Sends all records, reads as many outcomes, and only then closes the input: a worker that exits before
-/// has not been asked to.
+/// Sends all records, reads as many outcomes, and only then closes the input: a worker that exits
+/// before has not been asked to.
 fn run_with_input_held_open(env: &TestEnv, options: &[&str], args: &[&str], input: &[u8]) -> Done {
     let mut live = env.mtask().args(options).worker(args).open();
     for record in input
@@ -206,16 +207,16 @@ fn a_worker_that_dies_while_it_holds_nothing_is_replaced() {
 }
 
 #[test]
-fn the_next_life_keeps_the_workers_number_and_argument() {
+fn the_next_process_keeps_the_workers_number_and_argument() {
     let env = TestEnv::new();
-    let asks = "@env:MTASK_WORKER @env:MTASK_LIFE @env:MTASK_ARG";
+    let asks = "@env:MTASK_WORKER @env:MTASK_PROCESS @env:MTASK_ARG";
     let options = ["-j1", "--worker-arg", "gpu=7"];
     let mut live = env.mtask().args(options).echo().open();
     live.ask(asks, "0 0 gpu=7");
-    for life in 1..4 {
-        let fault = format!("@once:{} @die:3", env.path(&format!("once-{life}")));
+    for process in 1..4 {
+        let fault = format!("@once:{} @die:3", env.path(&format!("once-{process}")));
         live.ask(&fault, &fault);
-        live.ask(asks, &format!("0 {life} gpu=7"));
+        live.ask(asks, &format!("0 {process} gpu=7"));
     }
     live.wait().assert_status(0);
 }
@@ -297,10 +298,11 @@ fn a_worker_that_stops_reading_is_replaced_without_loss() {
     done.assert_status(0).assert_stdout(input);
 }
 
-/// Life 0 leaves all its work to a child in its group and exits with `status` once `left`, a pipe, says so.
+/// Process 0 leaves all its work to a child in its group and exits with `status` once `left`, a
+/// pipe, says so.
 fn leader_that_leaves(env: &TestEnv, status: i32) -> String {
     format!(
-        "[ $MTASK_LIFE = 0 ] || {{ : >{next}; exec {worker}; }}; exec 3<&0; {worker} --pids {pids} <&3 3<&- & \
+        "[ $MTASK_PROCESS = 0 ] || {{ : >{next}; exec {worker}; }}; exec 3<&0; {worker} --pids {pids} <&3 3<&- & \
          exec 3<&-; read -r child <{left}; exit {status}",
         worker = worker_path(),
         pids = env.path("child.pids"),
@@ -340,7 +342,7 @@ fn a_worker_whose_process_exits_is_dead_though_a_child_holds_its_pipes_and_answe
             for i in 5..10 {
                 live.send(line(i));
             }
-            // The input stays open until the next life has come.
+            // The input stays open until the next process has come.
             env.wait_for("next");
             live.wait().assert_status(0).assert_stdout(&input);
             env.assert_all_gone("child.pids");
@@ -411,7 +413,7 @@ fn a_dead_workers_child_in_a_group_of_its_own_delays_nothing() {
 fn a_worker_that_closes_its_stdout_while_it_owes_nothing_is_replaced() {
     let env = TestEnv::new();
     let script = format!(
-        "[ $MTASK_LIFE = 0 ] || exec {0}; IFS= read -r x; echo \"$x\"; echo $$ >>{1}; exec {0} --start-hang >&-",
+        "[ $MTASK_PROCESS = 0 ] || exec {0}; IFS= read -r x; echo \"$x\"; echo $$ >>{1}; exec {0} --start-hang >&-",
         worker_path(),
         env.path("w.pids")
     );

@@ -1,5 +1,5 @@
-//! A run of mtask that has ended, and what a test may claim about it. A claim that does not hold shows
-//! the command, its input, how it ended and what it wrote.
+//! A run of mtask that has ended, and what a test may claim about it. A claim that does not hold
+//! shows the command, its input, how it ended and what it wrote.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -133,7 +133,8 @@ impl Done {
         lines.map(|line| self.parse(line)).collect()
     }
 
-    /// The one error record on stdout, which stands on line `index`, from 0, and has that index and kind.
+    /// The one error record on stdout, which stands on line `index`, from 0, and has that index and
+    /// kind.
     #[track_caller]
     pub(crate) fn assert_one_error(&self, index: usize, kind: &str) -> Value {
         let errors = self.error_records();

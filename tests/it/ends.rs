@@ -1,5 +1,5 @@
-//! Ends that come from outside: a batch system or a container runtime signals mtask and its workers, in
-//! any order. No outcome is made up because of that, and nothing survives.
+//! Ends that come from outside: a batch system or a container runtime signals mtask and its
+//! workers, in any order. No outcome is made up because of that, and nothing survives.
 
 use std::process::Command;
 
@@ -311,8 +311,8 @@ fn whatever_signal_ends_mtask_its_workers_and_their_children_end() {
     if !cfg!(target_os = "linux") {
         return skip("which signals there are is known of Linux alone");
     }
-    // HUP, INT, QUIT, TRAP, ABRT, ALRM, TERM, STKFLT, XCPU, VTALRM, PROF, IO, PWR, SYS, some that have
-    // no name.
+    // HUP, INT, QUIT, TRAP, ABRT, ALRM, TERM, STKFLT, XCPU, VTALRM, PROF, IO, PWR, SYS, some that
+    // have no name.
     for number in [
         1, 2, 3, 5, 6, 14, 15, 16, 24, 26, 27, 29, 30, 31, 34, 35, 50, 64,
     ] {

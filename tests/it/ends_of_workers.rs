@@ -67,8 +67,8 @@ fn results_are_written_before_a_worker_that_hangs_at_its_end_is_killed() {
 #[test]
 fn a_worker_may_take_its_time_to_exit() {
     let env = TestEnv::new();
-    // The end of stdin is not the end of the worker: it finishes its work, and mtask waits for it. Only
-    // time shows whether it does.
+    // The end of stdin is not the end of the worker: it finishes its work, and mtask waits for it.
+    // Only time shows whether it does.
     let script = format!(
         "while IFS= read -r x; do echo \"$x\"; done; sleep 1; : > {}",
         env.path("finished")

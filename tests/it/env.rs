@@ -1,8 +1,8 @@
 //! Where a test works: a folder of its own, and mtask as it is to be run there.
 //!
 //! Each run has a time limit, starts with every signal at its default and with nothing in its
-//! environment that mtask or the test worker look at. The limit is there to end a run that hangs, not to
-//! measure one: no test may fail because the machine is busy.
+//! environment that mtask or the test worker look at. The limit is there to end a run that hangs,
+//! not to measure one: no test may fail because the machine is busy.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
@@ -267,7 +267,8 @@ impl Run<'_> {
         self
     }
 
-    /// Starts mtask by sh; the script finds it with its arguments in `"$0" "$@"`, and should `exec` it.
+    /// Starts mtask by sh; the script finds it with its arguments in `"$0" "$@"`, and should `exec`
+    /// it.
     pub(crate) fn shell(mut self, script: &str) -> Self {
         self.shell = Some(script.to_owned());
         self

@@ -1,11 +1,11 @@
-//! Examples in a text cannot drift: its code blocks are taken from it and run, from top to bottom, in
-//! one folder, as a reader would who tries them all.
+//! Examples in a text cannot drift: its code blocks are taken from it and run, from top to bottom,
+//! in one folder, as a reader would who tries them all.
 //!
 //! An HTML comment before a block says what it is:
 //! - `<!-- file: NAME -->`: the block is a file, which every example finds;
-//! - `<!-- example: TITLE -->`: the block is run by sh. After the title may follow
-//!   `; needs: PROGRAM, PROGRAM` (else it is skipped), `; status: N` (else 0) and `; in: repository`.
-//!   A `text` block right after it is its output, to the byte;
+//! - `<!-- example: TITLE -->`: the block is run by sh. After the title may follow `; needs:
+//!   PROGRAM, PROGRAM` (else it is skipped), `; status: N` (else 0) and `; in: repository`. A
+//!   `text` block right after it is its output, to the byte;
 //! - `<!-- not an example: REASON -->`: the block is not run here.
 
 use std::fs;

@@ -1,5 +1,5 @@
-//! Text of others on its way to a terminal: nothing in it moves a cursor, hides something or turns the
-//! direction of writing, wherever it comes from.
+//! Text of others on its way to a terminal: nothing in it moves a cursor, hides something or turns
+//! the direction of writing, wherever it comes from.
 
 use crate::done::Done;
 use crate::env::{Run, TestEnv, has};

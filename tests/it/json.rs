@@ -1,7 +1,7 @@
 //! `--protocol json`: answers carry the record's id, errors are values, other lines are for people.
 
 mod lines;
-mod lives;
+mod processes;
 
 use serde_json::json;
 
@@ -350,7 +350,7 @@ fn every_record_has_one_outcome_whatever_json_workers_do() {
         for (number, (line, kind)) in lines.iter().zip(&expected).enumerate() {
             let value = done.parse(line);
             let found = value["mtask_error"].as_str().unwrap_or("ok");
-            // Those that a dying life held with a skipped one are sent again.
+            // Those that a dying process held with a skipped one are sent again.
             assert_eq!(found, *kind, "{what}, record {number}");
             if found == "ok" {
                 assert!(

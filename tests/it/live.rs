@@ -238,18 +238,18 @@ struct Collected {
 
 #[derive(Default)]
 struct Shared {
-    read: Mutex<Heard>,
+    read: Mutex<ReadFrom>,
     has_more: Condvar,
 }
 
 #[derive(Default)]
-struct Heard {
+struct ReadFrom {
     bytes: Vec<u8>,
     has_ended: bool,
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Heard> {
+    fn lock(&self) -> MutexGuard<'_, ReadFrom> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,8 @@
 //! Tests of the mtask binary, a module for each part of what it promises.
 //!
 //! `cargo test --test it deaths::` runs one module. [`env`], [`live`], [`done`], [`examples`],
-//! [`processes`], [`terminal`] and [`wait`] are what the others are written with; the worker they use
-//! is `tests/worker`.
+//! [`processes`], [`terminal`] and [`wait`] are what the others are written with; the worker they
+//! use is `tests/worker`.
 
 mod done;
 mod env;

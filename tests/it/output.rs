@@ -131,20 +131,20 @@ fn outputs_that_are_links_to_one_missing_file_are_refused() {
     for (place, first) in options.iter().enumerate() {
         for second in &options[place + 1..] {
             let env = TestEnv::new();
-            let links = ["one", "two"].map(|link| env.path(link));
-            for link in &links {
+            let channels = ["one", "two"].map(|link| env.path(link));
+            for link in &channels {
                 std::os::unix::fs::symlink("missing", link).expect("a link");
             }
             let precious = env.write("precious", "precious\n");
             let mut run = env.mtask().args(["--protocol", "json"]);
-            run = run.args([first, links[0].as_str(), second, &links[1]]);
+            run = run.args([first, channels[0].as_str(), second, &channels[1]]);
             // A file is emptied only where nothing is refused.
             if ![first, second].contains(&&"--exits") {
                 run = run.args(["--exits", precious.as_str()]);
             }
             let done = run.echo().run();
             done.assert_status(2).assert_stderr_has(second);
-            done.assert_stderr_has(&links[1]);
+            done.assert_stderr_has(&channels[1]);
             assert_eq!(env.read("precious"), b"precious\n");
         }
     }

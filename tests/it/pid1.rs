@@ -1,5 +1,5 @@
-//! mtask as process 1 of a container: signals that have no handler do nothing there, and every process
-//! whose parent has ended is left to it.
+//! mtask as process 1 of a container: signals that have no handler do nothing there, and every
+//! process whose parent has ended is left to it.
 
 use std::process::Command;
 
@@ -105,8 +105,8 @@ fn a_closed_output_is_the_status() {
     }
 }
 
-/// A worker that leaves a process behind with each record, and tells how many there are that nobody has
-/// waited for: as soon as there are none, or after a while.
+/// A worker that leaves a process behind with each record, and tells how many there are that nobody
+/// has waited for: as soon as there are none, or after a while.
 const LEAVES_ORPHANS: &str = r#"
 while read -r x; do
     ( ( : ) & ) </dev/null >/dev/null 2>&1

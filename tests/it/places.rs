@@ -15,8 +15,8 @@ fn in_doubt(env: &TestEnv) -> Vec<(u64, u64)> {
     ranges.iter().map(|it| range(it).expect("a pair")).collect()
 }
 
-/// All envelopes, or lines in their places, that do not hold the number of their record stand in one
-/// of the ranges in doubt. Gives how many there are.
+/// All envelopes, or lines in their places, that do not hold the number of their record stand in
+/// one of the ranges in doubt. Gives how many there are.
 fn assert_wrong_are_named(done: &Done, env: &TestEnv) -> usize {
     let ranges = in_doubt(env);
     let mut wrong = 0;
@@ -110,8 +110,8 @@ fn a_filter_that_drops_lines_is_no_worker() {
 
 #[test]
 fn a_banner_of_each_worker_is_a_failure_of_the_run() {
-    // Whether it is read before the first record is sent is chance: it counts either way. Where the run
-    // goes on, workers whose processes all greet may be given up before it ends.
+    // Whether it is read before the first record is sent is chance: it counts either way. Where the
+    // run goes on, workers whose processes all greet may be given up before it ends.
     for (options, statuses) in [
         (&["--on-error", "raise"][..], &[122][..]),
         (&["--on-error", "drain"], &[122]),

@@ -1,7 +1,7 @@
 //! `ulimit -u`: the user may have no more processes, of which every thread is one.
 //!
-//! Root may have as many as it likes, so where root runs these tests another user runs mtask: one who
-//! has no other process, so that a limit means mtask and its workers alone. Linux only.
+//! Root may have as many as it likes, so where root runs these tests another user runs mtask: one
+//! who has no other process, so that a limit means mtask and its workers alone. Linux only.
 
 use std::fs;
 use std::io::Write;
@@ -280,8 +280,11 @@ fn workers_beyond_the_limit_leave_their_records_to_the_others() {
     live.wait_for_stderr("ulimit -u");
     limited.env.write("go", "");
     live.wait().assert_status(0).assert_stdout(input);
-    let lives = limited.env.lines("w.pids").len();
-    assert!((1..WORKERS).contains(&lives), "there were {lives} lives");
+    let processes = limited.env.lines("w.pids").len();
+    assert!(
+        (1..WORKERS).contains(&processes),
+        "there were {processes} processes"
+    );
 }
 
 #[test]

@@ -42,8 +42,9 @@ impl Process {
         )
     }
 
-    /// Whether it is a test worker that runs. One that has ended and that nobody has waited for (where
-    /// an orphan's new parent does not care) does not; nor does another process with its pid.
+    /// Whether it is a test worker that runs. One that has ended and that nobody has waited for
+    /// (where an orphan's new parent does not care) does not; nor does another process with its
+    /// pid.
     pub(crate) fn is_live_worker(self) -> bool {
         if !cfg!(target_os = "linux") {
             return test_kill_process(self.0).is_ok();
@@ -57,8 +58,8 @@ impl Process {
         self.state() == Some('T')
     }
 
-    /// The most memory it has used, in bytes, but for the pages of its program and libraries, of which
-    /// a debug build has many; Linux only.
+    /// The most memory it has used, in bytes, but for the pages of its program and libraries, of
+    /// which a debug build has many; Linux only.
     pub(crate) fn peak_memory(self) -> Option<usize> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0)).ok()?;
         let bytes = |name: &str| {

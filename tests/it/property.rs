@@ -1,6 +1,6 @@
-//! Whatever the records, the delays, the deaths and the options: every record has one outcome, in its
-//! place. Each run comes from a seed, which a failure shows; `MTASK_TEST_SEED=N` runs that one alone,
-//! and `MTASK_TEST_SEED=random` runs new ones.
+//! Whatever the records, the delays, the deaths and the options: every record has one outcome, in
+//! its place. Each run comes from a seed, which a failure shows; `MTASK_TEST_SEED=N` runs that one
+//! alone, and `MTASK_TEST_SEED=random` runs new ones.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -69,9 +69,9 @@ struct Case {
 enum Fate {
     /// It is answered.
     Result,
-    /// It kills every life that gets it.
+    /// It kills every process that gets it.
     Error,
-    /// It kills one life. Held by a life that another record killed, it is a suspect by then.
+    /// It kills one process. Held by a process that another record killed, it is a suspect by then.
     Either,
 }
 
@@ -87,8 +87,8 @@ impl Case {
             options.push("--buffer=256K".to_owned());
         }
         let (mut records, mut fates) = (Vec::new(), Vec::new());
-        // The first come when workers can have shown a sign, and so few and so far from each other that
-        // no worker is given up.
+        // The first come when workers can have been ready, and so few and so far from each other
+        // that no worker is given up.
         let (mut faults, mut next_fault) = (8, 20);
         for i in 0..count {
             let kind = random.below(if i < next_fault { 60 } else { 100 });
@@ -103,7 +103,7 @@ impl Case {
                     let fault = ["@die:3", "@kill:9", "@partial @die:1", "@closeout @die:2"]
                         [random.below(4)];
                     (faults, next_fault) = (faults - 1, i + jobs + 3);
-                    // A life that holds one record at a time takes no other with it.
+                    // A process that holds one record at a time takes no other with it.
                     fate = if window == "1" {
                         Fate::Result
                     } else {
@@ -206,8 +206,9 @@ pub(crate) fn seeds() -> Vec<u64> {
     (0..RUNS).map(|_| random.next() >> 32).collect()
 }
 
-/// What a test begins its random numbers with. It is the same in each run, so that a change is to blame
-/// for what fails; `MTASK_TEST_SEED=random` looks further, and `MTASK_TEST_SEED=17` looks again.
+/// What a test begins its random numbers with. It is the same in each run, so that a change is to
+/// blame for what fails; `MTASK_TEST_SEED=random` looks further, and `MTASK_TEST_SEED=17` looks
+/// again.
 pub(crate) fn first_seed() -> u64 {
     const USUAL: u64 = 1;
     seed_asked_for().unwrap_or_else(|| match std::env::var_os("MTASK_TEST_SEED") {

@@ -193,7 +193,7 @@ class Asks:
     );
     assert_eq!(
         env.lines("exits"),
-        [r#"{"worker":0,"life":0,"exit":"closed"}"#]
+        [r#"{"worker":0,"process":0,"exit":"closed"}"#]
     );
 }
 

@@ -33,7 +33,7 @@ class Work:
         done.check((1..=8).contains(&size), "a batch has a wrong size");
     }
     let exits = env.lines("exits");
-    assert_eq!(exits, [r#"{"worker":0,"life":0,"exit":8}"#]);
+    assert_eq!(exits, [r#"{"worker":0,"process":0,"exit":8}"#]);
 
     // None waits for more than there are.
     let mut live = env

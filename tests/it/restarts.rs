@@ -1,11 +1,11 @@
-//! Lives that end because they should, and workers that do not come back.
+//! Processes that end because they should, and workers that do not come back.
 
 use crate::done::{numbers, records};
 use crate::env::TestEnv;
 
 #[test]
-fn a_life_ends_after_as_many_records_as_its_lifespan() {
-    let input = records((0..10).map(|_| "@env:MTASK_LIFE"));
+fn a_process_ends_after_as_many_records_as_its_lifespan() {
+    let input = records((0..10).map(|_| "@env:MTASK_PROCESS"));
     let done = TestEnv::new()
         .mtask()
         .args(["-j1", "--lifespan", "3"])
@@ -28,10 +28,10 @@ fn a_lifespan_loses_no_record_whatever_the_window() {
             .stdin(input.clone())
             .run();
         done.assert_status(0).assert_stdout(&input);
-        let lives = env.lines("w.pids").len();
+        let processes = env.lines("w.pids").len();
         done.check(
-            lives >= 100_usize.div_ceil(7),
-            &format!("there were only {lives} lives"),
+            processes >= 100_usize.div_ceil(7),
+            &format!("there were only {processes} processes"),
         );
     }
 }
@@ -78,14 +78,14 @@ fn a_worker_that_is_given_up_leaves_its_records_to_the_others() {
 }
 
 #[test]
-fn lives_that_answer_and_die_are_no_failed_starts() {
+fn processes_that_answer_and_die_are_no_failed_starts() {
     let env = TestEnv::new();
     let mut live = env
         .mtask()
         .args(["-j1"])
         .worker(["--pids", &env.path("w.pids")])
         .open();
-    // More than --max-restarts allows for lives that show no sign.
+    // More than --max-restarts allows for processes that are never ready.
     for i in 0..12 {
         live.ask(&i.to_string(), &i.to_string());
         env.processes("w.pids")[i].kill();
@@ -97,7 +97,8 @@ fn lives_that_answer_and_die_are_no_failed_starts() {
 
 #[test]
 fn a_worker_that_quits_after_a_few_records_loses_none() {
-    // Like `head -n 3`: it reads more than it answers. A record may have bad luck twice; none is lost.
+    // Like `head -n 3`: it reads more than it answers. A record may have bad luck twice; none is
+    // lost.
     let input = numbers(30);
     let done = TestEnv::new()
         .mtask()

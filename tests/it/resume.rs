@@ -3,8 +3,8 @@
 mod damaged;
 mod killed;
 mod killers;
-mod lapses;
 mod refused;
+mod worker_faults;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -373,10 +373,10 @@ fn outputs_that_were_renamed_may_be_named_again() {
 fn exits_are_those_of_the_last_run() {
     let env = TestEnv::new();
     let exits = env.path("exits");
-    for life in ["one", "two"] {
-        let said = format!("{{\"exit\":\"{life}\"}}");
+    for process in ["one", "two"] {
+        let said = format!("{{\"exit\":\"{process}\"}}");
         let args = ["--json", "--end-line", &said];
-        let count = if life == "one" { 3 } else { 5 };
+        let count = if process == "one" { 3 } else { 5 };
         let options = ["-j1", "--protocol", "json", "--exits", &exits];
         mtask(&env, &options)
             .worker(args)

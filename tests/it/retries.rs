@@ -90,7 +90,7 @@ fn nothing_is_sent_twice_with_at_most_once() {
 }
 
 #[test]
-fn a_record_held_by_a_life_that_never_came_up_fails_with_at_most_once() {
+fn a_record_held_by_a_process_that_never_came_up_fails_with_at_most_once() {
     let env = TestEnv::new();
     let words = format!("@once:{} @die:3", env.path("once"));
     let done = env

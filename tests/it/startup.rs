@@ -129,7 +129,7 @@ fn a_command_that_fails_everywhere_is_told_once_and_counted() {
 
 #[test]
 fn each_kind_of_death_is_told() {
-    let script = "[ $MTASK_LIFE = 0 ] && kill -9 $$; exit 7";
+    let script = "[ $MTASK_PROCESS = 0 ] && kill -9 $$; exit 7";
     let done = TestEnv::new()
         .mtask()
         .args(["-j1", "--", "sh", "-c", script])
@@ -168,10 +168,10 @@ fn restarts_are_bounded_by_max_restarts() {
             .stdin(numbers(10))
             .run();
         done.assert_status(125).assert_stdout("");
-        let lives = env.lines("w.pids").len();
+        let processes = env.lines("w.pids").len();
         done.check(
-            lives == expected,
-            &format!("there were {lives} lives and not {expected}"),
+            processes == expected,
+            &format!("there were {processes} processes and not {expected}"),
         );
     }
 }
@@ -210,7 +210,7 @@ fn a_death_on_the_first_record_before_any_answer_charges_no_record() {
 fn what_was_finished_is_written_before_the_run_ends_with_125() {
     let env = TestEnv::new();
     let gone = env.path("gone");
-    // The first life answers once and dies; no later one starts.
+    // The first process answers once and dies; no later one starts.
     let script =
         format!("[ -e {gone} ] && exit 9; : > {gone}; IFS= read -r x; echo \"$x\"; exit 8");
     let options = ["-j1", "--window", "1", "--max-restarts", "1"];

@@ -48,7 +48,11 @@ fn the_document_counts_every_record_and_every_second() {
     };
     assert_eq!((workers.len(), sum("records"), sum("failed")), (3, 100, 1));
     // Two of them die; not all are replaced where little is left to do.
-    assert!((2..=5).contains(&sum("lives")), "{} lives", sum("lives"));
+    assert!(
+        (2..=5).contains(&sum("processes")),
+        "{} processes",
+        sum("processes")
+    );
     let wall = stats["wall_seconds"].as_f64().expect("a number");
     for worker in workers {
         let spent = numbers_in(&worker["seconds"]);
@@ -76,7 +80,7 @@ fn the_table_is_printed_quiet_or_not_and_changes_no_result() {
                 .map(ToOwned::to_owned)
                 .collect::<Vec<_>>()
         };
-        let heads = "worker records failed lives starting waiting working exiting absent";
+        let heads = "worker records failed processes starting waiting working exiting absent";
         assert_eq!(row("worker").join(" "), heads);
         assert_eq!(row("all")[..4], ["all", "1000", "0", "2"]);
         let count = |name: &str| row(name)[1].parse::<u64>().expect("a number");

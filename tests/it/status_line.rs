@@ -7,7 +7,8 @@ use crate::env::TestEnv;
 use crate::live::Live;
 use crate::terminal::{Screen, Terminal};
 
-/// Asks until the answer holds all of these: a moment may pass before mtask has heard of everything.
+/// Asks until the answer holds all of these: a moment may pass before mtask has heard of
+/// everything.
 fn ask_until(live: &Live, texts: &[&str]) {
     crate::env::wait_until(&format!("a status line with {texts:?}"), || {
         let before = live.stderr().len();

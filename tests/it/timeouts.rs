@@ -9,7 +9,8 @@ use rustix::process::Signal;
 use crate::done::{answers, numbers, records};
 use crate::env::{TestEnv, let_pass};
 
-/// Longer than any machine delays a record that is answered at once, and a life that starts at once.
+/// Longer than any machine delays a record that is answered at once, and a process that starts at
+/// once.
 const AMPLE: Duration = Duration::from_secs(5);
 const TIMEOUT: [&str; 2] = ["--timeout", "5s"];
 
@@ -98,8 +99,8 @@ fn every_worker_can_hang_at_once() {
 
 #[test]
 fn a_slow_record_within_its_time_is_a_result() {
-    // All wait at one worker, together for longer than the limit, but each one's time begins when it
-    // is the oldest.
+    // All wait at one worker, together for longer than the limit, but each one's time begins when
+    // it is the oldest.
     let input = records((0..12).map(|i| format!("{i} @sleep:500")));
     let done = TestEnv::new()
         .mtask()

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::done::{Done, records};
 use crate::env::TestEnv;
 
-/// Runs `jobs` workers, each of which answers one record: record i tells worker i's answer to `words`
-/// after its number, the answers being sorted.
+/// Runs `jobs` workers, each of which answers one record: record i tells worker i's answer to
+/// `words` after its number, the answers being sorted.
 fn ask_each_worker(
     env: &TestEnv,
     jobs: usize,
@@ -244,8 +244,8 @@ fn a_shared_argument_alone_is_an_argument() {
 }
 
 #[test]
-fn the_environment_names_worker_life_argument_and_protocol() {
-    let words = "@env:MTASK_WORKERS @env:MTASK_LIFE @env:MTASK_ARG @env:MTASK_PROTOCOL @env:PYTHONUNBUFFERED";
+fn the_environment_names_worker_process_argument_and_protocol() {
+    let words = "@env:MTASK_WORKERS @env:MTASK_PROCESS @env:MTASK_ARG @env:MTASK_PROTOCOL @env:PYTHONUNBUFFERED";
     let options = ["--worker-arg", "x=1", "--worker-arg", "x=2"];
     let done = ask_each_worker(&TestEnv::new(), 2, &options, &["{x}"], words);
     done.assert_stdout("0 2 0 x=1 lines/1 1\n1 2 0 x=2 lines/1 1\n");

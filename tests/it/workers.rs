@@ -19,9 +19,9 @@ fn workers_start_before_the_first_record_comes() {
 fn a_short_input_starts_no_more_workers_than_it_has_records() {
     let env = TestEnv::new();
     let input = env.write("input", "a\nb\n");
-    // A machine so busy that mtask needs 50 ms to see the end of a file may start the others: such a
-    // run shows nothing, but five of them would.
-    let lives: Vec<usize> = (0..5)
+    // A machine so busy that mtask needs 50 ms to see the end of a file may start the others: such
+    // a run shows nothing, but five of them would.
+    let processes: Vec<usize> = (0..5)
         .map(|run| {
             let name = format!("{run}.pids");
             let done = env
@@ -35,13 +35,13 @@ fn a_short_input_starts_no_more_workers_than_it_has_records() {
         })
         .collect();
     assert!(
-        lives.iter().any(|count| (1..=2).contains(count)),
-        "lives in each run: {lives:?}"
+        processes.iter().any(|count| (1..=2).contains(count)),
+        "processes in each run: {processes:?}"
     );
 }
 
 #[test]
-fn each_worker_lives_once_where_nothing_goes_wrong() {
+fn each_worker_processes_once_where_nothing_goes_wrong() {
     let env = TestEnv::new();
     let input = numbers(5000);
     let done = env
@@ -72,7 +72,7 @@ fn a_worker_gets_stdin_stdout_and_stderr_and_no_other_descriptor() {
 }
 
 #[test]
-fn a_later_life_gets_no_other_descriptor_either() {
+fn a_later_process_gets_no_other_descriptor_either() {
     let env = TestEnv::new();
     let input = records([
         "first".to_owned(),

@@ -1,8 +1,8 @@
 //! What a record tells the test worker to do.
 //!
-//! A directive is a word that begins with `@`, words being set apart by white space or double quotes
-//! (so that a JSON string can hold some). They are done from left to right, before the answer is
-//! written; without one the answer is the record and the suffix.
+//! A directive is a word that begins with `@`, words being set apart by white space or double
+//! quotes (so that a JSON string can hold some). They are done from left to right, before the
+//! answer is written; without one the answer is the record and the suffix.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -22,11 +22,11 @@ pub(crate) struct Reply {
     copies: usize,
     after: Vec<u8>,
     separator: Option<u8>,
-    /// How the life ends once all that has been said is written.
+    /// How the process ends once all that has been said is written.
     pub(crate) end: Option<End>,
 }
 
-/// How a life ends by itself.
+/// How a process ends by itself.
 #[derive(Clone, Copy)]
 pub(crate) enum End {
     Exit(i32),
@@ -78,13 +78,14 @@ impl Reply {
         for word in words.filter_map(|word| word.strip_prefix('@')) {
             let (name, value) = word.split_once(':').unwrap_or((word, ""));
             match name {
-                // Only the first life that creates the file goes on to the directives behind this one.
+                // Only the first process that creates the file goes on to the directives behind
+                // this one.
                 "once" => {
                     if !first_time(value) {
                         return;
                     }
                 }
-                // The same for as many lives: `@first:N:FILE`.
+                // The same for as many processes: `@first:N:FILE`.
                 "first" => {
                     let (count, file) = value.split_once(':').expect("@first:N:FILE");
                     note_pid(file);
@@ -231,8 +232,8 @@ pub(crate) fn note_pid(file: &str) {
     append(file, &format!("{}\n", getpid()));
 }
 
-/// Starts a process that holds this one's stdout and stderr, and appends its pid to `file`. Nobody may
-/// be left to end it: time does, after every test has given up.
+/// Starts a process that holds this one's stdout and stderr, and appends its pid to `file`. Nobody
+/// may be left to end it: time does, after every test has given up.
 #[expect(clippy::zombie_processes, reason = "it is to be left behind")]
 pub(crate) fn start_child(file: &str, group: Group) {
     let this = std::env::current_exe().expect("the test worker");
@@ -282,7 +283,8 @@ fn kill(signal: i32) -> ! {
     crate::hang()
 }
 
-/// Writes each line in three pieces, so that only a reader that puts lines together keeps them whole.
+/// Writes each line in three pieces, so that only a reader that puts lines together keeps them
+/// whole.
 fn error_lines(count: usize) {
     let pid = getpid().to_string();
     for _ in 0..count {

@@ -1,12 +1,12 @@
 //! A worker that does as it is told, for the tests alone.
 //!
-//! It answers each record with the record and a suffix. Its arguments say how a life starts and ends
-//! (see [`options`]), and words in the records that begin with `@` say what happens to them (see
-//! [`directive`]), so that a test shows in one place what its worker does.
+//! It answers each record with the record and a suffix. Its arguments say how a process starts and
+//! ends (see [`options`]), and words in the records that begin with `@` say what happens to them
+//! (see [`directive`]), so that a test shows in one place what its worker does.
 //!
 //! `test-worker --launch [--user UID] [--processes N] COMMAND...` becomes COMMAND with every signal
-//! back at its default, whatever the tests themselves were started with (a background job of a shell
-//! ignores SIGINT), run by that user, who may have so many processes and threads.
+//! back at its default, whatever the tests themselves were started with (a background job of a
+//! shell ignores SIGINT), run by that user, who may have so many processes and threads.
 
 mod directive;
 mod options;
@@ -77,8 +77,8 @@ fn launch(args: Vec<OsString>) -> ! {
     }
 }
 
-/// From now on the user of this process, or of the one given, may have `count` processes and threads
-/// where that process wants one more.
+/// From now on the user of this process, or of the one given, may have `count` processes and
+/// threads where that process wants one more.
 fn limit_processes(pid: Option<Pid>, count: u64) {
     let limit = Rlimit {
         current: Some(count),

@@ -1,9 +1,10 @@
-//! What a life of the test worker does as a whole.
+//! What a process of the test worker does as a whole.
 
 use std::ffi::OsString;
 use std::time::Duration;
 
-/// The worker's arguments. Those that it does not know are left alone, so that a test can look at them.
+/// The worker's arguments. Those that it does not know are left alone, so that a test can look at
+/// them.
 pub(crate) struct Options {
     /// `--suffix TEXT`: what is added to each record.
     pub(crate) suffix: String,
@@ -11,7 +12,7 @@ pub(crate) struct Options {
     pub(crate) separator: u8,
     /// `--json`: speaks the json protocol.
     pub(crate) json: bool,
-    /// `--at N WORDS`: the life's Nth record, from 1, is treated as if it held these words too.
+    /// `--at N WORDS`: the process's Nth record, from 1, is treated as if it held these words too.
     pub(crate) at: Vec<(u64, String)>,
     /// `--buffered`: nothing is written before the end of stdin.
     pub(crate) buffered: bool,
@@ -30,7 +31,8 @@ pub(crate) struct Options {
     pub(crate) ignore_term: bool,
     /// `--start-stderr TEXT`: a line for stderr.
     pub(crate) start_stderr: Vec<String>,
-    /// `--start-once FILE`: what follows in this list happens only to the life that creates FILE.
+    /// `--start-once FILE`: what follows in this list happens only to the process that creates
+    /// FILE.
     pub(crate) start_once: Option<String>,
     /// `--start-sleep MS`: a start that takes its time, which is what the test looks at.
     pub(crate) start_sleep: Duration,
@@ -43,9 +45,11 @@ pub(crate) struct Options {
     /// `--banner TEXT`: a line for stdout before any record is read.
     pub(crate) banner: Option<String>,
 
-    /// `--end-meet PREFIX`: creates PREFIX and its worker's number, then waits for every other worker's.
+    /// `--end-meet PREFIX`: creates PREFIX and its worker's number, then waits for every other
+    /// worker's.
     pub(crate) end_meet: Option<String>,
-    /// `--end-wait PREFIX`: creates PREFIX`end` after the end of stdin, then waits until PREFIX`go` exists.
+    /// `--end-wait PREFIX`: creates PREFIX`end` after the end of stdin, then waits until PREFIX`go`
+    /// exists.
     pub(crate) end_wait: Option<String>,
     /// `--end-line TEXT`: a line for stdout after the end of stdin.
     pub(crate) end_line: Option<String>,

@@ -1,9 +1,9 @@
 //! Writing that cannot wait, whoever else writes to the same pipe or terminal.
 //!
-//! What poll(2) says of a pipe is true for a moment only: another process that has the pipe may fill it
-//! before the write, which then waits, and with it the engine and all signals. To make a shared
-//! descriptor non-blocking would change it for all who have it. So mtask opens the file anew, for
-//! itself, and leaves that one non-blocking.
+//! What poll(2) says of a pipe is true for a moment only: another process that has the pipe may
+//! fill it before the write, which then waits, and with it the engine and all signals. To make a
+//! shared descriptor non-blocking would change it for all who have it. So mtask opens the file
+//! anew, for itself, and leaves that one non-blocking.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -16,8 +16,8 @@ use rustix::net::SendFlags;
 pub(in crate::engine) enum AtOnce {
     /// A regular file never waits for anybody.
     File,
-    /// A pipe that cannot be opened anew is told for each write that it is not to wait, where the system
-    /// knows how.
+    /// A pipe that cannot be opened anew is told for each write that it is not to wait, where the
+    /// system knows how.
     Pipe,
     /// A socket is told for each write that it is not to wait.
     Socket,
@@ -58,8 +58,8 @@ impl AtOnce {
     }
 }
 
-/// Opens the file behind a descriptor once more. It cannot be done where /proc is not mounted, or where
-/// the file belongs to another user who does not allow it.
+/// Opens the file behind a descriptor once more. It cannot be done where /proc is not mounted, or
+/// where the file belongs to another user who does not allow it.
 #[cfg(target_os = "linux")]
 fn reopen(file: BorrowedFd<'_>) -> Option<OwnedFd> {
     use rustix::fs::{Mode, OFlags, open};

@@ -39,7 +39,7 @@ fn journal() -> (Vec<u8>, Vec<usize>) {
     failed.failed.insert("timeout".into(), 2);
     failed.errors = Some(Extent { bytes: 5, tail: 1 });
     let mut lapsed = entry(&[(5, 4)], 20);
-    (lapsed.broken, lapsed.bad_ends) = (2, 1);
+    (lapsed.protocol_violations, lapsed.bad_ends) = (2, 1);
     lapsed.ready = Some(Ready {
         command: 5,
         took: 1500,
@@ -59,7 +59,13 @@ fn what_was_written_is_read() {
     assert_eq!(past.header, header());
     assert!(past.done.ranges.iter().eq(std::iter::once(0..10)));
     assert_eq!((past.done.failures(), past.done.results()), (2, 8));
-    assert_eq!((past.lapses.broken, past.lapses.bad_ends), (2, 1));
+    assert_eq!(
+        (
+            past.worker_faults.protocol_violations,
+            past.worker_faults.bad_ends
+        ),
+        (2, 1)
+    );
     assert_eq!((past.output.bytes, past.errors.bytes), (20, 5));
     assert_eq!(past.ready, [(5, Duration::from_millis(1500))].into());
     assert_eq!(past.bytes, bytes.len());
@@ -159,7 +165,7 @@ fn lines_that_contradict_each_other_are_damage() {
     let mut overflowing = entry(&[(3, 2)], 9);
     overflowing.failed = [("timeout".into(), u64::MAX), ("worker_exit".into(), 2)].into();
     let mut lapsed = entry(&[(3, 2)], 9);
-    lapsed.broken = u64::MAX;
+    lapsed.protocol_violations = u64::MAX;
     for second in [
         twice,
         backwards,
@@ -177,12 +183,15 @@ fn lines_that_contradict_each_other_are_damage() {
 }
 
 #[test]
-fn lapses_stand_by_themselves_and_are_not_taken_back() {
+fn worker_faults_stand_by_themselves_and_are_not_taken_back() {
     let mut lapsed = entry(&[], 0);
-    lapsed.broken = 1;
+    lapsed.protocol_violations = 1;
     let bytes = lines(&header(), [lapsed.clone()]).concat();
     let past = read(&bytes[..]).unwrap().unwrap();
-    assert_eq!((past.lapses.broken, past.done.is_empty()), (1, true));
+    assert_eq!(
+        (past.worker_faults.protocol_violations, past.done.is_empty()),
+        (1, true)
+    );
     let bytes = lines(&header(), [lapsed, entry(&[(0, 3)], 9)]).concat();
     assert_eq!(read(&bytes[..]), Err(Fault::Damaged(3)));
 }
@@ -244,16 +253,22 @@ fn a_line_that_is_lost_doubled_moved_or_of_another_journal_is_known() {
 #[test]
 fn ranges_in_doubt_add_up() {
     let mut lapsed = entry(&[], 0);
-    (lapsed.broken, lapsed.strays, lapsed.in_doubt) = (1, 1, vec![(3, 9)]);
+    (lapsed.protocol_violations, lapsed.strays, lapsed.in_doubt) = (1, 1, vec![(3, 9)]);
     // Where there is nothing new they are not told again.
     let mut written = entry(&[(0, 3)], 3);
-    (written.broken, written.strays) = (1, 1);
+    (written.protocol_violations, written.strays) = (1, 1);
     let mut again = entry(&[], 3);
-    (again.broken, again.strays, again.in_doubt) = (2, 1, vec![(3, 9), (20, 21)]);
+    (again.protocol_violations, again.strays, again.in_doubt) = (2, 1, vec![(3, 9), (20, 21)]);
     let bytes = lines(&header(), [lapsed, written, again]).concat();
     let past = read(&bytes[..]).unwrap().unwrap();
     assert_eq!(past.doubts.ranges(), [(3, 9), (20, 21)]);
-    assert_eq!((past.lapses.broken, past.lapses.strays), (2, 1));
+    assert_eq!(
+        (
+            past.worker_faults.protocol_violations,
+            past.worker_faults.strays
+        ),
+        (2, 1)
+    );
 }
 
 /// Whatever the bytes, reading ends without a panic.

@@ -1,8 +1,8 @@
 //! Which objects on a line name a record, wherever they stand and whatever else the line holds.
 //!
-//! Looks at a line piece by piece, and holds no more of it than a short key, so that it can also read a
-//! line that is too long to be held. It is lenient with values, for those are read once more where they
-//! count, and strict with keys: text with braces in it is no object.
+//! Looks at a line piece by piece, and holds no more of it than a short key, so that it can also
+//! read a line that is too long to be held. It is lenient with values, for those are read once more
+//! where they count, and strict with keys: text with braces in it is no object.
 
 use memchr::{memchr, memchr2};
 
@@ -287,9 +287,9 @@ impl Scanner {
         }
     }
 
-    /// What was open is no object after all. If it says something of a record, that is broken, and what
-    /// follows is a part of it: nobody can tell where it ends. Otherwise gives where it began, for others
-    /// may stand in it.
+    /// What was open is no object after all. If it says something of a record, that is broken, and
+    /// what follows is a part of it: nobody can tell where it ends. Otherwise gives where it began,
+    /// for others may stand in it.
     fn give_up(&mut self) -> Option<usize> {
         self.is_escaped = false;
         if self.index.is_some() && (self.is_reply || self.is_first) {
@@ -320,8 +320,8 @@ mod tests {
         found_by(line, 1..9)
     }
 
-    /// The same, and they are those that are found where the line comes in pieces of these lengths: what has
-    /// gone by is not looked at again.
+    /// The same, and they are those that are found where the line comes in pieces of these lengths:
+    /// what has gone by is not looked at again.
     fn found_by(line: &str, pieces: std::ops::Range<usize>) -> Vec<String> {
         let whole = named(line.as_bytes());
         for piece in pieces {

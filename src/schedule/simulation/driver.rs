@@ -11,7 +11,7 @@ macro_rules! trace {
 
 // After the macro, which they use.
 mod dialogue;
-mod lives;
+mod processes;
 mod time;
 
 use std::collections::VecDeque;
@@ -19,16 +19,16 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
+use super::actor::Actor;
 use super::ledger::Ledger;
 use super::pipes::{Input, Output};
-use super::process::Process;
 use super::scenario::{Accident, Disturbance, MAX_ANSWER, Scenario, millis};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::input::Arrival;
 use crate::outcome::Done;
 use crate::protocol::{Protocol, json};
 use crate::record::{Block, Slice};
-use crate::schedule::{Action, Doubts, Lapses, Notice, Pipe, Scheduler, WorkerId};
+use crate::schedule::{Action, Doubts, Notice, Pipe, Scheduler, WorkerFaults, WorkerId};
 use crate::worker::stdout::StdoutLines;
 
 /// Until nothing has come from the input for so long, workers wait for it.
@@ -39,7 +39,7 @@ const MOST_STEPS: usize = 200_000;
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 struct Member {
-    process: Process,
+    actor: Actor,
     stdout: StdoutLines,
 }
 
@@ -81,7 +81,12 @@ impl Simulation {
         let mut scheduler =
             Scheduler::new(scenario.policy.clone(), scenario.rendering, &budget, base);
         scheduler.keep_slowest();
-        scheduler.resume(Done::default(), Lapses::default(), Doubts::default(), None);
+        scheduler.resume(
+            Done::default(),
+            WorkerFaults::default(),
+            Doubts::default(),
+            None,
+        );
         let jobs = scenario.policy.jobs.get();
         Self {
             members: (0..jobs).map(|_| None).collect(),
@@ -114,7 +119,7 @@ impl Simulation {
         loop {
             self.act();
             self.flush();
-            self.scheduler.choose_heard(self.base + self.now);
+            self.scheduler.choose_read_from(self.base + self.now);
             self.act();
             self.check_step();
             if self.is_done() {
@@ -164,21 +169,21 @@ impl Simulation {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::Start(worker, life) => {
-                trace!(self, "> start life {} of {worker}", life.0);
-                self.start(worker, life.0);
+            Action::Start(worker, process) => {
+                trace!(self, "> start process {} of {worker}", process.0);
+                self.start(worker, process.0);
             }
             Action::Send(worker, block) => {
                 trace!(
                     self,
                     "> send {} from {} to {worker}", block.count, block.first
                 );
-                let has_process = self.members[worker.0].is_some();
+                let has_actor = self.members[worker.0].is_some();
                 self.ledger
-                    .sent(worker, block.first.0, block.count, has_process, self.now);
+                    .sent(worker, block.first.0, block.count, has_actor, self.now);
                 let (bytes, cost) = self.lines(block);
                 if let Some(member) = &mut self.members[worker.0] {
-                    member.process.push(bytes, cost);
+                    member.actor.push(bytes, cost);
                     self.write(worker);
                 }
             }
@@ -186,21 +191,21 @@ impl Simulation {
                 trace!(self, "> close stdin of {worker}");
                 self.ledger.closed(worker, self.now);
                 if let Some(member) = &mut self.members[worker.0] {
-                    member.process.close_stdin();
+                    member.actor.close_stdin();
                 }
             }
             Action::Terminate(worker) => {
                 trace!(self, "> terminate {worker}");
                 if let Some(member) = &mut self.members[worker.0] {
-                    self.ledger.terminated(worker, &member.process, self.now);
-                    member.process.terminate(self.now, &mut self.rng);
+                    self.ledger.terminated(worker, &member.actor, self.now);
+                    member.actor.terminate(self.now, &mut self.rng);
                 }
             }
             Action::Kill(worker) => {
                 trace!(self, "> kill {worker}");
                 self.ledger.killed(worker, self.now);
                 if let Some(member) = &mut self.members[worker.0] {
-                    member.process.kill(self.now);
+                    member.actor.kill(self.now);
                 }
             }
             Action::Leave(worker) => panic!("{worker} dies of SIGKILL at once"),
@@ -232,13 +237,13 @@ impl Simulation {
         }
     }
 
-    fn start(&mut self, worker: WorkerId, life: u32) {
+    fn start(&mut self, worker: WorkerId, process: u32) {
         assert!(
             self.members[worker.0].is_none(),
-            "{worker} has two lives at a time"
+            "{worker} has two processes at a time"
         );
         let accident = self.accident();
-        self.ledger.started(worker, life, self.now);
+        self.ledger.started(worker, process, self.now);
         let now = self.base + self.now;
         if accident == Some(Accident::NotStarted) {
             trace!(self, "< {worker} could not be started");
@@ -248,7 +253,7 @@ impl Simulation {
         }
         let longest = self.scenario.records.iter().map(|record| record.work).max();
         let command = &self.scenario.command;
-        let process = Process::new(
+        let actor = Actor::new(
             command,
             accident,
             longest.unwrap_or_default(),
@@ -256,13 +261,13 @@ impl Simulation {
             &mut self.rng,
         );
         let stdout = StdoutLines::new(self.scenario.policy.separator, MAX_ANSWER, &self.budget);
-        self.members[worker.0] = Some(Member { process, stdout });
+        self.members[worker.0] = Some(Member { actor, stdout });
         self.scheduler.started(worker, now);
     }
 
-    /// What goes wrong with the next life.
+    /// What goes wrong with the next process.
     fn accident(&mut self) -> Option<Accident> {
-        if self.scenario.command.is_doomed {
+        if self.scenario.command.is_broken {
             let not_started = self.rng.u32(..4) == 0;
             return Some(if not_started {
                 Accident::NotStarted
@@ -280,11 +285,11 @@ impl Simulation {
 
     fn write(&mut self, worker: WorkerId) {
         if let Some(member) = &mut self.members[worker.0]
-            && member.process.write()
+            && member.actor.write()
         {
             trace!(self, "< {worker} refuses records");
-            let unsent = member.process.unsent();
-            member.process.abandon_stdin();
+            let unsent = member.actor.unsent();
+            member.actor.abandon_stdin();
             self.ledger.hung_up(worker, self.now);
             self.ledger.taken_back(worker, unsent);
             self.scheduler
@@ -341,7 +346,7 @@ impl Simulation {
                     self.members
                         .iter_mut()
                         .flatten()
-                        .for_each(|member| member.process.suspend(pause));
+                        .for_each(|member| member.actor.suspend(pause));
                     self.now += pause;
                     self.ledger.suspended(pause);
                     self.scheduler.was_suspended(pause, self.base + self.now);
@@ -391,7 +396,7 @@ impl Simulation {
         let unsent = |worker: WorkerId| {
             members[worker.0]
                 .as_ref()
-                .map_or(usize::MAX, |member| member.process.unsent())
+                .map_or(usize::MAX, |member| member.actor.unsent())
         };
         self.scheduler.tick(&unsent, self.base + from);
     }
@@ -434,8 +439,8 @@ impl Simulation {
                 && self.scheduler.is_backed_up();
             assert!(!is_held_up, "an outcome waits though it may be written");
         }
-        let lives = self.members.iter().flatten();
-        let unwritten: usize = lives.map(|member| member.process.cost()).sum();
+        let processes = self.members.iter().flatten();
+        let unwritten: usize = processes.map(|member| member.actor.cost()).sum();
         let held = self.budget.held() - unwritten;
         let slack = self.ledger.slack();
         assert!(
@@ -459,7 +464,7 @@ impl Simulation {
         let (status, tally) = (self.scheduler.status(), self.scheduler.tally().clone());
         assert!(
             self.members.iter().all(Option::is_none),
-            "a process survives the run"
+            "a actor survives the run"
         );
         assert!(
             self.scheduler.wants_input(),

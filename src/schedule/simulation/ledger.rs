@@ -9,8 +9,8 @@ mod past;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::actor::Blame;
 use super::outcomes::Outcomes;
-use super::process::Blame;
 use super::scenario::{Effect, Scenario, millis};
 use crate::budget::BOOKKEEPING;
 use crate::exit::Status;
@@ -20,30 +20,30 @@ use crate::schedule::{Tally, WorkerId};
 pub(super) use answers::Said;
 pub(super) use past::{Charge, Past};
 
-/// A life that has closed a pipe is given so long to exit.
+/// A process that has closed a pipe is given so long to exit.
 const HANG_UP: Duration = millis(200);
-/// Later lives may take so many times as long to their first sign, and at least so long.
+/// Later processes may take so many times as long to be ready, and at least so long.
 const START_FACTOR: u32 = 3;
 const SHORTEST_START: Duration = millis(1_000);
-/// After so many errors in a row a process may be replaced.
+/// After so many errors in a row a actor may be replaced.
 const SPOILT: u32 = 4;
 
-/// A record that a life holds.
+/// A record that a process holds.
 #[derive(Debug)]
 struct Owed {
     index: u64,
-    /// For how long it has been held, while the life was listened to: now, and when the engine last
-    /// began to wait. It begins anew when the life says that it is up.
+    /// For how long it has been held, while the process was listened to: now, and when the engine
+    /// last began to wait. It begins anew when the process says that it is up.
     age: Duration,
     age_before: Duration,
 }
 
 #[derive(Debug, Default)]
-struct Life {
+struct Process {
     started: Duration,
     owed: VecDeque<Owed>,
     sent: usize,
-    has_signed: bool,
+    is_ready: bool,
     closed: Option<Duration>,
     last_answer: Duration,
     terminated: Option<Duration>,
@@ -68,7 +68,7 @@ struct Life {
     idle: Duration,
 }
 
-impl Life {
+impl Process {
     fn is_working(&self) -> bool {
         self.terminated.is_none() && !self.is_killed
     }
@@ -105,17 +105,17 @@ pub(super) struct Ledger {
     slack: usize,
     time_slack: Duration,
     pasts: Vec<Past>,
-    lives: Vec<Option<Life>>,
-    begun_lives: Vec<u32>,
-    /// Lives in a row without a sign, for each worker.
-    signless: Vec<u32>,
-    /// How many lives of each worker were out of step.
+    processes: Vec<Option<Process>>,
+    begun_processes: Vec<u32>,
+    /// Processes in a row that were never ready, for each worker.
+    failed_starts: Vec<u32>,
+    /// How many processes of each worker were out of step.
     broken: Vec<u32>,
     /// COMMAND has said that it is up, or is known to.
     awaits_ready: bool,
     log_lines: u64,
     exits: u64,
-    learnt_start: Option<Duration>,
+    startup_time: Option<Duration>,
     interrupts: Vec<Duration>,
     ended_early: Option<Duration>,
     input_has_ended: bool,
@@ -136,14 +136,14 @@ impl Ledger {
             slack: slack(scenario),
             time_slack: scenario.longest_delay * 3 + millis(1),
             pasts: scenario.records.iter().map(record).collect(),
-            lives: (0..jobs).map(|_| None).collect(),
-            begun_lives: vec![0; jobs],
-            signless: vec![0; jobs],
+            processes: (0..jobs).map(|_| None).collect(),
+            begun_processes: vec![0; jobs],
+            failed_starts: vec![0; jobs],
             broken: vec![0; jobs],
             awaits_ready: scenario.policy.readiness == Readiness::Announced,
             log_lines: 0,
             exits: 0,
-            learnt_start: None,
+            startup_time: None,
             interrupts: Vec::new(),
             ended_early: None,
             input_has_ended: false,
@@ -158,9 +158,9 @@ impl Ledger {
     }
 
     pub(super) fn owed(&self, worker: WorkerId) -> usize {
-        self.lives[worker.0]
+        self.processes[worker.0]
             .as_ref()
-            .map_or(0, |life| life.owed.len())
+            .map_or(0, |process| process.owed.len())
     }
 
     pub(super) fn arrived(&mut self, arrival: &Arrival) {
@@ -178,24 +178,24 @@ impl Ledger {
         }
     }
 
-    pub(super) fn started(&mut self, worker: WorkerId, life: u32, now: Duration) {
+    pub(super) fn started(&mut self, worker: WorkerId, process: u32, now: Duration) {
         assert!(
             worker.0 < self.policy.jobs.get(),
             "{worker} is one too many"
         );
         assert!(
-            self.lives[worker.0].is_none(),
-            "{worker} has two lives at a time"
+            self.processes[worker.0].is_none(),
+            "{worker} has two processes at a time"
         );
         assert_eq!(
-            life, self.begun_lives[worker.0],
-            "the number of {worker}'s next life"
+            process, self.begun_processes[worker.0],
+            "the number of {worker}'s next process"
         );
-        self.begun_lives[worker.0] += 1;
-        self.lives[worker.0] = Some(Life {
+        self.begun_processes[worker.0] += 1;
+        self.processes[worker.0] = Some(Process {
             started: now,
             window: 1,
-            ..Life::default()
+            ..Process::default()
         });
     }
 
@@ -204,7 +204,7 @@ impl Ledger {
         worker: WorkerId,
         first: u64,
         count: usize,
-        has_process: bool,
+        has_actor: bool,
         now: Duration,
     ) {
         for index in first..first + count as u64 {
@@ -212,35 +212,35 @@ impl Ledger {
         }
         let lifespan = self.policy.lifespan;
         let limit = self.window_limit(worker);
-        let Some(life) = &mut self.lives[worker.0] else {
+        let Some(process) = &mut self.processes[worker.0] else {
             // It could not be started.
-            assert!(!has_process);
+            assert!(!has_actor);
             return;
         };
         assert!(
-            life.is_working(),
+            process.is_working(),
             "{worker} was stopped and is sent records"
         );
         assert!(
-            life.closed.is_none(),
+            process.closed.is_none(),
             "{worker}'s stdin is closed and it is sent records"
         );
         assert!(
-            life.hung_up.is_none_or(|at| at == now),
+            process.hung_up.is_none_or(|at| at == now),
             "{worker} has hung up and is sent records"
         );
         assert!(
-            life.has_signed || !life.owed.is_empty() || !self.awaits_ready,
+            process.is_ready || !process.owed.is_empty() || !self.awaits_ready,
             "{worker} has not said that it is ready and is sent records"
         );
-        let holds_suspect = life
+        let holds_suspect = process
             .owed
             .iter()
             .any(|owed| self.pasts[owed.index as usize].is_suspect);
         assert!(!holds_suspect, "{worker} holds a suspect and is sent more");
-        if life.owed.is_empty() {
-            life.age = Duration::ZERO;
-            life.age_before = Duration::ZERO;
+        if process.owed.is_empty() {
+            process.age = Duration::ZERO;
+            process.age_before = Duration::ZERO;
         }
         for index in first..first + count as u64 {
             let past = &mut self.pasts[index as usize];
@@ -248,7 +248,7 @@ impl Ledger {
                 past.has_arrived,
                 "record {index} is sent before it has come"
             );
-            assert_eq!(past.holder, None, "record {index} is sent to two lives");
+            assert_eq!(past.holder, None, "record {index} is sent to two processes");
             assert!(!past.is_answered, "record {index} is sent after its answer");
             assert!(
                 past.effect != Some(Effect::Invalid),
@@ -259,8 +259,8 @@ impl Ledger {
                 "record {index} is tried too often"
             );
             assert!(
-                !past.is_suspect || (count == 1 && life.owed.is_empty()),
-                "record {index} is suspect and sent in company"
+                !past.is_suspect || (count == 1 && process.owed.is_empty()),
+                "record {index} is suspect and sent in isolation"
             );
             if self.policy.delivery == Delivery::AtMostOnce {
                 assert_eq!(past.sends, 0, "record {index} is sent a second time");
@@ -268,102 +268,104 @@ impl Ledger {
             past.sends += 1;
             past.refused_by = None;
             past.holder = Some(worker);
-            life.owed.push_back(Owed {
+            process.owed.push_back(Owed {
                 index,
                 age: Duration::ZERO,
                 age_before: Duration::ZERO,
             });
         }
-        life.sent += count;
+        process.sent += count;
         assert!(
-            life.owed.len() <= limit,
+            process.owed.len() <= limit,
             "{worker} holds {} records of {limit}",
-            life.owed.len()
+            process.owed.len()
         );
         if let Some(lifespan) = lifespan {
             assert!(
-                life.sent <= lifespan.get(),
+                process.sent <= lifespan.get(),
                 "{worker} serves longer than its lifespan"
             );
         }
     }
 
-    /// A suspect goes to a process that is ready, and a retry not to the one that has just refused
+    /// A suspect goes to a actor that is ready, and a retry not to the one that has just refused
     /// it, where there is another.
     fn check_place(&self, worker: WorkerId, index: u64) {
-        let Some(life) = &self.lives[worker.0] else {
+        let Some(process) = &self.processes[worker.0] else {
             return;
         };
         let past = &self.pasts[index as usize];
         let others = || {
-            let lives = self.lives.iter().enumerate();
-            lives.filter_map(|(number, life)| life.as_ref().filter(|_| number != worker.0))
+            let processes = self.processes.iter().enumerate();
+            processes
+                .filter_map(|(number, process)| process.as_ref().filter(|_| number != worker.0))
         };
-        let is_ready = |life: &Life| life.has_signed && self.may_be_given_more(life);
-        if past.is_suspect && !life.has_signed && self.policy.window != Window::Full {
+        let is_ready = |process: &Process| process.is_ready && self.may_be_given_more(process);
+        if past.is_suspect && !process.is_ready && self.policy.window != Window::Full {
             assert!(
                 !others().any(is_ready),
-                "suspect {index} opens a process though one is ready"
+                "suspect {index} opens a actor though one is ready"
             );
             let is_neighbour = |owed: &Owed| !self.pasts[owed.index as usize].may_be_suspect;
-            let opens = |life: &Life| !life.has_signed && self.may_be_given_more(life);
+            let opens = |process: &Process| !process.is_ready && self.may_be_given_more(process);
             assert!(
-                !others().any(|life| opens(life) && life.owed.iter().any(is_neighbour)),
-                "suspect {index} opens a process though another record does"
+                !others().any(|process| opens(process) && process.owed.iter().any(is_neighbour)),
+                "suspect {index} opens a actor though another record does"
             );
         }
-        if past.refused_by == Some((worker, self.begun_lives[worker.0])) {
+        if past.refused_by == Some((worker, self.begun_processes[worker.0])) {
             assert!(
                 !others().any(is_ready),
-                "record {index} goes to the process that refused it though another is ready"
+                "record {index} goes to the actor that refused it though another is ready"
             );
         }
     }
 
-    /// Whether a life serves, and is not about to be replaced.
-    fn may_be_given_more(&self, life: &Life) -> bool {
-        let is_spent = (self.policy.lifespan).is_some_and(|records| life.sent >= records.get());
-        let is_serving = life.is_working() && life.closed.is_none() && life.hung_up.is_none();
-        let may_be_spoilt = self.policy.retries > 0 && life.errors >= SPOILT;
+    /// Whether a process serves, and is not about to be replaced.
+    fn may_be_given_more(&self, process: &Process) -> bool {
+        let is_spent = (self.policy.lifespan).is_some_and(|records| process.sent >= records.get());
+        let is_serving =
+            process.is_working() && process.closed.is_none() && process.hung_up.is_none();
+        let may_be_spoilt = self.policy.retries > 0 && process.errors >= SPOILT;
         is_serving && !is_spent && !may_be_spoilt
     }
 
-    /// Whether this worker may be given up, as far as its lives say.
+    /// Whether this worker may be given up, as far as its processes say.
     fn may_be_given_up(&self, worker: usize) -> bool {
         let most = self.policy.max_restarts.max(1);
-        self.signless[worker] >= most
+        self.failed_starts[worker] >= most
             || self.broken[worker] >= most
             || self.policy.readiness == Readiness::Announced
     }
 
     fn window_limit(&self, worker: WorkerId) -> usize {
-        let Some(life) = &self.lives[worker.0] else {
+        let Some(process) = &self.processes[worker.0] else {
             return 0;
         };
-        let asked = match (self.policy.window, life.concurrency) {
+        let asked = match (self.policy.window, process.concurrency) {
             _ if self.policy.delivery == Delivery::AtMostOnce => 1,
-            (Window::Auto, None) if !life.has_signed => 1,
+            (Window::Auto, None) if !process.is_ready => 1,
             // One more may tell of an answer that is long overdue.
-            (Window::Auto, None) => life.window + 1,
+            (Window::Auto, None) => process.window + 1,
             (Window::Auto | Window::Full, _) => usize::MAX,
             (Window::Records(records), _) => records.get(),
         };
-        asked.min(life.concurrency.unwrap_or(usize::MAX))
+        asked.min(process.concurrency.unwrap_or(usize::MAX))
     }
 
     pub(super) fn hung_up(&mut self, worker: WorkerId, now: Duration) {
-        if let Some(life) = &mut self.lives[worker.0] {
-            life.hung_up.get_or_insert(now);
+        if let Some(process) = &mut self.processes[worker.0] {
+            process.hung_up.get_or_insert(now);
         }
     }
 
-    /// The last records that a life holds were not begun to be written, and are taken back.
+    /// The last records that a process holds were not begun to be written, and are taken back.
     pub(super) fn taken_back(&mut self, worker: WorkerId, unsent: usize) {
-        let Some(life) = &mut self.lives[worker.0] else {
+        let Some(process) = &mut self.processes[worker.0] else {
             return;
         };
-        let begun = life.owed.len() - unsent.min(life.owed.len());
-        for owed in life.owed.drain(begun..) {
+        let begun = process.owed.len() - unsent.min(process.owed.len());
+        for owed in process.owed.drain(begun..) {
             let past = &mut self.pasts[owed.index as usize];
             past.holder = None;
             past.sends -= 1;
@@ -371,14 +373,14 @@ impl Ledger {
     }
 
     pub(super) fn closed(&mut self, worker: WorkerId, now: Duration) {
-        let Some(life) = &mut self.lives[worker.0] else {
+        let Some(process) = &mut self.processes[worker.0] else {
             return;
         };
         assert!(
-            life.closed.is_none() && life.is_working(),
+            process.closed.is_none() && process.is_working(),
             "{worker}'s stdin is closed twice"
         );
-        life.closed = Some(now);
+        process.closed = Some(now);
     }
 
     pub(super) fn interrupted(&mut self, now: Duration) {
@@ -424,14 +426,14 @@ impl Ledger {
         let most = self.policy.max_restarts.max(1);
         if status == Status::NoWorker {
             let has_failed_enough =
-                |(signless, broken): (&u32, &u32)| *signless >= most || *broken >= most;
+                |(failed_starts, broken): (&u32, &u32)| *failed_starts >= most || *broken >= most;
             assert!(
-                self.signless
+                self.failed_starts
                     .iter()
                     .zip(&self.broken)
                     .all(has_failed_enough),
                 "workers are given up that have not failed often enough: {:?} and {:?}",
-                self.signless,
+                self.failed_starts,
                 self.broken
             );
         }
@@ -460,8 +462,8 @@ impl Ledger {
 }
 
 /// What may be held beyond `--buffer`. Only the input ever waits for room, so all that happens in
-/// one turn of the engine comes on top: a read from each life, whose answers may take twice their
-/// bytes in a growing buffer, and the error records of what was rejected or lost at once.
+/// one turn of the engine comes on top: a read from each process, whose answers may take twice
+/// their bytes in a growing buffer, and the error records of what was rejected or lost at once.
 fn slack(scenario: &Scenario) -> usize {
     let jobs = scenario.policy.jobs.get();
     let read = 2 * (scenario.command.stdout + super::scenario::MAX_ANSWER) + BOOKKEEPING;

@@ -265,19 +265,20 @@ impl Outcomes {
                     self.failures == 0 || (is_ignored && !drains),
                     "records failed"
                 );
-                assert_eq!(tally.broken + tally.bad_ends, 0);
+                assert_eq!(tally.protocol_violations + tally.bad_ends, 0);
             }
             Status::InDoubt => {
-                assert!(tally.broken > 0, "all answered line by line");
+                assert!(tally.protocol_violations > 0, "all answered line by line");
                 assert_eq!(self.policy.protocol, Protocol::Lines);
             }
             Status::RecordFailed => {
                 let records_failed = self.failures > 0 && (!is_ignored || drains);
                 assert!(
-                    records_failed || tally.broken + tally.bad_ends > 0,
+                    records_failed || tally.protocol_violations + tally.bad_ends > 0,
                     "nothing failed"
                 );
-                let is_in_step = tally.broken == 0 || self.policy.protocol == Protocol::Json;
+                let is_in_step =
+                    tally.protocol_violations == 0 || self.policy.protocol == Protocol::Json;
                 assert!(is_in_step, "results in doubt do not show");
             }
             Status::NoWorker => {}
@@ -288,11 +289,11 @@ impl Outcomes {
             |past: &Past| matches!(past.effect, Some(Effect::Says(_, saying)) if saying.is_break());
         if !self.has_liars && none_is_missing && !pasts.iter().any(breaks) {
             assert_eq!(
-                tally.broken, 0,
+                tally.protocol_violations, 0,
                 "no worker has given a line too many or too few"
             );
         }
-        // A line too many that nobody reads keeps its life from exiting.
+        // A line too many that nobody reads keeps its process from exiting.
         if tally.bad_ends > 0 && !self.has_liars {
             let command = &scenario.command;
             let closes = |past: &Past| matches!(past.effect, Some(Effect::ClosesStdout(_)));
@@ -300,9 +301,9 @@ impl Outcomes {
             let may_end_badly = command.bad_end > 0.0
                 || command.late_end > 0.0
                 || !command.kinds.is_empty()
-                || command.is_doomed
+                || command.is_broken
                 || has_closers;
-            assert!(may_end_badly, "no life ended badly");
+            assert!(may_end_badly, "no process ended badly");
         }
         if status == Status::NoWorker {
             return;

@@ -95,13 +95,13 @@ impl Saying {
         }
     }
 
-    /// Whether it breaks the contract, so that the life is ended.
+    /// Whether it breaks the contract, so that the process is ended.
     pub(super) fn is_break(self) -> bool {
         matches!(self, Self::Twice | Self::UnknownId | Self::NoId)
     }
 }
 
-/// Whether a life says that it is up.
+/// Whether a process says that it is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ready {
     Never,
@@ -142,20 +142,20 @@ pub(super) struct Command {
     pub(super) stdout: usize,
     /// How many answers it collects before it writes them; at the end of its stdin it writes all.
     pub(super) collects: usize,
-    /// So many lives, from the first on, meet an accident with this probability.
+    /// So many processes, from the first on, meet an accident with this probability.
     pub(super) accidents: u32,
     pub(super) accident_chance: f64,
     /// Which accidents there are.
     pub(super) kinds: Vec<Accident>,
-    /// No life ever shows a sign.
-    pub(super) is_doomed: bool,
+    /// No process ever shows a sign.
+    pub(super) is_broken: bool,
     pub(super) ignores_term: f64,
     pub(super) bad_end: f64,
     pub(super) late_end: f64,
     pub(super) half_last_line: f64,
 }
 
-/// What happens to a life, whatever records it holds.
+/// What happens to a process, whatever records it holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Accident {
     /// It cannot be started.
@@ -263,8 +263,8 @@ impl Scenario {
             .any(|record| lies.contains(&record.effect))
     }
 
-    /// Whether workers do nothing wrong but to give lines too many, or nothing but too few, and none is
-    /// ended before that can show.
+    /// Whether workers do nothing wrong but to give lines too many, or nothing but too few, and
+    /// none is ended before that can show.
     pub(super) fn lies_in_one_way(&self) -> bool {
         if !self.command.kinds.is_empty()
             || self.command.half_last_line > 0.0

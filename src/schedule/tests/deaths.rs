@@ -1,4 +1,5 @@
-//! What the end of a life means: for the records it held, for its worker, and what is said of it.
+//! What the end of a process means: for the records it held, for its worker, and what is said of
+//! it.
 
 use std::num::NonZeroUsize;
 
@@ -104,7 +105,7 @@ fn before_command_has_answered_what_was_held_waits_until_every_other_record_was_
 }
 
 #[test]
-fn of_idle_lives_one_that_has_answered_is_the_judge_of_a_suspect() {
+fn of_idle_processes_one_that_has_answered_gets_the_suspect() {
     let third = WorkerId(2);
     let mut bench = Bench::of_workers(3, |_| ());
     bench.scheduler.input_is_slow(bench.now);
@@ -126,7 +127,7 @@ fn of_idle_lives_one_that_has_answered_is_the_judge_of_a_suspect() {
 }
 
 #[test]
-fn while_one_life_is_at_a_suspect_the_others_go_on() {
+fn while_one_process_is_at_a_suspect_the_others_go_on() {
     let third = WorkerId(2);
     let mut bench = Bench::of_workers(3, |policy| {
         policy.window = Window::Records(NonZeroUsize::new(2).unwrap());
@@ -187,7 +188,7 @@ fn with_a_full_window_nobody_is_charged_before_command_has_answered() {
 }
 
 #[test]
-fn a_life_that_cannot_be_started_is_told_with_the_reason() {
+fn a_process_that_cannot_be_started_is_told_with_the_reason() {
     let mut bench = Bench::new(|_| ());
     bench.records(1);
     (bench.scheduler).start_failed(WORKER, "no luck".into(), bench.now);
@@ -258,7 +259,7 @@ fn what_a_worker_held_that_was_killed_with_mtask_is_sent_again_where_it_may_be()
 }
 
 #[test]
-fn a_life_that_has_closed_its_stdout_has_200_ms_to_exit() {
+fn a_process_that_has_closed_its_stdout_has_200_ms_to_exit() {
     let mut bench = holding(3, |_| ());
     bench.hang_up(Pipe::Stdout, 0);
     bench.wait(190 * MILLISECOND);
@@ -273,7 +274,7 @@ fn a_life_that_has_closed_its_stdout_has_200_ms_to_exit() {
 }
 
 #[test]
-fn a_life_that_has_closed_its_stdin_may_answer_what_it_has_read() {
+fn a_process_that_has_closed_its_stdin_may_answer_what_it_has_read() {
     let mut bench = holding(3, |policy| policy.exit_timeout = 10 * SECOND);
     // Record 3 has not been begun to be written.
     bench.hang_up(Pipe::Stdin, 1);
@@ -301,7 +302,7 @@ fn a_life_that_has_closed_its_stdin_may_answer_what_it_has_read() {
 }
 
 #[test]
-fn a_life_that_has_closed_its_stdin_and_owes_nothing_has_200_ms_to_exit() {
+fn a_process_that_has_closed_its_stdin_and_owes_nothing_has_200_ms_to_exit() {
     let mut bench = holding(2, |_| ());
     bench.answer(2);
     bench.hang_up(Pipe::Stdin, 0);
@@ -312,7 +313,7 @@ fn a_life_that_has_closed_its_stdin_and_owes_nothing_has_200_ms_to_exit() {
 }
 
 #[test]
-fn a_life_that_was_told_to_end_and_closes_its_pipes_has_the_exit_timeout() {
+fn a_process_that_was_told_to_end_and_closes_its_pipes_has_the_exit_timeout() {
     let mut bench = holding(1, |policy| policy.exit_timeout = 10 * SECOND);
     bench.answer(1);
     bench.end_input();
@@ -327,7 +328,7 @@ fn a_life_that_was_told_to_end_and_closes_its_pipes_has_the_exit_timeout() {
 fn an_answer_to_a_part_of_a_record_is_none() {
     let mut bench = holding(2, |_| ());
     assert_eq!(bench.scheduler.owed(WORKER), 2);
-    bench.scheduler.tore_record(WORKER);
+    bench.scheduler.record_partially_written(WORKER);
     bench.hang_up(Pipe::Stdin, 0);
     assert_eq!(bench.scheduler.owed(WORKER), 1);
     bench.answer(1);
@@ -335,14 +336,14 @@ fn an_answer_to_a_part_of_a_record_is_none() {
     bench.act();
     assert_eq!(bench.ends, ["SIGTERM"]);
     assert_eq!(bench.scheduler.tally().results, 2);
-    assert_eq!(bench.scheduler.tally().broken, 0);
+    assert_eq!(bench.scheduler.tally().protocol_violations, 0);
     bench.die(Exit::Signal(15));
     bench.wait(SECOND);
     assert_eq!(bench.sent, [1, 2, 2]);
 }
 
 #[test]
-fn a_line_without_its_end_is_no_answer_of_a_life_that_has_refused_its_records() {
+fn a_line_without_its_end_is_no_answer_of_a_process_that_has_refused_its_records() {
     for closes_stdout in [false, true] {
         let mut bench = Bench::new(|policy| policy.window = Window::Full);
         bench.records(1);
@@ -432,7 +433,7 @@ fn many_failures_at_once_wait_for_the_output() {
 }
 
 #[test]
-fn nobody_waits_for_the_judgement_of_a_life_once_the_run_is_over() {
+fn nobody_waits_for_the_judgement_of_a_process_once_the_run_is_over() {
     let mut bench = holding(1, |_| ());
     bench.die(Exit::Signal(15));
     bench.scheduler.output_failed(bench.now);
@@ -457,7 +458,7 @@ fn a_record_that_was_not_begun_to_be_written_is_not_its_workers() {
 }
 
 #[test]
-fn a_life_to_which_nothing_was_written_held_no_record() {
+fn a_process_to_which_nothing_was_written_held_no_record() {
     let mut bench = holding(2, |_| ());
     let death = Death {
         unsent: 2,

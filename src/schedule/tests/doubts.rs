@@ -10,7 +10,7 @@ use crate::schedule::policy::{Delivery, OnError, Policy, Window};
 
 impl Bench {
     /// Answers a record each millisecond, for so long. Gives in which of the tenths of a second the
-    /// life has owed nothing though records waited.
+    /// process has owed nothing though records waited.
     fn serve(&mut self, time: Duration) -> Vec<u128> {
         let begin = self.now;
         let mut empty = Vec::new();
@@ -74,7 +74,7 @@ fn all_answers_since_the_last_check_are_in_doubt() {
 }
 
 #[test]
-fn a_life_that_was_idle_for_longer_than_an_answer_takes_is_in_step() {
+fn a_process_that_was_idle_for_longer_than_an_answer_takes_is_in_step() {
     let doubt = |pause: Duration| {
         let mut bench = Bench::new(|_| ());
         for _ in 0..20 {
@@ -99,7 +99,7 @@ fn a_life_that_was_idle_for_longer_than_an_answer_takes_is_in_step() {
 }
 
 #[test]
-fn a_life_whose_answers_may_take_longer_than_it_was_idle_is_not_known_to_be_in_step() {
+fn a_process_whose_answers_may_take_longer_than_it_was_idle_is_not_known_to_be_in_step() {
     // What it answered first may have been a greeting, and nobody knows how long an answer takes.
     let mut bench = Bench::new(|_| ());
     bench.records(1);
@@ -217,7 +217,7 @@ fn a_line_too_many_ends_the_run_as_a_failed_record_would() {
 }
 
 #[test]
-fn a_life_that_was_silent_while_it_owed_a_record_is_not_known_to_be_in_step() {
+fn a_process_that_was_silent_while_it_owed_a_record_is_not_known_to_be_in_step() {
     let mut bench = Bench::new(|policy| {
         policy.window = Window::Records(NonZeroUsize::new(2).unwrap());
     });
@@ -231,7 +231,7 @@ fn a_life_that_was_silent_while_it_owed_a_record_is_not_known_to_be_in_step() {
 }
 
 #[test]
-fn a_life_is_watched_soon_and_then_once_a_second_where_its_answers_can_be_counted() {
+fn a_process_is_watched_soon_and_then_once_a_second_where_its_answers_can_be_counted() {
     let runs_empty = |change: fn(&mut Policy)| {
         let mut bench = Bench::new(change);
         bench.records(10_000);
@@ -240,7 +240,8 @@ fn a_life_is_watched_soon_and_then_once_a_second_where_its_answers_can_be_counte
     let auto: fn(&mut Policy) = |_| ();
     let one: fn(&mut Policy) = |policy| policy.window = Window::Records(NonZeroUsize::MIN);
     for change in [auto, one] {
-        // The first time when the 3 ms that it takes are little; then after twice as long each time.
+        // The first time when the 3 ms that it takes are little; then after twice as long each
+        // time.
         let times = runs_empty(change);
         let expected: [u128; 6] = [3, 5, 9, 17, 27, 37];
         let is_near = |(time, expected): (&u128, &u128)| time.abs_diff(*expected) <= 1;
@@ -255,7 +256,7 @@ fn a_life_is_watched_soon_and_then_once_a_second_where_its_answers_can_be_counte
 }
 
 #[test]
-fn a_silent_life_that_may_wait_for_more_is_not_asked() {
+fn a_silent_process_that_may_wait_for_more_is_not_asked() {
     let is_asked = |change: fn(&mut Policy), records: usize| {
         let mut bench = Bench::new(change);
         bench.records(1);
@@ -276,7 +277,7 @@ fn a_silent_life_that_may_wait_for_more_is_not_asked() {
 }
 
 #[test]
-fn a_slow_life_is_asked_after_20_times_what_its_records_take() {
+fn a_slow_process_is_asked_after_20_times_what_its_records_take() {
     let mut bench = Bench::new(|policy| policy.delivery = Delivery::AtMostOnce);
     for _ in 0..5 {
         bench.records(1);
@@ -302,29 +303,29 @@ fn what_a_worker_writes_after_its_last_answer_is_shown_and_shows_in_the_status()
         let text =
             format!("wrote \"{shown}\" after its last answer; the answer of record 0 is in doubt");
         assert_eq!(bench.notices_with(&text), 1, "{:?}", bench.notices);
-        assert_eq!(bench.scheduler.tally().broken, 1);
+        assert_eq!(bench.scheduler.tally().protocol_violations, 1);
         assert_eq!(bench.scheduler.status(), Status::InDoubt);
     }
 }
 
 #[test]
-fn a_run_that_is_resumed_is_told_of_each_life_whose_answers_are_in_doubt() {
+fn a_run_that_is_resumed_is_told_of_each_process_whose_answers_are_in_doubt() {
     let mut bench = Bench::new(|_| ());
     bench.scheduler.input_is_slow(bench.now);
     bench.act();
-    let in_doubt = |bench: &Bench| bench.scheduler.tally().lapses().broken;
+    let in_doubt = |bench: &Bench| bench.scheduler.tally().worker_faults().protocol_violations;
     let said = bench.write_too_much();
     assert!(said.contains("none of its answers is in doubt"), "{said}");
     assert_eq!(in_doubt(&bench), 0);
-    for lives in 1..=2 {
+    for processes in 1..=2 {
         bench.die(Exit::Signal(15));
         bench.wait(SECOND);
         bench.records(1);
         bench.answer(1);
         bench.write_too_much();
-        assert_eq!(in_doubt(&bench), lives);
+        assert_eq!(in_doubt(&bench), processes);
     }
-    assert_eq!(bench.scheduler.tally().broken, 3);
+    assert_eq!(bench.scheduler.tally().protocol_violations, 3);
 }
 
 #[test]

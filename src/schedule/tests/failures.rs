@@ -7,30 +7,30 @@ use super::{Bench, MILLISECOND, SECOND, WORKER};
 use crate::exit::Status;
 use crate::outcome::{Done, Exit, Lines};
 use crate::schedule::policy::{Delivery, OnError, Policy, Window};
-use crate::schedule::{Death, Doubts, Lapses, WorkerId};
+use crate::schedule::{Death, Doubts, WorkerFaults, WorkerId};
 
 #[test]
-fn a_worker_is_given_up_after_so_many_lives_without_use() {
+fn a_worker_is_given_up_after_so_many_processes_without_use() {
     let given_up = |most: u32, delivery, exit: &Exit| {
         let mut bench = Bench::new(|policy| {
             policy.max_restarts = most;
             policy.delivery = delivery;
         });
         bench.records(100);
-        let mut lives = 0;
+        let mut processes = 0;
         while bench.ends.is_empty() {
-            lives += 1;
+            processes += 1;
             bench.die(exit.clone());
             bench.wait(20 * SECOND);
         }
-        (lives, bench)
+        (processes, bench)
     };
-    let (lives, bench) = given_up(3, Delivery::AtLeastOnce, &Exit::Code(1));
-    assert_eq!(lives, 3);
+    let (processes, bench) = given_up(3, Delivery::AtLeastOnce, &Exit::Code(1));
+    assert_eq!(processes, 3);
     assert_eq!(bench.scheduler.status(), Status::NoWorker);
-    // A life that costs a record is of some use, four times as often.
-    let (lives, bench) = given_up(3, Delivery::AtMostOnce, &Exit::Code(1));
-    assert_eq!((lives, bench.scheduler.tally().failures()), (12, 12));
+    // A process that costs a record is of some use, four times as often.
+    let (processes, bench) = given_up(3, Delivery::AtMostOnce, &Exit::Code(1));
+    assert_eq!((processes, bench.scheduler.tally().failures()), (12, 12));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn where_no_worker_is_left_the_last_words_of_the_last_one_are_told() {
 }
 
 #[test]
-fn giving_up_tells_after_how_many_lives() {
+fn giving_up_tells_after_how_many_processes() {
     for (most, processes) in [(1, "1 process"), (2, "2 processes in a row")] {
         let mut bench = Bench::new(|policy| policy.max_restarts = most);
         bench.records(1);
@@ -80,7 +80,7 @@ fn giving_up_tells_after_how_many_lives() {
 }
 
 #[test]
-fn of_lives_that_come_to_nothing_the_first_and_then_a_few_are_named() {
+fn of_processes_that_come_to_nothing_the_first_and_then_a_few_are_named() {
     let mut bench = Bench::new(|policy| policy.max_restarts = 200);
     bench.records(1);
     for _ in 0..120 {
@@ -94,11 +94,11 @@ fn of_lives_that_come_to_nothing_the_first_and_then_a_few_are_named() {
 }
 
 #[test]
-fn lives_that_answer_too_much_are_given_up_too() {
+fn processes_that_answer_too_much_are_given_up_too() {
     let mut bench = Bench::new(|policy| policy.max_restarts = 2);
     bench.records(50);
-    for lives in 1..=2 {
-        assert_eq!(bench.starts, lives);
+    for processes in 1..=2 {
+        assert_eq!(bench.starts, processes);
         let owed = bench.scheduler.owed(WORKER);
         bench.answer(owed);
         // More records may have been sent by now, so it is asked about those too.
@@ -193,7 +193,7 @@ fn held_up_by(bytes: usize, change: impl FnOnce(&mut Policy)) -> Bench {
     bench.records(1);
     let answer = [vec![b'y'; bytes], vec![b'\n']].concat();
     (bench.scheduler).answered(WORKER, 1, Lines::Lent(&answer), bench.now);
-    bench.scheduler.heard_out(WORKER, bench.now);
+    bench.scheduler.end_of_read(WORKER, bench.now);
     bench.act();
     bench.records(4);
     bench
@@ -288,7 +288,12 @@ fn of_records_that_fail_together_the_last_that_is_allowed_ends_the_run() {
         policy.window = Window::Full;
         policy.max_errors = Some(5);
     });
-    (bench.scheduler).resume(Done::default(), Lapses::default(), Doubts::default(), None);
+    (bench.scheduler).resume(
+        Done::default(),
+        WorkerFaults::default(),
+        Doubts::default(),
+        None,
+    );
     bench.records(10);
     bench.end_input();
     bench.answer(2);
@@ -393,7 +398,7 @@ fn a_run_that_sends_nothing_more_tells_what_it_has_left_and_a_whole_one_has_noth
         bench.end_input();
         let now = bench.now;
         bench.scheduler.answered_too_large(WORKER, now);
-        bench.scheduler.heard_out(WORKER, now);
+        bench.scheduler.end_of_read(WORKER, now);
         bench.act();
         while bench.scheduler.owed(WORKER) > 0 {
             bench.answer(1);

@@ -9,10 +9,10 @@ use crate::exit::Status;
 use crate::input::{Flaw, Rejected, Rejection};
 use crate::outcome::{Done, Exit};
 use crate::record::{Block, Index, Separator, Slice};
-use crate::schedule::life::Life;
 use crate::schedule::policy::{Delivery, Window};
+use crate::schedule::process::Process;
 use crate::schedule::queue::Queue;
-use crate::schedule::{Doubts, Lapses, WorkerId};
+use crate::schedule::{Doubts, WorkerFaults, WorkerId};
 
 /// A worker that has answered record 0 and holds record 1, the last one.
 fn at_its_last(change: impl FnOnce(&mut super::Policy)) -> Bench {
@@ -71,7 +71,7 @@ fn a_worker_that_does_not_exit_is_killed_and_shows_in_the_status() {
 }
 
 #[test]
-fn a_life_that_answers_after_the_end_of_its_stdin_has_its_time_to_exit_from_then_on() {
+fn a_process_that_answers_after_the_end_of_its_stdin_has_its_time_to_exit_from_then_on() {
     let mut bench = Bench::new(|policy| {
         policy.window = Window::Full;
         policy.exit_timeout = 10 * SECOND;
@@ -160,7 +160,7 @@ fn a_reminder_before_any_answer_tells_what_ends_that_wait() {
 }
 
 #[test]
-fn a_reminder_of_a_later_life_tells_of_the_timeout_that_it_has() {
+fn a_reminder_of_a_later_process_tells_of_the_timeout_that_it_has() {
     let mut bench = at_its_last(|policy| {
         policy.timeout = Some(90 * SECOND);
         policy.init_timeout = Some(300 * SECOND);
@@ -182,7 +182,7 @@ fn failures_of_earlier_runs_count_towards_max_errors() {
     earlier.failed.insert("timeout", 1);
     bench
         .scheduler
-        .resume(earlier, Lapses::default(), Doubts::default(), None);
+        .resume(earlier, WorkerFaults::default(), Doubts::default(), None);
     bench.next = 2;
     bench.records(5);
     bench.answer(1);
@@ -196,11 +196,11 @@ fn failures_of_earlier_runs_count_towards_max_errors() {
 }
 
 #[test]
-fn a_sign_forgives_the_lives_before() {
+fn a_ready_process_forgives_those_before() {
     let mut bench = Bench::new(|policy| policy.max_restarts = 3);
     bench.records(10);
-    let fail = |bench: &mut Bench, lives: usize| {
-        for _ in 0..lives {
+    let fail = |bench: &mut Bench, processes: usize| {
+        for _ in 0..processes {
             bench.die(Exit::Code(1));
             bench.wait(10 * SECOND);
         }
@@ -237,16 +237,16 @@ fn a_limit_on_bytes_in_flight_follows_what_is_answered() {
 }
 
 #[test]
-fn a_life_with_more_to_do_answers_one_record_more_later() {
+fn a_process_with_more_to_do_answers_one_record_more_later() {
     let now = Instant::now();
     let budget = Budget::new(1 << 20);
-    let mut life = Life::new(now);
-    life.pace.is_up(now);
-    life.pace.answered(10, now + 10 * MILLISECOND);
+    let mut process = Process::new(now);
+    process.pace.is_up(now);
+    process.pace.answered(10, now + 10 * MILLISECOND);
     let near = |seconds: f64, expected: f64| (seconds - expected).abs() < 1e-9;
-    assert!(near(life.expected(now), 0.001));
-    assert!(near(life.next_answer(now), 0.001));
-    assert_eq!(life.lowest(), None);
+    assert!(near(process.expected(now), 0.001));
+    assert!(near(process.next_answer(now), 0.001));
+    assert_eq!(process.lowest(), None);
     let mut queue = Queue::new(Separator::Newline);
     budget.add(8 + BOOKKEEPING);
     queue.push(Block {
@@ -254,15 +254,15 @@ fn a_life_with_more_to_do_answers_one_record_more_later() {
         count: 4,
         bytes: Slice::new(b"1\n2\n3\n4\n".to_vec(), &budget),
     });
-    life.push_owed(queue.pop(3, usize::MAX, &[]).unwrap(), now);
-    assert!(near(life.next_answer(now), 0.004));
-    assert_eq!(life.lowest(), Some(Index(7)));
+    process.push_owed(queue.pop(3, usize::MAX, &[]).unwrap(), now);
+    assert!(near(process.next_answer(now), 0.004));
+    assert_eq!(process.lowest(), Some(Index(7)));
     let later = now + 50 * MILLISECOND;
     assert!(
-        near(life.expected(later), 0.05),
+        near(process.expected(later), 0.05),
         "its oldest is under way for so long"
     );
-    assert!(near(life.next_answer(later), 0.2));
+    assert!(near(process.next_answer(later), 0.2));
 }
 
 #[test]
@@ -314,12 +314,17 @@ fn while_the_buffer_is_full_only_the_lowest_record_is_waited_for() {
     assert_eq!(bench.sent, [0, 1, 2, 3]);
     let limit = bench.budget.limit();
     bench.budget.add(limit);
-    bench.scheduler.choose_heard(bench.now);
-    let heard = |bench: &Bench| (bench.scheduler.hears(WORKER), bench.scheduler.hears(other));
+    bench.scheduler.choose_read_from(bench.now);
+    let heard = |bench: &Bench| {
+        (
+            bench.scheduler.reads_from(WORKER),
+            bench.scheduler.reads_from(other),
+        )
+    };
     assert_eq!(heard(&bench), (true, false));
     bench.wait(5 * SECOND);
     bench.answer(1);
-    bench.scheduler.choose_heard(bench.now);
+    bench.scheduler.choose_read_from(bench.now);
     assert_eq!(
         heard(&bench),
         (false, true),
@@ -385,9 +390,9 @@ fn while_the_buffer_is_full_only_the_lowest_record_is_sent() {
     assert_eq!(bench.sent, [0, 1], "nothing goes past record 0");
     bench.answer(1);
     assert_eq!(bench.sent, [0, 1, 2], "which is waited for now");
-    bench.scheduler.choose_heard(bench.now);
+    bench.scheduler.choose_read_from(bench.now);
     bench.budget.free(limit);
-    bench.scheduler.choose_heard(bench.now);
+    bench.scheduler.choose_read_from(bench.now);
     bench.act();
     assert_eq!(bench.sent, [0, 1, 2, 3]);
 }

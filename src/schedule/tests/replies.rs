@@ -22,7 +22,7 @@ impl Bench {
     pub(super) fn ready(&mut self, concurrency: usize) {
         let concurrency = NonZeroUsize::new(concurrency);
         self.scheduler.ready(WORKER, concurrency, self.now);
-        self.scheduler.heard_out(WORKER, self.now);
+        self.scheduler.end_of_read(WORKER, self.now);
         self.act();
     }
 
@@ -33,7 +33,7 @@ impl Bench {
         };
         let is_owed = self.scheduler.replied(WORKER, &[answer], self.now);
         assert_eq!(is_owed, Ok(()));
-        self.scheduler.heard_out(WORKER, self.now);
+        self.scheduler.end_of_read(WORKER, self.now);
         self.act();
     }
 
@@ -43,7 +43,8 @@ impl Bench {
         self.act();
     }
 
-    /// Lets time pass, and checks that each deadline lies ahead once the time before has been dealt with.
+    /// Lets time pass, and checks that each deadline lies ahead once the time before has been dealt
+    /// with.
     fn watch_for_spinning(&mut self, time: Duration) {
         let end = self.now + time;
         while self.now < end {
@@ -73,10 +74,10 @@ fn nothing_is_sent_before_ready_where_command_is_known_to_say_so() {
 }
 
 #[test]
-fn a_later_life_gets_nothing_before_it_is_ready() {
+fn a_later_process_gets_nothing_before_it_is_ready() {
     let mut bench = Bench::json(|policy| policy.timeout = Some(10 * SECOND));
     bench.records(3);
-    assert_eq!(bench.take_sent(), [0], "the first life may never say so");
+    assert_eq!(bench.take_sent(), [0], "the first process may never say so");
     bench.wait(2 * SECOND);
     bench.ready(0);
     bench.reply(0);
@@ -191,7 +192,7 @@ fn records_do_not_wait_behind_one_that_is_perhaps_never_answered() {
 }
 
 #[test]
-fn a_life_that_answers_nothing_is_sent_one_record_more_and_makes_nobody_spin() {
+fn a_process_that_answers_nothing_is_sent_one_record_more_and_makes_nobody_spin() {
     let mut bench = Bench::json(|_| ());
     bench.records(5);
     bench.ready(0);
@@ -232,18 +233,18 @@ fn with_at_most_once_what_is_held_at_a_second_answer_fails() {
 }
 
 #[test]
-fn a_worker_is_not_given_up_while_its_lives_are_of_use() {
+fn a_worker_is_not_given_up_while_its_processes_are_of_use() {
     for (answers, given_up) in [(1, 1), (2, 0)] {
         let mut bench = Bench::json(|policy| policy.window = Window::Records(NonZeroUsize::MIN));
         bench.records(100);
-        for life in 0..20 {
+        for process in 0..20 {
             bench.ready(0);
             for _ in 0..answers {
                 if let [index] = bench.take_sent()[..] {
                     bench.reply(index);
                 }
             }
-            bench.reply_unasked(1000 + life);
+            bench.reply_unasked(1000 + process);
             bench.die(Exit::Signal(15));
             bench.wait(SECOND);
         }
@@ -321,27 +322,27 @@ fn a_record_that_was_not_written_yet_is_no_suspect_of_having_taken_too_long() {
 }
 
 /// The budget is full and the output takes nothing.
-fn nobody_is_heard(bench: &mut Bench) {
+fn nobody_is_read_from(bench: &mut Bench) {
     bench.budget.add(64 << 20);
     bench.scheduler.set_output_room(0);
     bench.reply(0);
     bench.wait(Duration::from_millis(1));
-    assert!(!bench.scheduler.hears(WORKER));
+    assert!(!bench.scheduler.reads_from(WORKER));
 }
 
 fn all_are_heard(bench: &mut Bench) {
     bench.budget.free(64 << 20);
     bench.scheduler.set_output_room(1 << 20);
     bench.wait(Duration::from_millis(1));
-    assert!(bench.scheduler.hears(WORKER));
+    assert!(bench.scheduler.reads_from(WORKER));
 }
 
 #[test]
-fn a_life_that_is_not_listened_to_cannot_say_that_it_is_ready_and_has_no_deadline_for_it() {
+fn a_process_that_is_not_listened_to_cannot_say_that_it_is_ready_and_has_no_deadline_for_it() {
     let mut bench = Bench::json(|policy| policy.init_timeout = Some(5 * SECOND));
     bench.records(2);
     bench.ready(0);
-    nobody_is_heard(&mut bench);
+    nobody_is_read_from(&mut bench);
     bench.die(Exit::Code(1));
     bench.wait(SECOND);
     assert_eq!(bench.starts, 2);
@@ -364,7 +365,7 @@ fn the_clock_of_a_record_begins_when_its_worker_is_listened_to() {
     });
     bench.records(2);
     bench.ready(3);
-    nobody_is_heard(&mut bench);
+    nobody_is_read_from(&mut bench);
     bench.wait(50 * SECOND);
     bench.records(1);
     assert_eq!(bench.take_sent(), [0, 1, 2]);
@@ -383,7 +384,7 @@ fn a_worker_that_is_not_listened_to_may_take_its_time_to_exit() {
     let mut bench = Bench::json(|policy| policy.lifespan = NonZeroUsize::new(1));
     bench.records(2);
     bench.ready(0);
-    nobody_is_heard(&mut bench);
+    nobody_is_read_from(&mut bench);
     assert_eq!(bench.ends, ["end of stdin"]);
     bench.wait(100 * SECOND);
     assert_eq!(bench.ends, ["end of stdin"]);
@@ -395,7 +396,7 @@ fn a_worker_that_is_not_listened_to_may_take_its_time_to_exit() {
 }
 
 #[test]
-fn a_life_that_is_not_ready_makes_nobody_spin_after_it_was_not_listened_to() {
+fn a_process_that_is_not_ready_makes_nobody_spin_after_it_was_not_listened_to() {
     let mut bench = Bench::json(|policy| policy.init_timeout = Some(200 * SECOND));
     bench.records(3);
     bench.ready(1);
@@ -418,7 +419,7 @@ fn a_life_that_is_not_ready_makes_nobody_spin_after_it_was_not_listened_to() {
 }
 
 #[test]
-fn a_life_that_was_stopped_gets_its_time_to_be_ready_anew() {
+fn a_process_that_was_stopped_gets_its_time_to_be_ready_anew() {
     let mut bench = Bench::json(|policy| {
         policy.readiness = Readiness::Announced;
         policy.init_timeout = Some(20 * SECOND);
@@ -483,7 +484,7 @@ fn of_several_records_only_those_that_are_late_are_suspect() {
 }
 
 #[test]
-fn a_silent_life_whose_answers_have_ids_is_asked_whatever_its_window() {
+fn a_silent_process_whose_answers_have_ids_is_asked_whatever_its_window() {
     for window in [Window::Records(NonZeroUsize::new(5).unwrap()), Window::Full] {
         let mut bench = Bench::json(|policy| policy.window = window);
         bench.records(1);

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
 use crate::outcome::{Exit, Lines};
-use crate::schedule::life::Stage;
 use crate::schedule::policy::{Order, Policy, Readiness, Window};
+use crate::schedule::process::Stage;
 use crate::schedule::{Action, Death, Scheduler, WorkerId};
 use crate::worker::stdout::Tail;
 
@@ -96,7 +96,7 @@ fn run(records: usize, times: &[&[Duration]], change: impl FnOnce(&mut Policy)) 
         }
         scheduler.written().results.take();
         scheduler.set_output_room(1 << 20);
-        scheduler.choose_heard(now);
+        scheduler.choose_read_from(now);
         let first = (0..seats.len()).filter(|seat| seats[*seat].next.is_some());
         let first = first.min_by_key(|seat| seats[*seat].next);
         let answers_at = first.and_then(|seat| seats[seat].next);
@@ -112,7 +112,7 @@ fn run(records: usize, times: &[&[Duration]], change: impl FnOnce(&mut Policy)) 
             seat.answered += 1;
             seat.begin(now);
             scheduler.answered(worker, 1, Lines::Lent(b"y\n"), now);
-            scheduler.heard_out(worker, now);
+            scheduler.end_of_read(worker, now);
         } else {
             scheduler.tick(&|_| 0, now);
         }
@@ -121,7 +121,7 @@ fn run(records: usize, times: &[&[Duration]], change: impl FnOnce(&mut Policy)) 
 
 fn exit(scheduler: &mut Scheduler, worker: WorkerId, now: Instant) {
     assert!(matches!(
-        scheduler.life(worker).map(|life| life.stage),
+        scheduler.process(worker).map(|process| process.stage),
         Some(Stage::Closing(_))
     ));
     let death = Death {
@@ -273,7 +273,7 @@ fn what_comes_is_shared_among_workers_that_could_each_take_all_of_it() {
 }
 
 #[test]
-fn a_life_that_begins_late_is_given_all_that_it_takes_and_told_the_end() {
+fn a_process_that_begins_late_is_given_all_that_it_takes_and_told_the_end() {
     let mut bench = Bench::new(|policy| policy.window = Window::Full);
     bench.records(1);
     bench.answer(1);
@@ -290,8 +290,8 @@ fn a_life_that_begins_late_is_given_all_that_it_takes_and_told_the_end() {
     assert_eq!(bench.ends, ["end of stdin"]);
 }
 
-/// Two idle workers that have been measured, of which `slow` takes ten times as long. The test looks
-/// at actions itself.
+/// Two idle workers that have been measured, of which `slow` takes ten times as long. The test
+/// looks at actions itself.
 fn measured(slow: usize) -> Bench {
     let mut bench = Bench::of_workers(2, |_| ());
     bench.hold_actions = true;
@@ -307,7 +307,7 @@ fn measured(slow: usize) -> Bench {
                 let answers = "y\n".repeat(owed);
                 let answers = Lines::Lent(answers.as_bytes());
                 (bench.scheduler).answered(worker, owed, answers, bench.now);
-                bench.scheduler.heard_out(worker, bench.now);
+                bench.scheduler.end_of_read(worker, bench.now);
             }
         }
         bench.now += 100 * MILLISECOND;

@@ -24,7 +24,7 @@ fn read(bench: &mut Bench, reading: Reading) {
     (bench.scheduler).note_reading(WORKER, reading, bench.now);
 }
 
-/// Goes on until the end of its stdin is shown to the life, for so long at most.
+/// Goes on until the end of its stdin is shown to the process, for so long at most.
 fn wait_for_end_of_stdin(bench: &mut Bench, most: Duration) -> Duration {
     let from = bench.now;
     let count = bench.ends.len();
@@ -39,10 +39,10 @@ fn wait_for_end_of_stdin(bench: &mut Bench, most: Duration) -> Duration {
 #[test]
 fn a_worker_that_answers_at_the_end_of_its_stdin_alone_is_given_up() {
     let mut bench = silent();
-    for life in 0..5 {
+    for process in 0..5 {
         read(&mut bench, Reading::All);
         let waited = wait_for_end_of_stdin(&mut bench, LIMIT + 2 * SECOND);
-        match life {
+        match process {
             0 => assert!(waited >= LIMIT),
             // It has shown what it is.
             _ => assert!(waited <= 11 * SECOND, "{waited:?}"),

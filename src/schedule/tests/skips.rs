@@ -21,7 +21,7 @@ impl Bench {
         }
     }
 
-    /// The life is silent until it is tried with a further record.
+    /// The process is silent until it is tried with a further record.
     fn wait_for_trial(&mut self) {
         while self.scheduler.owed(WORKER) == 0 {
             self.wait(MILLISECOND);
@@ -109,7 +109,7 @@ fn a_skipped_record_is_found_even_where_no_further_one_may_be_sent() {
 }
 
 #[test]
-fn a_life_that_may_have_skipped_a_record_is_tried_with_the_next_as_soon_as_that_comes() {
+fn a_process_that_may_have_skipped_a_record_is_tried_with_the_next_as_soon_as_that_comes() {
     let mut bench = Bench::new(|_| ());
     bench.records(1);
     bench.wait(10 * MILLISECOND);
@@ -123,7 +123,7 @@ fn a_life_that_may_have_skipped_a_record_is_tried_with_the_next_as_soon_as_that_
 }
 
 #[test]
-fn a_life_that_answers_a_trial_late_is_tried_again_in_its_time() {
+fn a_process_that_answers_a_trial_late_is_tried_again_in_its_time() {
     let mut bench = Bench::new(|_| ());
     bench.records(1000);
     for _ in 0..20 {
@@ -138,14 +138,14 @@ fn a_life_that_answers_a_trial_late_is_tried_again_in_its_time() {
     bench.wait(300 * MILLISECOND);
     bench.answer(1);
     assert_eq!(bench.sent.len(), tried, "it still owes one");
-    let usual = bench.scheduler.life(WORKER).unwrap().pace.per_record();
+    let usual = bench.scheduler.process(WORKER).unwrap().pace.per_record();
     assert!(usual < 2 * SECOND, "{usual:?}");
     bench.wait(usual * 20 + SECOND);
     assert_eq!(bench.sent.len(), tried + 1);
 }
 
 #[test]
-fn a_life_that_is_let_run_empty_has_a_second_before_it_is_tried() {
+fn a_process_that_is_let_run_empty_has_a_second_before_it_is_tried() {
     let mut bench = Bench::new(|_| ());
     bench.records(1000);
     // Longer than a second, so that it is let run empty when it falls silent.
@@ -166,7 +166,7 @@ fn a_life_that_is_let_run_empty_has_a_second_before_it_is_tried() {
 }
 
 #[test]
-fn a_life_that_collects_records_is_told_soon_that_it_has_had_its_last() {
+fn a_process_that_collects_records_is_told_soon_that_it_has_had_its_last() {
     let mut bench = Bench::new(|policy| {
         policy.window = Window::Records(NonZeroUsize::new(3).unwrap());
         policy.lifespan = NonZeroUsize::new(4);
@@ -174,12 +174,12 @@ fn a_life_that_collects_records_is_told_soon_that_it_has_had_its_last() {
     bench.records(20);
     bench.wait(SECOND);
     bench.answer(3);
-    assert_eq!(bench.sent, [0, 1, 2, 3], "one life serves four");
+    assert_eq!(bench.sent, [0, 1, 2, 3], "one process serves four");
     bench.wait(2 * SECOND);
     assert_eq!(bench.ends, ["end of stdin"]);
 }
 
-/// A life that has answered so often, each time after so long, and is tried since it is silent.
+/// A process that has answered so often, each time after so long, and is tried since it is silent.
 fn on_trial(each: Duration, answers: usize) -> Bench {
     let mut bench = Bench::new(|_| ());
     bench.records(1000);
@@ -189,7 +189,7 @@ fn on_trial(each: Duration, answers: usize) -> Bench {
 }
 
 #[test]
-fn a_life_that_has_answered_a_trial_late_goes_on_as_before() {
+fn a_process_that_has_answered_a_trial_late_goes_on_as_before() {
     let mut bench = on_trial(10 * MILLISECOND, 20);
     bench.wait(300 * MILLISECOND);
     bench.answer(1);
@@ -199,7 +199,7 @@ fn a_life_that_has_answered_a_trial_late_goes_on_as_before() {
 }
 
 #[test]
-fn a_life_that_answers_a_trial_at_once_has_20_times_as_long_for_what_it_owes() {
+fn a_process_that_answers_a_trial_at_once_has_20_times_as_long_for_what_it_owes() {
     let mut bench = on_trial(900 * MILLISECOND, 5);
     bench.wait(SECOND * 3 / 2);
     bench.answer(1);
@@ -214,7 +214,7 @@ fn a_life_that_answers_a_trial_at_once_has_20_times_as_long_for_what_it_owes() {
 }
 
 #[test]
-fn a_life_that_has_closed_its_stdin_is_tried_with_nothing() {
+fn a_process_that_has_closed_its_stdin_is_tried_with_nothing() {
     let mut bench = Bench::new(|_| ());
     bench.records(1);
     bench.answer(1);
@@ -226,7 +226,7 @@ fn a_life_that_has_closed_its_stdin_is_tried_with_nothing() {
 }
 
 #[test]
-fn a_life_that_has_had_all_its_records_is_tried_with_no_other() {
+fn a_process_that_has_had_all_its_records_is_tried_with_no_other() {
     let mut bench = Bench::new(|policy| policy.lifespan = NonZeroUsize::new(2));
     bench.records(3);
     bench.answer(1);
@@ -236,7 +236,7 @@ fn a_life_that_has_had_all_its_records_is_tried_with_no_other() {
 }
 
 #[test]
-fn a_life_that_runs_empty_for_a_suspect_is_tried_with_no_other_record() {
+fn a_process_that_runs_empty_for_a_suspect_is_tried_with_no_other_record() {
     let mut bench = Bench::of_workers(2, |policy| policy.max_restarts = 1);
     bench.records(10);
     bench.answer(1);
@@ -251,7 +251,7 @@ fn a_life_that_runs_empty_for_a_suspect_is_tried_with_no_other_record() {
 }
 
 #[test]
-fn a_life_that_everything_waits_for_is_asked_after_60_s() {
+fn a_process_that_everything_waits_for_is_asked_after_60_s() {
     for is_full in [true, false] {
         let mut bench = Bench::new(|_| ());
         bench.records(1);
@@ -272,7 +272,7 @@ fn a_life_that_everything_waits_for_is_asked_after_60_s() {
 }
 
 #[test]
-fn a_life_that_holds_a_suspect_is_not_checked() {
+fn a_process_that_holds_a_suspect_is_not_checked() {
     let mut bench = Bench::new(|_| ());
     bench.records(3);
     bench.answer(1);
@@ -318,10 +318,10 @@ fn answers_in_the_middle_of_a_check_call_for_nothing_before_its_next_deadline() 
 }
 
 #[test]
-fn input_that_comes_while_a_life_runs_empty_is_no_reason_to_try_it_sooner() {
+fn input_that_comes_while_a_process_runs_empty_is_no_reason_to_try_it_sooner() {
     let mut bench = Bench::new(|_| ());
     bench.records(10_000);
-    while !bench.scheduler.life(WORKER).unwrap().audit.holds_back() {
+    while !bench.scheduler.process(WORKER).unwrap().audit.holds_back() {
         bench.wait(MILLISECOND);
         bench.answer(1);
     }

@@ -1,4 +1,4 @@
-//! How many lives begin, and when.
+//! How many processes begin, and when.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use super::{Bench, MILLISECOND, SECOND};
 use crate::outcome::{Done, Exit};
 use crate::protocol::Protocol;
 use crate::schedule::policy::{Policy, Readiness};
-use crate::schedule::{Doubts, Lapses};
+use crate::schedule::{Doubts, WorkerFaults};
 
 fn bench() -> Bench {
     Bench::of_workers(8, |_| ())
 }
 
 #[test]
-fn where_few_records_have_come_as_many_lives_begin_and_the_others_a_little_later() {
+fn where_few_records_have_come_as_many_processes_begin_and_the_others_a_little_later() {
     let mut bench = bench();
     bench.wait(SECOND);
     assert_eq!(bench.starts, 0, "nothing has been heard of the input");
@@ -27,7 +27,7 @@ fn where_few_records_have_come_as_many_lives_begin_and_the_others_a_little_later
 }
 
 #[test]
-fn where_many_records_have_come_all_lives_begin_at_once() {
+fn where_many_records_have_come_all_processes_begin_at_once() {
     for (records, starts) in [(8, 8), (9, 8), (7, 7)] {
         let mut bench = bench();
         bench.records(records);
@@ -36,7 +36,7 @@ fn where_many_records_have_come_all_lives_begin_at_once() {
 }
 
 #[test]
-fn no_more_lives_begin_than_there_are_records_left() {
+fn no_more_processes_begin_than_there_are_records_left() {
     let mut bench = bench();
     bench.records(2);
     bench.end_input();
@@ -45,7 +45,7 @@ fn no_more_lives_begin_than_there_are_records_left() {
 }
 
 #[test]
-fn lives_that_are_not_up_yet_are_counted_on_for_the_records_left() {
+fn processes_that_are_not_up_yet_are_counted_on_for_the_records_left() {
     let mut bench = Bench::of_workers(8, |policy| {
         policy.protocol = Protocol::Json;
         policy.readiness = Readiness::Announced;
@@ -57,7 +57,7 @@ fn lives_that_are_not_up_yet_are_counted_on_for_the_records_left() {
 }
 
 #[test]
-fn a_slow_input_lets_one_life_begin_and_then_the_others() {
+fn a_slow_input_lets_one_process_begin_and_then_the_others() {
     let mut bench = bench();
     bench.scheduler.input_is_slow(bench.now);
     bench.act();
@@ -67,7 +67,7 @@ fn a_slow_input_lets_one_life_begin_and_then_the_others() {
 }
 
 #[test]
-fn a_life_that_ended_is_replaced_only_while_there_is_something_to_do() {
+fn a_process_that_ended_is_replaced_only_while_there_is_something_to_do() {
     let mut bench = Bench::new(|_| ());
     bench.records(2);
     bench.answer(1);
@@ -82,7 +82,7 @@ fn a_life_that_ended_is_replaced_only_while_there_is_something_to_do() {
 }
 
 #[test]
-fn a_life_counts_as_a_restart_where_the_one_before_was_not_meant_to_end() {
+fn a_process_counts_as_a_restart_where_the_one_before_was_not_meant_to_end() {
     let mut bench = Bench::new(|policy| policy.lifespan = NonZeroUsize::new(1));
     bench.records(3);
     let restarts = |bench: &Bench| (bench.starts, bench.scheduler.tally().restarts);
@@ -98,7 +98,12 @@ fn a_life_counts_as_a_restart_where_the_one_before_was_not_meant_to_end() {
 /// A run that goes on where COMMAND has once taken so long until it was ready.
 fn resumed(took: Option<Duration>, change: impl FnOnce(&mut Policy)) -> Bench {
     let mut bench = Bench::new(change);
-    (bench.scheduler).resume(Done::default(), Lapses::default(), Doubts::default(), took);
+    (bench.scheduler).resume(
+        Done::default(),
+        WorkerFaults::default(),
+        Doubts::default(),
+        took,
+    );
     bench
 }
 
@@ -115,7 +120,7 @@ fn a_command_that_was_ready_in_an_earlier_run_is_ready_once_it_stays_up() {
     bench.wait(2 * SECOND);
     // From here on all is as where COMMAND was ready in this run.
     assert_eq!(bench.sent, [0, 0]);
-    assert_eq!(bench.scheduler.learnt_start(), Some(2 * SECOND));
+    assert_eq!(bench.scheduler.startup_time(), Some(2 * SECOND));
 }
 
 #[test]
@@ -133,11 +138,11 @@ fn a_command_that_does_not_stay_up_is_given_up_and_no_record_is_charged() {
 }
 
 #[test]
-fn what_an_earlier_run_knows_is_forgotten_with_the_first_sign() {
+fn what_an_earlier_run_knows_is_forgotten_once_a_process_is_ready() {
     let mut bench = resumed(Some(100 * SECOND), |_| ());
     bench.records(2);
     bench.answer(1);
-    assert_eq!(bench.scheduler.learnt_start(), Some(Duration::ZERO));
+    assert_eq!(bench.scheduler.startup_time(), Some(Duration::ZERO));
     bench.die(Exit::Code(3));
     bench.wait(SECOND);
     assert_eq!(bench.sent, [0, 1, 1]);
@@ -154,5 +159,5 @@ fn a_command_that_announces_it_has_to_say_that_it_is_ready() {
     bench.die(Exit::Code(3));
     bench.wait(10 * SECOND);
     assert_eq!((bench.starts, bench.sent.len()), (2, 0));
-    assert_eq!(bench.scheduler.learnt_start(), None);
+    assert_eq!(bench.scheduler.startup_time(), None);
 }

@@ -14,7 +14,7 @@ impl Bench {
         });
         let is_owed = self.scheduler.replied(WORKER, &answers, self.now);
         assert_eq!(is_owed, Ok(()));
-        self.scheduler.heard_out(WORKER, self.now);
+        self.scheduler.end_of_read(WORKER, self.now);
         self.act();
     }
 
@@ -36,7 +36,7 @@ fn seen(index: u64, took: Duration, text: &str) -> (u64, u128, String, usize) {
 }
 
 #[test]
-fn the_start_of_a_life_is_no_records_time_and_quick_records_are_left_out() {
+fn the_start_of_a_process_is_no_records_time_and_quick_records_are_left_out() {
     let mut bench = Bench::new(|policy| policy.window = Window::Full);
     bench.bytes("zero\none\ntwo\n");
     bench.scheduler.keep_slowest();
@@ -65,7 +65,7 @@ fn the_start_of_a_life_is_no_records_time_and_quick_records_are_left_out() {
 }
 
 #[test]
-fn a_record_that_its_life_did_not_survive_counts_too() {
+fn a_record_that_its_process_did_not_survive_counts_too() {
     let mut bench = Bench::new(|policy| policy.delivery = Delivery::AtMostOnce);
     bench.scheduler.keep_slowest();
     bench.bytes("zero\none\n");

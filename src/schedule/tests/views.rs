@@ -67,12 +67,12 @@ fn what_a_worker_is_about_can_be_seen() {
     bench.die(Exit::Code(1));
     assert_eq!(standing(&bench), Standing::Between);
     bench.wait(SECOND);
-    assert_eq!(standing(&bench), Standing::Unsigned);
+    assert_eq!(standing(&bench), Standing::Unready);
     assert_eq!(bench.scheduler.served(WORKER), (2, 0, 2));
 }
 
 #[test]
-fn a_life_exits_from_when_it_was_told_to_and_owes_nothing() {
+fn a_process_exits_from_when_it_was_told_to_and_owes_nothing() {
     let mut bench = Bench::new(|policy| policy.window = Window::Full);
     bench.records(2);
     bench.answer(1);
@@ -96,7 +96,7 @@ fn a_life_exits_from_when_it_was_told_to_and_owes_nothing() {
 }
 
 #[test]
-fn a_worker_is_gone_once_its_life_has_ended_and_no_record_is_left_for_another() {
+fn a_worker_is_gone_once_its_process_has_ended_and_no_record_is_left_for_another() {
     let mut bench = Bench::of_workers(2, |_| ());
     bench.records(2);
     bench.answer(1);
@@ -113,10 +113,10 @@ fn a_worker_is_gone_once_its_life_has_ended_and_no_record_is_left_for_another() 
 }
 
 #[test]
-fn a_life_without_a_record_starts_up_where_it_is_to_say_that_it_is_up() {
+fn a_process_without_a_record_starts_up_where_it_is_to_say_that_it_is_up() {
     for (readiness, before) in [
         (Readiness::Announced, Standing::Starting),
-        (Readiness::Unknown, Standing::Unsigned),
+        (Readiness::Unknown, Standing::Unready),
     ] {
         let mut bench = Bench::json(|policy| policy.readiness = readiness);
         bench.scheduler.input_is_slow(bench.now);
@@ -128,7 +128,7 @@ fn a_life_without_a_record_starts_up_where_it_is_to_say_that_it_is_up() {
 }
 
 #[test]
-fn a_life_that_owes_answers_and_is_not_listened_to_does_not_count_as_working() {
+fn a_process_that_owes_answers_and_is_not_listened_to_does_not_count_as_working() {
     let mut bench = Bench::of_workers(2, |policy| {
         policy.window = Window::Records(NonZeroUsize::MIN);
     });
@@ -140,10 +140,10 @@ fn a_life_that_owes_answers_and_is_not_listened_to_does_not_count_as_working() {
     let standings = |bench: &Bench| [WORKER, other].map(|worker| bench.scheduler.standing(worker));
     let limit = bench.budget.limit();
     bench.budget.add(limit);
-    bench.scheduler.choose_heard(bench.now);
-    assert_eq!(standings(&bench), [Standing::Working, Standing::Unheard]);
+    bench.scheduler.choose_read_from(bench.now);
+    assert_eq!(standings(&bench), [Standing::Working, Standing::Paused]);
     bench.budget.free(limit);
-    bench.scheduler.choose_heard(bench.now);
+    bench.scheduler.choose_read_from(bench.now);
     assert_eq!(standings(&bench), [Standing::Working; 2]);
 }
 
@@ -155,7 +155,7 @@ fn results_that_wait_for_their_turn_hold_the_run_up_once_they_take_all_the_room(
         let mut bench = Bench::of_workers(2, |_| ());
         bench.records(2);
         (bench.scheduler).answered(first, 1, Lines::Lent(b"y\n"), bench.now);
-        bench.scheduler.heard_out(first, bench.now);
+        bench.scheduler.end_of_read(first, bench.now);
         bench
     };
     let bench = after_answer_of(WorkerId(1));

@@ -11,7 +11,7 @@
 # and a line on stderr that begins with "mtask: --python", after a traceback where it was raised by
 # the user's code. The status is 127 where the callable or its module is not there, and 126 where it
 # cannot be loaded or called whenever that is tried, as a shell has it for commands: mtask then starts
-# no other life.
+# no other process.
 
 import sys
 
@@ -145,8 +145,8 @@ def main():
     try:
         worker = Worker(task)
     except Unusable as unusable:
-        # Said in full once, not for each life that fails in the same way.
-        is_first = os.environ.get("MTASK_LIFE", "0") == "0"
+        # Said in full once, not for each process that fails in the same way.
+        is_first = os.environ.get("MTASK_PROCESS", "0") == "0"
         people.tell(f"{unusable}{unusable.place}", unusable.traceback if is_first else "")
         sys.exit(unusable.status)
     try:

@@ -59,7 +59,8 @@ pub(super) enum Cut {
     Drain(usize),
 }
 
-/// What goes wrong in a run. One thing at a time, so that it is known what each record must come to.
+/// What goes wrong in a run. One thing at a time, so that it is known what each record must come
+/// to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Theme {
     /// Nothing.
@@ -68,7 +69,7 @@ enum Theme {
     Bulk,
     /// Records kill the workers that get them, some of them once.
     Killers,
-    /// One life ends after an answer.
+    /// One process ends after an answer.
     Leaver,
     /// Some records are never answered.
     Hangs,
@@ -76,7 +77,7 @@ enum Theme {
     Answers,
     /// One answer breaks the contract.
     Break,
-    /// Lives end badly, or late.
+    /// Processes end badly, or late.
     Ends,
     /// Records are never answered, and the worker goes on.
     Skips,
@@ -107,7 +108,7 @@ impl World {
             if is_json { Theme::Break } else { Theme::Calm },
         ];
         let theme = pick(rng, &themes);
-        // What a life that ends has just been sent would fail, and that may be any record.
+        // What a process that ends has just been sent would fail, and that may be any record.
         let may_be_any = matches!(theme, Theme::Leaver | Theme::Break);
         // One that skips all it may hold is given five minutes.
         let has_room = theme == Theme::Skips;
@@ -161,7 +162,7 @@ impl World {
         if is_sent_once {
             options.push("--at-most-once".into());
         } else {
-            // What a life holds that dies twice would fail with it.
+            // What a process holds that dies twice would fail with it.
             let may_be_full = !matches!(theme, Theme::Killers | Theme::Hangs);
             let widest = if may_be_full { "full" } else { "auto" };
             let window = match theme {
@@ -184,8 +185,8 @@ impl World {
     fn cut_short(&mut self, rng: &mut Rng, theme: Theme) {
         let count = self.records.len();
         let (cut, option) = match rng.u32(..8) {
-            // Whoever skips a record is found after a while only. Without a line of output, mtask may
-            // not have begun, and where the caller ignores a signal it would be lost.
+            // Whoever skips a record is found after a while only. Without a line of output, mtask
+            // may not have begun, and where the caller ignores a signal it would be lost.
             0 if theme != Theme::Skips && count > 0 => {
                 self.ends_early = false;
                 let cut = Cut::Signal {
@@ -266,7 +267,7 @@ impl World {
             _ => pick(rng, &[0, 1, 5, 20, 60, 150]),
         };
         self.breaks |= theme == Theme::Ends && count > 0;
-        // Without a record, a life begins only where the end of the input is a while in coming.
+        // Without a record, a process begins only where the end of the input is a while in coming.
         self.may_end_badly |= theme == Theme::Ends && count == 0;
         let sizes = match theme {
             Theme::Bulk => 1_000_000,
@@ -274,7 +275,8 @@ impl World {
             Theme::Skips => 300,
             _ => pick(rng, &[10, 300, 300, 20_000]),
         };
-        // Before, no life has surely shown a sign, and deaths are followed by longer and longer waits.
+        // Before, no process has surely been ready, and deaths are followed by longer and longer
+        // waits.
         let (first, mut faults) = match theme {
             Theme::Killers => (12, 5),
             Theme::Hangs => (12, 2),
@@ -294,7 +296,7 @@ impl World {
                 (words, kinds, tries) = self.fault(rng, theme, is_sent_once, once);
                 faults -= usize::from(!words.is_empty());
             } else if theme == Theme::Hangs && index >= first {
-                // Load alone can make one late, or keep it at a life that is stopped.
+                // Load alone can make one late, or keep it at a process that is stopped.
                 kinds.push(Some("timeout"));
                 tries = 1..=20;
             }
@@ -314,8 +316,8 @@ impl World {
         self.breaks |= theme == Theme::Skips && faults < SKIPS;
     }
 
-    /// What a record does that is at fault, what it may come to, and how often it is tried at least and
-    /// at most.
+    /// What a record does that is at fault, what it may come to, and how often it is tried at least
+    /// and at most.
     fn fault(
         &self,
         rng: &mut Rng,
@@ -337,7 +339,7 @@ impl World {
                 let deaths = ["@die:3", "@kill:9", "@kill:6", "@closeout @die:2", partial];
                 let kinds = match is_once {
                     true if is_sent_once => vec![Some("worker_exit")],
-                    // Held by a life that another killed, it is a suspect by then.
+                    // Held by a process that another killed, it is a suspect by then.
                     true => vec![RESULT, Some("worker_exit")],
                     false => vec![Some("worker_exit")],
                 };
@@ -345,9 +347,9 @@ impl World {
                 (format!("{once}{}", pick(rng, &deaths)), kinds, tries)
             }
             Theme::Leaver => {
-                // With status 0 it would have left well, had its stdin ended, and it has ended as well
-                // where the life has been sent its last record. None closes its stdin: it would answer
-                // the part that it has read of a record which lies whole in the pipe.
+                // With status 0 it would have left well, had its stdin ended, and it has ended as
+                // well where the process has been sent its last record. None closes its stdin: it
+                // would answer the part that it has read of a record which lies whole in the pipe.
                 let ends = ["@thendie:4", "@thenkill:9", "@thendie:0"];
                 let may_have_ended =
                     self.ends_early || self.options.iter().any(|it| it.starts_with("--lifespan"));

@@ -3,7 +3,8 @@
 use crate::done::{Done, numbers};
 use crate::env::{Run, TestEnv};
 
-/// Writes for the record with index N what stands in the file `say-N`, and has it written in one piece.
+/// Writes for the record with index N what stands in the file `say-N`, and has it written in one
+/// piece.
 const WORKER: &str = r#"while IFS= read -r x; do
     id=${x#'{"id":'}
     cat "say-${id%%,*}" < /dev/null

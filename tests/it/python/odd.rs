@@ -1,11 +1,12 @@
-//! `--python`: modules of the user that have the names of Python's own, and objects that raise where
-//! nobody expects it.
+//! `--python`: modules of the user that have the names of Python's own, and objects that raise
+//! where nobody expects it.
 
 use super::{assert_message_has, error, python};
 use crate::done::{Done, numbers};
 use crate::env::TestEnv;
 
-/// Names of modules of Python that its tracebacks, asyncio and the adapter use, each at another time.
+/// Names of modules of Python that its tracebacks, asyncio and the adapter use, each at another
+/// time.
 const NAMES: &str = "token tokenize traceback linecache ast dis opcode inspect random string textwrap \
     difflib dataclasses copy keyword asyncio concurrent queue heapq logging socket \
     selectors ssl subprocess contextvars weakref warnings unicodedata contextlib \
@@ -126,7 +127,7 @@ fn modules_with_the_names_of_pythons_own_harm_nobody() {
     }
     assert_eq!(
         env.lines("exits"),
-        [r#"{"worker":0,"life":0,"exit":"closed"}"#]
+        [r#"{"worker":0,"process":0,"exit":"closed"}"#]
     );
 }
 

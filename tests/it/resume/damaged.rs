@@ -1,5 +1,5 @@
-//! A journal that is not what mtask wrote is refused, and nothing is changed; whatever stands in it,
-//! mtask says so.
+//! A journal that is not what mtask wrote is refused, and nothing is changed; whatever stands in
+//! it, mtask says so.
 
 use mtask::journal::format::{Entry, Prefix, Ready, read};
 
@@ -150,8 +150,8 @@ fn a_journal_cut_off_anywhere_is_that_of_an_earlier_moment() {
     }
 }
 
-/// Lines that are whole and follow each other, and yet no run can have written them: mtask says so, or
-/// goes on, and is never at fault itself.
+/// Lines that are whole and follow each other, and yet no run can have written them: mtask says so,
+/// or goes on, and is never at fault itself.
 #[test]
 fn whatever_a_journal_says_mtask_is_not_at_fault() {
     const MAX: u64 = u64::MAX;
@@ -191,7 +191,7 @@ fn whatever_a_journal_says_mtask_is_not_at_fault() {
             entry(&[(0, 40)], 40, &|entry| entry.output.bytes = MAX),
             entry(&[(0, 40)], 40, &|entry| entry.output.bytes = 1 << 63),
             entry(&[(0, 40)], 40, &|entry| entry.errors = Some(whole.output)),
-            entry(&[(0, 40)], 40, &|entry| entry.broken = MAX),
+            entry(&[(0, 40)], 40, &|entry| entry.protocol_violations = MAX),
             entry(&[(0, 40)], 40, &|entry| entry.bad_ends = MAX),
             entry(&[(0, 40)], 40, &|entry| {
                 entry.failed = [("timeout".into(), MAX)].into();

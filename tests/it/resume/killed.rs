@@ -144,8 +144,8 @@ fn json_values_unordered() {
     });
 }
 
-/// Lines; some take a while, so that there is time for entries, a few kill their worker, always or the
-/// first one that gets them, and the last lets no run end before one was killed.
+/// Lines; some take a while, so that there is time for entries, a few kill their worker, always or
+/// the first one that gets them, and the last lets no run end before one was killed.
 fn lines(count: usize) -> Vec<u8> {
     records((0..count).map(|i| match i % 300 {
         _ if i + 1 == count => format!("{i} @wait:killed"),
@@ -156,7 +156,8 @@ fn lines(count: usize) -> Vec<u8> {
     }))
 }
 
-/// The same as JSON, some of it malformed or too large, with answers that are errors, bad or too large.
+/// The same as JSON, some of it malformed or too large, with answers that are errors, bad or too
+/// large.
 fn values(count: usize) -> Vec<u8> {
     records((0..count).map(|i| match i % 100 {
         _ if i + 1 == count => format!("\"{i} @wait:killed\""),

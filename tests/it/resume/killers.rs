@@ -1,5 +1,5 @@
-//! Runs that are killed when nothing is left but records that kill or hang their worker: the runs that
-//! follow know that COMMAND works, and so which of them is at fault.
+//! Runs that are killed when nothing is left but records that kill or hang their worker: the runs
+//! that follow know that COMMAND works, and so which of them is at fault.
 
 use std::fs;
 
@@ -31,7 +31,8 @@ fn killed(env: &TestEnv, options: &[&str], worker: &[&str], input: &[u8]) {
     env.write("go", "");
 }
 
-/// The kinds of the error records by their indices; the results are those of the first four records.
+/// The kinds of the error records by their indices; the results are those of the first four
+/// records.
 fn failures(env: &TestEnv) -> Vec<(u64, String)> {
     let out = env.read("out");
     let lines = out.split_inclusive(|byte| *byte == b'\n');
@@ -82,7 +83,8 @@ fn killers_that_are_left_fail_as_in_a_run_that_was_not_killed() {
     }
 }
 
-/// Before a first record is charged, as many processes would have died as make a worker be given up.
+/// Before a first record is charged, as many processes would have died as make a worker be given
+/// up.
 #[test]
 fn there_may_be_more_killers_than_restarts() {
     let env = TestEnv::new();

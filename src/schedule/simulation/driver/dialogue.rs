@@ -59,14 +59,14 @@ impl Simulation {
 
     fn pass_unasked(&mut self, worker: WorkerId, unasked: Option<Unasked>, now: Duration) {
         let Some(unasked) = unasked else {
-            self.scheduler.heard_out(worker, self.base + now);
+            self.scheduler.end_of_read(worker, self.base + now);
             return;
         };
         let Some(member) = &self.members[worker.0] else {
             return;
         };
         self.ledger.unasked(worker, guilty(&unasked));
-        let unsent = member.process.unsent();
+        let unsent = member.actor.unsent();
         self.scheduler
             .answered_unasked(worker, &unasked, unsent, self.base + now);
     }
@@ -184,7 +184,7 @@ impl Dialogue<'_> {
         if answers.is_empty() {
             return;
         }
-        if !self.ledger.is_heard_out(self.worker) {
+        if !self.ledger.is_read_from_out(self.worker) {
             assert_eq!(
                 self.scheduler.replied(self.worker, answers, self.at),
                 Ok(())

@@ -1,4 +1,5 @@
-//! How the driver lets time pass: until something is ready, as poll(2) would, or a deadline has come.
+//! How the driver lets time pass: until something is ready, as poll(2) would, or a deadline has
+//! come.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ impl Simulation {
         let from = self.now;
         self.ledger.begin_to_wait();
         let heard: Vec<bool> = (0..self.members.len())
-            .map(|number| self.scheduler.hears(WorkerId(number)))
+            .map(|number| self.scheduler.reads_from(WorkerId(number)))
             .collect();
         self.run_world();
         // News that nobody is woken for is looked at before the wait alone.
@@ -70,7 +71,7 @@ impl Simulation {
             .map(|member| {
                 member
                     .as_ref()
-                    .map(|member| (member.process.is_writable(), member.process.is_readable()))
+                    .map(|member| (member.actor.is_writable(), member.actor.is_readable()))
             })
             .collect();
         for (number, ready) in ready.into_iter().enumerate() {
@@ -93,32 +94,32 @@ impl Simulation {
         self.is_woken
             || !self.requests.is_empty()
             || self.members.iter().zip(heard).any(|(member, heard)| {
-                member.as_ref().is_some_and(|Member { process, .. }| {
-                    process.is_writable() || (*heard && process.is_readable())
+                member.as_ref().is_some_and(|Member { actor, .. }| {
+                    actor.is_writable() || (*heard && actor.is_readable())
                 })
             })
     }
 
     pub(super) fn next_event(&self) -> Option<Duration> {
-        let lives = self
+        let processes = self
             .members
             .iter()
             .flatten()
-            .filter_map(|member| member.process.next());
+            .filter_map(|member| member.actor.next());
         let rest = [
             self.input.next(self.now),
             self.output.next(),
             self.disturbances.front().map(|(at, _)| *at),
         ];
-        lives.chain(rest.into_iter().flatten()).min()
+        processes.chain(rest.into_iter().flatten()).min()
     }
 
     /// Lets everything outside of mtask do what it does until now.
     pub(super) fn run_world(&mut self) {
         for member in self.members.iter_mut().flatten() {
-            let had_exited = member.process.has_exited();
-            member.process.run(&mut self.scenario.records, self.now);
-            if member.process.has_exited() && !had_exited {
+            let had_exited = member.actor.has_exited();
+            member.actor.run(&mut self.scenario.records, self.now);
+            if member.actor.has_exited() && !had_exited {
                 self.requests.push_back(Request::LookAtProcesses);
             }
         }
@@ -141,7 +142,7 @@ impl Simulation {
     /// Lets time pass.
     pub(super) fn pass(&mut self, by: Duration) {
         let scheduler = &self.scheduler;
-        self.ledger.pass(by, |worker| scheduler.hears(worker));
+        self.ledger.pass(by, |worker| scheduler.reads_from(worker));
         self.now += by;
     }
 }

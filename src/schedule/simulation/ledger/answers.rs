@@ -1,11 +1,11 @@
-//! What lives have said, and what that makes of the records they hold.
+//! What processes have said, and what that makes of the records they hold.
 
 use std::time::Duration;
 
 use super::{Charge, Ledger};
 use crate::schedule::WorkerId;
 use crate::schedule::policy::Delivery;
-use crate::schedule::simulation::process::Blame;
+use crate::schedule::simulation::actor::Blame;
 use crate::schedule::simulation::scenario::{Effect, Saying};
 
 /// What an answer with an id says.
@@ -18,35 +18,39 @@ pub(in super::super) enum Said {
 }
 
 impl Ledger {
-    /// A life answered the oldest records that it holds.
+    /// A process answered the oldest records that it holds.
     pub(in super::super) fn answered(&mut self, worker: WorkerId, count: usize, now: Duration) {
         self.answers_came(worker, now);
-        let life = self.lives[worker.0].as_mut().expect("a life answers");
-        for owed in life.owed.drain(..count) {
+        let process = self.processes[worker.0]
+            .as_mut()
+            .expect("a process answers");
+        for owed in process.owed.drain(..count) {
             let past = &mut self.pasts[owed.index as usize];
             past.is_answered = true;
             past.holder = None;
         }
-        life.age = Duration::ZERO;
-        life.age_before = Duration::ZERO;
-        life.last_answer = now;
-        life.idle = Duration::ZERO;
+        process.age = Duration::ZERO;
+        process.age_before = Duration::ZERO;
+        process.last_answer = now;
+        process.idle = Duration::ZERO;
     }
 
-    /// Answers of a life have been read together.
+    /// Answers of a process have been read together.
     pub(in super::super) fn answers_came(&mut self, worker: WorkerId, now: Duration) {
-        self.signed(worker, now);
-        let life = self.lives[worker.0].as_mut().expect("a life answers");
-        if life
+        self.became_ready(worker, now);
+        let process = self.processes[worker.0]
+            .as_mut()
+            .expect("a process answers");
+        if process
             .concurrency
-            .is_some_and(|takes| life.owed.len() > takes)
+            .is_some_and(|takes| process.owed.len() > takes)
         {
-            life.start_clocks();
+            process.start_clocks();
         }
-        life.window = (life.window * 2).min(1024);
+        process.window = (process.window * 2).min(1024);
     }
 
-    /// A life answered this record, if it holds it. Gives whether it does.
+    /// A process answered this record, if it holds it. Gives whether it does.
     pub(in super::super) fn replied(
         &mut self,
         worker: WorkerId,
@@ -54,23 +58,25 @@ impl Ledger {
         said: Said,
         now: Duration,
     ) -> bool {
-        let life = self.lives[worker.0].as_mut().expect("a life answers");
-        let oldest = life.oldest();
-        let Some(place) = life.owed.iter().position(|owed| owed.index == index) else {
+        let process = self.processes[worker.0]
+            .as_mut()
+            .expect("a process answers");
+        let oldest = process.oldest();
+        let Some(place) = process.owed.iter().position(|owed| owed.index == index) else {
             return false;
         };
-        life.owed.remove(place);
-        if life.oldest() != oldest {
-            life.age = Duration::ZERO;
-            life.age_before = Duration::ZERO;
+        process.owed.remove(place);
+        if process.oldest() != oldest {
+            process.age = Duration::ZERO;
+            process.age_before = Duration::ZERO;
         }
-        life.last_answer = now;
-        life.last_answered = Some(index);
-        life.idle = Duration::ZERO;
-        life.errors = match said {
+        process.last_answer = now;
+        process.last_answered = Some(index);
+        process.idle = Duration::ZERO;
+        process.errors = match said {
             Said::Output => 0,
-            Said::Error | Said::Bad => life.errors + 1,
-            Said::TooLarge => life.errors,
+            Said::Error | Said::Bad => process.errors + 1,
+            Said::TooLarge => process.errors,
         };
         let is_sent_once = self.policy.delivery == Delivery::AtMostOnce;
         let past = &mut self.pasts[index as usize];
@@ -83,83 +89,88 @@ impl Ledger {
         if let Some(charge) = charge {
             past.charge(charge, true);
             past.stand_in_line();
-            past.refused_by = Some((worker, self.begun_lives[worker.0]));
+            past.refused_by = Some((worker, self.begun_processes[worker.0]));
         }
         past.is_answered =
             charge.is_none() || is_sent_once || past.least_charges() > self.policy.retries;
         true
     }
 
-    /// A life says that it is up. Gives whether that is news.
+    /// A process says that it is up. Gives whether that is news.
     pub(in super::super) fn ready(
         &mut self,
         worker: WorkerId,
         concurrency: Option<usize>,
         now: Duration,
     ) -> bool {
-        let life = self.lives[worker.0].as_mut().expect("a life is ready");
-        if life.has_signed {
+        let process = self.processes[worker.0]
+            .as_mut()
+            .expect("a process is ready");
+        if process.is_ready {
             return false;
         }
-        life.concurrency = concurrency;
+        process.concurrency = concurrency;
         self.awaits_ready = true;
-        self.signed(worker, now);
+        self.became_ready(worker, now);
         true
     }
 
-    fn signed(&mut self, worker: WorkerId, now: Duration) {
-        self.signless[worker.0] = 0;
-        let life = self.lives[worker.0].as_mut().expect("a life shows a sign");
-        if !std::mem::replace(&mut life.has_signed, true) {
+    fn became_ready(&mut self, worker: WorkerId, now: Duration) {
+        self.failed_starts[worker.0] = 0;
+        let process = self.processes[worker.0]
+            .as_mut()
+            .expect("a process that runs is ready");
+        if !std::mem::replace(&mut process.is_ready, true) {
             // Until now it may have been starting.
-            life.start_clocks();
-            let took = now - life.started;
+            process.start_clocks();
+            let took = now - process.started;
             // One that was to end may have waited for that.
-            let learnt = self.learnt_start.unwrap_or(took);
-            self.learnt_start = Some(match life.closed {
+            let learnt = self.startup_time.unwrap_or(took);
+            self.startup_time = Some(match process.closed {
                 None => learnt.max(took),
                 Some(_) => learnt,
             });
         }
     }
 
-    /// A life gave an answer that nothing was asked for, because of this record.
+    /// A process gave an answer that nothing was asked for, because of this record.
     pub(in super::super) fn unasked(&mut self, worker: WorkerId, guilty: u64) {
         let past = &self.pasts[guilty as usize];
         assert!(
             matches!(&past.effect, Some(Effect::Says(_, saying)) if saying.is_break()),
             "{worker} has answered what it was asked, and record {guilty} once"
         );
-        if let Some(life) = &mut self.lives[worker.0] {
+        if let Some(process) = &mut self.processes[worker.0] {
             let charge = match &past.effect {
-                Some(Effect::Says(_, Saying::Twice)) if life.last_answered == Some(guilty) => {
+                Some(Effect::Says(_, Saying::Twice)) if process.last_answered == Some(guilty) => {
                     Charge::SecondAnswer
                 }
                 _ => Charge::Unasked,
             };
-            life.unasked = Some((Blame::Record(guilty), charge));
+            process.unasked = Some((Blame::Record(guilty), charge));
         }
     }
 
-    pub(in super::super) fn is_heard_out(&self, worker: WorkerId) -> bool {
-        (self.lives[worker.0].as_ref()).is_some_and(super::Life::is_working)
+    pub(in super::super) fn is_read_from_out(&self, worker: WorkerId) -> bool {
+        (self.processes[worker.0].as_ref()).is_some_and(super::Process::is_working)
     }
 
     pub(in super::super) fn owes(&self, worker: WorkerId, index: u64) -> bool {
-        self.lives[worker.0]
+        self.processes[worker.0]
             .as_ref()
-            .is_some_and(|life| life.holds(index))
+            .is_some_and(|process| process.holds(index))
     }
 
     pub(in super::super) fn logged(&mut self, lines: u64) {
         self.log_lines += lines;
     }
 
-    /// A life said something at its end. Gives whether it is to be kept: not once it was stopped.
+    /// A process said something at its end. Gives whether it is to be kept: not once it was
+    /// stopped.
     pub(in super::super) fn said_exit(&mut self, worker: WorkerId) -> bool {
-        let life = self.lives[worker.0].as_ref().expect("a life ends");
-        assert!(life.closed.is_some(), "{worker} was not told to end");
-        life.is_working()
+        let process = self.processes[worker.0].as_ref().expect("a process ends");
+        assert!(process.closed.is_some(), "{worker} was not told to end");
+        process.is_working()
     }
 
     pub(in super::super) fn kept_exit(&mut self) {
@@ -168,8 +179,8 @@ impl Ledger {
 
     pub(in super::super) fn stray(&mut self, worker: WorkerId) {
         assert!(self.has_liars, "{worker} has written no line too many");
-        if let Some(life) = &mut self.lives[worker.0] {
-            life.is_stray = true;
+        if let Some(process) = &mut self.processes[worker.0] {
+            process.is_stray = true;
         }
     }
 }

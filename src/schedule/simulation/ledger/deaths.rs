@@ -1,23 +1,23 @@
-//! What the end of a life means for the records that it held.
+//! What the end of a process means for the records that it held.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::super::process::{Blame, Process};
+use super::super::actor::{Actor, Blame};
 use super::{Charge, HANG_UP, Ledger, Owed, SHORTEST_START, START_FACTOR};
 use crate::outcome::Exit;
 use crate::protocol::Protocol;
 use crate::schedule::WorkerId;
 use crate::schedule::policy::{Delivery, OnError, Window};
 
-/// Why a life may be terminated while it holds records, as far as the clocks say.
+/// Why a process may be terminated while it holds records, as far as the clocks say.
 #[derive(Clone, Copy)]
 struct Grounds {
     /// How long it has been at its record.
     age: Duration,
     has_hung_up: bool,
     took_too_long: bool,
-    shows_no_sign: bool,
+    is_not_ready: bool,
 }
 
 impl Ledger {
@@ -26,10 +26,10 @@ impl Ledger {
         // Interrupted twice, or ended by a failure.
         let may_be_at_once = self.interrupts.len() > 1 || self.policy.on_error == OnError::Raise;
         let is_interrupted = !self.interrupts.is_empty();
-        let Some(life) = &mut self.lives[worker.0] else {
+        let Some(process) = &mut self.processes[worker.0] else {
             return;
         };
-        if let Some(at) = life.terminated
+        if let Some(at) = process.terminated
             && !may_be_at_once
             && !is_interrupted
         {
@@ -43,8 +43,8 @@ impl Ledger {
                 "{worker} is killed without SIGTERM"
             );
         }
-        life.is_killed = true;
-        let owed = std::mem::take(&mut life.owed);
+        process.is_killed = true;
+        let owed = std::mem::take(&mut process.owed);
         self.drop_records(owed);
     }
 
@@ -54,10 +54,10 @@ impl Ledger {
         }
     }
 
-    /// Takes what a life holds; what was not begun to be written to it was not sent.
+    /// Takes what a process holds; what was not written to it, not even in part was not sent.
     fn take_begun(&mut self, worker: WorkerId, unsent: usize) -> Vec<u64> {
-        let life = self.lives[worker.0].as_mut().expect("a life");
-        let owed = std::mem::take(&mut life.owed);
+        let process = self.processes[worker.0].as_mut().expect("a process");
+        let owed = std::mem::take(&mut process.owed);
         let mut owed: Vec<u64> = owed.into_iter().map(|owed| owed.index).collect();
         let begun = owed.len() - unsent.min(owed.len());
         for (at, index) in owed.iter().enumerate() {
@@ -69,41 +69,38 @@ impl Ledger {
         owed
     }
 
-    pub(in super::super) fn terminated(
-        &mut self,
-        worker: WorkerId,
-        process: &Process,
-        now: Duration,
-    ) {
-        let life = self.lives[worker.0].as_mut().expect("a running life");
-        assert!(life.is_working(), "{worker} is terminated twice");
-        life.terminated = Some(now);
-        let (holds, unasked, signed) = (life.owed.len(), life.unasked, life.has_signed);
+    pub(in super::super) fn terminated(&mut self, worker: WorkerId, actor: &Actor, now: Duration) {
+        let process = self.processes[worker.0]
+            .as_mut()
+            .expect("a running process");
+        assert!(process.is_working(), "{worker} is terminated twice");
+        process.terminated = Some(now);
+        let (holds, unasked, was_ready) = (process.owed.len(), process.unasked, process.is_ready);
         let is_outlived = !self.interrupts.is_empty();
-        self.signless[worker.0] += u32::from(!life.has_signed);
-        if life.is_stray {
+        self.failed_starts[worker.0] += u32::from(!process.is_ready);
+        if process.is_stray {
             self.broken[worker.0] += 1;
-            let owed = std::mem::take(&mut life.owed);
+            let owed = std::mem::take(&mut process.owed);
             owed.iter()
                 .for_each(|owed| self.pasts[owed.index as usize].may_be_missing = true);
             return self.drop_records(owed);
         }
         let grounds = self.grounds(worker, now);
-        let expired = self.expired(worker, process.unsent());
-        let begun = self.take_begun(worker, process.unsent());
+        let expired = self.expired(worker, actor.unsent());
+        let begun = self.take_begun(worker, actor.unsent());
         if is_outlived {
             return self.outlived(&begun);
         }
         if let Some((blame, charge)) = unasked {
             self.broken[worker.0] += 1;
-            return self.hit(worker, signed, &begun, charge, blame, true, true);
+            return self.hit(worker, was_ready, &begun, charge, blame, true, true);
         }
         match (holds, self.is_ending(now)) {
             (0, true) => {}
             (0, false) => assert!(
                 grounds.has_hung_up
                     || self.is_late_to_exit(worker, now)
-                    || self.is_never_ready(worker, process, now),
+                    || self.is_never_ready(worker, actor, now),
                 "{worker} holds nothing and is terminated"
             ),
             (_, true) => {
@@ -111,7 +108,7 @@ impl Ledger {
                 if grounds.has_hung_up {
                     self.hit(
                         worker,
-                        signed,
+                        was_ready,
                         &begun,
                         Charge::Death,
                         Blame::Outside,
@@ -120,56 +117,56 @@ impl Ledger {
                     );
                 }
                 if grounds.took_too_long && !begun.is_empty() {
-                    self.took_too_long(worker, &begun, expired, process, true);
+                    self.took_too_long(worker, &begun, expired, actor, true);
                 }
             }
-            (_, false) => self.terminated_at_work(worker, process, grounds, &begun, expired),
+            (_, false) => self.terminated_at_work(worker, actor, grounds, &begun, expired),
         }
     }
 
-    /// A life ended after mtask was told to end: nothing comes of it but that its records are sent
-    /// alone.
+    /// A process ended after mtask was told to end: nothing comes of it but that its records are
+    /// sent alone.
     fn outlived(&mut self, begun: &[u64]) {
         for index in begun {
             self.pasts[*index as usize].suspect(false);
         }
     }
 
-    /// A life that held records was terminated, and the run goes on.
+    /// A process that held records was terminated, and the run goes on.
     fn terminated_at_work(
         &mut self,
         worker: WorkerId,
-        process: &Process,
+        actor: &Actor,
         grounds: Grounds,
         begun: &[u64],
         expired: (usize, usize),
     ) {
         assert!(
-            grounds.has_hung_up || grounds.took_too_long || grounds.shows_no_sign,
+            grounds.has_hung_up || grounds.took_too_long || grounds.is_not_ready,
             "{worker} is terminated after {:?} with {} records, for no reason",
             grounds.age,
             begun.len()
         );
-        let blame = process.spoilt;
+        let blame = actor.spoilt;
         assert!(
             blame.is_some(),
             "{worker} works on its record and is terminated: {}",
-            process.describe()
+            actor.describe()
         );
         if grounds.took_too_long && !begun.is_empty() {
-            let life = self.lives[worker.0].as_ref().expect("a life");
-            let has_hung_up = life.hung_up.is_some();
-            self.took_too_long(worker, begun, expired, process, has_hung_up);
+            let process = self.processes[worker.0].as_ref().expect("a process");
+            let has_hung_up = process.hung_up.is_some();
+            self.took_too_long(worker, begun, expired, actor, has_hung_up);
         }
-        if grounds.has_hung_up || grounds.shows_no_sign {
+        if grounds.has_hung_up || grounds.is_not_ready {
             let is_certain = !grounds.took_too_long;
             let blame = blame.unwrap_or(Blame::Outside);
-            let signed = self.lives[worker.0]
+            let was_ready = self.processes[worker.0]
                 .as_ref()
-                .is_some_and(|life| life.has_signed);
+                .is_some_and(|process| process.is_ready);
             self.hit(
                 worker,
-                signed,
+                was_ready,
                 begun,
                 Charge::Death,
                 blame,
@@ -187,65 +184,66 @@ impl Ledger {
     }
 
     fn grounds(&self, worker: WorkerId, now: Duration) -> Grounds {
-        let life = self.lives[worker.0].as_ref().expect("a life");
-        let (age, _) = life.clock();
-        let waited = now - life.started;
+        let process = self.processes[worker.0].as_ref().expect("a process");
+        let (age, _) = process.clock();
+        let waited = now - process.started;
         let start = self.longest_start();
         let is_over = |time: Duration, limit: Duration| time + self.time_slack >= limit;
         Grounds {
             age,
-            has_hung_up: life.hung_up.is_some_and(|at| now >= at + HANG_UP),
+            has_hung_up: process.hung_up.is_some_and(|at| now >= at + HANG_UP),
             took_too_long: self.policy.timeout.is_some_and(|limit| {
                 let is_up =
-                    life.has_signed || start.is_some_and(|start| is_over(waited, start + limit));
+                    process.is_ready || start.is_some_and(|start| is_over(waited, start + limit));
                 is_up && is_over(age, limit)
             }),
-            shows_no_sign: !life.has_signed
+            is_not_ready: !process.is_ready
                 && start.is_none()
                 && (self.policy.init_timeout).is_some_and(|limit| is_over(age, limit)),
         }
     }
 
-    /// How long the start of a life may take once it is known how long one took.
+    /// How long the start of a process may take once it is known how long one took.
     fn longest_start(&self) -> Option<Duration> {
-        self.learnt_start
+        self.startup_time
             .map(|learnt| (learnt * START_FACTOR).max(SHORTEST_START))
     }
 
     fn is_late_to_exit(&self, worker: WorkerId, now: Duration) -> bool {
-        let life = self.lives[worker.0].as_ref().expect("a life");
+        let process = self.processes[worker.0].as_ref().expect("a process");
         let limit = self.policy.exit_timeout;
-        life.closed
-            .is_some_and(|at| now + self.time_slack >= at.max(life.last_answer) + limit)
+        process
+            .closed
+            .is_some_and(|at| now + self.time_slack >= at.max(process.last_answer) + limit)
     }
 
-    fn is_never_ready(&self, worker: WorkerId, process: &Process, now: Duration) -> bool {
-        let life = self.lives[worker.0].as_ref().expect("a life");
+    fn is_never_ready(&self, worker: WorkerId, actor: &Actor, now: Duration) -> bool {
+        let process = self.processes[worker.0].as_ref().expect("a process");
         let limit = match (self.longest_start(), self.policy.timeout) {
             (Some(start), Some(timeout)) => Some(start + timeout),
             _ => self.policy.init_timeout,
         };
-        !life.has_signed
+        !process.is_ready
             && self.awaits_ready
-            && process.spoilt.is_some()
-            && limit.is_some_and(|limit| now - life.started + self.time_slack >= limit)
+            && actor.spoilt.is_some()
+            && limit.is_some_and(|limit| now - process.started + self.time_slack >= limit)
     }
 
-    /// How many of the records that a life holds, the first ones, may have taken it too long, and how
-    /// many have for certain.
+    /// How many of the records that a process holds, the first ones, may have taken it too long,
+    /// and how many have for certain.
     fn expired(&self, worker: WorkerId, unsent: usize) -> (usize, usize) {
-        let life = self.lives[worker.0].as_ref().expect("a life");
-        let begun = life.owed.len() - unsent.min(life.owed.len());
+        let process = self.processes[worker.0].as_ref().expect("a process");
+        let begun = process.owed.len() - unsent.min(process.owed.len());
         let limit = self.policy.timeout.unwrap_or_default();
         if self.policy.protocol == Protocol::Lines {
             return (1, 1);
         }
-        if life.concurrency.is_none() {
+        if process.concurrency.is_none() {
             return (begun, begun);
         }
         let count = |slack: Duration, limit: Duration| {
             let is_over = |owed: &&Owed| owed.age_before + slack >= limit;
-            life.owed.iter().take(begun).take_while(is_over).count()
+            process.owed.iter().take(begun).take_while(is_over).count()
         };
         let slack = self.time_slack;
         (count(slack, limit), count(Duration::ZERO, limit + slack))
@@ -256,7 +254,7 @@ impl Ledger {
         worker: WorkerId,
         begun: &[u64],
         (most, least): (usize, usize),
-        process: &Process,
+        actor: &Actor,
         has_hung_up: bool,
     ) {
         let is_alone = most <= 1;
@@ -267,8 +265,8 @@ impl Ledger {
             past.opened = Some((worker, is_alone && is_certain));
             assert!(
                 has_hung_up
-                    || process.is_stuck_on(begun[0])
-                    || !matches!(process.spoilt, Some(Blame::Record(_))),
+                    || actor.is_stuck_on(begun[0])
+                    || !matches!(actor.spoilt, Some(Blame::Record(_))),
                 "record {} is charged and would be answered",
                 begun[0]
             );
@@ -287,25 +285,25 @@ impl Ledger {
         unsent: usize,
         now: Duration,
     ) {
-        let Some(life) = &self.lives[worker.0] else {
+        let Some(process) = &self.processes[worker.0] else {
             return;
         };
-        let (is_working, signed) = (life.is_working(), life.has_signed);
-        let leaves_well = life.closed.is_some()
+        let (is_working, was_ready) = (process.is_working(), process.is_ready);
+        let leaves_well = process.closed.is_some()
             && exit.is_some_and(|(exit, ..)| *exit == Exit::Code(0))
             && unsent == 0;
-        if is_working && !signed {
-            self.signless[worker.0] += 1;
+        if is_working && !was_ready {
+            self.failed_starts[worker.0] += 1;
         }
         if is_working
             && leaves_well
             && exit.is_some_and(|(.., has_partial)| has_partial)
-            && !life.owed.is_empty()
+            && !process.owed.is_empty()
         {
             self.answered(worker, 1, now);
         }
         let begun = self.take_begun(worker, unsent);
-        self.lives[worker.0] = None;
+        self.processes[worker.0] = None;
         if !is_working || self.ended_early.is_some() {
             return;
         }
@@ -335,7 +333,7 @@ impl Ledger {
         let is_certain = !self.is_to_be_interrupted;
         self.hit(
             worker,
-            signed,
+            was_ready,
             &begun,
             Charge::Death,
             blame,
@@ -344,31 +342,31 @@ impl Ledger {
         );
     }
 
-    /// A life died and held these. It is judged now, or maybe never.
+    /// A process died and held these. It is judged now, or maybe never.
     #[expect(clippy::too_many_arguments, reason = "all that is known of a death")]
     fn hit(
         &mut self,
         worker: WorkerId,
-        signed: bool,
+        was_ready: bool,
         begun: &[u64],
         charge: Charge,
         blame: Blame,
         is_certain: bool,
         is_now: bool,
     ) {
-        let is_known = self.learnt_start.is_some();
+        let is_known = self.startup_time.is_some();
         let may_charge = is_known || !is_now;
         let is_full = self.policy.window == Window::Full;
         let at_most_once = self.policy.delivery == Delivery::AtMostOnce;
-        let others = || (0..self.lives.len()).filter(|other| *other != worker.0);
+        let others = || (0..self.processes.len()).filter(|other| *other != worker.0);
         let may_be_last = others().all(|other| self.may_be_given_up(other));
-        let is_only = self.lives.len() == 1;
+        let is_only = self.processes.len() == 1;
         for index in begun {
             let past = &mut self.pasts[*index as usize];
             past.hits += 1;
             past.outside_hits += u32::from(blame != Blame::Record(*index));
             let is_alone = begun.len() == 1 && past.may_be_suspect;
-            // A process that was never ready may die of itself: it takes two, of two workers.
+            // A actor that was never ready may die of itself: it takes two, of two workers.
             let may_be_second = (past.opened).is_some_and(|(at, _)| at != worker || may_be_last);
             let must_be_second = (past.opened)
                 .is_some_and(|(at, is_certain)| is_certain && (at != worker || is_only));
@@ -376,12 +374,12 @@ impl Ledger {
                 _ if at_most_once => true,
                 // It is known whose second answer that was.
                 false if charge == Charge::SecondAnswer => false,
-                true => may_charge && past.sends > 1 && (signed || may_be_second || may_be_last),
-                false => may_charge && (is_alone || !is_certain) && (signed || may_be_second),
+                true => may_charge && past.sends > 1 && (was_ready || may_be_second || may_be_last),
+                false => may_charge && (is_alone || !is_certain) && (was_ready || may_be_second),
             };
             if is_charged {
                 let must_be = is_certain && is_known && is_alone && past.is_suspect;
-                let must_be = must_be && (signed || must_be_second);
+                let must_be = must_be && (was_ready || must_be_second);
                 past.charge(charge, must_be && !is_full && !at_most_once);
                 if must_be {
                     past.opened = Some((worker, true));
@@ -392,7 +390,7 @@ impl Ledger {
             let is_surely_alone = is_alone && past.is_suspect;
             past.opened = match past.opened {
                 _ if is_charged => Some((worker, false)),
-                _ if !signed && may_charge && (is_full || is_alone || !is_certain) => {
+                _ if !was_ready && may_charge && (is_full || is_alone || !is_certain) => {
                     Some((worker, is_certain && is_known && is_surely_alone))
                 }
                 earlier if !is_certain => earlier.map(|(at, _)| (at, false)),

@@ -1,4 +1,4 @@
-//! Time as it passes for lives, and the limits that end a wait.
+//! Time as it passes for processes, and the limits that end a wait.
 
 use std::time::Duration;
 
@@ -6,37 +6,41 @@ use super::Ledger;
 use crate::schedule::{Scheduler, WorkerId};
 
 impl Ledger {
-    /// mtask and all lives were stopped for so long.
+    /// mtask and all processes were stopped for so long.
     pub(in super::super) fn suspended(&mut self, pause: Duration) {
         for at in &mut self.interrupts {
             *at += pause;
         }
-        for life in self.lives.iter_mut().flatten() {
-            life.started += pause;
-            for at in [&mut life.closed, &mut life.terminated, &mut life.hung_up] {
+        for process in self.processes.iter_mut().flatten() {
+            process.started += pause;
+            for at in [
+                &mut process.closed,
+                &mut process.terminated,
+                &mut process.hung_up,
+            ] {
                 *at = at.map(|at| at + pause);
             }
         }
     }
 
     pub(in super::super) fn begin_to_wait(&mut self) {
-        for life in self.lives.iter_mut().flatten() {
-            life.age_before = life.age;
-            for owed in &mut life.owed {
+        for process in self.processes.iter_mut().flatten() {
+            process.age_before = process.age;
+            for owed in &mut process.owed {
                 owed.age_before = owed.age;
             }
         }
     }
 
-    pub(in super::super) fn pass(&mut self, by: Duration, is_heard: impl Fn(WorkerId) -> bool) {
-        for (number, life) in self.lives.iter_mut().enumerate() {
-            if let Some(life) = life
-                && is_heard(WorkerId(number))
+    pub(in super::super) fn pass(&mut self, by: Duration, is_read_from: impl Fn(WorkerId) -> bool) {
+        for (number, process) in self.processes.iter_mut().enumerate() {
+            if let Some(process) = process
+                && is_read_from(WorkerId(number))
             {
-                life.age += by;
-                life.owed.iter_mut().for_each(|owed| owed.age += by);
-                if life.closed.is_some() && life.owed.is_empty() {
-                    life.idle += by;
+                process.age += by;
+                process.owed.iter_mut().for_each(|owed| owed.age += by);
+                if process.closed.is_some() && process.owed.is_empty() {
+                    process.idle += by;
                 }
             }
         }
@@ -45,26 +49,26 @@ impl Ledger {
     /// Documented limits end a wait.
     pub(in super::super) fn check_limits(&mut self, scheduler: &Scheduler, now: Duration) {
         let slack = self.time_slack;
-        for (number, life) in self.lives.iter().enumerate() {
-            let Some(life) = life else { continue };
+        for (number, process) in self.processes.iter().enumerate() {
+            let Some(process) = process else { continue };
             let worker = WorkerId(number);
-            if let Some(at) = life.terminated {
+            if let Some(at) = process.terminated {
                 let until = at + self.policy.grace + slack;
                 assert!(
-                    life.is_killed || now <= until,
+                    process.is_killed || now <= until,
                     "{worker} is not killed after --grace"
                 );
             } else if let Some(limit) = self.policy.timeout
-                && life.has_signed
-                && !life.owed.is_empty()
-                && scheduler.hears(worker)
+                && process.is_ready
+                && !process.owed.is_empty()
+                && scheduler.reads_from(worker)
             {
                 assert!(
-                    life.clock().0 <= limit + slack,
+                    process.clock().0 <= limit + slack,
                     "{worker} may work longer than --timeout"
                 );
             } else {
-                let is_late = life.idle > self.policy.exit_timeout + slack;
+                let is_late = process.idle > self.policy.exit_timeout + slack;
                 assert!(
                     !is_late,
                     "{worker} may take longer to exit than --exit-timeout"

@@ -10,9 +10,9 @@ pub(in super::super) enum Charge {
     BadAnswer,
     Timeout,
     Death,
-    /// Its life gave an answer that nothing was asked for.
+    /// Its process gave an answer that nothing was asked for.
     Unasked,
-    /// Its life answered the record before once more.
+    /// Its process answered the record before once more.
     SecondAnswer,
 }
 
@@ -32,12 +32,12 @@ impl Charge {
 pub(in super::super) struct Past {
     pub(in super::super) effect: Option<Effect>,
     pub(in super::super) has_arrived: bool,
-    /// To how many lives it was begun to be written.
+    /// To how many processes it was begun to be written.
     pub(in super::super) sends: u32,
     pub(in super::super) holder: Option<WorkerId>,
-    /// Some life has answered it for good, as far as can be told.
+    /// Some process has answered it for good, as far as can be told.
     pub(in super::super) is_answered: bool,
-    /// How many lives died with it, and how many of those for reasons of their own.
+    /// How many processes died with it, and how many of those for reasons of their own.
     pub(in super::super) hits: u32,
     pub(in super::super) outside_hits: u32,
     /// What it was charged with, and whether that is certain.
@@ -47,10 +47,10 @@ pub(in super::super) struct Past {
     pub(in super::super) is_suspect: bool,
     pub(in super::super) may_be_suspect: bool,
     pub(in super::super) may_be_missing: bool,
-    /// The worker whose process it opened last as a suspect, where that died before it was ready, and
+    /// The worker whose actor it opened last as a suspect, where that died before it was ready, and
     /// whether that counts for certain.
     pub(super) opened: Option<(WorkerId, bool)>,
-    /// The process that answered it last with an error: its worker, and the number of its life.
+    /// The actor that answered it last with an error: its worker, and the number of that.
     pub(super) refused_by: Option<(WorkerId, u32)>,
 }
 

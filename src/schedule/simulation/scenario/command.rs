@@ -62,10 +62,10 @@ pub(super) fn command(
             0.2 + rng.f64() * 0.8
         },
         kinds,
-        is_doomed: theme.is_doomed,
+        is_broken: theme.is_broken,
         ignores_term: rare(rng, 0.5),
         bad_end: if theme.is_liar { 0.0 } else { rare(rng, 0.4) },
-        // A life that owes what it skipped, and stays, is waited for.
+        // A process that owes what it skipped, and stays, is waited for.
         late_end: if theme.is_liar || theme.has_skips {
             0.0
         } else {
@@ -99,7 +99,7 @@ fn accidents(rng: &mut Rng, theme: &Theme, policy: &Policy) -> Vec<Accident> {
     kinds
 }
 
-/// What a life says when it is up.
+/// What a process says when it is up.
 fn ready(rng: &mut Rng, theme: &Theme) -> Ready {
     match rng.u32(..5) {
         _ if !theme.is_json() => Ready::Never,

@@ -17,7 +17,7 @@ use crate::schedule::policy::{
 /// What is asked of the run, in a world where that can be kept.
 pub(super) fn policy(rng: &mut Rng, theme: &Theme, scale: Duration) -> Policy {
     let mut policy = any_policy(rng, theme.protocol, scale);
-    // A life that skipped a record cannot be told from one that hangs.
+    // A process that skipped a record cannot be told from one that hangs.
     if theme.has_hangs || (!theme.is_liar && rng.u32(..100) < 25) {
         policy.timeout = Some(scale * 6 + millis(rng.u64(100..400)));
         policy.init_timeout = Some(scale * 6 + millis(rng.u64(1_000..4_000)));

@@ -11,7 +11,7 @@ pub(super) struct Theme {
     pub(super) protocol: Protocol,
     /// Workers may give more or fewer lines than they should, and nothing else goes wrong.
     pub(super) is_liar: bool,
-    pub(super) is_doomed: bool,
+    pub(super) is_broken: bool,
     pub(super) has_accidents: bool,
     pub(super) has_killers: bool,
     pub(super) has_hangs: bool,
@@ -29,7 +29,7 @@ impl Theme {
         Self {
             protocol,
             is_liar,
-            is_doomed: (27..31).contains(&kind),
+            is_broken: (27..31).contains(&kind),
             has_accidents: !is_plain && !is_liar && rng.u32(..100) < 60,
             has_killers: !is_plain && !is_liar && rng.u32(..100) < 50,
             has_hangs: !is_plain && !is_liar && rng.u32(..100) < 30,
@@ -42,12 +42,12 @@ impl Theme {
         self.protocol == Protocol::Json
     }
 
-    /// Whether no life comes to harm.
+    /// Whether no process comes to harm.
     pub(super) fn is_calm(&self) -> bool {
         !self.has_accidents
             && !self.has_killers
             && !self.has_hangs
             && !self.has_skips
-            && !self.is_doomed
+            && !self.is_broken
     }
 }

@@ -88,7 +88,8 @@ struct Line<'a> {
     exit: Option<&'a RawValue>,
 }
 
-/// What is no JSON object is no output, no error and no exit value; and what is passes byte for byte.
+/// What is no JSON object is no output, no error and no exit value; and what is passes byte for
+/// byte.
 fn read_json(line: &[u8]) {
     let is_json = serde_json::from_slice::<IgnoredAny>(line).is_ok();
     let fields: Option<Line<'_>> = serde_json::from_slice(line).ok();

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use mtask::journal::format::{Entry, Extent, Files, Header, Prefix, read, write_header};
 
-/// Reads the bytes as a journal; then makes one of them, and tears and changes that, by bytes and by
-/// lines.
+/// Reads the bytes as a journal; then makes one of them, and tears and changes that, by bytes and
+/// by lines.
 pub(crate) fn journal(mut data: &[u8]) {
     check(data);
     let (torn, changed) = (super::take(&mut data), super::take(&mut data));

@@ -1,5 +1,5 @@
-//! What arbitrary bytes must never do, as functions of the bytes: driven by `cargo fuzz` (see `fuzz/`)
-//! and, on seeds and what chance makes of them, by `cargo test`.
+//! What arbitrary bytes must never do, as functions of the bytes: driven by `cargo fuzz` (see
+//! `fuzz/`) and, on seeds and what chance makes of them, by `cargo test`.
 
 mod answers;
 mod input;

@@ -8,7 +8,7 @@ use crate::env::{TestEnv, wait_until};
 
 use super::mtask;
 
-/// What the summary says of a life that broke the contract.
+/// What the summary says of a process that broke the contract.
 const BROKEN: &str = "1 process that did not give one answer for each record";
 
 #[test]
@@ -73,7 +73,7 @@ fn a_break_is_in_the_journal_before_the_run_ends() {
     live.wait_for_stderr("with nothing to answer");
     wait_until("an entry of the break", || {
         let last = env.lines("journal").pop();
-        last.is_some_and(|line| line.contains("\"broken\":1"))
+        last.is_some_and(|line| line.contains("\"protocol_violations\":1"))
     });
     live.signal(Signal::KILL);
     live.wait_with_open_stdin();

@@ -20,11 +20,11 @@ fn slice(bytes: &[u8], budget: &Budget) -> Slice {
 }
 
 /// Skims `records` in blocks of random sizes. `!` is a rejected record, `-` one that is too large.
-fn skim(records: &[String], done: &Ranges, before: Prefix, random: &mut fastrand::Rng) -> Passed {
+fn filter(records: &[String], done: &Ranges, before: Prefix, random: &mut fastrand::Rng) -> Passed {
     let budget = Budget::new(1 << 20);
     let (send, marks): (_, Receiver<Prefix>) = unbounded();
     let left_out = LeftOut::default();
-    let mut skim = Skim::new(
+    let mut filter = ResumeFilter::new(
         done.clone(),
         before,
         Separator::Newline,
@@ -96,9 +96,9 @@ fn skim(records: &[String], done: &Ranges, before: Prefix, random: &mut fastrand
             }
             Ok(())
         };
-        is_over = skim.take(arrival, &mut pass_on).is_err();
+        is_over = filter.take(arrival, &mut pass_on).is_err();
     }
-    drop(skim);
+    drop(filter);
     assert_eq!(budget.held(), 0);
     passed.marks.extend(marks.try_iter());
     passed
@@ -129,7 +129,7 @@ fn what_is_not_done_comes_through_however_it_is_read() {
     let mut random = fastrand::Rng::with_seed(5);
     for _ in 0..2000 {
         let records = random_records(&mut random);
-        let first = skim(&records, &Ranges::default(), Prefix::default(), &mut random);
+        let first = filter(&records, &Ranges::default(), Prefix::default(), &mut random);
         let all: Vec<_> = (0..).zip(records.clone()).collect();
         assert_eq!(first.records, all);
         assert!(first.has_ended);
@@ -138,7 +138,7 @@ fn what_is_not_done_comes_through_however_it_is_read() {
 
         let before = first.marks[random.usize(..first.marks.len())];
         let done = random_ranges(before.records, &mut random);
-        let again = skim(&records, &done, before, &mut random);
+        let again = filter(&records, &done, before, &mut random);
         let is_done = |index| matches!(done.stretch(index), Stretch::Inside(_));
         let left: Vec<_> = all.iter().filter(|it| !is_done(it.0)).cloned().collect();
         assert_eq!(again.records, left);
@@ -153,7 +153,7 @@ fn nothing_comes_through_of_an_input_that_has_changed() {
     let mut random = fastrand::Rng::with_seed(6);
     for _ in 0..2000 {
         let mut records = random_records(&mut random);
-        let first = skim(&records, &Ranges::default(), Prefix::default(), &mut random);
+        let first = filter(&records, &Ranges::default(), Prefix::default(), &mut random);
         let before = *first.marks.last().expect("a mark at the end");
         let done = random_ranges(before.records, &mut random);
         let place = random.usize(..records.len());
@@ -163,7 +163,7 @@ fn nothing_comes_through_of_an_input_that_has_changed() {
             let changed = format!("{}x", records[place].trim_start_matches('-'));
             records[place] = changed;
         }
-        let again = skim(&records, &done, before, &mut random);
+        let again = filter(&records, &done, before, &mut random);
         assert!(again.records.is_empty() && !again.has_ended);
         let changed = again.changed.expect("it has changed");
         assert_eq!(changed.known.0, before.records);
@@ -179,12 +179,14 @@ fn what_is_passed_over_counts_as_left_out() {
     let mut done = Ranges::default();
     assert!(done.insert(1..3));
     let before = Prefix::default();
-    let mut skim = Skim::new(done, before, Separator::Newline, &budget, &left_out, send);
+    let mut filter = ResumeFilter::new(done, before, Separator::Newline, &budget, &left_out, send);
     let block = Block {
         first: Index(0),
         count: 4,
         bytes: slice(b"0\n11\n222\n3333\n", &budget),
     };
-    skim.take(Arrival::Records(block), &mut |_| Ok(())).unwrap();
+    filter
+        .take(Arrival::Records(block), &mut |_| Ok(()))
+        .unwrap();
     assert_eq!(left_out.bytes(), 7);
 }

@@ -1,8 +1,8 @@
-//! Records that fail together, with the life that held them.
+//! Records that fail together, with the process that held them.
 //!
 //! Owns those whose failure is decided and not yet put down. Always: they come to their outcomes in
-//! input order, and no more of them at a time than the output takes, for an error record may be many
-//! times as large as its record.
+//! input order, and no more of them at a time than the output takes, for an error record may be
+//! many times as large as its record.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::record::{Index, Separator};
 /// So many bytes of outcomes may wait before further failures do.
 const ENOUGH: usize = 1024 * 1024;
 
-/// What is held against a life.
+/// What is held against a process.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// It died, with these last words.
@@ -28,7 +28,7 @@ pub(super) enum Fault {
 }
 
 #[derive(Debug)]
-struct Sentence {
+struct PendingFailure {
     work: Work,
     worker: WorkerId,
     fault: Arc<Fault>,
@@ -36,13 +36,13 @@ struct Sentence {
 
 /// The records whose failure is decided and not yet put down.
 #[derive(Debug, Default)]
-pub(super) struct Doomed {
-    by_first: BTreeMap<Index, Sentence>,
+pub(super) struct PendingFailures {
+    by_first: BTreeMap<Index, PendingFailure>,
     records: usize,
     bytes: usize,
 }
 
-impl Doomed {
+impl PendingFailures {
     pub(super) fn is_empty(&self) -> bool {
         self.by_first.is_empty()
     }
@@ -59,18 +59,18 @@ impl Doomed {
         self.by_first.keys().next().copied()
     }
 
-    fn push(&mut self, sentence: Sentence) {
-        self.records += sentence.work.block.count;
-        self.bytes += sentence.work.block.bytes.len();
-        self.by_first.insert(sentence.work.first(), sentence);
+    fn push(&mut self, pending: PendingFailure) {
+        self.records += pending.work.block.count;
+        self.bytes += pending.work.block.bytes.len();
+        self.by_first.insert(pending.work.first(), pending);
     }
 
     /// Takes out the first record.
-    fn pop(&mut self, separator: Separator) -> Option<Sentence> {
+    fn pop(&mut self, separator: Separator) -> Option<PendingFailure> {
         let (_, mut rest) = self.by_first.pop_first()?;
         self.records -= rest.work.block.count;
         self.bytes -= rest.work.block.bytes.len();
-        let one = Sentence {
+        let one = PendingFailure {
             work: rest.work.cut(1, usize::MAX, separator),
             worker: rest.worker,
             fault: Arc::clone(&rest.fault),
@@ -83,10 +83,10 @@ impl Doomed {
 }
 
 impl Scheduler {
-    /// Charges all these records with what became of the life that held them. What follows from that
-    /// follows at once: they are tried again, or nothing more is sent. Only what is written of them
-    /// may have to wait.
-    pub(super) fn doom(
+    /// Charges all these records with what became of the process that held them. What follows from
+    /// that follows at once: they are tried again, or nothing more is sent. Only what is written of
+    /// them may have to wait.
+    pub(super) fn fail_together(
         &mut self,
         worker: WorkerId,
         works: VecDeque<Work>,
@@ -102,25 +102,25 @@ impl Scheduler {
             };
             if let Some(work) = work {
                 let fault = Arc::clone(&fault);
-                self.doomed.push(Sentence {
+                self.pending.push(PendingFailure {
                     work,
                     worker,
                     fault,
                 });
             }
         }
-        if !self.doomed.is_empty() && self.is_last_failure(self.failures()) {
+        if !self.pending.is_empty() && self.is_last_failure(self.failures()) {
             self.drain(now);
         }
-        self.settle_doomed(now);
+        self.settle_pending(now);
     }
 
     /// Puts failures down as far as the output takes them. Gives whether there were any.
-    pub(super) fn settle_doomed(&mut self, now: Instant) -> bool {
+    pub(super) fn settle_pending(&mut self, now: Instant) -> bool {
         let enough = ENOUGH.min(self.budget.limit() / 8).max(1);
         let mut has_settled = false;
         while self.phase.gives_out()
-            && let Some(first) = self.doomed.first()
+            && let Some(first) = self.pending.first()
         {
             // What is in turn takes no room. Anything else may have to wait for that for long, but
             // not what ends the run.
@@ -129,7 +129,7 @@ impl Scheduler {
             if may_wait && self.order.held().bytes >= enough {
                 break;
             }
-            let Some(one) = self.doomed.pop(self.policy.separator) else {
+            let Some(one) = self.pending.pop(self.policy.separator) else {
                 break;
             };
             self.settle_one(one, now);
@@ -139,8 +139,8 @@ impl Scheduler {
     }
 
     /// Whether failures wait for nothing but the output.
-    pub(super) fn doomed_will_move(&self) -> bool {
-        let Some(first) = self.doomed.first() else {
+    pub(super) fn pending_will_move(&self) -> bool {
+        let Some(first) = self.pending.first() else {
             return false;
         };
         // In input order only what is next moves for sure: before it there may be a gap for ever.
@@ -150,9 +150,9 @@ impl Scheduler {
         }
     }
 
-    fn settle_one(&mut self, sentence: Sentence, now: Instant) {
-        let worker = sentence.worker;
-        let (cause, message) = match &*sentence.fault {
+    fn settle_one(&mut self, pending: PendingFailure, now: Instant) {
+        let worker = pending.worker;
+        let (cause, message) = match &*pending.fault {
             Fault::NoAnswer => (
                 Cause::MissingAnswer,
                 format!("{worker} left it without an answer"),
@@ -169,6 +169,6 @@ impl Scheduler {
                 (cause, message)
             }
         };
-        self.fail_work(sentence.work, cause, message, Some(worker), now);
+        self.fail_work(pending.work, cause, message, Some(worker), now);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::process::Blame;
+use super::super::actor::Blame;
 use super::Simulation;
 use crate::protocol::Protocol;
 use crate::protocol::lines::{self, Answer};
@@ -15,12 +15,12 @@ impl Simulation {
         };
         self.buffer.clear();
         member.stdout.lead(&mut self.buffer);
-        let read = member.process.read_stdout(&mut self.buffer);
+        let read = member.actor.read_stdout(&mut self.buffer);
         self.pass_answers(worker, now);
         if read == Some(0)
             && let Some(member) = &self.members[worker.0]
         {
-            if member.process.has_exited() {
+            if member.actor.has_exited() {
                 self.bury(worker);
             } else {
                 trace!(self, "< {worker} closed its stdout");
@@ -83,7 +83,7 @@ impl Simulation {
             });
         });
         if owed != before {
-            scheduler.heard_out(worker, at);
+            scheduler.end_of_read(worker, at);
         }
     }
 
@@ -93,7 +93,7 @@ impl Simulation {
         for number in 0..self.members.len() {
             if self.members[number]
                 .as_ref()
-                .is_some_and(|member| member.process.has_exited())
+                .is_some_and(|member| member.actor.has_exited())
             {
                 self.bury(WorkerId(number));
             }
@@ -105,7 +105,7 @@ impl Simulation {
         while let Some(member) = &mut self.members[worker.0] {
             self.buffer.clear();
             member.stdout.lead(&mut self.buffer);
-            let count = member.process.read_stdout(&mut self.buffer).unwrap_or(0);
+            let count = member.actor.read_stdout(&mut self.buffer).unwrap_or(0);
             self.pass_answers(worker, now);
             if count == 0 {
                 break;
@@ -115,14 +115,14 @@ impl Simulation {
         let Some(member) = self.members[worker.0].take() else {
             return;
         };
-        let (exit, blame): (_, Blame) = member.process.exit();
+        let (exit, blame): (_, Blame) = member.actor.exit();
         trace!(self, "< {worker} died: {exit} ({blame:?})");
         let death = Death {
             pid: Some(1),
             exit: exit.clone(),
             stderr: Vec::new(),
             tail,
-            unsent: member.process.unsent(),
+            unsent: member.actor.unsent(),
         };
         let has_partial = !death.tail.bytes.is_empty();
         self.ledger.died(

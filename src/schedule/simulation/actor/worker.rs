@@ -1,16 +1,16 @@
-//! The worker's side of a process: it reads a record when it has room for one, works for a while,
+//! The worker's side of a actor: it reads a record when it has room for one, works for a while,
 //! and writes an answer, as far as its stdout takes it.
 
 use std::time::Duration;
 
-use super::{Blame, Process};
+use super::{Actor, Blame};
 use crate::outcome::Exit;
 use crate::protocol::Protocol;
 use crate::schedule::simulation::scenario::{
     Accident, Effect, Half, Ready, Record, answer_text, input_text, millis,
 };
 
-/// What a process is about, the records that it works on aside.
+/// What a actor is about, the records that it works on aside.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Activity {
     Starting(Duration),
@@ -28,7 +28,7 @@ pub(super) struct Task {
     pub(super) done_at: Option<Duration>,
 }
 
-impl Process {
+impl Actor {
     /// When it does something next, if nothing is done to it.
     pub(in super::super) fn next(&self) -> Option<Duration> {
         if self.exit.is_some() {
@@ -256,13 +256,14 @@ impl Process {
                 return;
             }
             Effect::AddsLine => line.push_str("one line more\n"),
-            // A life that skips its first record looks as if it had not started yet, and one that
-            // skips the record that it is probed with as if it were slow: such a life is waited for.
+            // A process that skips its first record looks as if it had not started yet, and one
+            // that skips the record that it is probed with as if it were slow: such a process is
+            // waited for.
             Effect::SkipsLine if self.answers > 0 && !self.has_skipped => {
                 self.has_skipped = true;
                 return;
             }
-            // The same holds where nothing says that a life is up but its answers.
+            // The same holds where nothing says that a process is up but its answers.
             Effect::Skips(times)
                 if *times > 0 && (self.answers > 0 || self.command.ready != Ready::Never) =>
             {

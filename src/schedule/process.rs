@@ -1,4 +1,4 @@
-//! A worker and its running life, as the scheduler knows them.
+//! A worker and its running process, as the scheduler knows them.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -13,7 +13,7 @@ use crate::outcome::Exit;
 use crate::record::Index;
 use crate::worker::stdout::Tail;
 
-/// The first wait before a restart; it doubles with each life that shows no sign.
+/// The first wait before a restart; it doubles with each process that is never ready.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 
@@ -24,41 +24,43 @@ pub(crate) struct Worker {
     /// How many records it gave a result for, and how many failed that it had last.
     pub(crate) results: u64,
     pub(crate) failures: u64,
-    /// The number of the next life.
-    pub(crate) next_life: u32,
-    /// The next life replaces one that was not meant to end.
-    pub(crate) is_bereft: bool,
-    /// Lives in a row that showed no sign.
-    pub(crate) signless: u32,
-    /// How its last life ended that counts.
+    /// The number of the next process.
+    pub(crate) next_process: u32,
+    /// The next process replaces one that was not meant to end.
+    pub(crate) replaces_failed: bool,
+    /// Processes in a row that were never ready.
+    pub(crate) failed_starts: u32,
+    /// How its last process ended that counts.
     pub(crate) last_exit: Option<Exit>,
-    /// Lives in a row that showed no sign and charged nobody.
-    pub(crate) fruitless: u32,
-    /// Lives in a row that did not give one answer for each record, and no more than one that is of
-    /// use where answers have ids.
-    pub(crate) broken: u32,
-    /// Lives in a row that did nothing before the end of their stdin, which was shown to them for that.
+    /// Processes in a row that were never ready and charged nobody.
+    pub(crate) unready_exits: u32,
+    /// Processes in a row that did not give one answer for each record, and no more than one that
+    /// is of use where answers have ids.
+    pub(crate) protocol_violations: u32,
+    /// Processes in a row that did nothing before the end of their stdin, which was shown to them
+    /// for that.
     pub(crate) silent: u32,
-    /// Lives that could not be ended.
+    /// Processes that could not be ended.
     pub(crate) left_behind: u32,
-    /// How many of its lives were replaced because they had come to answer with nothing but errors.
+    /// How many of its processes were replaced because they had come to answer with nothing but
+    /// errors.
     pub(crate) spoilt: u32,
-    /// The next life would end as the last one did.
-    pub(crate) is_hopeless: bool,
+    /// The next process would end as the last one did.
+    pub(crate) is_unrunnable: bool,
     backoff: Duration,
 }
 
 /// Where a worker stands.
 #[derive(Debug)]
 pub(crate) enum State {
-    /// No life runs; one may be started from then on.
+    /// No process runs; one may be started from then on.
     Vacant(Instant),
-    /// A life runs.
-    Running(Box<Life>),
-    /// The life was killed by a signal that mtask did not send. It is judged a little later, for
+    /// A process runs.
+    Running(Box<Process>),
+    /// The process was killed by a signal that mtask did not send. It is judged a little later, for
     /// mtask may be about to get the same signal.
-    Judged(Box<Life>, Death, Instant),
-    /// Too many lives came to nothing.
+    DeferredExit(Box<Process>, Death, Instant),
+    /// Too many processes came to nothing.
     GivenUp,
 }
 
@@ -68,49 +70,49 @@ impl Worker {
             state: State::Vacant(now),
             results: 0,
             failures: 0,
-            next_life: 0,
-            is_bereft: false,
-            signless: 0,
+            next_process: 0,
+            replaces_failed: false,
+            failed_starts: 0,
             last_exit: None,
-            fruitless: 0,
-            broken: 0,
+            unready_exits: 0,
+            protocol_violations: 0,
             silent: 0,
             left_behind: 0,
             spoilt: 0,
-            is_hopeless: false,
+            is_unrunnable: false,
             backoff: FIRST_BACKOFF,
         }
     }
 
-    pub(crate) fn life(&self) -> Option<&Life> {
+    pub(crate) fn process(&self) -> Option<&Process> {
         match &self.state {
-            State::Running(life) => Some(life),
+            State::Running(process) => Some(process),
             _ => None,
         }
     }
 
-    pub(crate) fn life_mut(&mut self) -> Option<&mut Life> {
+    pub(crate) fn process_mut(&mut self) -> Option<&mut Process> {
         match &mut self.state {
-            State::Running(life) => Some(life),
+            State::Running(process) => Some(process),
             _ => None,
         }
     }
 
-    /// A life has shown a sign.
-    pub(crate) fn signed(&mut self) {
-        self.signless = 0;
-        self.fruitless = 0;
+    /// A process is ready.
+    pub(crate) fn became_ready(&mut self) {
+        self.failed_starts = 0;
+        self.unready_exits = 0;
         self.backoff = FIRST_BACKOFF;
     }
 
-    /// A life is over that was not meant to end: the next may begin after a while.
+    /// A process is over that was not meant to end: the next may begin after a while.
     pub(crate) fn vacate(&mut self, now: Instant) {
         self.state = State::Vacant(now + self.backoff);
         self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
     }
 }
 
-/// How a life ended.
+/// How a process ended.
 #[derive(Clone, Debug)]
 pub struct Death {
     /// The process, if one was started.
@@ -125,7 +127,7 @@ pub struct Death {
     pub unsent: usize,
 }
 
-/// What a life is about.
+/// What a process is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// It takes records and answers them.
@@ -138,7 +140,7 @@ pub(crate) enum Stage {
     Killed(Instant),
 }
 
-/// A pipe between mtask and a life.
+/// A pipe between mtask and a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pipe {
     /// Records go to it.
@@ -147,13 +149,13 @@ pub enum Pipe {
     Stdout,
 }
 
-/// A running life.
+/// A running process.
 #[derive(Debug)]
-pub(crate) struct Life {
+pub(crate) struct Process {
     pub(crate) started: Instant,
     pub(crate) stage: Stage,
     /// Whether it has answered.
-    pub(crate) has_signed: bool,
+    pub(crate) is_ready: bool,
     /// What it was sent and has not answered, oldest first.
     pub(crate) owed: VecDeque<Work>,
     pub(crate) owed_records: usize,
@@ -163,10 +165,10 @@ pub(crate) struct Life {
     pub(crate) served: usize,
     /// Since when its oldest unanswered record has been the oldest, time not listened to left out.
     pub(crate) clock: Instant,
-    /// How long mtask has not listened to it, up to now or to `deaf_since`.
-    pub(crate) unheard: Duration,
+    /// How long mtask has not listened to it, up to now or to `paused_since`.
+    pub(crate) paused_for: Duration,
     /// Since when mtask does not listen to it.
-    pub(crate) deaf_since: Option<Instant>,
+    pub(crate) paused_since: Option<Instant>,
     /// It is left to run empty so that it can take a record that must be alone.
     pub(crate) is_reserved: bool,
     /// Since when it has closed one of its pipes, and which.
@@ -176,7 +178,7 @@ pub(crate) struct Life {
     /// How many records it wants to be sent at a time, where it has said so.
     pub(crate) concurrency: Option<NonZeroUsize>,
     /// The last record that it owes has reached it in part only: no answer to that can be right.
-    pub(crate) is_torn: bool,
+    pub(crate) is_partially_written: bool,
     /// It has said what it has to say at its end.
     pub(crate) has_left: bool,
     /// The record that it answered last, where answers have ids.
@@ -204,24 +206,24 @@ pub(crate) struct Life {
     pub(crate) was_hinted: bool,
 }
 
-impl Life {
+impl Process {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             started: now,
             stage: Stage::Serving,
-            has_signed: false,
+            is_ready: false,
             owed: VecDeque::new(),
             owed_records: 0,
             owed_bytes: 0,
             served: 0,
             clock: now,
-            unheard: Duration::ZERO,
-            deaf_since: None,
+            paused_for: Duration::ZERO,
+            paused_since: None,
             is_reserved: false,
             hung_up: None,
             has_refused: false,
             concurrency: None,
-            is_torn: false,
+            is_partially_written: false,
             has_left: false,
             last_answered: None,
             parted: Parted::default(),
@@ -245,17 +247,17 @@ impl Life {
         matches!(self.stage, Stage::Serving | Stage::Closing(_))
     }
 
-    /// Whether it has seen the end of its stdin, `unsent` records being not even begun to be written:
-    /// it was to end, and has taken all that it was sent.
+    /// Whether it has seen the end of its stdin, `unsent` records being not even begun to be
+    /// written: it was to end, and has taken all that it was sent.
     pub(crate) fn has_seen_end(&self, unsent: usize) -> bool {
         matches!(self.stage, Stage::Closing(_)) && unsent == 0 && !self.has_refused
     }
 
-    /// Whether it holds a record that must have no company.
+    /// Whether it holds a record that must have no isolation.
     pub(crate) fn holds_alone(&self) -> bool {
         self.owed
             .front()
-            .is_some_and(|work| work.company == super::queue::Company::Alone)
+            .is_some_and(|work| work.isolation == super::queue::Isolation::Alone)
     }
 
     /// The index of the record that it has owed for longest.
@@ -265,7 +267,7 @@ impl Life {
 
     /// How long its oldest record has been the oldest.
     pub(crate) fn age(&self, now: Instant) -> Duration {
-        let until = self.deaf_since.unwrap_or(now);
+        let until = self.paused_since.unwrap_or(now);
         until.saturating_duration_since(self.clock)
     }
 
@@ -274,11 +276,11 @@ impl Life {
         Duration::from_secs(1).max(self.pace.per_record() * 20)
     }
 
-    /// How long its last answers may take before the end of its stdin is shown to it. A life that has
-    /// answered does not need it, unless it has skipped a record; one that has not may collect its
-    /// output until then.
+    /// How long its last answers may take before the end of its stdin is shown to it. A process
+    /// that has answered does not need it, unless it has skipped a record; one that has not may
+    /// collect its output until then.
     pub(crate) fn patience_at_the_end(&self) -> Duration {
-        if self.has_signed {
+        if self.is_ready {
             self.patience()
         } else {
             Duration::from_millis(100)
@@ -320,7 +322,7 @@ impl Life {
             work.since = work.since.map(later);
         }
         self.started = later(self.started);
-        self.deaf_since = self.deaf_since.map(later);
+        self.paused_since = self.paused_since.map(later);
         self.hung_up = self.hung_up.map(|(since, pipe)| (later(since), pipe));
         if let Stage::Closing(since) = &mut self.stage {
             *since = later(*since);
@@ -338,7 +340,7 @@ impl Life {
 
     pub(crate) fn push_owed(&mut self, mut work: Work, now: Instant) {
         // Clocks that stand still go on from there once it is listened to.
-        let clock = self.deaf_since.unwrap_or(now);
+        let clock = self.paused_since.unwrap_or(now);
         if self.owed.is_empty() {
             self.clock = clock;
             self.pace.busy_from(now);
@@ -355,7 +357,8 @@ impl Life {
         self.expected(now) * (self.owed_records + 1) as f64
     }
 
-    /// Seconds that a record is expected to take: one that is already under way for long counts as slow.
+    /// Seconds that a record is expected to take: one that is already under way for long counts as
+    /// slow.
     pub(crate) fn expected(&self, now: Instant) -> f64 {
         let each = self.pace.seconds_per_record();
         if self.owed.is_empty() {

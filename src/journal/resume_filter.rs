@@ -4,8 +4,8 @@
 //! Stands between the reader of the input and the engine, in the reader's thread. Owns the hash of
 //! all records so far and what is held back. Always: nothing is passed on before all the input that
 //! the journal knows has been found to be the same. Held back until then are copies of the records
-//! in it that are still to be done. They are not counted in the budget, for the reader would wait for
-//! it in vain: there are no more of them than the run that was ended held in its own budget.
+//! in it that are still to be done. They are not counted in the budget, for the reader would wait
+//! for it in vain: there are no more of them than the run that was ended held in its own budget.
 
 use std::fmt;
 use std::hash::Hasher;
@@ -24,7 +24,7 @@ use crate::record::{Block, Index, Separator, Slice};
 const TOO_LARGE: &[u8] = b"\0mtask: a record that is too large\0";
 
 /// Passes over what is done.
-pub struct Skim {
+pub struct ResumeFilter {
     separator: Separator,
     budget: Budget,
     /// What is passed over counts as left out.
@@ -38,9 +38,9 @@ pub struct Skim {
     marks: Sender<Prefix>,
 }
 
-impl fmt::Debug for Skim {
+impl fmt::Debug for ResumeFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Skim")
+        f.debug_struct("ResumeFilter")
             .field("next", &self.next)
             .field("before", &self.before)
             .finish_non_exhaustive()
@@ -62,9 +62,9 @@ enum HeldKind {
     TooLarge { max: usize },
 }
 
-impl Skim {
-    /// Passes over `done`, and finds out whether the input begins with `before`. From there on, what
-    /// has been read is told to `marks`, always before it is passed on.
+impl ResumeFilter {
+    /// Passes over `done`, and finds out whether the input begins with `before`. From there on,
+    /// what has been read is told to `marks`, always before it is passed on.
     pub fn new(
         done: Ranges,
         before: Prefix,

@@ -1,4 +1,4 @@
-//! The running lives: their processes, what is written to them and read from them, and their end.
+//! The running processes: what is written to them and read from them, and their end.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::config::StderrTags;
 use crate::protocol::Protocol;
 use crate::schedule::{Death, Pipe, WorkerId};
 use crate::sys;
-use crate::worker::process::{self, Process, Sent};
+use crate::worker::child::{self, Child, Sent};
 use crate::worker::stderr::StderrLines;
 use crate::worker::stdout::StdoutLines;
 
@@ -18,45 +18,45 @@ use crate::worker::stdout::StdoutLines;
 /// that has left the worker's group could go on filling it.
 const LEFT_IN_PIPE: usize = 1024 * 1024;
 
-/// A running life's process and what is read from it.
+/// A running process and what is read from it.
 #[derive(Debug)]
-pub(super) struct Member {
-    pub(super) process: Process,
+pub(super) struct RunningProcess {
+    pub(super) child: Child,
     pub(super) stdout: StdoutLines,
     pub(super) stderr: StderrLines,
-    /// The life's number.
-    pub(super) life: u32,
+    /// Its number.
+    pub(super) number: u32,
 }
 
 impl Engine {
-    pub(super) fn start(&mut self, worker: WorkerId, life: u32) {
-        let command = &self.parts.commands[worker.0];
-        let workers = self.parts.commands.len();
+    pub(super) fn start(&mut self, worker: WorkerId, number: u32) {
+        let command = &self.config.commands[worker.0];
+        let workers = self.config.commands.len();
         let environment = command.environment(
             worker.0,
             workers,
-            u64::from(life),
-            self.parts.protocol,
-            self.parts.python_unbuffered,
+            u64::from(number),
+            self.config.protocol,
+            self.config.python_unbuffered,
         );
-        let started = Process::start(command, &environment);
+        let started = Child::start(command, &environment);
         let now = Instant::now();
         match started {
-            Ok(process) => {
-                let stdout = match self.parts.protocol {
+            Ok(child) => {
+                let stdout = match self.config.protocol {
                     Protocol::Lines => StdoutLines::new,
                     Protocol::Json => StdoutLines::of_objects,
                 };
-                let stdout = stdout(self.parts.separator, self.parts.max_answer, &self.budget);
-                let tag = match self.parts.stderr_tags {
+                let stdout = stdout(self.config.separator, self.config.max_answer, &self.budget);
+                let tag = match self.config.stderr_tags {
                     StderrTags::None => Vec::new(),
                     StderrTags::Worker => format!("[{worker}] ").into_bytes(),
                 };
-                self.members[worker.0] = Some(Member {
-                    process,
+                self.processes[worker.0] = Some(RunningProcess {
+                    child,
                     stdout,
                     stderr: StderrLines::new(tag),
-                    life,
+                    number,
                 });
                 self.scheduler.started(worker, now);
             }
@@ -70,16 +70,16 @@ impl Engine {
         }
     }
 
-    /// Signals a life's group; nothing more is sent to it or heard from it. One that SIGKILL cannot
-    /// reach is not waited for.
+    /// Signals a process's group; nothing more is sent to it or heard from it. One that SIGKILL
+    /// cannot reach is not waited for.
     pub(super) fn end(&mut self, worker: WorkerId, signal: Signal) {
-        let Some(member) = &mut self.members[worker.0] else {
+        let Some(process) = &mut self.processes[worker.0] else {
             return;
         };
-        let reached = member.process.signal(signal);
+        let reached = process.child.signal(signal);
         // One that was stopped must run to see it.
-        let _ = member.process.signal(Signal::CONT);
-        member.process.drop_pipes();
+        let _ = process.child.signal(Signal::CONT);
+        process.child.drop_pipes();
         if signal == Signal::KILL
             && let Err(error) = reached
         {
@@ -89,34 +89,34 @@ impl Engine {
 
     /// Goes on without a process that cannot be ended.
     pub(super) fn leave(&mut self, worker: WorkerId, why: &str) {
-        let Some(mut member) = self.members[worker.0].take() else {
+        let Some(mut process) = self.processes[worker.0].take() else {
             return;
         };
-        if member.process.has_exited() {
-            self.members[worker.0] = Some(member);
-            return self.bury(worker);
+        if process.child.has_exited() {
+            self.processes[worker.0] = Some(process);
+            return self.reap(worker);
         }
-        member.stderr.finish(self.messages.lines());
+        process.stderr.finish(self.messages.lines());
         self.messages.flush();
         self.messages.error(&format!(
             "{worker} (pid {}) cannot be ended, and is left behind: {why}",
-            member.process.pid()
+            process.child.pid()
         ));
-        member.process.leave();
-        self.left_behind.push(member.process);
+        process.child.leave();
+        self.left_behind.push(process.child);
         self.scheduler.left_behind(worker, Instant::now());
     }
 
     pub(super) fn write(&mut self, worker: WorkerId) {
-        let Some(member) = &mut self.members[worker.0] else {
+        let Some(process) = &mut self.processes[worker.0] else {
             return;
         };
-        if member.process.write() == Sent::Refused {
-            let unsent = member.process.unsent(self.parts.separator);
-            if member.process.is_amid_record(self.parts.separator) {
-                self.scheduler.tore_record(worker);
+        if process.child.write() == Sent::Refused {
+            let unsent = process.child.unsent(self.config.separator);
+            if process.child.is_amid_record(self.config.separator) {
+                self.scheduler.record_partially_written(worker);
             }
-            member.process.abandon_stdin();
+            process.child.abandon_stdin();
             self.scheduler
                 .hung_up(worker, Pipe::Stdin, unsent, Instant::now());
         }
@@ -133,10 +133,10 @@ impl Engine {
         }
         self.pass_answers(worker, now);
         if read == Ok(0)
-            && let Some(member) = &self.members[worker.0]
+            && let Some(process) = &self.processes[worker.0]
         {
-            if member.process.has_exited() {
-                self.bury(worker);
+            if process.child.has_exited() {
+                self.reap(worker);
             } else {
                 self.scheduler.hung_up(worker, Pipe::Stdout, 0, now);
                 self.act();
@@ -145,66 +145,66 @@ impl Engine {
         read.is_ok()
     }
 
-    /// Reads into the emptied buffer what a worker has answered, behind what it has begun to answer.
-    /// Gives what came of the read, if there is such a life.
+    /// Reads into the emptied buffer what a worker has answered, behind what it has begun to
+    /// answer. Gives what came of the read, if there is such a process.
     fn read_stdout(&mut self, worker: WorkerId) -> Option<Result<usize, Errno>> {
-        let member = self.members[worker.0].as_mut()?;
+        let process = self.processes[worker.0].as_mut()?;
         let buffer = emptied(&mut self.buffer);
-        member.stdout.lead(buffer);
-        Some(member.process.read_stdout(buffer))
+        process.stdout.lead(buffer);
+        Some(process.child.read_stdout(buffer))
     }
 
     pub(super) fn read_stderr(&mut self, worker: WorkerId) {
-        let Some(member) = &mut self.members[worker.0] else {
+        let Some(process) = &mut self.processes[worker.0] else {
             return;
         };
-        if let Ok(1..) = member.process.read_stderr(emptied(&mut self.buffer)) {
-            member.stderr.pass(&self.buffer, self.messages.lines());
+        if let Ok(1..) = process.child.read_stderr(emptied(&mut self.buffer)) {
+            process.stderr.pass(&self.buffer, self.messages.lines());
             self.messages.flush();
         }
     }
 
-    /// Deals with all that have exited, also those that are left to mtask: as process 1 of a container
-    /// it gets every process whose parent has ended.
+    /// Deals with all that have exited, also those that are left to mtask: as process 1 of a
+    /// container it gets every process whose parent has ended.
     pub(super) fn look_at_processes(&mut self) {
-        for number in 0..self.members.len() {
-            if self.members[number]
+        for number in 0..self.processes.len() {
+            if self.processes[number]
                 .as_ref()
-                .is_some_and(|member| member.process.has_exited())
+                .is_some_and(|process| process.child.has_exited())
             {
-                self.bury(WorkerId(number));
+                self.reap(WorkerId(number));
             }
         }
-        self.left_behind.retain_mut(|process| {
-            let has_exited = process.has_exited();
+        self.left_behind.retain_mut(|child| {
+            let has_exited = child.has_exited();
             if has_exited {
-                process.reap();
+                child.reap();
             }
             !has_exited
         });
         while let Some(child) = sys::exited_child() {
-            let is_it = |process: &Process| process.leader() == child;
-            let leads = |member: &Option<Member>| {
-                (member.as_ref()).is_some_and(|member| is_it(&member.process))
+            let is_it = |process: &Child| process.leader() == child;
+            let leads = |process: &Option<RunningProcess>| {
+                (process.as_ref()).is_some_and(|process| is_it(&process.child))
             };
-            if let Some(number) = self.members.iter().position(leads) {
-                self.bury(WorkerId(number));
+            if let Some(number) = self.processes.iter().position(leads) {
+                self.reap(WorkerId(number));
             } else if let Some(place) = self.left_behind.iter().position(is_it) {
                 self.left_behind.swap_remove(place).reap();
             } else {
-                process::reap_adopted(child);
+                child::reap_adopted(child);
             }
         }
     }
 
     /// Takes what is left of a process that has exited, and tells how it ended.
-    fn bury(&mut self, worker: WorkerId) {
+    fn reap(&mut self, worker: WorkerId) {
         let now = Instant::now();
         // Nobody but the leader's children can write any more, and those are killed with it.
-        if let Some(member) = &self.members[worker.0] {
-            let _ = member.process.signal(Signal::KILL);
-            if member.process.is_amid_record(self.parts.separator) {
-                self.scheduler.tore_record(worker);
+        if let Some(process) = &self.processes[worker.0] {
+            let _ = process.child.signal(Signal::KILL);
+            if process.child.is_amid_record(self.config.separator) {
+                self.scheduler.record_partially_written(worker);
             }
         }
         let mut left = LEFT_IN_PIPE;
@@ -217,30 +217,30 @@ impl Engine {
             left -= count;
         }
         let mut left = LEFT_IN_PIPE;
-        while let Some(member) = &mut self.members[worker.0] {
-            let read = member.process.read_stderr(emptied(&mut self.buffer));
+        while let Some(process) = &mut self.processes[worker.0] {
+            let read = process.child.read_stderr(emptied(&mut self.buffer));
             let Ok(count @ 1..) = read else {
                 break;
             };
             if count > left {
                 break;
             }
-            member.stderr.pass(&self.buffer, self.messages.lines());
+            process.stderr.pass(&self.buffer, self.messages.lines());
             left -= count;
         }
         let tail = self.pass_tail(worker, now);
-        let Some(mut member) = self.members[worker.0].take() else {
+        let Some(mut process) = self.processes[worker.0].take() else {
             return;
         };
-        member.stderr.finish(self.messages.lines());
+        process.stderr.finish(self.messages.lines());
         self.messages.flush();
-        let exit = member.process.reap();
+        let exit = process.child.reap();
         let death = Death {
-            pid: Some(member.process.pid()),
+            pid: Some(process.child.pid()),
             exit,
-            stderr: member.stderr.last_lines(),
+            stderr: process.stderr.last_lines(),
             tail,
-            unsent: member.process.unsent(self.parts.separator),
+            unsent: process.child.unsent(self.config.separator),
         };
         self.scheduler.died(worker, death, now);
         self.act();

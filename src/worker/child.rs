@@ -1,9 +1,9 @@
-//! A life's process and its three pipes. Passive: the engine says when to read, write and signal.
+//! A process and its three pipes. Passive: the engine says when to read, write and signal.
 //!
-//! Owns the process group, mtask's ends of the pipes, and the bytes that are not in stdin's pipe yet.
-//! Always: the group is signalled before its leader is reaped, so that no other process can have got
-//! its number; a process that is dropped is killed and reaped, if that can be done. Nothing here waits
-//! for a process for long: one may be beyond all signals.
+//! Owns the process group, mtask's ends of the pipes, and the bytes that are not in stdin's pipe
+//! yet. Always: the group is signalled before its leader is reaped, so that no other process can
+//! have got its number; a process that is dropped is killed and reaped, if that can be done.
+//! Nothing here waits for a process for long: one may be beyond all signals.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -29,7 +29,7 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// A running process of COMMAND.
 #[derive(Debug)]
-pub struct Process {
+pub struct Child {
     /// The leader of its group, unless it has left that.
     leader: Pid,
     /// Nothing more is to be done for it: it is reaped, or cannot be ended.
@@ -55,7 +55,7 @@ pub enum Sent {
     Refused,
 }
 
-impl Process {
+impl Child {
     /// Starts COMMAND in a process group of its own.
     ///
     /// # Errors
@@ -171,8 +171,8 @@ impl Process {
         }
     }
 
-    /// Whether it has read all that was sent to it, be it into a buffer of its own. `None` where nobody
-    /// can tell.
+    /// Whether it has read all that was sent to it, be it into a buffer of its own. `None` where
+    /// nobody can tell.
     pub fn has_read_all(&self) -> Option<bool> {
         let stdin = self.stdin.as_ref()?;
         if !self.unwritten.is_empty() {
@@ -224,8 +224,8 @@ impl Process {
         self.stdout = None;
     }
 
-    /// Sends a signal to the group, and to the process itself where that has left the group. One that
-    /// is gone is no error.
+    /// Sends a signal to the group, and to the process itself where that has left the group. One
+    /// that is gone is no error.
     ///
     /// # Errors
     /// Where mtask may not signal the process: it runs as another user.
@@ -243,14 +243,14 @@ impl Process {
         }
     }
 
-    /// Gives up waiting for it. It is reaped by [`Process::reap`], should it ever exit.
+    /// Gives up waiting for it. It is reaped by [`Child::reap`], should it ever exit.
     pub fn leave(&mut self) {
         self.drop_pipes();
         self.stderr = None;
         self.is_settled = true;
     }
 
-    /// Whether the leader has exited. It stays a zombie until [`Process::reap`].
+    /// Whether the leader has exited. It stays a zombie until [`Child::reap`].
     pub fn has_exited(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         matches!(
@@ -277,11 +277,11 @@ impl Process {
 }
 
 /// Reaps a process that has exited and that mtask has not started.
-pub fn reap_adopted(process: Pid) {
-    let _ = waitpid(Some(process), WaitOptions::NOHANG);
+pub fn reap_adopted(child: Pid) {
+    let _ = waitpid(Some(child), WaitOptions::NOHANG);
 }
 
-impl Drop for Process {
+impl Drop for Child {
     fn drop(&mut self) {
         if self.is_settled {
             return;
@@ -289,7 +289,7 @@ impl Drop for Process {
         let _ = self.signal(Signal::KILL);
         let until = Instant::now() + LAST_MOMENT;
         while !self.has_exited() && Instant::now() < until {
-            // Only where the engine ends before its lives do: nobody else waits.
+            // Only where the engine ends before its processes do: nobody else waits.
             thread::sleep(Duration::from_millis(1));
         }
         self.reap();

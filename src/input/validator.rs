@@ -19,7 +19,7 @@ const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// Sifts the lines of one source after another.
 #[derive(Debug)]
-pub(super) struct Sieve {
+pub(super) struct Validator {
     settings: Settings,
     /// The line that comes next, from 1. Not kept up where any line is a record.
     line: u64,
@@ -78,8 +78,8 @@ enum Known {
     Nothing,
 }
 
-impl Sieve {
-    /// A sieve at the start of a source.
+impl Validator {
+    /// A validator at the start of a source.
     pub(super) fn new(settings: Settings) -> Self {
         Self { settings, line: 1 }
     }
@@ -89,7 +89,7 @@ impl Sieve {
         self.line = 1;
     }
 
-    /// A line was skipped over outside of the sieve.
+    /// A line was skipped over outside of the validator.
     pub(super) fn skip_line(&mut self) {
         self.line += 1;
     }

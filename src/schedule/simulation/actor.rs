@@ -1,7 +1,7 @@
 //! A simulated process of COMMAND with its two pipes, and mtask's ends of them.
 //!
-//! mtask's side is modelled after `worker::process`: what is unwritten, what is begun, when stdin is
-//! closed. The other side is in [`worker`].
+//! mtask's side is modelled after `worker::process`: what is unwritten, what is begun, when stdin
+//! is closed. The other side is in [`worker`].
 
 mod worker;
 
@@ -15,7 +15,7 @@ use crate::outcome::Exit;
 use crate::record::Slice;
 use worker::{Activity, Task};
 
-/// Why a process came to its end, or stopped to be of use.
+/// Why a actor came to its end, or stopped to be of use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Blame {
     /// A record did that, whose index this is.
@@ -28,8 +28,8 @@ pub(super) enum Blame {
     Itself,
 }
 
-/// A process, seen from both sides.
-pub(super) struct Process {
+/// A actor, seen from both sides.
+pub(super) struct Actor {
     // mtask's side.
     unwritten: VecDeque<(Slice, usize)>,
     written: usize,
@@ -68,7 +68,7 @@ pub(super) struct Process {
     halves_last_line: bool,
 }
 
-impl Process {
+impl Actor {
     pub(super) fn new(
         command: &Command,
         accident: Option<Accident>,

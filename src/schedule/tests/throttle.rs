@@ -25,19 +25,19 @@ impl Bench {
 
     fn fill_buffer(&mut self) {
         self.budget.add(self.budget.limit());
-        self.scheduler.choose_heard(self.now);
+        self.scheduler.choose_read_from(self.now);
         self.act();
     }
 
     fn empty_buffer(&mut self) {
         self.budget.free(self.budget.limit());
-        self.scheduler.choose_heard(self.now);
+        self.scheduler.choose_read_from(self.now);
         self.act();
     }
 
     fn heard(&self) -> Vec<usize> {
         (0..self.scheduler.jobs())
-            .filter(|worker| self.scheduler.hears(WorkerId(*worker)))
+            .filter(|worker| self.scheduler.reads_from(WorkerId(*worker)))
             .collect()
     }
 }
@@ -56,7 +56,7 @@ fn records_that_a_full_buffer_held_back_are_sent_as_soon_as_it_is_not_full() {
 }
 
 #[test]
-fn who_is_to_take_a_suspect_that_all_else_waits_for_is_heard_until_it_is_free() {
+fn who_is_to_take_a_suspect_that_all_else_waits_for_is_read_from_until_it_is_free() {
     let mut bench = Bench::of_equals(3, |_| ());
     bench.records(3);
     bench.answer_of(OTHER, 1);
@@ -74,7 +74,7 @@ fn who_is_to_take_a_suspect_that_all_else_waits_for_is_heard_until_it_is_free() 
 }
 
 #[test]
-fn who_owes_the_lowest_record_is_heard_before_who_is_to_take_a_suspect() {
+fn who_owes_the_lowest_record_is_read_from_before_who_is_to_take_a_suspect() {
     let mut bench = Bench::of_equals(3, |_| ());
     bench.records(3);
     bench.answer(1);
@@ -91,7 +91,7 @@ fn who_owes_the_lowest_record_is_heard_before_who_is_to_take_a_suspect() {
 }
 
 #[test]
-fn a_life_that_is_not_listened_to_has_its_time_to_exit_afterwards() {
+fn a_process_that_is_not_listened_to_has_its_time_to_exit_afterwards() {
     let mut bench = Bench::of_equals(2, |policy| policy.exit_timeout = 10 * SECOND);
     bench.records(1);
     bench.wait(5 * SECOND);
@@ -147,9 +147,9 @@ fn input_that_waits_for_the_output_is_wanted_again_when_the_deadline_has_come() 
     let mut bench = with_a_lead_of_ten();
     bench.answer(20);
     bench.now += MILLISECOND / 4;
-    bench.scheduler.choose_heard(bench.now);
+    bench.scheduler.choose_read_from(bench.now);
     assert!(!bench.scheduler.wants_input());
     bench.now = bench.scheduler.wake_at().expect("a deadline is set");
-    bench.scheduler.choose_heard(bench.now);
+    bench.scheduler.choose_read_from(bench.now);
     assert!(bench.scheduler.wants_input());
 }

@@ -1,4 +1,4 @@
-//! Lives of workers that speak JSON: how they come up, break the rules, die and end.
+//! Processes of workers that speak JSON: how they come up, break the rules, die and end.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::done::{numbers, records};
 use crate::env::TestEnv;
 
 #[test]
-fn an_answer_to_what_was_not_asked_ends_the_life_and_costs_no_other_record() {
+fn an_answer_to_what_was_not_asked_ends_the_process_and_costs_no_other_record() {
     for directive in ["@double", "@id:7000", "@id:\"x\"", "@id:-1"] {
         let env = TestEnv::new();
         let once = format!("@once:{} {directive}", env.path("once"));
@@ -19,7 +19,7 @@ fn an_answer_to_what_was_not_asked_ends_the_life_and_costs_no_other_record() {
 }
 
 #[test]
-fn what_a_life_was_not_sent_yet_when_it_broke_the_rules_is_not_charged() {
+fn what_a_process_was_not_sent_yet_when_it_broke_the_rules_is_not_charged() {
     let doubled = |number| {
         if (2..6).contains(&number) {
             "@after:log @again"
@@ -47,10 +47,10 @@ fn a_record_whose_answer_always_names_another_fails_alone() {
 }
 
 #[test]
-fn a_record_waits_until_a_later_life_is_ready() {
+fn a_record_waits_until_a_later_process_is_ready() {
     let env = TestEnv::new();
     let (starts, sent) = (env.path("starts.pids"), env.path("sent.pids"));
-    // The first life says that it is up, and dies of a record; the second one never says so.
+    // The first process says that it is up, and dies of a record; the second one never says so.
     let script = format!(
         "echo x >> {starts}; \
          if [ $(wc -l < {starts}) = 2 ]; then read -r x; echo \"$x\" >> {sent}; exit 1; fi; \
@@ -66,7 +66,7 @@ fn a_record_waits_until_a_later_life_is_ready() {
         .stdin(numbers(3))
         .run();
     done.assert_status(0).assert_stdout(numbers(3));
-    assert!(!env.exists("sent.pids"), "the second life got a record");
+    assert!(!env.exists("sent.pids"), "the second process got a record");
     done.assert_stderr_has("--init-timeout");
 }
 
@@ -80,7 +80,7 @@ fn what_a_worker_says_at_its_end_is_kept_where_asked_for() {
     done.assert_status(0)
         .assert_stdout(numbers(3))
         .assert_stderr_empty();
-    let kept = r#"{"worker":0,"life":0,"exit":{"seen": 3,"z":1e400}}"#;
+    let kept = r#"{"worker":0,"process":0,"exit":{"seen": 3,"z":1e400}}"#;
     assert_eq!(env.lines("exits"), [kept]);
 
     let done = echo(&env, &["-j1"], &["--end-line", end])
