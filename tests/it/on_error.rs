@@ -130,6 +130,42 @@ fn raise_unordered_writes_all_that_is_finished_and_the_error_record_last() {
     );
 }
 
+/// A record that has died once fails only when a ready process has been free for it; there is one,
+/// at work.
+#[test]
+fn raise_waits_for_what_a_ready_process_holds_before_a_death_is_charged() {
+    let env = TestEnv::new();
+    let mut live = env
+        .mtask()
+        .args(["-j2", "--window", "1", "--on-error", "raise"])
+        .echo()
+        .open();
+    let first = format!("0 @touch:{} @wait:{}", env.path("begun"), env.path("both"));
+    live.send(&first);
+    env.wait_for("begun");
+    live.send("1");
+    live.send(format!("2 @touch:{}", env.path("up")));
+    env.wait_for("up");
+    env.write("both", "");
+    assert_eq!(live.line(), first);
+    assert_eq!(live.line(), "1");
+    live.line();
+    let held = format!("3 @touch:{} @wait:{}", env.path("held"), env.path("go"));
+    live.send(&held);
+    env.wait_for("held");
+    live.send(format!("4 @note:{} @die:3", env.path("tries")));
+    live.wait_for_stderr("is sent again");
+    assert_eq!(env.lines("tries").len(), 1);
+    env.write("go", "");
+    assert_eq!(live.line(), held);
+    let done = live.wait_with_open_stdin();
+    let error = done.assert_status(123).assert_one_error(4, "worker_exit");
+    assert_eq!(
+        (&error["attempts"], env.lines("tries").len()),
+        (&2.into(), 2)
+    );
+}
+
 #[test]
 fn raise_stops_at_invalid_input() {
     let done = TestEnv::new()
