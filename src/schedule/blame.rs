@@ -2,8 +2,8 @@
 //!
 //! Nobody knows which of the records that a process held has killed it. So nobody is charged at
 //! first: what was held becomes suspect, and each suspect is sent again, alone, to a process that
-//! holds nothing else and is ready (`suspects`). If that process dies too, the record is charged;
-//! the others finish.
+//! holds nothing else and is ready, or has stayed up for long enough (`suspects`). If that process
+//! dies too, the record is charged; the others finish.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ use super::audit::Break;
 use super::deaths::Moment;
 use super::pending::Fault;
 use super::policy::{Delivery, Readiness, Window};
-use super::process::{Death, Pipe, Process, Stage, State};
-use super::queue::{Isolation, Shun, Work};
+use super::process::{Death, Pipe, Process, Stage, Startup, State};
+use super::queue::{Isolation, Work};
 use super::{InputState, Scheduler, Unsent};
 use crate::outcome::Exit;
 use crate::worker::stdout::Tail;
@@ -117,15 +117,15 @@ impl Scheduler {
         let process = self
             .process_mut(worker)
             .expect("only a running process can be terminate_faultyed");
-        let is_ready = process.is_ready;
+        let startup = process.startup(now);
         let owed = process.take_owed();
         self.stop(worker, now);
         let death = Death {
             unsent,
             ..Death::by(exit)
         };
-        let charged = self.blame(worker, owed, is_ready, &death, now);
-        self.count_process(worker, is_ready, charged, death);
+        let charged = self.blame(worker, owed, startup, &death, now);
+        self.count_process(worker, startup, charged, death);
     }
 
     /// Tells a process's group to end.
@@ -187,7 +187,7 @@ impl Scheduler {
             if is_stray {
                 self.report_tail(worker, &process, &death);
             }
-            self.count_process(worker, process.is_ready, false, death);
+            self.count_process(worker, process.startup(now), false, death);
             self.replace(worker, now);
             if is_stray {
                 self.count_stray(now);
@@ -204,8 +204,9 @@ impl Scheduler {
             self.fail_together(worker, owed, Fault::NoAnswer, now);
             self.replace(worker, now);
         } else {
-            let charged = self.blame(worker, owed, process.is_ready, &death, now);
-            self.count_process(worker, process.is_ready, charged, death);
+            let startup = process.startup(now);
+            let charged = self.blame(worker, owed, startup, &death, now);
+            self.count_process(worker, startup, charged, death);
             self.replace(worker, now);
         }
     }
@@ -215,7 +216,7 @@ impl Scheduler {
         &mut self,
         worker: WorkerId,
         mut owed: VecDeque<Work>,
-        is_ready: bool,
+        startup: Startup,
         death: &Death,
         now: Instant,
     ) -> bool {
@@ -232,15 +233,12 @@ impl Scheduler {
         let is_alone =
             owed.len() == 1 && owed[0].remaining() == 1 && owed[0].isolation == Isolation::Alone;
         let is_full = self.policy.window == Window::Full;
-        let may_charge = self.startup_time.is_some() && !matches!(death.exit, Exit::NotReady(_));
-        let is_guilty = |work: &Work| {
-            let is_certain = is_ready || self.is_held_against(worker, work);
-            match self.policy.delivery {
-                Delivery::AtMostOnce => true,
-                _ if !may_charge => false,
-                _ if is_full => work.sent > 1 && (is_certain || !self.has_other(worker)),
-                _ => is_alone && is_certain && death.exit != Exit::AnsweredTwice,
-            }
+        let may_charge = startup.is_proof() && !matches!(death.exit, Exit::NotReady(_));
+        let is_guilty = |work: &Work| match self.policy.delivery {
+            Delivery::AtMostOnce => true,
+            Delivery::AtLeastOnce if !may_charge => false,
+            Delivery::AtLeastOnce if is_full => work.sent > 1,
+            Delivery::AtLeastOnce => is_alone && death.exit != Exit::AnsweredTwice,
         };
         let (guilty, again): (VecDeque<_>, VecDeque<_>) = owed.into_iter().partition(is_guilty);
         let then = match (guilty.front(), again.front()) {
@@ -256,7 +254,9 @@ impl Scheduler {
         };
         let charged = !guilty.is_empty();
         // Where COMMAND has never been ready, nothing is held against what it held.
-        let is_futile = !is_ready && !charged && (again.is_empty() || !may_charge);
+        let is_futile = startup != Startup::Ready
+            && !charged
+            && (again.is_empty() || self.known_start().is_none());
         let moment = if is_futile {
             Moment::Start
         } else {
@@ -272,21 +272,13 @@ impl Scheduler {
             self.warn_of_death(moment, &death.exit, &text);
         }
         for mut work in again {
-            // As a suspect it had to open the process; a neighbour is to be tried alone first.
-            let has_opened = may_charge && !is_ready && (is_full || is_alone);
-            work.shuns = has_opened.then_some(Shun::Worker(worker));
+            work.shuns = None;
             match is_full {
                 true => self.queue.put_back(work),
                 false => self.suspect(work),
             }
         }
         if charged {
-            // What opened a process of another worker before is what that died of.
-            for work in &guilty {
-                if let Some(Shun::Worker(first)) = work.shuns {
-                    self.workers[first.0].unready_exits = 0;
-                }
-            }
             let fault = Fault::Died {
                 exit: death.exit.clone(),
                 stderr: death.stderr.clone(),
@@ -316,11 +308,15 @@ impl Scheduler {
     pub(super) fn count_process(
         &mut self,
         worker: WorkerId,
-        is_ready: bool,
+        startup: Startup,
         charged: bool,
         death: Death,
     ) {
-        self.tell_of_trial();
+        if let Startup::Begun(age) = startup
+            && !matches!(death.exit, Exit::NotReady(_) | Exit::TimedOut)
+        {
+            self.note_early(worker, age);
+        }
         // Once COMMAND has run, whatever keeps it from running now may pass.
         let may_be_unrunnable =
             self.policy.readiness == Readiness::Announced && self.startup_time.is_none();
@@ -329,7 +325,7 @@ impl Scheduler {
         seat.last_exit = Some(death.exit.clone());
         seat.is_unrunnable = may_be_unrunnable && matches!(death.exit, Exit::Code(126 | 127));
         self.last_death = Some(death);
-        if is_ready {
+        if startup == Startup::Ready {
             return;
         }
         seat.failed_starts += 1;

@@ -167,65 +167,19 @@ impl Scheduler {
             return;
         };
         let is_paused = process.paused_since.is_some() || self.unread_since.is_some();
-        if !self.awaits_ready_of(process) || is_paused {
+        if !self.awaits_ready || !self.awaits_ready_of(process) || is_paused {
             return;
         }
         let reminder = process.started + process.paused_for + process.next_reminder.max(REMINDER);
         let deadline = self.start_deadline(process).map(|(at, _)| at);
-        let trial = self.trial_end(process);
-        for at in [deadline, trial, Some(reminder)].into_iter().flatten() {
+        for at in [deadline, Some(reminder)].into_iter().flatten() {
             self.wake_by(at);
         }
     }
 
     /// How long processes take to be ready at most, as far as this run or an earlier one knows.
-    fn known_start(&self) -> Option<Duration> {
+    pub(super) fn known_start(&self) -> Option<Duration> {
         self.startup_time.or(self.earlier_startup_time)
-    }
-
-    /// Whether the next processes are to stay up for a while before they are sent anything: COMMAND
-    /// was ready in an earlier run, and in this one has done nothing but die. If the records that
-    /// are left kill it, it goes on without one; if it is broken by now, it does not, and no record
-    /// is to be charged with that.
-    pub(super) fn is_on_trial(&self) -> bool {
-        self.startup_time.is_none()
-            && self.earlier_startup_time.is_some()
-            && self.last_death.is_some()
-    }
-
-    /// Until when a process is to stay up, to count as ready without a word. One that will say that
-    /// it is ready has to.
-    fn trial_end(&self, process: &Process) -> Option<Instant> {
-        let start = self.earlier_startup_time.filter(|_| self.is_on_trial())?;
-        let is_silent = !self.awaits_ready && !process.is_ready && process.owed.is_empty();
-        let may_pass = is_silent && process.stage == Stage::Serving && process.hung_up.is_none();
-        may_pass.then(|| process.started + process.paused_for + ample_start(start))
-    }
-
-    /// Takes COMMAND for ready once a process of it has stayed up.
-    fn end_trial(&mut self, worker: WorkerId, now: Instant) {
-        let process = self
-            .process(worker)
-            .filter(|process| process.paused_since.is_none());
-        if (process.and_then(|process| self.trial_end(process))).is_some_and(|at| now >= at) {
-            self.name_given_up();
-            self.startup_time = self.earlier_startup_time;
-        }
-    }
-
-    /// Says that processes are to stay up, when that begins.
-    pub(super) fn tell_of_trial(&mut self) {
-        if let Some(start) = self.earlier_startup_time
-            && self.startup_time.is_none()
-            && self.last_death.is_none()
-            && !self.awaits_ready
-        {
-            let ample = ample_start(start);
-            self.warn(format!(
-                "COMMAND was ready in an earlier run, and not yet in this one: its next process is sent \
-                 nothing before it has stayed up for {ample:?}"
-            ));
-        }
     }
 
     /// Names a process that has not said for long that it is up.

@@ -45,9 +45,9 @@ impl Scheduler {
         }
         debug_assert!(process.owed.is_empty(), "a line answers what is owed first");
         let in_doubt = process.audit.in_doubt(Break::TooMany);
-        let is_ready = process.is_ready;
+        let startup = process.startup(now);
         self.stop(worker, now);
-        self.count_process(worker, is_ready, false, Death::by(Exit::OutOfStep));
+        self.count_process(worker, startup, false, Death::by(Exit::OutOfStep));
         self.report_break(worker, what, advice, &in_doubt);
         self.count_stray(now);
     }

@@ -6,6 +6,7 @@
 //! record, and each death begets a restart, which is counted, or the end of its worker.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::Scheduler;
 use super::action::WorkerId;
@@ -18,6 +19,8 @@ pub(super) struct Deaths {
     counts: BTreeMap<(Moment, String), u64>,
     /// Workers that were given up without a word, once one has been told of.
     given_up: Option<Vec<WorkerId>>,
+    /// The longest that processes were said to have to stay up before they are sent anything.
+    pub(super) told_trial: Duration,
 }
 
 /// When a process died.

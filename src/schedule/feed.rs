@@ -45,6 +45,7 @@ impl Scheduler {
                 break;
             }
         }
+        self.watch_trials();
         self.finish_if_done();
     }
 
@@ -204,7 +205,8 @@ impl Scheduler {
 
     /// Whether this process is to say that it is up, or to stay up, before it is sent anything.
     pub(super) fn awaits_ready_of(&self, process: &Process) -> bool {
-        (self.awaits_ready || self.is_on_trial()) && !process.is_ready && process.owed.is_empty()
+        let is_unfed = !process.is_ready && process.owed.is_empty();
+        is_unfed && (self.awaits_ready || self.trial_end(process).is_some())
     }
 
     /// Whether a process can be given records, now or when it has answered some.
@@ -313,8 +315,7 @@ impl Scheduler {
             return 0;
         };
         let waiting = self.queue.together() + self.queue.alone();
-        let is_picky = self.queue.has_shunning()
-            || (self.queue.those_alone()).any(|work| work.shuns.is_some());
+        let is_picky = self.queue.has_shunning();
         let idle = self
             .processes()
             .filter(|(_, l)| l.stage == Stage::Serving && l.owed.is_empty())

@@ -23,11 +23,11 @@ impl Scheduler {
         let process = self
             .process_mut(worker)
             .expect("only a running process can be too slow");
-        let is_ready = process.is_ready;
+        let startup = process.startup(now);
         let mut others = process.take_owed();
         self.stop(worker, now);
         let charged = suspects <= 1;
-        self.count_process(worker, is_ready, charged, Death::by(Exit::TimedOut));
+        self.count_process(worker, startup, charged, Death::by(Exit::TimedOut));
         self.take_back(&mut others, unsent(worker));
         if charged {
             others

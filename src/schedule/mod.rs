@@ -7,8 +7,8 @@
 //!
 //! Always:
 //! - each record is in exactly one of those places, and leaves the last one once (law 1);
-//! - a record is charged with a death only if it was alone with the process that died, and COMMAND
-//!   has been ready before (`blame`);
+//! - a record is charged with a death only if it was alone with the process that died, and that was
+//!   ready or had stayed up without a record (`blame`, `suspects`);
 //! - while anything is left to do, a process runs, or a deadline is set ([`Scheduler::wake_at`]),
 //!   or the engine waits for input or for room in the output.
 
@@ -43,6 +43,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod trial;
 mod view;
 
 use std::time::{Duration, Instant};
@@ -103,6 +104,9 @@ pub struct Scheduler {
     startup_time: Option<Duration>,
     /// How long the slowest took in an earlier run, where this one goes on with that.
     earlier_startup_time: Option<Duration>,
+    /// The longest that a process has run which died before it was ready, since one last became
+    /// ready.
+    died_early: Option<Duration>,
     /// A process of COMMAND that said nothing has answered, or left its records, at the end of its
     /// stdin.
     has_shown_silence: bool,
@@ -163,6 +167,7 @@ impl Scheduler {
             may_start: None,
             startup_time: None,
             earlier_startup_time: None,
+            died_early: None,
             has_shown_silence: false,
             hunger: silence::HUNGER,
             moved_at: now,

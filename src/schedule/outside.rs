@@ -33,15 +33,17 @@ impl Scheduler {
     pub(super) fn judge_or_wait(
         &mut self,
         worker: WorkerId,
-        process: Box<Process>,
+        mut process: Box<Process>,
         death: Death,
         now: Instant,
     ) {
+        process.died_at = Some(now);
         if self.phase.is_interrupted() {
             self.outlive(worker, *process, death, now);
         } else if self.is_forgiven(&death, now) {
             self.forgive(worker, *process, &death, now);
-        } else if is_signal_for_groups(&death.exit) || self.may_leave_outcome(&process, &death) {
+        } else if is_signal_for_groups(&death.exit) || self.may_leave_outcome(&process, &death, now)
+        {
             self.judge_silence(worker, &process, now);
             self.workers[worker.0].state = State::DeferredExit(process, death, now + JUDGED_LATER);
             self.wake_by(now + JUDGED_LATER);
@@ -125,7 +127,7 @@ impl Scheduler {
         }
         let owed = process.take_owed();
         self.send_once_more(owed, death.unsent);
-        self.count_process(worker, process.is_ready, false, death);
+        self.count_process(worker, process.startup(now), false, death);
         self.replace(worker, now);
     }
 
@@ -148,7 +150,7 @@ impl Scheduler {
     }
 
     /// Whether judgement on this death may fail a record or count against the run.
-    fn may_leave_outcome(&self, process: &Process, death: &Death) -> bool {
+    fn may_leave_outcome(&self, process: &Process, death: &Death, now: Instant) -> bool {
         let is_over = process.has_seen_end(death.unsent);
         let is_well = death.exit == Exit::Code(0);
         if process.owed.is_empty() {
@@ -157,8 +159,7 @@ impl Scheduler {
         let is_full = self.policy.window == Window::Full;
         let is_again =
             |work: &Work| work.isolation == Isolation::Alone || (is_full && work.sent > 1);
-        // Before COMMAND has run anywhere nothing is charged with a death.
-        let may_be_charged = self.startup_time.is_some() && process.owed.iter().any(is_again);
+        let may_be_charged = process.startup(now).is_proof() && process.owed.iter().any(is_again);
         (is_over && is_well) || self.policy.delivery == Delivery::AtMostOnce || may_be_charged
     }
 }

@@ -97,7 +97,7 @@ impl Scheduler {
         for work in works {
             let work = work.trimmed(self.policy.separator);
             let work = match *fault {
-                Fault::Died { .. } => self.try_again(work, worker),
+                Fault::Died { .. } => self.try_again(work),
                 Fault::NoAnswer => Some(work),
             };
             if let Some(work) = work {

@@ -102,6 +102,11 @@ impl Worker {
     pub(crate) fn became_ready(&mut self) {
         self.failed_starts = 0;
         self.unready_exits = 0;
+        self.stood();
+    }
+
+    /// A process has stayed up: the next one need not wait for longer.
+    pub(crate) fn stood(&mut self) {
         self.backoff = FIRST_BACKOFF;
     }
 
@@ -140,6 +145,25 @@ pub(crate) enum Stage {
     Killed(Instant),
 }
 
+/// How far a process has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Startup {
+    /// It runs for so long, and whether it is able to is not known.
+    Begun(Duration),
+    /// It has stayed up without a record for longer than those that could not, and for longer than
+    /// with one.
+    Stood,
+    /// It has answered, or has said that it is up.
+    Ready,
+}
+
+impl Startup {
+    /// Whether its death says anything of what it held.
+    pub(crate) fn is_proof(self) -> bool {
+        !matches!(self, Self::Begun(_))
+    }
+}
+
 /// A pipe between mtask and a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pipe {
@@ -156,6 +180,10 @@ pub(crate) struct Process {
     pub(crate) stage: Stage,
     /// Whether it has answered.
     pub(crate) is_ready: bool,
+    /// Whether it has shown that it stays up.
+    pub(crate) has_stood: bool,
+    /// When it died, where that is judged later.
+    pub(crate) died_at: Option<Instant>,
     /// What it was sent and has not answered, oldest first.
     pub(crate) owed: VecDeque<Work>,
     pub(crate) owed_records: usize,
@@ -212,6 +240,8 @@ impl Process {
             started: now,
             stage: Stage::Serving,
             is_ready: false,
+            has_stood: false,
+            died_at: None,
             owed: VecDeque::new(),
             owed_records: 0,
             owed_bytes: 0,
@@ -245,6 +275,18 @@ impl Process {
     /// Whether it is of use: neither stopped nor killed.
     pub(crate) fn is_working(&self) -> bool {
         matches!(self.stage, Stage::Serving | Stage::Closing(_))
+    }
+
+    pub(crate) fn startup(&self, now: Instant) -> Startup {
+        let since = self.started + self.paused_for;
+        let ran = (self.died_at.unwrap_or(now)).saturating_duration_since(since);
+        let unfed = self.clock.saturating_duration_since(since);
+        match (self.is_ready, self.has_stood) {
+            (true, _) => Startup::Ready,
+            // Else it may have died of what the earlier ones died of, only later.
+            (false, true) if unfed * 2 >= ran => Startup::Stood,
+            _ => Startup::Begun(ran),
+        }
     }
 
     /// Whether it has seen the end of its stdin, `unsent` records being not even begun to be

@@ -23,20 +23,12 @@ pub(crate) struct Work {
     /// How often the records were charged with a failure.
     pub(crate) charged: u32,
     pub(crate) isolation: Isolation,
-    /// Where it has just failed.
-    pub(crate) shuns: Option<Shun>,
+    /// The worker whose process has just answered it with an error: it is not sent there again as
+    /// long as it can go elsewhere.
+    pub(crate) shuns: Option<WorkerId>,
     /// How many records the input had given when it became suspect: where it would have to open a
     /// process, those go first.
     pub(crate) behind: Index,
-}
-
-/// Where records are not sent again as long as they can go elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Shun {
-    /// To the process that this worker runs now, which answered with an error.
-    Process(WorkerId),
-    /// To any process of this worker: they opened one, and it died before it was ready.
-    Worker(WorkerId),
 }
 
 /// Whether records may be sent together with others.
@@ -124,7 +116,7 @@ pub(crate) struct Queue {
     again: BTreeMap<Index, Work>,
     again_records: usize,
     /// The same, of those that are not to go everywhere. There is none without its records.
-    shunning: BTreeMap<Shun, Shunning>,
+    shunning: BTreeMap<WorkerId, Shunning>,
     shunning_records: usize,
     /// To be sent one at a time.
     alone: BTreeMap<Index, Work>,
@@ -197,7 +189,7 @@ impl Queue {
 
     /// A worker's process is at its end: what has failed in it may go anywhere.
     pub(crate) fn release(&mut self, worker: WorkerId) {
-        let Some(those) = self.shunning.remove(&Shun::Process(worker)) else {
+        let Some(those) = self.shunning.remove(&worker) else {
             return;
         };
         self.shunning_records -= those.records;
@@ -209,13 +201,18 @@ impl Queue {
         }
     }
 
+    /// Whether anything waits that was sent before or taken back, and may be sent to anybody.
+    pub(crate) fn has_again(&self) -> bool {
+        !self.again.is_empty()
+    }
+
     /// Whether any record that may be sent together with others is not to go everywhere.
     pub(crate) fn has_shunning(&self) -> bool {
         !self.shunning.is_empty()
     }
 
     /// What those are not to go to.
-    pub(crate) fn shuns(&self) -> impl Iterator<Item = (Shun, usize)> {
+    pub(crate) fn shuns(&self) -> impl Iterator<Item = (WorkerId, usize)> {
         self.shunning
             .iter()
             .map(|(shun, those)| (*shun, those.records))
@@ -232,7 +229,7 @@ impl Queue {
         &mut self,
         max_records: usize,
         max_bytes: usize,
-        shuns: &[Shun],
+        shuns: &[WorkerId],
     ) -> Option<Work> {
         let mut first = (self.again.first_key_value()).map(|(index, _)| (*index, None));
         for shun in shuns {
@@ -260,7 +257,7 @@ impl Queue {
 
     fn pop_again(
         &mut self,
-        from: Option<Shun>,
+        from: Option<WorkerId>,
         max_records: usize,
         max_bytes: usize,
     ) -> Option<Work> {

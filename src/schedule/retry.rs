@@ -12,7 +12,7 @@ use super::action::WorkerId;
 use super::clock::ample_start;
 use super::policy::Delivery;
 use super::process::{Process, Stage, State};
-use super::queue::{Isolation, Shun, Work};
+use super::queue::{Isolation, Work};
 use crate::outcome::Cause;
 
 /// A process whose last answers, so many, were errors is not asked again while another is on its
@@ -51,20 +51,18 @@ impl Scheduler {
         if self.is_beyond_blame() {
             return;
         }
-        if let Some(work) = self.try_again(work, worker) {
+        if let Some(work) = self.try_again(work) {
             self.fail_work(work, cause, message, Some(worker), now);
         }
     }
 
-    /// Has records tried again for which a process of this worker died or was stopped, each alone;
-    /// gives them back where that may not be.
-    pub(super) fn try_again(&mut self, mut work: Work, worker: WorkerId) -> Option<Work> {
+    /// Has records tried again for which a process died or was stopped, each alone; gives them back
+    /// where that may not be.
+    pub(super) fn try_again(&mut self, mut work: Work) -> Option<Work> {
         if !self.may_retry(&work) {
             return Some(work);
         }
         work.charged += 1;
-        // The next process counts, be it that the record has to open it.
-        work.shuns = Some(Shun::Worker(worker));
         self.suspect(work);
         None
     }
@@ -93,7 +91,7 @@ impl Scheduler {
         }
         work.charged += 1;
         work.isolation = Isolation::Together;
-        work.shuns = Some(Shun::Process(worker));
+        work.shuns = Some(worker);
         self.queue.put_back(work);
         self.judge_errors(worker);
     }
@@ -122,31 +120,26 @@ impl Scheduler {
         if !self.queue.has_shunning() {
             return self.queue.together();
         }
-        let suits = |(shun, _): &(Shun, usize)| self.may_take(worker, *shun, now);
+        let suits = |(last, _): &(WorkerId, usize)| self.may_take(worker, *last, now);
         let shunning = self.queue.shuns().filter(suits);
         self.queue.for_anybody() + shunning.map(|(_, records)| records).sum::<usize>()
     }
 
-    /// What records that are given to this worker now may shun.
-    pub(super) fn shuns_for(&self, worker: WorkerId, now: Instant) -> Vec<Shun> {
-        let shuns = self.queue.shuns().map(|(shun, _)| shun);
+    /// Whose processes records that are given to this worker now may shun.
+    pub(super) fn shuns_for(&self, worker: WorkerId, now: Instant) -> Vec<WorkerId> {
+        let shuns = self.queue.shuns().map(|(last, _)| last);
         shuns
-            .filter(|shun| self.may_take(worker, *shun, now))
+            .filter(|last| self.may_take(worker, *last, now))
             .collect()
     }
 
     /// Whether anything that waits may be given to this worker.
     pub(super) fn is_of_use(&self, worker: WorkerId, now: Instant) -> bool {
-        let mut alone = self.queue.those_alone();
-        self.waiting_for(worker, now) > 0 || alone.any(|work| self.may_open(worker, work))
+        self.waiting_for(worker, now) > 0 || self.queue.has_alone()
     }
 
-    /// Whether this worker may have records that have just failed there.
-    fn may_take(&self, worker: WorkerId, shun: Shun, now: Instant) -> bool {
-        let last = match shun {
-            Shun::Worker(last) => return worker != last || !self.has_other(worker),
-            Shun::Process(last) => last,
-        };
+    /// Whether this worker may have records that the process of `last` has just refused.
+    fn may_take(&self, worker: WorkerId, last: WorkerId, now: Instant) -> bool {
         let errors = self.process(worker).map_or(0, |process| process.errors);
         if worker != last && errors == 0 {
             return true;
@@ -173,16 +166,8 @@ impl Scheduler {
         process.started + process.paused_for + ample_start(self.startup_time.unwrap_or_default())
     }
 
-    /// Whether a process is up and may be given more.
+    /// Whether a process is ready, or has stood its trial, and may be given more.
     pub(super) fn is_ready(&self, process: &Process) -> bool {
-        process.is_ready && self.may_serve(process)
-    }
-
-    /// Whether there is another worker that is not given up.
-    pub(super) fn has_other(&self, worker: WorkerId) -> bool {
-        let is_there = |(number, seat): (usize, &super::Worker)| {
-            number != worker.0 && !matches!(seat.state, State::GivenUp)
-        };
-        self.workers.iter().enumerate().any(is_there)
+        (process.is_ready || process.has_stood) && self.may_serve(process)
     }
 }

@@ -97,6 +97,7 @@ impl Scheduler {
                 None => took,
             });
             self.workers[worker.0].became_ready();
+            self.died_early = None;
         }
     }
 

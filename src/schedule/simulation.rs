@@ -30,13 +30,14 @@ const SEEDS: u64 = 10_000;
 /// So many broken worlds tell enough.
 const ENOUGH: usize = 10;
 
-fn run(seed: u64, traces: bool) {
+/// Gives whether workers could not start any more.
+fn run(seed: u64, traces: bool) -> bool {
     let mut rng = Rng::with_seed(seed);
     let scenario = Scenario::new(&mut rng);
     if traces {
         println!("{scenario:#?}");
     }
-    Simulation::new(scenario, rng, Instant::now(), traces).run();
+    Simulation::new(scenario, rng, Instant::now(), traces).run()
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -48,10 +49,12 @@ fn number(variable: &str) -> Option<u64> {
 #[test]
 fn the_laws_hold_in_random_worlds() {
     if let Some(seed) = number("MTASK_SEED") {
-        return run(seed, true);
+        run(seed, true);
+        return;
     }
     let seeds = number("MTASK_SIMULATIONS").unwrap_or(SEEDS);
     let next = AtomicU64::new(0);
+    let fallen = AtomicU64::new(0);
     let failed = Mutex::new(Vec::new());
     let work = || {
         loop {
@@ -59,9 +62,14 @@ fn the_laws_hold_in_random_worlds() {
             if seed >= seeds || failed.lock().expect("nobody panics here").len() >= ENOUGH {
                 return;
             }
-            if catch_unwind(AssertUnwindSafe(|| run(seed, false))).is_err() {
-                eprintln!("that was the world of MTASK_SEED={seed}");
-                failed.lock().expect("nobody panics here").push(seed);
+            match catch_unwind(AssertUnwindSafe(|| run(seed, false))) {
+                Ok(has_fallen) => {
+                    fallen.fetch_add(u64::from(has_fallen), SeqCst);
+                }
+                Err(_) => {
+                    eprintln!("that was the world of MTASK_SEED={seed}");
+                    failed.lock().expect("nobody panics here").push(seed);
+                }
             }
         }
     };
@@ -74,5 +82,11 @@ fn the_laws_hold_in_random_worlds() {
         failed.is_empty(),
         "{} of {tried} worlds break a law; MTASK_SEED=… replays one of {failed:?}",
         failed.len()
+    );
+    let fallen = fallen.into_inner();
+    println!("in {fallen} of {tried} worlds workers cannot start any more");
+    assert!(
+        fallen * 100 >= tried,
+        "too few to tell: {fallen} of {tried}"
     );
 }

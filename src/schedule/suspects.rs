@@ -1,16 +1,15 @@
 //! Where suspects go: each alone, to a process that holds nothing else and is ready.
 //!
-//! A process that was never ready may die of itself, whatever it is given, and a worker that can no
-//! longer start has no other processes. So a suspect waits for one that is ready, as long as there
-//! is one or one comes up without a record. Only where there is none it opens a process, after the
-//! other records; and nothing is held against it before two workers have lost one in that way.
+//! A process that was never ready may die of itself, whatever it is given. So a suspect waits for
+//! one that is ready, as long as there is one. Where there is none it opens a process, after the
+//! other records, and nothing is held against it if that dies: the next ones have to stand a trial
+//! (`trial`).
 
 use std::time::Instant;
 
-use super::action::WorkerId;
 use super::audit::AuditState;
 use super::process::{Process, Stage};
-use super::queue::{Isolation, Shun, Work};
+use super::queue::{Isolation, Work};
 use super::{InputState, Scheduler};
 
 impl Scheduler {
@@ -60,12 +59,12 @@ impl Scheduler {
         if self.awaits_ready || self.processes().any(|(_, process)| opens(process)) {
             return false;
         }
-        let may_open = |process: &Process| {
+        let takes = |process: &Process| {
             self.may_serve(process) && is_free(process) && !self.awaits_ready_of(process)
         };
-        let free = self.processes().filter(|(_, process)| may_open(process));
+        let free = self.processes().filter(|(_, process)| takes(process));
         let pair = free.into_iter().find_map(|(worker, _)| {
-            let suits = |work: &&Work| self.may_open(worker, work) && !self.is_behind(worker, work);
+            let suits = |work: &&Work| may_open(work) && !self.is_behind(work);
             let work = self.queue.those_alone().find(suits)?;
             Some((worker, work.block.first))
         });
@@ -78,41 +77,12 @@ impl Scheduler {
         true
     }
 
-    /// Whether others are to open a process of this worker before a suspect does: those that were
-    /// there before it was one, and all before COMMAND has been ready anywhere. Where a process
-    /// only stayed up, as it does in a run that goes on with records that kill, the others are no
-    /// better judges. Nor are they where the worker has lost so many processes to them that it
-    /// would be given up before two more had told of the suspect: there may be one record after
-    /// another that kills.
-    fn is_behind(&self, worker: WorkerId, work: &Work) -> bool {
-        let unready_exits = self.workers[worker.0].unready_exits;
-        let left = (self.policy.max_restarts.max(1)).saturating_sub(unready_exits);
-        match self.startup_time {
+    /// Whether others are to open a process before a suspect does: those that were there before it
+    /// was one, and all before COMMAND has been ready anywhere.
+    fn is_behind(&self, work: &Work) -> bool {
+        match self.known_start() {
             None => self.queue.together() > 0,
-            Some(_) if self.has_only_stayed_up() => false,
-            Some(_) => left > 2 && self.queue.has_before(work.behind),
-        }
-    }
-
-    /// Whether all that tells that COMMAND works in this run is that a process has stayed up.
-    fn has_only_stayed_up(&self) -> bool {
-        self.startup_time.is_some() && self.startup_time == self.earlier_startup_time
-    }
-
-    /// Whether a suspect may open a process of this worker: it is to show in two workers what it
-    /// does.
-    pub(super) fn may_open(&self, worker: WorkerId, work: &Work) -> bool {
-        work.shuns != Some(Shun::Worker(worker)) || !self.has_other(worker)
-    }
-
-    /// Whether it is held against a suspect that a process of this worker has died of it before
-    /// that was ready: once it was the second one in a row, of two workers where there are several.
-    /// Where a process has only stayed up, that is all there is.
-    pub(super) fn is_held_against(&self, worker: WorkerId, work: &Work) -> bool {
-        match work.shuns {
-            _ if self.has_only_stayed_up() => true,
-            Some(Shun::Worker(first)) => first != worker || !self.has_other(worker),
-            _ => false,
+            Some(_) => self.queue.has_before(work.behind),
         }
     }
 
@@ -126,7 +96,7 @@ impl Scheduler {
             self.queue.together() > 0
                 || processes.any(|(_, process)| !process.owed.is_empty() && !process.holds_alone())
         };
-        self.startup_time.is_none()
+        self.known_start().is_none()
             && self.queue.has_alone()
             && self.takes_input()
             && self.input == InputState::Open
@@ -155,4 +125,10 @@ impl Scheduler {
 /// Whether a process can take a record that must be alone.
 fn is_free(process: &Process) -> bool {
     process.owed.is_empty() && !matches!(process.audit.state, AuditState::Watching(_))
+}
+
+/// Whether a record that must be alone may open a process. Once it was charged that would be a try
+/// more than `--retries` allows, as its death would not count.
+pub(super) fn may_open(work: &Work) -> bool {
+    work.charged == 0
 }

@@ -51,6 +51,50 @@ fn a_worker_that_can_no_longer_start_costs_no_record_whatever_it_held() {
     }
 }
 
+/// Each worker answers once, dies at its next record, when the others are at theirs, and can never
+/// start again.
+const FALLS: &str = r#"[ "$MTASK_PROCESS" = 0 ] || { sleep 0.2; exit 255; }
+    IFS= read -r l; echo "$l"; IFS= read -r l; echo x >> falls
+    until [ "$(wc -l < falls)" -ge "$MTASK_WORKERS" ]; do sleep 0.05; done
+    exit 255"#;
+
+#[test]
+fn where_no_worker_can_start_any_more_no_record_is_charged() {
+    let cases: [(&[&str], &str, usize); 7] = [
+        (&["-j1"], FALLS, 1),
+        (&["-j1", "--window", "4"], FALLS, 1),
+        (&["-j1", "--retries", "2"], FALLS, 1),
+        (&["-j1", "--window", "full"], FALLS, 1),
+        (&["-j2", "--window", "1"], FALLS, 2),
+        (&["-j2", "-u"], FALLS, 2),
+        // The later ones take a record before they die.
+        (
+            &["-j1", "--window", "1"],
+            r#"[ "$MTASK_PROCESS" = 0 ] || { read -r l & sleep 0.2; exit 255; }
+            IFS= read -r l; echo "$l"; IFS= read -r l; exit 255"#,
+            1,
+        ),
+    ];
+    for (options, script, results) in cases {
+        let done = TestEnv::new()
+            .mtask()
+            .args(["--max-restarts", "4"])
+            .args(options)
+            .args(["--", "sh", "-c", script])
+            .stdin(numbers(6))
+            .run();
+        done.assert_status(125)
+            .assert_stderr_has("worker 0 is given up")
+            .assert_stderr_has("(--max-restarts 4)");
+        done.check(done.error_records().is_empty(), "a record is charged");
+        let lines = done.lines().len();
+        done.check(
+            (1..=results).contains(&lines),
+            "what was answered is not written",
+        );
+    }
+}
+
 #[test]
 fn killers_in_a_row_cost_themselves_alone() {
     let input = records((0..8).map(|i| match i {
@@ -65,6 +109,7 @@ fn killers_in_a_row_cost_themselves_alone() {
             .stdin(input.clone())
             .run();
         done.assert_status(123);
+        done.check(done.lines().len() == 8, "there are not 8 outcomes");
         let failed: Vec<_> = (done.error_records().iter())
             .map(|error| error["index"].as_u64())
             .collect();

@@ -75,13 +75,15 @@ const DEATHS: [(Signal, Signal); 3] = [
 fn a_death_that_is_seen_just_before_the_signal_leaves_no_outcome() {
     for (death, end) in DEATHS {
         let env = TestEnv::new();
-        let input = format!("first\nsecond @first:2:{} @hang\n", env.path("held.pids"));
+        let input = format!("first\nsecond @first:3:{} @hang\n", env.path("held.pids"));
         let options = ["--grace", "100s"];
         let live = resumable(&env, &options).echo().stdin(&*input).start();
-        // Alone with its record, the next one would be the proof.
-        env.wait_for_lines("held.pids", 1);
-        kill_last(&env, Signal::KILL);
-        env.wait_for_lines("held.pids", 2);
+        // Alone with its record after it has stayed up without, the third one would be the proof.
+        for processes in 1..=2 {
+            env.wait_for_lines("held.pids", processes);
+            kill_last(&env, Signal::KILL);
+        }
+        env.wait_for_lines("held.pids", 3);
         in_one_moment(&live, || {
             kill_last(&env, death);
             live.signal(end);

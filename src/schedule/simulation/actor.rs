@@ -79,9 +79,12 @@ impl Actor {
         let up = now + command.start.mul_f64(0.5 + rng.f64() / 2.0);
         let at = match accident {
             Some(Accident::DiesAtStart) => now + (up - now).mul_f64(rng.f64()),
+            Some(Accident::CannotStart(takes)) => now + takes.mul_f64(0.75 + rng.f64() / 4.0),
+            Some(Accident::KilledAt(at)) => at,
             _ => up + (scale * 10 + millis(2)).mul_f64(rng.f64() * rng.f64()),
         };
         let is_never_up = accident == Some(Accident::NeverUp);
+        let does_nothing = is_never_up || matches!(accident, Some(Accident::CannotStart(_)));
         let bad_end = rng.f64() < command.bad_end;
         let is_late = rng.f64() < command.late_end;
         Self {
@@ -98,7 +101,7 @@ impl Actor {
             refuses_stdin: false,
             stdout_has_ended: false,
             command: command.clone(),
-            activity: if is_never_up {
+            activity: if does_nothing {
                 Activity::Hanging
             } else {
                 Activity::Starting(up)
@@ -118,7 +121,7 @@ impl Actor {
             told_to_end: None,
             ignores_term: rng.f64() < command.ignores_term,
             exit: None,
-            spoilt: is_never_up.then_some(Blame::Outside),
+            spoilt: does_nothing.then_some(Blame::Outside),
             end: (
                 if bad_end {
                     Exit::Code(4)

@@ -67,6 +67,8 @@ pub(super) struct Simulation {
     is_finished: bool,
     has_failed: bool,
     accidents: u32,
+    /// A process could not start, though COMMAND had been ready.
+    has_fallen: bool,
     /// Turns in a row in which there was nothing to wait for and nothing to do.
     spins: u32,
     /// As many had an outcome at the last turn.
@@ -100,6 +102,7 @@ impl Simulation {
             is_finished: false,
             has_failed: false,
             accidents: scenario.command.accidents,
+            has_fallen: false,
             spins: 0,
             outcomes: 0,
             buffer: Vec::with_capacity(4 * (scenario.command.stdout + MAX_ANSWER + 100)),
@@ -113,8 +116,9 @@ impl Simulation {
         }
     }
 
-    /// Runs to the end and checks what came of it.
-    pub(super) fn run(mut self) {
+    /// Runs to the end and checks what came of it. Gives whether a process could not start after
+    /// COMMAND had been ready.
+    pub(super) fn run(mut self) -> bool {
         let mut steps = 0;
         loop {
             self.act();
@@ -142,7 +146,9 @@ impl Simulation {
                 self.tick(waited_from);
             }
         }
+        let has_fallen = self.has_fallen;
         self.finish();
+        has_fallen
     }
 
     fn is_done(&mut self) -> bool {
@@ -242,7 +248,9 @@ impl Simulation {
             self.members[worker.0].is_none(),
             "{worker} has two processes at a time"
         );
-        let accident = self.accident();
+        let accident = self.accident(worker);
+        self.has_fallen |= matches!(accident, Some(Accident::CannotStart(_)))
+            && self.scheduler.startup_time().is_some();
         self.ledger.started(worker, process, self.now);
         let now = self.base + self.now;
         if accident == Some(Accident::NotStarted) {
@@ -266,7 +274,15 @@ impl Simulation {
     }
 
     /// What goes wrong with the next process.
-    fn accident(&mut self) -> Option<Accident> {
+    fn accident(&mut self, worker: WorkerId) -> Option<Accident> {
+        if let Some(fall) = &self.scenario.command.fall
+            && fall.worker.is_none_or(|only| only == worker.0)
+        {
+            return Some(match self.now < fall.at {
+                true => Accident::KilledAt(fall.at),
+                false => Accident::CannotStart(fall.takes),
+            });
+        }
         if self.scenario.command.is_broken {
             let not_started = self.rng.u32(..4) == 0;
             return Some(if not_started {

@@ -5,6 +5,7 @@ mod answers;
 mod deaths;
 mod limits;
 mod past;
+mod trials;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::schedule::policy::{Delivery, Policy, Readiness, Window};
 use crate::schedule::{Tally, WorkerId};
 pub(super) use answers::Said;
 pub(super) use past::{Charge, Past};
+use trials::Proof;
 
 /// A process that has closed a pipe is given so long to exit.
 const HANG_UP: Duration = millis(200);
@@ -44,6 +46,12 @@ struct Process {
     owed: VecDeque<Owed>,
     sent: usize,
     is_ready: bool,
+    /// For how long it has been listened to.
+    up: Duration,
+    /// The same up to its first record, and what its death tells of that as long as it is not
+    /// ready.
+    unfed: Duration,
+    proof: Proof,
     closed: Option<Duration>,
     last_answer: Duration,
     terminated: Option<Duration>,
@@ -109,13 +117,17 @@ pub(super) struct Ledger {
     begun_processes: Vec<u32>,
     /// Processes in a row that were never ready, for each worker.
     failed_starts: Vec<u32>,
-    /// How many processes of each worker were out of step.
+    /// How many processes of each worker were out of step, or left what they owed at the end of
+    /// their stdin.
     broken: Vec<u32>,
     /// COMMAND has said that it is up, or is known to.
     awaits_ready: bool,
     log_lines: u64,
     exits: u64,
     startup_time: Option<Duration>,
+    /// The longest that a process was up which died before it was ready, since one last became
+    /// ready.
+    died_early: Option<Duration>,
     interrupts: Vec<Duration>,
     ended_early: Option<Duration>,
     input_has_ended: bool,
@@ -144,6 +156,7 @@ impl Ledger {
             log_lines: 0,
             exits: 0,
             startup_time: None,
+            died_early: None,
             interrupts: Vec::new(),
             ended_early: None,
             input_has_ended: false,
@@ -207,6 +220,7 @@ impl Ledger {
         has_actor: bool,
         now: Duration,
     ) {
+        self.note_first(worker, first);
         for index in first..first + count as u64 {
             self.check_place(worker, index);
         }
@@ -301,7 +315,8 @@ impl Ledger {
                 .filter_map(|(number, process)| process.as_ref().filter(|_| number != worker.0))
         };
         let is_ready = |process: &Process| process.is_ready && self.may_be_given_more(process);
-        if past.is_suspect && !process.is_ready && self.policy.window != Window::Full {
+        let is_full = self.policy.window == Window::Full;
+        if past.is_suspect && process.proof(self.time_slack) == Proof::None && !is_full {
             assert!(
                 !others().any(is_ready),
                 "suspect {index} opens a actor though one is ready"
@@ -328,14 +343,6 @@ impl Ledger {
             process.is_working() && process.closed.is_none() && process.hung_up.is_none();
         let may_be_spoilt = self.policy.retries > 0 && process.errors >= SPOILT;
         is_serving && !is_spent && !may_be_spoilt
-    }
-
-    /// Whether this worker may be given up, as far as its processes say.
-    fn may_be_given_up(&self, worker: usize) -> bool {
-        let most = self.policy.max_restarts.max(1);
-        self.failed_starts[worker] >= most
-            || self.broken[worker] >= most
-            || self.policy.readiness == Readiness::Announced
     }
 
     fn window_limit(&self, worker: WorkerId) -> usize {

@@ -14,6 +14,8 @@ const ERROR: &str = "{\"mtask_error\":";
 pub(super) struct Outcomes {
     policy: Policy,
     has_liars: bool,
+    /// Processes die at random of what is no record's fault.
+    has_accidents: bool,
     answers: Vec<usize>,
     /// How much of the two outputs has been looked at.
     results_read: usize,
@@ -36,6 +38,7 @@ impl Outcomes {
         Self {
             policy: scenario.policy.clone(),
             has_liars: scenario.has_liars(),
+            has_accidents: !scenario.command.kinds.is_empty(),
             answers: scenario
                 .records
                 .iter()
@@ -210,7 +213,9 @@ impl Outcomes {
                 let is_killer = past.outside_hits < past.hits;
                 let is_full = self.policy.window == Window::Full && past.sends >= 2;
                 let at_most_once = self.policy.delivery == Delivery::AtMostOnce;
-                is_killer || is_full || at_most_once || past.hits + past.own_faults() >= 2
+                let is_unlucky = (self.has_accidents || past.unlucky_hits > 0)
+                    && past.hits + past.own_faults() >= 2;
+                is_killer || is_full || at_most_once || is_unlucky
             }
         };
         assert!(is_right, "record {index} is innocent of {kind}: {past:?}");
@@ -302,6 +307,7 @@ impl Outcomes {
                 || command.late_end > 0.0
                 || !command.kinds.is_empty()
                 || command.is_broken
+                || command.fall.is_some()
                 || has_closers;
             assert!(may_end_badly, "no process ended badly");
         }

@@ -149,10 +149,21 @@ pub(super) struct Command {
     pub(super) kinds: Vec<Accident>,
     /// No process ever shows a sign.
     pub(super) is_broken: bool,
+    pub(super) fall: Option<Fall>,
     pub(super) ignores_term: f64,
     pub(super) bad_end: f64,
     pub(super) late_end: f64,
     pub(super) half_last_line: f64,
+}
+
+/// From some time on a worker, or all of them, cannot start any more: what has answered by then is
+/// killed, and each later process dies early, whether or not it is sent a record.
+#[derive(Clone, Debug)]
+pub(super) struct Fall {
+    pub(super) at: Duration,
+    pub(super) worker: Option<usize>,
+    /// How long a process takes to die, at most.
+    pub(super) takes: Duration,
 }
 
 /// What happens to a process, whatever records it holds.
@@ -164,8 +175,12 @@ pub(super) enum Accident {
     NeverUp,
     /// It ends early, before it can have answered.
     DiesAtStart,
+    /// It dies within so long, and does nothing before.
+    CannotStart(Duration),
     /// It is killed at some time.
     Killed,
+    /// It is killed then.
+    KilledAt(Duration),
     /// It gets a SIGTERM from somebody else.
     Terminated,
     /// It exits with status 0 after a few answers.
@@ -223,7 +238,7 @@ impl Scenario {
         let mut policy = policy(rng, &theme, scale);
         let collects = collects(rng, &theme, &policy);
         let records = records(rng, &theme, scale);
-        let command = command(rng, &theme, &mut policy, &records, collects);
+        let command = command(rng, &theme, &mut policy, &records, collects, scale);
         let output = reader(rng, scale);
         let budget = match collects {
             // What it skips it owes, and nobody notices while no more input can be read.

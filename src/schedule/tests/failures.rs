@@ -227,10 +227,10 @@ fn what_a_failure_means_does_not_wait_for_the_output() {
         (&bench.sent[..], &bench.ends[..]),
         (&[0, 1][..], &["finish"][..])
     );
-    let bench = run(|policy| {
-        policy.retries = 2;
-        policy.max_restarts = 20;
-    });
+    let mut bench = held_up(|policy| policy.retries = 2);
+    for _ in 0..5 {
+        bench.die_of_a_record();
+    }
     let tried = bench.sent.iter().filter(|index| **index == 1).count();
     assert!(tried > 2, "record 1 is tried again: {:?}", bench.sent);
 }

@@ -98,7 +98,8 @@ impl Actor {
             }
             Activity::Serving => return self.work(records, now),
             Activity::Ending(at) if at <= now => {
-                self.exit = Some((self.end.0.clone(), Blame::Itself));
+                let blame = self.spoilt.unwrap_or(Blame::Itself);
+                self.exit = Some((self.end.0.clone(), blame));
                 return false;
             }
             _ => return false,
@@ -108,8 +109,11 @@ impl Actor {
 
     fn meet(&mut self, accident: Accident, now: Duration) {
         let exit = match accident {
+            // It cannot be told from one that dies of its first record.
+            Accident::KilledAt(_) if self.answers == 0 => return,
             Accident::DiesAtStart => Exit::Code(7),
-            Accident::Killed => Exit::Signal(libc::SIGKILL),
+            Accident::CannotStart(_) => Exit::Code(255),
+            Accident::Killed | Accident::KilledAt(_) => Exit::Signal(libc::SIGKILL),
             Accident::Terminated => Exit::Signal(libc::SIGTERM),
             Accident::ClosesStdin => {
                 self.refuses_stdin = true;
@@ -204,7 +208,7 @@ impl Actor {
         }
         let (_, is_late) = self.end;
         if is_late {
-            self.spoilt = Some(Blame::Itself);
+            self.spoilt.get_or_insert(Blame::Itself);
         }
         self.activity = if is_late {
             Activity::Hanging

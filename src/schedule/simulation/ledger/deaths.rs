@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::super::actor::{Actor, Blame};
-use super::{Charge, HANG_UP, Ledger, Owed, SHORTEST_START, START_FACTOR};
+use super::{Charge, HANG_UP, Ledger, Owed, Proof, SHORTEST_START, START_FACTOR};
 use crate::outcome::Exit;
 use crate::protocol::Protocol;
 use crate::schedule::WorkerId;
@@ -75,7 +75,11 @@ impl Ledger {
             .expect("a running process");
         assert!(process.is_working(), "{worker} is terminated twice");
         process.terminated = Some(now);
-        let (holds, unasked, was_ready) = (process.owed.len(), process.unasked, process.is_ready);
+        let (holds, unasked, proof) = (
+            process.owed.len(),
+            process.unasked,
+            process.proof(self.time_slack),
+        );
         let is_outlived = !self.interrupts.is_empty();
         self.failed_starts[worker.0] += u32::from(!process.is_ready);
         if process.is_stray {
@@ -93,7 +97,7 @@ impl Ledger {
         }
         if let Some((blame, charge)) = unasked {
             self.broken[worker.0] += 1;
-            return self.hit(worker, was_ready, &begun, charge, blame, true, true);
+            return self.hit(proof, &begun, charge, blame, true);
         }
         match (holds, self.is_ending(now)) {
             (0, true) => {}
@@ -106,18 +110,11 @@ impl Ledger {
             (_, true) => {
                 // It may have been ended for another reason a moment before.
                 if grounds.has_hung_up {
-                    self.hit(
-                        worker,
-                        was_ready,
-                        &begun,
-                        Charge::Death,
-                        Blame::Outside,
-                        false,
-                        false,
-                    );
+                    let blame = actor.spoilt.unwrap_or(Blame::Outside);
+                    self.hit(proof, &begun, Charge::Death, blame, false);
                 }
                 if grounds.took_too_long && !begun.is_empty() {
-                    self.took_too_long(worker, &begun, expired, actor, true);
+                    self.took_too_long(&begun, expired, actor, true);
                 }
             }
             (_, false) => self.terminated_at_work(worker, actor, grounds, &begun, expired),
@@ -156,21 +153,17 @@ impl Ledger {
         if grounds.took_too_long && !begun.is_empty() {
             let process = self.processes[worker.0].as_ref().expect("a process");
             let has_hung_up = process.hung_up.is_some();
-            self.took_too_long(worker, begun, expired, actor, has_hung_up);
+            self.took_too_long(begun, expired, actor, has_hung_up);
         }
         if grounds.has_hung_up || grounds.is_not_ready {
             let is_certain = !grounds.took_too_long;
             let blame = blame.unwrap_or(Blame::Outside);
-            let was_ready = self.processes[worker.0]
-                .as_ref()
-                .is_some_and(|process| process.is_ready);
+            let process = self.processes[worker.0].as_ref().expect("a process");
             self.hit(
-                worker,
-                was_ready,
+                process.proof(self.time_slack),
                 begun,
                 Charge::Death,
                 blame,
-                is_certain,
                 is_certain,
             );
         }
@@ -251,7 +244,6 @@ impl Ledger {
 
     fn took_too_long(
         &mut self,
-        worker: WorkerId,
         begun: &[u64],
         (most, least): (usize, usize),
         actor: &Actor,
@@ -262,7 +254,6 @@ impl Ledger {
         if is_alone || least <= 1 {
             let past = &mut self.pasts[begun[0] as usize];
             past.charge(Charge::Timeout, is_alone && is_certain);
-            past.opened = Some((worker, is_alone && is_certain));
             assert!(
                 has_hung_up
                     || actor.is_stuck_on(begun[0])
@@ -288,11 +279,12 @@ impl Ledger {
         let Some(process) = &self.processes[worker.0] else {
             return;
         };
-        let (is_working, was_ready) = (process.is_working(), process.is_ready);
+        let (is_working, proof) = (process.is_working(), process.proof(self.time_slack));
         let leaves_well = process.closed.is_some()
             && exit.is_some_and(|(exit, ..)| *exit == Exit::Code(0))
             && unsent == 0;
-        if is_working && !was_ready {
+        let was_closed = process.closed.is_some();
+        if is_working && !process.is_ready {
             self.failed_starts[worker.0] += 1;
         }
         if is_working
@@ -303,6 +295,21 @@ impl Ledger {
             self.answered(worker, 1, now);
         }
         let begun = self.take_begun(worker, unsent);
+        let is_for_groups = matches!(
+            exit,
+            Some((
+                Exit::Signal(
+                    libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGUSR1 | libc::SIGUSR2
+                ),
+                ..
+            ))
+        );
+        // Of one that could not be started the scheduler learns only after what it asked for
+        // meanwhile.
+        let is_certain = !self.is_to_be_interrupted;
+        if is_working && exit.is_some() && !is_for_groups && is_certain {
+            self.note_early(worker);
+        }
         self.processes[worker.0] = None;
         if !is_working || self.ended_early.is_some() {
             return;
@@ -318,84 +325,33 @@ impl Ledger {
                 .for_each(|index| self.pasts[*index as usize].may_be_missing = true);
             return;
         }
-        let (blame, is_for_groups) = match exit {
-            Some((exit, blame, _)) => (
-                blame,
-                matches!(
-                    exit,
-                    Exit::Signal(
-                        libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGUSR1 | libc::SIGUSR2
-                    )
-                ),
-            ),
-            None => (Blame::Outside, false),
-        };
-        let is_certain = !self.is_to_be_interrupted;
-        self.hit(
-            worker,
-            was_ready,
-            &begun,
-            Charge::Death,
-            blame,
-            is_certain,
-            !is_for_groups,
-        );
+        self.broken[worker.0] += u32::from(was_closed && !begun.is_empty());
+        let blame = exit.map_or(Blame::Outside, |(_, blame, _)| blame);
+        self.hit(proof, &begun, Charge::Death, blame, is_certain);
     }
 
-    /// A process died and held these. It is judged now, or maybe never.
-    #[expect(clippy::too_many_arguments, reason = "all that is known of a death")]
-    fn hit(
-        &mut self,
-        worker: WorkerId,
-        was_ready: bool,
-        begun: &[u64],
-        charge: Charge,
-        blame: Blame,
-        is_certain: bool,
-        is_now: bool,
-    ) {
-        let is_known = self.startup_time.is_some();
-        let may_charge = is_known || !is_now;
+    /// A process died and held these: it is judged now, soon, or never.
+    fn hit(&mut self, proof: Proof, begun: &[u64], charge: Charge, blame: Blame, is_certain: bool) {
         let is_full = self.policy.window == Window::Full;
         let at_most_once = self.policy.delivery == Delivery::AtMostOnce;
-        let others = || (0..self.processes.len()).filter(|other| *other != worker.0);
-        let may_be_last = others().all(|other| self.may_be_given_up(other));
-        let is_only = self.processes.len() == 1;
         for index in begun {
             let past = &mut self.pasts[*index as usize];
+            let is_outside = blame != Blame::Record(*index);
             past.hits += 1;
-            past.outside_hits += u32::from(blame != Blame::Record(*index));
+            past.outside_hits += u32::from(is_outside);
+            past.unlucky_hits += u32::from(is_outside && proof == Proof::Certain);
             let is_alone = begun.len() == 1 && past.may_be_suspect;
-            // A actor that was never ready may die of itself: it takes two, of two workers.
-            let may_be_second = (past.opened).is_some_and(|(at, _)| at != worker || may_be_last);
-            let must_be_second = (past.opened)
-                .is_some_and(|(at, is_certain)| is_certain && (at != worker || is_only));
             let is_charged = match is_full {
                 _ if at_most_once => true,
                 // It is known whose second answer that was.
                 false if charge == Charge::SecondAnswer => false,
-                true => may_charge && past.sends > 1 && (was_ready || may_be_second || may_be_last),
-                false => may_charge && (is_alone || !is_certain) && (was_ready || may_be_second),
+                true => proof != Proof::None && past.sends > 1,
+                false => proof != Proof::None && (is_alone || !is_certain),
             };
             if is_charged {
-                let must_be = is_certain && is_known && is_alone && past.is_suspect;
-                let must_be = must_be && (was_ready || must_be_second);
+                let must_be = is_certain && is_alone && past.is_suspect && proof == Proof::Certain;
                 past.charge(charge, must_be && !is_full && !at_most_once);
-                if must_be {
-                    past.opened = Some((worker, true));
-                    past.suspect(true);
-                    continue;
-                }
             }
-            let is_surely_alone = is_alone && past.is_suspect;
-            past.opened = match past.opened {
-                _ if is_charged => Some((worker, false)),
-                _ if !was_ready && may_charge && (is_full || is_alone || !is_certain) => {
-                    Some((worker, is_certain && is_known && is_surely_alone))
-                }
-                earlier if !is_certain => earlier.map(|(at, _)| (at, false)),
-                _ => None,
-            };
             if !is_full && !at_most_once {
                 past.suspect(is_certain);
             }

@@ -38,6 +38,7 @@ impl Ledger {
                 && is_read_from(WorkerId(number))
             {
                 process.age += by;
+                process.up += by;
                 process.owed.iter_mut().for_each(|owed| owed.age += by);
                 if process.closed.is_some() && process.owed.is_empty() {
                     process.idle += by;

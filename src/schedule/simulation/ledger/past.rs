@@ -40,6 +40,8 @@ pub(in super::super) struct Past {
     /// How many processes died with it, and how many of those for reasons of their own.
     pub(in super::super) hits: u32,
     pub(in super::super) outside_hits: u32,
+    /// How many of the latter processes had been ready.
+    pub(in super::super) unlucky_hits: u32,
     /// What it was charged with, and whether that is certain.
     pub(super) charges: Vec<(Charge, bool)>,
     pub(in super::super) timeouts: u32,
@@ -47,9 +49,6 @@ pub(in super::super) struct Past {
     pub(in super::super) is_suspect: bool,
     pub(in super::super) may_be_suspect: bool,
     pub(in super::super) may_be_missing: bool,
-    /// The worker whose actor it opened last as a suspect, where that died before it was ready, and
-    /// whether that counts for certain.
-    pub(super) opened: Option<(WorkerId, bool)>,
     /// The actor that answered it last with an error: its worker, and the number of that.
     pub(super) refused_by: Option<(WorkerId, u32)>,
 }
@@ -67,7 +66,6 @@ impl Past {
     /// Its worker answered it with an error: it stands in line with the others again.
     pub(in super::super) fn stand_in_line(&mut self) {
         (self.is_suspect, self.may_be_suspect) = (false, false);
-        self.opened = None;
     }
 
     pub(in super::super) fn least_charges(&self) -> u32 {

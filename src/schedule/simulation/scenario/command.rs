@@ -4,7 +4,9 @@ use fastrand::Rng;
 
 use super::parts::pick;
 use super::theme::Theme;
-use super::{Accident, Command, Ready, Record, micros, millis};
+use std::time::Duration;
+
+use super::{Accident, Command, Fall, Ready, Record, micros, millis};
 use crate::schedule::policy::{Policy, Readiness, Window};
 
 /// How many answers a worker collects before it writes them.
@@ -26,6 +28,7 @@ pub(super) fn command(
     policy: &mut Policy,
     records: &[Record],
     collects: usize,
+    scale: Duration,
 ) -> Command {
     let kinds = accidents(rng, theme, policy);
     let ready = ready(rng, theme);
@@ -63,6 +66,9 @@ pub(super) fn command(
         },
         kinds,
         is_broken: theme.is_broken,
+        fall: theme
+            .has_fall
+            .then(|| fall(rng, theme, policy, records.len(), scale)),
         ignores_term: rare(rng, 0.5),
         bad_end: if theme.is_liar { 0.0 } else { rare(rng, 0.4) },
         // A process that owes what it skipped, and stays, is waited for.
@@ -72,6 +78,21 @@ pub(super) fn command(
             rare(rng, 0.3)
         },
         half_last_line: rare(rng, 1.0),
+    }
+}
+
+/// From when on workers cannot start, and how that shows.
+fn fall(rng: &mut Rng, theme: &Theme, policy: &Policy, records: usize, scale: Duration) -> Fall {
+    let around = scale * records as u32 / policy.jobs.get() as u32 + millis(250);
+    // A trial that others have made necessary takes no longer than a second.
+    let is_slow = !theme.has_killers && policy.timeout.is_none() && rng.bool();
+    Fall {
+        at: around.mul_f64(rng.f64()),
+        worker: rng.bool().then(|| rng.usize(..policy.jobs.get())),
+        takes: match is_slow {
+            true => millis(4_000),
+            false => *pick(rng, &[millis(5), millis(200), millis(900)]),
+        },
     }
 }
 

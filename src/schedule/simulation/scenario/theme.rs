@@ -13,6 +13,8 @@ pub(super) struct Theme {
     pub(super) is_liar: bool,
     pub(super) is_broken: bool,
     pub(super) has_accidents: bool,
+    /// Workers cannot start any more from some time on.
+    pub(super) has_fall: bool,
     pub(super) has_killers: bool,
     pub(super) has_hangs: bool,
     pub(super) has_sayings: bool,
@@ -26,11 +28,13 @@ impl Theme {
         let kind = rng.u32(..100);
         let is_plain = kind < 15;
         let is_liar = (15..27).contains(&kind) && !is_json;
+        let has_fall = (31..41).contains(&kind);
         Self {
             protocol,
             is_liar,
             is_broken: (27..31).contains(&kind),
-            has_accidents: !is_plain && !is_liar && rng.u32(..100) < 60,
+            has_fall,
+            has_accidents: !is_plain && !is_liar && !has_fall && rng.u32(..100) < 60,
             has_killers: !is_plain && !is_liar && rng.u32(..100) < 50,
             has_hangs: !is_plain && !is_liar && rng.u32(..100) < 30,
             has_sayings: is_json && !is_plain && rng.u32(..100) < 60,
@@ -45,6 +49,7 @@ impl Theme {
     /// Whether no process comes to harm.
     pub(super) fn is_calm(&self) -> bool {
         !self.has_accidents
+            && !self.has_fall
             && !self.has_killers
             && !self.has_hangs
             && !self.has_skips

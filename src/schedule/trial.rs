@@ -1,0 +1,109 @@
+//! Which processes have to show that they stay up, before they are sent anything.
+//!
+//! A worker that can no longer start, and a record that kills, look alike: a process dies that was
+//! never ready. But what cannot start dies whether or not it is sent a record. So once a process
+//! has died early, and until one is ready again, processes are on trial as long as there are
+//! suspects: they are sent nothing before they have stayed up clearly longer than the longest of
+//! those that died early. One that has stood its trial is as good as a ready one: it is sent a
+//! suspect, which is charged if that dies sooner than it stayed up without one. One that dies
+//! before that charges nobody, and counts for `--max-restarts`. A process that announces that it is
+//! ready is told by that, and needs no trial.
+
+use std::time::{Duration, Instant};
+
+use super::Scheduler;
+use super::action::WorkerId;
+use super::policy::Window;
+use super::process::{Process, Stage};
+use super::suspects::may_open;
+
+/// The shortest trial.
+const SHORTEST_TRIAL: Duration = Duration::from_secs(1);
+
+impl Scheduler {
+    /// A process has died so long after its beginning, and was never ready.
+    pub(super) fn note_early(&mut self, worker: WorkerId, age: Duration) {
+        self.died_early = self.died_early.max(Some(age));
+        // What has stood a shorter trial stands on.
+        for seat in &mut self.workers {
+            if let Some(process) = seat.process_mut().filter(|process| process.owed.is_empty()) {
+                process.has_stood = false;
+            }
+        }
+        let trial = self.trial();
+        if self.has_trials() && trial >= self.deaths.told_trial * 2 {
+            self.deaths.told_trial = trial;
+            let trial = Duration::from_millis(trial.as_millis() as u64);
+            self.warn(format!(
+                "{worker} was not ready when it died, and no other is: the next process is sent nothing \
+                 before it has stayed up for {trial:?}"
+            ));
+        }
+    }
+
+    /// Whether processes that are not ready are to stay up before they are sent anything: one has
+    /// died early, or nothing waits but what may open no process.
+    fn has_trials(&self) -> bool {
+        let is_called_for = match self.died_early {
+            Some(_) => self.has_suspects(),
+            None => {
+                let mut alone = self.queue.those_alone();
+                self.queue.together() == 0 && self.queue.has_alone() && !alone.any(may_open)
+            }
+        };
+        let is_ready = |process: &Process| process.is_ready && self.may_serve(process);
+        is_called_for
+            && self.known_start().is_some()
+            && !self.awaits_ready
+            && !self.processes().any(|(_, process)| is_ready(process))
+    }
+
+    fn has_suspects(&self) -> bool {
+        self.queue.has_alone()
+            || self.processes().any(|(_, process)| process.holds_alone())
+            || (self.policy.window == Window::Full && self.queue.has_again())
+    }
+
+    /// For how long processes are to stay up.
+    fn trial(&self) -> Duration {
+        (self.died_early.unwrap_or_default() * 3 / 2).max(SHORTEST_TRIAL)
+    }
+
+    /// Until when a process is on trial.
+    pub(super) fn trial_end(&self, process: &Process) -> Option<Instant> {
+        let is_on_trial = is_unproven(process) && self.has_trials();
+        is_on_trial.then(|| process.started + process.paused_for + self.trial())
+    }
+
+    /// Sets the deadlines of trials.
+    pub(super) fn watch_trials(&mut self) {
+        if !self.has_trials() || self.unread_since.is_some() {
+            return;
+        }
+        let processes = self
+            .processes()
+            .filter(|(_, process)| process.paused_since.is_none());
+        let ends = processes.filter_map(|(_, process)| self.trial_end(process));
+        if let Some(at) = ends.min() {
+            self.wake_by(at);
+        }
+    }
+
+    /// Ends the trial of a process that has stayed up.
+    pub(super) fn end_trial(&mut self, worker: WorkerId, now: Instant) {
+        let process = self
+            .process(worker)
+            .filter(|process| process.paused_since.is_none());
+        if (process.and_then(|process| self.trial_end(process))).is_none_or(|at| now < at) {
+            return;
+        }
+        self.process_mut(worker).expect("it runs").has_stood = true;
+        self.workers[worker.0].stood();
+    }
+}
+
+/// Whether nothing is known of what a process does, for it was sent nothing.
+fn is_unproven(process: &Process) -> bool {
+    let is_silent = !process.is_ready && !process.has_stood && process.owed.is_empty();
+    is_silent && process.stage == Stage::Serving && process.hung_up.is_none()
+}
