@@ -116,7 +116,7 @@ impl Scheduler {
     ) {
         let process = self
             .process_mut(worker)
-            .expect("only a running process can be terminate_faultyed");
+            .expect("only a running process can be found faulty");
         let startup = process.startup(now);
         let owed = process.take_owed();
         self.stop(worker, now);
