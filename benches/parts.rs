@@ -9,10 +9,11 @@ use std::io::Write;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use mtask::budget::{BOOKKEEPING, Budget};
-use mtask::input::{self, Encoding, Format, LeftOut, Settings, Source};
+use mtask::input::{self, LeftOut, Source};
 use mtask::outcome::{Cause, Chunks, ErrorInput, Failure, Lines, OutputFormat, Rendering};
 use mtask::protocol::{json, lines};
 use mtask::record::{Block, Index, Separator, Slice};
+use mtask::shape::{Format, Protocol, Shape};
 use mtask::worker::stdout::{Part, StdoutLines};
 
 /// As many bytes as are read from a worker at most.
@@ -48,11 +49,19 @@ fn block(bytes: &[u8], budget: &Budget) -> Block {
     }
 }
 
+fn shape(format: Format) -> Shape {
+    Shape {
+        format,
+        protocol: Protocol::Lines,
+        separator: Separator::Newline,
+        max_record: MAX_LINE,
+    }
+}
+
 fn rendering(output_format: OutputFormat) -> Rendering {
     Rendering {
+        shape: shape(Format::Lines),
         output_format,
-        format: Format::Lines,
-        separator: Separator::Newline,
         error_input: ErrorInput::Whole,
     }
 }
@@ -164,19 +173,13 @@ fn input(bencher: Bencher<'_, '_>, format: Format) {
     let text = records(8 << 20);
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(&text).expect("room for the file");
-    let settings = Settings {
-        format,
-        encoding: Encoding::Bytes,
-        separator: Separator::Newline,
-        max_record: MAX_LINE,
-    };
     bencher
         .counter(BytesCount::new(text.len()))
         .counter(ItemsCount::new(count(&text)))
         .bench_local(|| {
             input::read_all(
                 vec![Source::File(file.path().to_owned())],
-                settings,
+                shape(format),
                 Budget::new(64 << 20),
                 LeftOut::default(),
                 |arrival| {

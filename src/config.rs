@@ -14,16 +14,17 @@ use std::time::Duration;
 
 use crate::cli::Arguments;
 use crate::exit::Unusable;
-pub use crate::input::{Format, Source};
+pub use crate::input::Source;
+use crate::outcome::Rendering;
 pub use crate::outcome::{ErrorInput, OutputFormat};
-use crate::protocol::Protocol;
 use crate::record::Separator;
 use crate::report::When;
 use crate::schedule::policy::{
     Delivery, ErrorRecords, Lead, OnError, Order, Policy, Readiness, Window,
 };
+use crate::shape::{Format, Protocol, Shape};
 use crate::worker::command::{
-    PythonUnbuffered, WorkerCommand, init_unless_placed, worker_commands,
+    Launch, PythonUnbuffered, StderrTags, init_unless_placed, worker_commands,
 };
 use crate::worker::init::{Init, inits};
 use crate::worker::python::{self, ArgumentType, Callable, PythonWorker};
@@ -36,12 +37,8 @@ const DEFAULT_INIT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 pub struct Config {
     /// Where records come from, one after another; at least one.
     pub inputs: Vec<Source>,
-    /// What a record is.
-    pub format: Format,
-    /// The byte that ends each record.
-    pub separator: Separator,
-    /// The longest record and the longest answer, in bytes.
-    pub max_record: usize,
+    /// What records and answers look like.
+    pub shape: Shape,
     /// Where results go; stdout without one.
     pub output: Option<PathBuf>,
     /// Where error records go; to their places in the output without one.
@@ -50,10 +47,8 @@ pub struct Config {
     pub exits: Option<PathBuf>,
     /// The journal of a run that can be resumed; with [`Config::output`] alone.
     pub resume: Option<PathBuf>,
-    /// How results are written.
-    pub output_format: OutputFormat,
-    /// What an error record holds of its record.
-    pub error_input: ErrorInput,
+    /// How outcomes are written.
+    pub rendering: Rendering,
     /// The bytes held at any time.
     pub buffer: usize,
     /// The rules of the schedule.
@@ -62,10 +57,8 @@ pub struct Config {
     pub python_file: Option<Callable>,
     /// COMMAND as it was typed, what `--python` names before it.
     pub command: Vec<OsString>,
-    /// What each worker runs, in the order of their numbers.
-    pub workers: Vec<WorkerCommand>,
-    /// What stands before each line of a worker's stderr.
-    pub stderr_tags: StderrTags,
+    /// How workers are started.
+    pub launch: Launch,
     /// What is said on stderr beside errors.
     pub verbosity: Verbosity,
     /// Whether statistics are printed at the end.
@@ -82,15 +75,6 @@ pub struct Config {
     pub mode: Mode,
     /// Likely mistakes that are no errors, for stderr.
     pub hints: Vec<String>,
-}
-
-/// What stands before each line of a worker's stderr.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StderrTags {
-    /// Nothing.
-    None,
-    /// The worker's number: `[worker 2] `.
-    Worker,
 }
 
 /// What is said on stderr beside errors.
@@ -156,13 +140,15 @@ impl Config {
         let inits = inits(&arguments.workers.worker_arg, &arguments.workers.shared_arg)?;
         let jobs = jobs(&arguments, surroundings)?;
         let hints = hints(&arguments, &inits);
-        let protocol = protocol(&arguments)?;
-        let format = format(&arguments, protocol);
-        let separator = separator(&arguments, protocol, format)?;
-        let output_format = output_format(&arguments, protocol, format)?;
-        let policy = policy(&arguments, jobs, protocol, separator)?;
+        let shape = shape(&arguments)?;
+        let rendering = Rendering {
+            shape,
+            output_format: output_format(&arguments, shape)?,
+            error_input: arguments.output.error_input,
+        };
+        let policy = policy(&arguments, jobs, shape)?;
         let python = python_worker(&arguments)?;
-        let workers = match &python {
+        let commands = match &python {
             Some(python) => python.commands(&arguments.command, &inits, jobs)?,
             None => worker_commands(&arguments.command, &inits, jobs, init_unless_placed)?,
         };
@@ -170,29 +156,29 @@ impl Config {
         let command = typed(&arguments);
         Ok(Self {
             inputs: sources(arguments.input.input),
-            format,
-            separator,
-            max_record: arguments.input.max_record.get(),
+            shape,
             output: arguments
                 .output
                 .output
                 .filter(|path| path.as_os_str() != "-"),
             errors: apart("--errors", arguments.output.errors)?,
-            exits: exits(arguments.output.exits, protocol)?,
+            exits: exits(arguments.output.exits, shape.protocol)?,
             resume,
-            output_format,
-            error_input: arguments.output.error_input,
+            rendering,
             buffer: arguments.backpressure.buffer.get(),
             policy,
             python_file: python
                 .map(|python| python.callable)
                 .filter(|_| python::is_run_here(&arguments.command)),
             command,
-            workers,
-            stderr_tags: if arguments.workers.tag_stderr {
-                StderrTags::Worker
-            } else {
-                StderrTags::None
+            launch: Launch {
+                commands,
+                python_unbuffered: surroundings.python_unbuffered,
+                stderr_tags: if arguments.workers.tag_stderr {
+                    StderrTags::Worker
+                } else {
+                    StderrTags::None
+                },
             },
             verbosity: if arguments.seen.quiet {
                 Verbosity::Quiet
@@ -231,6 +217,17 @@ fn jobs(arguments: &Arguments, surroundings: &Surroundings) -> Result<NonZeroUsi
         )));
     }
     Ok(jobs)
+}
+
+fn shape(arguments: &Arguments) -> Result<Shape, Unusable> {
+    let protocol = protocol(arguments)?;
+    let format = format(arguments, protocol);
+    Ok(Shape {
+        format,
+        protocol,
+        separator: separator(arguments, protocol, format)?,
+        max_record: arguments.input.max_record.get(),
+    })
 }
 
 fn protocol(arguments: &Arguments) -> Result<Protocol, Unusable> {
@@ -283,18 +280,14 @@ fn format(arguments: &Arguments, protocol: Protocol) -> Format {
     })
 }
 
-fn output_format(
-    arguments: &Arguments,
-    protocol: Protocol,
-    format: Format,
-) -> Result<OutputFormat, Unusable> {
-    match (arguments.output.output_format, protocol) {
+fn output_format(arguments: &Arguments, shape: Shape) -> Result<OutputFormat, Unusable> {
+    match (arguments.output.output_format, shape.protocol) {
         (Some(OutputFormat::Text), Protocol::Lines) => Err(Unusable::usage(
             "--output-format text takes the quotes off JSON strings, which only --protocol json \
              answers with: add it, or use --output-format raw",
         )),
         (Some(given), _) => Ok(given),
-        (None, Protocol::Json) if format == Format::Lines => Ok(OutputFormat::Text),
+        (None, Protocol::Json) if shape.format == Format::Lines => Ok(OutputFormat::Text),
         (None, _) => Ok(OutputFormat::Raw),
     }
 }
@@ -318,12 +311,7 @@ fn separator(
     }
 }
 
-fn policy(
-    arguments: &Arguments,
-    jobs: NonZeroUsize,
-    protocol: Protocol,
-    separator: Separator,
-) -> Result<Policy, Unusable> {
+fn policy(arguments: &Arguments, jobs: NonZeroUsize, shape: Shape) -> Result<Policy, Unusable> {
     let given = |limit: Option<Duration>| limit.filter(|limit| !limit.is_zero());
     let timeout = given(arguments.failures.timeout);
     if timeout.is_some() && arguments.backpressure.window == Window::Full {
@@ -347,12 +335,11 @@ fn policy(
     };
     Ok(Policy {
         jobs,
-        protocol,
+        shape,
         readiness: match arguments.workers.python {
             Some(_) => Readiness::Announced,
             None => Readiness::Unknown,
         },
-        separator,
         order: if arguments.output.unordered {
             Order::Finish
         } else {

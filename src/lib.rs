@@ -13,6 +13,7 @@ pub mod run;
 
 pub mod budget;
 pub mod record;
+pub mod shape;
 pub mod visible;
 
 pub mod engine;

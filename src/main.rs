@@ -39,12 +39,12 @@ fn begin() -> anyhow::Result<Status> {
     let config = Config::resolve(arguments, &surroundings)?;
     if config.mode == Mode::DryRun {
         hint(&config);
-        let (protocol, python) = (config.policy.protocol, surroundings.python_unbuffered);
-        return print(|to| write_commands(&config.workers, protocol, python, to));
+        return print(|to| write_commands(&config.launch, config.shape.protocol, to));
     }
     let files = config::files::look_up(&config, rustix::stdio::stdin(), rustix::stdio::stdout());
     let mut programs: Vec<_> = config
-        .workers
+        .launch
+        .commands
         .iter()
         .map(|worker| &worker.program)
         .collect();
@@ -53,5 +53,5 @@ fn begin() -> anyhow::Result<Status> {
     let commands = (programs.into_iter())
         .try_for_each(|program| lookup::look_up(program, surroundings.path.as_deref()).map(drop));
     Unusable::worst_of(files, commands)?;
-    run(config, &surroundings)
+    run(config)
 }

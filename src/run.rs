@@ -13,23 +13,19 @@ use rustix::fs::FileType;
 use crate::budget::Budget;
 use crate::cli::Arguments;
 use crate::config::files::Taken;
-use crate::config::{Config, Source, Stats, Surroundings, Verbosity};
+use crate::config::{Config, Source, Stats, Verbosity};
 use crate::engine::{Channels, Destination, Destinations, Engine, EngineConfig, Messages, Output};
 use crate::exit::{Status, Unusable};
-use crate::input::Encoding;
 use crate::journal::format::Prefix;
 use crate::journal::open::Opened;
 use crate::journal::resume_filter::ResumeFilter;
 use crate::journal::{self, Journal};
-use crate::outcome::OutputFormat;
 use crate::outputs::{Named, Outputs};
-use crate::protocol::Protocol;
-use crate::protocol::json::Wanted;
 use crate::report::{Counts, Display, Expected, Form, Progress, Report, Targets, Terminals};
 use crate::schedule::{Earlier, Scheduler};
 use crate::signal::{self, Requests};
 use crate::waker::Waker;
-use crate::{input, outcome, sys, visible};
+use crate::{input, sys, visible};
 
 /// A pipe that shows nothing for so long may stay silent: workers start before their first record.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
@@ -49,14 +45,14 @@ const NO_THREAD: &str = "cannot start a thread";
 ///
 /// # Errors
 /// Where the run cannot begin.
-pub fn run(config: Config, surroundings: &Surroundings) -> anyhow::Result<Status> {
+pub fn run(config: Config) -> anyhow::Result<Status> {
     check_standard_descriptors(&config)?;
-    let engine = assemble(config, surroundings).map_err(name_limit)?;
+    let engine = assemble(config).map_err(name_limit)?;
     Ok(engine.run())
 }
 
 /// Starts the threads around the engine, and makes the engine itself.
-fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engine> {
+fn assemble(config: Config) -> anyhow::Result<Engine> {
     sys::close_inherited_on_exec();
     let waker = Waker::new().context("cannot make an event descriptor")?;
     let mut messages = Messages::new(config.verbosity, &waker);
@@ -84,7 +80,7 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
     let stats_file = outputs.stats.take().map(|stats| (stats.path, stats.file));
     let (send_marks, marks) = unbounded();
     let mut output = prepare_output(outputs, resumed, marks, &budget, &waker)?;
-    if config.workers.len() > FEW_WORKERS {
+    if config.launch.commands.len() > FEW_WORKERS {
         messages.start_writer().context(NO_THREAD)?;
         output.start_writer().context(NO_THREAD)?;
     }
@@ -99,34 +95,19 @@ fn assemble(config: Config, surroundings: &Surroundings) -> anyhow::Result<Engin
     let mut report = show_progress(&config, earlier, &output, &left_out, &mut messages);
     let filter = past.as_ref().map(|past| {
         let (done, before) = (past.done.ranges.clone(), past.input);
-        let separator = config.separator;
-        ResumeFilter::new(done, before, separator, &budget, &left_out, send_marks)
+        ResumeFilter::new(done, before, config.shape, &budget, &left_out, send_marks)
     });
     let input = start_input(&config, filter, &budget, left_out, &waker)?;
 
-    let rendering = outcome::Rendering {
-        output_format: config.output_format,
-        format: config.format,
-        separator: config.separator,
-        error_input: config.error_input,
-    };
     let engine_config = EngineConfig {
-        commands: config.workers,
-        python_unbuffered: surroundings.python_unbuffered,
-        stderr_tags: config.stderr_tags,
-        protocol: config.policy.protocol,
-        format: config.format,
-        wanted: match config.output_format {
-            OutputFormat::Text => Wanted::Text,
-            OutputFormat::Raw | OutputFormat::Envelope => Wanted::Json,
-        },
-        separator: config.separator,
-        max_answer: config.max_record,
+        launch: config.launch,
+        shape: config.shape,
+        wanted: config.rendering.output_format.into(),
         grace: config.policy.grace,
         first_look,
     };
     let (stats, verbosity) = (config.stats, config.verbosity);
-    let mut scheduler = Scheduler::new(config.policy, rendering, &budget, Instant::now());
+    let mut scheduler = Scheduler::new(config.policy, config.rendering, &budget, Instant::now());
     if let Some(past) = past {
         scheduler.resume(
             past.done,
@@ -361,15 +342,7 @@ fn start_input(
     waker: &Waker,
 ) -> anyhow::Result<Receiver<input::Arrival>> {
     let (send, arrivals) = bounded(ARRIVALS);
-    let settings = input::Settings {
-        format: config.format,
-        encoding: match config.policy.protocol {
-            Protocol::Lines => Encoding::Bytes,
-            Protocol::Json => Encoding::Utf8,
-        },
-        separator: config.separator,
-        max_record: config.max_record,
-    };
+    let shape = config.shape;
     let (sources, budget, waker) = (config.inputs.clone(), budget.clone(), waker.clone());
     let read = move || {
         let mut pass_on = |arrival| {
@@ -378,8 +351,8 @@ fn start_input(
             Ok(())
         };
         match filter {
-            None => input::read_all(sources, settings, budget, left_out, pass_on),
-            Some(mut filter) => input::read_all(sources, settings, budget, left_out, |arrival| {
+            None => input::read_all(sources, shape, budget, left_out, pass_on),
+            Some(mut filter) => input::read_all(sources, shape, budget, left_out, |arrival| {
                 filter.take(arrival, &mut pass_on)
             }),
         }

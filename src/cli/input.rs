@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 
 use super::value;
-use crate::config::Format;
+use crate::shape::Format;
 
 /// The options under "Input".
 #[derive(Clone, Debug, Args)]

@@ -6,7 +6,7 @@ use clap::builder::TypedValueParser;
 use clap::{Args, ValueHint};
 
 use super::value;
-use crate::protocol::Protocol;
+use crate::shape::Protocol;
 use crate::worker::init::SharedArg;
 use crate::worker::python::{ArgumentType, Callable};
 

@@ -35,15 +35,15 @@ fn assert_refused(words: &str, option: &str) {
 fn defaults_are_those_of_the_manual() {
     let config = config("cat");
     assert_eq!(config.inputs, [Source::Stdin]);
-    assert_eq!(config.format, Format::Lines);
-    assert_eq!(config.separator, Separator::Newline);
-    assert_eq!(config.max_record, 64 << 20);
+    assert_eq!(config.shape.format, Format::Lines);
+    assert_eq!(config.shape.separator, Separator::Newline);
+    assert_eq!(config.shape.max_record, 64 << 20);
     assert_eq!(config.buffer, 64 << 20);
     assert_eq!((&config.output, &config.errors), (&None, &None));
-    assert_eq!(config.output_format, OutputFormat::Raw);
-    assert_eq!(config.error_input, ErrorInput::Whole);
-    assert_eq!(config.workers.len(), CPUS);
-    assert_eq!(config.stderr_tags, StderrTags::None);
+    assert_eq!(config.rendering.output_format, OutputFormat::Raw);
+    assert_eq!(config.rendering.error_input, ErrorInput::Whole);
+    assert_eq!(config.launch.commands.len(), CPUS);
+    assert_eq!(config.launch.stderr_tags, StderrTags::None);
     assert_eq!(config.verbosity, Verbosity::Normal);
     assert_eq!(config.mode, Mode::Run);
     assert!(config.hints.is_empty());
@@ -86,21 +86,28 @@ fn error_records_go_to_a_file_with_a_name() {
 
 #[test]
 fn there_are_as_many_workers_as_worker_arguments_or_a_multiple() {
-    assert_eq!(config("--worker-arg a --worker-arg b cat").workers.len(), 2);
+    assert_eq!(
+        config("--worker-arg a --worker-arg b cat")
+            .launch
+            .commands
+            .len(),
+        2
+    );
     assert_eq!(
         config("-j4 --worker-arg a --worker-arg b cat")
-            .workers
+            .launch
+            .commands
             .len(),
         4
     );
-    assert_eq!(config("--shared-arg a=1 cat").workers.len(), CPUS);
+    assert_eq!(config("--shared-arg a=1 cat").launch.commands.len(), CPUS);
     assert_refused("-j3 --worker-arg a --worker-arg b cat", "--jobs 4");
     assert_refused("-j1 --worker-arg a --worker-arg b cat", "--worker-arg");
 }
 
 #[test]
 fn records_end_with_nul_in_lines_format_only() {
-    assert_eq!(config("-0 cat").separator, Separator::Nul);
+    assert_eq!(config("-0 cat").shape.separator, Separator::Nul);
     assert_refused("-0 --format jsonl cat", "--null");
 }
 
@@ -174,10 +181,10 @@ fn what_is_written_is_as_asked() {
          --max-errors 3 --lifespan 9 --on-error drain cat",
     );
     assert_eq!(config.policy.order, Order::Finish);
-    assert_eq!(config.output_format, OutputFormat::Envelope);
-    assert_eq!(config.error_input, ErrorInput::Omitted);
+    assert_eq!(config.rendering.output_format, OutputFormat::Envelope);
+    assert_eq!(config.rendering.error_input, ErrorInput::Omitted);
     assert_eq!(config.errors, Some("e".into()));
-    assert_eq!(config.stderr_tags, StderrTags::Worker);
+    assert_eq!(config.launch.stderr_tags, StderrTags::Worker);
     assert_eq!(config.verbosity, Verbosity::Quiet);
     assert_eq!(config.mode, Mode::DryRun);
     assert_eq!(config.policy.max_errors, Some(3));

@@ -6,8 +6,9 @@ use memchr::memchr_iter;
 
 use super::Engine;
 use crate::protocol::json::{self, Answer, Message, Named, Reply, Wanted};
-use crate::protocol::{Protocol, lines};
+use crate::protocol::lines;
 use crate::schedule::{Scheduler, Unasked, WorkerId};
+use crate::shape::Protocol;
 use crate::worker::stdout::{Part, Tail};
 
 impl Engine {
@@ -21,9 +22,9 @@ impl Engine {
             return;
         }
         let scheduler = &mut self.scheduler;
-        match self.config.protocol {
+        match self.config.shape.protocol {
             Protocol::Lines => {
-                let separator = self.config.separator;
+                let separator = self.config.shape.separator;
                 let before = scheduler.owed(worker);
                 let mut owed = before;
                 process.stdout.cut(buffer, |part| {
@@ -56,7 +57,7 @@ impl Engine {
             return Tail::default();
         };
         let mut tail = process.stdout.take_tail();
-        if self.config.protocol == Protocol::Lines || tail.bytes.is_empty() {
+        if self.config.shape.protocol == Protocol::Lines || tail.bytes.is_empty() {
             return tail;
         }
         tail.bytes.push(b'\n');
@@ -98,7 +99,7 @@ impl Engine {
         match said.unasked {
             None => self.scheduler.end_of_read(worker, now),
             Some(unasked) => {
-                let unsent = process.child.unsent(self.config.separator);
+                let unsent = process.child.unsent(self.config.shape.separator);
                 self.scheduler
                     .answered_unasked(worker, &unasked, unsent, now);
             }

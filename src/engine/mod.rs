@@ -25,20 +25,19 @@ pub use messages::Messages;
 pub use output::{Destination, Destinations, Output, WriteError};
 
 use crate::budget::{BOOKKEEPING, Budget};
-use crate::config::StderrTags;
 use crate::exit::Status;
-use crate::input::{Arrival, Format};
+use crate::input::Arrival;
 use crate::journal::Known;
-use crate::protocol::Protocol;
 use crate::protocol::json::{self, Wanted};
-use crate::record::{Separator, Slice};
+use crate::record::Slice;
 use crate::report::Report;
 use crate::schedule::{Action, Notice, Reading, Scheduler, WorkerId};
+use crate::shape::{Protocol, Shape};
 use crate::signal::{self, Requests};
 use crate::visible;
 use crate::waker::Waker;
 use crate::worker::child::Child;
-use crate::worker::command::{PythonUnbuffered, WorkerCommand};
+use crate::worker::command::Launch;
 use processes::RunningProcess;
 use pulse::Pulse;
 use requests::Paused;
@@ -53,22 +52,12 @@ const DISK_REMINDER: Duration = Duration::from_secs(60);
 /// What the engine is made of.
 #[derive(Debug)]
 pub struct EngineConfig {
-    /// What each worker runs.
-    pub commands: Vec<WorkerCommand>,
-    /// Whether workers inherit PYTHONUNBUFFERED.
-    pub python_unbuffered: PythonUnbuffered,
-    /// Whether lines of a worker's stderr are tagged.
-    pub stderr_tags: StderrTags,
-    /// How records and answers travel.
-    pub protocol: Protocol,
-    /// What a record is.
-    pub format: Format,
+    /// How workers are started.
+    pub launch: Launch,
+    /// What records and answers look like.
+    pub shape: Shape,
     /// The form in which results of the json protocol are wanted.
     pub wanted: Wanted,
-    /// The byte that ends each record.
-    pub separator: Separator,
-    /// The most bytes of an answer.
-    pub max_answer: usize,
     /// How long a run may go on that was told to end.
     pub grace: Duration,
     /// For how long workers wait for news of the input before they start, if not for ever.
@@ -144,7 +133,7 @@ impl Engine {
             budget,
         } = channels;
         Self {
-            processes: config.commands.iter().map(|_| None).collect(),
+            processes: config.launch.commands.iter().map(|_| None).collect(),
             left_behind: Vec::new(),
             start_by: (config.first_look).map(|wait| Instant::now() + wait),
             buffer: Vec::new(),
@@ -277,9 +266,9 @@ impl Engine {
         match action {
             Action::Start(worker, number) => self.start(worker, number.0),
             Action::Send(worker, block) => {
-                let bytes = match self.config.protocol {
+                let bytes = match self.config.shape.protocol {
                     Protocol::Lines => block.bytes,
-                    Protocol::Json => self.counted(json::write(&block, self.config.format)),
+                    Protocol::Json => self.counted(json::write(&block, self.config.shape.format)),
                 };
                 if let Some(process) = &mut self.processes[worker.0] {
                     process.child.push(bytes);
@@ -358,7 +347,7 @@ impl Engine {
 
     fn tick(&mut self, now: Instant) {
         let processes = &self.processes;
-        let separator = self.config.separator;
+        let separator = self.config.shape.separator;
         let unsent = |worker: WorkerId| {
             processes[worker.0]
                 .as_ref()

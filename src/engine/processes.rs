@@ -6,11 +6,11 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::{Engine, READ};
-use crate::config::StderrTags;
-use crate::protocol::Protocol;
 use crate::schedule::{Death, Pipe, WorkerId};
+use crate::shape::Protocol;
 use crate::sys;
 use crate::worker::child::{self, Child, Sent};
+use crate::worker::command::StderrTags;
 use crate::worker::stderr::StderrLines;
 use crate::worker::stdout::StdoutLines;
 
@@ -30,25 +30,29 @@ pub(super) struct RunningProcess {
 
 impl Engine {
     pub(super) fn start(&mut self, worker: WorkerId, number: u32) {
-        let command = &self.config.commands[worker.0];
-        let workers = self.config.commands.len();
+        let command = &self.config.launch.commands[worker.0];
+        let workers = self.config.launch.commands.len();
         let environment = command.environment(
             worker.0,
             workers,
             u64::from(number),
-            self.config.protocol,
-            self.config.python_unbuffered,
+            self.config.shape.protocol,
+            self.config.launch.python_unbuffered,
         );
         let started = Child::start(command, &environment);
         let now = Instant::now();
         match started {
             Ok(child) => {
-                let stdout = match self.config.protocol {
+                let stdout = match self.config.shape.protocol {
                     Protocol::Lines => StdoutLines::new,
                     Protocol::Json => StdoutLines::of_objects,
                 };
-                let stdout = stdout(self.config.separator, self.config.max_answer, &self.budget);
-                let tag = match self.config.stderr_tags {
+                let stdout = stdout(
+                    self.config.shape.separator,
+                    self.config.shape.max_record,
+                    &self.budget,
+                );
+                let tag = match self.config.launch.stderr_tags {
                     StderrTags::None => Vec::new(),
                     StderrTags::Worker => format!("[{worker}] ").into_bytes(),
                 };
@@ -112,8 +116,8 @@ impl Engine {
             return;
         };
         if process.child.write() == Sent::Refused {
-            let unsent = process.child.unsent(self.config.separator);
-            if process.child.is_amid_record(self.config.separator) {
+            let unsent = process.child.unsent(self.config.shape.separator);
+            if process.child.is_amid_record(self.config.shape.separator) {
                 self.scheduler.record_partially_written(worker);
             }
             process.child.abandon_stdin();
@@ -203,7 +207,7 @@ impl Engine {
         // Nobody but the leader's children can write any more, and those are killed with it.
         if let Some(process) = &self.processes[worker.0] {
             let _ = process.child.signal(Signal::KILL);
-            if process.child.is_amid_record(self.config.separator) {
+            if process.child.is_amid_record(self.config.shape.separator) {
                 self.scheduler.record_partially_written(worker);
             }
         }
@@ -240,7 +244,7 @@ impl Engine {
             exit,
             stderr: process.stderr.last_lines(),
             tail,
-            unsent: process.child.unsent(self.config.separator),
+            unsent: process.child.unsent(self.config.shape.separator),
         };
         self.scheduler.died(worker, death, now);
         self.act();

@@ -12,17 +12,18 @@ use memchr::{memchr, memrchr};
 
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::record::{Block, Index, Slice};
+use crate::shape::{Format, Shape};
 
 use super::buffer::Buffer;
 use super::validator::{Fault, Sifted, Validator, fault};
-use super::{Arrival, Flaw, Format, Gone, LeftOut, Rejected, Rejection, Settings};
+use super::{Arrival, Flaw, Gone, LeftOut, Rejected, Rejection};
 
 /// So much is read of a source without room for it.
 const PROBE: usize = 512;
 
 /// Cuts what it is given into blocks and hands them to `send`.
 pub(super) struct Cutter<S> {
-    settings: Settings,
+    shape: Shape,
     validator: Validator,
     buffer: Buffer,
     next: Index,
@@ -73,10 +74,10 @@ enum Unfinished {
 }
 
 impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
-    pub(super) fn new(settings: Settings, budget: Budget, send: S) -> Self {
+    pub(super) fn new(shape: Shape, budget: Budget, send: S) -> Self {
         Self {
-            settings,
-            validator: Validator::new(settings),
+            shape,
+            validator: Validator::new(shape),
             buffer: Buffer::new(budget),
             next: Index(0),
             unfinished: Unfinished::Held,
@@ -115,7 +116,7 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
         self.begin_source(block);
         // A record may still be unfinished when it has all the bytes it may have, and then there
         // must be room to read on.
-        let max = self.settings.max_record.saturating_add(block);
+        let max = self.shape.max_record.saturating_add(block);
         loop {
             let before = self.buffer.len();
             let read = match self.buffer.make_room_now(block, max) {
@@ -167,13 +168,13 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        self.buffer.push(self.settings.separator.byte());
+        self.buffer.push(self.shape.separator.byte());
         self.pass_on(self.buffer.len(), block)
     }
 
     /// Sends on the records that end in the bytes from `new` on, which were just read.
     fn cut(&mut self, new: usize, block: usize) -> Result<(), Gone> {
-        let separator = self.settings.separator.byte();
+        let separator = self.shape.separator.byte();
         if self.unfinished == Unfinished::Skipped {
             debug_assert!(new == 0, "nothing of a skipped record is held");
             let Some(end) = memchr(separator, &self.buffer) else {
@@ -189,13 +190,13 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
         if let Some(last) = memrchr(separator, &self.buffer[new..]) {
             self.pass_on(new + last + 1, block)?;
         }
-        if self.buffer.len() > self.settings.max_record {
+        if self.buffer.len() > self.shape.max_record {
             self.left_out.add(self.buffer.len());
             self.buffer.clear();
             self.buffer.shrink(block);
             self.unfinished = Unfinished::Skipped;
             self.reject(Rejection::TooLarge {
-                max: self.settings.max_record,
+                max: self.shape.max_record,
             })?;
         }
         Ok(())
@@ -257,7 +258,7 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
                         message.push_str(" in ");
                         message.push_str(name);
                     }
-                    let expected = match self.settings.format {
+                    let expected = match self.shape.format {
                         Format::Jsonl => "JSON",
                         Format::Lines => "text",
                     };
@@ -270,7 +271,7 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
                     Rejection::Invalid { flaw, record }
                 }
                 Fault::TooLarge => Rejection::TooLarge {
-                    max: self.settings.max_record,
+                    max: self.shape.max_record,
                 },
             })?;
         }

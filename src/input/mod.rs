@@ -19,10 +19,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use clap::ValueEnum;
-
 use crate::budget::Budget;
-use crate::record::{Block, Index, Separator, Slice};
+use crate::record::{Block, Index, Slice};
+use crate::shape::Shape;
 use crate::visible;
 
 use cut::{Cutter, Stop};
@@ -190,37 +189,6 @@ impl fmt::Display for Source {
     }
 }
 
-/// What a record is (`--format`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// A line, or with -0 what ends with NUL; its bytes are passed on untouched
-    Lines,
-    /// A line that is one JSON value; blank lines are skipped
-    Jsonl,
-}
-
-/// What bytes a line may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// Any.
-    Bytes,
-    /// UTF-8 only.
-    Utf8,
-}
-
-/// How the input is read.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// What a record is.
-    pub format: Format,
-    /// What bytes it may hold, with [`Format::Lines`]; JSON is UTF-8 always.
-    pub encoding: Encoding,
-    /// The byte that ends it. Always a newline with [`Format::Jsonl`].
-    pub separator: Separator,
-    /// The most bytes a record may have, the separator not counted.
-    pub max_record: usize,
-}
-
 /// The engine is gone: nobody takes arrivals any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
@@ -245,12 +213,12 @@ impl LeftOut {
 /// the last arrival, or as soon as `send` finds the engine gone. What is left out is counted.
 pub fn read_all(
     sources: Vec<Source>,
-    settings: Settings,
+    shape: Shape,
     budget: Budget,
     left_out: LeftOut,
     mut send: impl FnMut(Arrival) -> Result<(), Gone>,
 ) {
-    let mut cutter = Cutter::new(settings, budget, &mut send);
+    let mut cutter = Cutter::new(shape, budget, &mut send);
     cutter.count_in(left_out);
     let mut end = Arrival::End;
     for source in &sources {

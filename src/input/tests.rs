@@ -9,6 +9,8 @@ use std::thread;
 
 use super::*;
 use crate::budget::BOOKKEEPING;
+use crate::record::Separator;
+use crate::shape::Format;
 
 /// What becomes of a record, free of buffers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,33 +50,28 @@ fn note(arrival: &Arrival, separator: Separator, seen: &mut Vec<Seen>) {
     }
 }
 
-const LINES: Settings = Settings {
-    format: Format::Lines,
-    encoding: Encoding::Bytes,
-    separator: Separator::Newline,
-    max_record: 1 << 20,
-};
-const JSONL: Settings = Settings {
+const LINES: Shape = Shape::LINES;
+const JSONL: Shape = Shape {
     format: Format::Jsonl,
     ..LINES
 };
 
 /// What `read_all` makes of files with these contents.
-fn read_files(contents: &[&[u8]], settings: Settings) -> Vec<Arrival> {
+fn read_files(contents: &[&[u8]], shape: Shape) -> Vec<Arrival> {
     let folder = tempfile::tempdir().unwrap();
     let sources = contents.iter().enumerate().map(|(number, content)| {
         let path = folder.path().join(number.to_string());
         std::fs::write(&path, content).unwrap();
         Source::File(path)
     });
-    read_sources(sources.collect(), settings)
+    read_sources(sources.collect(), shape)
 }
 
-fn read_sources(sources: Vec<Source>, settings: Settings) -> Vec<Arrival> {
+fn read_sources(sources: Vec<Source>, shape: Shape) -> Vec<Arrival> {
     let mut arrivals = Vec::new();
     read_all(
         sources,
-        settings,
+        shape,
         Budget::new(64 << 20),
         LeftOut::default(),
         |arrival| {
@@ -120,11 +117,11 @@ fn an_invalid_line_is_named_by_line_column_and_fault() {
 fn nesting_needs_no_stack() {
     let open = vec![b'['; 1_000_000];
     let closed = [open.clone(), vec![b']'; 1_000_000]].concat();
-    let settings = Settings {
+    let shape = Shape {
         max_record: 2_000_000,
         ..JSONL
     };
-    let arrivals = read_files(&[&open, &closed], settings);
+    let arrivals = read_files(&[&open, &closed], shape);
     assert!(
         matches!(&arrivals[0], Arrival::Rejected(Rejected { reason: Rejection::Invalid { flaw, .. }, .. }) if flaw.column == open.len())
     );
@@ -250,14 +247,14 @@ fn a_grown_buffer_reads_no_more_at_once_and_is_given_up_after_its_record() {
 }
 
 /// The bytes of all arrivals, and those that are in none of them.
-fn counted(content: &[u8], settings: Settings) -> (usize, u64) {
+fn counted(content: &[u8], shape: Shape) -> (usize, u64) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("input");
     std::fs::write(&path, content).unwrap();
     let (left_out, mut sent) = (LeftOut::default(), 0);
     let budget = Budget::new(64 << 20);
     let sources = vec![Source::File(path)];
-    read_all(sources, settings, budget, left_out.clone(), |arrival| {
+    read_all(sources, shape, budget, left_out.clone(), |arrival| {
         sent += match arrival {
             Arrival::Records(block) => block.bytes.len(),
             Arrival::Rejected(rejected) => rejected.bytes(),
@@ -272,7 +269,7 @@ fn counted(content: &[u8], settings: Settings) -> (usize, u64) {
 fn every_byte_is_in_a_record_or_counted_as_left_out() {
     assert_eq!(counted(b"a\n\nbb\n", LINES), (6, 0));
     let long = [&[b'x'; 400_000], &b"\na\n"[..]].concat();
-    let short = Settings {
+    let short = Shape {
         max_record: 100_000,
         ..LINES
     };
@@ -281,7 +278,7 @@ fn every_byte_is_in_a_record_or_counted_as_left_out() {
     let (sent, left_out) = counted(json, JSONL);
     assert_eq!(sent as u64 + left_out, json.len() as u64);
     assert_eq!(left_out, 3 + 1 + 4);
-    let short = Settings {
+    let short = Shape {
         max_record: 3,
         ..JSONL
     };

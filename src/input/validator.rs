@@ -10,7 +10,7 @@ use std::ops::Range;
 use memchr::memchr;
 use serde::de::IgnoredAny;
 
-use super::{Encoding, Format, Settings};
+use crate::shape::{Encoding, Format, Shape};
 
 /// How many rejected records one pass may find before it stops, to be called again.
 const MAX_MARKS: usize = 1024;
@@ -20,7 +20,7 @@ const BOM: &[u8] = b"\xEF\xBB\xBF";
 /// Sifts the lines of one source after another.
 #[derive(Debug)]
 pub(super) struct Validator {
-    settings: Settings,
+    shape: Shape,
     /// The line that comes next, from 1. Not kept up where any line is a record.
     line: u64,
 }
@@ -80,8 +80,8 @@ enum Known {
 
 impl Validator {
     /// A validator at the start of a source.
-    pub(super) fn new(settings: Settings) -> Self {
-        Self { settings, line: 1 }
+    pub(super) fn new(shape: Shape) -> Self {
+        Self { shape, line: 1 }
     }
 
     /// A new source begins.
@@ -96,16 +96,15 @@ impl Validator {
 
     /// Sifts `bytes`, which end with the separator.
     pub(super) fn sift(&mut self, bytes: &mut [u8]) -> Sifted {
-        let separator = self.settings.separator.byte();
-        let too_short_to_be_too_large = bytes.len() <= self.settings.max_record.saturating_add(1);
-        let may_hold_anything =
-            self.settings.format == Format::Lines && self.settings.encoding == Encoding::Bytes;
+        let separator = self.shape.separator.byte();
+        let too_short_to_be_too_large = bytes.len() <= self.shape.max_record.saturating_add(1);
+        let may_hold_anything = self.shape.encoding() == Encoding::Bytes;
         if may_hold_anything && too_short_to_be_too_large {
             return Sifted {
                 consumed: bytes.len(),
                 kept: bytes.len(),
                 marks: Vec::new(),
-                records: self.settings.separator.count(bytes),
+                records: self.shape.separator.count(bytes),
             };
         }
         self.sift_lines(bytes, separator)
@@ -149,12 +148,12 @@ impl Validator {
     }
 
     fn judge(&self, line: &[u8], known: Known) -> Verdict {
-        if line.len() > self.settings.max_record {
+        if line.len() > self.shape.max_record {
             return Verdict::TooLarge;
         }
         let is_utf8 = |text: &[u8]| known == Known::Utf8 || str::from_utf8(text).is_ok();
-        if self.settings.format == Format::Lines {
-            return if self.settings.encoding == Encoding::Bytes || is_utf8(line) {
+        if self.shape.format == Format::Lines {
+            return if self.shape.encoding() == Encoding::Bytes || is_utf8(line) {
                 Verdict::Record(0..line.len())
             } else {
                 Verdict::Invalid(0..line.len())

@@ -19,13 +19,14 @@ use crate::budget::{BOOKKEEPING, Budget};
 use crate::input::{Arrival, Changed, Flaw, Gone, LeftOut, Rejected, Rejection};
 use crate::outcome::{Ranges, Stretch};
 use crate::record::{Block, Index, Separator, Slice};
+use crate::shape::Shape;
 
 /// What is hashed for a record whose bytes were skipped over.
 const TOO_LARGE: &[u8] = b"\0mtask: a record that is too large\0";
 
 /// Passes over what is done.
 pub struct ResumeFilter {
-    separator: Separator,
+    shape: Shape,
     budget: Budget,
     /// What is passed over counts as left out.
     left_out: LeftOut,
@@ -68,13 +69,13 @@ impl ResumeFilter {
     pub fn new(
         done: Ranges,
         before: Prefix,
-        separator: Separator,
+        shape: Shape,
         budget: &Budget,
         left_out: &LeftOut,
         marks: Sender<Prefix>,
     ) -> Self {
         Self {
-            separator,
+            shape,
             budget: budget.clone(),
             left_out: left_out.clone(),
             done,
@@ -117,7 +118,7 @@ impl ResumeFilter {
         debug_assert_eq!(block.first, self.next);
         if self.is_held_back() {
             let known = usize::try_from(self.before.records - self.next.0).unwrap_or(usize::MAX);
-            let front = block.cut_records(known.min(block.count), self.separator);
+            let front = block.cut_records(known.min(block.count), self.shape.separator);
             self.hash.write(&front.bytes);
             self.next = front.end();
             self.pass(front, true, send)?;
@@ -146,7 +147,7 @@ impl ResumeFilter {
                 Stretch::Outside(until) => (false, until),
             };
             let count = usize::try_from(until - first).unwrap_or(usize::MAX);
-            let part = block.cut_records(count.min(block.count), self.separator);
+            let part = block.cut_records(count.min(block.count), self.shape.separator);
             if is_done {
                 self.left_out.add(part.bytes.len());
                 continue;
@@ -175,7 +176,7 @@ impl ResumeFilter {
             Rejection::Invalid { record, .. } => self.hash.write(record),
             Rejection::TooLarge { .. } => self.hash.write(TOO_LARGE),
         }
-        self.hash.write(&[self.separator.byte()]);
+        self.hash.write(&[self.shape.separator.byte()]);
         self.next = rejected.index.plus(1);
         let is_done = matches!(self.done.stretch(rejected.index.0), Stretch::Inside(_));
         if was_held_back {
@@ -215,7 +216,7 @@ impl ResumeFilter {
             return self.refuse(self.before.records, send);
         }
         for held in std::mem::take(&mut self.held) {
-            let arrival = held.into_arrival(self.separator, &self.budget);
+            let arrival = held.into_arrival(self.shape.separator, &self.budget);
             send(arrival)?;
         }
         Ok(())

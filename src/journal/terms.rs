@@ -111,13 +111,13 @@ fn terms(config: &Config) -> BTreeMap<String, String> {
     let yes = |holds: bool| if holds { "yes" } else { "no" }.to_owned();
     let order = config.policy.order;
     [
-        ("--format", value(&config.format)),
-        ("--null", yes(config.separator == Separator::Nul)),
-        ("--max-record", config.max_record.to_string()),
-        ("--protocol", value(&config.policy.protocol)),
+        ("--format", value(&config.shape.format)),
+        ("--null", yes(config.shape.separator == Separator::Nul)),
+        ("--max-record", config.shape.max_record.to_string()),
+        ("--protocol", value(&config.shape.protocol)),
         (UNORDERED, yes(order == Order::Finish)),
-        ("--output-format", value(&config.output_format)),
-        ("--error-input", value(&config.error_input)),
+        ("--output-format", value(&config.rendering.output_format)),
+        ("--error-input", value(&config.rendering.error_input)),
     ]
     .map(|(option, value)| (option.to_owned(), value))
     .into()

@@ -13,8 +13,8 @@ use memchr::memchr;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::input::Format;
-use crate::record::{Index, Separator};
+use crate::record::Index;
+use crate::shape::{Format, Shape};
 
 use super::{Cause, Chunks, Exit, Failure, Lines};
 
@@ -42,12 +42,10 @@ pub enum ErrorInput {
 /// How outcomes are written.
 #[derive(Clone, Copy, Debug)]
 pub struct Rendering {
+    /// What records look like, and what ends each result and error record.
+    pub shape: Shape,
     /// The form of results.
     pub output_format: OutputFormat,
-    /// What a record is.
-    pub format: Format,
-    /// The byte that ends each result and error record.
-    pub separator: Separator,
     /// What error records say of the record.
     pub error_input: ErrorInput,
 }
@@ -77,7 +75,7 @@ impl Rendering {
 
     fn envelopes(&self, first: Index, count: usize, mut bytes: &[u8], out: &mut Vec<u8>) {
         for number in 0..count {
-            let end = memchr(self.separator.byte(), bytes)
+            let end = memchr(self.shape.separator.byte(), bytes)
                 .expect("each answer is followed by the separator");
             let (output, output_base64) = text_or_base64(&bytes[..end]);
             bytes = &bytes[end + 1..];
@@ -97,14 +95,14 @@ impl Rendering {
         match self.output_format {
             OutputFormat::Raw | OutputFormat::Text => {
                 out.extend_from_slice(value.as_bytes());
-                out.push(self.separator.byte());
+                out.push(self.shape.separator.byte());
             }
             OutputFormat::Envelope => {
                 // Put together by hand: the value is JSON already, however deep.
                 out.extend_from_slice(format!("{{\"index\":{index},\"output\":").as_bytes());
                 out.extend_from_slice(value.as_bytes());
                 out.push(b'}');
-                out.push(self.separator.byte());
+                out.push(self.shape.separator.byte());
             }
         }
     }
@@ -150,7 +148,7 @@ impl Rendering {
         cause: &Cause,
         record: &'a [u8],
     ) -> (Option<Input<'a>>, Option<Base64<'a>>) {
-        if self.format == Format::Jsonl
+        if self.shape.format == Format::Jsonl
             && *cause != Cause::InvalidInput
             && let Ok(value) = serde_json::from_slice(record)
         {
@@ -162,7 +160,7 @@ impl Rendering {
 
     fn append(&self, line: &impl Serialize, out: &mut Vec<u8>) {
         serde_json::to_writer(&mut *out, line).expect("a Vec takes everything, and keys are text");
-        out.push(self.separator.byte());
+        out.push(self.shape.separator.byte());
     }
 }
 
@@ -230,16 +228,18 @@ mod tests {
     use super::*;
     use crate::budget::{BOOKKEEPING, Budget};
     use crate::input::{Rejected, Rejection};
-    use crate::record::Slice;
+    use crate::record::{Separator, Slice};
 
     const LINES: Rendering = Rendering {
+        shape: Shape::LINES,
         output_format: OutputFormat::Raw,
-        format: Format::Lines,
-        separator: Separator::Newline,
         error_input: ErrorInput::Whole,
     };
     const JSONL: Rendering = Rendering {
-        format: Format::Jsonl,
+        shape: Shape {
+            format: Format::Jsonl,
+            ..Shape::LINES
+        },
         ..LINES
     };
     const ENVELOPE: Rendering = Rendering {
@@ -384,7 +384,10 @@ mod tests {
     #[test]
     fn with_nul_everything_ends_with_nul() {
         let rendering = Rendering {
-            separator: Separator::Nul,
+            shape: Shape {
+                separator: Separator::Nul,
+                ..Shape::LINES
+            },
             ..ENVELOPE
         };
         assert!(

@@ -15,8 +15,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 pub use self::named::{Named, Scanner, named};
-use crate::input::Format;
+use crate::outcome::OutputFormat;
 use crate::record::{Block, Index, Separator};
+use crate::shape::Format;
 use crate::visible;
 
 /// What a worker says with one line.
@@ -71,6 +72,15 @@ pub enum Wanted {
     Json,
     /// A string without its quotes, any other value verbatim.
     Text,
+}
+
+impl From<OutputFormat> for Wanted {
+    fn from(format: OutputFormat) -> Self {
+        match format {
+            OutputFormat::Text => Self::Text,
+            OutputFormat::Raw | OutputFormat::Envelope => Self::Json,
+        }
+    }
 }
 
 /// How mtask's lines to a worker begin, and how an answer does that is one whatever follows.

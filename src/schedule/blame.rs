@@ -293,9 +293,13 @@ impl Scheduler {
         while unsent > 0
             && let Some(work) = owed.pop_back()
         {
-            let mut work = work.trimmed(self.policy.separator);
+            let mut work = work.trimmed(self.policy.shape.separator);
             if work.block.count > unsent {
-                let kept = work.cut(work.block.count - unsent, usize::MAX, self.policy.separator);
+                let kept = work.cut(
+                    work.block.count - unsent,
+                    usize::MAX,
+                    self.policy.shape.separator,
+                );
                 owed.push_back(kept);
             }
             unsent -= work.block.count.min(unsent);

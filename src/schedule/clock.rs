@@ -9,7 +9,7 @@ use super::process::{Process, Stage, State};
 use super::silence::Reading;
 use super::{Scheduler, Unsent};
 use crate::outcome::Exit;
-use crate::protocol::Protocol;
+use crate::shape::Protocol;
 
 /// A record unanswered for so long is named, and again each time its age has doubled.
 pub(super) const REMINDER: Duration = Duration::from_secs(60);
@@ -263,7 +263,7 @@ impl Scheduler {
             process.next_reminder = age * 2;
             let reading = process.reading;
             let limit = self.told_limit(worker);
-            let what = match (self.policy.protocol, reading) {
+            let what = match (self.policy.shape.protocol, reading) {
                 (_, Reading::Unknown) => "",
                 (_, Reading::Behind) => " (it has not read all that it was sent)",
                 (Protocol::Json, Reading::All) => " (it has read it)",

@@ -15,7 +15,7 @@ use super::doubts::Doubts;
 use super::policy::OnError;
 use super::process::{Death, Process};
 use crate::outcome::{Exit, Lines};
-use crate::protocol::Protocol;
+use crate::shape::Protocol;
 use crate::visible;
 
 impl Scheduler {
@@ -61,7 +61,7 @@ impl Scheduler {
     ) {
         self.tally.protocol_violations += 1;
         self.workers[worker.0].protocol_violations += 1;
-        if self.policy.protocol == Protocol::Json {
+        if self.policy.shape.protocol == Protocol::Json {
             self.error(format!(
                 "{worker} {what}: each record is to be answered once, with its id, before it exits"
             ));
@@ -126,7 +126,7 @@ impl Scheduler {
             if tail.is_too_long {
                 self.answered_too_large(worker, now);
             } else {
-                tail.bytes.push(self.policy.separator.byte());
+                tail.bytes.push(self.policy.shape.separator.byte());
                 self.answered(
                     worker,
                     1,

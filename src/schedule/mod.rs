@@ -153,7 +153,7 @@ impl Scheduler {
     /// A run in which nothing has happened yet.
     pub fn new(policy: Policy, rendering: Rendering, budget: &Budget, now: Instant) -> Self {
         Self {
-            queue: Queue::new(policy.separator),
+            queue: Queue::new(policy.shape.separator),
             pending: PendingFailures::default(),
             workers: (0..policy.jobs.get()).map(|_| Worker::new(now)).collect(),
             order: OrderBuffer::new(policy.order, budget),
@@ -301,7 +301,7 @@ impl Scheduler {
             let bytes = if run == left {
                 answers.len()
             } else {
-                let end = self.policy.separator.end_of(run, &answers);
+                let end = self.policy.shape.separator.end_of(run, &answers);
                 end.expect("as many answers as counted")
             };
             left -= run;

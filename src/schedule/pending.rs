@@ -95,7 +95,7 @@ impl Scheduler {
     ) {
         let fault = Arc::new(fault);
         for work in works {
-            let work = work.trimmed(self.policy.separator);
+            let work = work.trimmed(self.policy.shape.separator);
             let work = match *fault {
                 Fault::Died { .. } => self.try_again(work),
                 Fault::NoAnswer => Some(work),
@@ -129,7 +129,7 @@ impl Scheduler {
             if may_wait && self.order.held().bytes >= enough {
                 break;
             }
-            let Some(one) = self.pending.pop(self.policy.separator) else {
+            let Some(one) = self.pending.pop(self.policy.shape.separator) else {
                 break;
             };
             self.settle_one(one, now);

@@ -3,20 +3,17 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::protocol::Protocol;
-use crate::record::Separator;
+use crate::shape::Shape;
 
 /// The rules of a run.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// How many workers there are (`-j`).
     pub jobs: NonZeroUsize,
-    /// How records and answers travel.
-    pub protocol: Protocol,
+    /// What records and answers look like.
+    pub shape: Shape,
     /// Whether COMMAND is known to say when it is up.
     pub readiness: Readiness,
-    /// The byte that ends each record and answer.
-    pub separator: Separator,
     /// Whether results are written in input order or as they finish.
     pub order: Order,
     /// Where error records go.

@@ -254,7 +254,7 @@ impl Scheduler {
 
     /// Takes one record out of what a process owes, wherever it stands.
     fn take_owed(&mut self, worker: WorkerId, index: Index) -> Option<Work> {
-        let separator = self.policy.separator;
+        let separator = self.policy.shape.separator;
         let process = self.process_mut(worker)?;
         let place = process.owed.iter().position(|work| work.holds(index))?;
         let work = process.owed.remove(place)?;

@@ -8,9 +8,9 @@ use super::order::Outcome;
 use super::policy::{ErrorRecords, OnError};
 use super::process::Stage;
 use super::queue::Work;
-use crate::input::Format;
 use crate::outcome::{Cause, Failure};
 use crate::record::Index;
+use crate::shape::Format;
 use crate::visible;
 
 /// How much of a failure's message is said on stderr; the error record has all of it.
@@ -45,7 +45,7 @@ impl Scheduler {
 
     /// Takes the oldest record that a process owes.
     pub(super) fn take_oldest(&mut self, worker: WorkerId) -> Work {
-        let separator = self.policy.separator;
+        let separator = self.policy.shape.separator;
         let process = self
             .process_mut(worker)
             .expect("only a running process holds records");
@@ -157,7 +157,7 @@ impl Scheduler {
         };
         let way_out = match (&failure.cause, &failure.record) {
             (Cause::InvalidInput, Some(line))
-                if self.rendering.format == Format::Jsonl && is_text(line) =>
+                if self.rendering.shape.format == Format::Jsonl && is_text(line) =>
             {
                 "; for lines of text use --format lines"
             }
@@ -201,7 +201,7 @@ impl Scheduler {
             message,
             worker: worker.map(|worker| worker.0),
             attempts: work.sent,
-            record: Some(work.block.first_record(self.policy.separator)),
+            record: Some(work.block.first_record(self.policy.shape.separator)),
         };
         self.fail(failure, now);
     }

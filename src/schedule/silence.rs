@@ -13,7 +13,7 @@ use super::clock::HINT;
 use super::policy::{Delivery, Window};
 use super::process::{Process, Stage};
 use super::{InputState, Scheduler};
-use crate::protocol::Protocol;
+use crate::shape::Protocol;
 
 /// A record unanswered for so long, where others took far less, may have been skipped.
 pub(super) const SILENCE: Duration = Duration::from_secs(5 * 60);
@@ -180,7 +180,8 @@ impl Scheduler {
         process.stage == Stage::Serving
             && process.paused_since.is_none()
             && !process.owed.is_empty()
-            && (self.policy.protocol == Protocol::Lines || process.served == process.owed_records)
+            && (self.policy.shape.protocol == Protocol::Lines
+                || process.served == process.owed_records)
             && process.owed_records < self.window(process)
     }
 
@@ -233,7 +234,7 @@ impl Scheduler {
 
     /// What may help where a process has not answered its first record, by what is seen of it.
     pub(super) fn advice(&self, process: &Process) -> &'static str {
-        match (self.policy.protocol, process.reading) {
+        match (self.policy.shape.protocol, process.reading) {
             (_, Reading::Behind) => {
                 "it has not read it: it is still starting, or does not read its stdin"
             }

@@ -100,7 +100,13 @@ impl Scheduler {
             return;
         }
         if let Some(work) = process.owed.front() {
-            let record = slow(work, work.first(), each, worker, self.policy.separator);
+            let record = slow(
+                work,
+                work.first(),
+                each,
+                worker,
+                self.policy.shape.separator,
+            );
             slowest.put(record);
         }
     }
@@ -127,7 +133,7 @@ impl Scheduler {
                 _ => share,
             };
             if slowest.takes(took) {
-                let separator = self.policy.separator;
+                let separator = self.policy.shape.separator;
                 slowest.put(slow(work, answer.index, took, worker, separator));
             }
         }

@@ -21,10 +21,9 @@ use super::policy::{Delivery, ErrorRecords, Lead, OnError, Order, Policy, Readin
 use super::{Action, Death, Notice, Scheduler, WorkerId};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
-use crate::input::Format;
 use crate::outcome::{ErrorInput, Exit, Lines, OutputFormat, Rendering};
-use crate::protocol::Protocol;
-use crate::record::{Block, Index, Separator, Slice};
+use crate::record::{Block, Index, Slice};
+use crate::shape::Shape;
 use crate::worker::stdout::Tail;
 
 const WORKER: WorkerId = WorkerId(0);
@@ -54,9 +53,8 @@ impl Bench {
         let budget = Budget::new(64 << 20);
         let mut policy = Policy {
             jobs: NonZeroUsize::MIN,
-            protocol: Protocol::Lines,
+            shape: Shape::LINES,
             readiness: Readiness::Unknown,
-            separator: Separator::Newline,
             order: Order::Input,
             error_records: ErrorRecords::InPlace,
             window: Window::Auto,
@@ -74,9 +72,8 @@ impl Bench {
         };
         change(&mut policy);
         let rendering = Rendering {
+            shape: policy.shape,
             output_format: OutputFormat::Raw,
-            format: Format::Lines,
-            separator: Separator::Newline,
             error_input: ErrorInput::Omitted,
         };
         let mut scheduler = Scheduler::new(policy, rendering, &budget, now);

@@ -12,7 +12,7 @@ use memchr::memchr;
 
 use super::init::Init;
 use crate::exit::Unusable;
-use crate::protocol::Protocol;
+use crate::shape::Protocol;
 
 /// What one worker runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,6 +202,26 @@ fn value<'a>(key: &str, init: &'a Init, worker: usize) -> Result<&'a str, Unusab
         )));
     }
     Ok(value)
+}
+
+/// How workers are started, and what is made of what they say.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// What each worker runs, in the order of their numbers.
+    pub commands: Vec<WorkerCommand>,
+    /// Whether they inherit PYTHONUNBUFFERED.
+    pub python_unbuffered: PythonUnbuffered,
+    /// What stands before each line of a worker's stderr.
+    pub stderr_tags: StderrTags,
+}
+
+/// What stands before each line of a worker's stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StderrTags {
+    /// Nothing.
+    None,
+    /// The worker's number: `[worker 2] `.
+    Worker,
 }
 
 impl WorkerCommand {

@@ -6,22 +6,19 @@ use std::os::unix::ffi::OsStrExt;
 
 use shlex::bytes::Quoter;
 
-use crate::protocol::Protocol;
+use crate::shape::Protocol;
 use crate::visible::{self, Letter};
 
-use super::command::{PythonUnbuffered, WorkerCommand};
+use super::command::Launch;
 
 /// Writes each worker's environment and command line, a line for each worker (more where a word
 /// holds a newline), quoted so that a shell can run it. What could not be seen is escaped as bash,
 /// zsh, ksh and POSIX of 2024 have it, `$'\033'`.
-pub fn write_commands(
-    workers: &[WorkerCommand],
-    protocol: Protocol,
-    python: PythonUnbuffered,
-    mut to: impl Write,
-) -> io::Result<()> {
-    for (worker, command) in workers.iter().enumerate() {
-        for (name, value) in command.environment(worker, workers.len(), 0, protocol, python) {
+pub fn write_commands(launch: &Launch, protocol: Protocol, mut to: impl Write) -> io::Result<()> {
+    let workers = launch.commands.len();
+    let python = launch.python_unbuffered;
+    for (worker, command) in launch.commands.iter().enumerate() {
+        for (name, value) in command.environment(worker, workers, 0, protocol, python) {
             write!(to, "{name}=")?;
             to.write_all(&quote(&value)?)?;
             to.write_all(b" ")?;
@@ -67,7 +64,7 @@ fn octal(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-
+    use super::super::command::{PythonUnbuffered, StderrTags, WorkerCommand};
     use super::*;
 
     #[test]
@@ -79,13 +76,12 @@ mod tests {
             arg: Some("a b".into()),
         };
         let mut text = Vec::new();
-        write_commands(
-            &[command],
-            Protocol::Lines,
-            PythonUnbuffered::Inherited,
-            &mut text,
-        )
-        .unwrap();
+        let launch = Launch {
+            commands: vec![command],
+            python_unbuffered: PythonUnbuffered::Inherited,
+            stderr_tags: StderrTags::None,
+        };
+        write_commands(&launch, Protocol::Lines, &mut text).unwrap();
         let words = shlex::bytes::split(&text).expect("well quoted");
         assert_eq!(words[0], b"MTASK_WORKER=0");
         assert_eq!(words[3], b"MTASK_ARG=a b");

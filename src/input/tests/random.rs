@@ -10,24 +10,25 @@ use fastrand::Rng;
 use super::{Seen, note};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::input::cut::Cutter;
-use crate::input::{Arrival, Encoding, Format, Gone, Settings};
+use crate::input::{Arrival, Gone};
 use crate::record::Separator;
+use crate::shape::{Encoding, Format, Protocol, Shape};
 
 /// Longer than any test takes on a busy machine.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// What should become of the records of a source.
-fn model(source: &[u8], settings: Settings, seen: &mut Vec<Seen>) {
-    let separator = settings.separator.byte();
+fn model(source: &[u8], shape: Shape, seen: &mut Vec<Seen>) {
+    let separator = shape.separator.byte();
     let whole = source.strip_suffix(&[separator]).unwrap_or(source);
     if source.is_empty() {
         return;
     }
     for (number, line) in whole.split(|&b| b == separator).enumerate() {
-        if line.len() > settings.max_record {
+        if line.len() > shape.max_record {
             seen.push(Seen::TooLarge);
-        } else if settings.format == Format::Lines {
-            let is_text = settings.encoding == Encoding::Bytes || str::from_utf8(line).is_ok();
+        } else if shape.format == Format::Lines {
+            let is_text = shape.encoding() == Encoding::Bytes || str::from_utf8(line).is_ok();
             seen.push(if is_text {
                 Seen::Record(line.to_vec())
             } else {
@@ -63,7 +64,7 @@ fn model(source: &[u8], settings: Settings, seen: &mut Vec<Seen>) {
 /// A run with everything random in it.
 #[derive(Debug)]
 struct Case {
-    settings: Settings,
+    shape: Shape,
     block: usize,
     max_read: usize,
     sources: Vec<Vec<u8>>,
@@ -77,9 +78,9 @@ impl Case {
             Format::Jsonl => Separator::Newline,
         };
         Self {
-            settings: Settings {
+            shape: Shape {
                 format,
-                encoding: rng.choice([Encoding::Bytes, Encoding::Utf8]).unwrap(),
+                protocol: rng.choice([Protocol::Lines, Protocol::Json]).unwrap(),
                 separator,
                 max_record: rng.choice([0, 5, 40, 1000, 1 << 20]).unwrap(),
             },
@@ -140,7 +141,7 @@ impl Case {
         send: impl FnMut(Arrival) -> Result<(), Gone>,
         before_read: impl Fn(usize, &[u8]),
     ) {
-        let mut cutter = Cutter::new(self.settings, budget, send);
+        let mut cutter = Cutter::new(self.shape, budget, send);
         for (number, source) in self.sources.iter().enumerate() {
             let mut read = 0;
             let fill = |bytes: &mut Vec<u8>, max: usize| {
@@ -162,7 +163,7 @@ impl Case {
         let mut seen = Vec::new();
         let count = |source: &Vec<u8>| {
             let before = seen.len();
-            model(source, self.settings, &mut seen);
+            model(source, self.shape, &mut seen);
             before
         };
         self.sources.iter().map(count).collect()
@@ -171,7 +172,7 @@ impl Case {
     fn model(&self) -> Vec<Seen> {
         let mut seen = Vec::new();
         for source in &self.sources {
-            model(source, self.settings, &mut seen);
+            model(source, self.shape, &mut seen);
         }
         seen
     }
@@ -186,7 +187,7 @@ fn random_input_comes_out_as_the_model_says_and_not_later_than_it_may() {
         let before = case.counts();
         let seen = RefCell::new(Vec::new());
         let send = |arrival| {
-            note(&arrival, case.settings.separator, &mut seen.borrow_mut());
+            note(&arrival, case.shape.separator, &mut seen.borrow_mut());
             Ok(())
         };
         case.read(&mut rng, budget.clone(), send, |number, read| {
@@ -196,10 +197,10 @@ fn random_input_comes_out_as_the_model_says_and_not_later_than_it_may() {
                 return;
             }
             let mut due = Vec::new();
-            let separator = case.settings.separator.byte();
+            let separator = case.shape.separator.byte();
             let whole = memchr::memrchr(separator, read).map_or(0, |last| last + 1);
-            model(&read[..whole], case.settings, &mut due);
-            if read.len() - whole > case.settings.max_record {
+            model(&read[..whole], case.shape, &mut due);
+            if read.len() - whole > case.shape.max_record {
                 due.push(Seen::TooLarge);
             }
             let due = before[number] + due.len();
@@ -218,10 +219,10 @@ fn a_small_budget_bounds_what_is_held_and_never_stops_a_run() {
         let limit = rng.choice([0, 500, 8 << 10, 64 << 10]).unwrap();
         let budget = Budget::new(limit);
         // One record beyond the budget passes alone, in a buffer with its successor beside it.
-        let alone = 2 * (case.settings.max_record.min(4000) * 2 + 2 * case.block + BOOKKEEPING);
+        let alone = 2 * (case.shape.max_record.min(4000) * 2 + 2 * case.block + BOOKKEEPING);
         let (sender, receiver) = bounded(rng.usize(1..4));
         let expected = case.model();
-        let separator = case.settings.separator;
+        let separator = case.shape.separator;
         let reader = thread::spawn({
             let budget = budget.clone();
             let mut rng = rng.fork();

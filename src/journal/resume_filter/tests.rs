@@ -24,14 +24,8 @@ fn filter(records: &[String], done: &Ranges, before: Prefix, random: &mut fastra
     let budget = Budget::new(1 << 20);
     let (send, marks): (_, Receiver<Prefix>) = unbounded();
     let left_out = LeftOut::default();
-    let mut filter = ResumeFilter::new(
-        done.clone(),
-        before,
-        Separator::Newline,
-        &budget,
-        &left_out,
-        send,
-    );
+    let mut filter =
+        ResumeFilter::new(done.clone(), before, Shape::LINES, &budget, &left_out, send);
     let mut passed = Passed::default();
     let mut is_over = false;
     let mut next = 0;
@@ -179,7 +173,7 @@ fn what_is_passed_over_counts_as_left_out() {
     let mut done = Ranges::default();
     assert!(done.insert(1..3));
     let before = Prefix::default();
-    let mut filter = ResumeFilter::new(done, before, Separator::Newline, &budget, &left_out, send);
+    let mut filter = ResumeFilter::new(done, before, Shape::LINES, &budget, &left_out, send);
     let block = Block {
         first: Index(0),
         count: 4,

@@ -26,9 +26,10 @@ use super::scenario::{Accident, Disturbance, MAX_ANSWER, Scenario, millis};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::input::Arrival;
 use crate::outcome::Done;
-use crate::protocol::{Protocol, json};
+use crate::protocol::json;
 use crate::record::{Block, Slice};
 use crate::schedule::{Action, Doubts, Notice, Pipe, Scheduler, WorkerFaults, WorkerId};
+use crate::shape::Protocol;
 use crate::worker::stdout::StdoutLines;
 
 /// Until nothing has come from the input for so long, workers wait for it.
@@ -232,10 +233,10 @@ impl Simulation {
 
     /// The lines that carry records, and what they cost the budget beside those.
     fn lines(&self, block: Block) -> (Slice, usize) {
-        match self.scenario.policy.protocol {
+        match self.scenario.policy.shape.protocol {
             Protocol::Lines => (block.bytes, 0),
             Protocol::Json => {
-                let bytes = json::write(&block, self.scenario.rendering.format);
+                let bytes = json::write(&block, self.scenario.rendering.shape.format);
                 let cost = bytes.capacity() + BOOKKEEPING;
                 self.budget.add(cost);
                 (Slice::new(bytes, &self.budget), cost)
@@ -268,7 +269,11 @@ impl Simulation {
             self.now,
             &mut self.rng,
         );
-        let stdout = StdoutLines::new(self.scenario.policy.separator, MAX_ANSWER, &self.budget);
+        let stdout = StdoutLines::new(
+            self.scenario.policy.shape.separator,
+            MAX_ANSWER,
+            &self.budget,
+        );
         self.members[worker.0] = Some(Member { actor, stdout });
         self.scheduler.started(worker, now);
     }

@@ -3,10 +3,10 @@
 use super::ledger::{Charge, Past};
 use super::scenario::{Effect, MAX_ANSWER, Scenario, answer_text};
 use crate::exit::Status;
-use crate::protocol::Protocol;
 use crate::schedule::Tally;
 use crate::schedule::policy::{Delivery, ErrorRecords, OnError, Order, Policy, Window};
 use crate::schedule::tally::EarlyEnd;
+use crate::shape::Protocol;
 
 const ERROR: &str = "{\"mtask_error\":";
 
@@ -274,7 +274,7 @@ impl Outcomes {
             }
             Status::InDoubt => {
                 assert!(tally.protocol_violations > 0, "all answered line by line");
-                assert_eq!(self.policy.protocol, Protocol::Lines);
+                assert_eq!(self.policy.shape.protocol, Protocol::Lines);
             }
             Status::RecordFailed => {
                 let records_failed = self.failures > 0 && (!is_ignored || drains);
@@ -283,7 +283,7 @@ impl Outcomes {
                     "nothing failed"
                 );
                 let is_in_step =
-                    tally.protocol_violations == 0 || self.policy.protocol == Protocol::Json;
+                    tally.protocol_violations == 0 || self.policy.shape.protocol == Protocol::Json;
                 assert!(is_in_step, "results in doubt do not show");
             }
             Status::NoWorker => {}

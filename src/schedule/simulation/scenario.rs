@@ -8,11 +8,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::input::Format;
 use crate::outcome::{ErrorInput, Exit, OutputFormat, Rendering};
-use crate::protocol::Protocol;
-use crate::record::Separator;
 use crate::schedule::policy::Policy;
+use crate::shape::Protocol;
 use command::{collects, command};
 use parts::{bursts, disturbances, pick, policy, reader, records};
 use theme::Theme;
@@ -250,9 +248,8 @@ impl Scenario {
         let disturbances = disturbances(rng, scale, records.len());
         Self {
             rendering: Rendering {
+                shape: policy.shape,
                 output_format: OutputFormat::Raw,
-                format: Format::Lines,
-                separator: Separator::Newline,
                 error_input: if rng.bool() {
                     ErrorInput::Whole
                 } else {

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use super::{Bench, SECOND, WORKER};
 use crate::outcome::Exit;
-use crate::protocol::Protocol;
 use crate::protocol::json::{Answer, Reply};
 use crate::record::Index;
 use crate::schedule::Unasked;
 use crate::schedule::policy::{Delivery, Order, Policy, Readiness, Window};
+use crate::shape::Protocol;
 
 impl Bench {
     pub(super) fn json(change: impl FnOnce(&mut Policy)) -> Self {
         Self::new(|policy| {
-            policy.protocol = Protocol::Json;
+            policy.shape.protocol = Protocol::Json;
             change(policy);
         })
     }

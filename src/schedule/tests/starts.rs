@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::{Bench, MILLISECOND, SECOND};
 use crate::outcome::{Done, Exit};
-use crate::protocol::Protocol;
 use crate::schedule::policy::{Policy, Readiness};
 use crate::schedule::{Doubts, WorkerFaults};
+use crate::shape::Protocol;
 
 fn bench() -> Bench {
     Bench::of_workers(8, |_| ())
@@ -47,7 +47,7 @@ fn no_more_processes_begin_than_there_are_records_left() {
 #[test]
 fn processes_that_are_not_up_yet_are_counted_on_for_the_records_left() {
     let mut bench = Bench::of_workers(8, |policy| {
-        policy.protocol = Protocol::Json;
+        policy.shape.protocol = Protocol::Json;
         policy.readiness = Readiness::Announced;
     });
     bench.records(2);
@@ -155,7 +155,7 @@ fn what_an_earlier_run_knows_is_forgotten_once_a_process_is_ready() {
 #[test]
 fn a_command_that_announces_it_has_to_say_that_it_is_ready() {
     let mut bench = resumed(Some(SECOND), |policy| {
-        policy.protocol = Protocol::Json;
+        policy.shape.protocol = Protocol::Json;
         policy.readiness = Readiness::Announced;
     });
     bench.records(2);

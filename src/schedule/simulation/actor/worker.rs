@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::{Actor, Blame};
 use crate::outcome::Exit;
-use crate::protocol::Protocol;
 use crate::schedule::simulation::scenario::{
     Accident, Effect, Half, Ready, Record, answer_text, input_text, millis,
 };
+use crate::shape::Protocol;
 
 /// What a actor is about, the records that it works on aside.
 #[derive(Clone, Copy, Debug, PartialEq)]

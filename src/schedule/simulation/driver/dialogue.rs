@@ -7,10 +7,10 @@ use memchr::memchr_iter;
 use super::super::ledger::{Ledger, Said};
 use super::super::scenario::UNKNOWN;
 use super::Simulation;
-use crate::protocol::Protocol;
 use crate::protocol::json::{self, Answer, Message, Reply, Wanted};
 use crate::schedule::policy::OnError;
 use crate::schedule::{Scheduler, Unasked, WorkerId};
+use crate::shape::Protocol;
 use crate::worker::stdout::{Part, Tail};
 
 impl Simulation {
@@ -33,7 +33,7 @@ impl Simulation {
             return Tail::default();
         };
         let tail = member.stdout.take_tail();
-        if self.scenario.policy.protocol == Protocol::Lines || tail.bytes.is_empty() {
+        if self.scenario.policy.shape.protocol == Protocol::Lines || tail.bytes.is_empty() {
             return tail;
         }
         let mut dialogue = self.dialogue(worker, now);

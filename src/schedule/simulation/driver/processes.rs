@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::super::actor::Blame;
 use super::Simulation;
-use crate::protocol::Protocol;
 use crate::protocol::lines::{self, Answer};
 use crate::schedule::{Death, Pipe, WorkerId};
+use crate::shape::Protocol;
 
 impl Simulation {
     pub(super) fn read_answers(&mut self, worker: WorkerId, now: Duration) {
@@ -40,7 +40,7 @@ impl Simulation {
                 "{worker} owes what it was sent and has not answered"
             );
         }
-        match self.scenario.policy.protocol {
+        match self.scenario.policy.shape.protocol {
             Protocol::Lines => self.pass_lines(worker, now),
             Protocol::Json => self.pass_messages(worker, now),
         }
@@ -55,7 +55,7 @@ impl Simulation {
         let (traces, time) = (self.traces, self.now.as_secs_f64());
         let before = scheduler.owed(worker);
         let mut owed = before;
-        let separator = self.scenario.policy.separator;
+        let separator = self.scenario.policy.shape.separator;
         member.stdout.cut(&mut self.buffer, |part| {
             lines::read(part, &mut owed, separator, |answer| {
                 if traces {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::super::actor::{Actor, Blame};
 use super::{Charge, HANG_UP, Ledger, Owed, Proof, SHORTEST_START, START_FACTOR};
 use crate::outcome::Exit;
-use crate::protocol::Protocol;
 use crate::schedule::WorkerId;
 use crate::schedule::policy::{Delivery, OnError, Window};
+use crate::shape::Protocol;
 
 /// Why a process may be terminated while it holds records, as far as the clocks say.
 #[derive(Clone, Copy)]
@@ -228,7 +228,7 @@ impl Ledger {
         let process = self.processes[worker.0].as_ref().expect("a process");
         let begun = process.owed.len() - unsent.min(process.owed.len());
         let limit = self.policy.timeout.unwrap_or_default();
-        if self.policy.protocol == Protocol::Lines {
+        if self.policy.shape.protocol == Protocol::Lines {
             return (1, 1);
         }
         if process.concurrency.is_none() {

@@ -8,11 +8,10 @@ use fastrand::Rng;
 use super::theme::Theme;
 use super::{Burst, Disturbance, Effect, Half, MAX_ANSWER, Reader, Record, Saying, micros, millis};
 use crate::outcome::Exit;
-use crate::protocol::Protocol;
-use crate::record::Separator;
 use crate::schedule::policy::{
     Delivery, ErrorRecords, Lead, OnError, Order, Policy, Readiness, Window,
 };
+use crate::shape::{Protocol, Shape};
 
 /// What is asked of the run, in a world where that can be kept.
 pub(super) fn policy(rng: &mut Rng, theme: &Theme, scale: Duration) -> Policy {
@@ -44,10 +43,12 @@ fn any_policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Policy {
         _ => Window::Full,
     };
     Policy {
-        protocol,
+        shape: Shape {
+            protocol,
+            ..Shape::LINES
+        },
         readiness: Readiness::Unknown,
         jobs: some(rng.usize(1..6)),
-        separator: Separator::Newline,
         order: if rng.u32(..3) == 0 {
             Order::Finish
         } else {

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 
 use super::parts::pick;
-use crate::protocol::Protocol;
+use crate::shape::Protocol;
 
 /// What kind of world it is.
 #[derive(Debug)]

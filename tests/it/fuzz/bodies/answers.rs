@@ -1,8 +1,8 @@
 use mtask::budget::{BOOKKEEPING, Budget};
-use mtask::input::Format;
 use mtask::protocol::json::{self, Answer, Message, Reply, Wanted};
 use mtask::protocol::lines;
 use mtask::record::{Block, Index, Separator, Slice};
+use mtask::shape::Format;
 use mtask::worker::stdout::{Part, StdoutLines};
 use serde::Deserialize;
 use serde::de::IgnoredAny;

@@ -3,8 +3,9 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 
 use mtask::budget::Budget;
-use mtask::input::{Arrival, Encoding, Format, LeftOut, Rejection, Settings, Source, read_all};
+use mtask::input::{Arrival, LeftOut, Rejection, Source, read_all};
 use mtask::record::Separator;
+use mtask::shape::{Encoding, Format, Protocol, Shape};
 use rustix::fs::{MemfdFlags, memfd_create};
 use serde::de::IgnoredAny;
 
@@ -23,12 +24,12 @@ pub(crate) fn input(mut data: &[u8]) {
     } else {
         Format::Jsonl
     };
-    let settings = Settings {
+    let shape = Shape {
         format,
-        encoding: if flags & 2 == 0 {
-            Encoding::Bytes
+        protocol: if flags & 2 == 0 {
+            Protocol::Lines
         } else {
-            Encoding::Utf8
+            Protocol::Json
         },
         separator: match format {
             Format::Lines if flags & 4 != 0 => Separator::Nul,
@@ -55,7 +56,7 @@ pub(crate) fn input(mut data: &[u8]) {
     let (mut seen, mut next, mut has_ended) = (Vec::new(), 0, false);
     read_all(
         paths.into(),
-        settings,
+        shape,
         budget.clone(),
         LeftOut::default(),
         |arrival| {
@@ -64,10 +65,10 @@ pub(crate) fn input(mut data: &[u8]) {
                 Arrival::Records(block) => {
                     assert_eq!(block.first.0, next);
                     next += block.count as u64;
-                    let bytes = block.bytes.strip_suffix(&[settings.separator.byte()]);
+                    let bytes = block.bytes.strip_suffix(&[shape.separator.byte()]);
                     let lines = bytes
                         .expect("a separator")
-                        .split(|byte| *byte == settings.separator.byte());
+                        .split(|byte| *byte == shape.separator.byte());
                     let before = seen.len();
                     seen.extend(lines.map(|line| Seen::Record(line.to_vec())));
                     assert_eq!(seen.len() - before, block.count);
@@ -96,21 +97,21 @@ pub(crate) fn input(mut data: &[u8]) {
     let mut expected = Vec::new();
     sources
         .iter()
-        .for_each(|source| model(source, settings, &mut expected));
+        .for_each(|source| model(source, shape, &mut expected));
     assert_eq!(seen, expected);
 }
 
-fn model(source: &[u8], settings: Settings, seen: &mut Vec<Seen>) {
-    let separator = settings.separator.byte();
+fn model(source: &[u8], shape: Shape, seen: &mut Vec<Seen>) {
+    let separator = shape.separator.byte();
     if source.is_empty() {
         return;
     }
     let whole = source.strip_suffix(&[separator]).unwrap_or(source);
     for (number, line) in whole.split(|byte| *byte == separator).enumerate() {
-        if line.len() > settings.max_record {
+        if line.len() > shape.max_record {
             seen.push(Seen::TooLarge);
-        } else if settings.format == Format::Lines {
-            let is_text = settings.encoding == Encoding::Bytes || str::from_utf8(line).is_ok();
+        } else if shape.format == Format::Lines {
+            let is_text = shape.encoding() == Encoding::Bytes || str::from_utf8(line).is_ok();
             seen.push(if is_text {
                 Seen::Record(line.into())
             } else {

@@ -1,0 +1,80 @@
+//! The shape of a run's data: what a record is, how records and answers travel, what ends each of
+//! them and how long each may be.
+//!
+//! Made once, from what was typed, and passed whole.
+
+use clap::ValueEnum;
+
+use crate::record::Separator;
+
+/// What records and answers look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// What a record is.
+    pub format: Format,
+    /// How records and answers travel.
+    pub protocol: Protocol,
+    /// The byte that ends each record, answer, result and error record. Always a newline with
+    /// [`Format::Jsonl`] and [`Protocol::Json`].
+    pub separator: Separator,
+    /// The most bytes of a record, and of an answer, the separator not counted.
+    pub max_record: usize,
+}
+
+/// What a record is (`--format`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A line, or with -0 what ends with NUL; its bytes are passed on untouched
+    Lines,
+    /// A line that is one JSON value; blank lines are skipped
+    Jsonl,
+}
+
+/// How records and answers travel (`--protocol`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Protocol {
+    /// One line in, one line out, in the same order, flushed
+    Lines,
+    /// One JSON object a line each way; answers carry the record's id, in any order
+    Json,
+}
+
+/// What bytes a record may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// Any.
+    Bytes,
+    /// UTF-8 only.
+    Utf8,
+}
+
+impl Shape {
+    /// What bytes a record may hold: JSON is UTF-8 always, be it the record or what it travels in.
+    pub fn encoding(&self) -> Encoding {
+        match (self.format, self.protocol) {
+            (Format::Lines, Protocol::Lines) => Encoding::Bytes,
+            (Format::Jsonl, _) | (_, Protocol::Json) => Encoding::Utf8,
+        }
+    }
+}
+
+impl Protocol {
+    /// Its name and version, as workers find it in `MTASK_PROTOCOL`.
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::Lines => "lines/1",
+            Self::Json => "json/1",
+        }
+    }
+}
+
+#[cfg(test)]
+impl Shape {
+    /// Lines each way.
+    pub(crate) const LINES: Self = Self {
+        format: Format::Lines,
+        protocol: Protocol::Lines,
+        separator: Separator::Newline,
+        max_record: 1 << 20,
+    };
+}
