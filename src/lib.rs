@@ -8,7 +8,6 @@ pub mod cli;
 pub mod config;
 pub mod exit;
 pub mod generate;
-pub mod outputs;
 pub mod run;
 
 pub mod budget;
@@ -20,6 +19,7 @@ pub mod engine;
 pub mod input;
 pub mod journal;
 pub mod outcome;
+pub mod output;
 pub mod protocol;
 pub mod schedule;
 pub mod worker;

@@ -22,12 +22,13 @@ use rustix::process::Signal;
 
 use messages::LAST_WORDS;
 pub use messages::Messages;
-pub use output::{Destination, Destinations, Output, WriteError};
+pub use output::Output;
 
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
 use crate::input::Arrival;
 use crate::journal::Known;
+use crate::output::WriteError;
 use crate::protocol::json::{self, Wanted};
 use crate::record::Slice;
 use crate::report::Report;

@@ -2,15 +2,12 @@
 //!
 //! A thread writes, so that a slow reader never stops the engine. While it has nothing to do, the
 //! engine itself writes what is small, where that cannot block whoever else has the same file
-//! (`at_once`): that saves a wake for each slow record. While the journal has a file synced,
+//! (`output/at_once`): that saves a wake for each slow record. While the journal has a file synced,
 //! writing to that can. The thread is started when there is something for it, if not before.
 //!
 //! Owns the files, and the journal of a run that can be resumed. Always: bytes are written in the
 //! order in which they came, and those that are not written yet are counted in the budget; the
 //! journal is told of outcomes when all their bytes are written.
-
-pub(super) mod at_once;
-mod destination;
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,15 +19,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-pub use destination::{Destination, Destinations, WriteError};
-
 use crate::budget::Budget;
 use crate::journal::{Journal, Known};
 use crate::outcome::{Chunks, Done};
+use crate::output::{Destinations, PIPE_BUF, Target, WriteError};
 use crate::schedule::Written;
 use crate::sys;
 use crate::waker::Waker;
-use destination::{PIPE_BUF, Target};
 
 /// The most bytes on their way at a time.
 const ROOM: usize = 256 * 1024;

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use super::Written;
 use super::format::{Chain, Entry, Extent, Ready, hash};
 use super::open::Opened;
-use crate::engine::WriteError;
+use crate::output::WriteError;
 
 /// So many of the last bytes of an output are hashed.
 const TAIL: u64 = 4096;

@@ -27,8 +27,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use crate::engine::WriteError;
 use crate::outcome::Done;
+use crate::output::WriteError;
 use crate::schedule::{Doubts, Tally, WorkerFaults};
 use crate::waker::{WakeAtEnd, Waker};
 use format::Prefix;

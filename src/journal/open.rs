@@ -15,9 +15,8 @@ use super::program;
 use super::terms::{self, ANEW, whole_path};
 use crate::config::Config;
 use crate::config::files::{Taken, directory_of};
-use crate::engine::Destination;
 use crate::exit::{Status, Unusable};
-use crate::outputs::lock;
+use crate::output::{Destination, lock};
 use crate::visible;
 
 /// A run that can be resumed, ready to begin or to go on.

@@ -2,6 +2,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 
 use super::*;
+use crate::output::{Destination, at_once};
 
 fn destination(name: &str, file: File) -> Destination {
     Destination::file(name.into(), file)

@@ -13,7 +13,7 @@ use rustix::net::SendFlags;
 
 /// What takes bytes at once or not at all.
 #[derive(Debug)]
-pub(in crate::engine) enum AtOnce {
+pub(crate) enum AtOnce {
     /// A regular file never waits for anybody.
     File,
     /// A pipe that cannot be opened anew is told for each write that it is not to wait, where the
@@ -27,7 +27,7 @@ pub(in crate::engine) enum AtOnce {
 
 impl AtOnce {
     /// How `file` can be written to without a wait, if it can.
-    pub(in crate::engine) fn of(file: BorrowedFd<'_>) -> Option<Self> {
+    pub(crate) fn of(file: BorrowedFd<'_>) -> Option<Self> {
         let stat = rustix::fs::fstat(file).ok()?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Some(Self::File),
@@ -44,11 +44,7 @@ impl AtOnce {
     ///
     /// # Errors
     /// `AGAIN` where that is nothing; `OPNOTSUPP` where the system does not know how.
-    pub(in crate::engine) fn write(
-        &self,
-        file: BorrowedFd<'_>,
-        bytes: &[u8],
-    ) -> Result<usize, Errno> {
+    pub(crate) fn write(&self, file: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
         match self {
             Self::File => rustix::io::write(file, bytes),
             Self::Own(own) => rustix::io::write(own, bytes),

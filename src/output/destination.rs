@@ -12,14 +12,14 @@ use rustix::io::Errno;
 use super::at_once::AtOnce;
 
 /// What POSIX lets a pipe take at once if it takes anything (`PIPE_BUF`).
-pub(super) const PIPE_BUF: usize = 4096;
+pub(crate) const PIPE_BUF: usize = 4096;
 
 /// The most slices that one call writes, on Linux and macOS.
 const IOV_MAX: usize = 1024;
 
 /// One of the outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Target {
+pub(crate) enum Target {
     Results,
     Errors,
     Exits,
@@ -44,8 +44,8 @@ impl WriteError {
 /// Where one kind of bytes goes.
 #[derive(Debug)]
 pub struct Destination {
-    pub(super) name: String,
-    pub(super) file: OwnedFd,
+    pub(crate) name: String,
+    pub(crate) file: OwnedFd,
     /// How small writes are made by the engine itself, if they can be.
     at_once: Option<AtOnce>,
 }
@@ -79,7 +79,7 @@ impl Destination {
     }
 
     /// Writes what is taken at once, if anything is.
-    pub(super) fn write_at_once(&self, bytes: &[u8]) -> Result<usize, WriteError> {
+    pub(crate) fn write_at_once(&self, bytes: &[u8]) -> Result<usize, WriteError> {
         let Some(at_once) = &self.at_once else {
             return Ok(0);
         };
@@ -90,7 +90,7 @@ impl Destination {
         }
     }
 
-    pub(super) fn failed(&self, error: Errno) -> WriteError {
+    pub(crate) fn failed(&self, error: Errno) -> WriteError {
         WriteError {
             file: self.name.clone(),
             error: error.into(),
@@ -98,7 +98,7 @@ impl Destination {
     }
 
     /// Writes everything, waiting where the file is in non-blocking mode, which is left as it is.
-    pub(super) fn write_all(&self, mut slices: &mut [IoSlice<'_>]) -> Result<(), WriteError> {
+    pub(crate) fn write_all(&self, mut slices: &mut [IoSlice<'_>]) -> Result<(), WriteError> {
         while !slices.is_empty() {
             let at_once = slices.len().min(IOV_MAX);
             match rustix::io::writev(&self.file, &slices[..at_once]) {
@@ -126,7 +126,7 @@ pub struct Destinations {
 }
 
 impl Destinations {
-    pub(super) fn of(&self, target: Target) -> &Destination {
+    pub(crate) fn of(&self, target: Target) -> &Destination {
         let own = match target {
             Target::Results => None,
             Target::Errors => self.errors.as_ref(),
@@ -135,7 +135,7 @@ impl Destinations {
         own.unwrap_or(&self.results)
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &Destination> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Destination> {
         [
             Some(&self.results),
             self.errors.as_ref(),

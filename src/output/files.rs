@@ -3,8 +3,6 @@
 //! Owns the opened files until the run takes them over. With `--resume` the output and the file of
 //! `--errors` are the journal's.
 
-pub(crate) mod lock;
-
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -17,6 +15,8 @@ use rustix::io::Errno;
 use crate::config::Config;
 use crate::config::files::{Identity, Taken};
 use crate::visible;
+
+use super::lock;
 
 /// The files that were named, as they were found.
 #[derive(Debug)]

@@ -1,0 +1,11 @@
+//! The files that are written: opened, locked, and how bytes get into them.
+//!
+//! Owns the descriptors. Who writes what and when is not decided here.
+
+pub(crate) mod at_once;
+mod destination;
+pub mod files;
+pub(crate) mod lock;
+
+pub use destination::{Destination, Destinations, WriteError};
+pub(crate) use destination::{PIPE_BUF, Target};
