@@ -11,10 +11,10 @@ use divan::counter::{BytesCount, ItemsCount};
 use mtask::budget::{BOOKKEEPING, Budget};
 use mtask::input::{self, LeftOut, Source};
 use mtask::outcome::{Cause, Chunks, ErrorInput, Failure, Lines, OutputFormat, Rendering};
+use mtask::protocol::stdout::{Part, StdoutLines};
 use mtask::protocol::{json, lines};
 use mtask::record::{Block, Index, Separator, Slice};
 use mtask::shape::{Format, Protocol, Shape};
-use mtask::worker::stdout::{Part, StdoutLines};
 
 /// As many bytes as are read from a worker at most.
 const READ: usize = 128 * 1024;

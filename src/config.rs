@@ -14,11 +14,10 @@ use std::time::Duration;
 
 use crate::cli::Arguments;
 use crate::exit::Unusable;
-pub use crate::input::Source;
-use crate::outcome::Rendering;
-pub use crate::outcome::{ErrorInput, OutputFormat};
+use crate::input::Source;
+use crate::outcome::{OutputFormat, Rendering};
 use crate::record::Separator;
-use crate::report::When;
+use crate::report::{Verbosity, When};
 use crate::schedule::policy::{
     Delivery, ErrorRecords, Lead, OnError, Order, Policy, Readiness, Window,
 };
@@ -75,15 +74,6 @@ pub struct Config {
     pub mode: Mode,
     /// Likely mistakes that are no errors, for stderr.
     pub hints: Vec<String>,
-}
-
-/// What is said on stderr beside errors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verbosity {
-    /// Hints, warnings and a summary.
-    Normal,
-    /// Nothing.
-    Quiet,
 }
 
 /// Whether statistics are printed at the end.

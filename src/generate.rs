@@ -8,44 +8,26 @@ mod man;
 
 use std::io::{self, Write};
 
-use clap::{Command, CommandFactory, ValueEnum};
+use clap::{Command, CommandFactory};
 
 use crate::cli::Arguments;
+use crate::cli::seen::Artifact;
 
-/// What can be generated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Artifact {
-    /// The man page
-    Man,
-    /// Completions for bash
-    Bash,
-    /// Completions for zsh
-    Zsh,
-    /// Completions for fish
-    Fish,
-    /// Completions for elvish
-    Elvish,
-    /// Completions for PowerShell
-    Powershell,
-}
-
-impl Artifact {
-    /// Writes it, whole.
-    ///
-    /// # Errors
-    /// Where `to` cannot be written.
-    pub fn write(self, to: &mut dyn Write) -> io::Result<()> {
-        let command = definition();
-        let text = match self {
-            Self::Man => man::page(&command),
-            Self::Bash => completions::bash(&command),
-            Self::Zsh => completions::zsh(&command),
-            Self::Fish => completions::fish(&command),
-            Self::Elvish => completions::elvish(&command),
-            Self::Powershell => completions::powershell(&command),
-        };
-        to.write_all(text.as_bytes())
-    }
+/// Writes `artifact`, whole.
+///
+/// # Errors
+/// Where `to` cannot be written.
+pub fn write(artifact: Artifact, to: &mut dyn Write) -> io::Result<()> {
+    let command = definition();
+    let text = match artifact {
+        Artifact::Man => man::page(&command),
+        Artifact::Bash => completions::bash(&command),
+        Artifact::Zsh => completions::zsh(&command),
+        Artifact::Fish => completions::fish(&command),
+        Artifact::Elvish => completions::elvish(&command),
+        Artifact::Powershell => completions::powershell(&command),
+    };
+    to.write_all(text.as_bytes())
 }
 
 /// The command line, with `-h` and `-V`.

@@ -6,6 +6,7 @@ use clap::Parser;
 use mtask::cli::Arguments;
 use mtask::config::{self, Config, Mode, Surroundings};
 use mtask::exit::{Status, Unusable};
+use mtask::generate;
 use mtask::run::{hint, print, print_help, refuse, run};
 use mtask::visible;
 use mtask::worker::dry_run::write_commands;
@@ -33,7 +34,7 @@ fn begin() -> anyhow::Result<Status> {
         Err(help) => return print_help(&help),
     };
     if let Some(artifact) = arguments.seen.generate {
-        return print(|to| artifact.write(to));
+        return print(|to| generate::write(artifact, to));
     }
     let surroundings = Surroundings::look_up();
     let config = Config::resolve(arguments, &surroundings)?;

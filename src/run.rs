@@ -13,16 +13,19 @@ use rustix::fs::FileType;
 use crate::budget::Budget;
 use crate::cli::Arguments;
 use crate::config::files::Taken;
-use crate::config::{Config, Source, Stats, Verbosity};
+use crate::config::{Config, Stats};
 use crate::engine::{Channels, Engine, EngineConfig, Messages, Output};
 use crate::exit::{Status, Unusable};
+use crate::input::Source;
 use crate::journal::format::Prefix;
 use crate::journal::open::Opened;
 use crate::journal::resume_filter::ResumeFilter;
 use crate::journal::{self, Journal};
 use crate::output::files::{Named, Outputs};
 use crate::output::{Destination, Destinations};
-use crate::report::{Counts, Display, Expected, Form, Progress, Report, Targets, Terminals};
+use crate::report::{
+    Counts, Display, Expected, Form, Progress, Report, Targets, Terminals, Verbosity,
+};
 use crate::schedule::{Earlier, Scheduler};
 use crate::signal::{self, Requests};
 use crate::waker::Waker;

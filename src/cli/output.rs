@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 
 use super::value;
-use crate::config::{ErrorInput, OutputFormat};
+use crate::outcome::{ErrorInput, OutputFormat};
 
 /// The options under "Output".
 #[derive(Clone, Debug, Args)]

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 
 use super::value;
-use crate::generate::Artifact;
 use crate::report::When;
 
 /// The heading.
@@ -100,4 +99,21 @@ pub struct Seen {
         long_help = value::described::<Artifact>("Print the man page or a shell's completions")
     )]
     pub generate: Option<Artifact>,
+}
+
+/// What can be generated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Artifact {
+    /// The man page
+    Man,
+    /// Completions for bash
+    Bash,
+    /// Completions for zsh
+    Zsh,
+    /// Completions for fish
+    Fish,
+    /// Completions for elvish
+    Elvish,
+    /// Completions for PowerShell
+    Powershell,
 }

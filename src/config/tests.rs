@@ -2,6 +2,7 @@ use clap::Parser;
 
 use super::*;
 use crate::exit::Status;
+use crate::outcome::ErrorInput;
 use crate::schedule::policy::OnError;
 
 const CPUS: usize = 7;

@@ -7,9 +7,9 @@ use memchr::memchr_iter;
 use super::Engine;
 use crate::protocol::json::{self, Answer, Message, Named, Reply, Wanted};
 use crate::protocol::lines;
+use crate::protocol::stdout::{Part, Tail};
 use crate::schedule::{Scheduler, Unasked, WorkerId};
 use crate::shape::Protocol;
-use crate::worker::stdout::{Part, Tail};
 
 impl Engine {
     /// Passes on what has been read into the buffer.

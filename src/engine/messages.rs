@@ -16,8 +16,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::config::Verbosity;
 use crate::output::at_once::AtOnce;
+use crate::report::Verbosity;
 use crate::report::{Display, Place};
 use crate::visible;
 use crate::waker::{WakeAtEnd, Waker};

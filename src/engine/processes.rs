@@ -6,13 +6,13 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::{Engine, READ};
+use crate::protocol::stdout::StdoutLines;
 use crate::schedule::{Death, Pipe, WorkerId};
 use crate::shape::Protocol;
 use crate::sys;
 use crate::worker::child::{self, Child, Sent};
 use crate::worker::command::StderrTags;
 use crate::worker::stderr::StderrLines;
-use crate::worker::stdout::StdoutLines;
 
 /// The most that is read of a worker that has exited: a pipe seldom holds more, and only a process
 /// that has left the worker's group could go on filling it.

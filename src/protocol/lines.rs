@@ -2,9 +2,9 @@
 
 use memchr::memchr;
 
+use super::stdout::Part;
 use crate::outcome::Lines;
 use crate::record::Separator;
-use crate::worker::stdout::Part;
 
 /// What lines mean to a process that owes answers.
 #[derive(Debug, PartialEq, Eq)]

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::choice::{Colour, Drawing, Narrowing};
-use super::display::Place;
 use super::line::{Line, brackets};
 
 /// Steps of the whole, more than any terminal has columns.
@@ -32,6 +31,29 @@ impl fmt::Debug for Bar {
             .field("drawing", &self.drawing)
             .field("shown", &self.shown)
             .finish_non_exhaustive()
+    }
+}
+
+/// What the terminal is like just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its columns.
+    pub columns: usize,
+    /// Whether it is ours to draw on: not while mtask runs in the background.
+    pub is_ours: bool,
+}
+
+impl Place {
+    /// Looks at stderr.
+    pub fn look() -> Self {
+        let stderr = rustix::stdio::stderr();
+        let columns = rustix::termios::tcgetwinsize(stderr).map_or(0, |size| size.ws_col);
+        let owner = rustix::termios::tcgetpgrp(stderr);
+        Self {
+            columns: if columns == 0 { 80 } else { columns.into() },
+            // A terminal that controls nobody has no owner.
+            is_ours: owner.is_ok_and(|owner| owner == rustix::process::getpgrp()) || owner.is_err(),
+        }
     }
 }
 

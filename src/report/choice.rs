@@ -4,8 +4,6 @@ use std::env;
 
 use clap::ValueEnum;
 
-use crate::config::Verbosity;
-
 /// When progress is shown (`--progress`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum When {
@@ -15,6 +13,15 @@ pub enum When {
     Always,
     /// Not at all
     Never,
+}
+
+/// What is said on stderr beside errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Hints, warnings and a summary.
+    Normal,
+    /// Nothing.
+    Quiet,
 }
 
 /// How progress is shown.

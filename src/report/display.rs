@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::bar::Bar;
+use super::bar::{Bar, Place};
 use super::choice::Drawing;
 use super::line::{fit, plain};
 use super::progress::Progress;
@@ -20,36 +20,13 @@ const FIRST_LINE: Duration = Duration::from_secs(2);
 pub struct Display {
     progress: Progress,
     next: Instant,
-    shape: Shape,
+    style: Style,
 }
 
 #[derive(Debug)]
-enum Shape {
+enum Style {
     Lines,
     Bar(Bar),
-}
-
-/// What the terminal is like just now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Its columns.
-    pub columns: usize,
-    /// Whether it is ours to draw on: not while mtask runs in the background.
-    pub is_ours: bool,
-}
-
-impl Place {
-    /// Looks at stderr.
-    pub fn look() -> Self {
-        let stderr = rustix::stdio::stderr();
-        let columns = rustix::termios::tcgetwinsize(stderr).map_or(0, |size| size.ws_col);
-        let owner = rustix::termios::tcgetpgrp(stderr);
-        Self {
-            columns: if columns == 0 { 80 } else { columns.into() },
-            // A terminal that controls nobody has no owner.
-            is_ours: owner.is_ok_and(|owner| owner == rustix::process::getpgrp()) || owner.is_err(),
-        }
-    }
 }
 
 impl Display {
@@ -59,7 +36,7 @@ impl Display {
         Self {
             progress,
             next,
-            shape: Shape::Lines,
+            style: Style::Lines,
         }
     }
 
@@ -68,7 +45,7 @@ impl Display {
         Self {
             progress,
             next: now,
-            shape: Shape::Bar(Bar::new(drawing)),
+            style: Style::Bar(Bar::new(drawing)),
         }
     }
 
@@ -80,12 +57,12 @@ impl Display {
     /// Shows how far the run is.
     pub fn draw(&mut self, place: Place, now: Instant) -> Vec<u8> {
         let view = self.progress.look(now);
-        match &mut self.shape {
-            Shape::Lines => {
+        match &mut self.style {
+            Style::Lines => {
                 self.next = now + pause_after(view.elapsed);
                 ended(plain(self.progress.name(), &view))
             }
-            Shape::Bar(bar) => {
+            Style::Bar(bar) => {
                 self.next = now + FRAME;
                 bar.draw(
                     &fit(self.progress.name(), &view, room(place), bar.colour()),
@@ -98,8 +75,8 @@ impl Display {
 
     /// Shows whole lines of text.
     pub fn write(&mut self, text: &[u8], place: Place, now: Instant) -> Vec<u8> {
-        match &mut self.shape {
-            Shape::Bar(bar) if bar.is_shown() => {
+        match &mut self.style {
+            Style::Bar(bar) if bar.is_shown() => {
                 self.next = now + FRAME;
                 let view = self.progress.look(now);
                 let line = fit(self.progress.name(), &view, room(place), bar.colour());
@@ -112,9 +89,9 @@ impl Display {
 
     /// Leaves the terminal to others until it is drawn on again.
     pub fn clear(&mut self, place: Place) -> Vec<u8> {
-        match &mut self.shape {
-            Shape::Lines => Vec::new(),
-            Shape::Bar(bar) => {
+        match &mut self.style {
+            Style::Lines => Vec::new(),
+            Style::Bar(bar) => {
                 bar.clear(place);
                 bar.take()
             }
@@ -130,10 +107,10 @@ impl Display {
     /// Shows how the run has ended. Nothing is to be drawn after that.
     pub fn finish(&mut self, place: Place, now: Instant) -> Vec<u8> {
         let view = self.progress.look_back(now);
-        match &mut self.shape {
-            Shape::Lines => ended(plain(self.progress.name(), &view)),
-            Shape::Bar(_) if !place.is_ours => Vec::new(),
-            Shape::Bar(bar) => {
+        match &mut self.style {
+            Style::Lines => ended(plain(self.progress.name(), &view)),
+            Style::Bar(_) if !place.is_ours => Vec::new(),
+            Style::Bar(bar) => {
                 bar.draw(
                     &fit(self.progress.name(), &view, room(place), bar.colour()),
                     place,

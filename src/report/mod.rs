@@ -16,9 +16,10 @@ mod status;
 mod table;
 mod text;
 
-pub use choice::{Form, Terminals, When};
+pub use bar::Place;
+pub use choice::{Form, Terminals, Verbosity, When};
 pub use counts::Counts;
-pub use display::{Display, Place};
+pub use display::Display;
 pub use progress::{Expected, Progress};
 
 use std::fs::File;
@@ -26,7 +27,6 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::config::Verbosity;
 use crate::input::LeftOut;
 use crate::schedule::{Bottleneck, Scheduler};
 use stats::Stats;

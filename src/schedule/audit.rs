@@ -14,11 +14,10 @@ use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::action::WorkerId;
-use super::clock::REMINDER;
 use super::doubts::Doubts;
 use super::pace::Pace;
 use super::policy::{Delivery, Window};
-use super::process::{Process, Stage};
+use super::process::{Process, REMINDER, Stage};
 use super::silence::Asked;
 use crate::record::Index;
 use crate::shape::Protocol;

@@ -17,7 +17,7 @@ use super::process::{Death, Pipe, Process, Stage, Startup, State};
 use super::queue::{Isolation, Work};
 use super::{InputState, Scheduler, Unsent};
 use crate::outcome::Exit;
-use crate::worker::stdout::Tail;
+use crate::protocol::stdout::Tail;
 
 /// What is said of a worker that never answers by itself.
 const MUTE: &str = "that answered nothing before their stdin was closed: each record is to be \

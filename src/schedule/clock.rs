@@ -5,14 +5,12 @@ use std::time::{Duration, Instant};
 use super::action::{Action, WorkerId};
 use super::ending::Phase;
 use super::policy::Window;
-use super::process::{Process, Stage, State};
+use super::process::{Process, REMINDER, Stage, State};
 use super::silence::Reading;
 use super::{Scheduler, Unsent};
 use crate::outcome::Exit;
 use crate::shape::Protocol;
 
-/// A record unanswered for so long is named, and again each time its age has doubled.
-pub(super) const REMINDER: Duration = Duration::from_secs(60);
 /// A process that has not answered its first record after so long may be collecting its output.
 pub(super) const HINT: Duration = Duration::from_secs(10);
 /// Later processes may take so many times as long to be ready as the first one did.

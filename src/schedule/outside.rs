@@ -15,7 +15,7 @@ use super::policy::{Delivery, Window};
 use super::process::{Death, Process, State};
 use super::queue::{Isolation, Work};
 use crate::outcome::Exit;
-use crate::worker::stdout::Tail;
+use crate::protocol::stdout::Tail;
 
 /// A death that something depends on is judged this much later: mtask may be about to get the
 /// signal that the worker got.

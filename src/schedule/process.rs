@@ -10,9 +10,11 @@ use super::parted::Parted;
 use super::queue::Work;
 use super::silence::{Asked, Reading};
 use crate::outcome::Exit;
+use crate::protocol::stdout::Tail;
 use crate::record::Index;
-use crate::worker::stdout::Tail;
 
+/// A record unanswered for so long is named, and again each time its age has doubled.
+pub(super) const REMINDER: Duration = Duration::from_secs(60);
 /// The first wait before a restart; it doubles with each process that is never ready.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);

@@ -22,9 +22,9 @@ use super::{Action, Death, Notice, Scheduler, WorkerId};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
 use crate::outcome::{ErrorInput, Exit, Lines, OutputFormat, Rendering};
+use crate::protocol::stdout::Tail;
 use crate::record::{Block, Index, Slice};
 use crate::shape::Shape;
-use crate::worker::stdout::Tail;
 
 const WORKER: WorkerId = WorkerId(0);
 const OTHER: WorkerId = WorkerId(1);

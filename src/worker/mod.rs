@@ -9,4 +9,3 @@ pub mod python;
 
 pub mod child;
 pub mod stderr;
-pub mod stdout;

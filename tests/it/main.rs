@@ -60,6 +60,7 @@ mod progress;
 mod readme;
 mod reports;
 mod resume;
+mod rooms;
 mod signals;
 mod stats;
 mod status_line;

@@ -27,10 +27,10 @@ use crate::budget::{BOOKKEEPING, Budget};
 use crate::input::Arrival;
 use crate::outcome::Done;
 use crate::protocol::json;
+use crate::protocol::stdout::StdoutLines;
 use crate::record::{Block, Slice};
 use crate::schedule::{Action, Doubts, Notice, Pipe, Scheduler, WorkerFaults, WorkerId};
 use crate::shape::Protocol;
-use crate::worker::stdout::StdoutLines;
 
 /// Until nothing has come from the input for so long, workers wait for it.
 const FIRST_LOOK: Duration = millis(20);

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
 use crate::outcome::{Exit, Lines};
+use crate::protocol::stdout::Tail;
 use crate::schedule::policy::{Order, Policy, Readiness, Window};
 use crate::schedule::process::Stage;
 use crate::schedule::{Action, Death, Scheduler, WorkerId};
-use crate::worker::stdout::Tail;
 
 /// A worker that takes this long over each record, in turn.
 struct Seat {

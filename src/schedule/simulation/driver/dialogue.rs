@@ -8,10 +8,10 @@ use super::super::ledger::{Ledger, Said};
 use super::super::scenario::UNKNOWN;
 use super::Simulation;
 use crate::protocol::json::{self, Answer, Message, Reply, Wanted};
+use crate::protocol::stdout::{Part, Tail};
 use crate::schedule::policy::OnError;
 use crate::schedule::{Scheduler, Unasked, WorkerId};
 use crate::shape::Protocol;
-use crate::worker::stdout::{Part, Tail};
 
 impl Simulation {
     pub(super) fn pass_messages(&mut self, worker: WorkerId, now: Duration) {

@@ -1,9 +1,9 @@
 use mtask::budget::{BOOKKEEPING, Budget};
 use mtask::protocol::json::{self, Answer, Message, Reply, Wanted};
 use mtask::protocol::lines;
+use mtask::protocol::stdout::{Part, StdoutLines};
 use mtask::record::{Block, Index, Separator, Slice};
 use mtask::shape::Format;
-use mtask::worker::stdout::{Part, StdoutLines};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;

@@ -5,9 +5,9 @@
 
 use memchr::{memchr, memrchr};
 
+use super::json::{Named, Scanner, named};
 use crate::budget::Budget;
 use crate::outcome::Lines;
-use crate::protocol::json::{Named, Scanner, named};
 use crate::record::Separator;
 
 /// A part of what a process wrote.

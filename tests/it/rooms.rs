@@ -1,0 +1,103 @@
+//! The modules right under `src` build on each other without a circle, so that each can be read, and
+//! changed, knowing only those below it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// Each module of `src`, and those that its files name.
+type Needs = BTreeMap<String, BTreeSet<String>>;
+
+#[test]
+fn no_module_needs_one_that_needs_it() {
+    let mut needs = Needs::new();
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (path, room) in entries(&src) {
+        gather(&path, &room, &mut needs);
+    }
+    assert!(needs["engine"].contains("schedule"), "{needs:?}");
+    assert!(needs["run"].contains("report"), "{needs:?}");
+    let mut sorted = BTreeSet::new();
+    for room in needs.keys() {
+        descend(room, &needs, &mut sorted, &mut Vec::new());
+    }
+}
+
+/// Visits what a module needs before the module itself, which is on the `way` meanwhile.
+fn descend<'a>(
+    room: &'a str,
+    needs: &'a Needs,
+    sorted: &mut BTreeSet<&'a str>,
+    way: &mut Vec<&'a str>,
+) {
+    assert!(
+        !way.contains(&room),
+        "{} and {room} again: a circle",
+        way.join(" needs ")
+    );
+    if sorted.contains(room) {
+        return;
+    }
+    way.push(room);
+    for below in needs.get(room).into_iter().flatten() {
+        descend(below, needs, sorted, way);
+    }
+    way.pop();
+    sorted.insert(room);
+}
+
+/// Notes which modules a file names, or the files of a folder.
+fn gather(path: &Path, room: &str, needs: &mut Needs) {
+    if path.is_dir() {
+        for (path, _) in entries(path) {
+            gather(&path, room, needs);
+        }
+    } else if path.extension().is_some_and(|extension| extension == "rs") {
+        let source = fs::read_to_string(path).expect("a source file");
+        let named = named(&source).into_iter().filter(|name| name != room);
+        needs.entry(room.to_owned()).or_default().extend(named);
+    }
+}
+
+/// The names that follow `crate::`, alone or in braces.
+fn named(source: &str) -> Vec<String> {
+    let code: String = source
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .collect();
+    let mut names = Vec::new();
+    for path in code.split("crate::").skip(1) {
+        let mut depth = 0;
+        let mut is_begin = true;
+        for word in path.split_inclusive(|c: char| !c.is_alphanumeric() && c != '_') {
+            let name = word.trim_end_matches(|c: char| !c.is_alphanumeric() && c != '_');
+            if is_begin && !name.is_empty() {
+                names.push(name.to_owned());
+                is_begin = false;
+            }
+            match &word[name.len()..] {
+                "{" => depth += 1,
+                "}" => depth -= 1,
+                "," if depth == 1 => is_begin = true,
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+    }
+    names
+}
+
+/// What a folder holds, and the name of each without its extension.
+fn entries(folder: &Path) -> Vec<(std::path::PathBuf, String)> {
+    let entries = fs::read_dir(folder).expect("a folder of sources");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .map(|path| {
+            let name = path.file_stem().expect("a name");
+            let name = name.to_string_lossy().into_owned();
+            (path, name)
+        })
+        .collect()
+}
