@@ -159,10 +159,10 @@ fn render_failure(bencher: Bencher<'_, '_>) {
         record: Some(record),
     };
     let rendering = rendering(OutputFormat::Raw);
-    let mut out = Vec::with_capacity(1024);
+    let mut out = Chunks::default();
     bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
-        out.clear();
-        rendering.failure(black_box(&failure), &mut out);
+        out.advance(out.len());
+        rendering.failure(black_box(failure.clone()), &mut out);
         out.len()
     });
 }

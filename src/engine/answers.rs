@@ -1,15 +1,20 @@
 //! What workers write to stdout, passed on to the scheduler as their protocol has it.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::time::Instant;
 
-use memchr::memchr_iter;
+use memchr::{memchr, memchr_iter};
 
 use super::Engine;
+use super::processes::RunningProcess;
+use crate::outcome::{Chunks, Lines};
 use crate::protocol::json::{self, Answer, Message, Named, Reply, Wanted};
 use crate::protocol::lines;
-use crate::protocol::stdout::{Part, Tail};
+use crate::protocol::stdout::{Awaited, Part, Tail};
 use crate::schedule::{Scheduler, Unasked, WorkerId};
 use crate::shape::Protocol;
+use crate::worker::stderr::LONGEST_LINE;
 
 impl Engine {
     /// Passes on what has been read into the buffer.
@@ -36,18 +41,50 @@ impl Engine {
                         lines::Answer::Stray(line) => scheduler.stray(worker, line, now),
                     });
                 });
+                let nothing = self.let_go(worker);
+                debug_assert!(nothing.is_empty(), "lines that cannot tell are skipped");
                 if owed != before {
-                    scheduler.end_of_read(worker, now);
+                    self.scheduler.end_of_read(worker, now);
                 }
             }
             Protocol::Json => {
                 let mut dialogue = Dialogue::new(worker, self.config.wanted, scheduler, now);
                 process.stdout.cut(buffer, |part| dialogue.read(part));
-                let said = dialogue.said;
+                let mut said = dialogue.said;
+                said.log.extend(self.let_go(worker));
                 self.pass_said(worker, said, now);
             }
         }
+        if let Some(process) = &self.processes[worker.0] {
+            self.scheduler
+                .note_begun(worker, process.stdout.begun(), now);
+        }
         self.act();
+    }
+
+    /// Lets go of what a process has written and can be no part of an answer. Gives what is for
+    /// people.
+    fn let_go(&mut self, worker: WorkerId) -> Vec<u8> {
+        let scheduler = &self.scheduler;
+        let awaited = if scheduler.awaits_words(worker) {
+            Awaited::Something
+        } else {
+            Awaited::Nothing
+        };
+        let mut text = Vec::new();
+        let may_let_go = |process: &RunningProcess| process.stdout.may_let_go(awaited);
+        if !self.processes[worker.0].as_ref().is_some_and(may_let_go) {
+            return text;
+        }
+        let longest = self.longest_unfinished();
+        if let Some(process) = &mut self.processes[worker.0] {
+            let owes = |index| scheduler.owes(worker, index);
+            process.stdout.let_go(awaited, longest, owes, |piece| {
+                text.extend_from_slice(piece);
+                text.push(b'\n');
+            });
+        }
+        text
     }
 
     /// What a process wrote after its last whole line. Where answers have ids, it is an answer if
@@ -57,13 +94,17 @@ impl Engine {
             return Tail::default();
         };
         let mut tail = process.stdout.take_tail();
-        if self.config.shape.protocol == Protocol::Lines || tail.bytes.is_empty() {
+        let is_empty = tail.bytes.is_empty() && !tail.is_rest;
+        if self.config.shape.protocol == Protocol::Lines || is_empty {
             return tail;
         }
-        tail.bytes.push(b'\n');
         let scheduler = &mut self.scheduler;
         let mut dialogue = Dialogue::new(worker, self.config.wanted, scheduler, now);
-        dialogue.read_torn(&tail.bytes);
+        if tail.is_rest {
+            dialogue.read_rest(&tail.bytes);
+        } else {
+            dialogue.read_torn(&mut tail.bytes);
+        }
         let said = dialogue.said;
         self.pass_said(worker, said, now);
         self.act();
@@ -75,8 +116,10 @@ impl Engine {
         let Some(process) = &mut self.processes[worker.0] else {
             return;
         };
-        if !said.log.is_empty() {
+        if said.log_lines > 0 {
             self.scheduler.logged(worker, said.log_lines);
+        }
+        if !said.log.is_empty() {
             // What cannot be written is counted at least.
             let may_wait = !self.messages.is_full();
             process
@@ -85,12 +128,15 @@ impl Engine {
             self.messages.flush();
         }
         let mut failure = None;
-        for exit in &said.exits {
-            let line = format!(
-                "{{\"worker\":{},\"process\":{},\"exit\":{exit}}}\n",
+        for exit in said.exits {
+            let begin = format!(
+                "{{\"worker\":{},\"process\":{},\"exit\":",
                 worker.0, process.number
             );
-            match self.output.keep_exit(line.into_bytes()) {
+            let mut line = Chunks::from(begin.into_bytes());
+            line.put(exit.into_bytes());
+            line.put(b"}\n".to_vec());
+            match self.output.keep_exit(line) {
                 Ok(true) => {}
                 Ok(false) => self.scheduler.exit_not_kept(),
                 Err(error) => failure = Some(error),
@@ -120,6 +166,25 @@ struct Said {
     exits: Vec<String>,
     /// It answered what it does not owe. Nothing behind that has been looked at.
     unasked: Option<Unasked>,
+}
+
+/// So much of what was read together is passed on as lines for people. It is more than a read and a
+/// text that began before it: a longer line was held because it might have been an answer.
+const MOST_LOGGED: usize = 4 * LONGEST_LINE;
+
+impl Said {
+    /// A line for people or a part of one, cut where it is long.
+    fn log(&mut self, text: &[u8]) {
+        let room = MOST_LOGGED.saturating_sub(self.log.len());
+        let text = &text[..text.len().min(room)];
+        if text.is_empty() && room > 0 {
+            self.log.push(b'\n');
+        }
+        for piece in text.chunks(LONGEST_LINE) {
+            self.log.extend_from_slice(piece);
+            self.log.push(b'\n');
+        }
+    }
 }
 
 /// Lines of one read on their way to the scheduler.
@@ -153,6 +218,11 @@ impl<'s> Dialogue<'s> {
                 let message = json::read_head(head, found, owes);
                 self.take(message, head, &mut answers);
             }
+            Part::Rest(line) => self.read_rest(line),
+            Part::Lines(Lines::Given { buffer, from: 0 }) if is_large(buffer) => {
+                buffer.pop();
+                self.read_large(buffer);
+            }
             Part::Lines(lines) => {
                 let lines = lines.into_bytes();
                 let mut start = 0;
@@ -182,16 +252,49 @@ impl<'s> Dialogue<'s> {
         }
     }
 
-    /// A last line whose end is missing: it counts only as far as it can be read all the same.
-    fn read_torn(&mut self, line: &[u8]) {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
+    /// The same for a large line. What it says is moved on in its buffer, for it may be as large as
+    /// all that mtask is to hold.
+    fn read_large(&mut self, line: &mut Vec<u8>) {
+        let mut answers = Vec::new();
         match json::read(line, self.wanted) {
-            Message::Answer(answer) if is_valid(&answer) => {
-                let mut answers = Vec::new();
-                self.take_valid(answer, line, &mut answers);
-                self.pass(&mut answers);
+            Message::Answer(answer) if self.has_parted && self.is_repeated(&answer) => {
+                self.log(line);
             }
-            message @ Message::Exit(_) => self.take(message, line, &mut Vec::new()),
+            Message::Answer(Answer {
+                index,
+                reply: Reply::Output(Cow::Borrowed(output)),
+            }) => {
+                let place = place_of(output, line);
+                let reply = Reply::Output(carve(line, place).into());
+                answers.push(Answer { index, reply });
+            }
+            Message::Answer(Answer {
+                index,
+                reply:
+                    Reply::Error {
+                        json: Cow::Borrowed(json),
+                        message,
+                    },
+            }) => {
+                let place = place_of(json, line);
+                let json = carve(line, place).into();
+                let reply = Reply::Error { json, message };
+                answers.push(Answer { index, reply });
+            }
+            Message::Exit(exit) if self.scheduler.takes_exit(self.worker) => {
+                let place = place_of(exit, line);
+                self.said.exits.push(carve(line, place));
+            }
+            _ => self.read_line(line, &mut answers),
+        }
+        self.pass(&mut answers);
+    }
+
+    /// A last line whose end is missing: it counts only as far as it can be read all the same.
+    fn read_torn(&mut self, line: &mut Vec<u8>) {
+        match json::read(line, self.wanted) {
+            Message::Answer(answer) if is_valid(&answer) => self.read_large(line),
+            Message::Exit(_) => self.read_large(line),
             _ => {
                 let mut parts = self.parts(line);
                 parts.retain(|part| {
@@ -201,6 +304,17 @@ impl<'s> Dialogue<'s> {
                 self.read_parts(line, &parts);
             }
         }
+    }
+
+    /// What is left of a line whose beginning has been let go: answers behind text, if any.
+    fn read_rest(&mut self, line: &[u8]) {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let before = self.said.log_lines;
+        let mut parts = json::named(line);
+        parts.retain(|part| part.is_reply && self.scheduler.owes(self.worker, part.index));
+        self.read_parts(line, &parts);
+        // The text before it was a line as well.
+        self.said.log_lines = self.said.log_lines.max(before + 1);
     }
 
     /// The answers to records that are owed on a line that is not one answer.
@@ -261,7 +375,7 @@ impl<'s> Dialogue<'s> {
         if self.said.unasked.is_some() {
             return;
         }
-        if self.has_parted && self.scheduler.is_repeated(self.worker, &answer) {
+        if self.has_parted && self.is_repeated(&answer) {
             self.log(line);
         } else {
             answers.push(answer);
@@ -307,6 +421,10 @@ impl<'s> Dialogue<'s> {
         }
     }
 
+    fn is_repeated(&self, answer: &Answer<'_>) -> bool {
+        self.scheduler.is_repeated(self.worker, answer)
+    }
+
     fn pass(&mut self, answers: &mut Vec<Answer<'_>>) {
         if !answers.is_empty()
             && let Err(unasked) = self.scheduler.replied(self.worker, answers, self.now)
@@ -324,10 +442,28 @@ impl<'s> Dialogue<'s> {
     }
 
     fn log(&mut self, line: &[u8]) {
-        self.said.log.extend_from_slice(line);
-        self.said.log.push(b'\n');
+        self.said.log(line);
         self.said.log_lines += 1;
     }
+}
+
+/// Whether this is one line that is better moved than copied.
+fn is_large(lines: &[u8]) -> bool {
+    lines.len() > LONGEST_LINE && memchr(b'\n', lines) == Some(lines.len() - 1)
+}
+
+/// Where a part of a line stands.
+fn place_of(part: &str, line: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr() - line.as_ptr().addr();
+    start..start + part.len()
+}
+
+/// Leaves of a line what stands there, which was read as text.
+fn carve(line: &mut Vec<u8>, place: Range<usize>) -> String {
+    let mut bytes = std::mem::take(line);
+    bytes.truncate(place.end);
+    bytes.drain(..place.start);
+    String::from_utf8(bytes).expect("it was read as text")
 }
 
 fn is_valid(answer: &Answer<'_>) -> bool {

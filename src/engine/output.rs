@@ -315,10 +315,10 @@ impl Output {
     ///
     /// # Errors
     /// Where there is no thread to write it.
-    pub fn keep_exit(&mut self, line: Vec<u8>) -> Result<bool, WriteError> {
+    pub fn keep_exit(&mut self, line: Chunks) -> Result<bool, WriteError> {
         let is_kept = self.files.exits.is_some();
         if is_kept {
-            self.send(Target::Exits, line.into())?;
+            self.send(Target::Exits, line)?;
         }
         Ok(is_kept)
     }

@@ -12,11 +12,16 @@ use crate::shape::Protocol;
 use crate::sys;
 use crate::worker::child::{self, Child, Sent};
 use crate::worker::command::StderrTags;
-use crate::worker::stderr::StderrLines;
+use crate::worker::stderr::{LONGEST_LINE, StderrLines};
 
 /// The most that is read of a worker that has exited: a pipe seldom holds more, and only a process
 /// that has left the worker's group could go on filling it.
 const LEFT_IN_PIPE: usize = 1024 * 1024;
+
+/// Lines for people that are not whole yet are cut early where they take so much together,
+const MOST_UNFINISHED: usize = 1024 * 1024;
+/// but not before they have this length.
+const SHORT_LINE: usize = 4 * 1024;
 
 /// A running process and what is read from it.
 #[derive(Debug)]
@@ -164,7 +169,28 @@ impl Engine {
         };
         if let Ok(1..) = process.child.read_stderr(emptied(&mut self.buffer)) {
             process.stderr.pass(&self.buffer, self.messages.lines());
+            let unfinished = process.stderr.unfinished();
+            if unfinished > SHORT_LINE && unfinished >= self.longest_unfinished() {
+                let process = self.processes[worker.0]
+                    .as_mut()
+                    .expect("it is still there");
+                process.stderr.finish(self.messages.lines());
+            }
             self.messages.flush();
+        }
+    }
+
+    /// How long a line for people may get before it is cut: where many workers have begun long
+    /// ones, no longer than what each may hold.
+    pub(super) fn longest_unfinished(&self) -> usize {
+        let processes = self.processes.iter().flatten();
+        let all: usize = processes
+            .map(|process| process.stderr.unfinished() + process.stdout.text())
+            .sum();
+        if all < MOST_UNFINISHED {
+            LONGEST_LINE
+        } else {
+            SHORT_LINE
         }
     }
 

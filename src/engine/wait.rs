@@ -95,9 +95,20 @@ impl Engine {
                     self.act();
                 }
                 Ready::Stdout(worker) => {
-                    self.read_answers(worker, now);
+                    // What has just been read of others counts.
+                    if self.budget.is_full() {
+                        self.scheduler.choose_read_from(now);
+                        self.act();
+                    }
+                    if self.scheduler.reads_from(worker) {
+                        self.read_answers(worker, now);
+                    }
                 }
-                Ready::Stderr(worker) => self.read_stderr(worker),
+                Ready::Stderr(worker) => {
+                    if !self.messages.is_full() {
+                        self.read_stderr(worker);
+                    }
+                }
             }
         }
         Some(from)

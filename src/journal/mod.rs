@@ -85,8 +85,11 @@ pub struct Journal {
     told_ready: Option<Duration>,
     /// How far the outcomes reach that have been written.
     end: u64,
-    /// What has been read, from a little behind that on.
+    /// What has been read, from a little behind that on; the first mark tells that the input is the
+    /// same as far as it was read in earlier runs.
     marks: Receiver<Prefix>,
+    /// That has come, or there was nothing to be the same: until then nothing new is vouched for.
+    is_proved: bool,
     /// How many entries are with the keeper.
     under_way: usize,
     began: Instant,
@@ -106,6 +109,7 @@ impl Journal {
         let end = opened.past.done.ranges.end();
         let told = opened.past.worker_faults;
         let told_ready = opened.was_ready();
+        let opened_records = opened.past.input.records;
         let fresh = Written {
             worker_faults: told,
             input: opened.past.input,
@@ -138,6 +142,7 @@ impl Journal {
             told_ready,
             end,
             marks,
+            is_proved: opened_records == 0,
             under_way: 0,
             began: now,
             next: now,
@@ -149,6 +154,7 @@ impl Journal {
     pub fn wrote(&mut self, mut done: Done, output: u64, errors: u64) {
         self.end = self.end.max(done.ranges.end());
         // Here and not by the keeper: while that waits for the disk, marks would pile up.
+        self.look_for_proof();
         while self.fresh.input.records < self.end
             && let Ok(mark) = self.marks.try_recv()
         {
@@ -158,8 +164,17 @@ impl Journal {
         self.fresh.done.append(&mut done);
         self.fresh.output = output;
         self.fresh.errors = errors;
-        if self.fresh.done.ranges.len() >= MOST_RANGES {
+        if self.fresh.done.ranges.len() >= MOST_RANGES && self.is_proved {
             self.hand_over();
+        }
+    }
+
+    fn look_for_proof(&mut self) {
+        if !self.is_proved
+            && let Ok(mark) = self.marks.try_recv()
+        {
+            debug_assert_eq!(mark, self.fresh.input);
+            self.is_proved = true;
         }
     }
 
@@ -169,6 +184,7 @@ impl Journal {
     /// Where an earlier one could not be written, or an output could not be made safe.
     pub fn tick(&mut self, known: Known<'_>, now: Instant) -> Result<(), WriteError> {
         self.learn(known);
+        self.look_for_proof();
         while let Ok(kept) = self.from_keeper.try_recv() {
             kept?;
             self.under_way -= 1;
@@ -197,9 +213,10 @@ impl Journal {
     }
 
     fn has_more_to_tell(&self) -> bool {
-        !self.fresh.done.is_empty()
+        let has_news = !self.fresh.done.is_empty()
             || self.fresh.worker_faults != self.told
-            || self.fresh.ready.is_some() && self.told_ready.is_none()
+            || self.fresh.ready.is_some() && self.told_ready.is_none();
+        has_news && self.is_proved
     }
 
     fn learn(&mut self, known: Known<'_>) {
@@ -215,6 +232,7 @@ impl Journal {
     /// way; it is closed when the journal is.
     pub fn finish(&mut self, known: Known<'_>) -> Receiver<Result<(), WriteError>> {
         self.learn(known);
+        self.look_for_proof();
         if self.has_more_to_tell() {
             self.hand_over();
         }

@@ -2,10 +2,11 @@
 //! before is compared.
 //!
 //! Stands between the reader of the input and the engine, in the reader's thread. Owns the hash of
-//! all records so far and what is held back. Always: nothing is passed on before all the input that
-//! the journal knows has been found to be the same. Held back until then are copies of the records
-//! in it that are still to be done. They are not counted in the budget, for the reader would wait
-//! for it in vain: there are no more of them than the run that was ended held in its own budget.
+//! all records so far and what is held back: copies of the records still to be done in the input
+//! that the journal knows, until all of that has been found to be the same. The run that was ended
+//! may have had a larger budget, so no more of them are held than half of this one. Those are
+//! passed on before all is known, and so is what follows. Always: nothing is told to `marks` before
+//! the input has been found to be the same, and until then the journal vouches for nothing new.
 
 use std::fmt;
 use std::hash::Hasher;
@@ -36,6 +37,10 @@ pub struct ResumeFilter {
     hash: XxHash3_64,
     next: Index,
     held: Vec<Held>,
+    /// How much that takes, counted in the budget.
+    held_bytes: usize,
+    /// More was to be held back than may be: all is passed on.
+    is_passing: bool,
     marks: Sender<Prefix>,
 }
 
@@ -83,6 +88,8 @@ impl ResumeFilter {
             hash: XxHash3_64::new(),
             next: Index(0),
             held: Vec::new(),
+            held_bytes: 0,
+            is_passing: false,
             marks,
         }
     }
@@ -92,6 +99,19 @@ impl ResumeFilter {
     /// # Errors
     /// Where nothing more need be read: nobody takes it, or it is not what it was.
     pub fn take(
+        &mut self,
+        arrival: Arrival,
+        send: &mut impl FnMut(Arrival) -> Result<(), Gone>,
+    ) -> Result<(), Gone> {
+        let taken = self.take_next(arrival, send);
+        if !self.held.is_empty() {
+            // It waits for what is read next, not for room.
+            self.budget.lend();
+        }
+        taken
+    }
+
+    fn take_next(
         &mut self,
         arrival: Arrival,
         send: &mut impl FnMut(Arrival) -> Result<(), Gone>,
@@ -116,12 +136,12 @@ impl ResumeFilter {
         send: &mut impl FnMut(Arrival) -> Result<(), Gone>,
     ) -> Result<(), Gone> {
         debug_assert_eq!(block.first, self.next);
-        if self.is_held_back() {
+        if self.is_unproved() {
             let known = usize::try_from(self.before.records - self.next.0).unwrap_or(usize::MAX);
             let front = block.cut_records(known.min(block.count), self.shape.separator);
             self.hash.write(&front.bytes);
             self.next = front.end();
-            self.pass(front, true, send)?;
+            self.pass(front, !self.is_passing, send)?;
             self.compare(send)?;
         }
         if block.count > 0 {
@@ -152,15 +172,46 @@ impl ResumeFilter {
                 self.left_out.add(part.bytes.len());
                 continue;
             }
-            if is_held_back {
-                self.held.push(Held {
-                    first: part.first,
-                    bytes: part.bytes.to_vec(),
-                    kind: HeldKind::Records(part.count),
-                });
-            } else {
+            if !is_held_back || self.is_passing {
                 send(Arrival::Records(part))?;
+                continue;
             }
+            let held = Held {
+                first: part.first,
+                bytes: part.bytes.to_vec(),
+                kind: HeldKind::Records(part.count),
+            };
+            drop(part);
+            self.hold(held, send)?;
+        }
+        Ok(())
+    }
+
+    /// Holds this back, or passes on all that is, where it has become too much.
+    fn hold(
+        &mut self,
+        held: Held,
+        send: &mut impl FnMut(Arrival) -> Result<(), Gone>,
+    ) -> Result<(), Gone> {
+        let bytes = held.bytes.capacity() + BOOKKEEPING;
+        self.budget.add(bytes);
+        self.held_bytes += bytes;
+        self.held.push(held);
+        if self.held_bytes > self.budget.limit() / 2 {
+            self.is_passing = true;
+            return self.pass_held(send);
+        }
+        Ok(())
+    }
+
+    fn pass_held(
+        &mut self,
+        send: &mut impl FnMut(Arrival) -> Result<(), Gone>,
+    ) -> Result<(), Gone> {
+        self.held_bytes = 0;
+        self.budget.end_loan();
+        for held in std::mem::take(&mut self.held) {
+            send(held.into_arrival(self.shape.separator, &self.budget))?;
         }
         Ok(())
     }
@@ -171,7 +222,7 @@ impl ResumeFilter {
         send: &mut impl FnMut(Arrival) -> Result<(), Gone>,
     ) -> Result<(), Gone> {
         debug_assert_eq!(rejected.index, self.next);
-        let was_held_back = self.is_held_back();
+        let was_unproved = self.is_unproved();
         match &rejected.reason {
             Rejection::Invalid { record, .. } => self.hash.write(record),
             Rejection::TooLarge { .. } => self.hash.write(TOO_LARGE),
@@ -179,11 +230,13 @@ impl ResumeFilter {
         self.hash.write(&[self.shape.separator.byte()]);
         self.next = rejected.index.plus(1);
         let is_done = matches!(self.done.stretch(rejected.index.0), Stretch::Inside(_));
-        if was_held_back {
+        if was_unproved {
             if is_done {
                 self.left_out.add(rejected.bytes());
+            } else if self.is_passing {
+                send(Arrival::Rejected(rejected))?;
             } else {
-                self.held.push(Held::rejected(rejected));
+                self.hold(Held::rejected(rejected), send)?;
             }
             return self.compare(send);
         }
@@ -196,7 +249,8 @@ impl ResumeFilter {
         send(Arrival::Rejected(rejected))
     }
 
-    fn is_held_back(&self) -> bool {
+    /// Whether more is known of the input than has been read.
+    fn is_unproved(&self) -> bool {
         self.next.0 < self.before.records
     }
 
@@ -209,17 +263,14 @@ impl ResumeFilter {
 
     /// Once all is read that was read before: passes on what was held back, if it is the same.
     fn compare(&mut self, send: &mut impl FnMut(Arrival) -> Result<(), Gone>) -> Result<(), Gone> {
-        if self.is_held_back() {
+        if self.is_unproved() {
             return Ok(());
         }
         if self.hash.finish() != self.before.hash {
             return self.refuse(self.before.records, send);
         }
-        for held in std::mem::take(&mut self.held) {
-            let arrival = held.into_arrival(self.shape.separator, &self.budget);
-            send(arrival)?;
-        }
-        Ok(())
+        self.mark();
+        self.pass_held(send)
     }
 
     fn refuse(
@@ -228,6 +279,7 @@ impl ResumeFilter {
         send: &mut impl FnMut(Arrival) -> Result<(), Gone>,
     ) -> Result<(), Gone> {
         self.held.clear();
+        self.budget.free(std::mem::take(&mut self.held_bytes));
         let (known, found) = (Index(known), self.next);
         send(Arrival::Changed(Changed { known, found }))?;
         Err(Gone)
@@ -247,12 +299,9 @@ impl Held {
         }
     }
 
-    /// What it was a copy of, counted from now on.
+    /// What it was a copy of; it has been counted.
     fn into_arrival(self, separator: Separator, budget: &Budget) -> Arrival {
-        let counted = |bytes: Vec<u8>| {
-            budget.add(bytes.capacity() + BOOKKEEPING);
-            Slice::new(bytes, budget)
-        };
+        let counted = |bytes: Vec<u8>| Slice::new(bytes, budget);
         let index = self.first;
         let reason = match self.kind {
             HeldKind::Records(count) => {
@@ -267,7 +316,10 @@ impl Held {
                 flaw,
                 record: counted(self.bytes),
             },
-            HeldKind::TooLarge { max } => Rejection::TooLarge { max },
+            HeldKind::TooLarge { max } => {
+                drop(counted(self.bytes));
+                Rejection::TooLarge { max }
+            }
         };
         Arrival::Rejected(Rejected { index, reason })
     }

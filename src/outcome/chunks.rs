@@ -87,6 +87,15 @@ impl Chunks {
         write(&mut last.buffer);
     }
 
+    /// Appends bytes, in the buffer in which they lie where they are many.
+    pub fn put(&mut self, bytes: Vec<u8>) {
+        if bytes.len() < SMALL {
+            self.append(bytes.len(), |last| last.extend_from_slice(&bytes));
+        } else {
+            self.push(bytes.into());
+        }
+    }
+
     /// Appends a chunk as it is.
     pub(super) fn push(&mut self, chunk: Chunk) {
         self.chunks.push_back(chunk);

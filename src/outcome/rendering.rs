@@ -90,32 +90,44 @@ impl Rendering {
     }
 
     /// Appends the result of a record whose answer is `value`: JSON, or plain text where that is
-    /// wanted.
-    pub fn value(&self, index: Index, value: &str, out: &mut Vec<u8>) {
-        match self.output_format {
-            OutputFormat::Raw | OutputFormat::Text => {
-                out.extend_from_slice(value.as_bytes());
-                out.push(self.shape.separator.byte());
-            }
-            OutputFormat::Envelope => {
-                // Put together by hand: the value is JSON already, however deep.
-                out.extend_from_slice(format!("{{\"index\":{index},\"output\":").as_bytes());
-                out.extend_from_slice(value.as_bytes());
-                out.push(b'}');
-                out.push(self.shape.separator.byte());
+    /// wanted. One that is given away is moved on in its buffer.
+    pub fn value(&self, index: Index, value: Cow<'_, str>, out: &mut Chunks) {
+        match value {
+            Cow::Borrowed(value) => out.append(value.len() + 1, |to| {
+                self.begin_value(index, to);
+                to.extend_from_slice(value.as_bytes());
+                self.end_value(to);
+            }),
+            Cow::Owned(value) => {
+                if self.output_format == OutputFormat::Envelope {
+                    out.append(0, |to| self.begin_value(index, to));
+                }
+                out.put(value.into_bytes());
+                out.append(0, |to| self.end_value(to));
             }
         }
     }
 
-    /// Appends the error record of `failure`.
-    pub fn failure(&self, failure: &Failure, out: &mut Vec<u8>) {
+    /// An envelope is put together by hand: the value is JSON already, however deep.
+    fn begin_value(&self, index: Index, out: &mut Vec<u8>) {
+        if self.output_format == OutputFormat::Envelope {
+            out.extend_from_slice(format!("{{\"index\":{index},\"output\":").as_bytes());
+        }
+    }
+
+    fn end_value(&self, out: &mut Vec<u8>) {
+        if self.output_format == OutputFormat::Envelope {
+            out.push(b'}');
+        }
+        out.push(self.shape.separator.byte());
+    }
+
+    /// Appends the error record of `failure`. The error that a worker sent is moved on in its
+    /// buffer.
+    pub fn failure(&self, failure: Failure, out: &mut Chunks) {
         let (exit, stderr) = match &failure.cause {
             Cause::WorkerExit { exit, stderr } => (Some(exit), Some(stderr)),
             _ => (None, None),
-        };
-        let error = match &failure.cause {
-            Cause::WorkerError { error } => Some(error),
-            _ => None,
         };
         let (input, input_base64) = match (&failure.record, self.error_input) {
             (Some(record), ErrorInput::Whole) => self.input(&failure.cause, record),
@@ -135,12 +147,28 @@ impl Rendering {
                 Exit::Signal(signal) => Some(*signal),
                 _ => None,
             }),
-            error: error.and_then(|error| serde_json::from_str(error).ok()),
+        };
+        let last_fields = LastFields {
             stderr: stderr.map(|stderr| String::from_utf8_lossy(stderr)),
             input,
             input_base64,
         };
-        self.append(&error_record, out);
+        let mut last = json(&last_fields);
+        out.append(0, |to| {
+            to.append(&mut json(&error_record));
+            to.pop();
+        });
+        if let Cause::WorkerError { error } = failure.cause {
+            out.append(0, |to| to.extend_from_slice(b",\"error\":"));
+            out.put(error.into_bytes());
+        }
+        if last == b"{}" {
+            last.remove(0);
+        } else {
+            last[0] = b',';
+        }
+        last.push(self.shape.separator.byte());
+        out.put(last);
     }
 
     fn input<'a>(
@@ -164,6 +192,10 @@ impl Rendering {
     }
 }
 
+fn json(object: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(object).expect("keys are text")
+}
+
 /// A result with its index.
 #[derive(Serialize)]
 struct Envelope<'a> {
@@ -174,7 +206,8 @@ struct Envelope<'a> {
     output_base64: Option<Base64<'a>>,
 }
 
-/// What stands in the place of a result. The key that comes first is reserved.
+/// What stands in the place of a result. The key that comes first is reserved; `error` and
+/// [`LastFields`] follow.
 #[derive(Serialize)]
 struct ErrorRecord<'a> {
     #[serde(rename = "mtask_error")]
@@ -188,8 +221,11 @@ struct ErrorRecord<'a> {
     exit_code: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a RawValue>,
+}
+
+/// What an error record ends with.
+#[derive(Serialize)]
+struct LastFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     stderr: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -271,9 +307,9 @@ mod tests {
     }
 
     fn error_record(rendering: Rendering, failure: &Failure) -> String {
-        let mut out = b"before\n".to_vec();
-        rendering.failure(failure, &mut out);
-        String::from_utf8(out)
+        let mut out = Chunks::from(b"before\n".to_vec());
+        rendering.failure(failure.clone(), &mut out);
+        String::from_utf8(out.take_bytes())
             .unwrap()
             .strip_prefix("before\n")
             .unwrap()

@@ -55,8 +55,8 @@ pub enum Reply<'a> {
     /// An error.
     Error {
         /// As it came, JSON.
-        json: &'a str,
-        /// The same for people.
+        json: Cow<'a, str>,
+        /// The same for people, or how that begins.
         message: String,
     },
     /// No valid answer, for this reason.
@@ -88,6 +88,9 @@ const ID: &str = "{\"id\":";
 
 /// How many characters of a line that is no valid answer are shown.
 const MOST_QUOTED: usize = 100;
+
+/// So many bytes of what an error says become the message; the error itself is passed on whole.
+const LONGEST_MESSAGE: usize = 64 * 1024;
 
 /// The lines that carry the records of `block`.
 ///
@@ -196,10 +199,10 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 /// What an error says, where it is an object.
 #[derive(Deserialize)]
 struct ErrorObject<'a> {
-    #[serde(borrow, default, rename = "type")]
-    kind: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    message: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
 }
 
 impl<'a> Fields<'a> {
@@ -285,24 +288,45 @@ fn reply_of_output(output: &str, wanted: Wanted) -> Reply<'_> {
 
 fn reply_of_error(error: &str) -> Reply<'_> {
     let message = if error.starts_with('"') {
-        serde_json::from_str(error).ok()
+        text_of(error)
     } else if error.starts_with('{') {
-        serde_json::from_str::<ErrorObject<'_>>(error)
-            .ok()
-            .map(|object| match (object.kind, object.message) {
-                (Some(kind), Some(message)) if message.is_empty() => kind.into_owned(),
-                (Some(kind), Some(message)) => format!("{kind}: {message}"),
-                (Some(text), None) | (None, Some(text)) => text.into_owned(),
-                (None, None) => "the worker gave an error without a message".into(),
-            })
+        said_by(error)
     } else {
         let why = "its error is neither a string nor an object: ";
         return Reply::Bad(quoting(why, error));
     };
     Reply::Error {
-        json: error,
+        json: error.into(),
         message: message.unwrap_or_else(|| "the worker gave an error that is no text".into()),
     }
+}
+
+/// What an error says that is an object.
+fn said_by(error: &str) -> Option<String> {
+    let object: ErrorObject<'_> = serde_json::from_str(error).ok()?;
+    let text = |value: Option<&RawValue>| match value {
+        Some(value) => text_of(value.get()).map(Some),
+        None => Some(None),
+    };
+    Some(match (text(object.kind)?, text(object.message)?) {
+        (Some(kind), Some(message)) if message.is_empty() => kind,
+        (Some(kind), Some(message)) => format!("{kind}: {message}"),
+        (Some(text), None) | (None, Some(text)) => text,
+        (None, None) => "the worker gave an error without a message".into(),
+    })
+}
+
+/// The text of a JSON string, or how it begins.
+fn text_of(string: &str) -> Option<String> {
+    if string.len() <= LONGEST_MESSAGE {
+        return serde_json::from_str(string).ok();
+    }
+    // Not in the middle of a character or of an escape, of which two may belong together.
+    (LONGEST_MESSAGE - "\\ud83d\\ude00".len()..=LONGEST_MESSAGE)
+        .rev()
+        .filter_map(|end| string.get(..end))
+        .find_map(|begin| serde_json::from_str::<String>(&format!("{begin}\"")).ok())
+        .map(|begin| begin + "…")
 }
 
 /// Which record a line names that cannot be read as a whole.

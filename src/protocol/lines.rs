@@ -29,6 +29,7 @@ pub fn read<'a>(
 ) {
     let lines = match part {
         Part::Lines(lines) => lines,
+        Part::Rest(lines) => Lines::Lent(lines),
         Part::TooLong(head, _) if *owed == 0 => return take(Answer::Stray(head)),
         Part::TooLong(..) => {
             *owed -= 1;

@@ -1,20 +1,24 @@
 //! What a process writes to stdout, in whole lines, without copies where it can be.
 //!
 //! Owns the line that is not whole yet. Always: it is held back, for the process may die in the
-//! middle of it, and its bytes are counted in the budget once they are many.
+//! middle of it, and its bytes are counted in the budget once they are many. What can be no part of
+//! an answer is let go: a process that owes none cannot fill the memory, and neither can text for
+//! people.
 
 use memchr::{memchr, memrchr};
 
 use super::json::{Named, Scanner, named};
 use crate::budget::Budget;
 use crate::outcome::Lines;
-use crate::record::Separator;
+use crate::record::{Index, Separator};
 
 /// A part of what a process wrote.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Part<'a> {
     /// Whole lines, at least one, each followed by the separator.
     Lines(Lines<'a>),
+    /// The last of a line, with the separator, of which the rest has been let go.
+    Rest(&'a [u8]),
     /// A line longer than it may be: how it begins, and which objects that name a record it holds,
     /// if they are looked for. The rest is not kept.
     TooLong(&'a [u8], &'a [Named]),
@@ -27,10 +31,22 @@ pub struct Tail {
     pub bytes: Vec<u8>,
     /// They were more than a line may have.
     pub is_too_long: bool,
+    /// What stood before them has been let go.
+    pub is_rest: bool,
 }
 
-/// A partial line is counted in the budget from this capacity on.
-const COUNTED_FROM: usize = 64 * 1024;
+/// What a line that is not whole yet may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// An answer, or a message.
+    Something,
+    /// Nothing: the process owes no answer.
+    Nothing,
+}
+
+/// A partial line is counted in the budget beyond this length. Up to here, one that can be no
+/// answer is held.
+const COUNTED_FROM: usize = 4 * 1024;
 /// How much is kept of a line that is too long.
 const HEAD: usize = 256;
 
@@ -44,8 +60,14 @@ pub struct StdoutLines {
     counted: usize,
     /// The partial line is too long: only its beginning is kept, the rest is being skipped.
     is_skipping: bool,
-    /// Looks through it then for objects that name a record.
+    /// Looks for objects that name a record, where answers are such.
     scanner: Option<Scanner>,
+    /// How much of the partial line it has looked at.
+    looked_at: usize,
+    /// How much of the line has been let go.
+    gone: usize,
+    /// The partial line is text for people as far as it is known.
+    is_text: bool,
 }
 
 impl StdoutLines {
@@ -59,6 +81,9 @@ impl StdoutLines {
             counted: 0,
             is_skipping: false,
             scanner: None,
+            looked_at: 0,
+            gone: 0,
+            is_text: false,
         }
     }
 
@@ -73,8 +98,14 @@ impl StdoutLines {
     /// about to be read lies behind it, and the two need not be joined.
     pub fn lead(&mut self, buffer: &mut Vec<u8>) {
         debug_assert!(buffer.is_empty());
-        if self.partial.len() <= buffer.capacity() / 4 && !self.is_skipping {
+        let is_whole = !self.is_skipping && self.gone == 0 && self.looked_at == 0;
+        if is_whole && self.partial.len() <= buffer.capacity() / 4 {
             buffer.append(&mut self.partial);
+            if self.counted > 0 {
+                // What is counted must be of use: a record may wait until nothing else is.
+                self.partial = Vec::new();
+                self.recount();
+            }
         }
     }
 
@@ -82,7 +113,7 @@ impl StdoutLines {
     pub fn cut(&mut self, buffer: &mut Vec<u8>, mut take: impl FnMut(Part<'_>)) {
         let sep = self.separator.byte();
         let mut from = 0;
-        if self.is_skipping || !self.partial.is_empty() {
+        if self.is_skipping || self.gone > 0 || !self.partial.is_empty() {
             let Some(end) = memchr(sep, buffer) else {
                 self.hold(buffer);
                 return;
@@ -92,11 +123,14 @@ impl StdoutLines {
             let Tail {
                 bytes: mut line,
                 is_too_long,
+                is_rest,
             } = self.take_tail();
+            line.push(sep);
             if is_too_long {
-                take(Part::TooLong(&line, &found));
+                take(Part::TooLong(&line[..line.len() - 1], &found));
+            } else if is_rest {
+                take(Part::Rest(&line));
             } else {
-                line.push(sep);
                 take(Part::Lines(Lines::Given {
                     buffer: &mut line,
                     from: 0,
@@ -147,6 +181,69 @@ impl StdoutLines {
         }
     }
 
+    /// How many bytes are held of a line that is not whole yet, and may be an answer.
+    pub fn begun(&self) -> usize {
+        let may_be_answer = !self.is_text && !self.is_skipping;
+        if may_be_answer { self.partial.len() } else { 0 }
+    }
+
+    /// How many bytes of the line that is not whole yet are not counted in the budget, as text for
+    /// people.
+    pub fn text(&self) -> usize {
+        if self.is_text { self.partial.len() } else { 0 }
+    }
+
+    /// Whether so much has come of a line that is no answer, or may be none, that it need not all
+    /// be held.
+    pub fn may_let_go(&self, awaited: Awaited) -> bool {
+        let is_long = self.partial.len() > COUNTED_FROM && !self.is_skipping;
+        is_long && (awaited == Awaited::Nothing || !self.begins_as_answer())
+    }
+
+    fn begins_as_answer(&self) -> bool {
+        let is_whole = self.gone == 0 && !self.is_text;
+        self.scanner.is_none() || is_whole && self.partial.trim_ascii_start().starts_with(b"{")
+    }
+
+    /// Lets go of what is not whole yet and can be no answer, now that the lines before it have
+    /// been taken. Text for people goes to `take`, in pieces of `longest` bytes, where answers are
+    /// objects, up to the first that is open or that names a record which `is_owed`; lines that
+    /// cannot tell are skipped.
+    pub fn let_go(
+        &mut self,
+        awaited: Awaited,
+        longest: usize,
+        is_owed: impl Fn(Index) -> bool,
+        mut take: impl FnMut(&[u8]),
+    ) {
+        if !self.may_let_go(awaited) {
+            return;
+        }
+        let Some(scanner) = &mut self.scanner else {
+            self.skip();
+            self.recount();
+            return;
+        };
+        let len = self.partial.len();
+        let text = if awaited == Awaited::Nothing {
+            *scanner = Scanner::behind(self.gone + len);
+            len
+        } else {
+            scanner.look(&self.partial, self.looked_at);
+            scanner.first(is_owed).map_or(len, |at| at - self.gone)
+        };
+        let whole = text - text % longest;
+        self.partial[..whole].chunks(longest).for_each(&mut take);
+        if whole > 0 {
+            self.partial.drain(..whole);
+            self.partial.shrink_to(longest);
+            self.gone += whole;
+        }
+        self.looked_at = len - whole;
+        self.is_text = text == len;
+        self.recount();
+    }
+
     fn hold(&mut self, bytes: &[u8]) {
         if self.is_skipping {
             self.scan(bytes);
@@ -156,19 +253,24 @@ impl StdoutLines {
             return;
         }
         if self.partial.len() + bytes.len() > self.max {
-            let held = std::mem::take(&mut self.partial);
-            self.scan(&held);
-            self.scan(bytes);
-            self.partial = held;
+            if let Some(scanner) = &mut self.scanner {
+                scanner.look(&self.partial, self.looked_at);
+                scanner.feed(bytes);
+            }
             let more = HEAD.saturating_sub(self.partial.len()).min(bytes.len());
             self.partial.extend_from_slice(&bytes[..more]);
-            self.partial.truncate(HEAD);
-            self.partial.shrink_to_fit();
-            self.is_skipping = true;
+            self.skip();
         } else {
             self.partial.extend_from_slice(bytes);
         }
         self.recount();
+    }
+
+    /// Keeps but the beginning of the line, whatever follows.
+    fn skip(&mut self) {
+        self.partial.truncate(HEAD);
+        self.partial.shrink_to_fit();
+        self.is_skipping = true;
     }
 
     fn scan(&mut self, bytes: &[u8]) {
@@ -184,7 +286,8 @@ impl StdoutLines {
 
     fn recount(&mut self) {
         let holds = self.partial.capacity();
-        let holds = if holds < COUNTED_FROM { 0 } else { holds };
+        let is_counted = self.partial.len() > COUNTED_FROM && !self.is_text;
+        let holds = if is_counted { holds } else { 0 };
         if holds != self.counted {
             self.budget.add(holds);
             self.budget.free(self.counted);
@@ -195,9 +298,12 @@ impl StdoutLines {
     /// What came after the last whole line.
     pub fn take_tail(&mut self) -> Tail {
         self.scanner = self.scanner.take().map(|_| Scanner::default());
+        self.looked_at = 0;
+        self.is_text = false;
         let tail = Tail {
             bytes: std::mem::take(&mut self.partial),
             is_too_long: std::mem::take(&mut self.is_skipping),
+            is_rest: std::mem::take(&mut self.gone) > 0,
         };
         self.recount();
         tail
@@ -226,6 +332,7 @@ mod tests {
             lines.cut(&mut buffer, |part| {
                 parts.push(match part {
                     Part::Lines(lines) => String::from_utf8_lossy(&lines).into_owned(),
+                    Part::Rest(rest) => format!("rest: {}", rest.escape_ascii()),
                     Part::TooLong(head, _) => format!("too long: {}", head.escape_ascii()),
                 });
             });
@@ -268,12 +375,101 @@ mod tests {
         lines.cut(&mut b"ok\nrest".to_vec(), |_| ());
         let tail = Tail {
             bytes: b"rest".to_vec(),
-            is_too_long: false,
+            ..Tail::default()
         };
         assert_eq!(lines.take_tail(), tail);
         lines.cut(&mut b"more than 4".to_vec(), |_| panic!("no line yet"));
         assert!(lines.take_tail().is_too_long);
         assert_eq!(lines.take_tail(), Tail::default());
+    }
+
+    /// Reads these pieces as what a process writes that owes answers to the records named, and lets
+    /// go in pieces of 10,000 bytes. Gives what was let go, and the parts, each with its beginning.
+    fn cut_objects(pieces: &[&str], owed: Option<u64>) -> (usize, Vec<String>) {
+        let budget = Budget::new(1 << 20);
+        let mut lines = StdoutLines::of_objects(Separator::Newline, 1 << 20, &budget);
+        let (mut gone, mut parts) = (0, Vec::new());
+        for piece in pieces {
+            let mut buffer = Vec::with_capacity(1 << 16);
+            lines.lead(&mut buffer);
+            buffer.extend_from_slice(piece.as_bytes());
+            lines.cut(&mut buffer, |part| {
+                parts.push(match part {
+                    Part::Lines(lines) => String::from_utf8_lossy(&lines).into_owned(),
+                    Part::Rest(rest) => format!("rest {}", String::from_utf8_lossy(rest)),
+                    Part::TooLong(..) => "too long".into(),
+                });
+            });
+            let awaited = match owed {
+                Some(_) => Awaited::Something,
+                None => Awaited::Nothing,
+            };
+            let is_owed = |index: Index| Some(index.0) == owed;
+            lines.let_go(awaited, 10_000, is_owed, |text| gone += text.len());
+        }
+        drop(lines);
+        assert_eq!(budget.held(), 0);
+        (gone, parts)
+    }
+
+    #[test]
+    fn text_is_let_go_up_to_an_answer_however_it_is_read() {
+        let text = "x".repeat(50_000);
+        let answer = r#"{"id":7,"output":"y"}"#;
+        for begun in 0..answer.len() {
+            let (a, b) = answer.split_at(begun);
+            let line = [&text, a, b, &text, "\n", answer, "\n"];
+            let (gone, parts) = cut_objects(&line, Some(7));
+            assert_eq!(gone, 50_000);
+            assert_eq!(
+                parts,
+                [format!("rest {answer}{text}\n"), format!("{answer}\n")]
+            );
+            let (gone, parts) = cut_objects(&line, Some(8));
+            assert_eq!(gone, 100_000, "that record is not owed");
+            let rest = "x".repeat(answer.len());
+            assert_eq!(parts, [format!("rest {rest}\n"), format!("{answer}\n")]);
+        }
+    }
+
+    #[test]
+    fn what_looked_like_an_object_and_is_none_is_looked_at_again() {
+        let text = "x".repeat(50_000) + "{\"a {";
+        let answer = r#""id":7,"output":1}"#;
+        let (gone, parts) = cut_objects(&[&text, answer, "\n"], Some(7));
+        assert_eq!(gone, 50_000);
+        assert_eq!(parts, [format!("rest {{\"a {{{answer}\n")]);
+    }
+
+    #[test]
+    fn an_object_is_let_go_only_where_nothing_is_owed() {
+        let begin = format!("{{\"a\":\"{}", "x".repeat(49_994));
+        let line = [&*begin, "\"}\n"];
+        assert_eq!(cut_objects(&line, Some(7)), (0, vec![line.concat()]));
+        assert_eq!(
+            cut_objects(&line, None),
+            (50_000, vec!["rest \"}\n".into()])
+        );
+    }
+
+    #[test]
+    fn nothing_is_counted_of_a_process_that_has_answered_all() {
+        let budget = Budget::new(1 << 20);
+        let mut lines = StdoutLines::new(Separator::Newline, 1 << 20, &budget);
+        let mut buffer = Vec::with_capacity(1 << 16);
+        for read in [
+            &[b'x'; 6000][..],
+            b"\n",
+            &[b'x'; 4000],
+            &[b'x'; 2000],
+            b"\n",
+        ] {
+            buffer.clear();
+            lines.lead(&mut buffer);
+            buffer.extend_from_slice(read);
+            lines.cut(&mut buffer, |_| ());
+        }
+        assert_eq!(budget.held(), 0);
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl Scheduler {
     }
 
     /// The first failure ends the run: its error record stands after all that can still be written.
-    pub(super) fn raise(&mut self, failure: &Failure, now: Instant) {
+    pub(super) fn raise(&mut self, failure: Failure, now: Instant) {
         if !self.phase.gives_out() {
             return;
         }

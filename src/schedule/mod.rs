@@ -404,23 +404,20 @@ impl Scheduler {
     }
 
     /// Puts down a failed record.
-    fn conclude(&mut self, failure: &Failure, outcome: Outcome) {
-        self.note_failure(failure);
+    fn conclude(&mut self, failure: Failure, outcome: Outcome) {
+        self.note_failure(&failure);
         let (rendering, place) = (&self.rendering, self.policy.error_records);
         self.order.put(failure.index, 1, outcome, |out| {
-            let write = |to: &mut Vec<u8>| rendering.failure(failure, to);
-            out.errors_at(place).append(0, write);
+            rendering.failure(failure, out.errors_at(place));
         });
     }
 
     /// Puts down the failure that ends the run, after all that can still be written.
-    fn conclude_last(&mut self, failure: &Failure) {
-        self.note_failure(failure);
+    fn conclude_last(&mut self, failure: Failure) {
+        self.note_failure(&failure);
         let (rendering, place) = (&self.rendering, self.policy.error_records);
-        self.order.put_last(|out| {
-            let write = |to: &mut Vec<u8>| rendering.failure(failure, to);
-            out.errors_at(place).append(0, write);
-        });
+        self.order
+            .put_last(|out| rendering.failure(failure, out.errors_at(place)));
     }
 
     /// Says and counts that a record has failed.

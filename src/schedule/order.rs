@@ -257,6 +257,11 @@ impl OrderBuffer {
             .is_some_and(|(place, _)| *place == self.next)
     }
 
+    /// Whether the output takes nothing now.
+    pub(crate) fn has_no_room(&self) -> bool {
+        self.room == 0
+    }
+
     /// The lowest index without an outcome, where results are written in input order.
     pub(crate) fn next(&self) -> Option<Index> {
         match self.order {

@@ -55,7 +55,7 @@ fn gist(reply: &Reply<'_>) -> u64 {
     std::mem::discriminant(reply).hash(&mut hasher);
     let text = match reply {
         Reply::Output(output) => output,
-        Reply::Error { json, .. } => *json,
+        Reply::Error { json, .. } => json,
         Reply::Bad(_) | Reply::TooLarge => "",
     };
     let (mut is_quoted, mut is_escaped) = (false, false);

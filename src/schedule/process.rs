@@ -199,6 +199,12 @@ pub(crate) struct Process {
     pub(crate) paused_for: Duration,
     /// Since when mtask does not listen to it.
     pub(crate) paused_since: Option<Instant>,
+    /// How many bytes mtask holds of an answer that it has begun.
+    pub(crate) begun: usize,
+    /// When it last said anything, or was first heard again.
+    pub(crate) said_at: Instant,
+    /// It has said nothing for long amid an answer, though it was heard.
+    pub(crate) has_stalled: bool,
     /// It is left to run empty so that it can take a record that must be alone.
     pub(crate) is_reserved: bool,
     /// Since when it has closed one of its pipes, and which.
@@ -251,6 +257,9 @@ impl Process {
             clock: now,
             paused_for: Duration::ZERO,
             paused_since: None,
+            begun: 0,
+            said_at: now,
+            has_stalled: false,
             is_reserved: false,
             hung_up: None,
             has_refused: false,

@@ -1,6 +1,7 @@
 //! Answers that carry their record's id, as the json protocol has them: in any order, and perhaps
 //! errors.
 
+use std::mem::take;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
@@ -74,7 +75,7 @@ impl Scheduler {
     pub fn replied(
         &mut self,
         worker: WorkerId,
-        answers: &[Answer<'_>],
+        answers: &mut [Answer<'_>],
         now: Instant,
     ) -> Result<(), Unasked> {
         if !self.is_read_from_out(worker) {
@@ -93,7 +94,7 @@ impl Scheduler {
         process.pace.answered(answers.len(), now);
         self.note_ready(worker, now);
         let mut left = answers;
-        while let Some(answer) = left.first() {
+        while !left.is_empty() {
             if !self.is_read_from_out(worker) {
                 // An answer before this one has ended the run, or the process.
                 return Ok(());
@@ -102,17 +103,19 @@ impl Scheduler {
             if outputs > 0 {
                 let (first, run) = self.settle_oldest(worker, outputs);
                 self.note_last_answered(worker, first.plus(run - 1));
-                self.put_outputs(worker, first, &left[..run]);
-                left = &left[run..];
+                let (settled, rest) = left.split_at_mut(run);
+                self.put_outputs(worker, first, settled);
+                left = rest;
                 continue;
             }
+            let answer = &mut left[0];
             let Some(work) = self.take_owed(worker, answer.index) else {
                 self.restart_clock(worker, oldest, now);
                 return Err(Unasked::Record(answer.index));
             };
             self.note_last_answered(worker, answer.index);
             self.settle(worker, work, answer, now);
-            left = &left[1..];
+            left = &mut left[1..];
         }
         self.restart_clock(worker, oldest, now);
         Ok(())
@@ -208,7 +211,7 @@ impl Scheduler {
         answers.iter().enumerate().take_while(is_in_turn).count()
     }
 
-    fn put_outputs(&mut self, worker: WorkerId, first: Index, answers: &[Answer<'_>]) {
+    fn put_outputs(&mut self, worker: WorkerId, first: Index, answers: &mut [Answer<'_>]) {
         if let Some(process) = self.process_mut(worker) {
             process.has_result = true;
             process.errors = 0;
@@ -218,11 +221,10 @@ impl Scheduler {
         self.order
             .put(first, answers.len(), Outcome::Results, |out| {
                 for answer in answers {
-                    let Reply::Output(output) = &answer.reply else {
+                    let Reply::Output(output) = &mut answer.reply else {
                         unreachable!("only outputs are put down as results");
                     };
-                    let write = |to: &mut Vec<u8>| rendering.value(answer.index, output, to);
-                    out.results.append(output.len() + 1, write);
+                    rendering.value(answer.index, take(output), &mut out.results);
                 }
             });
     }
@@ -233,16 +235,16 @@ impl Scheduler {
         }
     }
 
-    fn settle(&mut self, worker: WorkerId, work: Work, answer: &Answer<'_>, now: Instant) {
-        match &answer.reply {
+    fn settle(&mut self, worker: WorkerId, work: Work, answer: &mut Answer<'_>, now: Instant) {
+        match &mut answer.reply {
             Reply::Output(_) => {
-                self.put_outputs(worker, answer.index, std::slice::from_ref(answer));
+                self.put_outputs(worker, answer.index, std::slice::from_mut(answer));
             }
             Reply::Error { json, message } => {
                 let cause = Cause::WorkerError {
-                    error: (*json).to_owned(),
+                    error: take(json).into_owned(),
                 };
-                self.refuse(work, cause, message.clone(), worker, now);
+                self.refuse(work, cause, take(message), worker, now);
             }
             Reply::Bad(why) => {
                 let message = format!("{worker} gave no valid answer: {why}");

@@ -104,7 +104,7 @@ impl Scheduler {
     /// Puts a failure down, and ends the run if it is one too many.
     pub(super) fn fail(&mut self, failure: Failure, now: Instant) {
         if self.policy.on_error == OnError::Raise {
-            self.raise(&failure, now);
+            self.raise(failure, now);
             return;
         }
         // The one that ended the run is the last of those that were allowed as they are put down.
@@ -117,7 +117,7 @@ impl Scheduler {
         } else {
             Outcome::Failure(failure.cause.kind())
         };
-        self.conclude(&failure, outcome);
+        self.conclude(failure, outcome);
         if self.is_last_failure(self.failures()) {
             self.drain(now);
         }
@@ -181,7 +181,10 @@ impl Scheduler {
     }
 
     pub(super) fn fail_answer_too_large(&mut self, worker: WorkerId, work: Work, now: Instant) {
-        let message = format!("the answer is longer than --max-record allows; {worker} goes on");
+        let message = format!(
+            "the line of its answer is longer than --max-record allows, or was begun before the record was \
+             sent; {worker} goes on"
+        );
         self.fail_work(work, Cause::AnswerTooLarge, message, Some(worker), now);
     }
 

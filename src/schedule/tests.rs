@@ -173,7 +173,7 @@ impl Bench {
             stderr: Vec::new(),
             tail: Tail {
                 bytes: tail.into(),
-                is_too_long: false,
+                ..Tail::default()
             },
             unsent: 0,
         };

@@ -3,21 +3,40 @@
 //!
 //! Always: while the budget is full, somebody is heard whose answer makes room, or the output is
 //! what everything waits for; and the clocks of those who are not heard stand still.
+//!
+//! Who is heard with a full budget cannot be one that waits for another. In input order it is the
+//! one that owes the lowest index: its answer is the next to be written. Where results are written
+//! as they finish, every whole answer makes room at once, so all are heard as long as they have not
+//! begun much; then one that is amid an answer is heard alone, until that answer is whole or its
+//! process is gone, and both free what it holds. All that it needs for that it gets: its stdin is
+//! written to whoever is heard, and its time limits run. Where it says nothing for long, the others
+//! are heard too, as if it had begun nothing: that may hold more for each such worker, and waits
+//! for none.
 
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::action::WorkerId;
 use super::process::{Process, Stage};
+use crate::shape::Protocol;
 
 /// An output that has not moved on for so long waits for a slow record or a slow reader. Longer,
 /// and workers would stand idle each time that a slow fellow moves the output on.
 const STANDSTILL: Duration = Duration::from_millis(1);
 
+/// Who says nothing for so long amid an answer, though it is heard, is no reason to let others
+/// wait: it may have forgotten the line's end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// So many bytes of answers may be begun before one worker is heard alone: less is no reason to let
+/// the others wait for one that may be slow.
+const MOST_BEGUN: usize = 1024 * 1024;
+
 impl Scheduler {
     /// Decides whether the input is listened to, and which workers are: all, unless the budget is
-    /// full. Then only the one that owes the lowest index is, for its answer alone can be written;
-    /// nobody is while the output itself is what everything waits for.
+    /// full. Then only the one that owes the lowest index is, for its answer alone can be written,
+    /// or, where any can, one that has begun an answer; nobody is while the output itself is what
+    /// everything waits for.
     pub fn choose_read_from(&mut self, now: Instant) {
         self.look_ahead(now);
         self.feed_the_starved(now);
@@ -40,8 +59,8 @@ impl Scheduler {
         }
         let only = match self.order.next() {
             _ if !is_full => ReadFrom::All,
-            _ if self.order.is_backed_up() => ReadFrom::None,
-            None => ReadFrom::All,
+            _ if self.order.is_backed_up() || self.order.has_no_room() => ReadFrom::None,
+            None => self.amid_answer(now),
             Some(_) => {
                 let by_index = |(_, process): &(WorkerId, &Process)| process.lowest();
                 let waits = self.queue.lowest();
@@ -55,7 +74,7 @@ impl Scheduler {
                         ReadFrom::Only(worker)
                     }
                     (Some((worker, _)), _) => ReadFrom::Only(worker),
-                    (None, _) => ReadFrom::All,
+                    (None, _) => self.amid_answer(now),
                 }
             }
         };
@@ -68,6 +87,8 @@ impl Scheduler {
             let Some(process) = self.workers[number].process_mut() else {
                 continue;
             };
+            let is_read_from =
+                is_read_from || matches!(only, ReadFrom::Only(_)) && process.has_stalled;
             match (is_read_from, process.paused_since) {
                 (true, Some(since)) => {
                     let pause = now.saturating_duration_since(since);
@@ -77,6 +98,7 @@ impl Scheduler {
                         *at += pause.min(now.saturating_duration_since(*at));
                     }
                     process.paused_since = None;
+                    process.said_at = now;
                     process.pace.busy_from(now);
                     self.watch_oldest(WorkerId(number));
                     self.wake_by(now);
@@ -85,6 +107,40 @@ impl Scheduler {
                 (false, None) => process.paused_since = Some(now.max(process.clock)),
                 _ => {}
             }
+        }
+    }
+
+    /// Whom to listen to where every answer makes room: where much has been begun, the one that is
+    /// heard alone goes on being heard, and at first it is the one that has begun most.
+    fn amid_answer(&mut self, now: Instant) -> ReadFrom {
+        let enough = MOST_BEGUN.min(self.budget.limit() / 8).max(1);
+        for worker in &mut self.workers {
+            if let Some(process) = worker.process_mut() {
+                let is_read_from = process.begun > 0 && process.paused_since.is_none();
+                process.has_stalled |= is_read_from && now >= process.said_at + PATIENCE;
+            }
+        }
+        let amid =
+            || (self.processes()).filter(|(_, process)| process.begun > 0 && !process.has_stalled);
+        let begun: usize = amid().map(|(_, process)| process.begun).sum();
+        let first = amid()
+            .max_by_key(|(_, process)| (process.paused_since.is_none(), process.begun))
+            .map(|(worker, process)| (worker, process.said_at.max(now) + PATIENCE));
+        match first {
+            Some((worker, patience)) if begun >= enough => {
+                self.wake_by(patience);
+                ReadFrom::Only(worker)
+            }
+            _ => ReadFrom::All,
+        }
+    }
+
+    /// So many bytes are held of an answer that a worker has begun.
+    pub fn note_begun(&mut self, worker: WorkerId, bytes: usize, now: Instant) {
+        if let Some(process) = self.process_mut(worker) {
+            process.begun = bytes;
+            process.said_at = now;
+            process.has_stalled = false;
         }
     }
 
@@ -106,6 +162,15 @@ impl Scheduler {
         if self.is_far_ahead {
             self.wake_by(stands_still_at);
         }
+    }
+
+    /// Whether a process may have something to say that counts: an answer, or its last word.
+    pub fn awaits_words(&self, worker: WorkerId) -> bool {
+        let may_leave = |process: &Process| {
+            let is_closing = matches!(process.stage, Stage::Closing(_));
+            self.policy.shape.protocol == Protocol::Json && is_closing && !process.has_left
+        };
+        self.owed(worker) > 0 || self.process(worker).is_some_and(may_leave)
     }
 
     /// Whether this worker's answers are to be read.

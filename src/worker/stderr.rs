@@ -2,7 +2,7 @@
 //! records.
 
 /// Lines are cut at this length.
-const LONGEST_LINE: usize = 64 * 1024;
+pub const LONGEST_LINE: usize = 64 * 1024;
 /// How much of the end is kept.
 const KEPT: usize = 4 * 1024;
 
@@ -64,6 +64,11 @@ impl StderrLines {
         }
     }
 
+    /// How many bytes are held of a line that is not whole yet.
+    pub fn unfinished(&self) -> usize {
+        self.partial.len()
+    }
+
     /// Appends to `out` what is left of a last line without an end.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         if !self.partial.is_empty() {
@@ -87,17 +92,18 @@ impl StderrLines {
         out.extend_from_slice(&self.tag);
         self.is_after_return = self.partial.ends_with(b"\r");
         out.append(&mut self.partial);
-        if self.partial.capacity() > LONGEST_LINE / 8 {
+        if self.partial.capacity() > LONGEST_LINE / 16 {
             self.partial = Vec::new();
         }
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        self.kept
-            .extend_from_slice(&bytes[bytes.len().saturating_sub(KEPT + 1)..]);
-        if self.kept.len() > 4 * KEPT {
-            self.kept.drain(..self.kept.len() - KEPT - 1);
+        let bytes = &bytes[bytes.len().saturating_sub(KEPT + 1)..];
+        let all = self.kept.len() + bytes.len();
+        if all > 2 * KEPT {
+            self.kept.drain(..all - KEPT - 1);
         }
+        self.kept.extend_from_slice(bytes);
     }
 }
 

@@ -54,6 +54,7 @@ mod completions;
 mod error_records;
 mod generate;
 mod guides;
+mod memory;
 mod output;
 mod pid1;
 mod progress;

@@ -10,6 +10,8 @@ struct Passed {
     records: Vec<(u64, String)>,
     changed: Option<Changed>,
     has_ended: bool,
+    /// How many bytes were held at most between two arrivals.
+    most_held: usize,
     marks: Vec<Prefix>,
 }
 
@@ -21,7 +23,18 @@ fn slice(bytes: &[u8], budget: &Budget) -> Slice {
 
 /// Skims `records` in blocks of random sizes. `!` is a rejected record, `-` one that is too large.
 fn filter(records: &[String], done: &Ranges, before: Prefix, random: &mut fastrand::Rng) -> Passed {
-    let budget = Budget::new(1 << 20);
+    skim_within(1 << 20, records, done, before, random)
+}
+
+/// The same with a budget of so many bytes.
+fn skim_within(
+    limit: usize,
+    records: &[String],
+    done: &Ranges,
+    before: Prefix,
+    random: &mut fastrand::Rng,
+) -> Passed {
+    let budget = Budget::new(limit);
     let (send, marks): (_, Receiver<Prefix>) = unbounded();
     let left_out = LeftOut::default();
     let mut filter =
@@ -90,7 +103,14 @@ fn filter(records: &[String], done: &Ranges, before: Prefix, random: &mut fastra
             }
             Ok(())
         };
+        // As the reader does before it sends anything.
+        budget.end_loan();
         is_over = filter.take(arrival, &mut pass_on).is_err();
+        if budget.held() > 0 {
+            assert!(budget.try_take(limit, 0), "the reader would wait in vain");
+            budget.free(limit);
+        }
+        passed.most_held = passed.most_held.max(budget.held());
     }
     drop(filter);
     assert_eq!(budget.held(), 0);
@@ -132,14 +152,36 @@ fn what_is_not_done_comes_through_however_it_is_read() {
 
         let before = first.marks[random.usize(..first.marks.len())];
         let done = random_ranges(before.records, &mut random);
-        let again = filter(&records, &done, before, &mut random);
+        let limit = [600, 2000, 1 << 20][random.usize(..3)];
+        let again = skim_within(limit, &records, &done, before, &mut random);
         let is_done = |index| matches!(done.stretch(index), Stretch::Inside(_));
         let left: Vec<_> = all.iter().filter(|it| !is_done(it.0)).cloned().collect();
         assert_eq!(again.records, left);
         assert!(again.has_ended);
-        assert!(again.marks.iter().all(|mark| mark.records > before.records));
-        assert_eq!(again.marks.last().map_or(before, |mark| *mark), *end);
+        assert!(again.most_held <= limit / 2);
+        let (proof, new) = again.marks.split_first().expect("the input is the same");
+        assert_eq!(*proof, before);
+        assert!(new.iter().all(|mark| mark.records > before.records));
+        assert_eq!(again.marks.last(), Some(end));
     }
+}
+
+#[test]
+fn an_input_that_has_changed_is_refused_though_a_part_of_it_was_too_much_to_be_held() {
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut records: Vec<_> = (0..500).map(|number| number.to_string()).collect();
+    let first = filter(&records, &Ranges::default(), Prefix::default(), &mut random);
+    let before = *first.marks.last().expect("a mark at the end");
+    let mut done = Ranges::default();
+    (0..500)
+        .step_by(2)
+        .for_each(|index| assert!(done.insert(index..index + 1)));
+    records[499] = "changed".into();
+    let again = skim_within(10_000, &records, &done, before, &mut random);
+    assert!(again.most_held <= 5_000);
+    assert!(!again.records.is_empty(), "there was no room for them");
+    assert!(again.marks.is_empty(), "nothing of them may be vouched for");
+    assert!(again.changed.is_some() && !again.has_ended);
 }
 
 #[test]

@@ -114,10 +114,25 @@ impl Default for Scanner {
 }
 
 impl Scanner {
+    /// Nothing of a line is of interest up to `seen`.
+    pub fn behind(seen: usize) -> Self {
+        Self {
+            seen,
+            is_blank: false,
+            ..Self::default()
+        }
+    }
+
     /// More of the line.
     pub fn feed(&mut self, bytes: &[u8]) {
-        let base = self.seen;
-        let mut next = 0;
+        self.look(bytes, 0);
+    }
+
+    /// More of the line, of which the first `looked_at` bytes have been looked at before. They are
+    /// looked at again where the brace before them began no object.
+    pub fn look(&mut self, bytes: &[u8], looked_at: usize) {
+        let base = self.seen - looked_at;
+        let mut next = looked_at;
         while let Some(skipped) = self.skip(&bytes[next..]) {
             next += skipped;
             let Some(&byte) = bytes.get(next) else { break };
@@ -130,6 +145,14 @@ impl Scanner {
             }
         }
         self.seen = base + bytes.len();
+    }
+
+    /// Where the first object begins that is open, or that names a record which `is_awaited`. What
+    /// stands before it is of no interest any more.
+    pub fn first(&mut self, is_awaited: impl Fn(Index) -> bool) -> Option<usize> {
+        (self.found).retain(|named| named.is_reply && is_awaited(named.index));
+        let open = (!matches!(self.place, Place::Text | Place::Over)).then_some(self.start);
+        self.found.first().map(|named| named.start).or(open)
     }
 
     /// The line is over. Gives from where on it is to be looked at again, if it is.

@@ -31,7 +31,7 @@ impl Bench {
             index: Index(index),
             reply: Reply::Output("y".into()),
         };
-        let is_owed = self.scheduler.replied(WORKER, &[answer], self.now);
+        let is_owed = self.scheduler.replied(WORKER, &mut [answer], self.now);
         assert_eq!(is_owed, Ok(()));
         self.scheduler.end_of_read(WORKER, self.now);
         self.act();

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
 use crate::outcome::Exit;
 use crate::schedule::WorkerId;
-use crate::schedule::policy::{Lead, Policy, Window};
+use crate::schedule::policy::{Lead, Order, Policy, Window};
 
 const THIRD: WorkerId = WorkerId(2);
 
@@ -33,6 +33,10 @@ impl Bench {
         self.budget.free(self.budget.limit());
         self.scheduler.choose_read_from(self.now);
         self.act();
+    }
+
+    fn begun(&mut self, worker: WorkerId, bytes: usize) {
+        self.scheduler.note_begun(worker, bytes, self.now);
     }
 
     fn heard(&self) -> Vec<usize> {
@@ -88,6 +92,80 @@ fn who_owes_the_lowest_record_is_read_from_before_who_is_to_take_a_suspect() {
     assert_eq!(bench.written(), "y\ny\ny\n");
     assert_eq!(bench.sent.last(), Some(&6), "it is the first that is free");
     bench.empty_buffer();
+}
+
+/// Three workers at work whose results are written as they finish.
+fn unordered() -> Bench {
+    let mut bench = Bench::of_equals(3, |policy| policy.order = Order::Finish);
+    bench.records(3);
+    bench
+}
+
+#[test]
+fn unordered_one_that_is_amid_an_answer_is_read_from_alone_until_that_is_whole() {
+    let mut bench = unordered();
+    bench.begun(OTHER, 700_000);
+    bench.begun(THIRD, 600_000);
+    bench.fill_buffer();
+    assert_eq!(bench.heard(), [OTHER.0], "it has begun most");
+    bench.begun(WORKER, 800_000);
+    bench.scheduler.choose_read_from(bench.now);
+    assert_eq!(bench.heard(), [OTHER.0], "it goes on");
+    bench.begun(OTHER, 0);
+    bench.answer_of(OTHER, 1);
+    bench.scheduler.choose_read_from(bench.now);
+    assert_eq!(bench.heard(), [WORKER.0]);
+    bench.die(Exit::Code(1));
+    bench.scheduler.choose_read_from(bench.now);
+    assert!(bench.heard().contains(&THIRD.0), "its process is gone");
+    bench.empty_buffer();
+    assert!(bench.heard().contains(&OTHER.0));
+}
+
+#[test]
+fn unordered_one_that_says_nothing_amid_an_answer_keeps_nobody_waiting() {
+    let mut bench = unordered();
+    bench.begun(OTHER, 2_000_000);
+    bench.fill_buffer();
+    assert_eq!(bench.heard(), [OTHER.0]);
+    bench.wait(9 * SECOND);
+    bench.scheduler.choose_read_from(bench.now);
+    assert_eq!(bench.heard(), [OTHER.0]);
+    bench.wait(2 * SECOND);
+    bench.scheduler.choose_read_from(bench.now);
+    assert_eq!(bench.heard(), [0, 1, 2]);
+    bench.begun(THIRD, 2_000_000);
+    bench.scheduler.choose_read_from(bench.now);
+    assert_eq!(
+        bench.heard(),
+        [OTHER.0, THIRD.0],
+        "its answer makes room as well"
+    );
+    bench.empty_buffer();
+}
+
+#[test]
+fn unordered_all_are_heard_while_little_of_answers_is_begun() {
+    let mut bench = unordered();
+    bench.begun(WORKER, 100_000);
+    bench.fill_buffer();
+    assert_eq!(bench.heard(), [0, 1, 2], "the one may never go on");
+    bench.empty_buffer();
+}
+
+#[test]
+fn nobody_is_read_from_while_the_buffer_is_full_and_the_output_takes_nothing() {
+    for order in [Order::Input, Order::Finish] {
+        let mut bench = Bench::of_equals(3, |policy| policy.order = order);
+        bench.records(3);
+        bench.scheduler.set_output_room(0);
+        bench.fill_buffer();
+        assert_eq!(bench.heard(), [0; 0]);
+        bench.scheduler.set_output_room(1 << 20);
+        bench.scheduler.choose_read_from(bench.now);
+        assert!(!bench.heard().is_empty());
+        bench.empty_buffer();
+    }
 }
 
 #[test]

@@ -8,11 +8,11 @@ use crate::schedule::policy::{Delivery, Window};
 
 impl Bench {
     fn reply_both(&mut self, indices: [u64; 2]) {
-        let answers = indices.map(|index| crate::protocol::json::Answer {
+        let mut answers = indices.map(|index| crate::protocol::json::Answer {
             index: crate::record::Index(index),
             reply: crate::protocol::json::Reply::Output("y".into()),
         });
-        let is_owed = self.scheduler.replied(WORKER, &answers, self.now);
+        let is_owed = self.scheduler.replied(WORKER, &mut answers, self.now);
         assert_eq!(is_owed, Ok(()));
         self.scheduler.end_of_read(WORKER, self.now);
         self.act();

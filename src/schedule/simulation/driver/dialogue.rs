@@ -107,6 +107,7 @@ impl Dialogue<'_> {
                 let message = json::read_head(head, found, owes);
                 self.take(message, head, &mut answers);
             }
+            Part::Rest(_) => unreachable!("lines are short"),
             Part::Lines(lines) => {
                 let lines = lines.into_bytes();
                 let mut start = 0;

@@ -44,6 +44,10 @@ impl Simulation {
             Protocol::Lines => self.pass_lines(worker, now),
             Protocol::Json => self.pass_messages(worker, now),
         }
+        if let Some(member) = &self.members[worker.0] {
+            self.scheduler
+                .note_begun(worker, member.stdout.begun(), self.base + now);
+        }
         self.act();
     }
 

@@ -84,7 +84,13 @@ impl Simulation {
                 self.act();
             }
             if is_readable && heard[number] {
-                self.read_answers(worker, now);
+                if self.budget.is_full() {
+                    self.scheduler.choose_read_from(self.base + now);
+                    self.act();
+                }
+                if self.scheduler.reads_from(worker) {
+                    self.read_answers(worker, now);
+                }
             }
         }
         from

@@ -34,6 +34,7 @@ pub(crate) fn answers(mut data: &[u8]) {
                         parts.push(Some(line.to_vec()));
                     }
                 }
+                Part::Rest(_) => panic!("nothing is let go"),
                 Part::TooLong(head, found) => {
                     let _ = json::read_head(head, found, |index| index.0 % 2 == 0);
                     parts.push(None);
@@ -118,7 +119,7 @@ fn read_json(line: &[u8]) {
                 Reply::Error { json, .. } => {
                     assert!(is_json);
                     assert_eq!(fields().id.map(RawValue::get), Some(&*index.to_string()));
-                    assert_eq!(fields().error.map(RawValue::get), Some(json));
+                    assert_eq!(fields().error.map(RawValue::get), Some(&*json));
                 }
                 Reply::Bad(why) => assert!(!why.is_empty()),
                 Reply::TooLarge => panic!("it is not too large"),
