@@ -5,6 +5,7 @@
 
 use std::hint::black_box;
 use std::io::Write;
+use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
@@ -152,8 +153,9 @@ fn render_failure(bencher: Bencher<'_, '_>) {
     let record = block(&records(96), &budget).first_record(Separator::Newline);
     let failure = Failure {
         index: Index(17),
-        cause: Cause::Timeout,
-        message: "no answer within 5 s".into(),
+        cause: Cause::Timeout {
+            limit: Duration::from_secs(5),
+        },
         worker: Some(1),
         attempts: 3,
         record: Some(record),
@@ -162,7 +164,7 @@ fn render_failure(bencher: Bencher<'_, '_>) {
     let mut out = Chunks::default();
     bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
         out.advance(out.len());
-        rendering.failure(black_box(failure.clone()), &mut out);
+        rendering.failure(black_box(&mut failure.clone()), &mut out);
         out.len()
     });
 }

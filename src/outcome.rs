@@ -1,17 +1,18 @@
 //! What became of a record, and how it is written.
 //!
-//! Owns the list of what can go wrong with a record. Always: that list is closed, and each kind
-//! has the one name that error records and the summary use.
+//! Owns the list of what can go wrong with a record. Always: that list is closed, each kind has the
+//! one name that error records and the summary use, and what is said of a failure follows from it.
 
 mod chunks;
 mod done;
 mod lines;
 mod rendering;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use crate::input::{Rejected, Rejection};
+use crate::input::{Flaw, Rejected, Rejection};
 use crate::record::{Index, Slice};
 
 pub use chunks::Chunks;
@@ -26,8 +27,6 @@ pub struct Failure {
     pub index: Index,
     /// What it failed of.
     pub cause: Cause,
-    /// The same for people, a fragment.
-    pub message: String,
     /// The worker that had it last, by number, if any had.
     pub worker: Option<usize>,
     /// How often it was sent.
@@ -51,19 +50,72 @@ pub enum Cause {
     WorkerError {
         /// What it sent, JSON.
         error: String,
+        /// The same for people.
+        message: String,
     },
     /// The worker took longer over it than it may.
-    Timeout,
+    Timeout {
+        /// How long that is (`--timeout`).
+        limit: Duration,
+    },
     /// The worker skipped it, or answers cannot be told apart any more.
     MissingAnswer,
     /// What came back is not an answer.
-    BadAnswer,
+    BadAnswer(BadAnswer),
     /// It is not one JSON value, or no text where it must be.
-    InvalidInput,
+    InvalidInput {
+        /// What is wrong.
+        flaw: Flaw,
+        /// Whether the line is likely to be text, and not JSON with a mistake in it.
+        is_text: bool,
+    },
     /// It is longer than a record may be.
-    RecordTooLarge,
+    RecordTooLarge {
+        /// The most bytes a record may have.
+        max: usize,
+    },
     /// Its answer is longer than an answer may be.
     AnswerTooLarge,
+}
+
+/// What is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadAnswer {
+    /// What names this record, for this reason.
+    Invalid(String),
+    /// Something that has nothing to do with any record, for which the process was ended.
+    Unasked(Exit),
+}
+
+impl Failure {
+    /// What it failed of, for people: a fragment.
+    pub fn message(&self) -> Cow<'_, str> {
+        let worker = || match self.worker {
+            Some(number) => format!("worker {number}"),
+            None => "the worker".into(),
+        };
+        let text = match &self.cause {
+            Cause::WorkerExit { exit, .. } | Cause::BadAnswer(BadAnswer::Unasked(exit)) => {
+                format!("{} died while it held the record ({exit})", worker())
+            }
+            Cause::WorkerError { message, .. } => return Cow::Borrowed(message),
+            Cause::Timeout { limit } => format!("no answer within --timeout {limit:?}"),
+            Cause::MissingAnswer => format!("{} left it without an answer", worker()),
+            Cause::BadAnswer(BadAnswer::Invalid(why)) => {
+                format!("{} gave no valid answer: {why}", worker())
+            }
+            Cause::InvalidInput { flaw, .. } => flaw.to_string(),
+            Cause::RecordTooLarge { max } => {
+                format!("the record is longer than {max} bytes (--max-record)")
+            }
+            Cause::AnswerTooLarge => format!(
+                "the line of its answer is longer than --max-record allows, or was begun before the \
+                 record was sent; {} goes on",
+                worker()
+            ),
+        };
+        Cow::Owned(text)
+    }
 }
 
 impl Cause {
@@ -84,11 +136,11 @@ impl Cause {
         match self {
             Self::WorkerExit { .. } => "worker_exit",
             Self::WorkerError { .. } => "worker_error",
-            Self::Timeout => "timeout",
+            Self::Timeout { .. } => "timeout",
             Self::MissingAnswer => "missing_answer",
-            Self::BadAnswer => "bad_answer",
-            Self::InvalidInput => "invalid_input",
-            Self::RecordTooLarge => "record_too_large",
+            Self::BadAnswer(_) => "bad_answer",
+            Self::InvalidInput { .. } => "invalid_input",
+            Self::RecordTooLarge { .. } => "record_too_large",
             Self::AnswerTooLarge => "answer_too_large",
         }
     }
@@ -141,25 +193,27 @@ impl fmt::Display for Exit {
 
 impl From<Rejected> for Failure {
     fn from(rejected: Rejected) -> Self {
-        let (cause, message, record) = match rejected.reason {
+        let (cause, record) = match rejected.reason {
             Rejection::Invalid { flaw, record } => {
-                (Cause::InvalidInput, flaw.to_string(), Some(record))
+                let is_text = is_text(&record);
+                (Cause::InvalidInput { flaw, is_text }, Some(record))
             }
-            Rejection::TooLarge { max } => (
-                Cause::RecordTooLarge,
-                format!("the record is longer than {max} bytes (--max-record)"),
-                None,
-            ),
+            Rejection::TooLarge { max } => (Cause::RecordTooLarge { max }, None),
         };
         Self {
             index: rejected.index,
             cause,
-            message,
             worker: None,
             attempts: 0,
             record,
         }
     }
+}
+
+/// Whether a line that is no JSON is likely to be text.
+fn is_text(line: &[u8]) -> bool {
+    let first = line.trim_ascii_start().first();
+    str::from_utf8(line).is_ok() && !matches!(first, Some(b'{' | b'['))
 }
 
 #[cfg(test)]

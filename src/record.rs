@@ -14,7 +14,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 use crate::budget::{BOOKKEEPING, Budget};
 
 /// A record's number in the input, from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Index(pub u64);
 
 impl Index {

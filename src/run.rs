@@ -24,7 +24,7 @@ use crate::journal::{self, Journal};
 use crate::output::files::{Named, Outputs};
 use crate::output::{Destination, Destinations};
 use crate::report::{
-    Counts, Display, Expected, Form, Progress, Report, Targets, Terminals, Verbosity,
+    Counts, Display, Expected, Form, Progress, Report, Targets, Teller, Terminals, Verbosity,
 };
 use crate::schedule::{Earlier, Scheduler};
 use crate::signal::{self, Requests};
@@ -296,7 +296,8 @@ fn show_progress(
     left_out: &input::LeftOut,
     messages: &mut Messages,
 ) -> Report {
-    let mut report = Report::new(Instant::now());
+    let teller = Teller::new(config.policy.clone());
+    let mut report = Report::new(teller, Instant::now());
     let types_records =
         config.inputs.contains(&Source::Stdin) && rustix::termios::isatty(rustix::stdio::stdin());
     let terminals = Terminals::look_up(types_records, output.is_terminal());

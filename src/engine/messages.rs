@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 use crate::output::at_once::AtOnce;
 use crate::report::Verbosity;
-use crate::report::{Display, Place};
+use crate::report::{Display, Level, Notice, Place};
 use crate::visible;
 use crate::waker::{WakeAtEnd, Waker};
 
@@ -101,6 +101,17 @@ impl Messages {
             self.writer = Writer::Thread(WriterThread::start(waker.clone())?);
         }
         Ok(())
+    }
+
+    /// Says something that the scheduler has told.
+    pub(crate) fn say(&mut self, notice: &Notice) {
+        match notice.level {
+            Level::Error => self.error(&notice.text),
+            Level::Warning => self.warning(&notice.text),
+        }
+        if let Some(text) = &notice.quoted {
+            self.quote(text);
+        }
     }
 
     /// Says that the run cannot go on or has failed, on one line.

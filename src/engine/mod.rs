@@ -31,8 +31,8 @@ use crate::journal::Known;
 use crate::output::WriteError;
 use crate::protocol::json::{self, Wanted};
 use crate::record::Slice;
-use crate::report::Report;
-use crate::schedule::{Action, Notice, Reading, Scheduler, WorkerId};
+use crate::report::{self, Report};
+use crate::schedule::{Action, Reading, Scheduler, WorkerId};
 use crate::shape::{Protocol, Shape};
 use crate::signal::{self, Requests};
 use crate::visible;
@@ -223,7 +223,7 @@ impl Engine {
             self.status = self.status.worst(Status::Fault);
         }
         let status = self.scheduler.status().worst(self.status);
-        if let Some(summary) = self.scheduler.tally().summary()
+        if let Some(summary) = report::summary(self.scheduler.tally())
             && status != Status::Signal(libc::SIGPIPE)
         {
             self.messages.warning(&summary);
@@ -284,9 +284,11 @@ impl Engine {
             Action::Terminate(worker) => self.end(worker, Signal::TERM),
             Action::Kill(worker) => self.end(worker, Signal::KILL),
             Action::Leave(worker) => self.leave(worker, "it has not died of SIGKILL"),
-            Action::Notify(Notice::Error(text)) => self.messages.error(&text),
-            Action::Notify(Notice::Warning(text)) => self.messages.warning(&text),
-            Action::Notify(Notice::Quote(text)) => self.messages.quote(&text),
+            Action::Tell(event) => {
+                if let Some(notice) = self.report.hear(&event) {
+                    self.messages.say(&notice);
+                }
+            }
             Action::Finish => self.is_finished = true,
         }
     }

@@ -80,7 +80,7 @@ pub enum Rejection {
 }
 
 /// What is wrong with a line.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flaw {
     /// What it should have been.
     pub expected: &'static str,

@@ -4,6 +4,7 @@
 //! error record is one JSON line, whatever the formats.
 
 use std::borrow::Cow;
+use std::mem::take;
 
 use clap::ValueEnum;
 
@@ -122,9 +123,9 @@ impl Rendering {
         out.push(self.shape.separator.byte());
     }
 
-    /// Appends the error record of `failure`. The error that a worker sent is moved on in its
-    /// buffer.
-    pub fn failure(&self, failure: Failure, out: &mut Chunks) {
+    /// Appends the error record of `failure`. The error that a worker sent is taken out, and moved
+    /// on in its buffer.
+    pub fn failure(&self, failure: &mut Failure, out: &mut Chunks) {
         let (exit, stderr) = match &failure.cause {
             Cause::WorkerExit { exit, stderr } => (Some(exit), Some(stderr)),
             _ => (None, None),
@@ -136,7 +137,7 @@ impl Rendering {
         let error_record = ErrorRecord {
             kind: failure.cause.kind(),
             index: failure.index.0,
-            message: &failure.message,
+            message: failure.message(),
             worker: failure.worker,
             attempts: failure.attempts,
             exit_code: exit.and_then(|exit| match exit {
@@ -158,9 +159,9 @@ impl Rendering {
             to.append(&mut json(&error_record));
             to.pop();
         });
-        if let Cause::WorkerError { error } = failure.cause {
+        if let Cause::WorkerError { error, .. } = &mut failure.cause {
             out.append(0, |to| to.extend_from_slice(b",\"error\":"));
-            out.put(error.into_bytes());
+            out.put(take(error).into_bytes());
         }
         if last == b"{}" {
             last.remove(0);
@@ -177,7 +178,7 @@ impl Rendering {
         record: &'a [u8],
     ) -> (Option<Input<'a>>, Option<Base64<'a>>) {
         if self.shape.format == Format::Jsonl
-            && *cause != Cause::InvalidInput
+            && !matches!(cause, Cause::InvalidInput { .. })
             && let Ok(value) = serde_json::from_slice(record)
         {
             return (Some(Input::Value(value)), None);
@@ -213,7 +214,7 @@ struct ErrorRecord<'a> {
     #[serde(rename = "mtask_error")]
     kind: &'static str,
     index: u64,
-    message: &'a str,
+    message: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     worker: Option<usize>,
     attempts: u32,
@@ -261,9 +262,12 @@ fn text_or_base64(bytes: &[u8]) -> (Option<&str>, Option<Base64<'_>>) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::budget::{BOOKKEEPING, Budget};
-    use crate::input::{Rejected, Rejection};
+    use crate::input::{Flaw, Rejected, Rejection};
+    use crate::outcome::BadAnswer;
     use crate::record::{Separator, Slice};
 
     const LINES: Rendering = Rendering {
@@ -294,12 +298,15 @@ mod tests {
         Failure {
             index: Index(3),
             cause,
-            message: "m".into(),
             worker: Some(1),
             attempts: 2,
             record: Some(slice(record)),
         }
     }
+
+    const TIMEOUT: Cause = Cause::Timeout {
+        limit: Duration::from_secs(5),
+    };
 
     fn exit(exit: Exit) -> Cause {
         let stderr = b"oh \xff\n".to_vec();
@@ -308,7 +315,7 @@ mod tests {
 
     fn error_record(rendering: Rendering, failure: &Failure) -> String {
         let mut out = Chunks::from(b"before\n".to_vec());
-        rendering.failure(failure.clone(), &mut out);
+        rendering.failure(&mut failure.clone(), &mut out);
         String::from_utf8(out.take_bytes())
             .unwrap()
             .strip_prefix("before\n")
@@ -327,8 +334,8 @@ mod tests {
     #[test]
     fn an_error_record_begins_with_the_reserved_key_and_ends_with_the_record() {
         assert_eq!(
-            error_record(LINES, &failure(Cause::Timeout, b"a \"b\"\t")),
-            r#"{"mtask_error":"timeout","index":3,"message":"m","worker":1,"attempts":2,"input":"a \"b\"\t"}"#
+            error_record(LINES, &failure(TIMEOUT, b"a \"b\"\t")),
+            r#"{"mtask_error":"timeout","index":3,"message":"no answer within --timeout 5s","worker":1,"attempts":2,"input":"a \"b\"\t"}"#
                 .to_owned()
                 + "\n"
         );
@@ -336,16 +343,18 @@ mod tests {
 
     #[test]
     fn a_death_tells_its_status_or_signal_and_its_last_words() {
-        let begin =
-            r#"{"mtask_error":"worker_exit","index":3,"message":"m","worker":1,"attempts":2,"#;
         let end = "\"stderr\":\"oh \u{fffd}\\n\",\"input\":\"r\"}\n";
         for (cause, field) in [
-            (exit(Exit::Code(3)), r#""exit_code":3,"#),
-            (exit(Exit::Signal(9)), r#""signal":9,"#),
-            (exit(Exit::StdoutClosed), ""),
+            (Exit::Code(3), r#""exit_code":3,"#),
+            (Exit::Signal(9), r#""signal":9,"#),
+            (Exit::StdoutClosed, ""),
         ] {
+            let begin = format!(
+                "{{\"mtask_error\":\"worker_exit\",\"index\":3,\"message\":\"worker 1 died while it \
+                 held the record ({cause})\",\"worker\":1,\"attempts\":2,"
+            );
             assert_eq!(
-                error_record(LINES, &failure(cause, b"r")),
+                error_record(LINES, &failure(exit(cause), b"r")),
                 format!("{begin}{field}{end}")
             );
         }
@@ -354,7 +363,8 @@ mod tests {
     #[test]
     fn a_json_record_is_its_own_input_byte_for_byte() {
         let value = br#"{"b":1.00,"a": 12345678901234567890123,"b":"\ud800"}"#;
-        let line = error_record(JSONL, &failure(Cause::BadAnswer, value));
+        let bad = Cause::BadAnswer(BadAnswer::Invalid("m".into()));
+        let line = error_record(JSONL, &failure(bad, value));
         let end = format!(r#","input":{}}}"#, str::from_utf8(value).unwrap());
         assert_eq!(
             line.trim_end_matches('\n')
@@ -367,7 +377,7 @@ mod tests {
     #[test]
     fn a_json_record_may_be_nested_to_any_depth() {
         let deep = [[b'['; 200_000], [b']'; 200_000]].concat();
-        let line = error_record(JSONL, &failure(Cause::Timeout, &deep));
+        let line = error_record(JSONL, &failure(TIMEOUT, &deep));
         assert!(line.ends_with(&format!(":{}}}\n", str::from_utf8(&deep).unwrap())));
     }
 
@@ -377,7 +387,15 @@ mod tests {
             let line = error_record(rendering, &failure(cause, record));
             line.split_once("\"attempts\":2,").unwrap().1.to_owned()
         };
-        let invalid = || Cause::InvalidInput;
+        let invalid = || Cause::InvalidInput {
+            flaw: Flaw {
+                expected: "JSON",
+                line: 4,
+                column: 1,
+                message: "m".into(),
+            },
+            is_text: false,
+        };
         assert_eq!(
             input(JSONL, invalid(), b"{\"a\":"),
             "\"input\":\"{\\\"a\\\":\"}\n"
@@ -387,10 +405,10 @@ mod tests {
             "\"input_base64\":\"MSD/\"}\n"
         );
         assert_eq!(
-            input(LINES, Cause::Timeout, b"1 \xff"),
+            input(LINES, TIMEOUT, b"1 \xff"),
             "\"input_base64\":\"MSD/\"}\n"
         );
-        assert_eq!(input(LINES, Cause::Timeout, b""), "\"input\":\"\"}\n");
+        assert_eq!(input(LINES, TIMEOUT, b""), "\"input\":\"\"}\n");
     }
 
     #[test]
@@ -413,7 +431,7 @@ mod tests {
             error_input: ErrorInput::Omitted,
             ..LINES
         };
-        let line = error_record(rendering, &failure(Cause::Timeout, b"secret"));
+        let line = error_record(rendering, &failure(TIMEOUT, b"secret"));
         assert!(line.ends_with("\"attempts\":2}\n"));
     }
 
@@ -426,9 +444,7 @@ mod tests {
             },
             ..ENVELOPE
         };
-        assert!(
-            error_record(rendering, &failure(Cause::Timeout, b"a\nb")).ends_with("\"a\\nb\"}\0")
-        );
+        assert!(error_record(rendering, &failure(TIMEOUT, b"a\nb")).ends_with("\"a\\nb\"}\0"));
         assert_eq!(
             results(rendering, 2, b"a\nb\0\0"),
             "{\"index\":9,\"output\":\"a\\nb\"}\0{\"index\":10,\"output\":\"\"}\0"

@@ -1,7 +1,8 @@
-//! What people see of a run: its progress, its statistics, where it stands when asked.
+//! What people see of a run: what has happened, its progress, its statistics, where it stands when
+//! asked.
 //!
-//! Looks at the scheduler from outside. Always: nothing that decides anything reads from here, and
-//! no record is reported one by one.
+//! Looks at the scheduler from outside, and listens to its events. Always: nothing that decides
+//! anything reads from here, and no record that gave a result is reported one by one.
 
 mod advice;
 mod bar;
@@ -13,7 +14,9 @@ mod progress;
 mod recent;
 mod stats;
 mod status;
+mod summary;
 mod table;
+mod telling;
 mod text;
 
 pub use bar::Place;
@@ -21,6 +24,8 @@ pub use choice::{Form, Terminals, Verbosity, When};
 pub use counts::Counts;
 pub use display::Display;
 pub use progress::{Expected, Progress};
+pub use summary::summary;
+pub use telling::{Level, Notice, Teller};
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -28,6 +33,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::input::LeftOut;
+use crate::schedule::event::Event;
 use crate::schedule::{Bottleneck, Scheduler};
 use stats::Stats;
 use status::Wait;
@@ -35,9 +41,10 @@ use status::Wait;
 /// How often the scheduler's counts are looked at while they change.
 const SAMPLE: Duration = Duration::from_millis(100);
 
-/// The engine's side of all reports: takes samples of the scheduler.
+/// The engine's side of all reports: hears of events and takes samples of the scheduler.
 #[derive(Debug)]
 pub struct Report {
+    teller: Teller,
     began: Instant,
     progress: Option<Sampler>,
     stats: Option<Stats>,
@@ -75,8 +82,9 @@ struct Sampler {
 
 impl Report {
     /// Of a run that begins now.
-    pub fn new(now: Instant) -> Self {
+    pub fn new(teller: Teller, now: Instant) -> Self {
         Self {
+            teller,
             began: now,
             progress: None,
             stats: None,
@@ -101,6 +109,14 @@ impl Report {
             self.stats = Some(Stats::new(scheduler.jobs(), now));
             self.targets = targets;
         }
+    }
+
+    /// Takes note of what has happened. Gives what is to be said of it, if anything.
+    pub fn hear(&mut self, event: &Event) -> Option<Notice> {
+        if let Some(stats) = &mut self.stats {
+            stats.hear(event);
+        }
+        self.teller.tell(event)
     }
 
     /// Looks at the scheduler. To be called once in each round of the engine; `is_draining` tells

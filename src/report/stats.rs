@@ -1,13 +1,14 @@
 //! Where the workers' time went.
 //!
 //! The scheduler is looked at once in each round of the engine, and the time since the last look
-//! goes to what each worker was about then. Always: the times of a worker add up to the time of the
-//! run.
+//! goes to what each worker was about then. What each has done is counted from events. Always: the
+//! times of a worker add up to the time of the run.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
+use crate::schedule::event::Event;
 use crate::schedule::{Bottleneck, Doubts, Scheduler, SlowRecord, Standing, WorkerId};
 
 /// The statistics of a run that goes on.
@@ -23,6 +24,11 @@ pub(super) struct Stats {
 
 #[derive(Debug)]
 struct Watched {
+    /// Records with an outcome that it had last, and how many of them failed.
+    records: u64,
+    failed: u64,
+    /// How many processes it has had.
+    processes: u32,
     standing: Standing,
     times: Times,
     /// Time since a process began that is not ready and had nothing to do: starting up if it says
@@ -92,17 +98,27 @@ pub(super) struct Share {
 
 impl Stats {
     pub(super) fn new(jobs: usize, now: Instant) -> Self {
-        let unstarted = || Watched {
-            standing: Standing::Unstarted,
-            times: Times::default(),
-            unclear: BTreeMap::new(),
-        };
         Self {
             began: now,
             last: now,
-            workers: (0..jobs).map(|_| unstarted()).collect(),
+            workers: (0..jobs).map(|_| Watched::new()).collect(),
             reason: Reason::Input,
             lost: BTreeMap::new(),
+        }
+    }
+
+    /// Counts what each worker has done.
+    pub(super) fn hear(&mut self, event: &Event) {
+        match event {
+            Event::Settled(settled) => {
+                if let Some(WorkerId(number)) = settled.worker {
+                    let worker = &mut self.workers[number];
+                    worker.records += settled.count as u64;
+                    worker.failed += u64::from(settled.outcome.is_err());
+                }
+            }
+            Event::Started { worker, .. } => self.workers[worker.0].processes += 1,
+            _ => {}
         }
     }
 
@@ -135,14 +151,11 @@ impl Stats {
         for worker in &mut self.workers {
             worker.turn(Standing::Gone, &mut self.lost);
         }
-        let shares = self.workers.iter().enumerate().map(|(number, worker)| {
-            let (results, failed, processes) = scheduler.served(WorkerId(number));
-            Share {
-                records: results + failed,
-                failed,
-                processes,
-                times: worker.times,
-            }
+        let shares = self.workers.iter().map(|worker| Share {
+            records: worker.records,
+            failed: worker.failed,
+            processes: worker.processes,
+            times: worker.times,
         });
         Account {
             wall: now.saturating_duration_since(self.began),
@@ -169,6 +182,18 @@ impl Stats {
 }
 
 impl Watched {
+    /// A worker of which no process has begun.
+    fn new() -> Self {
+        Self {
+            records: 0,
+            failed: 0,
+            processes: 0,
+            standing: Standing::Unstarted,
+            times: Times::default(),
+            unclear: BTreeMap::new(),
+        }
+    }
+
     /// Spends time as it stands. Gives why it was not spent on work, where that is clear.
     fn spend(&mut self, time: Duration, reason: Reason) -> Option<Reason> {
         let times = &mut self.times;
@@ -291,17 +316,17 @@ impl AddAssign for Times {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::{Cause, Failure};
+    use crate::record::Index;
+    use crate::schedule::ProcessNumber;
+    use crate::schedule::event::Settled;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     /// Spends a second in each of these standings.
     fn live(standings: &[Standing]) -> (Times, BTreeMap<Reason, Duration>) {
         let mut lost = BTreeMap::new();
-        let mut worker = Watched {
-            standing: Standing::Unstarted,
-            times: Times::default(),
-            unclear: BTreeMap::new(),
-        };
+        let mut worker = Watched::new();
         for standing in standings {
             worker.turn(*standing, &mut lost);
             if let Some(reason) = worker.spend(SECOND, Reason::Input) {
@@ -346,5 +371,44 @@ mod tests {
             (times.starting, times.waiting),
             (Duration::ZERO, 2 * SECOND)
         );
+    }
+    #[test]
+    fn what_each_worker_has_done_is_counted_from_events() {
+        let mut stats = Stats::new(2, Instant::now());
+        let settled = |count, worker, outcome| {
+            Event::Settled(Settled {
+                first: Index(0),
+                count,
+                worker,
+                attempts: 1,
+                took: None,
+                outcome,
+            })
+        };
+        let failure = Box::new(Failure {
+            index: Index(0),
+            cause: Cause::MissingAnswer,
+            worker: None,
+            attempts: 0,
+            record: None,
+        });
+        let (worker, process) = (WorkerId(1), ProcessNumber(0));
+        for event in [
+            Event::Started {
+                worker,
+                process,
+                is_restart: false,
+            },
+            settled(7, Some(worker), Ok(())),
+            settled(1, Some(worker), Err(failure.clone())),
+            settled(1, None, Err(failure)),
+        ] {
+            stats.hear(&event);
+        }
+        let counted = stats.workers.iter();
+        let counted: Vec<_> = counted
+            .map(|it| (it.records, it.failed, it.processes))
+            .collect();
+        assert_eq!(counted, [(0, 0, 0), (8, 1, 1)]);
     }
 }

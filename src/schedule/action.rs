@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::event::Event;
 use crate::record::Block;
 
 /// A worker's number, from 0. It outlives the worker's processes.
@@ -33,19 +34,8 @@ pub enum Action {
     Kill(WorkerId),
     /// Wait no longer for the end of a process that was killed; say so by `left_behind`.
     Leave(WorkerId),
-    /// Tell the user.
-    Notify(Notice),
+    /// Tell all who listen what has happened.
+    Tell(Event),
     /// Every process has ended and nothing is left to do but to write what is ready.
     Finish,
-}
-
-/// A line for the user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// The run cannot go on or has failed.
-    Error(String),
-    /// Something went wrong that mtask copes with.
-    Warning(String),
-    /// What a worker has said, in lines of its own, for the error before.
-    Quote(String),
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use super::Scheduler;
 use super::action::WorkerId;
 use super::doubts::Doubts;
+use super::event::{Asking, Event};
 use super::pace::Pace;
 use super::policy::{Delivery, Window};
 use super::process::{Process, REMINDER, Stage};
@@ -341,16 +342,11 @@ impl Scheduler {
             .expect("only a running process is asked");
         let (waited, had_answered) = (process.age(now), process.is_ready);
         if let Some(index) = process.oldest() {
-            let what = match had_answered {
-                true => format!("may have skipped record {index}"),
-                false => format!(
-                    "has read record {index} and not answered for {} s",
-                    waited.as_secs()
-                ),
+            let asking = match had_answered {
+                true => Asking::Skipped(index),
+                false => Asking::Unanswered(index, waited),
             };
-            self.warn(format!(
-                "{worker} {what}: its stdin is closed to see whether the answer still comes"
-            ));
+            self.tell(Event::Asked { worker, asking });
         }
         self.note_asked(
             worker,

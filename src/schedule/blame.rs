@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::action::{Action, WorkerId};
 use super::audit::Break;
-use super::deaths::Moment;
+use super::event::{Breach, Ended, Event, Loss, LossCause, Moment, Span};
 use super::pending::Fault;
 use super::policy::{Delivery, Readiness, Window};
 use super::process::{Death, Pipe, Process, Stage, Startup, State};
@@ -18,10 +18,6 @@ use super::queue::{Isolation, Work};
 use super::{InputState, Scheduler, Unsent};
 use crate::outcome::Exit;
 use crate::protocol::stdout::Tail;
-
-/// What is said of a worker that never answers by itself.
-const MUTE: &str = "that answered nothing before their stdin was closed: each record is to be \
-                    answered by one line, at once";
 
 /// A process that has closed its stdout is given so long to exit.
 const HANG_UP: Duration = Duration::from_millis(200);
@@ -38,6 +34,8 @@ impl Scheduler {
             return;
         };
         self.queue.release(worker);
+        let exit = death.exit.clone();
+        self.tell(Event::Gone { worker, exit });
         if !process.is_working() {
             self.replace(worker, now);
         } else if !self.phase.gives_out() {
@@ -156,14 +154,10 @@ impl Scheduler {
         if owed.is_empty() && is_closing {
             if !is_well {
                 self.count_bad_end();
-                let text = format!(
-                    "{} after its last answer: no record is lost, but the status is 123",
-                    death.told(worker)
-                );
-                self.warn_of_death(Moment::End, &death.exit, &text);
             }
+            self.tell_end(worker, &death, Moment::End);
             if !death.tail.bytes.is_empty() {
-                self.report_tail(worker, &process, &death);
+                self.note_tail(worker, &process, &death);
                 self.replace(worker, now);
                 self.count_stray(now);
             } else {
@@ -175,17 +169,14 @@ impl Scheduler {
                 }
             }
         } else if owed.is_empty() {
-            if !is_well {
-                let text = format!("{} while it held no record", death.told(worker));
-                let moment = match process.is_ready {
-                    true => Moment::Work,
-                    false => Moment::Start,
-                };
-                self.warn_of_death(moment, &death.exit, &text);
-            }
+            let moment = match process.is_ready {
+                true => Moment::Work,
+                false => Moment::Start,
+            };
+            self.tell_end(worker, &death, moment);
             let is_stray = !death.tail.bytes.is_empty();
             if is_stray {
-                self.report_tail(worker, &process, &death);
+                self.note_tail(worker, &process, &death);
             }
             self.count_process(worker, process.startup(now), false, death);
             self.replace(worker, now);
@@ -193,14 +184,9 @@ impl Scheduler {
                 self.count_stray(now);
             }
         } else if is_closing && is_well {
-            let left: Vec<_> = owed
-                .iter()
-                .map(|work| (work.first(), work.remaining()))
-                .collect();
-            let what = format!("exited without an answer for {}", Self::range(left));
-            let advice = "does it skip records, or collect several for one line?";
+            let breach = Breach::NoAnswer(Span::of(&owed));
             let in_doubt = process.audit.in_doubt(Break::TooFew);
-            self.report_break(worker, &what, advice, &in_doubt);
+            self.note_breach(worker, breach, in_doubt);
             self.fail_together(worker, owed, Fault::NoAnswer, now);
             self.replace(worker, now);
         } else {
@@ -221,15 +207,12 @@ impl Scheduler {
         now: Instant,
     ) -> bool {
         if self.is_beyond_blame() {
-            self.send_once_more(owed, death.unsent);
+            self.tell_end(worker, death, Moment::Excused);
+            self.send_once_more(worker, owed, death.unsent);
             return false;
         }
         self.take_back(&mut owed, death.unsent);
-        let left: Vec<_> = owed
-            .iter()
-            .map(|work| (work.first(), work.remaining()))
-            .collect();
-        let held = Self::range(left);
+        let held = Span::of(&owed);
         let is_alone =
             owed.len() == 1 && owed[0].remaining() == 1 && owed[0].isolation == Isolation::Alone;
         let is_full = self.policy.window == Window::Full;
@@ -241,17 +224,6 @@ impl Scheduler {
             Delivery::AtLeastOnce => is_alone && death.exit != Exit::AnsweredTwice,
         };
         let (guilty, again): (VecDeque<_>, VecDeque<_>) = owed.into_iter().partition(is_guilty);
-        let then = match (guilty.front(), again.front()) {
-            (None, None) => "",
-            // What had been sent once before fails; the rest is sent again.
-            (Some(_), _) if is_full => "",
-            (Some(work), _) => &format!("; the record {}", self.fate(work)),
-            (_, Some(work)) if again.len() == 1 && work.remaining() == 1 => {
-                "; the record is sent again"
-            }
-            _ if is_full => "; what it held is sent again",
-            _ => "; what it held is sent again, one record at a time",
-        };
         let charged = !guilty.is_empty();
         // Where COMMAND has never been ready, nothing is held against what it held.
         let is_futile = startup != Startup::Ready
@@ -262,17 +234,19 @@ impl Scheduler {
         } else {
             Moment::Work
         };
-        let text = match &death.exit {
-            Exit::NotStarted(_) => Some(death.told(worker)),
-            // It has been said already what it did.
-            Exit::Unasked | Exit::AnsweredTwice if guilty.is_empty() && again.is_empty() => None,
-            _ => Some(format!("{} while it held {held}{then}", death.told(worker))),
-        };
-        if let Some(text) = text {
-            self.warn_of_death(moment, &death.exit, &text);
-        }
+        let fate = guilty.front().map(|work| self.fate(work));
+        self.tell(Event::Ended(Box::new(Ended {
+            worker,
+            pid: death.pid,
+            exit: death.exit.clone(),
+            moment,
+            held,
+            charged: fate,
+            again: again.iter().map(Work::remaining).sum(),
+        })));
         for mut work in again {
             work.shuns = None;
+            self.tell_again(worker, &work);
             match is_full {
                 true => self.queue.put_back(work),
                 false => self.suspect(work),
@@ -355,32 +329,46 @@ impl Scheduler {
             return;
         }
         seat.state = State::GivenUp;
-        let reason = match seat.is_unrunnable {
-            true => "it cannot be run".into(),
-            false => format!("--max-restarts {most}"),
+        let (processes, cause) = match seat.is_unrunnable {
+            _ if seat.protocol_violations >= most => {
+                (seat.protocol_violations, LossCause::OutOfStep)
+            }
+            _ if seat.left_behind >= most => (seat.left_behind, LossCause::LeftBehind),
+            _ if seat.silent >= most => (seat.silent, LossCause::Silent),
+            true => (seat.failed_starts, LossCause::Unrunnable),
+            false => (seat.failed_starts, LossCause::Unready),
         };
-        let is_broken = seat.protocol_violations >= most;
-        let (count, fault) = match is_broken {
-            true => (
-                seat.protocol_violations,
-                "that did not give one answer for each record",
-            ),
-            false if seat.left_behind >= most => (seat.left_behind, "that could not be ended"),
-            false if seat.silent >= most => (seat.silent, MUTE),
-            false => (seat.failed_starts, "without an answer"),
-        };
-        let processes = match count {
-            1 => "1 process".into(),
-            _ if seat.left_behind >= most => format!("{count} processes"),
-            _ => format!("{count} processes in a row"),
-        };
+        let last = seat.last_exit.take();
         self.tally.given_up += 1;
-        let text = format!("{worker} is given up after {processes} {fault} ({reason})");
-        if is_broken {
-            self.warn(text);
-        } else {
-            self.warn_of_loss(worker, &text);
-        }
+        self.tell(Event::GivenUp(Loss {
+            worker,
+            processes,
+            cause,
+            last,
+        }));
+    }
+
+    /// Tells that a process has ended that held nothing.
+    pub(super) fn tell_end(&mut self, worker: WorkerId, death: &Death, moment: Moment) {
+        self.tell(Event::Ended(Box::new(Ended {
+            worker,
+            pid: death.pid,
+            exit: death.exit.clone(),
+            moment,
+            held: Span::default(),
+            charged: None,
+            again: 0,
+        })));
+    }
+
+    /// Tells that records are to be sent again.
+    pub(super) fn tell_again(&mut self, worker: WorkerId, work: &Work) {
+        self.tell(Event::SentAgain {
+            worker,
+            first: work.first(),
+            count: work.remaining(),
+            charged: work.charged,
+        });
     }
 
     /// Whether no record will come any more.
@@ -390,15 +378,6 @@ impl Scheduler {
 }
 
 impl Death {
-    /// What happened, for a message.
-    fn told(&self, worker: WorkerId) -> String {
-        match (&self.exit, self.pid) {
-            (Exit::NotStarted(reason), _) => format!("{worker} could not be started: {reason}"),
-            (exit, Some(pid)) => format!("{worker} (pid {pid}) died ({exit})"),
-            (exit, None) => format!("{worker} is ended ({exit})"),
-        }
-    }
-
     pub(super) fn by(exit: Exit) -> Self {
         Self {
             pid: None,

@@ -4,27 +4,17 @@ use std::time::{Duration, Instant};
 
 use super::action::{Action, WorkerId};
 use super::ending::Phase;
+use super::event::{Event, Expiry, Overdue};
 use super::policy::Window;
 use super::process::{Process, REMINDER, Stage, State};
-use super::silence::Reading;
 use super::{Scheduler, Unsent};
 use crate::outcome::Exit;
-use crate::shape::Protocol;
 
 /// A process that has not answered its first record after so long may be collecting its output.
 pub(super) const HINT: Duration = Duration::from_secs(10);
 /// Later processes may take so many times as long to be ready as the first one did.
 const START_FACTOR: u32 = 3;
 const SHORTEST_START: Duration = Duration::from_secs(1);
-
-/// What a deadline says about an unanswered record.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Expiry {
-    /// The record has taken too long.
-    Record,
-    /// The process has taken too long to start.
-    Start,
-}
 
 impl Scheduler {
     /// When [`Scheduler::tick`] is to be called next, if no other event comes before.
@@ -131,21 +121,6 @@ impl Scheduler {
         }
     }
 
-    /// Which option ends the wait for a process's oldest record, and when, if it was given.
-    fn told_limit(&self, worker: WorkerId) -> String {
-        let process = self
-            .process(worker)
-            .expect("a running process is waited for");
-        let (option, limit) = match self.expiry(process) {
-            Expiry::Record => ("--timeout", self.policy.timeout),
-            Expiry::Start => ("--init-timeout", self.policy.init_timeout),
-        };
-        match limit {
-            Some(limit) => format!("{option} {limit:?} ends the wait"),
-            None => format!("{option} DURATION would end the wait"),
-        }
-    }
-
     /// Until when a process that is sent nothing before it has said that it is up must have said
     /// so, and how long that is.
     fn start_deadline(&self, process: &Process) -> Option<(Instant, Duration)> {
@@ -194,12 +169,13 @@ impl Scheduler {
         {
             return;
         }
+        let expiry = self.expiry(process);
         self.process_mut(worker).expect("it runs").next_reminder = age * 2;
-        let limit = self.told_limit(worker);
-        self.warn(format!(
-            "{worker} has not said that it is ready for {} s; {limit}",
-            age.as_secs()
-        ));
+        self.tell(Event::StartAwaited {
+            worker,
+            age,
+            expiry,
+        });
     }
 
     fn expire(&mut self, worker: WorkerId, unsent: Unsent<'_>, now: Instant) {
@@ -231,50 +207,34 @@ impl Scheduler {
         }
     }
 
-    /// Names a record that has been waited for long, and what may help.
+    /// Tells of a record that has been waited for long.
     fn remind(&mut self, worker: WorkerId, now: Instant) {
-        let Some(process) = self.process_mut(worker) else {
+        let Some(process) = self.process(worker) else {
             return;
         };
         let age = process.age(now);
         let Some(index) = process.oldest() else {
             return;
         };
-        if !process.is_ready && !process.was_hinted && age >= HINT {
-            process.was_hinted = true;
-            let advice = self.advice(self.process(worker).expect("it runs"));
-            let limit = self.told_limit(worker);
-            let and = if self.budget.is_full() || self.budget.has_waiter() {
-                ". What it collects must fit into --buffer, which is full: raise it"
-            } else {
-                ""
-            };
-            self.warn(format!(
-                "{worker} has not answered its first record (index {index}) for {} s: {advice}; \
-                 {limit}{and}",
-                age.as_secs(),
-            ));
+        let is_first = !process.is_ready && !process.was_hinted && age >= HINT;
+        if !is_first && age < process.next_reminder.max(REMINDER) {
             return;
         }
-        let next = process.next_reminder.max(REMINDER);
-        if age >= next {
-            process.next_reminder = age * 2;
-            let reading = process.reading;
-            let limit = self.told_limit(worker);
-            let what = match (self.policy.shape.protocol, reading) {
-                (_, Reading::Unknown) => "",
-                (_, Reading::Behind) => " (it has not read all that it was sent)",
-                (Protocol::Json, Reading::All) => " (it has read it)",
-                (Protocol::Lines, Reading::All) => {
-                    " (it has read it: does it answer each record, or does a command in it read them? \
-                     Give that one </dev/null)"
-                }
-            };
-            self.warn(format!(
-                "{worker} has not answered record {index} for {} s{what}; {limit}",
-                age.as_secs()
-            ));
+        let overdue = Overdue {
+            worker,
+            index,
+            age,
+            is_first,
+            reading: process.reading,
+            expiry: self.expiry(process),
+            is_full: self.budget.is_full() || self.budget.has_waiter(),
+        };
+        let process = self.process_mut(worker).expect("it runs");
+        match is_first {
+            true => process.was_hinted = true,
+            false => process.next_reminder = age * 2,
         }
+        self.tell(Event::Overdue(overdue));
     }
 
     /// Closes the stdin of a process whose last answers are awaited in vain.
@@ -336,9 +296,7 @@ impl Scheduler {
             return;
         }
         self.count_bad_end();
-        self.warn(format!(
-            "{worker} did not exit within --exit-timeout {limit:?} of the end of its stdin; it is killed"
-        ));
+        self.tell(Event::ExitOverdue { worker });
         self.stop(worker, now);
     }
 

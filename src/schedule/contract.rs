@@ -12,11 +12,11 @@ use super::Scheduler;
 use super::action::WorkerId;
 use super::audit::Break;
 use super::doubts::Doubts;
+use super::event::{Breach, Event, Trigger, beginning};
 use super::policy::OnError;
 use super::process::{Death, Process};
 use crate::outcome::{Exit, Lines};
 use crate::shape::Protocol;
-use crate::visible;
 
 impl Scheduler {
     /// An answer came that nothing was asked for.
@@ -30,13 +30,11 @@ impl Scheduler {
             self.feed(now);
             return;
         }
-        let what = format!("wrote a line with nothing to answer, \"{}\"", shown(line));
-        let advice = "does it print something else than answers, or two lines for a record?";
-        self.break_contract(worker, &what, advice, now);
+        self.break_contract(worker, Breach::StrayLine(beginning(line)), now);
         self.feed(now);
     }
 
-    fn break_contract(&mut self, worker: WorkerId, what: &str, advice: &str, now: Instant) {
+    fn break_contract(&mut self, worker: WorkerId, breach: Breach, now: Instant) {
         let Some(process) = self.process_mut(worker) else {
             return;
         };
@@ -48,52 +46,29 @@ impl Scheduler {
         let startup = process.startup(now);
         self.stop(worker, now);
         self.count_process(worker, startup, false, Death::by(Exit::OutOfStep));
-        self.report_break(worker, what, advice, &in_doubt);
+        self.note_breach(worker, breach, in_doubt);
         self.count_stray(now);
     }
 
-    pub(super) fn report_break(
-        &mut self,
-        worker: WorkerId,
-        what: &str,
-        advice: &str,
-        in_doubt: &Doubts,
-    ) {
+    /// Counts and tells that a process did not give one answer for each record.
+    pub(super) fn note_breach(&mut self, worker: WorkerId, breach: Breach, in_doubt: Doubts) {
         self.tally.protocol_violations += 1;
         self.workers[worker.0].protocol_violations += 1;
-        if self.policy.shape.protocol == Protocol::Json {
-            self.error(format!(
-                "{worker} {what}: each record is to be answered once, with its id, before it exits"
-            ));
-            return;
+        if self.policy.shape.protocol == Protocol::Lines {
+            self.tally.doubtful += u64::from(!in_doubt.is_empty());
+            self.tally.doubts.extend(&in_doubt);
         }
-        self.tally.doubtful += u64::from(!in_doubt.is_empty());
-        self.tally.doubts.extend(in_doubt);
-        let range = match (in_doubt.ranges(), in_doubt.told()) {
-            ([(low, high)], Some(record)) if low == high => {
-                format!("the answer of {record} is in doubt")
-            }
-            (_, Some(records)) => format!("its answers of {records} are in doubt"),
-            (_, None) => "none of its answers is in doubt".into(),
-        };
-        self.error(format!(
-            "{worker} {what}; {range}. One line is expected for each record: {advice}"
-        ));
+        self.tell(Event::OutOfStep {
+            worker,
+            breach,
+            in_doubt,
+        });
     }
 
     /// A process has ended, and owed nothing when it wrote what stands after its last whole line.
-    pub(super) fn report_tail(&mut self, worker: WorkerId, process: &Process, death: &Death) {
-        let what = format!(
-            "wrote \"{}\" after its last answer",
-            shown(&death.tail.bytes)
-        );
-        let advice = "does it print something else than answers?";
-        self.report_break(
-            worker,
-            &what,
-            advice,
-            &process.audit.in_doubt(Break::TooMany),
-        );
+    pub(super) fn note_tail(&mut self, worker: WorkerId, process: &Process, death: &Death) {
+        let breach = Breach::Tail(beginning(&death.tail.bytes));
+        self.note_breach(worker, breach, process.audit.in_doubt(Break::TooMany));
     }
 
     /// Counts something that a worker wrote and nothing had asked for as a failure, and ends the
@@ -101,17 +76,11 @@ impl Scheduler {
     pub(super) fn count_stray(&mut self, now: Instant) {
         self.tally.strays += 1;
         if self.policy.on_error == OnError::Raise && self.phase.gives_out() {
-            self.error("the run ends for this (--on-error raise)".into());
-            self.raise_break(now);
+            self.raise(Trigger::Stray, now);
         } else if self.phase.takes_input() && self.is_last_failure(self.failures()) {
             // What fails from now on has not ended the run.
             self.has_last_failure = true;
-            let option = match self.policy.on_error {
-                OnError::Drain => "--on-error drain",
-                _ => "--max-errors",
-            };
-            self.error(format!("nothing more is sent for this ({option})"));
-            self.drain(now);
+            self.drain(Trigger::Stray, now);
         }
     }
 
@@ -139,10 +108,4 @@ impl Scheduler {
             }
         }
     }
-}
-
-/// The beginning of stray bytes, for a message.
-pub(super) fn shown(bytes: &[u8]) -> String {
-    const MOST: usize = 60;
-    visible::excerpt_of_bytes(bytes, MOST)
 }

@@ -17,8 +17,6 @@ impl Doubts {
     /// So many ranges are told apart. Where there are more, the last one covers all the rest, with
     /// what lies between.
     pub const MOST: usize = 1000;
-    /// So many are named in a message.
-    const NAMED: usize = 3;
 
     /// Whether no result is in doubt.
     pub fn is_empty(&self) -> bool {
@@ -53,39 +51,6 @@ impl Doubts {
         for (first, last) in &other.ranges {
             self.insert(Index(*first), Index(*last));
         }
-    }
-
-    /// Which records these are, for a message: "record 7", or "records 7 to 9 and 12 to 20".
-    pub(super) fn told(&self) -> Option<String> {
-        let [(first, last), rest @ ..] = &self.ranges[..] else {
-            return None;
-        };
-        let one = |first: &u64, last: &u64| match first == last {
-            true => first.to_string(),
-            false => format!("{first} to {last}"),
-        };
-        let noun = match (first == last, rest.is_empty()) {
-            (true, true) => "record",
-            _ => "records",
-        };
-        let named = self.ranges.len().min(Self::NAMED);
-        let mut parts: Vec<_> = (self.ranges[..named].iter())
-            .map(|(first, last)| one(first, last))
-            .collect();
-        let more = self.ranges.len() - named;
-        if more > 0 {
-            parts.push(format!(
-                "{more} range{} more",
-                if more == 1 { "" } else { "s" }
-            ));
-        }
-        let text = match parts.split_last() {
-            Some((last, before)) if !before.is_empty() => {
-                format!("{} and {last}", before.join(", "))
-            }
-            _ => parts.concat(),
-        };
-        Some(format!("{noun} {text}"))
     }
 }
 
@@ -129,16 +94,5 @@ mod tests {
         assert_eq!(all.ranges.len() as u64, most);
         assert_eq!(all.ranges[1], (5, 5));
         assert_eq!(all.ranges.last(), Some(&(last - 10, 50_003)));
-    }
-
-    #[test]
-    fn the_first_three_ranges_are_named() {
-        let told = |ranges: &[(u64, u64)]| doubts(ranges).told().unwrap_or_default();
-        assert_eq!(told(&[]), "");
-        assert_eq!(told(&[(7, 7)]), "record 7");
-        assert_eq!(told(&[(7, 9)]), "records 7 to 9");
-        assert_eq!(told(&[(7, 9), (12, 12)]), "records 7 to 9 and 12");
-        let four = [(0, 0), (2, 3), (5, 6), (8, 9)];
-        assert_eq!(told(&four), "records 0, 2 to 3, 5 to 6 and 1 range more");
     }
 }

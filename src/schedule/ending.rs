@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::action::{Action, Notice, WorkerId};
+use super::action::{Action, WorkerId};
+use super::event::{Event, Trigger, Turn};
 use super::pending::PendingFailures;
 use super::policy::OnError;
 use super::process::{Death, Stage, State, Worker};
 use super::tally::EarlyEnd;
 use super::{InputState, Scheduler};
 use crate::exit::Status;
-use crate::outcome::{Exit, Failure};
+use crate::outcome::Exit;
 use crate::shape::Protocol;
 
 /// A process dies of SIGKILL at once. One that has not after so long, the system itself holds.
@@ -70,19 +71,17 @@ impl Scheduler {
             Phase::Feeding | Phase::Draining | Phase::Notified(_) => {
                 let kill_at = now + self.policy.grace;
                 let terminate_at = now + self.policy.grace / 2;
-                self.phase = Phase::Interrupted(signal, terminate_at, kill_at);
+                let owed = self.owed_by_all();
+                let phase = Phase::Interrupted(signal, terminate_at, kill_at);
+                self.turn(phase, Turn::Interrupted { signal, owed });
                 self.queue.drop_fresh();
-                let grace = self.policy.grace;
-                self.announce_end(
-                    signal,
-                    &format!(" within --grace {grace:?}; a second signal ends at once"),
-                );
                 self.wake_by(terminate_at);
                 self.forgive_judged(now);
                 self.feed(now);
             }
             Phase::Interrupted(..) | Phase::Aborted(_) => {
-                self.phase = Phase::Aborted(Reason::Signal(signal));
+                let phase = Phase::Aborted(Reason::Signal(signal));
+                self.turn(phase, Turn::Cut { signal });
                 self.kill_all(now);
                 self.finish_if_done();
             }
@@ -97,27 +96,24 @@ impl Scheduler {
             self.interrupt(signal, now);
             return;
         }
-        self.phase = Phase::Notified(signal);
+        let owed = self.owed_by_all();
+        self.turn(Phase::Notified(signal), Turn::Notified { signal, owed });
         self.queue.drop_fresh();
-        self.announce_end(signal, "; SIGTERM ends within --grace");
         self.forgive_judged(now);
         self.wake_by(now);
         self.feed(now);
     }
 
-    /// Says what is still waited for, and how long.
-    fn announce_end(&mut self, signal: i32, limit: &str) {
-        let owed: usize = self
-            .processes()
+    fn owed_by_all(&self) -> usize {
+        self.processes()
             .map(|(_, process)| process.owed_records)
-            .sum();
-        let what = match owed {
-            0 => return,
-            1 => "1 record that was sent",
-            _ => &format!("{owed} records that were sent"),
-        };
-        let signal = Exit::Signal(signal);
-        self.warn(format!("told to end by {signal}: {what} may finish{limit}"));
+            .sum()
+    }
+
+    /// Goes on in another way.
+    fn turn(&mut self, phase: Phase, turn: Turn) {
+        self.phase = phase;
+        self.tell(Event::Turned(turn));
     }
 
     /// Nothing can be written any more: everything is stopped.
@@ -126,31 +122,21 @@ impl Scheduler {
         if matches!(self.phase, Phase::Finished(_) | Phase::Aborted(_)) {
             return;
         }
-        self.abort(Reason::OutputFailed);
+        self.abort(Reason::OutputFailed, Turn::OutputFailed);
         self.stop_all(now + self.policy.grace, now);
         self.finish_if_done();
     }
 
-    /// The first failure ends the run: its error record stands after all that can still be written.
-    pub(super) fn raise(&mut self, failure: Failure, now: Instant) {
-        if !self.phase.gives_out() {
-            return;
-        }
-        self.abort(Reason::Raised);
-        self.kill_all(now);
-        self.conclude_last(failure);
-    }
-
-    /// The same, where no record has failed, but a worker has not answered line by line.
-    pub(super) fn raise_break(&mut self, now: Instant) {
-        self.abort(Reason::Raised);
+    /// A failure ends the run at once.
+    pub(super) fn raise(&mut self, trigger: Trigger, now: Instant) {
+        self.abort(Reason::Raised, Turn::Raised(trigger));
         self.kill_all(now);
     }
 
     /// Nothing that was not sent yet is sent any more.
-    pub(super) fn drain(&mut self, now: Instant) {
+    pub(super) fn drain(&mut self, trigger: Trigger, now: Instant) {
         if self.phase == Phase::Feeding {
-            self.phase = Phase::Draining;
+            self.turn(Phase::Draining, Turn::Draining(trigger));
             self.queue.drop_fresh();
             self.wake_by(now);
         }
@@ -158,37 +144,20 @@ impl Scheduler {
 
     /// No worker is left.
     fn give_up(&mut self) {
-        if self.phase.is_interrupted() {
-            // Who has ended the run may have ended them too.
-            self.abort(Reason::NoWorker);
-            return;
-        }
-        let last = self.last_death.take();
-        let how = last.as_ref().map_or_else(String::new, |death| {
-            format!(": the last one died ({})", death.exit)
-        });
-        let said = last.map(|death| String::from_utf8_lossy(&death.stderr).trim_end().to_owned());
-        let said = said.filter(|said| !said.is_empty());
-        let where_to_look = match said {
-            Some(_) => "its last words on stderr:",
-            None => "it said nothing on stderr: try COMMAND by itself, with a record on its stdin",
+        let (last, stderr) = match self.last_death.take() {
+            Some(death) => (Some(death.exit), death.stderr),
+            None => (None, Vec::new()),
         };
-        self.error(format!(
-            "no worker could be kept running{how}; {where_to_look}"
-        ));
-        if let Some(said) = said {
-            self.actions.push(Action::Notify(Notice::Quote(said)));
-        }
-        self.abort(Reason::NoWorker);
+        self.abort(Reason::NoWorker, Turn::NoWorker { last, stderr });
     }
 
     /// Ends the run, for this reason unless a signal has asked for its end before.
-    fn abort(&mut self, reason: Reason) {
+    fn abort(&mut self, reason: Reason, turn: Turn) {
         let reason = match self.phase {
             Phase::Notified(signal) | Phase::Interrupted(signal, ..) => Reason::Signal(signal),
             _ => reason,
         };
-        self.phase = Phase::Aborted(reason);
+        self.turn(Phase::Aborted(reason), turn);
     }
 
     /// Goes on with the end of an interrupted run as time passes.
@@ -200,7 +169,8 @@ impl Scheduler {
             self.wake_by(terminate_at);
             return;
         }
-        self.phase = Phase::Aborted(Reason::Signal(signal));
+        let phase = Phase::Aborted(Reason::Signal(signal));
+        self.turn(phase, Turn::Cut { signal });
         self.stop_all(kill_at, now);
     }
 
@@ -302,7 +272,7 @@ impl Scheduler {
         self.order.cut_at_gap();
         self.check_that_nothing_is_lost(reason);
         self.note_early_end(reason);
-        self.phase = Phase::Finished(reason);
+        self.turn(Phase::Finished(reason), Turn::Finished);
         self.actions.push(Action::Finish);
     }
 
@@ -315,10 +285,10 @@ impl Scheduler {
                 || (self.order.next()).is_some_and(|next| next.0 != self.first.0 + self.seen))
         {
             self.tally.lost = self.seen.abs_diff(outcomes).max(1);
-            self.error(format!(
-                "internal fault: {} records were read and {outcomes} have an outcome; please report this",
-                self.seen
-            ));
+            self.tell(Event::Lost {
+                read: self.seen,
+                outcomes,
+            });
         }
     }
 

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::action::{Action, ProcessNumber, WorkerId};
 use super::ending::Phase;
+use super::event::Event;
 use super::policy::{Delivery, Window};
 use super::process::{Process, Stage, State};
 use super::queue::Work;
 use super::straggler::Fleet;
 use super::{InputState, Scheduler};
-use crate::outcome::Failure;
 use crate::record::Index;
 use crate::shape::Protocol;
 
@@ -86,8 +86,7 @@ impl Scheduler {
         while self.phase.takes_input()
             && let Some(rejected) = self.queue.pop_rejected()
         {
-            let failure = Failure::from(rejected);
-            self.fail(failure, now);
+            self.reject(rejected, now);
         }
     }
 
@@ -375,8 +374,14 @@ impl Scheduler {
         let seat = &mut self.workers[worker.0];
         let number = ProcessNumber(seat.next_process);
         seat.next_process += 1;
-        self.tally.restarts += u64::from(std::mem::take(&mut seat.replaces_failed));
+        let is_restart = std::mem::take(&mut seat.replaces_failed);
         seat.state = State::Running(Box::new(Process::new(now)));
+        self.tally.restarts += u64::from(is_restart);
+        self.tell(Event::Started {
+            worker,
+            process: number,
+            is_restart,
+        });
         self.actions.push(Action::Start(worker, number));
         self.watch_start(worker);
         // Its first record goes with it, if one waits.

@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use super::action::WorkerId;
+use super::event::{Event, Suspects};
 use super::process::Death;
 use super::queue::Work;
 use super::{Scheduler, Unsent};
@@ -33,20 +34,16 @@ impl Scheduler {
             others
                 .into_iter()
                 .for_each(|work| self.queue.put_back(work));
-            let message = format!("no answer within --timeout {limit:?}");
-            self.warn(format!(
-                "{worker} gave no answer for record {} within --timeout {limit:?}; its process is \
-                 replaced, and the record {}",
-                first.first(),
-                self.fate(&first)
-            ));
-            self.charge(first, Cause::Timeout, message, worker, now);
+            let suspects = Suspects::One(first.first(), self.fate(&first));
+            self.tell(Event::TimedOut { worker, suspects });
+            self.charge(first, Cause::Timeout { limit }, worker, now);
             return;
         }
-        self.warn(format!(
-            "{worker} gave no answer within --timeout {limit:?} and may be at any of {suspects} \
-             records; its process is replaced, and they are sent again, one at a time"
-        ));
+        let several = Suspects::Several(suspects);
+        self.tell(Event::TimedOut {
+            worker,
+            suspects: several,
+        });
         others.push_front(first);
         let mut left = suspects;
         for work in others {
@@ -58,6 +55,7 @@ impl Scheduler {
                     "what was sent together is late together"
                 );
                 left -= work.remaining();
+                self.tell_again(worker, &work);
                 self.suspect(work);
             }
         }

@@ -1,9 +1,10 @@
 //! Who gets which record, and what becomes of it: a state machine without I/O, threads or a clock.
 //!
 //! The engine tells it what happened and when (records came, a worker answered, a process died,
-//! time has passed) and then does the [`Action`]s it asks for. It owns every record from the input
-//! to its outcome: those that wait (`queue`), those a process owes (`process`), and the outcomes
-//! that wait for their turn (`order`).
+//! time has passed) and then does the [`Action`]s it asks for. Among these it tells, in their
+//! order, what has happened ([`event::Event`]): as facts, for whoever listens. It owns every record
+//! from the input to its outcome: those that wait (`queue`), those a process owes (`process`), and
+//! the outcomes that wait for their turn (`order`).
 //!
 //! Always:
 //! - each record is in exactly one of those places, and leaves the last one once (law 1);
@@ -17,9 +18,9 @@ mod audit;
 mod blame;
 mod clock;
 mod contract;
-mod deaths;
 mod doubts;
 mod ending;
+pub mod event;
 mod feed;
 mod late;
 mod order;
@@ -48,27 +49,28 @@ mod view;
 
 use std::time::{Duration, Instant};
 
-pub use action::{Action, Notice, ProcessNumber, WorkerId};
+pub use action::{Action, ProcessNumber, WorkerId};
 pub use doubts::Doubts;
 pub use order::Written;
 pub use process::{Death, Pipe};
 pub use replies::Unasked;
 pub use silence::Reading;
 pub use slowest::SlowRecord;
-pub use tally::{Earlier, Tally, WorkerFaults};
+pub use tally::{Earlier, EarlyEnd, Tally, WorkerFaults};
 pub use view::{Bottleneck, Oldest, Standing, UnderWay};
 
 use crate::budget::Budget;
 use crate::input::Rejected;
-use crate::outcome::{Done, Exit, Failure, Lines, Rendering};
+use crate::outcome::{Cause, Done, Exit, Lines, Rendering};
 use crate::record::{Block, Index};
-use deaths::Deaths;
 use ending::Phase;
-use order::{OrderBuffer, Outcome};
+use event::Event;
+use order::OrderBuffer;
 use pending::PendingFailures;
 use policy::Policy;
 use process::{Process, Worker};
 use queue::Queue;
+use settle::Results;
 use slowest::Slowest;
 
 /// How many records of a process, the last ones it was sent, were not written to it, not even in
@@ -117,8 +119,6 @@ pub struct Scheduler {
     moved_at: Instant,
     /// COMMAND has once said that it is up: its later processes will too, and get nothing before.
     awaits_ready: bool,
-    /// Whether a process has asked for what is no number of records at a time.
-    has_refused_concurrency: bool,
     /// Whether a failure has ended the run, under `drain` or `--max-errors`.
     has_last_failure: bool,
     /// The last signal that mtask got and that does not end the run, and when that was.
@@ -135,8 +135,6 @@ pub struct Scheduler {
     moved_on: (u64, Instant),
     /// How the last process ended that was of no use.
     last_death: Option<Death>,
-    /// What is not said of deaths.
-    deaths: Deaths,
     /// No deadline lies before this time.
     wake_at: Option<Instant>,
     actions: Vec<Action>,
@@ -172,7 +170,6 @@ impl Scheduler {
             hunger: silence::HUNGER,
             moved_at: now,
             awaits_ready: policy.readiness == policy::Readiness::Announced,
-            has_refused_concurrency: false,
             has_last_failure: false,
             signalled: None,
             has_output_failed: false,
@@ -181,7 +178,6 @@ impl Scheduler {
             is_far_ahead: false,
             moved_on: (0, now),
             last_death: None,
-            deaths: Deaths::default(),
             wake_at: None,
             actions: Vec::new(),
             budget: budget.clone(),
@@ -295,9 +291,10 @@ impl Scheduler {
             return;
         }
         let mut left = count;
-        self.note_answers(worker, count, now);
+        let took = self.note_answers(worker, count, now);
         while left > 0 {
-            let (first, run) = self.settle_oldest(worker, left);
+            let records = self.take_answered(worker, left);
+            let run = records.count;
             let bytes = if run == left {
                 answers.len()
             } else {
@@ -305,11 +302,8 @@ impl Scheduler {
                 end.expect("as many answers as counted")
             };
             left -= run;
-            self.count_results(worker, run);
-            let rendering = &self.rendering;
-            self.order.put(first, run, Outcome::Results, |out| {
-                rendering.results(first, run, &mut answers, bytes, &mut out.results);
-            });
+            let results = Results::Lines(&mut answers, bytes);
+            self.settle(records.with(took, results), now);
         }
     }
 
@@ -319,9 +313,9 @@ impl Scheduler {
         if self.owed(worker) == 0 {
             return;
         }
-        self.note_answers(worker, 1, now);
+        let took = self.note_answers(worker, 1, now);
         let work = self.take_oldest(worker);
-        self.fail_answer_too_large(worker, work, now);
+        self.fail_work(work, Cause::AnswerTooLarge, worker, took, now);
     }
 
     /// All that was read of a process together has been reported: it may be sent more. Not before,
@@ -403,64 +397,15 @@ impl Scheduler {
             .filter(|(_, process)| process.is_working())
     }
 
-    /// Puts down a failed record.
-    fn conclude(&mut self, failure: Failure, outcome: Outcome) {
-        self.note_failure(&failure);
-        let (rendering, place) = (&self.rendering, self.policy.error_records);
-        self.order.put(failure.index, 1, outcome, |out| {
-            rendering.failure(failure, out.errors_at(place));
-        });
-    }
-
-    /// Puts down the failure that ends the run, after all that can still be written.
-    fn conclude_last(&mut self, failure: Failure) {
-        self.note_failure(&failure);
-        let (rendering, place) = (&self.rendering, self.policy.error_records);
-        self.order
-            .put_last(|out| rendering.failure(failure, out.errors_at(place)));
-    }
-
-    /// Says and counts that a record has failed.
-    fn note_failure(&mut self, failure: &Failure) {
-        self.announce(failure);
-        self.tally.failed(failure.cause.kind());
-        if let Some(worker) = failure.worker {
-            self.workers[worker].failures += 1;
-        }
-    }
-
-    /// Counts records that gave a result.
-    fn count_results(&mut self, worker: WorkerId, records: usize) {
-        self.tally.results += records as u64;
-        self.workers[worker.0].results += records as u64;
-    }
-
-    fn warn(&mut self, text: String) {
-        self.actions.push(Action::Notify(Notice::Warning(text)));
-    }
-
-    fn error(&mut self, text: String) {
-        self.actions.push(Action::Notify(Notice::Error(text)));
+    /// Tells all who listen.
+    fn tell(&mut self, event: Event) {
+        self.actions.push(Action::Tell(event));
     }
 
     /// Sets a deadline: `tick` is to be called at that time.
     fn wake_by(&mut self, at: Instant) {
         if self.wake_at.is_none_or(|earlier| at < earlier) {
             self.wake_at = Some(at);
-        }
-    }
-
-    fn range(work: impl IntoIterator<Item = (Index, usize)>) -> String {
-        let (mut count, mut low, mut high) = (0, u64::MAX, 0);
-        for (first, records) in work {
-            count += records;
-            low = low.min(first.0);
-            high = high.max(first.0 + records as u64 - 1);
-        }
-        match count {
-            0 => "no record".into(),
-            1 => format!("1 record (index {low})"),
-            _ => format!("{count} records (of indices {low} to {high})"),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::action::WorkerId;
+use super::event::Moment;
 use super::policy::{Delivery, Window};
 use super::process::{Death, Process, State};
 use super::queue::{Isolation, Work};
@@ -96,7 +97,12 @@ impl Scheduler {
 
     /// Has what a process held that ended after mtask was told to end sent once more, alone, or
     /// left without an outcome. The last `unsent` records were not written to it, not even in part.
-    pub(super) fn send_once_more(&mut self, mut owed: VecDeque<Work>, unsent: usize) {
+    pub(super) fn send_once_more(
+        &mut self,
+        worker: WorkerId,
+        mut owed: VecDeque<Work>,
+        unsent: usize,
+    ) {
         self.take_back(&mut owed, unsent);
         let is_full = self.policy.window == Window::Full;
         for work in owed {
@@ -112,6 +118,7 @@ impl Scheduler {
             } else {
                 Isolation::Alone
             };
+            self.tell_again(worker, &work);
             self.queue.put_back(Work { isolation, ..work });
         }
     }
@@ -125,8 +132,9 @@ impl Scheduler {
             self.judge(worker, process, death, now);
             return;
         }
+        self.tell_end(worker, &death, Moment::Excused);
         let owed = process.take_owed();
-        self.send_once_more(owed, death.unsent);
+        self.send_once_more(worker, owed, death.unsent);
         self.count_process(worker, process.startup(now), false, death);
         self.replace(worker, now);
     }
@@ -141,9 +149,11 @@ impl Scheduler {
 
     /// A process was killed along with mtask: nobody is charged, and what it held is sent again.
     fn forgive(&mut self, worker: WorkerId, mut process: Process, death: &Death, now: Instant) {
+        self.tell_end(worker, death, Moment::Excused);
         let mut owed = process.take_owed();
         self.take_back(&mut owed, death.unsent);
         for work in owed {
+            self.tell_again(worker, &work);
             self.queue.put_back(work);
         }
         self.workers[worker.0].vacate(now);

@@ -10,9 +10,10 @@ use std::time::Instant;
 
 use super::Scheduler;
 use super::action::WorkerId;
+use super::event::Trigger;
 use super::policy::OnError;
 use super::queue::Work;
-use crate::outcome::{Cause, Exit};
+use crate::outcome::{BadAnswer, Cause, Exit};
 use crate::record::{Index, Separator};
 
 /// So many bytes of outcomes may wait before further failures do.
@@ -97,7 +98,7 @@ impl Scheduler {
         for work in works {
             let work = work.trimmed(self.policy.shape.separator);
             let work = match *fault {
-                Fault::Died { .. } => self.try_again(work),
+                Fault::Died { .. } => self.try_again(work, worker),
                 Fault::NoAnswer => Some(work),
             };
             if let Some(work) = work {
@@ -110,7 +111,7 @@ impl Scheduler {
             }
         }
         if !self.pending.is_empty() && self.is_last_failure(self.failures()) {
-            self.drain(now);
+            self.drain(Trigger::Failure, now);
         }
         self.settle_pending(now);
     }
@@ -151,24 +152,18 @@ impl Scheduler {
     }
 
     fn settle_one(&mut self, pending: PendingFailure, now: Instant) {
-        let worker = pending.worker;
-        let (cause, message) = match &*pending.fault {
-            Fault::NoAnswer => (
-                Cause::MissingAnswer,
-                format!("{worker} left it without an answer"),
-            ),
-            Fault::Died { exit, stderr } => {
-                let cause = match exit {
-                    Exit::Unasked | Exit::AnsweredTwice => Cause::BadAnswer,
-                    _ => Cause::WorkerExit {
-                        exit: exit.clone(),
-                        stderr: stderr.clone(),
-                    },
-                };
-                let message = format!("{worker} died while it held the record ({exit})");
-                (cause, message)
-            }
+        let cause = match &*pending.fault {
+            Fault::NoAnswer => Cause::MissingAnswer,
+            Fault::Died { exit, stderr } => match exit {
+                Exit::Unasked | Exit::AnsweredTwice => {
+                    Cause::BadAnswer(BadAnswer::Unasked(exit.clone()))
+                }
+                _ => Cause::WorkerExit {
+                    exit: exit.clone(),
+                    stderr: stderr.clone(),
+                },
+            },
         };
-        self.fail_work(pending.work, cause, message, Some(worker), now);
+        self.fail_work(pending.work, cause, pending.worker, None, now);
     }
 }

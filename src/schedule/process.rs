@@ -23,9 +23,6 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) state: State,
-    /// How many records it gave a result for, and how many failed that it had last.
-    pub(crate) results: u64,
-    pub(crate) failures: u64,
     /// The number of the next process.
     pub(crate) next_process: u32,
     /// The next process replaces one that was not meant to end.
@@ -70,8 +67,6 @@ impl Worker {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             state: State::Vacant(now),
-            results: 0,
-            failures: 0,
             next_process: 0,
             replaces_failed: false,
             failed_starts: 0,
@@ -322,6 +317,23 @@ impl Process {
     pub(crate) fn age(&self, now: Instant) -> Duration {
         let until = self.paused_since.unwrap_or(now);
         until.saturating_duration_since(self.clock)
+    }
+
+    /// How long each of so many records took whose answers come together, where its first sign does
+    /// not come with them: nobody knows how much of that time was its start.
+    pub(crate) fn share(&self, answers: usize, now: Instant) -> Option<Duration> {
+        let answers = u32::try_from(answers.max(1)).unwrap_or(u32::MAX);
+        self.is_ready.then(|| self.age(now) / answers)
+    }
+
+    /// How long a record of it took, that being its share: where it takes several at a time, since
+    /// it was sent.
+    pub(crate) fn took(&self, work: &Work, share: Duration, now: Instant) -> Duration {
+        let until = self.paused_since.unwrap_or(now);
+        match (self.concurrency, work.since) {
+            (Some(_), Some(since)) => until.saturating_duration_since(since),
+            _ => share,
+        }
     }
 
     /// How long an answer may take before it is asked whether it will come at all.

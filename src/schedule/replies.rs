@@ -7,17 +7,16 @@ use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::action::WorkerId;
-use super::contract::shown;
-use super::order::Outcome;
+use super::event::{Event, NoConcurrency, Settled, beginning};
 use super::process::Stage;
 use super::queue::Work;
-use crate::outcome::{Cause, Exit};
+use super::settle::Results;
+use crate::outcome::{BadAnswer, Cause, Exit};
 use crate::protocol::json::{Answer, Reply};
 use crate::record::Index;
-use crate::visible;
 
-/// How much is said of a value that is not what it should be.
-const MOST_SAID: usize = 30;
+/// How many characters are kept of a value that is not what it should be.
+const MOST_KEPT: usize = 100;
 
 /// An answer that nothing was asked for. What came behind it is of no interest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,16 +55,10 @@ impl Scheduler {
         true
     }
 
-    /// A process wants to be sent what is no number of records at a time. That is said once in a
-    /// run, for the others are likely to run the same program.
+    /// A process wants to be sent what is no number of records at a time.
     pub fn concurrency_refused(&mut self, worker: WorkerId, given: &str) {
-        if !std::mem::replace(&mut self.has_refused_concurrency, true) {
-            let given = visible::excerpt(given, MOST_SAID);
-            self.warn(format!(
-                "{worker} says \"concurrency\":{given}, which is ignored: a whole number of at least 1 is \
-                 expected, without quotes"
-            ));
-        }
+        let given = given.chars().take(MOST_KEPT).collect();
+        self.tell(Event::NoConcurrency(NoConcurrency { worker, given }));
     }
 
     /// A process gave these answers. [`Scheduler::end_of_read`] is to follow.
@@ -86,7 +79,9 @@ impl Scheduler {
         let process = self.process_mut(worker).expect("it runs");
         let oldest = process.oldest();
         let takes = process.concurrency.map_or(usize::MAX, NonZeroUsize::get);
-        if !process.is_ready || process.owed_records > takes {
+        let is_timed = process.is_ready && process.owed_records <= takes;
+        let share = (process.share(answers.len(), now)).filter(|_| is_timed);
+        if !is_timed {
             // Until now it may have been starting, or, where it was sent more than it takes before
             // it could say so, at the records that it answers: that is no other record's time.
             process.start_clocks(now);
@@ -101,10 +96,12 @@ impl Scheduler {
             }
             let outputs = self.results_in_turn(worker, left);
             if outputs > 0 {
-                let (first, run) = self.settle_oldest(worker, outputs);
-                self.note_last_answered(worker, first.plus(run - 1));
-                let (settled, rest) = left.split_at_mut(run);
-                self.put_outputs(worker, first, settled);
+                let took = self.took_of_oldest(worker, share, now);
+                let records = self.take_answered(worker, outputs);
+                self.note_last_answered(worker, records.first.plus(records.count - 1));
+                self.note_result(worker);
+                let (settled, rest) = left.split_at_mut(records.count);
+                self.settle(records.with(took, Results::Outputs(settled)), now);
                 left = rest;
                 continue;
             }
@@ -114,7 +111,8 @@ impl Scheduler {
                 return Err(Unasked::Record(answer.index));
             };
             self.note_last_answered(worker, answer.index);
-            self.settle(worker, work, answer, now);
+            let took = share.and_then(|share| Some(self.process(worker)?.took(&work, share, now)));
+            self.take_answer(worker, work, answer, took, now);
             left = &mut left[1..];
         }
         self.restart_clock(worker, oldest, now);
@@ -152,16 +150,11 @@ impl Scheduler {
         } else {
             seat.protocol_violations + 1
         };
-        let what = match unasked {
-            Unasked::Record(index) => format!("answered record {index}, which it does not owe"),
-            Unasked::Line(line) => format!(
-                "gave an answer whose id is missing or no whole number, \"{}\"",
-                shown(line)
-            ),
+        let unasked = match unasked {
+            Unasked::Record(index) => Unasked::Record(*index),
+            Unasked::Line(line) => Unasked::Line(beginning(line)),
         };
-        self.error(format!(
-            "{worker} {what}: each record is to be answered once, with the id it came with"
-        ));
+        self.tell(Event::AnsweredUnasked { worker, unasked });
         self.terminate_faulty(worker, exit, unsent, now);
         self.feed(now);
     }
@@ -211,22 +204,22 @@ impl Scheduler {
         answers.iter().enumerate().take_while(is_in_turn).count()
     }
 
-    fn put_outputs(&mut self, worker: WorkerId, first: Index, answers: &mut [Answer<'_>]) {
+    /// How long the oldest record that a process owes took, given its share of the time.
+    fn took_of_oldest(
+        &self,
+        worker: WorkerId,
+        share: Option<Duration>,
+        now: Instant,
+    ) -> Option<Duration> {
+        let process = self.process(worker)?;
+        Some(process.took(process.owed.front()?, share?, now))
+    }
+
+    fn note_result(&mut self, worker: WorkerId) {
         if let Some(process) = self.process_mut(worker) {
             process.has_result = true;
             process.errors = 0;
         }
-        self.count_results(worker, answers.len());
-        let rendering = &self.rendering;
-        self.order
-            .put(first, answers.len(), Outcome::Results, |out| {
-                for answer in answers {
-                    let Reply::Output(output) = &mut answer.reply else {
-                        unreachable!("only outputs are put down as results");
-                    };
-                    rendering.value(answer.index, take(output), &mut out.results);
-                }
-            });
     }
 
     fn note_last_answered(&mut self, worker: WorkerId, index: Index) {
@@ -235,22 +228,39 @@ impl Scheduler {
         }
     }
 
-    fn settle(&mut self, worker: WorkerId, work: Work, answer: &mut Answer<'_>, now: Instant) {
+    fn take_answer(
+        &mut self,
+        worker: WorkerId,
+        work: Work,
+        answer: &mut Answer<'_>,
+        took: Option<Duration>,
+        now: Instant,
+    ) {
         match &mut answer.reply {
             Reply::Output(_) => {
-                self.put_outputs(worker, answer.index, std::slice::from_mut(answer));
+                self.note_result(worker);
+                let settled = Settled {
+                    first: answer.index,
+                    count: 1,
+                    worker: Some(worker),
+                    attempts: work.sent,
+                    took,
+                    outcome: Ok(Results::Outputs(std::slice::from_mut(answer))),
+                };
+                self.settle(settled, now);
             }
             Reply::Error { json, message } => {
                 let cause = Cause::WorkerError {
                     error: take(json).into_owned(),
+                    message: take(message),
                 };
-                self.refuse(work, cause, take(message), worker, now);
+                self.refuse(work, cause, worker, took, now);
             }
             Reply::Bad(why) => {
-                let message = format!("{worker} gave no valid answer: {why}");
-                self.refuse(work, Cause::BadAnswer, message, worker, now);
+                let cause = Cause::BadAnswer(BadAnswer::Invalid(why.clone()));
+                self.refuse(work, cause, worker, took, now);
             }
-            Reply::TooLarge => self.fail_answer_too_large(worker, work, now),
+            Reply::TooLarge => self.fail_work(work, Cause::AnswerTooLarge, worker, took, now),
         }
     }
 

@@ -5,11 +5,12 @@
 //! than the last one where that can be had, for that may be spoilt. Always: whatever waits may be
 //! sent somewhere, now or once a process that is on its way has come.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::action::WorkerId;
 use super::clock::ample_start;
+use super::event::{Event, Fate};
 use super::policy::Delivery;
 use super::process::{Process, Stage, State};
 use super::queue::{Isolation, Work};
@@ -23,12 +24,12 @@ const FAILING: u32 = 2;
 const SPOILT: u32 = 4;
 
 impl Scheduler {
-    /// What comes of it that a record is charged, for a message.
-    pub(super) fn fate(&self, work: &Work) -> &'static str {
+    /// What comes of it that a record is charged.
+    pub(super) fn fate(&self, work: &Work) -> Fate {
         match self.may_retry(work) {
-            _ if self.is_beyond_blame() => "is left without an outcome",
-            true => "is tried again",
-            false => "fails",
+            _ if self.is_beyond_blame() => Fate::LeftOut,
+            true => Fate::TriedAgain,
+            false => Fate::Failed,
         }
     }
 
@@ -40,29 +41,23 @@ impl Scheduler {
 
     /// Counts a failure against a record for which a process was stopped: it is tried again, alone,
     /// as often as `--retries` says.
-    pub(super) fn charge(
-        &mut self,
-        work: Work,
-        cause: Cause,
-        message: String,
-        worker: WorkerId,
-        now: Instant,
-    ) {
+    pub(super) fn charge(&mut self, work: Work, cause: Cause, worker: WorkerId, now: Instant) {
         if self.is_beyond_blame() {
             return;
         }
-        if let Some(work) = self.try_again(work) {
-            self.fail_work(work, cause, message, Some(worker), now);
+        if let Some(work) = self.try_again(work, worker) {
+            self.fail_work(work, cause, worker, None, now);
         }
     }
 
     /// Has records tried again for which a process died or was stopped, each alone; gives them back
     /// where that may not be.
-    pub(super) fn try_again(&mut self, mut work: Work) -> Option<Work> {
+    pub(super) fn try_again(&mut self, mut work: Work, worker: WorkerId) -> Option<Work> {
         if !self.may_retry(&work) {
             return Some(work);
         }
         work.charged += 1;
+        self.tell_again(worker, &work);
         self.suspect(work);
         None
     }
@@ -72,8 +67,8 @@ impl Scheduler {
         &mut self,
         mut work: Work,
         cause: Cause,
-        message: String,
         worker: WorkerId,
+        took: Option<Duration>,
         now: Instant,
     ) {
         let is_its_word = matches!(cause, Cause::WorkerError { .. });
@@ -86,12 +81,13 @@ impl Scheduler {
             process.errors = process.errors.saturating_add(1);
         }
         if !self.may_retry(&work) {
-            self.fail_work(work, cause, message, Some(worker), now);
+            self.fail_work(work, cause, worker, took, now);
             return;
         }
         work.charged += 1;
         work.isolation = Isolation::Together;
         work.shuns = Some(worker);
+        self.tell_again(worker, &work);
         self.queue.put_back(work);
         self.judge_errors(worker);
     }
@@ -109,10 +105,7 @@ impl Scheduler {
         process.is_spoilt = true;
         let errors = process.errors;
         self.workers[worker.0].spoilt += 1;
-        self.warn(format!(
-            "{worker} answered its last {errors} records with errors, and gave results before: its \
-             process is replaced, and they are tried again"
-        ));
+        self.tell(Event::Spoilt { worker, errors });
     }
 
     /// How many of the records that may be sent together with others may be sent to this worker.

@@ -1,35 +1,49 @@
 //! From what a process owes to outcomes.
+//!
+//! Always: what came of a record goes through [`Scheduler::settle`], once, and from nowhere else
+//! into the order buffer and the counts.
 
+use std::mem::take;
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::action::WorkerId;
-use super::order::Outcome;
-use super::policy::{ErrorRecords, OnError};
+use super::event::{Event, Settled, Trigger};
+use super::order::{Outcome, Written};
+use super::policy::OnError;
 use super::process::Stage;
 use super::queue::Work;
-use crate::outcome::{Cause, Failure};
+use crate::input::Rejected;
+use crate::outcome::{Cause, Failure, Lines, Rendering};
+use crate::protocol::json::{Answer, Reply};
 use crate::record::Index;
-use crate::shape::Format;
-use crate::visible;
 
-/// How much of a failure's message is said on stderr; the error record has all of it.
-const MOST_SAID: usize = 300;
+/// The answers that are results of as many records.
+#[derive(Debug)]
+pub(super) enum Results<'a, 'b> {
+    /// The first so many bytes of these lines.
+    Lines(&'a mut Lines<'b>, usize),
+    /// The outputs in these answers.
+    Outputs(&'a mut [Answer<'b>]),
+}
 
 impl Scheduler {
     /// Takes up to `most` answered records off the front of what a process owes: the longest run of
-    /// consecutive indices. Gives the first index and the number.
-    pub(super) fn settle_oldest(&mut self, worker: WorkerId, most: usize) -> (Index, usize) {
+    /// consecutive indices that were sent equally often. They are to be settled with an outcome.
+    pub(super) fn take_answered(&mut self, worker: WorkerId, most: usize) -> Settled {
         let process = self
             .process_mut(worker)
             .expect("only a running process answers");
-        let first = process
-            .oldest()
+        let oldest = process
+            .owed
+            .front()
             .expect("a process answers only what it owes");
+        let (first, sent) = (oldest.first(), oldest.sent);
         let mut run = 0;
         while run < most
             && let Some(work) = process.owed.front_mut()
             && work.first() == first.plus(run)
+            && work.sent == sent
         {
             let step = work.remaining().min(most - run);
             run += step;
@@ -40,7 +54,14 @@ impl Scheduler {
             }
         }
         process.owed_records -= run;
-        (first, run)
+        Settled {
+            first,
+            count: run,
+            worker: Some(worker),
+            attempts: sent,
+            took: None,
+            outcome: Ok(()),
+        }
     }
 
     /// Takes the oldest record that a process owes.
@@ -64,17 +85,24 @@ impl Scheduler {
         oldest
     }
 
-    /// Puts down that a process answered, before the records are settled.
-    pub(super) fn note_answers(&mut self, worker: WorkerId, count: usize, now: Instant) {
+    /// Puts down that a process answered, before the records are settled. Gives how long each took.
+    pub(super) fn note_answers(
+        &mut self,
+        worker: WorkerId,
+        count: usize,
+        now: Instant,
+    ) -> Option<Duration> {
         self.time_oldest(worker, count, now);
         self.note_own_answer(worker, now);
         let process = self
             .process_mut(worker)
             .expect("only a running process answers");
+        let took = process.share(count, now);
         process.pace.answered(count, now);
         process.clock = now;
         process.next_reminder = Duration::ZERO;
         self.note_ready(worker, now);
+        took
     }
 
     /// Puts down that a process is up.
@@ -88,9 +116,7 @@ impl Scheduler {
             process.is_ready = true;
             // One that answers at the end of its stdin may have waited for that.
             let is_told = process.stage == Stage::Serving || process.answered_late;
-            if self.startup_time.is_none() {
-                self.name_given_up();
-            }
+            self.tell(Event::Ready { worker, took });
             self.startup_time = Some(match self.startup_time {
                 Some(learnt) if is_told => learnt.max(took),
                 Some(learnt) => learnt,
@@ -101,34 +127,59 @@ impl Scheduler {
         }
     }
 
-    /// Puts a failure down, and ends the run if it is one too many.
-    pub(super) fn fail(&mut self, failure: Failure, now: Instant) {
-        if self.policy.on_error == OnError::Raise {
-            self.raise(failure, now);
-            return;
+    /// Puts down what came of records that are nowhere else any more. A failure that is one too
+    /// many ends the run.
+    pub(super) fn settle(&mut self, settled: Settled<Results<'_, '_>>, now: Instant) {
+        let Settled { first, count, .. } = settled;
+        match settled.outcome {
+            Ok(results) => {
+                self.tally.results += count as u64;
+                let rendering = &self.rendering;
+                let write = |out: &mut Written| results.write(rendering, first, count, out);
+                self.order.put(first, count, Outcome::Results, write);
+                self.tell(Event::Settled(Settled {
+                    first,
+                    count,
+                    worker: settled.worker,
+                    attempts: settled.attempts,
+                    took: settled.took,
+                    outcome: Ok(()),
+                }));
+            }
+            Err(failure) => self.settle_failure(failure, settled.took, now),
+        }
+    }
+
+    fn settle_failure(&mut self, mut failure: Box<Failure>, took: Option<Duration>, now: Instant) {
+        let raises = self.policy.on_error == OnError::Raise;
+        if raises {
+            if !self.phase.gives_out() {
+                return;
+            }
+            self.raise(Trigger::Failure, now);
         }
         // The one that ended the run is the last of those that were allowed as they are put down.
         let failures = self.tally.failures_and_strays() + 1;
-        let is_one_too_many = self.is_last_failure(failures);
-        let is_first_to =
-            is_one_too_many && !std::mem::replace(&mut self.has_last_failure, is_one_too_many);
-        let outcome = if is_first_to {
-            Outcome::LastFailure
-        } else {
-            Outcome::Failure(failure.cause.kind())
-        };
-        self.conclude(failure, outcome);
-        if self.is_last_failure(self.failures()) {
-            self.drain(now);
+        let is_last = !raises && self.is_last_failure(failures) && !self.has_last_failure;
+        self.has_last_failure |= is_last;
+        let kind = failure.cause.kind();
+        self.tally.failed(kind);
+        let (rendering, place) = (&self.rendering, self.policy.error_records);
+        let index = failure.index;
+        let write = |out: &mut Written| rendering.failure(&mut failure, out.errors_at(place));
+        match (raises, is_last) {
+            (true, _) => self.order.put_last(write),
+            (false, true) => (self.order).put(index, 1, Outcome::LastFailure, write),
+            (false, false) => (self.order).put(index, 1, Outcome::Failure(kind), write),
         }
-        if let Some(most) = self.policy.max_errors
-            && most > 1
-            && is_first_to
-            && failures >= most
-        {
-            self.warn(format!(
-                "{most} records failed: nothing more is sent (--max-errors)"
-            ));
+        // Its bytes are written by now, and count in the budget until they are dropped.
+        failure.record = None;
+        self.tell(Event::Settled(Settled::failed(failure, took)));
+        if !raises && self.is_last_failure(self.failures()) {
+            self.drain(Trigger::Failure, now);
+        }
+        if is_last {
+            self.tell(Event::TooManyFailures { failures });
         }
     }
 
@@ -144,74 +195,71 @@ impl Scheduler {
         self.policy.on_error == OnError::Drain || too_many
     }
 
-    /// Tells of the first failure, where more is to be found and what follows; later ones are
-    /// counted.
-    pub(super) fn announce(&mut self, failure: &Failure) {
-        if self.tally.failures() > 0 {
-            return;
-        }
-        let why = match failure.cause {
-            // What the worker has done with this record has just been said.
-            Cause::Timeout | Cause::WorkerExit { .. } => String::new(),
-            _ => format!(": {}", visible::excerpt(&failure.message, MOST_SAID)),
-        };
-        let way_out = match (&failure.cause, &failure.record) {
-            (Cause::InvalidInput, Some(line))
-                if self.rendering.shape.format == Format::Jsonl && is_text(line) =>
-            {
-                "; for lines of text use --format lines"
-            }
-            _ => "",
-        };
-        let place = match self.policy.error_records {
-            ErrorRecords::InPlace => "in the output",
-            ErrorRecords::Apart => "in the file of --errors",
-        };
-        let then = match (self.policy.on_error, self.policy.max_errors) {
-            (OnError::Raise, _) => "the run ends (--on-error raise)",
-            (OnError::Drain, _) => "nothing more is sent (--on-error drain)",
-            (_, Some(1)) => "nothing more is sent (--max-errors 1)",
-            (OnError::Defer | OnError::Ignore, _) => "later failures are counted",
-        };
-        self.warn(format!(
-            "record {} failed ({}){why}{way_out}; its error record is {place}, {then}",
-            failure.index,
-            failure.cause.kind()
-        ));
-    }
-
-    pub(super) fn fail_answer_too_large(&mut self, worker: WorkerId, work: Work, now: Instant) {
-        let message = format!(
-            "the line of its answer is longer than --max-record allows, or was begun before the record was \
-             sent; {worker} goes on"
-        );
-        self.fail_work(work, Cause::AnswerTooLarge, message, Some(worker), now);
-    }
-
     /// Puts down that a single record has failed.
     pub(super) fn fail_work(
         &mut self,
         work: Work,
         cause: Cause,
-        message: String,
-        worker: Option<WorkerId>,
+        worker: WorkerId,
+        took: Option<Duration>,
         now: Instant,
     ) {
         debug_assert_eq!(work.remaining(), 1);
         let failure = Failure {
             index: work.first(),
             cause,
-            message,
-            worker: worker.map(|worker| worker.0),
+            worker: Some(worker.0),
             attempts: work.sent,
             record: Some(work.block.first_record(self.policy.shape.separator)),
         };
-        self.fail(failure, now);
+        self.settle(Settled::failed(Box::new(failure), took), now);
+    }
+
+    /// Puts down that a record of the input is none.
+    pub(super) fn reject(&mut self, rejected: Rejected, now: Instant) {
+        self.settle(Settled::failed(Box::new(rejected.into()), None), now);
     }
 }
 
-/// Whether a line that is no JSON is likely to be text, and not JSON with a mistake in it.
-fn is_text(line: &[u8]) -> bool {
-    let first = line.trim_ascii_start().first();
-    str::from_utf8(line).is_ok() && !matches!(first, Some(b'{' | b'['))
+impl<T> Settled<T> {
+    /// The same records, with their results.
+    pub(super) fn with<U>(self, took: Option<Duration>, results: U) -> Settled<U> {
+        Settled {
+            first: self.first,
+            count: self.count,
+            worker: self.worker,
+            attempts: self.attempts,
+            took,
+            outcome: self.outcome.map(|_| results),
+        }
+    }
+
+    fn failed(failure: Box<Failure>, took: Option<Duration>) -> Self {
+        Self {
+            first: failure.index,
+            count: 1,
+            worker: failure.worker.map(WorkerId),
+            attempts: failure.attempts,
+            took,
+            outcome: Err(failure),
+        }
+    }
+}
+
+impl Results<'_, '_> {
+    fn write(self, rendering: &Rendering, first: Index, count: usize, out: &mut Written) {
+        match self {
+            Self::Lines(lines, bytes) => {
+                rendering.results(first, count, lines, bytes, &mut out.results);
+            }
+            Self::Outputs(answers) => {
+                for answer in answers {
+                    let Reply::Output(output) = &mut answer.reply else {
+                        unreachable!("only outputs are put down as results");
+                    };
+                    rendering.value(answer.index, take(output), &mut out.results);
+                }
+            }
+        }
+    }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::action::WorkerId;
 use super::clock::HINT;
+use super::event::{Asking, Event};
 use super::policy::{Delivery, Window};
 use super::process::{Process, Stage};
 use super::{InputState, Scheduler};
@@ -153,10 +154,7 @@ impl Scheduler {
             let is_news = !std::mem::replace(&mut self.has_shown_silence, true);
             self.workers[worker.0].silent += 1;
             if is_news && has_answered_all {
-                self.warn(format!(
-                    "{worker} answered only once its stdin was closed: it collects what it is sent, \
-                     or a command in it reads the records (give that one </dev/null)"
-                ));
+                self.tell(Event::AnsweredAtEnd { worker });
             }
         }
     }
@@ -219,48 +217,11 @@ impl Scheduler {
             }
             self.note_asked(worker, Asked::Starved);
             self.close_stdin(worker, now);
-            if self.hunger == SHORT {
-                // It has been said what happens again and again.
-                continue;
-            }
-            let limit = self.budget.limit();
-            self.warn(format!(
-                "--buffer is full ({limit} bytes) and {worker}, which may wait for more records, is \
-                 what everything waits for: its stdin is closed, so that it answers those it has, and \
-                 its next process goes on. Raise --buffer if one process is to get them all"
-            ));
-        }
-    }
-
-    /// What may help where a process has not answered its first record, by what is seen of it.
-    pub(super) fn advice(&self, process: &Process) -> &'static str {
-        match (self.policy.shape.protocol, process.reading) {
-            (_, Reading::Behind) => {
-                "it has not read it: it is still starting, or does not read its stdin"
-            }
-            (Protocol::Json, _) => {
-                "if it is not still starting: each answer must be a line {\"id\":…,\"output\":…} of its \
-                 own, flushed at once"
-            }
-            (Protocol::Lines, Reading::All) => SILENT_THOUGH_READ,
-            (Protocol::Lines, Reading::Unknown) => SILENT,
+            let asking = Asking::Starved {
+                buffer: self.budget.limit(),
+                is_news: self.hunger != SHORT,
+            };
+            self.tell(Event::Asked { worker, asking });
         }
     }
 }
-
-macro_rules! silent {
-    ($begin:literal) => {
-        concat!(
-            $begin,
-            " each record needs one line, flushed at once (sed -u, grep --line-buffered, jq \
-             --unbuffered, python -u, awk with fflush()), and an empty one where a filter drops it \
-             (not grep PATTERN; jq: if … then … else \"\" end). Does a command in a shell loop read \
-             the records? Give it </dev/null. --window N is for a worker that collects N records \
-             first, --window full for one that cannot be told, --protocol json for one whose answers \
-             say which record they are for"
-        )
-    };
-}
-
-const SILENT: &str = silent!("if it is not still starting:");
-const SILENT_THOUGH_READ: &str = silent!("it has read it; if it is not still at it:");

@@ -1,5 +1,8 @@
 //! The records that took longest, for `--stats`.
 //!
+//! What is timed is a try, not an outcome: a record has taken its time where its process has died
+//! of it, though it is sent again.
+//!
 //! A record's time runs from when it became the oldest that its worker owed, or, where the worker
 //! takes several at a time, from when it was sent; of answers that were read together each is given
 //! its share. So it is right where records are slow; those of less than a millisecond are left out.
@@ -95,11 +98,10 @@ impl Scheduler {
         let Some(process) = self.workers[worker.0].process() else {
             return;
         };
-        let each = process.age(now) / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
-        if !process.is_ready || !slowest.takes(each) {
-            return;
-        }
-        if let Some(work) = process.owed.front() {
+        if let Some(each) = process.share(count, now)
+            && slowest.takes(each)
+            && let Some(work) = process.owed.front()
+        {
             let record = slow(
                 work,
                 work.first(),
@@ -119,19 +121,17 @@ impl Scheduler {
         let Some(process) = self.workers[worker.0].process() else {
             return;
         };
-        if !process.is_ready || !slowest.takes(process.age(now)) {
+        if !slowest.takes(process.age(now)) {
             return;
         }
-        let share = process.age(now) / u32::try_from(answers.len().max(1)).unwrap_or(u32::MAX);
-        let until = process.paused_since.unwrap_or(now);
+        let Some(share) = process.share(answers.len(), now) else {
+            return;
+        };
         for answer in answers {
             let Some(work) = process.owed.iter().find(|work| work.holds(answer.index)) else {
                 continue;
             };
-            let took = match (process.concurrency, work.since) {
-                (Some(_), Some(since)) => until.saturating_duration_since(since),
-                _ => share,
-            };
+            let took = process.took(work, share, now);
             if slowest.takes(took) {
                 let separator = self.policy.shape.separator;
                 slowest.put(slow(work, answer.index, took, worker, separator));

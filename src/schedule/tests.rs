@@ -18,12 +18,13 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use super::policy::{Delivery, ErrorRecords, Lead, OnError, Order, Policy, Readiness, Window};
-use super::{Action, Death, Notice, Scheduler, WorkerId};
+use super::{Action, Death, Scheduler, WorkerId};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
 use crate::outcome::{ErrorInput, Exit, Lines, OutputFormat, Rendering};
 use crate::protocol::stdout::Tail;
 use crate::record::{Block, Index, Slice};
+use crate::report::Teller;
 use crate::shape::Shape;
 
 const WORKER: WorkerId = WorkerId(0);
@@ -40,6 +41,7 @@ struct Bench {
     sent: Vec<u64>,
     starts: u32,
     ends: Vec<&'static str>,
+    teller: Teller,
     notices: Vec<String>,
     /// How many of the last records sent are not begun to be written.
     unsent: usize,
@@ -76,6 +78,7 @@ impl Bench {
             output_format: OutputFormat::Raw,
             error_input: ErrorInput::Omitted,
         };
+        let teller = Teller::new(policy.clone());
         let mut scheduler = Scheduler::new(policy, rendering, &budget, now);
         scheduler.set_output_room(1 << 20);
         Self {
@@ -86,6 +89,7 @@ impl Bench {
             sent: Vec::new(),
             starts: 0,
             ends: Vec::new(),
+            teller,
             notices: Vec::new(),
             unsent: 0,
             hold_actions: false,
@@ -210,10 +214,11 @@ impl Bench {
                 Action::Terminate(_) => self.ends.push("SIGTERM"),
                 Action::Kill(_) => self.ends.push("SIGKILL"),
                 Action::Leave(_) => self.ends.push("left behind"),
-                Action::Notify(
-                    Notice::Error(text) | Notice::Warning(text) | Notice::Quote(text),
-                ) => {
-                    self.notices.push(text);
+                Action::Tell(event) => {
+                    if let Some(notice) = self.teller.tell(&event) {
+                        self.notices.push(notice.text);
+                        self.notices.extend(notice.quoted);
+                    }
                 }
                 Action::Finish => self.ends.push("finish"),
             }

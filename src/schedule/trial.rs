@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::action::WorkerId;
+use super::event::Event;
 use super::policy::Window;
 use super::process::{Process, Stage};
 use super::suspects::may_open;
@@ -30,14 +31,9 @@ impl Scheduler {
                 process.has_stood = false;
             }
         }
-        let trial = self.trial();
-        if self.has_trials() && trial >= self.deaths.told_trial * 2 {
-            self.deaths.told_trial = trial;
-            let trial = Duration::from_millis(trial.as_millis() as u64);
-            self.warn(format!(
-                "{worker} was not ready when it died, and no other is: the next process is sent nothing \
-                 before it has stayed up for {trial:?}"
-            ));
+        if self.has_trials() {
+            let trial = self.trial();
+            self.tell(Event::Trial { worker, trial });
         }
     }
 
@@ -99,6 +95,7 @@ impl Scheduler {
         }
         self.process_mut(worker).expect("it runs").has_stood = true;
         self.workers[worker.0].stood();
+        self.tell(Event::StayedUp { worker });
     }
 }
 

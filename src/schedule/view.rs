@@ -153,13 +153,6 @@ impl Scheduler {
         }
     }
 
-    /// How many records this worker gave a result for, how many failed that it had last, and how
-    /// many processes it has had.
-    pub fn served(&self, worker: WorkerId) -> (u64, u64, u32) {
-        let seat = &self.workers[worker.0];
-        (seat.results, seat.failures, seat.next_process)
-    }
-
     fn is_over(&self) -> bool {
         self.queue.is_empty() && self.input_is_over()
     }

@@ -46,8 +46,11 @@ fn descend<'a>(
     sorted.insert(room);
 }
 
-/// Notes which modules a file names, or the files of a folder.
+/// Notes which modules a file names, or the files of a folder. Tests may look anywhere.
 fn gather(path: &Path, room: &str, needs: &mut Needs) {
+    if (path.file_stem()).is_some_and(|stem| stem == "tests" || stem == "simulation") {
+        return;
+    }
     if path.is_dir() {
         for (path, _) in entries(path) {
             gather(&path, room, needs);

@@ -29,7 +29,9 @@ use crate::outcome::Done;
 use crate::protocol::json;
 use crate::protocol::stdout::StdoutLines;
 use crate::record::{Block, Slice};
-use crate::schedule::{Action, Doubts, Notice, Pipe, Scheduler, WorkerFaults, WorkerId};
+use crate::report::Teller;
+use crate::schedule::event::Event;
+use crate::schedule::{Action, Doubts, Pipe, Scheduler, WorkerFaults, WorkerId};
 use crate::shape::Protocol;
 
 /// Until nothing has come from the input for so long, workers wait for it.
@@ -74,6 +76,11 @@ pub(super) struct Simulation {
     spins: u32,
     /// As many had an outcome at the last turn.
     outcomes: u64,
+    /// How many outcomes were told.
+    told: u64,
+    /// How many processes were told to have begun and not to be gone.
+    processes: u32,
+    teller: Teller,
     traces: bool,
     buffer: Vec<u8>,
 }
@@ -106,6 +113,9 @@ impl Simulation {
             has_fallen: false,
             spins: 0,
             outcomes: 0,
+            told: 0,
+            processes: 0,
+            teller: Teller::new(scenario.policy.clone()),
             buffer: Vec::with_capacity(4 * (scenario.command.stdout + MAX_ANSWER + 100)),
             now: Duration::ZERO,
             scenario,
@@ -216,18 +226,29 @@ impl Simulation {
                 }
             }
             Action::Leave(worker) => panic!("{worker} dies of SIGKILL at once"),
-            Action::Notify(Notice::Error(text)) => {
-                trace!(self, "> error: {text}");
-                assert!(!text.contains("internal fault"), "{text}");
+            Action::Tell(event) => {
+                self.hear(&event);
             }
-            Action::Notify(Notice::Quote(text)) => trace!(self, "> quote: {text}"),
-            Action::Notify(Notice::Warning(text)) => trace!(self, "> warning: {text}"),
             Action::Finish => {
                 trace!(self, "> finish");
                 assert!(!self.is_finished, "the run ends twice");
+                assert_eq!(self.processes, 0, "each process is told to have gone");
                 self.is_finished = true;
                 self.ledger.finished(self.now);
             }
+        }
+    }
+
+    fn hear(&mut self, event: &Event) {
+        match event {
+            Event::Settled(settled) => self.told += settled.count as u64,
+            Event::Started { .. } => self.processes += 1,
+            Event::Gone { .. } => self.processes -= 1,
+            Event::Lost { .. } => panic!("{event:?}"),
+            _ => {}
+        }
+        if let Some(notice) = self.teller.tell(event) {
+            trace!(self, "> {:?}: {}", notice.level, notice.text);
         }
     }
 
@@ -435,14 +456,7 @@ impl Simulation {
                 "{outcomes} records have an outcome and {open} have none"
             );
         }
-        let workers = (0..scheduler.jobs()).map(WorkerId);
-        let served: u64 = workers
-            .map(|worker| {
-                let (results, failures, _) = scheduler.served(worker);
-                results + failures
-            })
-            .sum();
-        assert!(served <= outcomes, "{served} of {outcomes} outcomes");
+        assert_eq!(self.told, outcomes, "all outcomes are told");
         let finished = scheduler.finished_bytes();
         assert!(finished.is_none_or(|finished| open > 0 || finished == scheduler.seen_bytes));
         let slowest = scheduler.slowest();

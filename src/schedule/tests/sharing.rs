@@ -81,6 +81,7 @@ fn run(records: usize, times: &[&[Duration]], change: impl FnOnce(&mut Policy)) 
                         assert_eq!(seats[worker.0].holds.len(), 0, "told to end too early");
                         exit(scheduler, worker, now);
                     }
+                    Action::Tell(_) => {}
                     Action::Finish => {
                         let shares = seats.iter().map(|seat| seat.answered).collect();
                         let took = now - begin;
@@ -323,6 +324,7 @@ fn holders(bench: &mut Bench) -> Vec<WorkerId> {
         match action {
             Action::Start(worker, _) => bench.scheduler.started(worker, bench.now),
             Action::Send(worker, _) => holders.push(worker),
+            Action::Tell(_) => {}
             other => panic!("{other:?}"),
         }
     }

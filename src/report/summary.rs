@@ -1,0 +1,178 @@
+//! The last line of a run.
+
+use super::telling::doubtful;
+use crate::schedule::{EarlyEnd, Tally};
+
+/// One line for the user, if anything was out of the ordinary.
+pub fn summary(tally: &Tally) -> Option<String> {
+    let plural = |count: u64, one: &str, many: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        _ => Some(format!("{count} {many}")),
+    };
+    let earlier = tally.earlier.failures();
+    let failures = earlier + tally.failures();
+    let records = tally.earlier.outcomes() + tally.outcomes();
+    let mut failed = tally.earlier.failed.clone();
+    for (kind, count) in &tally.failed {
+        *failed.entry(kind).or_default() += count;
+    }
+    let mut kinds: Vec<_> = failed.iter().collect();
+    kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let kinds: Vec<_> = kinds
+        .into_iter()
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect();
+    let before = |earlier: u64, now: u64| match (earlier, now) {
+        (0, _) => String::new(),
+        (_, 0) => ", before this run".into(),
+        _ => format!(", {earlier} before this run"),
+    };
+    let failed = (failures > 0).then(|| {
+        format!(
+            "{failures} of {records} records failed ({}){}",
+            kinds.join(", "),
+            before(earlier, tally.failures())
+        )
+    });
+    let in_doubt = doubtful(&tally.doubts)
+        .map(|records| format!("results of {records} may stand in wrong places"));
+    let given_up =
+        plural(tally.given_up, "worker", "workers").map(|text| format!("{text} given up"));
+    let earlier = tally.earlier.worker_faults;
+    let bad_ends = plural(earlier.bad_ends + tally.bad_ends, "worker", "workers").map(|text| {
+        let before = before(earlier.bad_ends, tally.bad_ends);
+        format!("{text} failed at the end{before}")
+    });
+    let broken = plural(
+        earlier.protocol_violations + tally.protocol_violations,
+        "process",
+        "processes",
+    )
+    .map(|text| {
+        let before = before(earlier.protocol_violations, tally.protocol_violations);
+        format!("{text} that did not give one answer for each record{before}")
+    });
+    let loggers: Vec<_> = tally
+        .loggers
+        .iter()
+        .take(3)
+        .map(ToString::to_string)
+        .collect();
+    let more = if tally.loggers.len() > loggers.len() {
+        ", …"
+    } else {
+        ""
+    };
+    let log_lines = plural(tally.log_lines, "line", "lines").map(|text| {
+        format!(
+            "{text} on stdout that answer nothing ({}{more})",
+            loggers.join(", ")
+        )
+    });
+    let exits = plural(tally.unkept_exits, "exit value", "exit values")
+        .map(|text| format!("{text} not kept (--exits FILE keeps them)"));
+    let parts = [
+        failed,
+        tally.early_end.and_then(early_end),
+        in_doubt,
+        broken,
+        plural(tally.restarts, "restart", "restarts"),
+        given_up,
+        bad_ends,
+        log_lines,
+        exits,
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+fn early_end(end: EarlyEnd) -> Option<String> {
+    let records = match end.records {
+        0 => None,
+        1 => Some("1 record that was read has no outcome".to_owned()),
+        count => Some(format!("{count} records that were read have no outcome")),
+    };
+    let input = end
+        .is_input_left
+        .then(|| "the input was not read to its end".to_owned());
+    let parts: Vec<_> = [records, input].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("the run ended early: {}", parts.join(", and ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::schedule::WorkerId;
+
+    #[test]
+    fn a_run_without_incident_needs_no_summary() {
+        let tally = Tally {
+            results: 1000,
+            ..Tally::default()
+        };
+        assert_eq!(summary(&tally), None);
+    }
+
+    #[test]
+    fn the_summary_names_the_most_frequent_failures_first() {
+        let tally = Tally {
+            results: 996,
+            failed: BTreeMap::from([("worker_exit", 2), ("bad_answer", 1), ("timeout", 1)]),
+            restarts: 2,
+            bad_ends: 1,
+            ..Tally::default()
+        };
+        assert_eq!(
+            summary(&tally).unwrap(),
+            "4 of 1000 records failed (2 worker_exit, 1 bad_answer, 1 timeout); 2 restarts; 1 worker \
+             failed at the end"
+        );
+    }
+
+    #[test]
+    fn the_summary_counts_the_records_of_earlier_runs_and_names_three_that_log() {
+        let mut tally = Tally {
+            results: 5,
+            failed: BTreeMap::from([("timeout", 1)]),
+            log_lines: 7,
+            loggers: (0..3).map(WorkerId).collect(),
+            ..Tally::default()
+        };
+        tally.earlier.results = 10;
+        tally.earlier.failed.insert("timeout", 4);
+        assert_eq!(
+            summary(&tally).unwrap(),
+            "5 of 20 records failed (5 timeout), 4 before this run; 7 lines on stdout that answer \
+             nothing (worker 0, worker 1, worker 2)"
+        );
+        tally.loggers.insert(WorkerId(3));
+        assert!(summary(&tally).unwrap().ends_with("worker 2, …)"));
+    }
+
+    #[test]
+    fn an_early_end_tells_what_it_has_left() {
+        let told = |records, is_input_left| {
+            let tally = Tally {
+                early_end: Some(EarlyEnd {
+                    records,
+                    is_input_left,
+                }),
+                ..Tally::default()
+            };
+            summary(&tally).unwrap_or_default()
+        };
+        assert_eq!(told(0, false), "");
+        assert_eq!(
+            told(1, false),
+            "the run ended early: 1 record that was read has no outcome"
+        );
+        assert_eq!(
+            told(7, true),
+            "the run ended early: 7 records that were read have no outcome, and the input was not \
+             read to its end"
+        );
+    }
+}

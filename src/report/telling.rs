@@ -1,0 +1,134 @@
+//! What is said on stderr of what has happened.
+//!
+//! Owns the words, a file for each subject, and what has been said already. Always: one event is
+//! one message at most, and whether it is said decides nothing.
+
+mod answers;
+mod deaths;
+mod failures;
+mod turns;
+mod waits;
+
+use std::time::Duration;
+
+pub(super) use answers::doubtful;
+use deaths::Deaths;
+
+use crate::schedule::event::{Event, Span};
+use crate::schedule::policy::Policy;
+
+/// Something for the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What it means.
+    pub level: Level,
+    /// One line.
+    pub text: String,
+    /// What a worker has said, in lines of its own below.
+    pub quoted: Option<String>,
+}
+
+/// What a message means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// The run cannot go on or has failed.
+    Error,
+    /// Something went wrong that mtask copes with.
+    Warning,
+}
+
+/// Tells of one run.
+#[derive(Debug)]
+pub struct Teller {
+    policy: Policy,
+    /// mtask was told to end.
+    is_interrupted: bool,
+    /// A record has failed.
+    has_failure: bool,
+    /// A process has asked for what is no number of records at a time.
+    has_refused_concurrency: bool,
+    /// The longest that processes were said to have to stay up before they are sent anything.
+    told_trial: Duration,
+    deaths: Deaths,
+}
+
+impl Teller {
+    /// Of a run with these rules, of which nothing has been told yet.
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            is_interrupted: false,
+            has_failure: false,
+            has_refused_concurrency: false,
+            told_trial: Duration::ZERO,
+            deaths: Deaths::default(),
+        }
+    }
+
+    /// What is to be said of an event, if anything.
+    pub fn tell(&mut self, event: &Event) -> Option<Notice> {
+        match event {
+            Event::Settled(settled) => self.failed(settled.outcome.as_ref().err()?),
+            Event::TooManyFailures { failures } => self.too_many(*failures),
+            Event::Ended(ended) => self.ended(ended),
+            Event::OutOfStep {
+                worker,
+                breach,
+                in_doubt,
+            } => Some(self.out_of_step(*worker, breach, in_doubt)),
+            Event::AnsweredUnasked { worker, unasked } => {
+                Some(self.answered_unasked(*worker, unasked))
+            }
+            Event::NoConcurrency(refused) => self.no_concurrency(refused),
+            Event::Spoilt { worker, errors } => Some(self.spoilt(*worker, *errors)),
+            Event::Overdue(overdue) => Some(self.overdue(overdue)),
+            Event::StartAwaited {
+                worker,
+                age,
+                expiry,
+            } => Some(self.start_awaited(*worker, *age, *expiry)),
+            Event::Trial { worker, trial } => self.trial(*worker, *trial),
+            Event::Asked { worker, asking } => self.asked(*worker, asking),
+            Event::AnsweredAtEnd { worker } => Some(self.answered_at_end(*worker)),
+            Event::ExitOverdue { worker } => Some(self.exit_overdue(*worker)),
+            Event::Turned(turn) => self.turned(turn),
+            Event::Lost { read, outcomes } => Some(self.lost(*read, *outcomes)),
+            Event::TimedOut { worker, suspects } => Some(self.timed_out(*worker, *suspects)),
+            Event::GivenUp(loss) => self.given_up(loss),
+            Event::Ready { .. } => self.ready(),
+            Event::Started { .. }
+            | Event::StayedUp { .. }
+            | Event::Gone { .. }
+            | Event::SentAgain { .. } => None,
+        }
+    }
+}
+
+impl Notice {
+    fn error(text: String) -> Self {
+        Self {
+            level: Level::Error,
+            text,
+            quoted: None,
+        }
+    }
+
+    fn warning(text: String) -> Self {
+        Self {
+            level: Level::Warning,
+            ..Self::error(text)
+        }
+    }
+}
+
+/// Records, for a message.
+fn records(span: Span) -> String {
+    match span.count {
+        0 => "no record".into(),
+        1 => format!("1 record (index {})", span.low),
+        count => format!("{count} records (of indices {} to {})", span.low, span.high),
+    }
+}
+
+#[cfg(test)]
+mod tests;

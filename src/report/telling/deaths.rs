@@ -1,0 +1,185 @@
+//! Processes that died, and workers that are given up for them.
+//!
+//! A COMMAND that cannot start fails in every worker, time after time, in the same way, and one
+//! that works may die of every tenth record. Always: the first deaths of each kind are told in
+//! full; of later ones nothing is lost with their line, as a record that fails has its error
+//! record, and each death begets a restart, which is counted, or the end of its worker.
+
+use std::collections::BTreeMap;
+
+use super::{Notice, Teller, records};
+use crate::outcome::Exit;
+use crate::schedule::WorkerId;
+use crate::schedule::event::{Ended, Fate, Loss, LossCause, Moment};
+use crate::schedule::policy::Window;
+
+/// What was said of deaths, and what was left unsaid.
+#[derive(Debug, Default)]
+pub(super) struct Deaths {
+    /// How many processes have died in each way.
+    counts: BTreeMap<(Moment, String), u64>,
+    /// COMMAND has been ready.
+    has_been_ready: bool,
+    /// Workers that were given up without a word, once one has been told of.
+    given_up: Option<Vec<WorkerId>>,
+}
+
+impl Teller {
+    /// Tells of the first deaths of each kind, and then of one now and then, for that may go on for
+    /// long.
+    pub(super) fn ended(&mut self, ended: &Ended) -> Option<Notice> {
+        let text = self.death(ended)?;
+        let kind = match &ended.exit {
+            // The limit follows the measured time.
+            Exit::NotReady(_) => String::new(),
+            exit => exit.to_string(),
+        };
+        let count = self.deaths.counts.entry((ended.moment, kind)).or_default();
+        *count += 1;
+        let told = match ended.moment {
+            Moment::Start => 1,
+            _ => 10,
+        };
+        let text = match *count {
+            n if n < told => text,
+            n if n == told => format!("{text}; later ones like it are counted"),
+            n if n == 10_u64.pow(n.ilog10()) => format!("{text}; it is the {n}th like it"),
+            _ => return None,
+        };
+        Some(Notice::warning(text))
+    }
+
+    fn death(&self, ended: &Ended) -> Option<String> {
+        let Ended { worker, exit, .. } = ended;
+        let held = records(ended.held);
+        let what = match (exit, ended.pid) {
+            (Exit::NotStarted(reason), _) => format!("{worker} could not be started: {reason}"),
+            (exit, Some(pid)) => format!("{worker} (pid {pid}) died ({exit})"),
+            (exit, None) => format!("{worker} is ended ({exit})"),
+        };
+        match (ended.moment, exit) {
+            (Moment::Excused, _) => None,
+            (_, Exit::Code(0)) if ended.held.count == 0 => None,
+            // It has been said already what it did.
+            (_, Exit::Unasked | Exit::AnsweredTwice) if ended.held.count == 0 => None,
+            (Moment::End, _) => Some(format!(
+                "{what} after its last answer: no record is lost, but the status is 123"
+            )),
+            (_, Exit::NotStarted(_)) => Some(what),
+            (Moment::Start | Moment::Work, _) => {
+                Some(format!("{what} while it held {held}{}", self.then(ended)))
+            }
+        }
+    }
+
+    /// What becomes of what it held.
+    fn then(&self, ended: &Ended) -> String {
+        let is_full = self.policy.window == Window::Full;
+        match (ended.charged, ended.again) {
+            (None, 0) => String::new(),
+            // What had been sent once before fails; the rest is sent again.
+            (Some(_), _) if is_full => String::new(),
+            (Some(fate), _) => format!("; the record {}", fate.text()),
+            (None, 1) => "; the record is sent again".into(),
+            (None, _) if is_full => "; what it held is sent again".into(),
+            (None, _) => "; what it held is sent again, one record at a time".into(),
+        }
+    }
+
+    /// Tells that a worker is given up. For processes that were never ready, until COMMAND has been
+    /// ready anywhere, the others are likely to follow, and are left to [`Teller::ready`].
+    pub(super) fn given_up(&mut self, loss: &Loss) -> Option<Notice> {
+        let Loss {
+            worker, processes, ..
+        } = loss;
+        let most = self.policy.max_restarts.max(1);
+        let fault = match loss.cause {
+            LossCause::OutOfStep => "that did not give one answer for each record",
+            LossCause::LeftBehind => "that could not be ended",
+            LossCause::Silent => {
+                "that answered nothing before their stdin was closed: each record is to be answered \
+                 by one line, at once"
+            }
+            LossCause::Unready | LossCause::Unrunnable => "without an answer",
+        };
+        let in_a_row = match (processes, loss.cause) {
+            (1, _) => "1 process".into(),
+            (_, LossCause::LeftBehind) => format!("{processes} processes"),
+            _ => format!("{processes} processes in a row"),
+        };
+        let reason = match loss.cause {
+            LossCause::Unrunnable => "it cannot be run".into(),
+            _ => format!("--max-restarts {most}"),
+        };
+        let text = format!("{worker} is given up after {in_a_row} {fault} ({reason})");
+        if loss.cause == LossCause::OutOfStep {
+            return Some(Notice::warning(text));
+        }
+        if self.deaths.has_been_ready {
+            // Its own deaths may all be among those that were left unsaid.
+            let last = loss.last.as_ref();
+            let how = last.map_or_else(String::new, |exit| format!("; the last one died ({exit})"));
+            return Some(Notice::warning(format!("{text}{how}")));
+        }
+        if let Some(others) = &mut self.deaths.given_up {
+            others.push(*worker);
+            return None;
+        }
+        self.deaths.given_up = Some(Vec::new());
+        let others = match self.policy.jobs.get() {
+            1 => "",
+            _ => "; others are counted until a first answer",
+        };
+        Some(Notice::warning(format!("{text}{others}")))
+    }
+
+    /// COMMAND is ready: if that is the first time, the workers that were given up before will be
+    /// missed.
+    pub(super) fn ready(&mut self) -> Option<Notice> {
+        self.deaths.has_been_ready = true;
+        let mut given_up = self.deaths.given_up.take().unwrap_or_default();
+        given_up.sort_unstable();
+        let workers = match given_up.as_slice() {
+            [] => return None,
+            [worker] => format!("{worker} is"),
+            _ => format!("workers {} are", listed(&given_up)),
+        };
+        Some(Notice::warning(format!("{workers} given up too")))
+    }
+}
+
+impl Fate {
+    /// The same for people, behind "the record".
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::LeftOut => "is left without an outcome",
+            Self::TriedAgain => "is tried again",
+            Self::Failed => "fails",
+        }
+    }
+}
+
+/// `1, 4 to 9, 12`: the numbers of these workers, which are in order.
+fn listed(workers: &[WorkerId]) -> String {
+    let runs = workers.chunk_by(|one, next| next.0 == one.0 + 1);
+    let shown = runs.map(|run| match run {
+        [.., last] if run.len() > 2 => format!("{} to {}", run[0].0, last.0),
+        _ => (run.iter().map(|worker| worker.0.to_string()))
+            .collect::<Vec<_>>()
+            .join(", "),
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_next_to_each_other_are_told_as_a_range() {
+        let listed =
+            |numbers: &[usize]| listed(&numbers.iter().copied().map(WorkerId).collect::<Vec<_>>());
+        assert_eq!(listed(&[3, 5]), "3, 5");
+        assert_eq!(listed(&[1, 2, 4, 5, 6, 9]), "1, 2, 4 to 6, 9");
+    }
+}

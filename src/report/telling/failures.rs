@@ -1,0 +1,56 @@
+//! Records that failed.
+
+use super::{Notice, Teller};
+use crate::outcome::{Cause, Failure};
+use crate::schedule::policy::{ErrorRecords, OnError};
+use crate::shape::Format;
+use crate::visible;
+
+/// How much of a failure's message is said; the error record has all of it.
+const MOST_SAID: usize = 300;
+
+impl Teller {
+    /// Tells of the first failure, where more is to be found and what follows; later ones are
+    /// counted.
+    pub(super) fn failed(&mut self, failure: &Failure) -> Option<Notice> {
+        if std::mem::replace(&mut self.has_failure, true) {
+            return None;
+        }
+        let why = match failure.cause {
+            // What the worker has done with this record has just been said.
+            Cause::Timeout { .. } | Cause::WorkerExit { .. } => String::new(),
+            _ => format!(": {}", visible::excerpt(&failure.message(), MOST_SAID)),
+        };
+        let way_out = match failure.cause {
+            Cause::InvalidInput { is_text: true, .. }
+                if self.policy.shape.format == Format::Jsonl =>
+            {
+                "; for lines of text use --format lines"
+            }
+            _ => "",
+        };
+        let place = match self.policy.error_records {
+            ErrorRecords::InPlace => "in the output",
+            ErrorRecords::Apart => "in the file of --errors",
+        };
+        let then = match (self.policy.on_error, self.policy.max_errors) {
+            (OnError::Raise, _) => "the run ends (--on-error raise)",
+            (OnError::Drain, _) => "nothing more is sent (--on-error drain)",
+            (_, Some(1)) => "nothing more is sent (--max-errors 1)",
+            (OnError::Defer | OnError::Ignore, _) => "later failures are counted",
+        };
+        Some(Notice::warning(format!(
+            "record {} failed ({}){why}{way_out}; its error record is {place}, {then}",
+            failure.index,
+            failure.cause.kind()
+        )))
+    }
+
+    /// The failure that ended the run was told of with the first one, if it was that.
+    pub(super) fn too_many(&self, failures: u64) -> Option<Notice> {
+        let most = (self.policy.max_errors).filter(|most| *most > 1 && failures >= *most)?;
+        Some(Notice::warning(format!(
+            "{most} records failed: nothing more is sent (--max-errors)"
+        )))
+    }
+}

@@ -1,0 +1,168 @@
+//! Records that failed.
+
+use insta::assert_snapshot;
+
+use super::*;
+use crate::budget::{BOOKKEEPING, Budget};
+use crate::input::{Flaw, Rejected, Rejection};
+use crate::outcome::{BadAnswer, Cause};
+use crate::record::Slice;
+
+fn failure(cause: Cause) -> Box<Failure> {
+    Box::new(Failure {
+        index: Index(7),
+        cause,
+        worker: Some(WORKER.0),
+        attempts: 1,
+        record: None,
+    })
+}
+
+fn causes() -> Vec<Cause> {
+    vec![
+        Cause::WorkerExit {
+            exit: Exit::Code(3),
+            stderr: b"oh\n".to_vec(),
+        },
+        Cause::WorkerError {
+            error: "\"no such city\"".into(),
+            message: "no such city".into(),
+        },
+        Cause::Timeout { limit: 5 * SECOND },
+        Cause::MissingAnswer,
+        Cause::BadAnswer(BadAnswer::Invalid("it has neither".into())),
+        Cause::BadAnswer(BadAnswer::Unasked(Exit::AnsweredTwice)),
+        invalid(),
+        Cause::RecordTooLarge { max: 64 },
+        Cause::AnswerTooLarge,
+    ]
+}
+
+fn invalid() -> Cause {
+    Cause::InvalidInput {
+        flaw: flaw(),
+        is_text: false,
+    }
+}
+
+fn flaw() -> Flaw {
+    Flaw {
+        expected: "one JSON value",
+        line: 8,
+        column: 1,
+        message: "expected value".into(),
+    }
+}
+
+#[test]
+fn each_cause_has_its_text_in_the_error_record() {
+    let texts = causes().into_iter().map(|cause| {
+        let failure = failure(cause);
+        format!("{}: {}", failure.cause.kind(), failure.message())
+    });
+    assert_snapshot!(texts.collect::<Vec<_>>().join("\n"), @"
+    worker_exit: worker 3 died while it held the record (exit status 3)
+    worker_error: no such city
+    timeout: no answer within --timeout 5s
+    missing_answer: worker 3 left it without an answer
+    bad_answer: worker 3 gave no valid answer: it has neither
+    bad_answer: worker 3 died while it held the record (it answered a record twice)
+    invalid_input: not valid one JSON value: expected value at line 8 column 1
+    record_too_large: the record is longer than 64 bytes (--max-record)
+    answer_too_large: the line of its answer is longer than --max-record allows, or was begun before the record was sent; worker 3 goes on
+    ");
+}
+
+#[test]
+fn the_first_failure_is_told_with_its_cause() {
+    let events = causes()
+        .into_iter()
+        .map(|cause| settled(Err(failure(cause))));
+    assert_snapshot!(told_alone(usual, events), @"
+    Warning: record 7 failed (worker_exit); its error record is in the output, later failures are counted
+    Warning: record 7 failed (worker_error): no such city; its error record is in the output, later failures are counted
+    Warning: record 7 failed (timeout); its error record is in the output, later failures are counted
+    Warning: record 7 failed (missing_answer): worker 3 left it without an answer; its error record is in the output, later failures are counted
+    Warning: record 7 failed (bad_answer): worker 3 gave no valid answer: it has neither; its error record is in the output, later failures are counted
+    Warning: record 7 failed (bad_answer): worker 3 died while it held the record (it answered a record twice); its error record is in the output, later failures are counted
+    Warning: record 7 failed (invalid_input): not valid one JSON value: expected value at line 8 column 1; its error record is in the output, later failures are counted
+    Warning: record 7 failed (record_too_large): the record is longer than 64 bytes (--max-record); its error record is in the output, later failures are counted
+    Warning: record 7 failed (answer_too_large): the line of its answer is longer than --max-record allows, or was begun before the record was sent; worker 3 goes on; its error record is in the output, later failures are counted
+    ");
+    let events = [
+        settled(Ok(())),
+        settled(Err(failure(Cause::MissingAnswer))),
+        settled(Err(failure(Cause::AnswerTooLarge))),
+    ];
+    assert_snapshot!(told(&mut teller(usual), events), @"
+    -
+    Warning: record 7 failed (missing_answer): worker 3 left it without an answer; its error record is in the output, later failures are counted
+    -
+    ");
+}
+
+#[test]
+fn it_is_told_where_more_is_to_be_found_and_what_follows() {
+    let told =
+        |change: fn(&mut Policy)| told_alone(change, [settled(Err(failure(Cause::MissingAnswer)))]);
+    let texts = [
+        told(|policy| policy.error_records = ErrorRecords::Apart),
+        told(|policy| policy.on_error = OnError::Ignore),
+        told(|policy| policy.on_error = OnError::Raise),
+        told(|policy| policy.on_error = OnError::Drain),
+        told(|policy| policy.max_errors = Some(1)),
+        told(|policy| policy.max_errors = Some(2)),
+    ];
+    assert_snapshot!(texts.join("\n"), @"
+    Warning: record 7 failed (missing_answer): worker 3 left it without an answer; its error record is in the file of --errors, later failures are counted
+    Warning: record 7 failed (missing_answer): worker 3 left it without an answer; its error record is in the output, later failures are counted
+    Warning: record 7 failed (missing_answer): worker 3 left it without an answer; its error record is in the output, the run ends (--on-error raise)
+    Warning: record 7 failed (missing_answer): worker 3 left it without an answer; its error record is in the output, nothing more is sent (--on-error drain)
+    Warning: record 7 failed (missing_answer): worker 3 left it without an answer; its error record is in the output, nothing more is sent (--max-errors 1)
+    Warning: record 7 failed (missing_answer): worker 3 left it without an answer; its error record is in the output, later failures are counted
+    ");
+}
+
+#[test]
+fn lines_of_text_that_are_no_json_are_told_from_json_with_a_mistake() {
+    let budget = Budget::new(1 << 20);
+    let text = |line: &[u8]| {
+        let line = line.to_vec();
+        budget.add(line.capacity() + BOOKKEEPING);
+        let reason = Rejection::Invalid {
+            flaw: flaw(),
+            record: Slice::new(line, &budget),
+        };
+        let rejected = Rejected {
+            index: Index(7),
+            reason,
+        };
+        let mut teller = teller(usual);
+        teller.policy.shape.format = Format::Jsonl;
+        told(&mut teller, [settled(Err(Box::new(rejected.into())))])
+    };
+    let texts = [text(b"Berlin"), text(b" {\"a\":"), text(b"Bern \xff")];
+    assert_snapshot!(texts.join("\n"), @"
+    Warning: record 7 failed (invalid_input): not valid one JSON value: expected value at line 8 column 1; for lines of text use --format lines; its error record is in the output, later failures are counted
+    Warning: record 7 failed (invalid_input): not valid one JSON value: expected value at line 8 column 1; its error record is in the output, later failures are counted
+    Warning: record 7 failed (invalid_input): not valid one JSON value: expected value at line 8 column 1; its error record is in the output, later failures are counted
+    ");
+}
+
+#[test]
+fn too_many_failures_are_told_with_their_limit() {
+    let told = |most| {
+        told_alone(
+            |policy| policy.max_errors = most,
+            [1, 2].map(|failures| Event::TooManyFailures { failures }),
+        )
+    };
+    assert_snapshot!([told(None), told(Some(1)), told(Some(2))].join("\n"), @"
+    -
+    -
+    -
+    -
+    -
+    Warning: 2 records failed: nothing more is sent (--max-errors)
+    ");
+}

@@ -1,0 +1,76 @@
+//! How a run goes on to its end.
+
+use super::{Notice, Teller};
+use crate::outcome::Exit;
+use crate::schedule::event::{Trigger, Turn};
+use crate::schedule::policy::OnError;
+
+impl Teller {
+    pub(super) fn turned(&mut self, turn: &Turn) -> Option<Notice> {
+        match turn {
+            Turn::Notified { signal, owed } => {
+                self.is_interrupted = true;
+                told_to_end(*signal, *owed, "; SIGTERM ends within --grace")
+            }
+            Turn::Interrupted { signal, owed } => {
+                self.is_interrupted = true;
+                let grace = self.policy.grace;
+                let limit = format!(" within --grace {grace:?}; a second signal ends at once");
+                told_to_end(*signal, *owed, &limit)
+            }
+            Turn::Raised(Trigger::Stray) => Some(Notice::error(
+                "the run ends for this (--on-error raise)".into(),
+            )),
+            Turn::Draining(Trigger::Stray) => {
+                let option = match self.policy.on_error {
+                    OnError::Drain => "--on-error drain",
+                    _ => "--max-errors",
+                };
+                Some(Notice::error(format!(
+                    "nothing more is sent for this ({option})"
+                )))
+            }
+            // Who has ended the run may have ended the workers too.
+            Turn::NoWorker { .. } if self.is_interrupted => None,
+            Turn::NoWorker { last, stderr } => Some(no_worker(last.as_ref(), stderr)),
+            // It has been said what failed.
+            Turn::Raised(Trigger::Failure) | Turn::Draining(Trigger::Failure) => None,
+            Turn::OutputFailed | Turn::Cut { .. } | Turn::Finished => None,
+        }
+    }
+
+    pub(super) fn lost(&self, read: u64, outcomes: u64) -> Notice {
+        Notice::error(format!(
+            "internal fault: {read} records were read and {outcomes} have an outcome; please report this"
+        ))
+    }
+}
+
+/// Says what is still waited for, and how long.
+fn told_to_end(signal: i32, owed: usize, limit: &str) -> Option<Notice> {
+    let what = match owed {
+        0 => return None,
+        1 => "1 record that was sent",
+        _ => &format!("{owed} records that were sent"),
+    };
+    let signal = Exit::Signal(signal);
+    Some(Notice::warning(format!(
+        "told to end by {signal}: {what} may finish{limit}"
+    )))
+}
+
+fn no_worker(last: Option<&Exit>, stderr: &[u8]) -> Notice {
+    let how = last.map_or_else(String::new, |exit| format!(": the last one died ({exit})"));
+    let said = String::from_utf8_lossy(stderr).trim_end().to_owned();
+    let quoted = Some(said).filter(|said| !said.is_empty());
+    let where_to_look = match quoted {
+        Some(_) => "its last words on stderr:",
+        None => "it said nothing on stderr: try COMMAND by itself, with a record on its stdin",
+    };
+    Notice {
+        quoted,
+        ..Notice::error(format!(
+            "no worker could be kept running{how}; {where_to_look}"
+        ))
+    }
+}

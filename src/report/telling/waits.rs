@@ -1,0 +1,156 @@
+//! What is waited for, and what took too long.
+
+use std::time::Duration;
+
+use super::{Notice, Teller};
+use crate::schedule::event::{Asking, Expiry, Overdue, Suspects};
+use crate::schedule::{Reading, WorkerId};
+use crate::shape::Protocol;
+
+impl Teller {
+    /// Names a record that has been waited for long, and what may help.
+    pub(super) fn overdue(&self, overdue: &Overdue) -> Notice {
+        let Overdue { worker, index, .. } = overdue;
+        let age = overdue.age.as_secs();
+        let limit = self.limit(overdue.expiry);
+        if overdue.is_first {
+            let advice = self.advice(overdue.reading);
+            let and = match overdue.is_full {
+                true => ". What it collects must fit into --buffer, which is full: raise it",
+                false => "",
+            };
+            return Notice::warning(format!(
+                "{worker} has not answered its first record (index {index}) for {age} s: {advice}; \
+                 {limit}{and}"
+            ));
+        }
+        let what = match (self.policy.shape.protocol, overdue.reading) {
+            (_, Reading::Unknown) => "",
+            (_, Reading::Behind) => " (it has not read all that it was sent)",
+            (Protocol::Json, Reading::All) => " (it has read it)",
+            (Protocol::Lines, Reading::All) => {
+                " (it has read it: does it answer each record, or does a command in it read them? \
+                 Give that one </dev/null)"
+            }
+        };
+        Notice::warning(format!(
+            "{worker} has not answered record {index} for {age} s{what}; {limit}"
+        ))
+    }
+
+    /// What may help where a process has not answered its first record, by what is seen of it.
+    fn advice(&self, reading: Reading) -> &'static str {
+        match (self.policy.shape.protocol, reading) {
+            (_, Reading::Behind) => {
+                "it has not read it: it is still starting, or does not read its stdin"
+            }
+            (Protocol::Json, _) => {
+                "if it is not still starting: each answer must be a line {\"id\":…,\"output\":…} of its \
+                 own, flushed at once"
+            }
+            (Protocol::Lines, Reading::All) => SILENT_THOUGH_READ,
+            (Protocol::Lines, Reading::Unknown) => SILENT,
+        }
+    }
+
+    pub(super) fn start_awaited(&self, worker: WorkerId, age: Duration, expiry: Expiry) -> Notice {
+        Notice::warning(format!(
+            "{worker} has not said that it is ready for {} s; {}",
+            age.as_secs(),
+            self.limit(expiry)
+        ))
+    }
+
+    /// Which option ends the wait, and when, if it was given.
+    fn limit(&self, expiry: Expiry) -> String {
+        let (option, limit) = match expiry {
+            Expiry::Record => ("--timeout", self.policy.timeout),
+            Expiry::Start => ("--init-timeout", self.policy.init_timeout),
+        };
+        match limit {
+            Some(limit) => format!("{option} {limit:?} ends the wait"),
+            None => format!("{option} DURATION would end the wait"),
+        }
+    }
+
+    pub(super) fn trial(&mut self, worker: WorkerId, trial: Duration) -> Option<Notice> {
+        if trial < self.told_trial * 2 {
+            return None;
+        }
+        self.told_trial = trial;
+        let trial = Duration::from_millis(trial.as_millis() as u64);
+        Some(Notice::warning(format!(
+            "{worker} was not ready when it died, and no other is: the next process is sent nothing \
+             before it has stayed up for {trial:?}"
+        )))
+    }
+
+    pub(super) fn timed_out(&self, worker: WorkerId, suspects: Suspects) -> Notice {
+        let limit = self.policy.timeout.unwrap_or_default();
+        Notice::warning(match suspects {
+            Suspects::One(index, fate) => format!(
+                "{worker} gave no answer for record {index} within --timeout {limit:?}; its process is \
+                 replaced, and the record {}",
+                fate.text()
+            ),
+            Suspects::Several(count) => format!(
+                "{worker} gave no answer within --timeout {limit:?} and may be at any of {count} \
+                 records; its process is replaced, and they are sent again, one at a time"
+            ),
+        })
+    }
+
+    pub(super) fn exit_overdue(&self, worker: WorkerId) -> Notice {
+        let limit = self.policy.exit_timeout;
+        Notice::warning(format!(
+            "{worker} did not exit within --exit-timeout {limit:?} of the end of its stdin; it is killed"
+        ))
+    }
+
+    pub(super) fn asked(&self, worker: WorkerId, asking: &Asking) -> Option<Notice> {
+        let what = match asking {
+            Asking::Skipped(index) => format!("may have skipped record {index}"),
+            Asking::Unanswered(index, waited) => format!(
+                "has read record {index} and not answered for {} s",
+                waited.as_secs()
+            ),
+            // It has been said what happens again and again.
+            Asking::Starved { is_news: false, .. } => return None,
+            Asking::Starved { buffer, .. } => {
+                return Some(Notice::warning(format!(
+                    "--buffer is full ({buffer} bytes) and {worker}, which may wait for more records, \
+                     is what everything waits for: its stdin is closed, so that it answers those it \
+                     has, and its next process goes on. Raise --buffer if one process is to get them \
+                     all"
+                )));
+            }
+        };
+        Some(Notice::warning(format!(
+            "{worker} {what}: its stdin is closed to see whether the answer still comes"
+        )))
+    }
+
+    pub(super) fn answered_at_end(&self, worker: WorkerId) -> Notice {
+        Notice::warning(format!(
+            "{worker} answered only once its stdin was closed: it collects what it is sent, or a \
+             command in it reads the records (give that one </dev/null)"
+        ))
+    }
+}
+
+macro_rules! silent {
+    ($begin:literal) => {
+        concat!(
+            $begin,
+            " each record needs one line, flushed at once (sed -u, grep --line-buffered, jq \
+             --unbuffered, python -u, awk with fflush()), and an empty one where a filter drops it \
+             (not grep PATTERN; jq: if … then … else \"\" end). Does a command in a shell loop read \
+             the records? Give it </dev/null. --window N is for a worker that collects N records \
+             first, --window full for one that cannot be told, --protocol json for one whose answers \
+             say which record they are for"
+        )
+    };
+}
+
+const SILENT: &str = silent!("if it is not still starting:");
+const SILENT_THOUGH_READ: &str = silent!("it has read it; if it is not still at it:");
