@@ -129,6 +129,12 @@ impl Slice {
         }
     }
 
+    /// What the buffer that it lies in costs the budget.
+    #[cfg(test)]
+    pub(crate) fn cost(&self) -> usize {
+        self.chunk.bytes.capacity() + BOOKKEEPING
+    }
+
     /// The part of this slice at `range`, which shares its buffer.
     pub fn part(&self, range: Range<usize>) -> Self {
         debug_assert!(range.start <= range.end && range.end <= self.len());

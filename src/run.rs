@@ -14,7 +14,7 @@ use crate::budget::Budget;
 use crate::cli::Arguments;
 use crate::config::files::Taken;
 use crate::config::{Config, Stats};
-use crate::engine::{Channels, Engine, EngineConfig, Messages, Output};
+use crate::engine::{Channels, Engine, EngineConfig, Messages, Output, System};
 use crate::exit::{Status, Unusable};
 use crate::input::Source;
 use crate::journal::format::Prefix;
@@ -56,7 +56,7 @@ pub fn run(config: Config) -> anyhow::Result<Status> {
 }
 
 /// Starts the threads around the engine, and makes the engine itself.
-fn assemble(config: Config) -> anyhow::Result<Engine> {
+fn assemble(config: Config) -> anyhow::Result<Engine<System>> {
     sys::close_inherited_on_exec();
     let waker = Waker::new().context("cannot make an event descriptor")?;
     let mut messages = Messages::new(config.verbosity, &waker);
@@ -104,11 +104,17 @@ fn assemble(config: Config) -> anyhow::Result<Engine> {
     let input = start_input(&config, filter, &budget, left_out, &waker)?;
 
     let engine_config = EngineConfig {
-        launch: config.launch,
+        stderr_tags: config.launch.stderr_tags,
         shape: config.shape,
         wanted: config.rendering.output_format.into(),
         grace: config.policy.grace,
         first_look,
+    };
+    let system = System {
+        launch: config.launch,
+        protocol: config.shape.protocol,
+        requests,
+        waker: waker.clone(),
     };
     let (stats, verbosity) = (config.stats, config.verbosity);
     let mut scheduler = Scheduler::new(config.policy, config.rendering, &budget, Instant::now());
@@ -127,14 +133,13 @@ fn assemble(config: Config) -> anyhow::Result<Engine> {
     report.keep_stats(targets, &mut scheduler, Instant::now());
     let channels = Channels {
         input,
-        requests,
         output,
         messages,
         report,
         waker,
         budget,
     };
-    Ok(Engine::new(engine_config, scheduler, channels))
+    Ok(Engine::new(system, engine_config, scheduler, channels))
 }
 
 /// Says which limit was reached, where one was.
@@ -260,7 +265,7 @@ fn prepare_output(
     marks: Receiver<Prefix>,
     budget: &Budget,
     waker: &Waker,
-) -> anyhow::Result<Output> {
+) -> anyhow::Result<Output<Destination>> {
     let destination = |named: Named| {
         let name = visible::name(&named.path);
         Destination::file(name, named.file)
@@ -292,7 +297,7 @@ fn prepare_output(
 fn show_progress(
     config: &Config,
     earlier: Earlier,
-    output: &Output,
+    output: &Output<Destination>,
     left_out: &input::LeftOut,
     messages: &mut Messages,
 ) -> Report {

@@ -60,6 +60,12 @@ impl Waker {
         self.0.is_asleep.store(true, SeqCst);
     }
 
+    /// Whether the engine sleeps, and nobody has woken it.
+    #[cfg(test)]
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.0.is_asleep.load(SeqCst)
+    }
+
     /// The engine is awake.
     pub(crate) fn awake(&self, was_signalled: bool) {
         let is_clean = self.0.is_asleep.swap(false, SeqCst);

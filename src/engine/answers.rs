@@ -8,15 +8,17 @@ use memchr::{memchr, memchr_iter};
 
 use super::Engine;
 use super::processes::RunningProcess;
+use super::world::World;
 use crate::outcome::{Chunks, Lines};
 use crate::protocol::json::{self, Answer, Message, Named, Reply, Wanted};
 use crate::protocol::lines;
 use crate::protocol::stdout::{Awaited, Part, Tail};
 use crate::schedule::{Scheduler, Unasked, WorkerId};
 use crate::shape::Protocol;
+use crate::worker::child::Child;
 use crate::worker::stderr::LONGEST_LINE;
 
-impl Engine {
+impl<W: World> Engine<W> {
     /// Passes on what has been read into the buffer.
     pub(super) fn pass_answers(&mut self, worker: WorkerId, now: Instant) {
         let Some(process) = &mut self.processes[worker.0] else {
@@ -72,7 +74,7 @@ impl Engine {
             Awaited::Nothing
         };
         let mut text = Vec::new();
-        let may_let_go = |process: &RunningProcess| process.stdout.may_let_go(awaited);
+        let may_let_go = |process: &RunningProcess<W::Child>| process.stdout.may_let_go(awaited);
         if !self.processes[worker.0].as_ref().is_some_and(may_let_go) {
             return text;
         }

@@ -6,6 +6,9 @@
 //! ordered, and written in their order; only so many bytes wait; nothing but what workers write to
 //! stderr themselves is passed on as it is, all else with [`visible`] text alone.
 
+#[cfg(test)]
+pub(super) mod played;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};

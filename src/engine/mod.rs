@@ -8,53 +8,53 @@
 //! stopped. The input and the output have a thread each, however many workers there are.
 
 mod answers;
+mod arrivals;
+mod ends;
 mod messages;
 mod output;
 mod processes;
 mod pulse;
 mod requests;
+#[cfg(test)]
+mod simulation;
+mod system;
 mod wait;
+mod world;
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, TryRecvError};
+use crossbeam_channel::Receiver;
 use rustix::process::Signal;
 
-use messages::LAST_WORDS;
 pub use messages::Messages;
 pub use output::Output;
+pub use system::System;
 
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
 use crate::input::Arrival;
-use crate::journal::Known;
 use crate::output::WriteError;
 use crate::protocol::json::{self, Wanted};
 use crate::record::Slice;
-use crate::report::{self, Report};
+use crate::report::Report;
 use crate::schedule::{Action, Reading, Scheduler, WorkerId};
 use crate::shape::{Protocol, Shape};
-use crate::signal::{self, Requests};
-use crate::visible;
 use crate::waker::Waker;
 use crate::worker::child::Child;
-use crate::worker::command::Launch;
+use crate::worker::command::StderrTags;
 use processes::RunningProcess;
 use pulse::Pulse;
 use requests::Paused;
-use wait::Waited;
+use world::{Source, World};
 
 /// The room for a read: what a pipe holds, behind the beginning of a line of usual length.
 const READ: usize = (64 + 4) * 1024;
 
-/// A disk that keeps nothing for so long at the end is named, and each time that has doubled.
-const DISK_REMINDER: Duration = Duration::from_secs(60);
-
 /// What the engine is made of.
 #[derive(Debug)]
 pub struct EngineConfig {
-    /// How workers are started.
-    pub launch: Launch,
+    /// Whether lines of a worker's stderr are tagged.
+    pub stderr_tags: StderrTags,
     /// What records and answers look like.
     pub shape: Shape,
     /// The form in which results of the json protocol are wanted.
@@ -67,13 +67,11 @@ pub struct EngineConfig {
 
 /// The engine's channels to the other threads, and what it shares with them.
 #[derive(Debug)]
-pub struct Channels {
+pub struct Channels<S> {
     /// What the input thread has read.
     pub input: Receiver<Arrival>,
-    /// What signals ask for.
-    pub requests: Requests,
     /// Where outcomes go.
-    pub output: Output,
+    pub output: Output<S>,
     /// Where messages go.
     pub messages: Messages,
     /// What watches the run.
@@ -84,24 +82,26 @@ pub struct Channels {
     pub budget: Budget,
 }
 
-/// The engine.
+/// The engine of a run in this world.
 #[derive(Debug)]
-pub struct Engine {
+pub struct Engine<W: World> {
+    world: W,
     config: EngineConfig,
     scheduler: Scheduler,
-    processes: Vec<Option<RunningProcess>>,
+    processes: Vec<Option<RunningProcess<W::Child>>>,
     /// Those that cannot be ended. They are reaped, should they exit.
-    left_behind: Vec<Child>,
+    left_behind: Vec<W::Child>,
     /// Until it has ended, or nothing more of it is wanted.
     input: Option<Receiver<Arrival>>,
-    requests: Requests,
-    /// Whether any have come.
+    /// Whether signals have come.
     has_requests: bool,
-    output: Output,
+    output: Output<W::Sink>,
     messages: Messages,
     report: Report,
     waker: Waker,
     budget: Budget,
+    /// What was waited for last; its memory is used again.
+    sources: Vec<Source>,
     /// What is read lies here; with answers it may be moved on.
     buffer: Vec<u8>,
     /// How often in a row an answer has been found without poll(2).
@@ -121,35 +121,41 @@ pub struct Engine {
     is_output_broken: bool,
 }
 
-impl Engine {
+impl<W: World> Engine<W> {
     /// An engine that has not begun.
-    pub fn new(config: EngineConfig, scheduler: Scheduler, channels: Channels) -> Self {
+    pub fn new(
+        mut world: W,
+        config: EngineConfig,
+        scheduler: Scheduler,
+        channels: Channels<W::Sink>,
+    ) -> Self {
         let Channels {
             input,
-            requests,
             output,
             messages,
             report,
             waker,
             budget,
         } = channels;
+        let now = world.now();
         Self {
-            processes: config.launch.commands.iter().map(|_| None).collect(),
+            processes: (0..scheduler.jobs()).map(|_| None).collect(),
             left_behind: Vec::new(),
-            start_by: (config.first_look).map(|wait| Instant::now() + wait),
+            start_by: (config.first_look).map(|wait| now + wait),
+            sources: Vec::new(),
             buffer: Vec::new(),
             peeks: 0,
-            flushed: Instant::now(),
-            pulse: Pulse::new(Instant::now()),
+            flushed: now,
+            pulse: Pulse::new(now),
             status: Status::Success,
             notified: None,
             end_by: None,
             is_finished: false,
             is_output_broken: false,
+            world,
             config,
             scheduler,
             input: Some(input),
-            requests,
             has_requests: false,
             output,
             messages,
@@ -161,79 +167,66 @@ impl Engine {
 
     /// Runs to the end: every process has ended and all that can be written is written.
     pub fn run(mut self) -> Status {
-        let mut now = Instant::now();
+        let mut now = self.begin();
+        loop {
+            now = self.settle(now);
+            if self.is_done(now) {
+                return self.finish(now);
+            }
+            now = self.await_news(now);
+        }
+    }
+
+    fn begin(&mut self) -> Instant {
         // Children of the program that became mtask may have exited before it listened.
         self.look_at_processes();
+        self.world.now()
+    }
+
+    /// Does what is to be done by what is known, and writes what may be written.
+    fn settle(&mut self, mut now: Instant) -> Instant {
         loop {
             self.act();
-            if let Some(answered) = self.peek_again(now) {
-                now = answered;
-                continue;
-            }
-            self.flush(now);
-            // Only now is it known how much is held.
-            self.scheduler.choose_read_from(now);
-            (self.scheduler).reads_stderr(!self.messages.is_full(), now);
-            self.act();
-            if self.is_done(now) {
-                break;
-            }
-            let is_draining = self.is_finished && !self.output.is_idle();
-            self.report.observe(&self.scheduler, is_draining, now);
-            let due = self.scheduler.wake_at();
-            self.pulse.begin(self.scheduler.is_timed());
-            let mut waited_from = self.wait();
-            now = Instant::now();
-            if self.take_requests(now) == Paused::Yes {
-                // Times from before lie before all clocks now.
-                now = Instant::now();
-                waited_from = None;
-                self.pulse.excuse(now);
-            }
-            if let Some(pause) = self.pulse.end(now) {
-                self.stood_still(pause, now);
-                waited_from = None;
-            }
-            self.take_input(now);
-            // A deadline that was found out only now is looked at after the next, short wait:
-            // clocks that begin then are not to begin before this one.
-            if let Some(waited_from) = waited_from
-                && due.is_some_and(|at| at <= waited_from)
-            {
-                self.tick(waited_from);
+            match self.peek_again(now) {
+                Some(answered) => now = answered,
+                None => break,
             }
         }
-        // What is left is written whoever has the terminal.
-        signal::ignore_terminal();
-        self.finish_journal();
-        let is_cut_short = self.is_output_broken || !self.output.is_idle();
-        if !self.is_output_broken && (is_cut_short || self.scheduler.is_backed_up()) {
-            self.messages.warning(
-                "what was finished is not all written: nobody has taken it within --grace",
-            );
+        self.flush(now);
+        // Only now is it known how much is held.
+        self.scheduler.choose_read_from(now);
+        (self.scheduler).reads_stderr(!self.messages.is_full(), now);
+        self.act();
+        now
+    }
+
+    /// Waits until something happens, and tells the scheduler of it. Gives when that was.
+    fn await_news(&mut self, before: Instant) -> Instant {
+        let is_draining = self.is_finished && !self.output.is_idle();
+        self.report.observe(&self.scheduler, is_draining, before);
+        let due = self.scheduler.wake_at();
+        self.pulse.begin(self.scheduler.is_timed());
+        let mut waited_from = self.wait();
+        let mut now = self.world.now();
+        if self.take_requests(now) == Paused::Yes {
+            // Times from before lie before all clocks now.
+            now = self.world.now();
+            waited_from = None;
+            self.pulse.excuse(now);
         }
-        if !is_cut_short && let Err(error) = self.output.close() {
-            self.output_failed(&error);
+        if let Some(pause) = self.pulse.end(now) {
+            self.stood_still(pause, now);
+            waited_from = None;
         }
-        let closing = self.report.finish(&self.scheduler, now);
-        self.messages.end_progress(now);
-        if let Some((path, error)) = closing.failure {
-            self.messages
-                .error(&format!("cannot write {}: {error}", visible::name(path)));
-            self.status = self.status.worst(Status::Fault);
-        }
-        let status = self.scheduler.status().worst(self.status);
-        if let Some(summary) = report::summary(self.scheduler.tally())
-            && status != Status::Signal(libc::SIGPIPE)
+        self.take_input(now);
+        // A deadline that was found out only now is looked at after the next, short wait: clocks
+        // that begin then are not to begin before this one.
+        if let Some(waited_from) = waited_from
+            && due.is_some_and(|at| at <= waited_from)
         {
-            self.messages.warning(&summary);
+            self.tick(waited_from);
         }
-        self.messages.report(&closing.text);
-        self.finish_messages();
-        // A signal may have come meanwhile.
-        self.has_requests = true;
-        self.take_requests(Instant::now());
-        self.scheduler.status().worst(self.status)
+        now
     }
 
     fn is_done(&mut self, now: Instant) -> bool {
@@ -299,55 +292,6 @@ impl Engine {
         Slice::new(bytes, &self.budget)
     }
 
-    fn take_input(&mut self, now: Instant) {
-        if self.start_by.is_some_and(|at| now >= at) {
-            self.start_by = None;
-            self.scheduler.input_is_slow(now);
-        }
-        while self.scheduler.takes_input()
-            && self.scheduler.wants_input()
-            && let Some(input) = &self.input
-        {
-            let arrival = match input.try_recv() {
-                Ok(arrival) => arrival,
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => {
-                    self.messages.error(
-                        "internal fault: the reader of the input is gone; please report this",
-                    );
-                    self.status = self.status.worst(Status::Fault);
-                    self.scheduler.input_ended(now);
-                    self.input = None;
-                    break;
-                }
-            };
-            self.start_by = (self.start_by).filter(|_| matches!(arrival, Arrival::Awaited(_)));
-            match arrival {
-                Arrival::Awaited(pipe) => self.messages.warning(&pipe.to_string()),
-                Arrival::Records(block) => self.scheduler.records(block, now),
-                Arrival::Rejected(rejected) => self.scheduler.rejected(rejected, now),
-                Arrival::End => {
-                    self.input = None;
-                    self.scheduler.input_ended(now);
-                }
-                Arrival::Failed(error) => self.input_failed(&error.to_string(), now),
-                Arrival::Changed(changed) => self.input_failed(&changed.to_string(), now),
-            }
-            self.act();
-        }
-        if !self.scheduler.takes_input() {
-            // The reader finds nobody to send to, and reads no more.
-            self.input = None;
-        }
-    }
-
-    fn input_failed(&mut self, text: &str, now: Instant) {
-        self.messages.error(text);
-        self.status = self.status.worst(Status::Fault);
-        self.input = None;
-        self.scheduler.input_ended(now);
-    }
-
     fn tick(&mut self, now: Instant) {
         let processes = &self.processes;
         let separator = self.config.shape.separator;
@@ -396,51 +340,10 @@ impl Engine {
         if let Some(text) = self.output.remind(now) {
             self.messages.warning(&text);
         }
-        let known = known(&self.scheduler);
+        let known = ends::known(&self.scheduler);
         if let Err(error) = self.output.keep_journal(known, now) {
             self.output_failed(&error);
             self.act();
-        }
-    }
-
-    /// Has the journal say what has been written last, and waits for the disk: within the grace
-    /// period of a signal, and no longer than until a second one.
-    fn finish_journal(&mut self) {
-        let Some(kept) = self.output.finish_journal(known(&self.scheduler)) else {
-            return;
-        };
-        let began = Instant::now();
-        let mut next = began + DISK_REMINDER;
-        loop {
-            let until = self.end_by.map_or(next, |at| at.min(next));
-            match self.wait_for(&kept, Some(until)) {
-                Waited::Said(Ok(())) | Waited::Signalled => {}
-                Waited::Said(Err(error)) => return self.output_failed(&error),
-                Waited::Ended => return,
-                Waited::TooLong if Some(until) == self.end_by => return,
-                Waited::TooLong => {
-                    let waited = began.elapsed();
-                    next = Instant::now() + waited;
-                    self.messages.warning(&format!(
-                        "the disk has not kept the output and the journal of --resume for {} s: it is waited for",
-                        waited.as_secs()
-                    ));
-                }
-            }
-        }
-    }
-
-    /// Waits until all messages are written: within the grace period of a signal, and no longer
-    /// than until a second one, but for a moment in any case. Only a reader who takes nothing
-    /// misses the last ones.
-    fn finish_messages(&mut self) {
-        let Some(written) = self.messages.close() else {
-            return;
-        };
-        let soon = Instant::now() + LAST_WORDS;
-        let mut waited = Waited::Signalled;
-        while matches!(waited, Waited::Signalled) {
-            waited = self.wait_for(&written, self.end_by.map(|at| at.max(soon)));
         }
     }
 
@@ -453,7 +356,8 @@ impl Engine {
                 .error(&format!("cannot write {}: {}", failure.file, failure.error));
             self.status = self.status.worst(Status::Fault);
         }
-        self.scheduler.output_failed(Instant::now());
+        let now = self.world.now();
+        self.scheduler.output_failed(now);
     }
 
     fn has_news(&self) -> bool {
@@ -478,13 +382,5 @@ impl Engine {
             self.pulse.due(),
         ];
         deadlines.into_iter().flatten().min()
-    }
-}
-
-/// What a journal is to know beside outcomes.
-fn known(scheduler: &Scheduler) -> Known<'_> {
-    Known {
-        tally: scheduler.tally(),
-        ready: scheduler.startup_time(),
     }
 }

@@ -11,7 +11,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
@@ -22,7 +21,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use crate::budget::Budget;
 use crate::journal::{Journal, Known};
 use crate::outcome::{Chunks, Done};
-use crate::output::{Destinations, PIPE_BUF, Target, WriteError};
+use crate::output::{Destination, Destinations, PIPE_BUF, Sink, Target, WriteError};
 use crate::schedule::Written;
 use crate::sys;
 use crate::waker::Waker;
@@ -66,15 +65,17 @@ struct Promise {
 
 /// The engine's side of the outputs.
 #[derive(Debug)]
-pub struct Output {
-    files: Arc<Destinations>,
-    writer: Writer,
+pub struct Output<S> {
+    files: Arc<Destinations<S>>,
+    writer: Writer<S>,
     from_writer: Receiver<Result<WriteJob, WriteError>>,
     /// Set by the engine when it waits for the writer.
     is_awaited: Arc<AtomicBool>,
     /// Where the parcels with the writing thread go; it works on the first.
     parcels: VecDeque<Target>,
     bytes: usize,
+    /// The most bytes on their way at a time.
+    most: usize,
     /// Since when nothing has been written though there is something, and when to say so next.
     stall: Option<(Instant, Instant)>,
     budget: Budget,
@@ -91,17 +92,17 @@ struct Gone;
 
 /// The writing thread.
 #[derive(Debug)]
-enum Writer {
+enum Writer<S> {
     /// It is not there yet.
-    NotYet(Writing),
+    NotYet(Writing<S>),
     /// Where it takes parcels from, until that is dropped.
     Thread(Sender<WriteJob>),
 }
 
 /// What it does.
-#[derive(Clone, Debug)]
-struct Writing {
-    files: Arc<Destinations>,
+#[derive(Debug)]
+struct Writing<S> {
+    files: Arc<Destinations<S>>,
     done: Sender<Result<WriteJob, WriteError>>,
     is_awaited: Arc<AtomicBool>,
     waker: Waker,
@@ -109,7 +110,19 @@ struct Writing {
     is_broken: bool,
 }
 
-impl Writing {
+impl<S: Sink> Writing<S> {
+    /// The same once more, should the thread not start.
+    fn again(&self) -> Self {
+        Self {
+            files: Arc::clone(&self.files),
+            done: self.done.clone(),
+            is_awaited: Arc::clone(&self.is_awaited),
+            waker: self.waker.clone(),
+            budget: self.budget.clone(),
+            is_broken: self.is_broken,
+        }
+    }
+
     /// Starts the thread.
     fn start(mut self) -> io::Result<Sender<WriteJob>> {
         let (to_writer, parcels) = unbounded();
@@ -145,10 +158,10 @@ impl Writing {
     }
 }
 
-impl Output {
+impl<S: Sink> Output<S> {
     /// Outputs to which nothing has been written yet.
     pub fn new(
-        files: Destinations,
+        files: Destinations<S>,
         journal: Option<Journal>,
         budget: &Budget,
         waker: &Waker,
@@ -171,6 +184,7 @@ impl Output {
             is_awaited,
             parcels: VecDeque::new(),
             bytes: 0,
+            most: ROOM,
             stall: None,
             budget: budget.clone(),
             journal,
@@ -186,19 +200,14 @@ impl Output {
     /// Where no thread can be started.
     pub fn start_writer(&mut self) -> io::Result<()> {
         if let Writer::NotYet(writing) = &self.writer {
-            self.writer = Writer::Thread(writing.clone().start()?);
+            self.writer = Writer::Thread(writing.again().start()?);
         }
         Ok(())
     }
 
-    /// Whether results go to a terminal.
-    pub fn is_terminal(&self) -> bool {
-        rustix::termios::isatty(&self.files.results.file)
-    }
-
     /// How many bytes may be handed over now.
     pub fn room(&self) -> usize {
-        ROOM.saturating_sub(self.bytes)
+        self.most.saturating_sub(self.bytes)
     }
 
     /// Whether nothing is with the writing thread.
@@ -328,7 +337,7 @@ impl Output {
             let way_out = sys::limit(&error).map(|limit| format!("; raise {limit}"));
             let way_out = way_out.unwrap_or_default();
             WriteError {
-                file: self.files.of(target).name.clone(),
+                file: self.files.of(target).name().into(),
                 error: io::Error::other(format!("no thread to be had: {error}{way_out}")),
             }
         })?;
@@ -363,7 +372,7 @@ impl Output {
         self.stall = Some((since, now + waited));
         Some(format!(
             "{} has taken nothing for {} s: it is waited for",
-            self.files.of(target).name,
+            self.files.of(target).name(),
             waited.as_secs()
         ))
     }
@@ -373,19 +382,18 @@ impl Output {
     /// # Errors
     /// What close(2) reports.
     pub fn close(&self) -> Result<(), WriteError> {
-        for destination in self.files.all() {
-            // Where no descriptor is to be had, nothing is known of the file.
-            let Ok(copy) = destination.file.as_fd().try_clone_to_owned() else {
-                continue;
-            };
-            sys::close(copy).map_err(|error| WriteError {
-                file: destination.name.clone(),
-                error,
-            })?;
-        }
-        Ok(())
+        self.files.all().try_for_each(Sink::close)
     }
 }
 
+impl Output<Destination> {
+    /// Whether results go to a terminal.
+    pub fn is_terminal(&self) -> bool {
+        rustix::termios::isatty(&self.files.results.file)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod played;
 #[cfg(test)]
 mod tests;

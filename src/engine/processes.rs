@@ -5,12 +5,13 @@ use std::time::Instant;
 use rustix::io::Errno;
 use rustix::process::Signal;
 
+use super::world::World;
 use super::{Engine, READ};
 use crate::protocol::stdout::StdoutLines;
 use crate::schedule::{Death, Pipe, WorkerId};
 use crate::shape::Protocol;
 use crate::sys;
-use crate::worker::child::{self, Child, Sent};
+use crate::worker::child::{Child, Sent};
 use crate::worker::command::StderrTags;
 use crate::worker::stderr::{LONGEST_LINE, StderrLines};
 
@@ -25,27 +26,18 @@ const SHORT_LINE: usize = 4 * 1024;
 
 /// A running process and what is read from it.
 #[derive(Debug)]
-pub(super) struct RunningProcess {
-    pub(super) child: Child,
+pub(super) struct RunningProcess<C> {
+    pub(super) child: C,
     pub(super) stdout: StdoutLines,
     pub(super) stderr: StderrLines,
     /// Its number.
     pub(super) number: u32,
 }
 
-impl Engine {
+impl<W: World> Engine<W> {
     pub(super) fn start(&mut self, worker: WorkerId, number: u32) {
-        let command = &self.config.launch.commands[worker.0];
-        let workers = self.config.launch.commands.len();
-        let environment = command.environment(
-            worker.0,
-            workers,
-            u64::from(number),
-            self.config.shape.protocol,
-            self.config.launch.python_unbuffered,
-        );
-        let started = Child::start(command, &environment);
-        let now = Instant::now();
+        let started = self.world.start(worker, number);
+        let now = self.world.now();
         match started {
             Ok(child) => {
                 let stdout = match self.config.shape.protocol {
@@ -57,7 +49,7 @@ impl Engine {
                     self.config.shape.max_record,
                     &self.budget,
                 );
-                let tag = match self.config.launch.stderr_tags {
+                let tag = match self.config.stderr_tags {
                     StderrTags::None => Vec::new(),
                     StderrTags::Worker => format!("[{worker}] ").into_bytes(),
                 };
@@ -113,7 +105,8 @@ impl Engine {
         ));
         process.child.leave();
         self.left_behind.push(process.child);
-        self.scheduler.left_behind(worker, Instant::now());
+        let now = self.world.now();
+        self.scheduler.left_behind(worker, now);
     }
 
     pub(super) fn write(&mut self, worker: WorkerId) {
@@ -126,8 +119,8 @@ impl Engine {
                 self.scheduler.record_partially_written(worker);
             }
             process.child.abandon_stdin();
-            self.scheduler
-                .hung_up(worker, Pipe::Stdin, unsent, Instant::now());
+            let now = self.world.now();
+            self.scheduler.hung_up(worker, Pipe::Stdin, unsent, now);
         }
     }
 
@@ -205,16 +198,16 @@ impl Engine {
                 self.reap(WorkerId(number));
             }
         }
-        self.left_behind.retain_mut(|child| {
-            let has_exited = child.has_exited();
+        self.left_behind.retain_mut(|process| {
+            let has_exited = process.has_exited();
             if has_exited {
-                child.reap();
+                process.reap();
             }
             !has_exited
         });
-        while let Some(child) = sys::exited_child() {
-            let is_it = |process: &Child| process.leader() == child;
-            let leads = |process: &Option<RunningProcess>| {
+        while let Some(child) = self.world.exited_child() {
+            let is_it = |process: &W::Child| process.leader() == child;
+            let leads = |process: &Option<RunningProcess<W::Child>>| {
                 (process.as_ref()).is_some_and(|process| is_it(&process.child))
             };
             if let Some(number) = self.processes.iter().position(leads) {
@@ -222,14 +215,14 @@ impl Engine {
             } else if let Some(place) = self.left_behind.iter().position(is_it) {
                 self.left_behind.swap_remove(place).reap();
             } else {
-                child::reap_adopted(child);
+                self.world.reap_adopted(child);
             }
         }
     }
 
     /// Takes what is left of a process that has exited, and tells how it ended.
     fn reap(&mut self, worker: WorkerId) {
-        let now = Instant::now();
+        let now = self.world.now();
         // Nobody but the leader's children can write any more, and those are killed with it.
         if let Some(process) = &self.processes[worker.0] {
             let _ = process.child.signal(Signal::KILL);

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::Engine;
-use crate::signal::{self, Request};
+use super::world::World;
+use crate::signal::Request;
+use crate::worker::child::Child;
 
 /// timeout(1) sends its signal twice, to mtask and to its group: what comes so soon is one notice.
 const SAME_NOTICE: Duration = Duration::from_millis(100);
@@ -18,13 +20,13 @@ pub(super) enum Paused {
     No,
 }
 
-impl Engine {
+impl<W: World> Engine<W> {
     /// Does what signals ask for, and tells whether mtask was stopped in between.
     pub(super) fn take_requests(&mut self, mut now: Instant) -> Paused {
         let mut paused = Paused::No;
         let mut has_stopped = false;
         while mem::take(&mut self.has_requests) {
-            for request in self.requests.take() {
+            for request in self.world.take_requests() {
                 match request {
                     Request::End(signal) => self.interrupt(signal, now),
                     Request::Notice(signal) => self.notify(signal, now),
@@ -59,7 +61,7 @@ impl Engine {
     /// A signal ends the run: within the grace period, output included, or at once if it is not the
     /// first.
     pub(super) fn interrupt(&mut self, signal: i32, now: Instant) {
-        signal::ignore_terminal();
+        self.world.ignore_terminal();
         self.end_by = Some(match self.end_by {
             None => now + self.config.grace,
             Some(_) => now,
@@ -90,14 +92,14 @@ impl Engine {
     /// Stops the workers and mtask, until it is continued; gives when that was.
     fn stop(&mut self) -> Instant {
         self.messages.clear_progress();
-        let from = Instant::now();
+        let from = self.world.now();
         self.signal_all(Signal::STOP);
         // Whoever continued mtask in between does not do it again.
-        if !self.requests.has_continued() {
-            let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
+        if !self.world.has_continued() {
+            self.world.stop();
         }
         self.signal_all(Signal::CONT);
-        let now = Instant::now();
+        let now = self.world.now();
         let pause = now - from;
         self.messages.go_on_with_progress(pause);
         self.stood_still(pause, now);

@@ -1,12 +1,14 @@
 //! The engine's readiness loop.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Engine;
+use super::world::{Source, World};
 use crate::schedule::WorkerId;
+use crate::worker::child::Child;
 
 /// So many times in a row a worker's answer may be found without poll(2), before all else is
 /// looked at.
@@ -14,16 +16,6 @@ const PEEKS: u32 = 31;
 /// How long after a write results may go without another, while their worker answers as soon as it
 /// is let run.
 const GATHER: Duration = Duration::from_micros(100);
-
-/// What became ready.
-#[derive(Clone, Copy, Debug)]
-enum Ready {
-    Waker,
-    Requests,
-    Stdin(WorkerId),
-    Stdout(WorkerId),
-    Stderr(WorkerId),
-}
 
 /// What ended the wait for another thread.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +28,7 @@ pub(super) enum Waited<T> {
     TooLong,
 }
 
-impl Engine {
+impl<W: World> Engine<W> {
     /// Waits until something happens or the next deadline has come, and deals with the pipes.
     /// Gives the time at which it began to wait: what workers had written by then has been read.
     /// `None` where a look at one worker was enough.
@@ -45,56 +37,25 @@ impl Engine {
             return None;
         }
         self.peeks = 0;
-        let from = Instant::now();
-        let mut fds = Vec::with_capacity(2 + 3 * self.processes.len());
-        let mut what = Vec::with_capacity(fds.capacity());
-        let waker = self.waker.clone();
-        waker.fall_asleep();
-        let is_stderr_full = self.messages.is_full();
-        fds.push(PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN));
-        what.push(Ready::Waker);
-        fds.push(PollFd::new(&self.requests, PollFlags::IN));
-        what.push(Ready::Requests);
-        for (number, process) in self.processes.iter().enumerate() {
-            let worker = WorkerId(number);
-            let Some(process) = process else { continue };
-            if let Some(stdin) = process.child.awaited_stdin() {
-                fds.push(PollFd::from_borrowed_fd(stdin, PollFlags::OUT));
-                what.push(Ready::Stdin(worker));
-            }
-            if self.scheduler.reads_from(worker)
-                && let Some(stdout) = process.child.stdout()
-            {
-                fds.push(PollFd::from_borrowed_fd(stdout, PollFlags::IN));
-                what.push(Ready::Stdout(worker));
-            }
-            if !is_stderr_full && let Some(stderr) = process.child.stderr() {
-                fds.push(PollFd::from_borrowed_fd(stderr, PollFlags::IN));
-                what.push(Ready::Stderr(worker));
-            }
-        }
+        let from = self.world.now();
+        self.waker.fall_asleep();
+        let mut sources = self.sources();
         let until = if self.has_news() {
             Some(from)
         } else {
             self.next_deadline()
         };
-        poll_until(&mut fds, until, from);
-        waker.awake(!fds[0].revents().is_empty());
-        let ready: Vec<_> = (fds.iter().zip(&what))
-            .filter(|(fd, _)| !fd.revents().is_empty())
-            .map(|(_, what)| *what)
-            .collect();
-        drop(fds);
-        let now = Instant::now();
-        for what in ready {
-            match what {
-                Ready::Waker => {}
-                Ready::Requests => self.has_requests = true,
-                Ready::Stdin(worker) => {
+        self.sleep(&mut sources, until);
+        let now = self.world.now();
+        for source in &sources {
+            match *source {
+                Source::Waker => {}
+                Source::Requests => self.has_requests = true,
+                Source::Stdin(worker) => {
                     self.write(worker);
                     self.act();
                 }
-                Ready::Stdout(worker) => {
+                Source::Stdout(worker) => {
                     // What has just been read of others counts.
                     if self.budget.is_full() {
                         self.scheduler.choose_read_from(now);
@@ -104,14 +65,49 @@ impl Engine {
                         self.read_answers(worker, now);
                     }
                 }
-                Ready::Stderr(worker) => {
+                Source::Stderr(worker) => {
                     if !self.messages.is_full() {
                         self.read_stderr(worker);
                     }
                 }
             }
         }
+        self.sources = sources;
         Some(from)
+    }
+
+    /// What there is to wait for now.
+    fn sources(&mut self) -> Vec<Source> {
+        let mut sources = mem::take(&mut self.sources);
+        sources.clear();
+        sources.extend([Source::Waker, Source::Requests]);
+        let is_stderr_full = self.messages.is_full();
+        for (number, process) in self.processes.iter().enumerate() {
+            let worker = WorkerId(number);
+            let Some(process) = process else { continue };
+            if process.child.awaits_stdin() {
+                sources.push(Source::Stdin(worker));
+            }
+            if self.scheduler.reads_from(worker) && process.child.has_stdout() {
+                sources.push(Source::Stdout(worker));
+            }
+            if !is_stderr_full && process.child.has_stderr() {
+                sources.push(Source::Stderr(worker));
+            }
+        }
+        sources
+    }
+
+    /// Waits for one of these. The waker has been told before anything was looked at that it wakes
+    /// for.
+    fn sleep(&mut self, sources: &mut Vec<Source>, until: Option<Instant>) {
+        let processes = &self.processes;
+        let child = |worker: WorkerId| {
+            let process = processes[worker.0].as_ref();
+            &process.expect("a process that is waited for").child
+        };
+        self.world.wait(sources, child, until);
+        self.waker.awake(sources.contains(&Source::Waker));
     }
 
     /// Waits, where nothing else is left to do, for a thread that wakes the engine when it has said
@@ -122,7 +118,7 @@ impl Engine {
         until: Option<Instant>,
     ) -> Waited<T> {
         loop {
-            let now = Instant::now();
+            let now = self.world.now();
             self.waker.fall_asleep();
             let waited = match thread.try_recv() {
                 Ok(said) => Some(Waited::Said(said)),
@@ -133,16 +129,12 @@ impl Engine {
                 self.waker.awake(false);
                 return waited;
             }
-            let mut fds = [
-                PollFd::from_borrowed_fd(self.waker.fd(), PollFlags::IN),
-                PollFd::new(&self.requests, PollFlags::IN),
-            ];
-            poll_until(&mut fds, until, now);
-            let [is_woken, has_requests] = fds.map(|fd| !fd.revents().is_empty());
-            self.waker.awake(is_woken);
-            if has_requests {
+            let mut sources = vec![Source::Waker, Source::Requests];
+            self.sleep(&mut sources, until);
+            if sources.contains(&Source::Requests) {
                 self.has_requests = true;
-                self.take_requests(Instant::now());
+                let now = self.world.now();
+                self.take_requests(now);
                 return Waited::Signalled;
             }
         }
@@ -153,9 +145,9 @@ impl Engine {
     /// was.
     fn peek(&mut self) -> Option<Instant> {
         // Lets answers gather: one read of many costs far less than many reads.
-        std::thread::yield_now();
+        self.world.give_way();
         let worker = self.debtor()?;
-        let now = Instant::now();
+        let now = self.world.now();
         if !self.read_answers(worker, now) {
             return None;
         }
@@ -166,9 +158,9 @@ impl Engine {
     /// The one worker that owes anything, if it is worth a look.
     fn debtor(&self) -> Option<WorkerId> {
         let worker = self.scheduler.only_debtor()?;
-        let stdout = (self.processes[worker.0].as_ref()).and_then(|process| process.child.stdout());
-        let is_worth_it =
-            self.peeks < PEEKS && self.scheduler.reads_from(worker) && stdout.is_some();
+        let process = self.processes[worker.0].as_ref();
+        let may_answer = process.is_some_and(|process| process.child.has_stdout());
+        let is_worth_it = self.peeks < PEEKS && self.scheduler.reads_from(worker) && may_answer;
         is_worth_it.then_some(worker)
     }
 
@@ -182,11 +174,4 @@ impl Engine {
         self.debtor()?;
         self.peek()
     }
-}
-
-fn poll_until(fds: &mut [PollFd<'_>], until: Option<Instant>, now: Instant) {
-    let timeout = until.map(|at| at.saturating_duration_since(now));
-    let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-    // An interrupted wait is a short wait.
-    let _ = poll(fds, timeout.as_ref());
 }

@@ -18,6 +18,8 @@
 pub mod format;
 mod keeper;
 pub mod open;
+#[cfg(test)]
+pub(crate) mod played;
 mod program;
 pub mod resume_filter;
 mod terms;
@@ -93,6 +95,8 @@ pub struct Journal {
     /// How many entries are with the keeper.
     under_way: usize,
     began: Instant,
+    /// Between two entries, at least.
+    shortest: Duration,
     /// The next entry is not written before.
     next: Instant,
 }
@@ -145,6 +149,7 @@ impl Journal {
             is_proved: opened_records == 0,
             under_way: 0,
             began: now,
+            shortest: SHORTEST,
             next: now,
         })
     }
@@ -188,7 +193,7 @@ impl Journal {
         while let Ok(kept) = self.from_keeper.try_recv() {
             kept?;
             self.under_way -= 1;
-            self.next = now + ((now - self.began) / SHARE).clamp(SHORTEST, LONGEST);
+            self.next = now + ((now - self.began) / SHARE).clamp(self.shortest, LONGEST);
         }
         if !self.is_syncing() && self.has_more_to_tell() && now >= self.next {
             self.hand_over();

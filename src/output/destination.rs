@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use super::at_once::AtOnce;
+use crate::sys;
 
 /// What POSIX lets a pipe take at once if it takes anything (`PIPE_BUF`).
 pub(crate) const PIPE_BUF: usize = 4096;
@@ -42,9 +43,33 @@ impl WriteError {
 }
 
 /// Where one kind of bytes goes.
+pub trait Sink: Send + Sync + 'static {
+    /// How it is called in messages.
+    fn name(&self) -> &str;
+
+    /// Writes what is taken at once, if anything is.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    fn write_at_once(&self, bytes: &[u8]) -> Result<usize, WriteError>;
+
+    /// Writes everything, however long that takes.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    fn write_all(&self, slices: &mut [IoSlice<'_>]) -> Result<(), WriteError>;
+
+    /// Closes it: some file systems tell only now that a write has failed.
+    ///
+    /// # Errors
+    /// What close(2) reports.
+    fn close(&self) -> Result<(), WriteError>;
+}
+
+/// A file, pipe, terminal or socket.
 #[derive(Debug)]
 pub struct Destination {
-    pub(crate) name: String,
+    name: String,
     pub(crate) file: OwnedFd,
     /// How small writes are made by the engine itself, if they can be.
     at_once: Option<AtOnce>,
@@ -78,8 +103,24 @@ impl Destination {
         }
     }
 
-    /// Writes what is taken at once, if anything is.
-    pub(crate) fn write_at_once(&self, bytes: &[u8]) -> Result<usize, WriteError> {
+    fn failed(&self, error: Errno) -> WriteError {
+        self.failure(error.into())
+    }
+
+    fn failure(&self, error: io::Error) -> WriteError {
+        WriteError {
+            file: self.name.clone(),
+            error,
+        }
+    }
+}
+
+impl Sink for Destination {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn write_at_once(&self, bytes: &[u8]) -> Result<usize, WriteError> {
         let Some(at_once) = &self.at_once else {
             return Ok(0);
         };
@@ -90,15 +131,8 @@ impl Destination {
         }
     }
 
-    pub(crate) fn failed(&self, error: Errno) -> WriteError {
-        WriteError {
-            file: self.name.clone(),
-            error: error.into(),
-        }
-    }
-
-    /// Writes everything, waiting where the file is in non-blocking mode, which is left as it is.
-    pub(crate) fn write_all(&self, mut slices: &mut [IoSlice<'_>]) -> Result<(), WriteError> {
+    /// Waits where the file is in non-blocking mode, which is left as it is.
+    fn write_all(&self, mut slices: &mut [IoSlice<'_>]) -> Result<(), WriteError> {
         while !slices.is_empty() {
             let at_once = slices.len().min(IOV_MAX);
             match rustix::io::writev(&self.file, &slices[..at_once]) {
@@ -112,21 +146,29 @@ impl Destination {
         }
         Ok(())
     }
+
+    fn close(&self) -> Result<(), WriteError> {
+        // Where no descriptor is to be had, nothing is known of the file.
+        let Ok(copy) = self.file.as_fd().try_clone_to_owned() else {
+            return Ok(());
+        };
+        sys::close(copy).map_err(|error| self.failure(error))
+    }
 }
 
 /// Where everything goes.
 #[derive(Debug)]
-pub struct Destinations {
+pub struct Destinations<S> {
     /// Results, and error records that have no file of their own.
-    pub results: Destination,
+    pub results: S,
     /// The file of `--errors`.
-    pub errors: Option<Destination>,
+    pub errors: Option<S>,
     /// The file of `--exits`.
-    pub exits: Option<Destination>,
+    pub exits: Option<S>,
 }
 
-impl Destinations {
-    pub(crate) fn of(&self, target: Target) -> &Destination {
+impl<S> Destinations<S> {
+    pub(crate) fn of(&self, target: Target) -> &S {
         let own = match target {
             Target::Results => None,
             Target::Errors => self.errors.as_ref(),
@@ -135,7 +177,7 @@ impl Destinations {
         own.unwrap_or(&self.results)
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Destination> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &S> {
         [
             Some(&self.results),
             self.errors.as_ref(),

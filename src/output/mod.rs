@@ -7,5 +7,5 @@ mod destination;
 pub mod files;
 pub(crate) mod lock;
 
-pub use destination::{Destination, Destinations, WriteError};
+pub use destination::{Destination, Destinations, Sink, WriteError};
 pub(crate) use destination::{PIPE_BUF, Target};

@@ -45,6 +45,9 @@ const SAMPLE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Report {
     teller: Teller,
+    /// What the simulation is to find told.
+    #[cfg(test)]
+    pub(crate) heard: Heard,
     began: Instant,
     progress: Option<Sampler>,
     stats: Option<Stats>,
@@ -80,11 +83,35 @@ struct Sampler {
     is_behind: bool,
 }
 
+/// How much was told.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// Records that came to an outcome.
+    pub(crate) outcomes: u64,
+    /// Processes that have begun and are not gone.
+    pub(crate) processes: u32,
+}
+
+#[cfg(test)]
+impl Heard {
+    fn count(&mut self, event: &Event) {
+        match event {
+            Event::Settled(settled) => self.outcomes += settled.count as u64,
+            Event::Started { .. } => self.processes += 1,
+            Event::Gone { .. } => self.processes -= 1,
+            _ => {}
+        }
+    }
+}
+
 impl Report {
     /// Of a run that begins now.
     pub fn new(teller: Teller, now: Instant) -> Self {
         Self {
             teller,
+            #[cfg(test)]
+            heard: Heard::default(),
             began: now,
             progress: None,
             stats: None,
@@ -113,6 +140,8 @@ impl Report {
 
     /// Takes note of what has happened. Gives what is to be said of it, if anything.
     pub fn hear(&mut self, event: &Event) -> Option<Notice> {
+        #[cfg(test)]
+        self.heard.count(event);
         if let Some(stats) = &mut self.stats {
             stats.hear(event);
         }

@@ -35,8 +35,6 @@ mod replies;
 mod retry;
 mod settle;
 mod silence;
-#[cfg(test)]
-mod simulation;
 mod slowest;
 mod straggler;
 mod suspects;

@@ -41,7 +41,7 @@ impl Scheduler {
         process.died_at = Some(now);
         if self.phase.is_interrupted() {
             self.outlive(worker, *process, death, now);
-        } else if self.is_forgiven(&death, now) {
+        } else if self.is_forgiven(&process, &death, now) {
             self.forgive(worker, *process, &death, now);
         } else if is_signal_for_groups(&death.exit) || self.may_leave_outcome(&process, &death, now)
         {
@@ -81,7 +81,9 @@ impl Scheduler {
                 State::DeferredExit(process, death, _) if self.phase.is_interrupted() => {
                     self.outlive(worker, *process, death, now);
                 }
-                State::DeferredExit(process, death, _) if self.is_forgiven(&death, now) => {
+                State::DeferredExit(process, death, _)
+                    if self.is_forgiven(&process, &death, now) =>
+                {
                     self.forgive(worker, *process, &death, now);
                 }
                 other => self.workers[number].state = other,
@@ -96,7 +98,7 @@ impl Scheduler {
     }
 
     /// Has what a process held that ended after mtask was told to end sent once more, alone, or
-    /// left without an outcome. The last `unsent` records were not written to it, not even in part.
+    /// left without an outcome. Of the last `unsent` records no byte was written.
     pub(super) fn send_once_more(
         &mut self,
         worker: WorkerId,
@@ -139,12 +141,14 @@ impl Scheduler {
         self.replace(worker, now);
     }
 
-    /// Whether a process died of a signal that mtask got as well, and the run goes on.
-    fn is_forgiven(&self, death: &Death, now: Instant) -> bool {
+    /// Whether a process died of a signal that mtask got as well, and the run goes on with what it
+    /// held.
+    fn is_forgiven(&self, process: &Process, death: &Death, now: Instant) -> bool {
         let is_same = |(signal, at): (i32, Instant)| {
             death.exit == Exit::Signal(signal) && now <= at + JUDGED_LATER
         };
-        self.signalled.is_some_and(is_same) && self.policy.delivery == Delivery::AtLeastOnce
+        let may_go_on = self.policy.delivery == Delivery::AtLeastOnce || process.owed.is_empty();
+        self.signalled.is_some_and(is_same) && may_go_on
     }
 
     /// A process was killed along with mtask: nobody is charged, and what it held is sent again.

@@ -120,8 +120,8 @@ impl Scheduler {
     }
 
     /// A process wrote an answer that nothing was asked for. Ids tell which answers were right; but
-    /// nobody knows what the process is about, so it is ended, and what it holds is suspect. The
-    /// last `unsent` of that are not written to it, not even in part.
+    /// nobody knows what the process is about, so it is ended, and what it holds is suspect. Of
+    /// the last `unsent` records of that no byte was written.
     pub fn answered_unasked(
         &mut self,
         worker: WorkerId,

@@ -78,6 +78,8 @@ impl Scheduler {
                 }
             }
         };
+        // From when stderr is not read, that alone counts: the time is not to be added twice.
+        let until = self.unread_since.unwrap_or(now);
         for number in 0..self.workers.len() {
             let is_read_from = match only {
                 ReadFrom::All => true,
@@ -91,7 +93,7 @@ impl Scheduler {
                 is_read_from || matches!(only, ReadFrom::Only(_)) && process.has_stalled;
             match (is_read_from, process.paused_since) {
                 (true, Some(since)) => {
-                    let pause = now.saturating_duration_since(since);
+                    let pause = until.saturating_duration_since(since);
                     process.delay(pause);
                     process.paused_for += pause;
                     if let Stage::Closing(at) = &mut process.stage {

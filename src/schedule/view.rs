@@ -94,6 +94,12 @@ impl Scheduler {
         }
     }
 
+    /// How many records the input has given, and their bytes.
+    #[cfg(test)]
+    pub(crate) fn seen(&self) -> (u64, u64) {
+        (self.seen, self.seen_bytes)
+    }
+
     /// How many records there are, once the input has ended and all of them are to come to an
     /// outcome.
     pub fn total_records(&self) -> Option<u64> {

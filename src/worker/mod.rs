@@ -8,4 +8,5 @@ pub mod lookup;
 pub mod python;
 
 pub mod child;
+pub mod process;
 pub mod stderr;

@@ -48,7 +48,7 @@ fn descend<'a>(
 
 /// Notes which modules a file names, or the files of a folder. Tests may look anywhere.
 fn gather(path: &Path, room: &str, needs: &mut Needs) {
-    if (path.file_stem()).is_some_and(|stem| stem == "tests" || stem == "simulation") {
+    if (path.file_stem()).is_some_and(|stem| stem == "tests") {
         return;
     }
     if path.is_dir() {

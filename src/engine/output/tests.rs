@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use super::*;
 use crate::output::{Destination, at_once};
@@ -8,13 +8,13 @@ fn destination(name: &str, file: File) -> Destination {
     Destination::file(name.into(), file)
 }
 
-fn start(files: Destinations) -> Output {
+fn start(files: Destinations<Destination>) -> Output<Destination> {
     let (budget, waker) = (Budget::new(1 << 20), Waker::new().unwrap());
     Output::new(files, None, &budget, &waker)
 }
 
 /// Results go to a file, errors to a pipe, whose reader is given too.
-fn start_with_pipe() -> (OwnedFd, Output) {
+fn start_with_pipe() -> (OwnedFd, Output<Destination>) {
     let (reader, writer) = rustix::pipe::pipe().unwrap();
     let output = start(Destinations {
         results: destination("results", tempfile::tempfile().unwrap()),
@@ -25,7 +25,7 @@ fn start_with_pipe() -> (OwnedFd, Output) {
 }
 
 /// Waits until the writing thread has ended.
-fn end(output: Output) {
+fn end(output: Output<Destination>) {
     let outcomes = output.from_writer.clone();
     drop(output);
     while outcomes.recv().is_ok() {}

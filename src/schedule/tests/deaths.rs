@@ -453,6 +453,20 @@ fn nobody_waits_for_the_judgement_of_a_process_once_the_run_is_over() {
 }
 
 #[test]
+fn an_idle_worker_that_dies_of_a_signal_that_mtask_got_too_has_not_failed() {
+    for delivery in [Delivery::AtLeastOnce, Delivery::AtMostOnce] {
+        let mut bench = Bench::new(|policy| policy.delivery = delivery);
+        bench.records(1);
+        bench.answer(1);
+        bench.end_input();
+        bench.die(Exit::Signal(libc::SIGUSR1));
+        bench.scheduler.signalled(libc::SIGUSR1, bench.now);
+        bench.wait(SECOND);
+        assert_eq!(bench.scheduler.status(), Status::Success, "{delivery:?}");
+    }
+}
+
+#[test]
 fn a_record_that_was_not_begun_to_be_written_is_not_its_workers() {
     for (unsent, sent) in [(0, vec![0]), (1, vec![0, 0])] {
         let mut bench = Bench::new(|policy| policy.delivery = Delivery::AtMostOnce);

@@ -231,3 +231,20 @@ fn input_that_waits_for_the_output_is_wanted_again_when_the_deadline_has_come() 
     bench.scheduler.choose_read_from(bench.now);
     assert!(bench.scheduler.wants_input());
 }
+
+#[test]
+fn a_time_that_is_paused_for_and_has_unread_messages_counts_once() {
+    let mut bench = Bench::of_equals(2, |policy| policy.timeout = Some(SECOND));
+    bench.records(2);
+    bench.wait(500 * MILLISECOND);
+    bench.fill_buffer();
+    assert_eq!(bench.heard(), [0]);
+    bench.wait(100 * MILLISECOND);
+    bench.scheduler.reads_stderr(false, bench.now);
+    bench.wait(600 * MILLISECOND);
+    bench.empty_buffer();
+    bench.wait(100 * MILLISECOND);
+    bench.scheduler.reads_stderr(true, bench.now);
+    bench.wait(600 * MILLISECOND);
+    assert_eq!(bench.ends, ["SIGTERM", "SIGTERM"], "after a second each");
+}

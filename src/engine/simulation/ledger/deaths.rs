@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::super::actor::{Actor, Blame};
-use super::{Charge, HANG_UP, Ledger, Owed, Proof, SHORTEST_START, START_FACTOR};
+use super::{Charge, HANG_UP, KILLED, Ledger, Owed, Proof, SHORTEST_START, START_FACTOR};
 use crate::outcome::Exit;
 use crate::schedule::WorkerId;
 use crate::schedule::policy::{Delivery, OnError, Window};
@@ -44,8 +44,21 @@ impl Ledger {
             );
         }
         process.is_killed = true;
+        process.killed = Some(now);
         let owed = std::mem::take(&mut process.owed);
         self.drop_records(owed);
+    }
+
+    /// mtask goes on without a process that it could not end: SIGKILL did not reach it, or was in
+    /// vain.
+    pub(in super::super) fn left(&mut self, worker: WorkerId, was_reached: bool, now: Duration) {
+        let process = self.processes[worker.0].take().expect("a process is left");
+        let killed = process.killed.expect("what is left was killed");
+        assert!(
+            !was_reached || now + self.time_slack >= killed + KILLED,
+            "{worker} is left behind before it can have died"
+        );
+        self.left[worker.0] += 1;
     }
 
     fn drop_records(&mut self, owed: VecDeque<Owed>) {
@@ -54,7 +67,7 @@ impl Ledger {
         }
     }
 
-    /// Takes what a process holds; what was not written to it, not even in part was not sent.
+    /// Takes what a process holds; records of which no byte was written were not sent.
     fn take_begun(&mut self, worker: WorkerId, unsent: usize) -> Vec<u64> {
         let process = self.processes[worker.0].as_mut().expect("a process");
         let owed = std::mem::take(&mut process.owed);
@@ -282,7 +295,8 @@ impl Ledger {
         let (is_working, proof) = (process.is_working(), process.proof(self.time_slack));
         let leaves_well = process.closed.is_some()
             && exit.is_some_and(|(exit, ..)| *exit == Exit::Code(0))
-            && unsent == 0;
+            && unsent == 0
+            && !process.has_refused;
         let was_closed = process.closed.is_some();
         if is_working && !process.is_ready {
             self.failed_starts[worker.0] += 1;
@@ -314,7 +328,10 @@ impl Ledger {
         if !is_working || self.ended_early.is_some() {
             return;
         }
-        if !self.interrupts.is_empty() {
+        // A signal to all ends processes that have failed in nothing: mtask gets it too, or has got
+        // it.
+        let is_by_signal = matches!(exit, Some((_, Blame::Signal, _)));
+        if !self.interrupts.is_empty() || (is_by_signal && self.may_be_sent_again()) {
             return self.outlived(&begun);
         }
         if leaves_well {
@@ -328,6 +345,11 @@ impl Ledger {
         self.broken[worker.0] += u32::from(was_closed && !begun.is_empty());
         let blame = exit.map_or(Blame::Outside, |(_, blame, _)| blame);
         self.hit(proof, &begun, Charge::Death, blame, is_certain);
+    }
+
+    /// Whether what a process held that has failed in nothing may be sent to another.
+    fn may_be_sent_again(&self) -> bool {
+        self.is_to_be_interrupted || self.policy.delivery == Delivery::AtLeastOnce
     }
 
     /// A process died and held these: it is judged now, soon, or never.

@@ -3,9 +3,8 @@
 use super::ledger::{Charge, Past};
 use super::scenario::{Effect, MAX_ANSWER, Scenario, answer_text};
 use crate::exit::Status;
-use crate::schedule::Tally;
 use crate::schedule::policy::{Delivery, ErrorRecords, OnError, Order, Policy, Window};
-use crate::schedule::tally::EarlyEnd;
+use crate::schedule::{EarlyEnd, Tally};
 use crate::shape::Protocol;
 
 const ERROR: &str = "{\"mtask_error\":";
@@ -58,12 +57,10 @@ impl Outcomes {
 
     /// Looks at what is new in the output and in the file of error records.
     pub(super) fn read(&mut self, results: &[u8], errors: &[u8], pasts: &[Past]) {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("the output is text");
         let (new, new_errors) = (
-            text(&results[self.results_read..]),
-            text(&errors[self.errors_read..]),
+            new_lines(results, &mut self.results_read),
+            new_lines(errors, &mut self.errors_read),
         );
-        (self.results_read, self.errors_read) = (results.len(), errors.len());
         for line in new.split_terminator('\n') {
             assert!(
                 !self.has_last,
@@ -253,7 +250,8 @@ impl Outcomes {
             self.wrong.is_empty() || status != Status::Success,
             "wrong results and no word"
         );
-        if scenario.lies_in_one_way() && tally.early_end.is_none() {
+        // One that was ended for its late exit had more to show.
+        if scenario.lies_in_one_way() && tally.early_end.is_none() && tally.bad_ends == 0 {
             let ranges = tally.doubts.ranges();
             for index in &self.wrong {
                 let is_named = ranges.iter().any(|(a, b)| (*a..=*b).contains(index));
@@ -334,4 +332,13 @@ impl Outcomes {
             );
         }
     }
+}
+
+/// The whole lines of `bytes` that have not been read yet.
+fn new_lines(bytes: &[u8], read: &mut usize) -> String {
+    let new = &bytes[*read..];
+    let end = new.iter().rposition(|byte| *byte == b'\n');
+    let new = &new[..end.map_or(0, |at| at + 1)];
+    *read += new.len();
+    String::from_utf8(new.to_vec()).expect("the output is text")
 }

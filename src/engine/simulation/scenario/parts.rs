@@ -125,6 +125,14 @@ pub(super) fn records(rng: &mut Rng, theme: &Theme, scale: Duration) -> Vec<Reco
         .collect()
 }
 
+/// Makes one record larger than all that may be held, in some worlds.
+pub(super) fn enlarge_one(rng: &mut Rng, records: &mut [Record], budget: usize) {
+    if budget <= 20_000 && !records.is_empty() && rng.u32(..30) == 0 {
+        let at = rng.usize(..records.len());
+        records[at].len = budget + rng.usize(..1_000);
+    }
+}
+
 fn lie(rng: &mut Rng, adds: bool) -> Effect {
     match rng.u32(..12) {
         // A line too many makes up for one too few, and nobody can tell.
@@ -218,13 +226,27 @@ pub(super) fn bursts(rng: &mut Rng, scale: Duration, mut records: usize) -> Vec<
 
 pub(super) fn disturbances(
     rng: &mut Rng,
+    theme: &Theme,
     scale: Duration,
     records: usize,
 ) -> Vec<(Duration, Disturbance)> {
     let around = scale * records as u32 + millis(300);
     let mut all = Vec::new();
     let at = |rng: &mut Rng| around.mul_f64(rng.f64() * rng.f64());
-    match rng.u32(..12) {
+    match rng.u32(..14) {
+        // What is wrong with a process would have to show before its end.
+        12 | 13 if theme.is_liar => {}
+        12 => {
+            // A batch system signals everything, in no order.
+            let signal = *pick(rng, &[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]);
+            let first = at(rng);
+            all.extend(to_all(rng, first, signal, Disturbance::Interrupt(signal)));
+        }
+        13 => {
+            let signal = libc::SIGUSR1;
+            let first = at(rng);
+            all.extend(to_all(rng, first, signal, Disturbance::Status(signal)));
+        }
         0 => all.push((at(rng), Disturbance::Interrupt(libc::SIGTERM))),
         1 => {
             let first = at(rng);
@@ -240,6 +262,21 @@ pub(super) fn disturbances(
         _ => {}
     }
     all
+}
+
+/// The same signal to workers and mtask at about that time.
+fn to_all(
+    rng: &mut Rng,
+    at: Duration,
+    signal: i32,
+    to_mtask: Disturbance,
+) -> [(Duration, Disturbance); 2] {
+    let to_workers = Disturbance::SignalWorkers(signal);
+    let later = at + millis(rng.u64(..150));
+    match rng.bool() {
+        true => [(at, to_workers), (later, to_mtask)],
+        false => [(at, to_mtask), (later, to_workers)],
+    }
 }
 
 pub(super) fn pick<'a, T>(rng: &mut Rng, from: &'a [T]) -> &'a T {

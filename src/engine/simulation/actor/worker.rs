@@ -1,16 +1,23 @@
-//! The worker's side of a actor: it reads a record when it has room for one, works for a while,
+//! The worker's side of an actor: it reads a record when it has room for one, works for a while,
 //! and writes an answer, as far as its stdout takes it.
 
 use std::time::Duration;
 
+use memchr::memchr_iter;
+
 use super::{Actor, Blame};
-use crate::outcome::Exit;
-use crate::schedule::simulation::scenario::{
-    Accident, Effect, Half, Ready, Record, answer_text, input_text, millis,
+use crate::engine::simulation::scenario::{
+    Accident, Effect, Half, PREFIX, Ready, Record, Saying, answer_text, input_text, millis,
 };
+use crate::outcome::Exit;
 use crate::shape::Protocol;
 
-/// What a actor is about, the records that it works on aside.
+/// What the pipe of messages holds.
+const STDERR: usize = 64 * 1024;
+/// How each line on stderr begins, and nothing else that is written there.
+pub(in super::super) const MOAN: u8 = b'~';
+
+/// What an actor is about, the records that it works on aside.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Activity {
     Starting(Duration),
@@ -31,11 +38,11 @@ pub(super) struct Task {
 impl Actor {
     /// When it does something next, if nothing is done to it.
     pub(in super::super) fn next(&self) -> Option<Duration> {
-        if self.exit.is_some() {
+        if self.exit.is_some() || self.stopped.is_some() {
             return None;
         }
         let own = match self.activity {
-            _ if !self.unsaid.is_empty() => None,
+            _ if !self.unsaid.is_empty() || !self.unmoaned.is_empty() => None,
             Activity::Starting(at) | Activity::Ending(at) => Some(at),
             Activity::Serving => self.tasks.iter().filter_map(|task| task.done_at).min(),
             Activity::Hanging => None,
@@ -53,10 +60,10 @@ impl Actor {
     /// What it is about, for messages.
     pub(in super::super) fn describe(&self) -> String {
         format!(
-            "{:?}, {:?}, unwritten {}, in stdin {}, read {}, unsaid {}, in stdout {}, exit {:?}",
+            "{:?}, {:?}, unwritten {:?}, in stdin {}, read {}, unsaid {}, in stdout {}, exit {:?}",
             self.activity,
             self.tasks,
-            self.unwritten.len(),
+            self.unwritten,
             self.stdin.len(),
             self.read.len(),
             self.unsaid.len(),
@@ -67,14 +74,14 @@ impl Actor {
 
     /// Does all that it does until `now`.
     pub(in super::super) fn run(&mut self, records: &mut [Record], now: Duration) {
-        while self.exit.is_none() && self.step(records, now) {}
+        while self.exit.is_none() && self.stopped.is_none() && self.step(records, now) {}
     }
 
     fn step(&mut self, records: &mut [Record], now: Duration) -> bool {
         if let Some((at, exit)) = &self.told_to_end
             && *at <= now
         {
-            self.exit = Some((exit.clone(), Blame::Mtask));
+            self.exit = Some((exit.clone(), self.told_by));
             return false;
         }
         if let Some((kind, at, _)) = self.accident
@@ -83,6 +90,9 @@ impl Actor {
             self.accident = None;
             self.meet(kind, now);
             return true;
+        }
+        if !self.unmoaned.is_empty() {
+            return self.moan();
         }
         if !self.unsaid.is_empty() {
             return self.say();
@@ -145,7 +155,22 @@ impl Actor {
                 let line = format!("{{\"ready\":true,\"concurrency\":{count}}}\n");
                 self.unsaid.extend(line.bytes());
             }
+            Ready::NoNumber => self.unsaid.extend(b"{\"ready\":true,\"concurrency\":0}\n"),
         }
+    }
+
+    /// Writes what its stderr takes.
+    fn moan(&mut self) -> bool {
+        if !self.stderr_is_open {
+            self.unmoaned.clear();
+            return true;
+        }
+        let room = STDERR - self.stderr.len();
+        let rest = self.unmoaned.split_off(self.unmoaned.len().min(room));
+        let written = std::mem::replace(&mut self.unmoaned, rest);
+        self.moans += memchr_iter(MOAN, &written).count() as u64;
+        self.stderr.extend_from_slice(&written);
+        self.unmoaned.is_empty()
     }
 
     /// Writes what its stdout takes.
@@ -218,15 +243,28 @@ impl Actor {
         true
     }
 
+    /// The indices of records as they are sent: the first, and how many there are.
+    pub(in super::super) fn indices(&self, lines: &[u8]) -> (u64, usize) {
+        let count = lines.iter().filter(|byte| **byte == b'\n').count();
+        (self.index(lines), count)
+    }
+
+    /// The index of the first record of these lines.
+    fn index(&self, lines: &[u8]) -> u64 {
+        let before = match self.command.protocol {
+            Protocol::Lines => 0,
+            Protocol::Json => "{\"id\":".len(),
+        };
+        let digits = lines[before..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit());
+        digits.fold(0, |index, digit| index * 10 + u64::from(digit - b'0'))
+    }
+
     /// Reads a record's index from its line.
     fn parse(&self, line: &[u8], records: &[Record]) -> u64 {
+        let index = self.index(line);
         let line = str::from_utf8(line).expect("records are text").trim_end();
-        let digits = match self.command.protocol {
-            Protocol::Lines => line,
-            Protocol::Json => line.strip_prefix("{\"id\":").expect("an id"),
-        };
-        let digits = digits.split([':', ',']).next().expect("a field");
-        let index: u64 = digits.parse().expect("an index");
         assert_eq!(
             line,
             input_text(self.command.protocol, index, records[index as usize].len),
@@ -281,6 +319,19 @@ impl Actor {
                 line = saying.line(index, line);
             }
             _ => {}
+        }
+        let may_prefix = matches!(
+            record.effect,
+            Effect::None | Effect::Says(_, Saying::Error | Saying::Twice)
+        );
+        if self.command.prefixes && may_prefix && self.then.is_none() {
+            line.insert_str(0, PREFIX);
+        }
+        if self.command.moans > 0 {
+            self.unmoaned.push(MOAN);
+            let len = self.unmoaned.len() + self.command.moans;
+            self.unmoaned.resize(len, b'z');
+            self.unmoaned.push(b'\n');
         }
         if self.command.chats {
             line.insert_str(0, "{\"level\":\"info\"}\n");

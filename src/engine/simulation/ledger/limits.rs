@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::Ledger;
-use crate::schedule::{Scheduler, WorkerId};
+use crate::schedule::WorkerId;
+use crate::schedule::policy::OnError;
 
 impl Ledger {
     /// mtask and all processes were stopped for so long.
@@ -23,6 +24,21 @@ impl Ledger {
         }
     }
 
+    /// These processes are listened to from now on. Where what they write to stderr is not read,
+    /// they may be stuck in that: no time counts.
+    pub(in super::super) fn listen(
+        &mut self,
+        is_read_from: impl Fn(WorkerId) -> bool,
+        reads_stderr: bool,
+    ) {
+        self.reads_stderr = reads_stderr;
+        for (number, process) in self.processes.iter_mut().enumerate() {
+            if let Some(process) = process {
+                process.is_read_from = is_read_from(WorkerId(number));
+            }
+        }
+    }
+
     pub(in super::super) fn begin_to_wait(&mut self) {
         for process in self.processes.iter_mut().flatten() {
             process.age_before = process.age;
@@ -32,11 +48,14 @@ impl Ledger {
         }
     }
 
-    pub(in super::super) fn pass(&mut self, by: Duration, is_read_from: impl Fn(WorkerId) -> bool) {
-        for (number, process) in self.processes.iter_mut().enumerate() {
-            if let Some(process) = process
-                && is_read_from(WorkerId(number))
-            {
+    pub(in super::super) fn pass(&mut self, by: Duration) {
+        for process in self.processes.iter_mut().flatten() {
+            if !self.reads_stderr {
+                process.started += by;
+                for at in [&mut process.closed, &mut process.hung_up] {
+                    *at = at.map(|at| at + by);
+                }
+            } else if process.is_read_from {
                 process.age += by;
                 process.up += by;
                 process.owed.iter_mut().for_each(|owed| owed.age += by);
@@ -48,11 +67,17 @@ impl Ledger {
     }
 
     /// Documented limits end a wait.
-    pub(in super::super) fn check_limits(&mut self, scheduler: &Scheduler, now: Duration) {
+    pub(in super::super) fn check_limits(&self, now: Duration) {
         let slack = self.time_slack;
         for (number, process) in self.processes.iter().enumerate() {
             let Some(process) = process else { continue };
             let worker = WorkerId(number);
+            assert!(
+                process.unasked.is_none()
+                    || !process.is_working()
+                    || self.policy.on_error == OnError::Raise,
+                "{worker} gave an answer that nothing was asked for, and goes on"
+            );
             if let Some(at) = process.terminated {
                 let until = at + self.policy.grace + slack;
                 assert!(
@@ -62,7 +87,8 @@ impl Ledger {
             } else if let Some(limit) = self.policy.timeout
                 && process.is_ready
                 && !process.owed.is_empty()
-                && scheduler.reads_from(worker)
+                && process.is_read_from
+                && self.reads_stderr
             {
                 assert!(
                     process.clock().0 <= limit + slack,

@@ -1,7 +1,7 @@
-//! What the scheduler says is done, against what comes out: what a journal would vouch for.
+//! What the journal vouches for, against what comes out.
 
+use crate::journal::played::Vouched;
 use crate::outcome::Done;
-use crate::schedule::Written;
 use crate::schedule::policy::{OnError, Order, Policy};
 
 const ERROR: &[u8] = b"{\"mtask_error\":";
@@ -18,35 +18,31 @@ struct Promise {
 pub(super) struct Promises(Vec<Promise>);
 
 impl Promises {
-    /// Notes what is said of `written`, before which so many bytes were taken over.
-    pub(super) fn note(&mut self, written: &mut Written, results: usize, errors: usize) {
-        let mut new = std::mem::take(&mut written.done);
-        if new.is_empty() {
+    /// Notes what an entry of the journal says.
+    pub(super) fn note(&mut self, mut entry: Vouched) {
+        if entry.done.is_empty() {
+            // It tells that COMMAND was ready, or of processes.
             return;
         }
         let mut done = self
             .0
             .last()
             .map_or_else(Done::default, |it| it.done.clone());
-        done.append(&mut new);
+        done.append(&mut entry.done);
         self.0.push(Promise {
             done,
-            results: results + written.results.len(),
-            errors: errors + written.errors.len(),
+            results: entry.output as usize,
+            errors: entry.errors as usize,
         });
     }
 
     /// Each time the bytes are whole lines, one for each record, of that many failures. Nothing is
     /// left out but what stands from the failure on that ended the run.
-    pub(super) fn check(&self, results: &[u8], errors: &[u8], policy: &Policy) {
+    pub(super) fn check(&self, results: &[u8], errors: &[u8], policy: &Policy, is_whole: bool) {
         let mut told = (0, 0);
         for promise in &self.0 {
-            let (Some(results), Some(errors)) =
-                (results.get(..promise.results), errors.get(..promise.errors))
-            else {
-                // The output failed before.
-                return;
-            };
+            // It is told of what is written, and of nothing else.
+            let (results, errors) = (&results[..promise.results], &errors[..promise.errors]);
             let bytes = [results, errors];
             assert!(bytes.iter().all(|it| it.is_empty() || it.ends_with(b"\n")));
             let lines = || {
@@ -69,7 +65,7 @@ impl Promises {
             told = (promise.results, promise.errors);
         }
         let (results, errors) = (&results[told.0..], &errors[told.1..]);
-        if results.is_empty() && errors.is_empty() {
+        if !is_whole || results.is_empty() && errors.is_empty() {
             return;
         }
         let may_end_run = matches!(policy.on_error, OnError::Raise | OnError::Drain)

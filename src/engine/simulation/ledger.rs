@@ -3,8 +3,10 @@
 
 mod answers;
 mod deaths;
+mod heard;
 mod limits;
 mod past;
+mod sent;
 mod trials;
 
 use std::collections::VecDeque;
@@ -12,11 +14,10 @@ use std::time::Duration;
 
 use super::actor::Blame;
 use super::outcomes::Outcomes;
-use super::scenario::{Effect, Scenario, millis};
+use super::scenario::{Fault, Scenario, micros, millis};
 use crate::budget::BOOKKEEPING;
 use crate::exit::Status;
-use crate::input::Arrival;
-use crate::schedule::policy::{Delivery, Policy, Readiness, Window};
+use crate::schedule::policy::{OnError, Policy, Readiness};
 use crate::schedule::{Tally, WorkerId};
 pub(super) use answers::Said;
 pub(super) use past::{Charge, Past};
@@ -24,10 +25,17 @@ use trials::Proof;
 
 /// A process that has closed a pipe is given so long to exit.
 const HANG_UP: Duration = millis(200);
+/// What was decided before the engine knew of something is done no later than this.
+const SAME_MOMENT: Duration = micros(100);
+/// A process that has not answered for so long may be shown the end of its stdin for that, at the
+/// least.
+const SILENT: Duration = millis(10_000);
+/// An actor has so long to die of SIGKILL, at least.
+const KILLED: Duration = millis(2_000);
 /// Later processes may take so many times as long to be ready, and at least so long.
 const START_FACTOR: u32 = 3;
 const SHORTEST_START: Duration = millis(1_000);
-/// After so many errors in a row a actor may be replaced.
+/// After so many errors in a row an actor may be replaced.
 const SPOILT: u32 = 4;
 
 /// A record that a process holds.
@@ -57,11 +65,21 @@ struct Process {
     terminated: Option<Duration>,
     is_killed: bool,
     hung_up: Option<Duration>,
+    /// It has closed its stdin before its end.
+    has_refused: bool,
+    /// Its last record is not wholly written, and never will be.
+    is_partially_written: bool,
+    /// Whether it is listened to.
+    is_read_from: bool,
     is_stray: bool,
     /// It gave an answer that nothing was asked for: who is to blame, and what for.
     unasked: Option<(Blame, Charge)>,
     /// The record that it answered last, where answers have ids.
     last_answered: Option<u64>,
+    /// The records that it has answered on a line with something else.
+    parted: Vec<u64>,
+    /// When it was killed.
+    killed: Option<Duration>,
     /// How many of its answers since the last result were errors.
     errors: u32,
     /// How many records it takes at a time, where it has said so.
@@ -120,18 +138,27 @@ pub(super) struct Ledger {
     /// How many processes of each worker were out of step, or left what they owed at the end of
     /// their stdin.
     broken: Vec<u32>,
+    /// How many of each could not be ended.
+    left: Vec<u32>,
+    /// How many of each were silent for so long that the end of stdin was shown to them.
+    silent: Vec<u32>,
     /// COMMAND has said that it is up, or is known to.
     awaits_ready: bool,
     log_lines: u64,
     exits: u64,
+    /// Lines that may be for people, or not, if what stood before them has ended the run.
+    behind: u64,
     startup_time: Option<Duration>,
     /// The longest that a process was up which died before it was ready, since one last became
     /// ready.
     died_early: Option<Duration>,
     interrupts: Vec<Duration>,
     ended_early: Option<Duration>,
-    input_has_ended: bool,
     outcomes: Outcomes,
+    /// Whether what processes write to stderr is read.
+    reads_stderr: bool,
+    /// An answer has come on a line with something else.
+    has_parted: bool,
     finished: Option<Duration>,
 }
 
@@ -152,42 +179,52 @@ impl Ledger {
             begun_processes: vec![0; jobs],
             failed_starts: vec![0; jobs],
             broken: vec![0; jobs],
+            left: vec![0; jobs],
+            silent: vec![0; jobs],
             awaits_ready: scenario.policy.readiness == Readiness::Announced,
             log_lines: 0,
             exits: 0,
+            behind: 0,
             startup_time: None,
             died_early: None,
             interrupts: Vec::new(),
             ended_early: None,
-            input_has_ended: false,
             outcomes: Outcomes::new(scenario),
+            reads_stderr: true,
+            has_parted: false,
             finished: None,
             policy: scenario.policy.clone(),
         }
+    }
+
+    /// What has gone wrong that is to go wrong in many worlds.
+    pub(super) fn faults(&self) -> impl Iterator<Item = Fault> {
+        let is_retried = |past: &Past| past.sends > 1 && past.was_charged_with(Charge::Error);
+        let retried = self.pasts.iter().any(is_retried);
+        [
+            retried.then_some(Fault::RetriedError),
+            self.has_parted.then_some(Fault::TextBeforeAnswer),
+        ]
+        .into_iter()
+        .flatten()
     }
 
     pub(super) fn slack(&self) -> usize {
         self.slack
     }
 
-    pub(super) fn owed(&self, worker: WorkerId) -> usize {
-        self.processes[worker.0]
-            .as_ref()
-            .map_or(0, |process| process.owed.len())
+    /// How many records a process may answer, if there is one.
+    pub(super) fn owed(&self, worker: WorkerId) -> Option<usize> {
+        let process = self.processes[worker.0].as_ref()?;
+        Some(
+            process.owed.len()
+                - usize::from(process.is_partially_written && !process.owed.is_empty()),
+        )
     }
 
-    pub(super) fn arrived(&mut self, arrival: &Arrival) {
-        match arrival {
-            Arrival::Records(block) => {
-                for index in block.first.0..block.end().0 {
-                    self.pasts[index as usize].has_arrived = true;
-                }
-            }
-            Arrival::Rejected(rejected) => {
-                self.pasts[rejected.index.0 as usize].has_arrived = true;
-            }
-            Arrival::Awaited(_) => {}
-            Arrival::End | Arrival::Failed(_) | Arrival::Changed(_) => self.input_has_ended = true,
+    pub(super) fn arrived(&mut self, first: u64, count: usize) {
+        for index in first..first + count as u64 {
+            self.pasts[index as usize].has_arrived = true;
         }
     }
 
@@ -208,186 +245,9 @@ impl Ledger {
         self.processes[worker.0] = Some(Process {
             started: now,
             window: 1,
+            is_read_from: true,
             ..Process::default()
         });
-    }
-
-    pub(super) fn sent(
-        &mut self,
-        worker: WorkerId,
-        first: u64,
-        count: usize,
-        has_actor: bool,
-        now: Duration,
-    ) {
-        self.note_first(worker, first);
-        for index in first..first + count as u64 {
-            self.check_place(worker, index);
-        }
-        let lifespan = self.policy.lifespan;
-        let limit = self.window_limit(worker);
-        let Some(process) = &mut self.processes[worker.0] else {
-            // It could not be started.
-            assert!(!has_actor);
-            return;
-        };
-        assert!(
-            process.is_working(),
-            "{worker} was stopped and is sent records"
-        );
-        assert!(
-            process.closed.is_none(),
-            "{worker}'s stdin is closed and it is sent records"
-        );
-        assert!(
-            process.hung_up.is_none_or(|at| at == now),
-            "{worker} has hung up and is sent records"
-        );
-        assert!(
-            process.is_ready || !process.owed.is_empty() || !self.awaits_ready,
-            "{worker} has not said that it is ready and is sent records"
-        );
-        let holds_suspect = process
-            .owed
-            .iter()
-            .any(|owed| self.pasts[owed.index as usize].is_suspect);
-        assert!(!holds_suspect, "{worker} holds a suspect and is sent more");
-        if process.owed.is_empty() {
-            process.age = Duration::ZERO;
-            process.age_before = Duration::ZERO;
-        }
-        for index in first..first + count as u64 {
-            let past = &mut self.pasts[index as usize];
-            assert!(
-                past.has_arrived,
-                "record {index} is sent before it has come"
-            );
-            assert_eq!(past.holder, None, "record {index} is sent to two processes");
-            assert!(!past.is_answered, "record {index} is sent after its answer");
-            assert!(
-                past.effect != Some(Effect::Invalid),
-                "record {index} is invalid and sent"
-            );
-            assert!(
-                past.least_charges() <= self.policy.retries,
-                "record {index} is tried too often"
-            );
-            assert!(
-                !past.is_suspect || (count == 1 && process.owed.is_empty()),
-                "record {index} is suspect and sent in isolation"
-            );
-            if self.policy.delivery == Delivery::AtMostOnce {
-                assert_eq!(past.sends, 0, "record {index} is sent a second time");
-            }
-            past.sends += 1;
-            past.refused_by = None;
-            past.holder = Some(worker);
-            process.owed.push_back(Owed {
-                index,
-                age: Duration::ZERO,
-                age_before: Duration::ZERO,
-            });
-        }
-        process.sent += count;
-        assert!(
-            process.owed.len() <= limit,
-            "{worker} holds {} records of {limit}",
-            process.owed.len()
-        );
-        if let Some(lifespan) = lifespan {
-            assert!(
-                process.sent <= lifespan.get(),
-                "{worker} serves longer than its lifespan"
-            );
-        }
-    }
-
-    /// A suspect goes to a actor that is ready, and a retry not to the one that has just refused
-    /// it, where there is another.
-    fn check_place(&self, worker: WorkerId, index: u64) {
-        let Some(process) = &self.processes[worker.0] else {
-            return;
-        };
-        let past = &self.pasts[index as usize];
-        let others = || {
-            let processes = self.processes.iter().enumerate();
-            processes
-                .filter_map(|(number, process)| process.as_ref().filter(|_| number != worker.0))
-        };
-        let is_ready = |process: &Process| process.is_ready && self.may_be_given_more(process);
-        let is_full = self.policy.window == Window::Full;
-        if past.is_suspect && process.proof(self.time_slack) == Proof::None && !is_full {
-            assert!(
-                !others().any(is_ready),
-                "suspect {index} opens a actor though one is ready"
-            );
-            let is_neighbour = |owed: &Owed| !self.pasts[owed.index as usize].may_be_suspect;
-            let opens = |process: &Process| !process.is_ready && self.may_be_given_more(process);
-            assert!(
-                !others().any(|process| opens(process) && process.owed.iter().any(is_neighbour)),
-                "suspect {index} opens a actor though another record does"
-            );
-        }
-        if past.refused_by == Some((worker, self.begun_processes[worker.0])) {
-            assert!(
-                !others().any(is_ready),
-                "record {index} goes to the actor that refused it though another is ready"
-            );
-        }
-    }
-
-    /// Whether a process serves, and is not about to be replaced.
-    fn may_be_given_more(&self, process: &Process) -> bool {
-        let is_spent = (self.policy.lifespan).is_some_and(|records| process.sent >= records.get());
-        let is_serving =
-            process.is_working() && process.closed.is_none() && process.hung_up.is_none();
-        let may_be_spoilt = self.policy.retries > 0 && process.errors >= SPOILT;
-        is_serving && !is_spent && !may_be_spoilt
-    }
-
-    fn window_limit(&self, worker: WorkerId) -> usize {
-        let Some(process) = &self.processes[worker.0] else {
-            return 0;
-        };
-        let asked = match (self.policy.window, process.concurrency) {
-            _ if self.policy.delivery == Delivery::AtMostOnce => 1,
-            (Window::Auto, None) if !process.is_ready => 1,
-            // One more may tell of an answer that is long overdue.
-            (Window::Auto, None) => process.window + 1,
-            (Window::Auto | Window::Full, _) => usize::MAX,
-            (Window::Records(records), _) => records.get(),
-        };
-        asked.min(process.concurrency.unwrap_or(usize::MAX))
-    }
-
-    pub(super) fn hung_up(&mut self, worker: WorkerId, now: Duration) {
-        if let Some(process) = &mut self.processes[worker.0] {
-            process.hung_up.get_or_insert(now);
-        }
-    }
-
-    /// The last records that a process holds were not begun to be written, and are taken back.
-    pub(super) fn taken_back(&mut self, worker: WorkerId, unsent: usize) {
-        let Some(process) = &mut self.processes[worker.0] else {
-            return;
-        };
-        let begun = process.owed.len() - unsent.min(process.owed.len());
-        for owed in process.owed.drain(begun..) {
-            let past = &mut self.pasts[owed.index as usize];
-            past.holder = None;
-            past.sends -= 1;
-        }
-    }
-
-    pub(super) fn closed(&mut self, worker: WorkerId, now: Duration) {
-        let Some(process) = &mut self.processes[worker.0] else {
-            return;
-        };
-        assert!(
-            process.closed.is_none() && process.is_working(),
-            "{worker}'s stdin is closed twice"
-        );
-        process.closed = Some(now);
     }
 
     pub(super) fn interrupted(&mut self, now: Duration) {
@@ -401,7 +261,12 @@ impl Ledger {
 
     pub(super) fn finished(&mut self, now: Duration) {
         self.finished = Some(now);
-        let slack = self.time_slack + millis(20);
+        // What SIGKILL does not end is waited for a little longer.
+        let killed = match self.left.iter().any(|left| *left > 0) {
+            true => KILLED,
+            false => Duration::ZERO,
+        };
+        let slack = self.time_slack + millis(20) + killed;
         let grace = self.policy.grace;
         if let Some(at) = self.ended_early {
             assert!(
@@ -424,7 +289,7 @@ impl Ledger {
     }
 
     pub(super) fn check_end(
-        mut self,
+        &mut self,
         scenario: &Scenario,
         status: Status,
         tally: &Tally,
@@ -432,26 +297,34 @@ impl Ledger {
     ) {
         let most = self.policy.max_restarts.max(1);
         if status == Status::NoWorker {
-            let has_failed_enough =
-                |(failed_starts, broken): (&u32, &u32)| *failed_starts >= most || *broken >= most;
+            let has_failed_enough = |number: usize| {
+                let counts = [&self.failed_starts, &self.broken, &self.left, &self.silent];
+                counts.iter().any(|count| count[number] >= most)
+            };
             assert!(
-                self.failed_starts
-                    .iter()
-                    .zip(&self.broken)
-                    .all(has_failed_enough),
-                "workers are given up that have not failed often enough: {:?} and {:?}",
+                (0..self.processes.len()).all(has_failed_enough),
+                "workers are given up that have not failed often enough: {:?}, {:?}, {:?} and {:?}",
                 self.failed_starts,
-                self.broken
+                self.broken,
+                self.left,
+                self.silent
             );
         }
         if let Status::Signal(_) = status {
             assert!(!self.interrupts.is_empty(), "nobody has sent a signal");
         }
-        assert_eq!(
+        let (counted, said) = (
             (tally.log_lines, tally.unkept_exits),
             (self.log_lines, self.exits),
-            "lines that are no answers, and exit values"
         );
+        if self.policy.on_error == OnError::Raise {
+            // A failure read together with others may have ended the run in between.
+            let all = self.log_lines + self.exits;
+            let counted = tally.log_lines + tally.unkept_exits;
+            assert!((all..=all + self.behind).contains(&counted));
+        } else {
+            assert_eq!(counted, said, "lines that are no answers, and exit values");
+        }
         let is_cut_short = !self.interrupts.is_empty() || has_failed;
         if !self.interrupts.is_empty() && !has_failed {
             assert!(

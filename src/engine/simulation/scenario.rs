@@ -12,11 +12,13 @@ use crate::outcome::{ErrorInput, Exit, OutputFormat, Rendering};
 use crate::schedule::policy::Policy;
 use crate::shape::Protocol;
 use command::{collects, command};
-use parts::{bursts, disturbances, pick, policy, reader, records};
+use parts::{bursts, disturbances, enlarge_one, pick, policy, reader, records};
 use theme::Theme;
 
 /// The most bytes of an answer; a few records are answered with more.
 pub(super) const MAX_ANSWER: usize = 300;
+/// What stands before an answer on its line, where anything does.
+pub(super) const PREFIX: &str = "50% ";
 /// Ids from here on are those of no record.
 pub(super) const UNKNOWN: u64 = 1_000_000;
 
@@ -106,6 +108,8 @@ pub(super) enum Ready {
     Plain,
     /// And takes so many records at a time.
     Concurrency(usize),
+    /// The same, but that is no number.
+    NoNumber,
 }
 
 /// Whether a dying worker writes the beginning of an answer.
@@ -131,6 +135,10 @@ pub(super) struct Command {
     pub(super) slots: usize,
     /// It writes a line for people before each answer.
     pub(super) chats: bool,
+    /// It writes a few words before an answer, on the same line.
+    pub(super) prefixes: bool,
+    /// So many bytes it writes to stderr with each answer.
+    pub(super) moans: usize,
     /// It says once more that it is up, when it has answered.
     pub(super) repeats_ready: bool,
     /// It has something to say at its end.
@@ -149,6 +157,8 @@ pub(super) struct Command {
     pub(super) is_broken: bool,
     pub(super) fall: Option<Fall>,
     pub(super) ignores_term: f64,
+    /// How likely a process is one that cannot be ended, and how.
+    pub(super) beyond: (f64, Beyond),
     pub(super) bad_end: f64,
     pub(super) late_end: f64,
     pub(super) half_last_line: f64,
@@ -189,6 +199,15 @@ pub(super) enum Accident {
     ClosesStdout,
 }
 
+/// Why an actor cannot be ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beyond {
+    /// mtask may not signal it.
+    Signals,
+    /// The system itself holds it.
+    Death,
+}
+
 /// How the output is read.
 #[derive(Clone, Debug)]
 pub(super) struct Reader {
@@ -207,6 +226,65 @@ pub(super) enum Disturbance {
     OutputFails,
     /// mtask and the workers are stopped for so long.
     Suspend(Duration),
+    /// The workers get this signal, as mtask does at about that time.
+    SignalWorkers(i32),
+    /// mtask gets a signal that asks where the run stands.
+    Status(i32),
+}
+
+/// What is to happen in many worlds, and how it is told that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fault {
+    /// A signal ended workers, and mtask was told to end.
+    EndFromOutside,
+    /// A signal ended workers that only asks mtask where the run stands.
+    StatusToAll,
+    /// A record that was answered with an error was sent again.
+    RetriedError,
+    /// mtask could not signal an actor.
+    BeyondSignals,
+    /// An actor did not die of SIGKILL.
+    BeyondDeath,
+    /// A record is larger than the budget.
+    LargeRecord,
+    /// Text stood before an answer.
+    TextBeforeAnswer,
+    /// Workers wrote to stderr.
+    Moans,
+    /// So much that it was not read.
+    UnreadStderr,
+    /// A process asked for what is no number of records.
+    NoNumber,
+    /// A process closed its stdin in the middle of a record.
+    TornRecord,
+    /// mtask and the workers were stopped.
+    Suspended,
+    /// The output failed.
+    OutputFailed,
+    /// A result was written in part.
+    PartialWrite,
+    /// A process could not start though COMMAND had been ready.
+    Fall,
+}
+
+impl Fault {
+    pub(super) const ALL: [Self; 15] = [
+        Self::EndFromOutside,
+        Self::StatusToAll,
+        Self::RetriedError,
+        Self::BeyondSignals,
+        Self::BeyondDeath,
+        Self::LargeRecord,
+        Self::TextBeforeAnswer,
+        Self::Moans,
+        Self::UnreadStderr,
+        Self::NoNumber,
+        Self::TornRecord,
+        Self::Suspended,
+        Self::OutputFailed,
+        Self::PartialWrite,
+        Self::Fall,
+    ];
 }
 
 /// The bytes of a record, without the separator.
@@ -235,17 +313,18 @@ impl Scenario {
         let scale = micros(*pick(rng, &[20, 300, 3_000, 60_000, 700_000]));
         let mut policy = policy(rng, &theme, scale);
         let collects = collects(rng, &theme, &policy);
-        let records = records(rng, &theme, scale);
-        let command = command(rng, &theme, &mut policy, &records, collects, scale);
-        let output = reader(rng, scale);
+        let mut records = records(rng, &theme, scale);
         let budget = match collects {
             // What it skips it owes, and nobody notices while no more input can be read.
             _ if theme.is_liar => 1 << 20,
             1 => *pick(rng, &[600, 1_500, 4_000, 20_000, 1 << 20]),
             _ => 1 << 20,
         };
+        enlarge_one(rng, &mut records, budget);
+        let command = command(rng, &theme, &mut policy, &records, collects, scale);
+        let output = reader(rng, scale);
         let input = bursts(rng, scale, records.len());
-        let disturbances = disturbances(rng, scale, records.len());
+        let disturbances = disturbances(rng, &theme, scale, records.len());
         Self {
             rendering: Rendering {
                 shape: policy.shape,
@@ -265,6 +344,13 @@ impl Scenario {
             output,
             disturbances,
         }
+    }
+
+    /// The bytes of its largest record.
+    pub(super) fn largest(&self) -> usize {
+        (self.records.iter().map(|record| record.len))
+            .max()
+            .unwrap_or(0)
     }
 
     /// Whether workers may give more or fewer lines than they should.

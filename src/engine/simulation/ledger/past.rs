@@ -1,7 +1,7 @@
 //! What a record has been through, and what it may be charged with.
 
+use crate::engine::simulation::scenario::Effect;
 use crate::schedule::WorkerId;
-use crate::schedule::simulation::scenario::Effect;
 
 /// What a record is charged with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use super::parts::pick;
 use super::theme::Theme;
 use std::time::Duration;
 
-use super::{Accident, Command, Fall, Ready, Record, micros, millis};
+use super::{Accident, Beyond, Command, Fall, Ready, Record, micros, millis};
 use crate::schedule::policy::{Policy, Readiness, Window};
 
 /// How many answers a worker collects before it writes them.
@@ -48,13 +48,20 @@ pub(super) fn command(
         protocol: theme.protocol,
         ready,
         slots,
+        prefixes: is_json && rng.u32(..12) == 0,
+        moans: match rng.u32(..40) {
+            0..3 => rng.usize(1..200),
+            3 => 45_000,
+            _ => 0,
+        },
         chats: is_json && rng.u32(..10) == 0,
         repeats_ready: is_json && rng.u32(..20) == 0,
         says_exit: is_json && rng.u32(..6) == 0,
         start: *pick(rng, &[micros(100), millis(5), millis(80), millis(250)]),
         stdin: match policy.timeout {
             Some(_) => largest + rng.usize(..1000),
-            None => *pick(rng, &[20, 100, 1_000, 65_536]),
+            // A large record in little bites takes the simulation long.
+            None => (largest / 20).max(*pick(rng, &[20, 100, 1_000, 65_536])),
         },
         stdout: *pick(rng, &[20, 100, 1_000, 4_096]),
         collects,
@@ -70,6 +77,10 @@ pub(super) fn command(
             .has_fall
             .then(|| fall(rng, theme, policy, records.len(), scale)),
         ignores_term: rare(rng, 0.5),
+        beyond: (
+            *pick(rng, &[0.0, 0.0, 0.0, 0.5]),
+            *pick(rng, &[Beyond::Signals, Beyond::Death, Beyond::Death]),
+        ),
         bad_end: if theme.is_liar { 0.0 } else { rare(rng, 0.4) },
         // A process that owes what it skipped, and stays, is waited for.
         late_end: if theme.is_liar || theme.has_skips {
@@ -125,7 +136,7 @@ fn ready(rng: &mut Rng, theme: &Theme) -> Ready {
     match rng.u32(..5) {
         _ if !theme.is_json() => Ready::Never,
         0..2 => Ready::Never,
-        2 => Ready::Plain,
+        2 => *pick(rng, &[Ready::Plain, Ready::NoNumber]),
         _ => Ready::Concurrency(rng.usize(1..9)),
     }
 }

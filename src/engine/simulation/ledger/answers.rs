@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{Charge, Ledger};
+use crate::engine::simulation::actor::Blame;
+use crate::engine::simulation::scenario::{Effect, Saying};
 use crate::schedule::WorkerId;
 use crate::schedule::policy::Delivery;
-use crate::schedule::simulation::actor::Blame;
-use crate::schedule::simulation::scenario::{Effect, Saying};
 
 /// What an answer with an id says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,9 @@ pub(in super::super) enum Said {
 impl Ledger {
     /// A process answered the oldest records that it holds.
     pub(in super::super) fn answered(&mut self, worker: WorkerId, count: usize, now: Duration) {
+        if count == 0 {
+            return;
+        }
         self.answers_came(worker, now);
         let process = self.processes[worker.0]
             .as_mut()

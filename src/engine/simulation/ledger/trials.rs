@@ -32,6 +32,11 @@ impl Process {
 }
 
 impl Ledger {
+    /// Whether a process of COMMAND has been ready.
+    pub(in super::super) fn was_ready(&self) -> bool {
+        self.startup_time.is_some()
+    }
+
     /// A process is sent a record. Once one has died early, a suspect goes to no process that has
     /// neither been ready nor stayed up for longer.
     pub(super) fn note_first(&mut self, worker: WorkerId, index: u64) {
@@ -48,7 +53,7 @@ impl Ledger {
         let is_tried = is_known && is_suspect && self.died_early.is_some();
         assert!(
             has_stood || !is_tried,
-            "suspect {index} is sent to a actor of {worker} that has been up for {:?} of {trial:?}",
+            "suspect {index} is sent to an actor of {worker} that has been up for {:?} of {trial:?}",
             process.up
         );
         process.unfed = process.up;

@@ -1,0 +1,104 @@
+//! The end of a run: what is still to be written and said once nothing runs any more.
+
+use std::time::{Duration, Instant};
+
+use super::Engine;
+use super::messages::LAST_WORDS;
+use super::wait::Waited;
+use super::world::World;
+use crate::exit::Status;
+use crate::journal::Known;
+use crate::report;
+use crate::schedule::Scheduler;
+use crate::visible;
+
+/// A disk that keeps nothing for so long at the end is named, and each time that has doubled.
+const DISK_REMINDER: Duration = Duration::from_secs(60);
+
+impl<W: World> Engine<W> {
+    /// Writes and says what is left, and gives the status.
+    pub(super) fn finish(&mut self, now: Instant) -> Status {
+        // What is left is written whoever has the terminal.
+        self.world.ignore_terminal();
+        self.finish_journal();
+        let is_cut_short = self.is_output_broken || !self.output.is_idle();
+        if !self.is_output_broken && (is_cut_short || self.scheduler.is_backed_up()) {
+            self.messages.warning(
+                "what was finished is not all written: nobody has taken it within --grace",
+            );
+        }
+        if !is_cut_short && let Err(error) = self.output.close() {
+            self.output_failed(&error);
+        }
+        let closing = self.report.finish(&self.scheduler, now);
+        self.messages.end_progress(now);
+        if let Some((path, error)) = closing.failure {
+            self.messages
+                .error(&format!("cannot write {}: {error}", visible::name(path)));
+            self.status = self.status.worst(Status::Fault);
+        }
+        let status = self.scheduler.status().worst(self.status);
+        if let Some(summary) = report::summary(self.scheduler.tally())
+            && status != Status::Signal(libc::SIGPIPE)
+        {
+            self.messages.warning(&summary);
+        }
+        self.messages.report(&closing.text);
+        self.finish_messages();
+        // A signal may have come meanwhile.
+        self.has_requests = true;
+        let now = self.world.now();
+        self.take_requests(now);
+        self.scheduler.status().worst(self.status)
+    }
+
+    /// Has the journal say what has been written last, and waits for the disk: within the grace
+    /// period of a signal, and no longer than until a second one.
+    fn finish_journal(&mut self) {
+        let Some(kept) = self.output.finish_journal(known(&self.scheduler)) else {
+            return;
+        };
+        let began = self.world.now();
+        let mut next = began + DISK_REMINDER;
+        loop {
+            let until = self.end_by.map_or(next, |at| at.min(next));
+            match self.wait_for(&kept, Some(until)) {
+                Waited::Said(Ok(())) | Waited::Signalled => {}
+                Waited::Said(Err(error)) => return self.output_failed(&error),
+                Waited::Ended => return,
+                Waited::TooLong if Some(until) == self.end_by => return,
+                Waited::TooLong => {
+                    let now = self.world.now();
+                    let waited = now - began;
+                    next = now + waited;
+                    self.messages.warning(&format!(
+                        "the disk has not kept the output and the journal of --resume for {} s: it is waited for",
+                        waited.as_secs()
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Waits until all messages are written: within the grace period of a signal, and no longer
+    /// than until a second one, but for a moment in any case. Only a reader who takes nothing
+    /// misses the last ones.
+    fn finish_messages(&mut self) {
+        let Some(written) = self.messages.close() else {
+            return;
+        };
+        let soon = self.world.now() + LAST_WORDS;
+        let mut waited = Waited::Signalled;
+        while matches!(waited, Waited::Signalled) {
+            waited = self.wait_for(&written, self.end_by.map(|at| at.max(soon)));
+        }
+    }
+}
+
+/// What a journal is to know beside outcomes.
+pub(super) fn known(scheduler: &Scheduler) -> Known<'_> {
+    Known {
+        tally: scheduler.tally(),
+        ready: scheduler.startup_time(),
+    }
+}

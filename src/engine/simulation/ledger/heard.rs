@@ -1,0 +1,238 @@
+//! What processes have written, as mtask reads it: by the words that simulated workers use, not by
+//! mtask's own reading of its protocols.
+
+use std::time::Duration;
+
+use super::{Ledger, Said};
+use crate::engine::simulation::scenario::{MAX_ANSWER, PREFIX, UNKNOWN};
+use crate::schedule::WorkerId;
+use crate::shape::Protocol;
+
+/// What a line says that is to be read with the json protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    Answer(u64, Said),
+    /// The same, if the record is owed; otherwise it is for people.
+    Mention(u64),
+    /// An answer without an id, because of this record.
+    Nameless(u64),
+    Ready(Option<usize>),
+    Exit,
+    /// It is for people.
+    Log,
+    /// The same, and an answer follows on the same line.
+    Text,
+}
+
+impl Line {
+    /// What stands before an answer is a line of its own, unless the whole is longer than an answer
+    /// may be.
+    fn read_all(line: &[u8]) -> impl Iterator<Item = Self> + use<> {
+        let is_short = line.trim_ascii_end().len() <= MAX_ANSWER;
+        let (before, rest) = match line.strip_prefix(PREFIX.as_bytes()) {
+            Some(rest) if is_short => (Some(Self::Text), rest),
+            Some(rest) => (None, rest),
+            None => (None, line),
+        };
+        let all = match Self::read(rest) {
+            Self::Answer(index, _) if !is_short && index < UNKNOWN => {
+                Self::Answer(index, Said::TooLarge)
+            }
+            other => other,
+        };
+        before.into_iter().chain([all])
+    }
+
+    fn read(line: &[u8]) -> Self {
+        let line = str::from_utf8(line).expect("workers write text").trim_end();
+        let number = |text: &str| {
+            let end = text.find(|c: char| !c.is_ascii_digit());
+            text[..end.unwrap_or(text.len())].parse().ok()
+        };
+        let after = |begin: &str| line.strip_prefix(begin);
+        if let Some(index) = after("{\"id\":\"").and_then(number) {
+            return Self::Nameless(index);
+        }
+        if let Some(index) = after("{\"output\":NaN,\"id\":").and_then(number) {
+            return Self::Mention(index);
+        }
+        if let Some(index) = after("{\"id\":").and_then(number) {
+            return match line.split_once(',').map_or("", |(_, rest)| rest) {
+                rest if rest.starts_with("\"error\"") => Self::Answer(index, Said::Error),
+                rest if rest.starts_with("\"output\":NaN") => Self::Answer(index, Said::Bad),
+                _ if line.len() > MAX_ANSWER => Self::Answer(index, Said::TooLarge),
+                _ => Self::Answer(index, Said::Output),
+            };
+        }
+        match after("{\"ready\":true") {
+            Some(rest) => Self::Ready(
+                rest.strip_prefix(",\"concurrency\":")
+                    .and_then(number)
+                    .map(|count| count as usize)
+                    .filter(|count| *count > 0),
+            ),
+            None if line.starts_with("{\"exit\":") => Self::Exit,
+            None => Self::Log,
+        }
+    }
+}
+
+impl Ledger {
+    /// mtask has read these lines together.
+    pub(in super::super) fn heard(&mut self, worker: WorkerId, lines: &[u8], now: Duration) {
+        let lines = lines.split_inclusive(|byte| *byte == b'\n');
+        match self.policy.shape.protocol {
+            Protocol::Lines => self.heard_answers(worker, lines, now),
+            Protocol::Json => self.heard_lines(worker, lines.flat_map(Line::read_all), now),
+        }
+    }
+
+    /// mtask has read this, a line without its end, when the process had exited.
+    pub(in super::super) fn heard_tail(&mut self, worker: WorkerId, tail: &[u8], now: Duration) {
+        if self.policy.shape.protocol == Protocol::Lines || tail.is_empty() {
+            return;
+        }
+        // What stands behind an answer is for people where something stands before it too.
+        // Elsewhere the whole is.
+        let behind = tail.windows(2).position(|pair| pair == b"}{");
+        let is_parted = tail.starts_with(PREFIX.as_bytes());
+        let end = behind.filter(|_| is_parted).map_or(tail.len(), |at| at + 1);
+        let is_one = match is_parted {
+            // Where it is not owed, no answer is looked for behind text.
+            true => self.is_read_from_out(worker),
+            false => behind.is_none(),
+        };
+        let is_whole = is_one && tail[..end].ends_with(b"}") && tail.len() <= MAX_ANSWER;
+        let is_read = |line: &Line| {
+            matches!(
+                line,
+                Line::Exit | Line::Text | Line::Answer(_, Said::Output | Said::Error)
+            )
+        };
+        let lines: Vec<_> = Line::read_all(&tail[..end]).collect();
+        if is_whole && lines.iter().all(is_read) {
+            let behind = (end < tail.len()).then_some(Line::Log);
+            self.heard_lines(worker, lines.into_iter().chain(behind), now);
+        } else {
+            self.heard_lines(worker, [Line::Log].into_iter(), now);
+        }
+    }
+
+    /// Each line answers the oldest record that is owed.
+    fn heard_answers<'a>(
+        &mut self,
+        worker: WorkerId,
+        lines: impl Iterator<Item = &'a [u8]>,
+        now: Duration,
+    ) {
+        let mut together = 0;
+        for line in lines {
+            if self.owed(worker) == Some(together) {
+                self.answered(worker, together, now);
+                return self.stray(worker);
+            }
+            if line.len() > MAX_ANSWER + 1 {
+                self.answered(worker, together, now);
+                self.answered(worker, 1, now);
+                together = 0;
+            } else {
+                together += 1;
+            }
+        }
+        self.answered(worker, together, now);
+    }
+
+    fn heard_lines(
+        &mut self,
+        worker: WorkerId,
+        mut lines: impl Iterator<Item = Line>,
+        now: Duration,
+    ) {
+        let mut is_together = false;
+        let mut is_text = false;
+        while let Some(line) = lines.next() {
+            let was_text = std::mem::replace(&mut is_text, line == Line::Text);
+            match line {
+                Line::Mention(index) if self.owes(worker, index) => {
+                    self.behind += 1;
+                    self.heard_answer(worker, index, Said::Bad, false, now);
+                    is_together = true;
+                    continue;
+                }
+                Line::Answer(index, said) => {
+                    let has_parted = self.parted(worker, index, was_text);
+                    if has_parted && said != Said::Bad && !self.owes(worker, index) {
+                        // It may repeat that on a line of its own.
+                        self.logged(1);
+                        is_together = false;
+                        continue;
+                    }
+                    is_together &= !has_parted;
+                    is_together &= !matches!(said, Said::Bad | Said::TooLarge);
+                    if !self.heard_answer(worker, index, said, is_together, now) {
+                        let guilty = index.checked_sub(UNKNOWN).unwrap_or(index);
+                        return self.heard_unasked(worker, guilty, lines);
+                    }
+                    is_together = said != Said::TooLarge;
+                    continue;
+                }
+                Line::Nameless(guilty) => return self.heard_unasked(worker, guilty, lines),
+                Line::Ready(concurrency) => {
+                    if !self.ready(worker, concurrency, now) {
+                        self.logged(1);
+                    }
+                }
+                Line::Exit => {
+                    if self.said_exit(worker) {
+                        self.kept_exit();
+                    } else {
+                        self.logged(1);
+                    }
+                }
+                Line::Mention(_) | Line::Log | Line::Text => self.logged(1),
+            }
+            is_together = false;
+        }
+    }
+
+    /// Notes that a process gives an answer on a line with something else, if it does. Gives
+    /// whether it has given one to this record so.
+    fn parted(&mut self, worker: WorkerId, index: u64, is_now: bool) -> bool {
+        let Some(process) = &mut self.processes[worker.0] else {
+            return false;
+        };
+        if is_now {
+            process.parted.push(index);
+            self.has_parted = true;
+        }
+        process.parted.contains(&index)
+    }
+
+    /// Gives whether the process was asked for this answer.
+    fn heard_answer(
+        &mut self,
+        worker: WorkerId,
+        index: u64,
+        said: Said,
+        is_together: bool,
+        now: Duration,
+    ) -> bool {
+        if !self.is_read_from_out(worker) {
+            return true;
+        }
+        let has_parted =
+            (self.processes[worker.0].as_ref()).is_some_and(|process| !process.parted.is_empty());
+        if !is_together || has_parted {
+            self.answers_came(worker, now);
+        }
+        self.replied(worker, index, said, now)
+    }
+
+    /// Nothing behind that is looked at.
+    fn heard_unasked(&mut self, worker: WorkerId, guilty: u64, behind: impl Iterator<Item = Line>) {
+        if self.is_read_from_out(worker) {
+            self.behind += behind.count() as u64;
+            self.unasked(worker, guilty);
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! A process and its three pipes: the [`Child`] that the system has.
+//!
+//! Owns the process group and mtask's ends of the pipes. Always: the group is signalled before its
+//! leader is reaped, so that no other process can have got its number; a process that is dropped is
+//! killed and reaped, if that can be done. Nothing here waits for a process for long: one may be
+//! beyond all signals.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpgid, kill_process,
+    kill_process_group, test_kill_process, waitid, waitpid,
+};
+
+use super::child::{Child, Sent, Unwritten};
+use super::command::WorkerCommand;
+use crate::outcome::Exit;
+use crate::record::{Separator, Slice};
+use crate::sys::spawn::{Program, spawn};
+
+/// A process that is dropped while it runs has so long to die of SIGKILL.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// A running process of COMMAND.
+#[derive(Debug)]
+pub struct Process {
+    /// The leader of its group, unless it has left that.
+    leader: Pid,
+    /// Nothing more is to be done for it: it is reaped, or cannot be ended.
+    is_settled: bool,
+    stdin: Option<OwnedFd>,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+    unwritten: Unwritten,
+    /// stdin is to be closed once nothing is unwritten.
+    closes: bool,
+}
+
+impl Process {
+    /// Starts COMMAND in a process group of its own.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn start(
+        command: &WorkerCommand,
+        environment: &[(&'static str, OsString)],
+    ) -> io::Result<Self> {
+        let program = Program {
+            name: &command.program,
+            args: &command.args,
+            variables: environment,
+        };
+        let (its_stdin, stdin) = io::pipe()?;
+        let (stdout, its_stdout) = io::pipe()?;
+        let (stderr, its_stderr) = io::pipe()?;
+        let ours = [stdin.into(), stdout.into(), stderr.into()];
+        for end in &ours {
+            rustix::io::ioctl_fionbio(end, true)?;
+        }
+        let its = [its_stdin.into(), its_stdout.into(), its_stderr.into()];
+        let leader = spawn(program, its)?;
+        let [stdin, stdout, stderr] = ours.map(Some);
+        Ok(Self {
+            leader,
+            is_settled: false,
+            stdin,
+            stdout,
+            stderr,
+            unwritten: Unwritten::default(),
+            closes: false,
+        })
+    }
+
+    /// Where records go, as long as there are bytes to write.
+    pub fn awaited_stdin(&self) -> Option<BorrowedFd<'_>> {
+        self.stdin
+            .as_ref()
+            .filter(|_| !self.unwritten.is_empty())
+            .map(AsFd::as_fd)
+    }
+
+    /// Where answers come from, until it has ended.
+    pub fn stdout(&self) -> Option<BorrowedFd<'_>> {
+        self.stdout.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Where messages come from, until it has ended.
+    pub fn stderr(&self) -> Option<BorrowedFd<'_>> {
+        self.stderr.as_ref().map(AsFd::as_fd)
+    }
+}
+
+impl Child for Process {
+    fn leader(&self) -> Pid {
+        self.leader
+    }
+
+    fn awaits_stdin(&self) -> bool {
+        self.awaited_stdin().is_some()
+    }
+
+    fn has_stdout(&self) -> bool {
+        self.stdout.is_some()
+    }
+
+    fn has_stderr(&self) -> bool {
+        self.stderr.is_some()
+    }
+
+    fn push(&mut self, bytes: Slice) {
+        self.unwritten.push(bytes);
+    }
+
+    fn write(&mut self) -> Sent {
+        let stdin = &self.stdin;
+        let sent = self.unwritten.write(|bytes| match stdin {
+            Some(stdin) => rustix::io::write(stdin, bytes),
+            None => Err(Errno::PIPE),
+        });
+        if sent == Sent::All && self.closes {
+            self.stdin = None;
+        }
+        sent
+    }
+
+    fn is_amid_record(&self, separator: Separator) -> bool {
+        self.unwritten.is_amid_record(separator)
+    }
+
+    fn abandon_stdin(&mut self) {
+        self.unwritten = Unwritten::default();
+        self.stdin = None;
+    }
+
+    fn close_stdin(&mut self) {
+        self.closes = true;
+        if self.unwritten.is_empty() {
+            self.stdin = None;
+        }
+    }
+
+    fn has_read_all(&self) -> Option<bool> {
+        let stdin = self.stdin.as_ref()?;
+        if !self.unwritten.is_empty() {
+            return Some(false);
+        }
+        // What is in the pipe, as seen from its writing end. Not known of other systems.
+        let is_known = cfg!(target_os = "linux");
+        let unread = is_known.then(|| rustix::io::ioctl_fionread(stdin).ok());
+        unread.flatten().map(|bytes| bytes == 0)
+    }
+
+    fn unsent(&self, separator: Separator) -> usize {
+        self.unwritten.records(separator)
+    }
+
+    fn read_stdout(&mut self, buffer: &mut Vec<u8>) -> Result<usize, Errno> {
+        read(&mut self.stdout, buffer)
+    }
+
+    fn read_stderr(&mut self, buffer: &mut Vec<u8>) -> Result<usize, Errno> {
+        read(&mut self.stderr, buffer)
+    }
+
+    fn drop_pipes(&mut self) {
+        self.abandon_stdin();
+        self.stdout = None;
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), Errno> {
+        let is_in_group = getpgid(Some(self.leader)) == Ok(self.leader);
+        // Others of the group are no sign that it has been reached itself.
+        let _ = kill_process_group(self.leader, signal);
+        let reached = match is_in_group {
+            true => test_kill_process(self.leader),
+            false => kill_process(self.leader, signal),
+        };
+        match reached {
+            Err(Errno::PERM) => Err(Errno::PERM),
+            _ => Ok(()),
+        }
+    }
+
+    fn leave(&mut self) {
+        self.drop_pipes();
+        self.stderr = None;
+        self.is_settled = true;
+    }
+
+    fn has_exited(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        matches!(
+            waitid(WaitId::Pid(self.leader), options),
+            Ok(Some(_)) | Err(Errno::CHILD)
+        )
+    }
+
+    fn reap(&mut self) -> Exit {
+        let _ = self.signal(Signal::KILL);
+        self.is_settled = true;
+        loop {
+            match waitpid(Some(self.leader), WaitOptions::NOHANG) {
+                Ok(Some((_, status))) => return exit(status),
+                Ok(None) => return Exit::NotStarted("its exit status is not to be had".into()),
+                Err(Errno::INTR) => {}
+                Err(error) => {
+                    return Exit::NotStarted(format!("its exit status is lost: {error}"));
+                }
+            }
+        }
+    }
+}
+
+/// Reaps a process that has exited and that mtask has not started.
+pub fn reap_adopted(process: Pid) {
+    let _ = waitpid(Some(process), WaitOptions::NOHANG);
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.is_settled {
+            return;
+        }
+        let _ = self.signal(Signal::KILL);
+        let until = Instant::now() + LAST_MOMENT;
+        while !self.has_exited() && Instant::now() < until {
+            // Only where the engine ends before its processes do: nobody else waits.
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.reap();
+    }
+}
+
+fn exit(status: WaitStatus) -> Exit {
+    match status.exit_status() {
+        Some(code) => Exit::Code(code),
+        None => Exit::Signal(status.terminating_signal().unwrap_or_default()),
+    }
+}
+
+fn read(pipe: &mut Option<OwnedFd>, buffer: &mut Vec<u8>) -> Result<usize, Errno> {
+    let Some(fd) = pipe else { return Ok(0) };
+    let read = loop {
+        match rustix::io::read(&*fd, spare_capacity(buffer)) {
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Err(Errno::AGAIN),
+            other => break other.unwrap_or(0),
+        }
+    };
+    if read == 0 {
+        *pipe = None;
+    }
+    Ok(read)
+}
