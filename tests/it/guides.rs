@@ -3,7 +3,33 @@
 use std::fs;
 use std::path::PathBuf;
 
+use crate::env::TestEnv;
 use crate::examples::run_all;
+
+const GUIDE: &str = include_str!("../../docs/guide.md");
+
+#[test]
+fn every_example_of_the_guide_does_what_it_says() {
+    run_all("docs/guide.md", GUIDE);
+}
+
+#[test]
+fn the_guide_names_every_status_that_the_help_does() {
+    let done = TestEnv::new().mtask().args(["--help"]).run();
+    let help = String::from_utf8_lossy(&done.stdout).into_owned();
+    let (_, statuses) = help
+        .split_once("Exit status:\n")
+        .expect("a list of statuses");
+    for line in statuses.lines().take_while(|line| !line.is_empty()) {
+        let status = line.split_whitespace().next().expect("a status");
+        let is_there = GUIDE
+            .lines()
+            .filter_map(|line| line.strip_prefix("| "))
+            .filter_map(|row| row.split(" |").next())
+            .any(|cell| cell.split(", ").any(|each| each == status));
+        assert!(is_there, "docs/guide.md has no row for status {status}");
+    }
+}
 
 #[test]
 fn every_worker_in_docs_workers_does_what_it_says() {
