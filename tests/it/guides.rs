@@ -7,10 +7,41 @@ use crate::env::TestEnv;
 use crate::examples::run_all;
 
 const GUIDE: &str = include_str!("../../docs/guide.md");
+const OPTIONS: &str = include_str!("../../docs/options.md");
 
 #[test]
 fn every_example_of_the_guide_does_what_it_says() {
     run_all("docs/guide.md", GUIDE);
+}
+
+#[test]
+fn every_example_of_an_option_does_what_it_says() {
+    run_all("docs/options.md", OPTIONS);
+}
+
+#[test]
+fn every_option_has_an_example() {
+    let done = TestEnv::new().mtask().args(["--help"]).run();
+    let help = String::from_utf8_lossy(&done.stdout).into_owned();
+    let options: Vec<&str> = help
+        .lines()
+        .filter(|line| line.trim_start().starts_with('-'))
+        .flat_map(|line| line.split([' ', ',']))
+        .filter(|word| word.starts_with('-'))
+        .filter(|word| {
+            word.trim_start_matches('-')
+                .starts_with(char::is_alphanumeric)
+        })
+        .collect();
+    assert!(options.len() > 50, "--help has {options:?}");
+    for option in options {
+        let quoted = format!("`{option}`");
+        let has_section = OPTIONS
+            .lines()
+            .filter(|line| line.starts_with("### "))
+            .any(|line| line.contains(&quoted));
+        assert!(has_section, "docs/options.md has no example of {option}");
+    }
 }
 
 #[test]

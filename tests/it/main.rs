@@ -56,6 +56,7 @@ mod generate;
 mod guides;
 mod memory;
 mod output;
+mod packaging;
 mod pid1;
 mod progress;
 mod readme;

@@ -1,0 +1,160 @@
+//! What is packaged around the program: the Python module, and what the packages are made from.
+
+use std::fs;
+use std::path::Path;
+
+use crate::env::{TestEnv, skip};
+
+/// The repository, unless this is a package of it, which has none of these files.
+fn repository() -> Option<&'static Path> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if root.join("packaging").is_dir() {
+        return Some(root);
+    }
+    skip("packaging is not part of a package");
+    None
+}
+
+/// Runs Python code that finds the module.
+fn python(env: &TestEnv, root: &Path, code: &str) -> crate::done::Done {
+    let path = root.join("python");
+    env.sh(&format!(
+        "PYTHONDONTWRITEBYTECODE=1 PYTHONPATH='{}' python3 - <<'END'\n{code}\nEND\n",
+        path.display()
+    ))
+}
+
+#[test]
+fn the_python_module_knows_its_worker() {
+    let Some(root) = repository() else { return };
+    let env = TestEnv::new();
+    env.write(
+        "where.py",
+        "from mtask import worker\n\
+         def am_i(_):\n    return [worker.number, worker.count, worker.process]\n",
+    );
+    let path = root.join("python");
+    let path = path.to_str().expect("a UTF-8 path");
+    let done = env
+        .mtask()
+        .args(["-j2", "--worker-arg", "a=1", "--worker-arg", "a=2"])
+        .args(["--window", "1", "--python", "where.py:am_i", "--", "env"])
+        .args([format!("PYTHONPATH={path}")])
+        .args(["A={a}", "PYTHONDONTWRITEBYTECODE=1", "python3"])
+        .stdin("1\n")
+        .run();
+    done.assert_status(0);
+    let answer = done.lines()[0];
+    done.check(
+        answer == b"[0,2,0]" || answer == b"[1,2,0]",
+        "not a worker and its count",
+    );
+}
+
+#[test]
+fn outside_a_worker_the_python_module_says_so_when_it_is_asked() {
+    let Some(root) = repository() else { return };
+    let code = "
+from mtask import record, worker
+for ask in (lambda: worker.number, lambda: record.index, lambda: record.attempt):
+    try:
+        ask()
+    except RuntimeError as error:
+        print(error)";
+    python(&TestEnv::new(), root, code)
+        .assert_status(0)
+        .assert_stdout(
+            "mtask.worker is known only in a worker of mtask: MTASK_WORKER is not set\n\
+             mtask.record is known only within a call that `mtask --python` makes\n\
+             mtask.record is known only within a call that `mtask --python` makes\n",
+        );
+}
+
+#[test]
+fn the_record_of_a_call_is_its_own_in_threads_and_tasks() {
+    let Some(root) = repository() else { return };
+    let code = "
+import asyncio, contextvars, threading
+import mtask
+
+def ask(index):
+    mtask.call.set(mtask.Call(index, index + 1))
+    barrier.wait()
+    seen.append((mtask.record.index, mtask.record.attempt))
+
+async def ask_later(index):
+    mtask.call.set(mtask.Call(index, 1))
+    await asyncio.sleep(0)
+    seen.append((mtask.record.index, mtask.record.attempt))
+
+async def ask_all():
+    await asyncio.gather(ask_later(7), ask_later(8))
+
+seen, barrier = [], threading.Barrier(2)
+threads = [threading.Thread(target=ask, args=(index,)) for index in (0, 1)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+asyncio.run(ask_all())
+print(sorted(seen))";
+    python(&TestEnv::new(), root, code)
+        .assert_status(0)
+        .assert_stdout("[(0, 1), (1, 2), (7, 1), (8, 1)]\n");
+}
+
+#[test]
+fn the_python_module_finds_the_program_that_came_with_it() {
+    let Some(root) = repository() else { return };
+    let env = TestEnv::new();
+    fs::create_dir(env.path("there")).expect("a folder");
+    fs::create_dir(env.path("there/bin")).expect("a folder");
+    std::os::unix::fs::symlink(root.join("python/mtask"), env.path("there/mtask")).expect("a link");
+    // As pip install --target lays it, first without the program.
+    let script = "export PYTHONDONTWRITEBYTECODE=1
+        touch empty; PYTHONPATH=there python3 -m mtask --version || echo \"status $?\"
+        ln -s \"$1\" there/bin/mtask; PYTHONPATH=there python3 -m mtask --version";
+    let script = format!("set -- '{}'\n{script}", env!("CARGO_BIN_EXE_mtask"));
+    let done = env.sh(&script);
+    done.assert_status(0)
+        .assert_stdout(format!("status 1\nmtask {}\n", env!("CARGO_PKG_VERSION")))
+        .assert_stderr_has("mtask: the mtask program is not there: looked for /");
+}
+
+#[test]
+fn the_packages_are_made_of_what_is_committed() {
+    let Some(root) = repository() else { return };
+    let read = |path: &str| fs::read_to_string(root.join(path)).expect(path);
+    let share = "packaging/wheel/data/share";
+    for (packaged, committed) in [
+        ("man/man1/mtask.1", "man/mtask.1"),
+        (
+            "bash-completion/completions/mtask",
+            "completions/mtask.bash",
+        ),
+        ("zsh/site-functions/_mtask", "completions/_mtask"),
+        (
+            "fish/vendor_completions.d/mtask.fish",
+            "completions/mtask.fish",
+        ),
+    ] {
+        assert_eq!(read(&format!("{share}/{packaged}")), read(committed));
+    }
+    let copyright = read("packaging/deb/copyright").replace("\n .\n", "\n\n");
+    for line in read("LICENSE-MIT").lines().skip(3) {
+        assert!(copyright.contains(line), "packaging/deb/copyright: {line}");
+    }
+    TestEnv::new()
+        .sh(&format!("'{}/packaging/version'", root.display()))
+        .assert_stdout(format!("{}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn each_page_of_the_documentation_is_in_the_site() {
+    let Some(root) = repository() else { return };
+    let summary = fs::read_to_string(root.join("packaging/site-summary.md")).expect("a summary");
+    for entry in fs::read_dir(root.join("docs")).expect("docs") {
+        let name = entry.expect("a page").file_name();
+        let name = name.to_str().expect("UTF-8");
+        let is_there = !name.ends_with(".md") || summary.contains(&format!("(docs/{name})"));
+        assert!(is_there, "packaging/site-summary.md lacks docs/{name}");
+    }
+}
