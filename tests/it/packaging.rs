@@ -8,7 +8,7 @@ use crate::env::{TestEnv, skip};
 /// The repository, unless this is a package of it, which has none of these files.
 fn repository() -> Option<&'static Path> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    if root.join("packaging").is_dir() {
+    if root.join("packaging/build").is_file() {
         return Some(root);
     }
     skip("packaging is not part of a package");
