@@ -18,20 +18,14 @@ import os
 import sys
 import sysconfig
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import Tuple
 
 __all__ = ["Record", "Worker", "find", "record", "worker"]
 
 
-class Call(NamedTuple):
-    """What `call` holds while a record is worked on."""
-
-    index: int
-    attempt: int
-
-
-#: Set for each call by who makes it: the call's own in threads and in tasks.
-call: "ContextVar[Call]" = ContextVar("mtask.call")
+#: The index and attempt of the record that is worked on. Whoever makes a call sets it: it is that
+#: call's own in threads and in tasks.
+call: "ContextVar[Tuple[int, int]]" = ContextVar("mtask.call")
 
 
 class Record:
@@ -42,12 +36,12 @@ class Record:
     @property
     def index(self) -> int:
         """The record's index, from 0: the same each time the record is sent."""
-        return _call().index
+        return _call()[0]
 
     @property
     def attempt(self) -> int:
         """1, and one more each time the record is tried again."""
-        return _call().attempt
+        return _call()[1]
 
 
 class Worker:
@@ -92,7 +86,7 @@ def find() -> str:
     raise FileNotFoundError(f"the mtask program is not there: looked for {', '.join(places)}")
 
 
-def _call() -> Call:
+def _call() -> Tuple[int, int]:
     try:
         return call.get()
     except LookupError:

@@ -78,12 +78,12 @@ import asyncio, contextvars, threading
 import mtask
 
 def ask(index):
-    mtask.call.set(mtask.Call(index, index + 1))
+    mtask.call.set((index, index + 1))
     barrier.wait()
     seen.append((mtask.record.index, mtask.record.attempt))
 
 async def ask_later(index):
-    mtask.call.set(mtask.Call(index, 1))
+    mtask.call.set((index, 1))
     await asyncio.sleep(0)
     seen.append((mtask.record.index, mtask.record.attempt))
 
