@@ -5,11 +5,12 @@
 
 mod chunks;
 mod done;
+mod exit;
 mod lines;
 mod rendering;
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::Display;
 use std::time::Duration;
 
 use crate::input::{Flaw, Rejected, Rejection};
@@ -17,6 +18,7 @@ use crate::record::{Index, Slice};
 
 pub use chunks::Chunks;
 pub use done::{Done, Ranges, Stretch};
+pub use exit::{Exit, ExitStatus, Verdict};
 pub use lines::Lines;
 pub use rendering::{ErrorInput, OutputFormat, Rendering};
 
@@ -84,7 +86,7 @@ pub enum BadAnswer {
     /// What names this record, for this reason.
     Invalid(String),
     /// Something that has nothing to do with any record, for which the process was ended.
-    Unasked(Exit),
+    Unasked(Verdict),
 }
 
 impl Failure {
@@ -94,10 +96,11 @@ impl Failure {
             Some(number) => format!("worker {number}"),
             None => "the worker".into(),
         };
+        let died =
+            |how: &dyn Display| format!("{} died while it held the record ({how})", worker());
         let text = match &self.cause {
-            Cause::WorkerExit { exit, .. } | Cause::BadAnswer(BadAnswer::Unasked(exit)) => {
-                format!("{} died while it held the record ({exit})", worker())
-            }
+            Cause::WorkerExit { exit, .. } => died(exit),
+            Cause::BadAnswer(BadAnswer::Unasked(verdict)) => died(verdict),
             Cause::WorkerError { message, .. } => return Cow::Borrowed(message),
             Cause::Timeout { limit } => format!("no answer within --timeout {limit:?}"),
             Cause::MissingAnswer => format!("{} left it without an answer", worker()),
@@ -146,51 +149,6 @@ impl Cause {
     }
 }
 
-/// How a process ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// It exited by itself with this status.
-    Code(i32),
-    /// A signal ended it.
-    Signal(i32),
-    /// It closed its stdout and went on.
-    StdoutClosed,
-    /// It closed its stdin and did not answer what it had been sent.
-    StdinClosed,
-    /// It took too long over a record.
-    TimedOut,
-    /// It was not ready within `--init-timeout`.
-    NotReady(Duration),
-    /// It did not keep to one answer for each record.
-    OutOfStep,
-    /// It gave an answer that nothing was asked for.
-    Unasked,
-    /// It gave another answer to the record that it had answered last.
-    AnsweredTwice,
-    /// It never began, for the reason given.
-    NotStarted(String),
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Code(code) => write!(f, "exit status {code}"),
-            Self::Signal(signal) => match signal_hook::low_level::signal_name(*signal) {
-                Some(name) => write!(f, "signal {signal} ({name})"),
-                None => write!(f, "signal {signal}"),
-            },
-            Self::StdoutClosed => f.write_str("it closed its stdout"),
-            Self::StdinClosed => f.write_str("it closed its stdin and answered no more"),
-            Self::TimedOut => f.write_str("it took too long over a record"),
-            Self::NotReady(limit) => write!(f, "no answer within --init-timeout {limit:?}"),
-            Self::OutOfStep => f.write_str("it did not answer line by line"),
-            Self::Unasked => f.write_str("it gave an answer that nothing was asked for"),
-            Self::AnsweredTwice => f.write_str("it answered a record twice"),
-            Self::NotStarted(reason) => write!(f, "it could not be started: {reason}"),
-        }
-    }
-}
-
 impl From<Rejected> for Failure {
     fn from(rejected: Rejected) -> Self {
         let (cause, record) = match rejected.reason {
@@ -214,20 +172,4 @@ impl From<Rejected> for Failure {
 fn is_text(line: &[u8]) -> bool {
     let first = line.trim_ascii_start().first();
     str::from_utf8(line).is_ok() && !matches!(first, Some(b'{' | b'['))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exits_are_named() {
-        for (exit, name) in [
-            (Exit::Code(3), "exit status 3"),
-            (Exit::Signal(9), "signal 9 (SIGKILL)"),
-            (Exit::Signal(0), "signal 0"),
-        ] {
-            assert_eq!(exit.to_string(), name);
-        }
-    }
 }

@@ -260,7 +260,7 @@ impl<W: World> Engine<W> {
         let exit = process.child.reap();
         let death = Death {
             pid: Some(process.child.pid()),
-            exit,
+            exit: exit.into(),
             stderr: process.stderr.last_lines(),
             tail,
             unsent: process.child.unsent(self.config.shape.separator),

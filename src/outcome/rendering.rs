@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use crate::record::Index;
 use crate::shape::{Format, Shape};
 
-use super::{Cause, Chunks, Exit, Failure, Lines};
+use super::{Cause, Chunks, ExitStatus, Failure, Lines};
 
 /// The form of results (`--output-format`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -126,8 +126,8 @@ impl Rendering {
     /// Appends the error record of `failure`. The error that a worker sent is taken out, and moved
     /// on in its buffer.
     pub fn failure(&self, failure: &mut Failure, out: &mut Chunks) {
-        let (exit, stderr) = match &failure.cause {
-            Cause::WorkerExit { exit, stderr } => (Some(exit), Some(stderr)),
+        let (status, stderr) = match &failure.cause {
+            Cause::WorkerExit { exit, stderr } => (exit.status(), Some(stderr)),
             _ => (None, None),
         };
         let (input, input_base64) = match (&failure.record, self.error_input) {
@@ -140,12 +140,12 @@ impl Rendering {
             message: failure.message(),
             worker: failure.worker,
             attempts: failure.attempts,
-            exit_code: exit.and_then(|exit| match exit {
-                Exit::Code(code) => Some(*code),
+            exit_code: status.and_then(|status| match status {
+                ExitStatus::Code(code) => Some(*code),
                 _ => None,
             }),
-            signal: exit.and_then(|exit| match exit {
-                Exit::Signal(signal) => Some(*signal),
+            signal: status.and_then(|status| match status {
+                ExitStatus::Signal(signal) => Some(*signal),
                 _ => None,
             }),
         };
@@ -264,6 +264,7 @@ fn text_or_base64(bytes: &[u8]) -> (Option<&str>, Option<Base64<'_>>) {
 mod tests {
     use std::time::Duration;
 
+    use super::super::{Exit, Verdict};
     use super::*;
     use crate::budget::{BOOKKEEPING, Budget};
     use crate::input::{Flaw, Rejected, Rejection};
@@ -345,9 +346,9 @@ mod tests {
     fn a_death_tells_its_status_or_signal_and_its_last_words() {
         let end = "\"stderr\":\"oh \u{fffd}\\n\",\"input\":\"r\"}\n";
         for (cause, field) in [
-            (Exit::Code(3), r#""exit_code":3,"#),
-            (Exit::Signal(9), r#""signal":9,"#),
-            (Exit::StdoutClosed, ""),
+            (Exit::from(ExitStatus::Code(3)), r#""exit_code":3,"#),
+            (ExitStatus::Signal(9).into(), r#""signal":9,"#),
+            (Verdict::StdoutClosed.into(), ""),
         ] {
             let begin = format!(
                 "{{\"mtask_error\":\"worker_exit\",\"index\":3,\"message\":\"worker 1 died while it \

@@ -16,7 +16,7 @@ use super::policy::{Delivery, Readiness, Window};
 use super::process::{Death, Pipe, Process, Stage, Startup, State};
 use super::queue::{Isolation, Work};
 use super::{InputState, Scheduler, Unsent};
-use crate::outcome::Exit;
+use crate::outcome::{Exit, ExitStatus, Verdict};
 use crate::protocol::stdout::Tail;
 
 /// A process that has closed its stdout is given so long to exit.
@@ -97,18 +97,18 @@ impl Scheduler {
             self.wake_by(until);
             return;
         }
-        let exit = match pipe {
-            Pipe::Stdin => Exit::StdinClosed,
-            Pipe::Stdout => Exit::StdoutClosed,
+        let verdict = match pipe {
+            Pipe::Stdin => Verdict::StdinClosed,
+            Pipe::Stdout => Verdict::StdoutClosed,
         };
-        self.terminate_faulty(worker, exit, unsent(worker), now);
+        self.terminate_faulty(worker, verdict, unsent(worker), now);
     }
 
     /// Ends a running process that is as good as dead, and deals with what it held.
     pub(super) fn terminate_faulty(
         &mut self,
         worker: WorkerId,
-        exit: Exit,
+        verdict: Verdict,
         unsent: usize,
         now: Instant,
     ) {
@@ -120,7 +120,7 @@ impl Scheduler {
         self.stop(worker, now);
         let death = Death {
             unsent,
-            ..Death::by(exit)
+            ..Death::by(verdict)
         };
         let charged = self.blame(worker, owed, startup, &death, now);
         self.count_process(worker, startup, charged, death);
@@ -149,7 +149,7 @@ impl Scheduler {
         now: Instant,
     ) {
         let is_closing = process.has_seen_end(death.unsent);
-        let is_well = death.exit == Exit::Code(0);
+        let is_well = death.exit.is_success();
         let owed = process.take_owed();
         if owed.is_empty() && is_closing {
             if !is_well {
@@ -216,12 +216,13 @@ impl Scheduler {
         let is_alone =
             owed.len() == 1 && owed[0].remaining() == 1 && owed[0].isolation == Isolation::Alone;
         let is_full = self.policy.window == Window::Full;
-        let may_charge = startup.is_proof() && !matches!(death.exit, Exit::NotReady(_));
+        let verdict = death.exit.verdict();
+        let may_charge = startup.is_proof() && !matches!(verdict, Some(Verdict::NotReady(_)));
         let is_guilty = |work: &Work| match self.policy.delivery {
             Delivery::AtMostOnce => true,
             Delivery::AtLeastOnce if !may_charge => false,
             Delivery::AtLeastOnce if is_full => work.sent > 1,
-            Delivery::AtLeastOnce => is_alone && death.exit != Exit::AnsweredTwice,
+            Delivery::AtLeastOnce => is_alone && verdict != Some(Verdict::AnsweredTwice),
         };
         let (guilty, again): (VecDeque<_>, VecDeque<_>) = owed.into_iter().partition(is_guilty);
         let charged = !guilty.is_empty();
@@ -291,7 +292,10 @@ impl Scheduler {
         death: Death,
     ) {
         if let Startup::Begun(age) = startup
-            && !matches!(death.exit, Exit::NotReady(_) | Exit::TimedOut)
+            && !matches!(
+                death.exit,
+                Exit::Verdict(Verdict::NotReady(_) | Verdict::TimedOut)
+            )
         {
             self.note_early(worker, age);
         }
@@ -301,7 +305,8 @@ impl Scheduler {
         let seat = &mut self.workers[worker.0];
         seat.replaces_failed = true;
         seat.last_exit = Some(death.exit.clone());
-        seat.is_unrunnable = may_be_unrunnable && matches!(death.exit, Exit::Code(126 | 127));
+        seat.is_unrunnable =
+            may_be_unrunnable && matches!(death.exit, Exit::Status(ExitStatus::Code(126 | 127)));
         self.last_death = Some(death);
         if startup == Startup::Ready {
             return;
@@ -378,10 +383,10 @@ impl Scheduler {
 }
 
 impl Death {
-    pub(super) fn by(exit: Exit) -> Self {
+    pub(super) fn by(exit: impl Into<Exit>) -> Self {
         Self {
             pid: None,
-            exit,
+            exit: exit.into(),
             stderr: Vec::new(),
             tail: Tail::default(),
             unsent: 0,

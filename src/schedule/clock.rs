@@ -8,7 +8,7 @@ use super::event::{Event, Expiry, Overdue};
 use super::policy::Window;
 use super::process::{Process, REMINDER, Stage, State};
 use super::{Scheduler, Unsent};
-use crate::outcome::Exit;
+use crate::outcome::Verdict;
 
 /// A process that has not answered its first record after so long may be collecting its output.
 pub(super) const HINT: Duration = Duration::from_secs(10);
@@ -189,19 +189,19 @@ impl Scheduler {
             if let Some((at, limit)) = self.start_deadline(process)
                 && now >= at
             {
-                self.terminate_faulty(worker, Exit::NotReady(limit), 0, now);
+                self.terminate_faulty(worker, Verdict::NotReady(limit), 0, now);
             }
             return;
         }
         match self.deadline(process) {
             Some((at, Expiry::Record)) if now >= at && unsent(worker) >= process.owed_records => {
                 // It takes no records: none can have taken it too long.
-                self.terminate_faulty(worker, Exit::StdinClosed, unsent(worker), now);
+                self.terminate_faulty(worker, Verdict::StdinClosed, unsent(worker), now);
             }
             Some((at, Expiry::Record)) if now >= at => self.time_out(worker, unsent, now),
             Some((at, Expiry::Start)) if now >= at => {
                 let limit = self.policy.init_timeout.unwrap_or_default();
-                self.terminate_faulty(worker, Exit::NotReady(limit), unsent(worker), now);
+                self.terminate_faulty(worker, Verdict::NotReady(limit), unsent(worker), now);
             }
             _ => {}
         }

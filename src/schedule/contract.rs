@@ -15,7 +15,7 @@ use super::doubts::Doubts;
 use super::event::{Breach, Event, Trigger, beginning};
 use super::policy::OnError;
 use super::process::{Death, Process};
-use crate::outcome::{Exit, Lines};
+use crate::outcome::{Lines, Verdict};
 use crate::shape::Protocol;
 
 impl Scheduler {
@@ -26,7 +26,7 @@ impl Scheduler {
             .is_some_and(|process| process.is_partially_written && process.is_working())
         {
             // It answered a part of a record for the whole.
-            self.terminate_faulty(worker, Exit::StdinClosed, 0, now);
+            self.terminate_faulty(worker, Verdict::StdinClosed, 0, now);
             self.feed(now);
             return;
         }
@@ -45,7 +45,7 @@ impl Scheduler {
         let in_doubt = process.audit.in_doubt(Break::TooMany);
         let startup = process.startup(now);
         self.stop(worker, now);
-        self.count_process(worker, startup, false, Death::by(Exit::OutOfStep));
+        self.count_process(worker, startup, false, Death::by(Verdict::OutOfStep));
         self.note_breach(worker, breach, in_doubt);
         self.count_stray(now);
     }
@@ -90,7 +90,7 @@ impl Scheduler {
             return;
         };
         let may_be_answer = process.has_seen_end(death.unsent) && self.owed(worker) > 0;
-        if may_be_answer && death.exit == Exit::Code(0) && !death.tail.bytes.is_empty() {
+        if may_be_answer && death.exit.is_success() && !death.tail.bytes.is_empty() {
             let mut tail = std::mem::take(&mut death.tail);
             if tail.is_too_long {
                 self.answered_too_large(worker, now);

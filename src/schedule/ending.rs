@@ -10,7 +10,7 @@ use super::process::{Death, Stage, State, Worker};
 use super::tally::EarlyEnd;
 use super::{InputState, Scheduler};
 use crate::exit::Status;
-use crate::outcome::Exit;
+use crate::outcome::ExitStatus;
 use crate::shape::Protocol;
 
 /// A process dies of SIGKILL at once. One that has not after so long, the system itself holds.
@@ -216,7 +216,7 @@ impl Scheduler {
     /// A process that was to end cannot be ended, and is not waited for.
     pub fn left_behind(&mut self, worker: WorkerId, now: Instant) {
         self.workers[worker.0].left_behind += 1;
-        self.died(worker, Death::by(Exit::Signal(libc::SIGKILL)), now);
+        self.died(worker, Death::by(ExitStatus::Signal(libc::SIGKILL)), now);
     }
 
     fn stop_all(&mut self, kill_at: Instant, now: Instant) {

@@ -10,7 +10,7 @@ use super::event::{Event, Suspects};
 use super::process::Death;
 use super::queue::Work;
 use super::{Scheduler, Unsent};
-use crate::outcome::{Cause, Exit};
+use crate::outcome::{Cause, Verdict};
 use crate::shape::Protocol;
 
 impl Scheduler {
@@ -28,7 +28,7 @@ impl Scheduler {
         let mut others = process.take_owed();
         self.stop(worker, now);
         let charged = suspects <= 1;
-        self.count_process(worker, startup, charged, Death::by(Exit::TimedOut));
+        self.count_process(worker, startup, charged, Death::by(Verdict::TimedOut));
         self.take_back(&mut others, unsent(worker));
         if charged {
             others

@@ -59,7 +59,7 @@ pub use view::{Bottleneck, Oldest, Standing, UnderWay};
 
 use crate::budget::Budget;
 use crate::input::Rejected;
-use crate::outcome::{Cause, Done, Exit, Lines, Rendering};
+use crate::outcome::{Cause, Done, ExitStatus, Lines, Rendering};
 use crate::record::{Block, Index};
 use ending::Phase;
 use event::Event;
@@ -268,7 +268,7 @@ impl Scheduler {
         let death = Death {
             // Whatever it was given has been written to nobody.
             unsent: usize::MAX,
-            ..Death::by(Exit::NotStarted(reason))
+            ..Death::by(ExitStatus::NotStarted(reason))
         };
         self.died(worker, death, now);
     }

@@ -15,7 +15,7 @@ use super::event::Moment;
 use super::policy::{Delivery, Window};
 use super::process::{Death, Process, State};
 use super::queue::{Isolation, Work};
-use crate::outcome::Exit;
+use crate::outcome::{Exit, ExitStatus};
 use crate::protocol::stdout::Tail;
 
 /// A death that something depends on is judged this much later: mtask may be about to get the
@@ -145,7 +145,7 @@ impl Scheduler {
     /// held.
     fn is_forgiven(&self, process: &Process, death: &Death, now: Instant) -> bool {
         let is_same = |(signal, at): (i32, Instant)| {
-            death.exit == Exit::Signal(signal) && now <= at + JUDGED_LATER
+            death.exit == ExitStatus::Signal(signal).into() && now <= at + JUDGED_LATER
         };
         let may_go_on = self.policy.delivery == Delivery::AtLeastOnce || process.owed.is_empty();
         self.signalled.is_some_and(is_same) && may_go_on
@@ -166,7 +166,7 @@ impl Scheduler {
     /// Whether judgement on this death may fail a record or count against the run.
     fn may_leave_outcome(&self, process: &Process, death: &Death, now: Instant) -> bool {
         let is_over = process.has_seen_end(death.unsent);
-        let is_well = death.exit == Exit::Code(0);
+        let is_well = death.exit.is_success();
         if process.owed.is_empty() {
             return is_over && !(is_well && death.tail.bytes.is_empty());
         }
@@ -181,6 +181,8 @@ impl Scheduler {
 fn is_signal_for_groups(exit: &Exit) -> bool {
     matches!(
         exit,
-        Exit::Signal(libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGUSR1 | libc::SIGUSR2)
+        Exit::Status(ExitStatus::Signal(
+            libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGUSR1 | libc::SIGUSR2
+        ))
     )
 }

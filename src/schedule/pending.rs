@@ -13,7 +13,7 @@ use super::action::WorkerId;
 use super::event::Trigger;
 use super::policy::OnError;
 use super::queue::Work;
-use crate::outcome::{BadAnswer, Cause, Exit};
+use crate::outcome::{BadAnswer, Cause, Exit, Verdict};
 use crate::record::{Index, Separator};
 
 /// So many bytes of outcomes may wait before further failures do.
@@ -155,8 +155,8 @@ impl Scheduler {
         let cause = match &*pending.fault {
             Fault::NoAnswer => Cause::MissingAnswer,
             Fault::Died { exit, stderr } => match exit {
-                Exit::Unasked | Exit::AnsweredTwice => {
-                    Cause::BadAnswer(BadAnswer::Unasked(exit.clone()))
+                Exit::Verdict(verdict @ (Verdict::Unasked | Verdict::AnsweredTwice)) => {
+                    Cause::BadAnswer(BadAnswer::Unasked(*verdict))
                 }
                 _ => Cause::WorkerExit {
                     exit: exit.clone(),

@@ -11,7 +11,7 @@ use super::event::{Event, NoConcurrency, Settled, beginning};
 use super::process::Stage;
 use super::queue::Work;
 use super::settle::Results;
-use crate::outcome::{BadAnswer, Cause, Exit};
+use crate::outcome::{BadAnswer, Cause, Verdict};
 use crate::protocol::json::{Answer, Reply};
 use crate::record::Index;
 
@@ -139,9 +139,9 @@ impl Scheduler {
         // a worker ever gives that breaks the rules with every record.
         let is_of_use = process.served > process.owed_records + 1;
         // What it holds has nothing to do with a second answer to the record before.
-        let exit = match (unasked, process.last_answered) {
-            (Unasked::Record(index), Some(last)) if *index == last => Exit::AnsweredTwice,
-            _ => Exit::Unasked,
+        let verdict = match (unasked, process.last_answered) {
+            (Unasked::Record(index), Some(last)) if *index == last => Verdict::AnsweredTwice,
+            _ => Verdict::Unasked,
         };
         self.tally.protocol_violations += 1;
         let seat = &mut self.workers[worker.0];
@@ -155,7 +155,7 @@ impl Scheduler {
             Unasked::Line(line) => Unasked::Line(beginning(line)),
         };
         self.tell(Event::AnsweredUnasked { worker, unasked });
-        self.terminate_faulty(worker, exit, unsent, now);
+        self.terminate_faulty(worker, verdict, unsent, now);
         self.feed(now);
     }
 

@@ -21,7 +21,7 @@ use super::policy::{Delivery, ErrorRecords, Lead, OnError, Order, Policy, Readin
 use super::{Action, Death, Scheduler, WorkerId};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
-use crate::outcome::{ErrorInput, Exit, Lines, OutputFormat, Rendering};
+use crate::outcome::{ErrorInput, Exit, ExitStatus, Lines, OutputFormat, Rendering};
 use crate::protocol::stdout::Tail;
 use crate::record::{Block, Index, Slice};
 use crate::report::Teller;
@@ -147,7 +147,7 @@ impl Bench {
             .collect()
     }
 
-    fn die(&mut self, exit: Exit) {
+    fn die(&mut self, exit: impl Into<Exit>) {
         self.die_with(exit, "");
     }
 
@@ -165,15 +165,15 @@ impl Bench {
             self.wait(20 * MILLISECOND);
         }
         assert!(self.scheduler.owed(WORKER) > 0, "{:?}", self.notices);
-        self.die(Exit::Code(3));
+        self.die(ExitStatus::Code(3));
         self.judge();
     }
 
     /// Ends the process, which has written `tail` after its last whole line.
-    fn die_with(&mut self, exit: Exit, tail: &str) {
+    fn die_with(&mut self, exit: impl Into<Exit>, tail: &str) {
         let death = Death {
             pid: Some(1),
-            exit,
+            exit: exit.into(),
             stderr: Vec::new(),
             tail: Tail {
                 bytes: tail.into(),
@@ -309,7 +309,7 @@ fn the_first_ten_deaths_of_a_kind_that_tell_of_a_record_are_all_told() {
     }
     assert_eq!(bench.notices_with("died (exit status 3)"), 11);
     assert_eq!(bench.notices_with("it is the 100th like it"), 1);
-    bench.die(Exit::Code(4));
+    bench.die(ExitStatus::Code(4));
     assert_eq!(bench.notices_with("died (exit status 4)"), 1);
 }
 
@@ -319,7 +319,7 @@ fn the_first_ten_processes_that_end_badly_after_their_last_answer_are_all_told()
     bench.records(30);
     for _ in 0..30 {
         bench.answer(1);
-        bench.die(Exit::Code(3));
+        bench.die(ExitStatus::Code(3));
         bench.wait(SECOND);
     }
     assert_eq!(
@@ -369,7 +369,7 @@ fn later_processes_get_three_times_the_startup_time_and_the_timeout_on_top() {
     bench.records(3);
     bench.wait(10 * SECOND);
     bench.answer(1);
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     bench.wait(SECOND);
     assert_eq!(bench.starts, 2);
     bench.wait(30 * SECOND);
@@ -389,7 +389,7 @@ fn a_start_that_takes_too_long_charges_nobody() {
     bench.records(1);
     bench.wait(4 * SECOND);
     assert_eq!(bench.ends, ["SIGTERM"]);
-    bench.die(Exit::Signal(15));
+    bench.die(ExitStatus::Signal(15));
     bench.wait(SECOND);
     assert_eq!((bench.starts, &bench.sent[..]), (2, &[0, 0][..]));
     bench.answer(1);
@@ -427,7 +427,7 @@ fn restarts_wait_longer_and_longer_and_end() {
     bench.records(1);
     for processes in 1..5 {
         assert_eq!(bench.starts, processes);
-        bench.die(Exit::Code(1));
+        bench.die(ExitStatus::Code(1));
         let backoff = Duration::from_millis(100 << (processes - 1));
         bench.wait(backoff * 9 / 10);
         assert_eq!(
@@ -436,7 +436,7 @@ fn restarts_wait_longer_and_longer_and_end() {
         );
         bench.wait(backoff);
     }
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     assert_eq!(bench.ends, ["finish"]);
     assert_eq!(bench.scheduler.status(), Status::NoWorker);
 }
@@ -446,7 +446,7 @@ fn a_worker_killed_shortly_before_mtask_is_signalled_has_not_failed() {
     let mut bench = Bench::new(|policy| policy.delivery = Delivery::AtMostOnce);
     bench.records(2);
     bench.answer(1);
-    bench.die(Exit::Signal(15));
+    bench.die(ExitStatus::Signal(15));
     bench.wait(Duration::from_millis(150));
     bench.scheduler.interrupt(15, bench.now);
     bench.act();

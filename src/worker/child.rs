@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
-use crate::outcome::Exit;
+use crate::outcome::ExitStatus;
 use crate::record::{Separator, Slice};
 
 /// A running process of COMMAND.
@@ -81,7 +81,7 @@ pub trait Child {
     fn has_exited(&self) -> bool;
 
     /// Kills what is left of the group, and reaps the leader, which has exited.
-    fn reap(&mut self) -> Exit;
+    fn reap(&mut self) -> ExitStatus;
 }
 
 /// What came of writing to a process.

@@ -20,7 +20,7 @@ use rustix::process::{
 
 use super::child::{Child, Sent, Unwritten};
 use super::command::WorkerCommand;
-use crate::outcome::Exit;
+use crate::outcome::ExitStatus;
 use crate::record::{Separator, Slice};
 use crate::sys::spawn::{Program, spawn};
 
@@ -201,16 +201,18 @@ impl Child for Process {
         )
     }
 
-    fn reap(&mut self) -> Exit {
+    fn reap(&mut self) -> ExitStatus {
         let _ = self.signal(Signal::KILL);
         self.is_settled = true;
         loop {
             match waitpid(Some(self.leader), WaitOptions::NOHANG) {
                 Ok(Some((_, status))) => return exit(status),
-                Ok(None) => return Exit::NotStarted("its exit status is not to be had".into()),
+                Ok(None) => {
+                    return ExitStatus::NotStarted("its exit status is not to be had".into());
+                }
                 Err(Errno::INTR) => {}
                 Err(error) => {
-                    return Exit::NotStarted(format!("its exit status is lost: {error}"));
+                    return ExitStatus::NotStarted(format!("its exit status is lost: {error}"));
                 }
             }
         }
@@ -237,10 +239,10 @@ impl Drop for Process {
     }
 }
 
-fn exit(status: WaitStatus) -> Exit {
+fn exit(status: WaitStatus) -> ExitStatus {
     match status.exit_status() {
-        Some(code) => Exit::Code(code),
-        None => Exit::Signal(status.terminating_signal().unwrap_or_default()),
+        Some(code) => ExitStatus::Code(code),
+        None => ExitStatus::Signal(status.terminating_signal().unwrap_or_default()),
     }
 }
 

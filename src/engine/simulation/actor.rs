@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::scenario::{Accident, Beyond, Command, Fault, micros, millis};
-use crate::outcome::Exit;
+use crate::outcome::ExitStatus;
 use crate::record::{Separator, Slice};
 use crate::schedule::WorkerId;
 use crate::shape::Protocol;
@@ -71,11 +71,11 @@ pub(super) struct Actor {
     unmoaned: Vec<u8>,
     moans: u64,
     /// What it does once `unsaid` is written.
-    then: Option<(Exit, Blame)>,
+    then: Option<(ExitStatus, Blame)>,
     answers: u32,
     has_skipped: bool,
     accident: Option<(Accident, Duration, u32)>,
-    told_to_end: Option<(Duration, Exit)>,
+    told_to_end: Option<(Duration, ExitStatus)>,
     told_by: Blame,
     /// Since when it is stopped.
     stopped: Option<Duration>,
@@ -83,10 +83,10 @@ pub(super) struct Actor {
     beyond: Option<Beyond>,
     /// mtask does not wait for it any more.
     pub(super) is_left: bool,
-    exit: Option<(Exit, Blame)>,
+    exit: Option<(ExitStatus, Blame)>,
     /// What made it useless before its end, if anything has.
     pub(super) spoilt: Option<Blame>,
-    end: (Exit, bool),
+    end: (ExitStatus, bool),
     halves_last_line: bool,
 }
 
@@ -152,9 +152,9 @@ impl Actor {
             spoilt: is_never_up.then_some(Blame::Outside),
             end: (
                 if bad_end {
-                    Exit::Code(4)
+                    ExitStatus::Code(4)
                 } else {
-                    Exit::Code(0)
+                    ExitStatus::Code(0)
                 },
                 is_late,
             ),
@@ -316,14 +316,14 @@ impl Actor {
             Signal::KILL if self.beyond == Some(Beyond::Death) => self.stopped = Some(now),
             Signal::TERM if !self.ignores_term && self.told_to_end.is_none() => {
                 let exit = if rng.bool() {
-                    Exit::Signal(libc::SIGTERM)
+                    ExitStatus::Signal(libc::SIGTERM)
                 } else {
-                    Exit::Code(0)
+                    ExitStatus::Code(0)
                 };
                 self.told_to_end = Some((now + micros(rng.u64(1..3_000)), exit));
             }
             Signal::KILL => {
-                self.told_to_end = Some((now + micros(50), Exit::Signal(libc::SIGKILL)));
+                self.told_to_end = Some((now + micros(50), ExitStatus::Signal(libc::SIGKILL)));
                 self.told_by = Blame::Mtask;
             }
             Signal::STOP => self.stopped = self.stopped.or(Some(now)),
@@ -346,7 +346,7 @@ impl Actor {
     /// Somebody else sends it a signal of which it dies.
     pub(super) fn signal_from_outside(&mut self, signal: i32, now: Duration) {
         if self.exit.is_none() && self.told_to_end.is_none() && !self.is_held() {
-            self.told_to_end = Some((now, Exit::Signal(signal)));
+            self.told_to_end = Some((now, ExitStatus::Signal(signal)));
             self.told_by = Blame::Signal;
         }
     }
@@ -372,7 +372,7 @@ impl Actor {
     /// What went wrong, if it was ended by a signal that mtask got too.
     pub(super) fn fault_of_end(&self) -> Option<Fault> {
         match &self.exit {
-            Some((Exit::Signal(libc::SIGUSR1), Blame::Signal)) => Some(Fault::StatusToAll),
+            Some((ExitStatus::Signal(libc::SIGUSR1), Blame::Signal)) => Some(Fault::StatusToAll),
             Some((_, Blame::Signal)) => Some(Fault::EndFromOutside),
             _ => None,
         }
@@ -382,7 +382,7 @@ impl Actor {
         self.exit.is_some()
     }
 
-    pub(super) fn exit(&self) -> (Exit, Blame) {
+    pub(super) fn exit(&self) -> (ExitStatus, Blame) {
         self.exit.clone().expect("it has exited")
     }
 

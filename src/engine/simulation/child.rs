@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal};
 use super::actor::Actor;
 use super::outside::Outside;
 use super::scenario::{Beyond, Fault};
-use crate::outcome::Exit;
+use crate::outcome::ExitStatus;
 use crate::record::{Separator, Slice};
 use crate::shape::Protocol;
 use crate::worker::child::{self, Sent};
@@ -191,7 +191,7 @@ impl child::Child for Child {
         self.look(Actor::has_exited)
     }
 
-    fn reap(&mut self) -> Exit {
+    fn reap(&mut self) -> ExitStatus {
         let outside = &mut *self.outside.borrow_mut();
         let now = outside.now;
         let protocol = outside.scenario.policy.shape.protocol;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::outcome::{ErrorInput, Exit, OutputFormat, Rendering};
+use crate::outcome::{ErrorInput, ExitStatus, OutputFormat, Rendering};
 use crate::schedule::policy::Policy;
 use crate::shape::Protocol;
 use command::{collects, command};
@@ -53,7 +53,7 @@ pub(super) enum Effect {
     /// It is rejected by the input and reaches no worker.
     Invalid,
     /// The worker dies of it the first so many times, maybe after the beginning of an answer.
-    Kills(u32, Exit, Half),
+    Kills(u32, ExitStatus, Half),
     /// The worker closes its stdout on it, so many times.
     ClosesStdout(u32),
     /// The worker never answers it, the first so many times.

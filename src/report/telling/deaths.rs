@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::{Notice, Teller, records};
-use crate::outcome::Exit;
+use crate::outcome::{Exit, ExitStatus, Verdict};
 use crate::schedule::WorkerId;
 use crate::schedule::event::{Ended, Fate, Loss, LossCause, Moment};
 use crate::schedule::policy::Window;
@@ -31,7 +31,7 @@ impl Teller {
         let text = self.death(ended)?;
         let kind = match &ended.exit {
             // The limit follows the measured time.
-            Exit::NotReady(_) => String::new(),
+            Exit::Verdict(Verdict::NotReady(_)) => String::new(),
             exit => exit.to_string(),
         };
         let count = self.deaths.counts.entry((ended.moment, kind)).or_default();
@@ -53,19 +53,25 @@ impl Teller {
         let Ended { worker, exit, .. } = ended;
         let held = records(ended.held);
         let what = match (exit, ended.pid) {
-            (Exit::NotStarted(reason), _) => format!("{worker} could not be started: {reason}"),
+            (Exit::Status(ExitStatus::NotStarted(reason)), _) => {
+                format!("{worker} could not be started: {reason}")
+            }
             (exit, Some(pid)) => format!("{worker} (pid {pid}) died ({exit})"),
             (exit, None) => format!("{worker} is ended ({exit})"),
         };
         match (ended.moment, exit) {
             (Moment::Excused, _) => None,
-            (_, Exit::Code(0)) if ended.held.count == 0 => None,
+            (_, exit) if exit.is_success() && ended.held.count == 0 => None,
             // It has been said already what it did.
-            (_, Exit::Unasked | Exit::AnsweredTwice) if ended.held.count == 0 => None,
+            (_, Exit::Verdict(Verdict::Unasked | Verdict::AnsweredTwice))
+                if ended.held.count == 0 =>
+            {
+                None
+            }
             (Moment::End, _) => Some(format!(
                 "{what} after its last answer: no record is lost, but the status is 123"
             )),
-            (_, Exit::NotStarted(_)) => Some(what),
+            (_, Exit::Status(ExitStatus::NotStarted(_))) => Some(what),
             (Moment::Start | Moment::Work, _) => {
                 Some(format!("{what} while it held {held}{}", self.then(ended)))
             }

@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::{Notice, Teller};
-use crate::outcome::{Exit, Failure};
+use crate::outcome::{Exit, ExitStatus, Failure, Verdict};
 use crate::record::Index;
 use crate::schedule::event::{Event, Settled, Span};
 use crate::schedule::policy::{
@@ -103,15 +103,15 @@ fn settled(outcome: Result<(), Box<Failure>>) -> Event {
 /// All ways in which a process may end.
 fn exits() -> [Exit; 10] {
     [
-        Exit::Code(3),
-        Exit::Signal(9),
-        Exit::StdoutClosed,
-        Exit::StdinClosed,
-        Exit::TimedOut,
-        Exit::NotReady(3 * SECOND),
-        Exit::OutOfStep,
-        Exit::Unasked,
-        Exit::AnsweredTwice,
-        Exit::NotStarted("no luck".into()),
+        ExitStatus::Code(3).into(),
+        ExitStatus::Signal(9).into(),
+        Verdict::StdoutClosed.into(),
+        Verdict::StdinClosed.into(),
+        Verdict::TimedOut.into(),
+        Verdict::NotReady(3 * SECOND).into(),
+        Verdict::OutOfStep.into(),
+        Verdict::Unasked.into(),
+        Verdict::AnsweredTwice.into(),
+        ExitStatus::NotStarted("no luck".into()).into(),
     ]
 }

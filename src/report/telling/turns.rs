@@ -1,7 +1,7 @@
 //! How a run goes on to its end.
 
 use super::{Notice, Teller};
-use crate::outcome::Exit;
+use crate::outcome::{Exit, ExitStatus};
 use crate::schedule::event::{Trigger, Turn};
 use crate::schedule::policy::OnError;
 
@@ -53,7 +53,7 @@ fn told_to_end(signal: i32, owed: usize, limit: &str) -> Option<Notice> {
         1 => "1 record that was sent",
         _ => &format!("{owed} records that were sent"),
     };
-    let signal = Exit::Signal(signal);
+    let signal = ExitStatus::Signal(signal);
     Some(Notice::warning(format!(
         "told to end by {signal}: {what} may finish{limit}"
     )))

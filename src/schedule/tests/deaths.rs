@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
 use crate::exit::Status;
-use crate::outcome::Exit;
+use crate::outcome::ExitStatus;
 use crate::schedule::policy::{Delivery, Policy, Window};
 use crate::schedule::{Death, Pipe, WorkerId};
 
@@ -39,7 +39,7 @@ impl Bench {
 fn it_is_said_what_becomes_of_what_a_dead_worker_held() {
     let died = "worker 0 (pid 1) died (exit status 3) while it held";
     let mut bench = holding(3, |_| ());
-    bench.die(Exit::Code(3));
+    bench.die(ExitStatus::Code(3));
     let what = "; what it held is sent again, one record at a time";
     assert_eq!(
         bench.said(),
@@ -47,14 +47,14 @@ fn it_is_said_what_becomes_of_what_a_dead_worker_held() {
     );
     bench.wait(150 * MILLISECOND);
     assert_eq!(bench.sent, [1, 2, 3, 1], "alone");
-    bench.die(Exit::Code(3));
+    bench.die(ExitStatus::Code(3));
     let what = "; the record is sent again\nworker 0 was not ready when it died, and no other is: the \
                 next process is sent nothing before it has stayed up for 1s";
     assert_eq!(bench.said(), format!("{died} 1 record (index 1){what}"));
     bench.wait(SECOND);
     assert_eq!(bench.sent, [1, 2, 3, 1], "the next one is on trial");
     bench.wait(SECOND);
-    bench.die(Exit::Code(3));
+    bench.die(ExitStatus::Code(3));
     bench.judge();
     let said = bench.said();
     assert!(
@@ -65,17 +65,17 @@ fn it_is_said_what_becomes_of_what_a_dead_worker_held() {
     assert_eq!(bench.sent, [1, 2, 3, 1, 1, 2]);
 
     let mut bench = holding(1, |policy| policy.retries = 1);
-    bench.die(Exit::Code(3));
+    bench.die(ExitStatus::Code(3));
     let said = bench.said();
     assert_eq!(
         said,
         format!("{died} 1 record (index 1); the record is sent again")
     );
     bench.wait(150 * MILLISECOND);
-    bench.die(Exit::Code(3));
+    bench.die(ExitStatus::Code(3));
     bench.said();
     bench.wait(2 * SECOND);
-    bench.die(Exit::Code(3));
+    bench.die(ExitStatus::Code(3));
     bench.judge();
     assert_eq!(
         bench.said(),
@@ -84,13 +84,13 @@ fn it_is_said_what_becomes_of_what_a_dead_worker_held() {
 
     let mut bench = holding(2, |_| ());
     bench.answer(2);
-    bench.die(Exit::Code(3));
+    bench.die(ExitStatus::Code(3));
     assert_eq!(
         bench.said(),
         "worker 0 (pid 1) died (exit status 3) while it held no record"
     );
     bench.wait(SECOND);
-    bench.die(Exit::Code(0));
+    bench.die(ExitStatus::Code(0));
     assert_eq!(bench.said(), "", "nothing was asked of it");
 }
 
@@ -99,7 +99,7 @@ fn before_command_has_answered_what_was_held_waits_until_every_other_record_was_
     let mut bench = Bench::new(|_| ());
     bench.records(3);
     for _ in 0..3 {
-        bench.die(Exit::Code(1));
+        bench.die(ExitStatus::Code(1));
         bench.wait(SECOND);
     }
     assert_eq!(bench.sent, [0, 1, 2, 0]);
@@ -111,7 +111,7 @@ fn of_idle_processes_one_that_has_answered_gets_the_suspect() {
     let mut bench = Bench::of_workers(3, |_| ());
     bench.scheduler.input_is_slow(bench.now);
     bench.wait(60 * MILLISECOND);
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     bench.records(2);
     assert_eq!(
         (bench.held_by(OTHER), bench.held_by(third)),
@@ -120,7 +120,7 @@ fn of_idle_processes_one_that_has_answered_gets_the_suspect() {
     bench.answer_of(OTHER, 1);
     bench.wait(200 * MILLISECOND);
     assert_eq!(bench.starts, 4, "the first one runs again and is idle");
-    (bench.scheduler).died(third, Death::by(Exit::Code(1)), bench.now);
+    (bench.scheduler).died(third, Death::by(ExitStatus::Code(1)), bench.now);
     assert_eq!(
         (bench.held_by(WORKER), bench.held_by(OTHER)),
         (vec![], vec![1])
@@ -138,7 +138,7 @@ fn while_one_process_is_at_a_suspect_the_others_go_on() {
     bench.wait(10 * MILLISECOND);
     bench.answer_of(OTHER, 1);
     bench.answer_of(third, 1);
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     assert_eq!(bench.held_by(OTHER), [0], "alone; record 1 is suspect too");
     bench.records(4);
     assert_eq!(bench.held_by(third), [5, 6]);
@@ -149,12 +149,12 @@ fn with_a_full_window_what_was_held_is_sent_again_once_and_together() {
     let mut bench = Bench::new(|policy| policy.window = Window::Full);
     bench.records(4);
     bench.answer(1);
-    bench.die(Exit::Code(3));
+    bench.die(ExitStatus::Code(3));
     assert!(bench.said().ends_with("; what it held is sent again"));
     bench.sent.clear();
     bench.wait(150 * MILLISECOND);
     assert_eq!(bench.sent, [1, 2, 3]);
-    bench.die(Exit::Code(3));
+    bench.die(ExitStatus::Code(3));
     assert!(bench.said().contains("; what it held is sent again"));
     bench.wait(SECOND);
     assert_eq!(bench.sent, [1, 2, 3], "the next one is on trial");
@@ -163,7 +163,7 @@ fn with_a_full_window_what_was_held_is_sent_again_once_and_together() {
     bench.records(1);
     assert_eq!(bench.held_by(WORKER), [1, 2, 3, 4]);
     bench.sent.clear();
-    bench.die(Exit::Code(3));
+    bench.die(ExitStatus::Code(3));
     bench.judge();
     let said = bench.said();
     let first = said.lines().next().unwrap();
@@ -185,10 +185,10 @@ fn with_a_full_window_nobody_is_charged_before_command_has_answered() {
     let mut bench = Bench::new(|policy| policy.window = Window::Full);
     bench.records(3);
     let told = "; what it held is sent again; later ones like it are counted";
-    bench.die(Exit::Code(3));
+    bench.die(ExitStatus::Code(3));
     assert!(bench.said().ends_with(told));
     bench.wait(SECOND);
-    bench.die(Exit::Code(4));
+    bench.die(ExitStatus::Code(4));
     assert!(bench.said().ends_with(told));
     bench.wait(SECOND);
     assert_eq!(bench.sent, [0, 1, 2, 0, 1, 2, 0, 1, 2], "together");
@@ -212,7 +212,7 @@ fn a_failure_at_the_end_costs_no_record_and_shows_in_the_status() {
     bench.end_input();
     bench.answer(1);
     assert_eq!(bench.ends, ["end of stdin"]);
-    bench.die(Exit::Code(3));
+    bench.die(ExitStatus::Code(3));
     bench.judge();
     assert_eq!(
         bench.said(),
@@ -227,7 +227,7 @@ fn a_failure_at_the_end_costs_no_record_and_shows_in_the_status() {
 #[test]
 fn a_death_by_a_signal_for_groups_is_judged_later() {
     let mut bench = holding(1, |_| ());
-    bench.die(Exit::Signal(15));
+    bench.die(ExitStatus::Signal(15));
     bench.wait(190 * MILLISECOND);
     assert_eq!((bench.starts, bench.said()), (1, String::new()));
     bench.wait(20 * MILLISECOND);
@@ -249,13 +249,13 @@ fn what_a_worker_held_that_was_killed_with_mtask_is_sent_again_where_it_may_be()
                 policy.grace = 60 * SECOND;
             });
             if is_worker_first {
-                bench.die(Exit::Signal(15));
+                bench.die(ExitStatus::Signal(15));
                 bench.wait(150 * MILLISECOND);
             }
             bench.scheduler.interrupt(15, bench.now);
             bench.act();
             if !is_worker_first {
-                bench.die(Exit::Signal(15));
+                bench.die(ExitStatus::Signal(15));
             }
             bench.wait(SECOND);
             assert_eq!(bench.sent, sent);
@@ -297,7 +297,7 @@ fn a_process_that_has_closed_its_stdin_may_answer_what_it_has_read() {
     assert_eq!(bench.ends, ["SIGTERM"]);
     assert_eq!(bench.scheduler.tally().results, 2);
     assert_eq!(bench.notices_with("while it held 1 record (index 2)"), 1);
-    bench.die(Exit::Signal(15));
+    bench.die(ExitStatus::Signal(15));
     bench.wait(SECOND);
     assert_eq!(
         bench.sent,
@@ -344,7 +344,7 @@ fn an_answer_to_a_part_of_a_record_is_none() {
     assert_eq!(bench.ends, ["SIGTERM"]);
     assert_eq!(bench.scheduler.tally().results, 2);
     assert_eq!(bench.scheduler.tally().protocol_violations, 0);
-    bench.die(Exit::Signal(15));
+    bench.die(ExitStatus::Signal(15));
     bench.wait(SECOND);
     assert_eq!(bench.sent, [1, 2, 2]);
 }
@@ -369,13 +369,13 @@ fn a_line_without_its_end_is_no_answer_of_a_process_that_has_refused_its_records
         if closes_stdout {
             bench.hang_up(Pipe::Stdout, 0);
         }
-        bench.die_with(Exit::Code(0), "tor");
+        bench.die_with(ExitStatus::Code(0), "tor");
         assert_eq!(bench.scheduler.tally().results, 2);
         assert_eq!(bench.scheduler.tally().failures(), 0, "{:?}", bench.notices);
         bench.wait(SECOND);
         assert_eq!(bench.sent[5..], [2, 3, 4]);
         bench.answer(2);
-        bench.die_with(Exit::Code(0), "y");
+        bench.die_with(ExitStatus::Code(0), "y");
         assert_eq!(bench.written(), "y\n".repeat(5), "here it is one");
     }
 }
@@ -385,7 +385,7 @@ fn suspects_of_a_worker_that_collects_records_are_answered_at_the_end_of_its_std
     for timeout in [None, Some(2 * SECOND)] {
         let mut bench = holding(3, |policy| policy.timeout = timeout);
         bench.records(10);
-        bench.die(Exit::Code(1));
+        bench.die(ExitStatus::Code(1));
         for suspect in 1..=3 {
             bench.wait(SECOND);
             let others = 1 + 3 * suspect..=3 + 3 * suspect;
@@ -400,7 +400,7 @@ fn suspects_of_a_worker_that_collects_records_are_answered_at_the_end_of_its_std
             assert_eq!(bench.sent.last(), Some(&suspect));
             assert_eq!(bench.ends, ["end of stdin"], "timeout: {timeout:?}");
             bench.answer(1);
-            bench.die(Exit::Code(0));
+            bench.die(ExitStatus::Code(0));
         }
         assert_eq!(bench.scheduler.tally().failures(), 0);
     }
@@ -412,7 +412,7 @@ fn a_signal_shows_in_the_status_though_the_output_fails_after_it() {
     bench.scheduler.interrupt(15, bench.now);
     bench.scheduler.output_failed(bench.now);
     bench.act();
-    bench.die(Exit::Signal(15));
+    bench.die(ExitStatus::Signal(15));
     assert_eq!(bench.scheduler.status(), Status::Signal(15));
 }
 
@@ -422,12 +422,12 @@ fn many_failures_at_once_wait_for_the_output() {
     bench.records(1);
     bench.answer(1);
     bench.records(50_000);
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     bench.wait(150 * MILLISECOND);
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     bench.wait(2 * SECOND);
     bench.scheduler.set_output_room(0);
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     bench.end_input();
     let mut written = 0;
     for _ in 0..1000 {
@@ -444,7 +444,7 @@ fn many_failures_at_once_wait_for_the_output() {
 #[test]
 fn nobody_waits_for_the_judgement_of_a_process_once_the_run_is_over() {
     let mut bench = holding(1, |_| ());
-    bench.die(Exit::Signal(15));
+    bench.die(ExitStatus::Signal(15));
     bench.scheduler.output_failed(bench.now);
     bench.act();
     assert_eq!(bench.ends, ["finish"]);
@@ -459,7 +459,7 @@ fn an_idle_worker_that_dies_of_a_signal_that_mtask_got_too_has_not_failed() {
         bench.records(1);
         bench.answer(1);
         bench.end_input();
-        bench.die(Exit::Signal(libc::SIGUSR1));
+        bench.die(ExitStatus::Signal(libc::SIGUSR1));
         bench.scheduler.signalled(libc::SIGUSR1, bench.now);
         bench.wait(SECOND);
         assert_eq!(bench.scheduler.status(), Status::Success, "{delivery:?}");
@@ -474,7 +474,7 @@ fn a_record_that_was_not_begun_to_be_written_is_not_its_workers() {
         bench.hang_up(Pipe::Stdout, 0);
         bench.unsent = unsent;
         bench.wait(SECOND);
-        bench.die(Exit::Signal(15));
+        bench.die(ExitStatus::Signal(15));
         bench.wait(SECOND);
         assert_eq!(bench.sent, sent, "{unsent} not begun");
     }
@@ -485,7 +485,7 @@ fn a_process_to_which_nothing_was_written_held_no_record() {
     let mut bench = holding(2, |_| ());
     let death = Death {
         unsent: 2,
-        ..Death::by(Exit::Code(3))
+        ..Death::by(ExitStatus::Code(3))
     };
     bench.scheduler.died(WORKER, death, bench.now);
     bench.act();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
 use crate::exit::Status;
-use crate::outcome::{Exit, Lines};
+use crate::outcome::{ExitStatus, Lines};
 use crate::schedule::policy::{Delivery, OnError, Policy, Window};
 
 impl Bench {
@@ -141,7 +141,7 @@ fn where_a_line_is_missing_little_is_in_doubt() {
             }
         }
         assert_eq!(bench.ends, ["end of stdin"]);
-        bench.die(Exit::Code(0));
+        bench.die(ExitStatus::Code(0));
         bench.judge();
         let tally = bench.scheduler.tally();
         let (first, last) = tally.doubts.ranges()[0];
@@ -174,7 +174,7 @@ fn a_record_that_shows_a_missing_line_is_told_apart_from_what_lies_between() {
         }
     }
     assert_eq!(bench.ends, ["end of stdin"]);
-    bench.die(Exit::Code(0));
+    bench.die(ExitStatus::Code(0));
     bench.judge();
     let doubts = &bench.scheduler.tally().doubts;
     let ranges = doubts.ranges();
@@ -190,7 +190,7 @@ fn a_line_too_many_ends_the_run_as_a_failed_record_would() {
         bench.records(1);
         bench.answer(1);
         bench.write_too_much();
-        bench.die(Exit::Signal(15));
+        bench.die(ExitStatus::Signal(15));
         bench.wait(SECOND);
         bench.records(1);
         bench
@@ -298,7 +298,7 @@ fn what_a_worker_writes_after_its_last_answer_is_shown_and_shows_in_the_status()
         bench.records(1);
         bench.answer(1);
         bench.end_input();
-        bench.die_with(Exit::Code(0), &"x".repeat(written));
+        bench.die_with(ExitStatus::Code(0), &"x".repeat(written));
         bench.judge();
         let text =
             format!("wrote \"{shown}\" after its last answer; the answer of record 0 is in doubt");
@@ -318,7 +318,7 @@ fn a_run_that_is_resumed_is_told_of_each_process_whose_answers_are_in_doubt() {
     assert!(said.contains("none of its answers is in doubt"), "{said}");
     assert_eq!(in_doubt(&bench), 0);
     for processes in 1..=2 {
-        bench.die(Exit::Signal(15));
+        bench.die(ExitStatus::Signal(15));
         bench.wait(SECOND);
         bench.records(1);
         bench.answer(1);

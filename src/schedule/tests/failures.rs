@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::{Bench, MILLISECOND, SECOND, WORKER};
 use crate::exit::Status;
-use crate::outcome::{Done, Exit, Lines};
+use crate::outcome::{Done, ExitStatus, Lines};
 use crate::schedule::policy::{Delivery, OnError, Policy, Window};
 use crate::schedule::{Death, Doubts, WorkerFaults, WorkerId};
 
 #[test]
 fn a_worker_is_given_up_after_so_many_processes_without_use() {
-    let given_up = |most: u32, delivery, exit: &Exit| {
+    let given_up = |most: u32, delivery, exit: &ExitStatus| {
         let mut bench = Bench::new(|policy| {
             policy.max_restarts = most;
             policy.delivery = delivery;
@@ -25,11 +25,11 @@ fn a_worker_is_given_up_after_so_many_processes_without_use() {
         }
         (processes, bench)
     };
-    let (processes, bench) = given_up(3, Delivery::AtLeastOnce, &Exit::Code(1));
+    let (processes, bench) = given_up(3, Delivery::AtLeastOnce, &ExitStatus::Code(1));
     assert_eq!(processes, 3);
     assert_eq!(bench.scheduler.status(), Status::NoWorker);
     // A process that costs a record is of some use, four times as often.
-    let (processes, bench) = given_up(3, Delivery::AtMostOnce, &Exit::Code(1));
+    let (processes, bench) = given_up(3, Delivery::AtMostOnce, &ExitStatus::Code(1));
     assert_eq!((processes, bench.scheduler.tally().failures()), (12, 12));
 }
 
@@ -40,7 +40,7 @@ fn where_no_worker_is_left_the_last_words_of_the_last_one_are_told() {
         bench.records(1);
         let death = Death {
             stderr: stderr.into(),
-            ..Death::by(Exit::Code(1))
+            ..Death::by(ExitStatus::Code(1))
         };
         bench.scheduler.died(WORKER, death, bench.now);
         bench.act();
@@ -67,7 +67,7 @@ fn giving_up_tells_after_how_many_processes() {
         let mut bench = Bench::new(|policy| policy.max_restarts = most);
         bench.records(1);
         for _ in 0..most {
-            bench.die(Exit::Code(1));
+            bench.die(ExitStatus::Code(1));
             bench.wait(SECOND);
         }
         let text = format!(
@@ -84,7 +84,7 @@ fn of_processes_that_come_to_nothing_the_first_and_then_a_few_are_named() {
     let mut bench = Bench::new(|policy| policy.max_restarts = 200);
     bench.records(1);
     for _ in 0..120 {
-        bench.die(Exit::Code(1));
+        bench.die(ExitStatus::Code(1));
         bench.wait(20 * SECOND);
     }
     assert_eq!(bench.notices_with("later ones like it are counted"), 1);
@@ -107,7 +107,7 @@ fn processes_that_answer_too_much_are_given_up_too() {
         }
         bench.scheduler.stray(WORKER, b"one more", bench.now);
         bench.act();
-        bench.die(Exit::Signal(15));
+        bench.die(ExitStatus::Signal(15));
         bench.records(5);
         bench.wait(SECOND);
     }
@@ -128,7 +128,7 @@ fn a_run_ends_at_the_failures_that_are_allowed_and_not_before() {
         bench.records(5);
         bench.answer(1);
         for _ in 0..3 {
-            bench.die(Exit::Code(1));
+            bench.die(ExitStatus::Code(1));
             bench.wait(60 * SECOND);
         }
         bench
@@ -173,7 +173,7 @@ fn each_failure_but_the_first_is_only_counted() {
     bench.records(4);
     bench.answer(1);
     for _ in 0..2 {
-        bench.die(Exit::Code(1));
+        bench.die(ExitStatus::Code(1));
         bench.wait(Duration::from_secs(60));
     }
     assert_eq!(bench.notices_with("its error record is in the output"), 1);
@@ -204,7 +204,7 @@ fn what_a_failure_means_does_not_wait_for_the_output() {
     let run = |change: fn(&mut Policy)| {
         let mut bench = held_up(change);
         for _ in 0..6 {
-            bench.die(Exit::Code(1));
+            bench.die(ExitStatus::Code(1));
             bench.wait(20 * SECOND);
         }
         bench
@@ -239,7 +239,7 @@ fn what_a_failure_means_does_not_wait_for_the_output() {
 fn failures_that_wait_for_the_output_are_counted_as_waiting() {
     let mut bench = held_up(|policy| policy.delivery = Delivery::AtMostOnce);
     for _ in 0..4 {
-        bench.die(Exit::Code(1));
+        bench.die(ExitStatus::Code(1));
         bench.wait(20 * SECOND);
     }
     let waits = |bench: &Bench| bench.scheduler.under_way(bench.now).waiting;
@@ -254,7 +254,7 @@ fn failures_that_wait_for_the_output_are_counted_as_waiting() {
 #[test]
 fn few_failures_do_not_wait_for_the_output() {
     let mut bench = held_up_by(900_000, |policy| policy.delivery = Delivery::AtMostOnce);
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     bench.judge();
     assert_eq!(bench.scheduler.tally().failures(), 1);
 }
@@ -267,7 +267,7 @@ fn failures_that_wait_for_the_output_are_written_though_no_worker_is_left() {
     });
     bench.records(1);
     for _ in 0..5 {
-        bench.die(Exit::Code(1));
+        bench.die(ExitStatus::Code(1));
         bench.wait(20 * SECOND);
     }
     assert_eq!(bench.notices_with("is given up"), 1, "{:?}", bench.notices);
@@ -297,7 +297,7 @@ fn of_records_that_fail_together_the_last_that_is_allowed_ends_the_run() {
     bench.records(10);
     bench.end_input();
     bench.answer(2);
-    bench.die(Exit::Code(0));
+    bench.die(ExitStatus::Code(0));
     bench.judge();
     let told = bench.scheduler.written().done.ranges.end();
     assert_eq!(
@@ -321,7 +321,7 @@ fn a_suspect_is_not_kept_waiting_by_all_that_follows() {
     }
     // The other worker is given up, and this one always has more to do.
     let other = WorkerId(1);
-    (bench.scheduler).died(other, Death::by(Exit::Code(1)), bench.now);
+    (bench.scheduler).died(other, Death::by(ExitStatus::Code(1)), bench.now);
     bench.act();
     for _ in 0..50 {
         let owed = bench.scheduler.owed(WORKER);
@@ -373,7 +373,7 @@ fn a_run_that_is_cut_short_tells_what_it_has_left() {
             }
         }
         bench.act();
-        bench.die(Exit::Signal(9));
+        bench.die(ExitStatus::Signal(9));
         bench.wait(20 * SECOND);
         let end = bench.scheduler.tally().early_end.expect("it ended early");
         (end.records, end.is_input_left)
@@ -407,7 +407,7 @@ fn a_run_that_sends_nothing_more_tells_what_it_has_left_and_a_whole_one_has_noth
             bench.scheduler.output_failed(bench.now);
         }
         bench.act();
-        bench.die(Exit::Code(0));
+        bench.die(ExitStatus::Code(0));
         assert_eq!(bench.ends.last(), Some(&"finish"));
         (bench.scheduler.tally().early_end).map(|end| (end.records, end.is_input_left))
     };

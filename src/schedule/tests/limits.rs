@@ -7,7 +7,7 @@ use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
 use crate::input::{Flaw, Rejected, Rejection};
-use crate::outcome::{Done, Exit};
+use crate::outcome::{Done, ExitStatus};
 use crate::record::{Block, Index, Separator, Slice};
 use crate::schedule::policy::{Delivery, Window};
 use crate::schedule::process::Process;
@@ -65,7 +65,7 @@ fn a_worker_that_does_not_exit_is_killed_and_shows_in_the_status() {
     assert_eq!(bench.ends.len(), 2, "the grace of 5 s stood still");
     bench.wait(2 * SECOND);
     assert_eq!(bench.ends, ["end of stdin", "SIGTERM", "SIGKILL"]);
-    bench.die(Exit::Signal(9));
+    bench.die(ExitStatus::Signal(9));
     assert_eq!(bench.scheduler.tally().bad_ends, 1);
     assert_eq!(bench.scheduler.status(), Status::RecordFailed);
 }
@@ -165,7 +165,7 @@ fn a_reminder_of_a_later_process_tells_of_the_timeout_that_it_has() {
         policy.timeout = Some(90 * SECOND);
         policy.init_timeout = Some(300 * SECOND);
     });
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     bench.wait(62 * SECOND);
     let text = "record 1 for 60 s; --timeout 90s ends the wait";
     assert_eq!(bench.notices_with(text), 1, "{:?}", bench.notices);
@@ -188,7 +188,7 @@ fn failures_of_earlier_runs_count_towards_max_errors() {
     bench.answer(1);
     for failures in 1..=2 {
         assert!(bench.ends.is_empty());
-        bench.die(Exit::Code(1));
+        bench.die(ExitStatus::Code(1));
         bench.wait(SECOND);
         assert_eq!(bench.scheduler.tally().failures(), failures);
     }
@@ -201,14 +201,14 @@ fn a_ready_process_forgives_those_before() {
     bench.records(10);
     let fail = |bench: &mut Bench, processes: usize| {
         for _ in 0..processes {
-            bench.die(Exit::Code(1));
+            bench.die(ExitStatus::Code(1));
             bench.wait(10 * SECOND);
         }
     };
     fail(&mut bench, 2);
     bench.answer(1);
     let starts = bench.starts;
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     bench.wait(250 * MILLISECOND);
     assert_eq!(bench.starts, starts + 1, "as soon as the death is judged");
     fail(&mut bench, 2);

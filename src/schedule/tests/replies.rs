@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::{Bench, SECOND, WORKER};
-use crate::outcome::Exit;
+use crate::outcome::ExitStatus;
 use crate::protocol::json::{Answer, Reply};
 use crate::record::Index;
 use crate::schedule::Unasked;
@@ -81,7 +81,7 @@ fn a_later_process_gets_nothing_before_it_is_ready() {
     bench.wait(2 * SECOND);
     bench.ready(0);
     bench.reply(0);
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     bench.take_sent();
     bench.wait(SECOND);
     assert_eq!((bench.starts, bench.take_sent()), (2, vec![]));
@@ -107,7 +107,7 @@ fn with_concurrency_each_record_has_a_clock_of_its_own() {
     bench.wait(2 * SECOND);
     assert_eq!(bench.ends, ["SIGTERM"]);
     assert_eq!(bench.scheduler.tally().failed.get("timeout"), Some(&1));
-    bench.die(Exit::Signal(15));
+    bench.die(ExitStatus::Signal(15));
     bench.wait(SECOND);
     bench.ready(2);
     assert_eq!(bench.take_sent(), [2, 3], "not suspect: together");
@@ -138,7 +138,7 @@ fn records_that_expire_together_are_suspects() {
         bench.wait(11 * SECOND);
         assert_eq!(bench.ends, ["SIGTERM"]);
         assert_eq!(bench.scheduler.tally().failures(), 0);
-        bench.die(Exit::Signal(15));
+        bench.die(ExitStatus::Signal(15));
         bench.wait(SECOND);
         bench.ready(concurrency);
         assert_eq!(bench.take_sent(), [0], "alone");
@@ -186,7 +186,7 @@ fn records_do_not_wait_behind_one_that_is_perhaps_never_answered() {
     }
     bench.wait(2 * SECOND);
     assert_eq!(bench.ends, ["end of stdin"]);
-    bench.die(Exit::Code(0));
+    bench.die(ExitStatus::Code(0));
     bench.judge();
     assert!(bench.written().contains("missing_answer"));
 }
@@ -210,7 +210,7 @@ fn a_second_answer_is_not_charged_to_the_record_that_came_after_it() {
     bench.reply(0);
     bench.reply_unasked(7);
     for index in 1..4 {
-        bench.die(Exit::Signal(15));
+        bench.die(ExitStatus::Signal(15));
         bench.wait(SECOND);
         bench.take_sent();
         bench.ready(4);
@@ -245,7 +245,7 @@ fn a_worker_is_not_given_up_while_its_processes_are_of_use() {
                 }
             }
             bench.reply_unasked(1000 + process);
-            bench.die(Exit::Signal(15));
+            bench.die(ExitStatus::Signal(15));
             bench.wait(SECOND);
         }
         assert_eq!(bench.scheduler.tally().given_up, given_up, "{answers}");
@@ -343,7 +343,7 @@ fn a_process_that_is_not_listened_to_cannot_say_that_it_is_ready_and_has_no_dead
     bench.records(2);
     bench.ready(0);
     nobody_is_read_from(&mut bench);
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     bench.wait(SECOND);
     assert_eq!(bench.starts, 2);
     bench.wait(100 * SECOND);
@@ -402,7 +402,7 @@ fn a_process_that_is_not_ready_makes_nobody_spin_after_it_was_not_listened_to() 
     bench.ready(1);
     bench.scheduler.set_output_room(0);
     bench.reply(0);
-    bench.die(Exit::Signal(9));
+    bench.die(ExitStatus::Signal(9));
     bench.wait(SECOND);
     assert_eq!(bench.starts, 2);
     // Nobody reads the output: nobody is listened to.
@@ -473,7 +473,7 @@ fn of_several_records_only_those_that_are_late_are_suspect() {
     assert_eq!(bench.take_sent(), [0, 1, 2, 3, 4]);
     bench.wait(6 * SECOND);
     assert_eq!(bench.notices_with("may be at any of 2 records"), 1);
-    bench.die(Exit::Signal(15));
+    bench.die(ExitStatus::Signal(15));
     bench.wait(SECOND);
     bench.ready(4);
     assert_eq!(bench.take_sent(), [1]);

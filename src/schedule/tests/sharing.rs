@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
-use crate::outcome::{Exit, Lines};
+use crate::outcome::{ExitStatus, Lines};
 use crate::protocol::stdout::Tail;
 use crate::schedule::policy::{Order, Policy, Readiness, Window};
 use crate::schedule::process::Stage;
@@ -127,7 +127,7 @@ fn exit(scheduler: &mut Scheduler, worker: WorkerId, now: Instant) {
     ));
     let death = Death {
         pid: Some(1),
-        exit: Exit::Code(0),
+        exit: ExitStatus::Code(0).into(),
         stderr: Vec::new(),
         tail: Tail::default(),
         unsent: 0,
@@ -282,7 +282,7 @@ fn a_process_that_begins_late_is_given_all_that_it_takes_and_told_the_end() {
         bench.records(4);
     }
     bench.end_input();
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     bench.ends.clear();
     bench.sent.clear();
     bench.wait(SECOND);

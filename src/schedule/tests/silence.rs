@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Bench, MILLISECOND, SECOND, WORKER};
 use crate::exit::Status;
-use crate::outcome::Exit;
+use crate::outcome::ExitStatus;
 use crate::schedule::Reading;
 use crate::schedule::policy::Window;
 
@@ -48,7 +48,7 @@ fn a_worker_that_answers_at_the_end_of_its_stdin_alone_is_given_up() {
             _ => assert!(waited <= 11 * SECOND, "{waited:?}"),
         }
         bench.answer(1);
-        bench.die(Exit::Code(0));
+        bench.die(ExitStatus::Code(0));
         bench.wait(SECOND);
     }
     assert_eq!(bench.written(), "y\n".repeat(5), "no answer is lost");
@@ -64,7 +64,7 @@ fn a_worker_that_leaves_its_records_at_the_end_of_its_stdin_is_given_up_soon() {
     while bench.scheduler.status() != Status::NoWorker {
         read(&mut bench, Reading::All);
         wait_for_end_of_stdin(&mut bench, LIMIT + 2 * SECOND);
-        bench.die(Exit::Code(0));
+        bench.die(ExitStatus::Code(0));
         bench.wait(11 * SECOND);
     }
     assert!(bench.now - begin < LIMIT * 2, "{:?}", bench.now - begin);
@@ -77,7 +77,7 @@ fn one_that_dies_there_with_a_status_is_given_up_soon_too() {
     while bench.scheduler.status() != Status::NoWorker {
         read(&mut bench, Reading::All);
         wait_for_end_of_stdin(&mut bench, LIMIT + 2 * SECOND);
-        bench.die(Exit::Code(1));
+        bench.die(ExitStatus::Code(1));
         bench.wait(11 * SECOND);
     }
     assert!(bench.now - begin < LIMIT * 2, "{:?}", bench.now - begin);
@@ -91,7 +91,7 @@ fn a_slow_worker_is_asked_once_and_loses_nothing() {
         bench.wait(50 * SECOND);
     }
     bench.answer(1);
-    bench.die(Exit::Code(0));
+    bench.die(ExitStatus::Code(0));
     bench.wait(SECOND);
     // It takes a quarter of an hour to a first answer: that is known now.
     for _ in 0..5 {
@@ -112,14 +112,14 @@ fn one_that_seemed_to_wait_for_the_end_and_is_slow_is_not_given_up() {
     wait_for_end_of_stdin(&mut bench, LIMIT + 2 * SECOND);
     bench.wait(10 * SECOND);
     bench.answer(1);
-    bench.die(Exit::Code(0));
+    bench.die(ExitStatus::Code(0));
     bench.wait(SECOND);
     // The next is asked soon, and takes as long.
     read(&mut bench, Reading::All);
     wait_for_end_of_stdin(&mut bench, 20 * SECOND);
     bench.wait(LIMIT);
     bench.answer(1);
-    bench.die(Exit::Code(0));
+    bench.die(ExitStatus::Code(0));
     bench.wait(SECOND);
     // So that is how long it takes.
     bench.ends.clear();
@@ -175,7 +175,7 @@ fn a_full_buffer_that_a_worker_waits_for_ends_by_name() {
         wait_for_end_of_stdin(&mut bench, 2 * SECOND);
         assert_eq!(bench.notices_with("Raise --buffer"), 1);
         bench.answer(5);
-        bench.die(Exit::Code(0));
+        bench.die(ExitStatus::Code(0));
         bench.wait(SECOND);
         // The next process goes on, and it is known what it is.
         fill(&mut bench);

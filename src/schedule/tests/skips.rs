@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Bench, MILLISECOND, SECOND, WORKER};
 use crate::exit::Status;
-use crate::outcome::Exit;
+use crate::outcome::ExitStatus;
 use crate::schedule::policy::{Delivery, Window};
 use crate::schedule::{Death, Pipe, WorkerId};
 
@@ -78,7 +78,7 @@ fn a_worker_that_skips_a_record_is_found_before_the_input_ends() {
         }
     }
     assert_eq!(bench.ends, ["end of stdin"]);
-    bench.die(Exit::Code(0));
+    bench.die(ExitStatus::Code(0));
     bench.end_input();
     bench.judge();
     assert!(bench.written().contains("missing_answer"));
@@ -98,7 +98,7 @@ fn a_skipped_record_is_found_even_where_no_further_one_may_be_sent() {
         assert!(bench.ends.is_empty());
         bench.wait(2 * SECOND);
         assert_eq!(bench.ends, ["end of stdin"]);
-        bench.die(Exit::Code(0));
+        bench.die(ExitStatus::Code(0));
         bench.judge();
         assert!(bench.written().contains("missing_answer"));
         bench.wait(SECOND);
@@ -241,7 +241,7 @@ fn a_process_that_runs_empty_for_a_suspect_is_tried_with_no_other_record() {
     bench.records(10);
     bench.answer(1);
     let sent = bench.sent.clone();
-    let death = Death::by(Exit::Code(1));
+    let death = Death::by(ExitStatus::Code(1));
     bench.scheduler.died(WorkerId(1), death, bench.now);
     bench.wait(10 * SECOND);
     assert_eq!(bench.sent, sent, "the other worker is given up");
@@ -277,7 +277,7 @@ fn a_process_that_holds_a_suspect_is_not_checked() {
     bench.records(3);
     bench.answer(1);
     assert_eq!(bench.sent, [0, 1, 2]);
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     bench.wait(SECOND);
     bench.answer(1);
     assert_eq!(bench.sent[3..], [1, 2], "one at a time");

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::{Bench, MILLISECOND, SECOND};
-use crate::outcome::{Done, Exit};
+use crate::outcome::{Done, ExitStatus};
 use crate::schedule::policy::{Policy, Readiness};
 use crate::schedule::{Doubts, WorkerFaults};
 use crate::shape::Protocol;
@@ -71,12 +71,12 @@ fn a_process_that_ended_is_replaced_only_while_there_is_something_to_do() {
     let mut bench = Bench::new(|_| ());
     bench.records(2);
     bench.answer(1);
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     bench.wait(SECOND);
     assert_eq!(bench.starts, 2, "record 1 is sent again");
     bench.end_input();
     bench.answer(1);
-    bench.die(Exit::Code(0));
+    bench.die(ExitStatus::Code(0));
     bench.wait(SECOND);
     assert_eq!((bench.starts, bench.ends.last()), (2, Some(&"finish")));
 }
@@ -88,9 +88,9 @@ fn a_process_counts_as_a_restart_where_the_one_before_was_not_meant_to_end() {
     let restarts = |bench: &Bench| (bench.starts, bench.scheduler.tally().restarts);
     bench.answer(1);
     assert_eq!(bench.ends, ["end of stdin"]);
-    bench.die(Exit::Code(0));
+    bench.die(ExitStatus::Code(0));
     assert_eq!(restarts(&bench), (2, 0), "it had its one record");
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     bench.wait(SECOND);
     assert_eq!(restarts(&bench), (3, 1));
 }
@@ -128,7 +128,7 @@ fn a_command_that_does_not_stay_up_is_given_up_and_no_record_is_charged() {
     bench.end_input();
     bench.wait(300 * MILLISECOND);
     for _ in 0..5 {
-        bench.die(Exit::Code(3));
+        bench.die(ExitStatus::Code(3));
         // The wait for the next one doubles.
         let starts = bench.starts;
         while bench.starts == starts && bench.ends.is_empty() {
@@ -147,7 +147,7 @@ fn what_an_earlier_run_knows_is_forgotten_once_a_process_is_ready() {
     bench.records(2);
     bench.answer(1);
     assert_eq!(bench.scheduler.startup_time(), Some(Duration::ZERO));
-    bench.die(Exit::Code(3));
+    bench.die(ExitStatus::Code(3));
     bench.wait(SECOND);
     assert_eq!(bench.sent, [0, 1, 1]);
 }
@@ -160,7 +160,7 @@ fn a_command_that_announces_it_has_to_say_that_it_is_ready() {
     });
     bench.records(2);
     bench.wait(10 * SECOND);
-    bench.die(Exit::Code(3));
+    bench.die(ExitStatus::Code(3));
     bench.wait(10 * SECOND);
     assert_eq!((bench.starts, bench.sent.len()), (2, 0));
     assert_eq!(bench.scheduler.startup_time(), None);

@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 
 use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
-use crate::outcome::Exit;
+use crate::outcome::ExitStatus;
 use crate::schedule::WorkerId;
 use crate::schedule::policy::{Lead, Order, Policy, Window};
 
@@ -66,7 +66,7 @@ fn who_is_to_take_a_suspect_that_all_else_waits_for_is_read_from_until_it_is_fre
     bench.answer_of(OTHER, 1);
     bench.records(1);
     // Record 3 becomes a suspect; the others owe 6 and 5.
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     bench.fill_buffer();
     assert_eq!(bench.heard(), [OTHER.0]);
     assert_eq!(bench.sent[3..], [3, 4, 5, 6]);
@@ -85,7 +85,7 @@ fn who_owes_the_lowest_record_is_read_from_before_who_is_to_take_a_suspect() {
     bench.answer_of(OTHER, 1);
     bench.records(2);
     // Record 6 becomes a suspect; the others owe 7 and 5.
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     bench.fill_buffer();
     assert_eq!(bench.heard(), [THIRD.0]);
     bench.answer_of(THIRD, 1);
@@ -115,7 +115,7 @@ fn unordered_one_that_is_amid_an_answer_is_read_from_alone_until_that_is_whole()
     bench.answer_of(OTHER, 1);
     bench.scheduler.choose_read_from(bench.now);
     assert_eq!(bench.heard(), [WORKER.0]);
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     bench.scheduler.choose_read_from(bench.now);
     assert!(bench.heard().contains(&THIRD.0), "its process is gone");
     bench.empty_buffer();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Bench, MILLISECOND, SECOND, WORKER};
-use crate::outcome::Exit;
+use crate::outcome::ExitStatus;
 use crate::schedule::policy::{Delivery, Window};
 
 impl Bench {
@@ -71,7 +71,7 @@ fn a_record_that_its_process_did_not_survive_counts_too() {
     bench.bytes("zero\none\n");
     bench.answer(1);
     bench.wait(5 * SECOND);
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     assert_eq!(bench.slowest(), [seen(1, 5 * SECOND, "one")]);
 }
 
@@ -124,7 +124,7 @@ fn of_a_record_that_is_sent_again_the_longest_time_counts() {
         let mut bench = ready(1);
         bench.bytes("one\n");
         bench.wait(first * SECOND);
-        bench.die(Exit::Code(1));
+        bench.die(ExitStatus::Code(1));
         bench.wait(SECOND);
         bench.ready(1);
         bench.wait(again * SECOND);

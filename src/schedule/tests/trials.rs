@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
 use crate::exit::Status;
-use crate::outcome::Exit;
+use crate::outcome::ExitStatus;
 use crate::schedule::Death;
 
 /// A worker that has answered, and died with record 1; its next process has died with it so late.
@@ -13,11 +13,11 @@ fn died_early(after: Duration) -> Bench {
     bench.records(2);
     bench.end_input();
     bench.answer(1);
-    bench.die(Exit::Code(3));
+    bench.die(ExitStatus::Code(3));
     bench.wait_for_process();
     bench.wait(after);
     assert_eq!(bench.held_by(WORKER), [1]);
-    bench.die(Exit::Code(3));
+    bench.die(ExitStatus::Code(3));
     bench
 }
 
@@ -42,7 +42,7 @@ fn what_dies_without_a_record_charges_nobody_and_is_given_up() {
         bench.wait_for_process();
         bench.wait(2900 * MILLISECOND);
         assert!(bench.held_by(WORKER).is_empty(), "3 s are not over");
-        bench.die(Exit::Code(3));
+        bench.die(ExitStatus::Code(3));
         assert_eq!(bench.notices_with("stayed up for 3s"), 1);
     }
     assert_eq!(bench.scheduler.tally().failures(), 0);
@@ -61,7 +61,7 @@ fn what_stays_up_tells_of_the_record_that_it_dies_of() {
     bench.wait(200 * MILLISECOND);
     assert_eq!(bench.held_by(WORKER), [1]);
     bench.wait(2 * SECOND);
-    bench.die(Exit::Code(3));
+    bench.die(ExitStatus::Code(3));
     bench.judge();
     assert_eq!(bench.scheduler.tally().failures(), 1);
 }
@@ -74,7 +74,7 @@ fn what_dies_later_than_it_stayed_up_may_have_died_of_itself() {
     assert_eq!(bench.held_by(WORKER), [1]);
     // It cannot start, and takes longer to find out than the one before.
     bench.wait(3 * SECOND);
-    bench.die(Exit::Code(3));
+    bench.die(ExitStatus::Code(3));
     bench.wait_for_process();
     bench.wait(4100 * MILLISECOND);
     assert!(
@@ -90,7 +90,7 @@ fn while_a_process_is_ready_others_start_as_ever() {
     bench.records(100);
     bench.answer(1);
     for _ in 0..3 {
-        (bench.scheduler).died(OTHER, Death::by(Exit::Code(3)), bench.now);
+        (bench.scheduler).died(OTHER, Death::by(ExitStatus::Code(3)), bench.now);
         bench.act();
         bench.wait_for_process();
         assert!(!bench.held_by(OTHER).is_empty(), "no trial");

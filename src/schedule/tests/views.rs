@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use super::{Bench, MILLISECOND, SECOND, WORKER};
-use crate::outcome::{Exit, Lines};
+use crate::outcome::{ExitStatus, Lines};
 use crate::schedule::WorkerId;
 use crate::schedule::policy::{Readiness, Window};
 use crate::schedule::view::{Bottleneck, Standing};
@@ -23,7 +23,7 @@ fn how_many_records_there_are_is_known_once_all_of_them_will_have_an_outcome() {
     for _ in 0..3 {
         bench.answer(1);
     }
-    bench.die(Exit::Code(0));
+    bench.die(ExitStatus::Code(0));
     assert_eq!(
         (&bench.ends[..], total(&bench)),
         (&["end of stdin", "finish"][..], Some(3))
@@ -39,7 +39,7 @@ fn how_many_records_there_are_is_known_once_all_of_them_will_have_an_outcome() {
         assert_eq!(total(&bench), None);
         bench.act();
         bench.answer(2);
-        bench.die(Exit::Code(0));
+        bench.die(ExitStatus::Code(0));
         assert_eq!(bench.ends.last(), Some(&"finish"));
         let end = bench.scheduler.tally().early_end;
         assert_eq!(end.map(|end| end.records), Some(left));
@@ -64,7 +64,7 @@ fn what_a_worker_is_about_can_be_seen() {
     bench.scheduler.set_output_room(0);
     bench.answer(1);
     assert_eq!(bench.scheduler.bottleneck(), Bottleneck::Output);
-    bench.die(Exit::Code(1));
+    bench.die(ExitStatus::Code(1));
     assert_eq!(standing(&bench), Standing::Between);
     bench.wait(SECOND);
     assert_eq!(standing(&bench), Standing::Unready);
@@ -90,7 +90,7 @@ fn a_process_exits_from_when_it_was_told_to_and_owes_nothing() {
     bench.wait(5 * SECOND);
     assert_eq!(bench.ends, ["SIGTERM", "SIGKILL"]);
     assert_eq!(standing(&bench), Standing::Exiting);
-    bench.die(Exit::Signal(9));
+    bench.die(ExitStatus::Signal(9));
     assert_eq!(standing(&bench), Standing::Between, "more may come");
 }
 
@@ -101,7 +101,7 @@ fn a_worker_is_gone_once_its_process_has_ended_and_no_record_is_left_for_another
     bench.answer(1);
     bench.end_input();
     assert_eq!(bench.ends, ["end of stdin"]);
-    bench.die(Exit::Code(0));
+    bench.die(ExitStatus::Code(0));
     assert_eq!(standing(&bench), Standing::Gone);
     assert_eq!(bench.scheduler.bottleneck(), Bottleneck::End);
     assert_eq!(

@@ -9,7 +9,7 @@ use super::{Actor, Blame};
 use crate::engine::simulation::scenario::{
     Accident, Effect, Half, PREFIX, Ready, Record, Saying, answer_text, input_text, millis,
 };
-use crate::outcome::Exit;
+use crate::outcome::ExitStatus;
 use crate::shape::Protocol;
 
 /// What the pipe of messages holds.
@@ -121,10 +121,10 @@ impl Actor {
         let exit = match accident {
             // It cannot be told from one that dies of its first record.
             Accident::KilledAt(_) if self.answers == 0 => return,
-            Accident::DiesAtStart => Exit::Code(7),
-            Accident::CannotStart(_) => Exit::Code(255),
-            Accident::Killed | Accident::KilledAt(_) => Exit::Signal(libc::SIGKILL),
-            Accident::Terminated => Exit::Signal(libc::SIGTERM),
+            Accident::DiesAtStart => ExitStatus::Code(7),
+            Accident::CannotStart(_) => ExitStatus::Code(255),
+            Accident::Killed | Accident::KilledAt(_) => ExitStatus::Signal(libc::SIGKILL),
+            Accident::Terminated => ExitStatus::Signal(libc::SIGTERM),
             Accident::ClosesStdin => {
                 self.refuses_stdin = true;
                 self.spoilt = Some(Blame::Outside);
@@ -137,7 +137,7 @@ impl Actor {
                 self.stdout_has_ended = true;
                 self.spoilt = Some(Blame::Outside);
                 // With status 0, half a line may pass for an answer.
-                self.end.0 = Exit::Code(5);
+                self.end.0 = ExitStatus::Code(5);
                 return;
             }
             // These come with answers.
@@ -180,7 +180,7 @@ impl Actor {
             return true;
         }
         if !self.stdout_is_open {
-            self.exit = Some((Exit::Signal(libc::SIGPIPE), Blame::Mtask));
+            self.exit = Some((ExitStatus::Signal(libc::SIGPIPE), Blame::Mtask));
             return false;
         }
         let room = self.command.stdout - self.stdout.len();
@@ -294,7 +294,7 @@ impl Actor {
                 *times -= 1;
                 self.stdout_has_ended = true;
                 self.spoilt = Some(Blame::Record(index));
-                self.end.0 = Exit::Code(5);
+                self.end.0 = ExitStatus::Code(5);
                 return;
             }
             Effect::AddsLine => line.push_str("one line more\n"),
@@ -361,9 +361,9 @@ impl Actor {
             && self.then.is_none()
         {
             match kind {
-                Accident::Leaves => self.then = Some((Exit::Code(0), Blame::Outside)),
+                Accident::Leaves => self.then = Some((ExitStatus::Code(0), Blame::Outside)),
                 Accident::DiesAfterAnswer => {
-                    self.then = Some((Exit::Signal(libc::SIGKILL), Blame::Outside));
+                    self.then = Some((ExitStatus::Signal(libc::SIGKILL), Blame::Outside));
                 }
                 _ => {}
             }

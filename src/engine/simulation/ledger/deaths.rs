@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::actor::{Actor, Blame};
 use super::{Charge, HANG_UP, KILLED, Ledger, Owed, Proof, SHORTEST_START, START_FACTOR};
-use crate::outcome::Exit;
+use crate::outcome::ExitStatus;
 use crate::schedule::WorkerId;
 use crate::schedule::policy::{Delivery, OnError, Window};
 use crate::shape::Protocol;
@@ -285,7 +285,7 @@ impl Ledger {
     pub(in super::super) fn died(
         &mut self,
         worker: WorkerId,
-        exit: Option<(&Exit, Blame, bool)>,
+        exit: Option<(&ExitStatus, Blame, bool)>,
         unsent: usize,
         now: Duration,
     ) {
@@ -294,7 +294,7 @@ impl Ledger {
         };
         let (is_working, proof) = (process.is_working(), process.proof(self.time_slack));
         let leaves_well = process.closed.is_some()
-            && exit.is_some_and(|(exit, ..)| *exit == Exit::Code(0))
+            && exit.is_some_and(|(exit, ..)| *exit == ExitStatus::Code(0))
             && unsent == 0
             && !process.has_refused;
         let was_closed = process.closed.is_some();
@@ -312,7 +312,7 @@ impl Ledger {
         let is_for_groups = matches!(
             exit,
             Some((
-                Exit::Signal(
+                ExitStatus::Signal(
                     libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGUSR1 | libc::SIGUSR2
                 ),
                 ..

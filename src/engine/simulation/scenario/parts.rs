@@ -7,7 +7,7 @@ use fastrand::Rng;
 
 use super::theme::Theme;
 use super::{Burst, Disturbance, Effect, Half, MAX_ANSWER, Reader, Record, Saying, micros, millis};
-use crate::outcome::Exit;
+use crate::outcome::ExitStatus;
 use crate::schedule::policy::{
     Delivery, ErrorRecords, Lead, OnError, Order, Policy, Readiness, Window,
 };
@@ -161,11 +161,11 @@ fn killer(rng: &mut Rng) -> Effect {
     }
     // With status 0, half a line may pass for an answer.
     let deaths = [
-        (Exit::Code(0), Half::Nothing),
-        (Exit::Code(3), Half::Answer),
-        (Exit::Signal(9), Half::Answer),
-        (Exit::Signal(9), Half::Nothing),
-        (Exit::Signal(15), Half::Nothing),
+        (ExitStatus::Code(0), Half::Nothing),
+        (ExitStatus::Code(3), Half::Answer),
+        (ExitStatus::Signal(9), Half::Answer),
+        (ExitStatus::Signal(9), Half::Nothing),
+        (ExitStatus::Signal(15), Half::Nothing),
     ];
     let (exit, half) = pick(rng, &deaths).clone();
     Effect::Kills(times, exit, half)

@@ -21,7 +21,7 @@ fn failure(cause: Cause) -> Box<Failure> {
 fn causes() -> Vec<Cause> {
     vec![
         Cause::WorkerExit {
-            exit: Exit::Code(3),
+            exit: ExitStatus::Code(3).into(),
             stderr: b"oh\n".to_vec(),
         },
         Cause::WorkerError {
@@ -31,7 +31,7 @@ fn causes() -> Vec<Cause> {
         Cause::Timeout { limit: 5 * SECOND },
         Cause::MissingAnswer,
         Cause::BadAnswer(BadAnswer::Invalid("it has neither".into())),
-        Cause::BadAnswer(BadAnswer::Unasked(Exit::AnsweredTwice)),
+        Cause::BadAnswer(BadAnswer::Unasked(Verdict::AnsweredTwice)),
         invalid(),
         Cause::RecordTooLarge { max: 64 },
         Cause::AnswerTooLarge,

@@ -11,7 +11,7 @@ use crate::schedule::{ProcessNumber, Reading, Unasked};
 const ENDED: Ended = Ended {
     worker: WORKER,
     pid: Some(4711),
-    exit: Exit::Code(3),
+    exit: Exit::Status(ExitStatus::Code(3)),
     moment: Moment::Work,
     held: Span {
         count: 0,
@@ -50,7 +50,7 @@ fn a_death_is_told_with_its_exit() {
     ");
     let of_pid = |pid| ended(Ended { pid, ..ENDED });
     let well = |moment| {
-        let exit = Exit::Code(0);
+        let exit = ExitStatus::Code(0).into();
         ended(Ended {
             moment,
             exit,
@@ -58,7 +58,7 @@ fn a_death_is_told_with_its_exit() {
         })
     };
     let unasked = ended(Ended {
-        exit: Exit::Unasked,
+        exit: Verdict::Unasked.into(),
         ..ENDED
     });
     let events = [
@@ -118,10 +118,13 @@ fn a_death_is_told_with_what_becomes_of_what_was_held() {
 #[test]
 fn a_death_at_the_end_fails_no_record_and_one_that_is_excused_is_not_told() {
     let events = [Moment::Start, Moment::Work, Moment::End, Moment::Excused];
-    let exits = [Exit::Code(3), Exit::NotStarted("no luck".into())];
+    let exits = [
+        ExitStatus::Code(3),
+        ExitStatus::NotStarted("no luck".into()),
+    ];
     let events = exits.into_iter().flat_map(|exit| {
         events.map(|moment| {
-            let exit = exit.clone();
+            let exit = exit.clone().into();
             ended(Ended {
                 moment,
                 exit,
@@ -169,7 +172,7 @@ fn a_worker_that_is_given_up_is_told_with_what_its_processes_did() {
             worker: WORKER,
             processes,
             cause,
-            last: Some(Exit::Code(3)),
+            last: Some(ExitStatus::Code(3).into()),
         })
     };
     let losses = || {
@@ -428,7 +431,7 @@ fn nothing_is_said_of_what_goes_well_or_is_told_otherwise() {
         ready(),
         Event::Gone {
             worker,
-            exit: Exit::Code(3),
+            exit: ExitStatus::Code(3).into(),
         },
         Event::SentAgain {
             worker,

@@ -59,7 +59,7 @@ fn what_a_worker_wrote_ends_the_run_with_the_option_for_it() {
 fn the_last_worker_is_told_with_its_last_words_but_for_after_a_signal() {
     let events = [
         no_worker(None, ""),
-        no_worker(Some(Exit::Code(127)), "sh: no such thing\n"),
+        no_worker(Some(ExitStatus::Code(127).into()), "sh: no such thing\n"),
     ];
     assert_snapshot!(told_alone(usual, events), @"
     Error: no worker could be kept running; it said nothing on stderr: try COMMAND by itself, with a record on its stdin
