@@ -1,7 +1,8 @@
 //! What became of a record, and how it is written.
 //!
 //! Owns the list of what can go wrong with a record. Always: that list is closed, each kind has the
-//! one name that error records and the summary use, and what is said of a failure follows from it.
+//! one name that error records and the summary use, and how a record is tried again and what is
+//! said of its failure follow from it.
 
 mod chunks;
 mod done;
@@ -80,6 +81,17 @@ pub enum Cause {
     AnswerTooLarge,
 }
 
+/// How a record is tried again, where `--retries` allows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Not at all: it would fail again, or nobody knows what the worker has done with it.
+    Never,
+    /// Alone, for a process died of it or was stopped for it.
+    Alone,
+    /// In line with the others: the worker answered, with an error.
+    InLine,
+}
+
 /// What is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadAnswer {
@@ -145,6 +157,20 @@ impl Cause {
             Self::InvalidInput { .. } => "invalid_input",
             Self::RecordTooLarge { .. } => "record_too_large",
             Self::AnswerTooLarge => "answer_too_large",
+        }
+    }
+
+    /// How a record that fails of it is tried again.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::WorkerExit { .. }
+            | Self::Timeout { .. }
+            | Self::BadAnswer(BadAnswer::Unasked(_)) => Retry::Alone,
+            Self::WorkerError { .. } | Self::BadAnswer(BadAnswer::Invalid(_)) => Retry::InLine,
+            Self::MissingAnswer
+            | Self::InvalidInput { .. }
+            | Self::RecordTooLarge { .. }
+            | Self::AnswerTooLarge => Retry::Never,
         }
     }
 }

@@ -11,12 +11,11 @@ use std::time::{Duration, Instant};
 use super::action::{Action, WorkerId};
 use super::audit::Break;
 use super::event::{Breach, Ended, Event, Loss, LossCause, Moment, Span};
-use super::pending::Fault;
 use super::policy::{Delivery, Readiness, Window};
 use super::process::{Death, Pipe, Process, Stage, Startup, State};
 use super::queue::{Isolation, Work};
 use super::{InputState, Scheduler, Unsent};
-use crate::outcome::{Exit, ExitStatus, Verdict};
+use crate::outcome::{BadAnswer, Cause, Exit, ExitStatus, Verdict};
 use crate::protocol::stdout::Tail;
 
 /// A process that has closed its stdout is given so long to exit.
@@ -187,7 +186,7 @@ impl Scheduler {
             let breach = Breach::NoAnswer(Span::of(&owed));
             let in_doubt = process.audit.in_doubt(Break::TooFew);
             self.note_breach(worker, breach, in_doubt);
-            self.fail_together(worker, owed, Fault::NoAnswer, now);
+            self.fail_together(worker, owed, Cause::MissingAnswer, now);
             self.replace(worker, now);
         } else {
             let startup = process.startup(now);
@@ -235,7 +234,8 @@ impl Scheduler {
         } else {
             Moment::Work
         };
-        let fate = guilty.front().map(|work| self.fate(work));
+        let cause = death.cause();
+        let fate = guilty.front().map(|work| self.fate(work, &cause));
         self.tell(Event::Ended(Box::new(Ended {
             worker,
             pid: death.pid,
@@ -254,11 +254,7 @@ impl Scheduler {
             }
         }
         if charged {
-            let fault = Fault::Died {
-                exit: death.exit.clone(),
-                stderr: death.stderr.clone(),
-            };
-            self.fail_together(worker, guilty, fault, now);
+            self.fail_together(worker, guilty, cause, now);
         }
         charged
     }
@@ -390,6 +386,19 @@ impl Death {
             stderr: Vec::new(),
             tail: Tail::default(),
             unsent: 0,
+        }
+    }
+
+    /// What the records fail of that are charged with it.
+    fn cause(&self) -> Cause {
+        match &self.exit {
+            Exit::Verdict(verdict @ (Verdict::Unasked | Verdict::AnsweredTwice)) => {
+                Cause::BadAnswer(BadAnswer::Unasked(*verdict))
+            }
+            exit => Cause::WorkerExit {
+                exit: exit.clone(),
+                stderr: self.stderr.clone(),
+            },
         }
     }
 }

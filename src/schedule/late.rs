@@ -34,9 +34,10 @@ impl Scheduler {
             others
                 .into_iter()
                 .for_each(|work| self.queue.put_back(work));
-            let suspects = Suspects::One(first.first(), self.fate(&first));
+            let cause = Cause::Timeout { limit };
+            let suspects = Suspects::One(first.first(), self.fate(&first, &cause));
             self.tell(Event::TimedOut { worker, suspects });
-            self.charge(first, Cause::Timeout { limit }, worker, now);
+            self.charge(first, cause, worker, None, now);
             return;
         }
         let several = Suspects::Several(suspects);

@@ -313,7 +313,7 @@ impl Scheduler {
         }
         let took = self.note_answers(worker, 1, now);
         let work = self.take_oldest(worker);
-        self.fail_work(work, Cause::AnswerTooLarge, worker, took, now);
+        self.charge(work, Cause::AnswerTooLarge, worker, took, now);
     }
 
     /// All that was read of a process together has been reported: it may be sent more. Not before,

@@ -13,26 +13,17 @@ use super::action::WorkerId;
 use super::event::Trigger;
 use super::policy::OnError;
 use super::queue::Work;
-use crate::outcome::{BadAnswer, Cause, Exit, Verdict};
+use crate::outcome::Cause;
 use crate::record::{Index, Separator};
 
 /// So many bytes of outcomes may wait before further failures do.
 const ENOUGH: usize = 1024 * 1024;
 
-/// What is held against a process.
-#[derive(Debug)]
-pub(super) enum Fault {
-    /// It died, with these last words.
-    Died { exit: Exit, stderr: Vec<u8> },
-    /// It left its records without an answer.
-    NoAnswer,
-}
-
 #[derive(Debug)]
 struct PendingFailure {
     work: Work,
     worker: WorkerId,
-    fault: Arc<Fault>,
+    cause: Arc<Cause>,
 }
 
 /// The records whose failure is decided and not yet put down.
@@ -74,7 +65,7 @@ impl PendingFailures {
         let one = PendingFailure {
             work: rest.work.cut(1, usize::MAX, separator),
             worker: rest.worker,
-            fault: Arc::clone(&rest.fault),
+            cause: Arc::clone(&rest.cause),
         };
         if rest.work.block.count > 0 {
             self.push(rest);
@@ -91,22 +82,18 @@ impl Scheduler {
         &mut self,
         worker: WorkerId,
         works: VecDeque<Work>,
-        fault: Fault,
+        cause: Cause,
         now: Instant,
     ) {
-        let fault = Arc::new(fault);
+        let cause = Arc::new(cause);
         for work in works {
             let work = work.trimmed(self.policy.shape.separator);
-            let work = match *fault {
-                Fault::Died { .. } => self.try_again(work, worker),
-                Fault::NoAnswer => Some(work),
-            };
-            if let Some(work) = work {
-                let fault = Arc::clone(&fault);
+            if let Some(work) = self.try_again(work, cause.retry(), worker) {
+                let cause = Arc::clone(&cause);
                 self.pending.push(PendingFailure {
                     work,
                     worker,
-                    fault,
+                    cause,
                 });
             }
         }
@@ -152,18 +139,7 @@ impl Scheduler {
     }
 
     fn settle_one(&mut self, pending: PendingFailure, now: Instant) {
-        let cause = match &*pending.fault {
-            Fault::NoAnswer => Cause::MissingAnswer,
-            Fault::Died { exit, stderr } => match exit {
-                Exit::Verdict(verdict @ (Verdict::Unasked | Verdict::AnsweredTwice)) => {
-                    Cause::BadAnswer(BadAnswer::Unasked(*verdict))
-                }
-                _ => Cause::WorkerExit {
-                    exit: exit.clone(),
-                    stderr: stderr.clone(),
-                },
-            },
-        };
+        let cause = Arc::unwrap_or_clone(pending.cause);
         self.fail_work(pending.work, cause, pending.worker, None, now);
     }
 }

@@ -254,13 +254,13 @@ impl Scheduler {
                     error: take(json).into_owned(),
                     message: take(message),
                 };
-                self.refuse(work, cause, worker, took, now);
+                self.charge(work, cause, worker, took, now);
             }
             Reply::Bad(why) => {
                 let cause = Cause::BadAnswer(BadAnswer::Invalid(why.clone()));
-                self.refuse(work, cause, worker, took, now);
+                self.charge(work, cause, worker, took, now);
             }
-            Reply::TooLarge => self.fail_work(work, Cause::AnswerTooLarge, worker, took, now),
+            Reply::TooLarge => self.charge(work, Cause::AnswerTooLarge, worker, took, now),
         }
     }
 

@@ -14,7 +14,8 @@ use super::event::{Event, Fate};
 use super::policy::Delivery;
 use super::process::{Process, Stage, State};
 use super::queue::{Isolation, Work};
-use crate::outcome::Cause;
+use crate::outcome::{Cause, Retry};
+use crate::record::Index;
 
 /// A process whose last answers, so many, were errors is not asked again while another is on its
 /// way.
@@ -24,72 +25,76 @@ const FAILING: u32 = 2;
 const SPOILT: u32 = 4;
 
 impl Scheduler {
-    /// What comes of it that a record is charged.
-    pub(super) fn fate(&self, work: &Work) -> Fate {
-        match self.may_retry(work) {
+    /// What comes of it that a record is charged with a failure of this cause.
+    pub(super) fn fate(&self, work: &Work, cause: &Cause) -> Fate {
+        match self.may_retry(work, cause.retry()) {
             _ if self.is_beyond_blame() => Fate::LeftOut,
             true => Fate::TriedAgain,
             false => Fate::Failed,
         }
     }
 
-    fn may_retry(&self, work: &Work) -> bool {
-        self.policy.delivery == Delivery::AtLeastOnce
+    fn may_retry(&self, work: &Work, retry: Retry) -> bool {
+        retry != Retry::Never
+            && self.policy.delivery == Delivery::AtLeastOnce
             && self.phase.gives_out()
             && work.charged < self.policy.retries
     }
 
-    /// Counts a failure against a record for which a process was stopped: it is tried again, alone,
-    /// as often as `--retries` says.
-    pub(super) fn charge(&mut self, work: Work, cause: Cause, worker: WorkerId, now: Instant) {
-        if self.is_beyond_blame() {
-            return;
-        }
-        if let Some(work) = self.try_again(work, worker) {
-            self.fail_work(work, cause, worker, None, now);
-        }
-    }
-
-    /// Has records tried again for which a process died or was stopped, each alone; gives them back
-    /// where that may not be.
-    pub(super) fn try_again(&mut self, mut work: Work, worker: WorkerId) -> Option<Work> {
-        if !self.may_retry(&work) {
-            return Some(work);
-        }
-        work.charged += 1;
-        self.tell_again(worker, &work);
-        self.suspect(work);
-        None
-    }
-
-    /// Counts an error that a worker answered with against its record.
-    pub(super) fn refuse(
+    /// Charges a record with a failure: it is tried again, as its cause allows and as often as
+    /// `--retries` says, or fails.
+    pub(super) fn charge(
         &mut self,
-        mut work: Work,
+        work: Work,
         cause: Cause,
         worker: WorkerId,
         took: Option<Duration>,
         now: Instant,
     ) {
-        let is_its_word = matches!(cause, Cause::WorkerError { .. });
+        // Of anything else the end of the run may be the reason.
+        let is_its_word = matches!(cause, Cause::WorkerError { .. } | Cause::AnswerTooLarge);
         if self.is_beyond_blame() && !is_its_word {
             return;
         }
+        let retry = cause.retry();
+        if retry == Retry::InLine {
+            self.note_error(worker, work.first());
+        }
+        if let Some(work) = self.try_again(work, retry, worker) {
+            self.fail_work(work, cause, worker, took, now);
+        }
+    }
+
+    /// Has charged records tried again; gives them back where that may not be.
+    pub(super) fn try_again(
+        &mut self,
+        mut work: Work,
+        retry: Retry,
+        worker: WorkerId,
+    ) -> Option<Work> {
+        if !self.may_retry(&work, retry) {
+            return Some(work);
+        }
+        work.charged += 1;
+        self.tell_again(worker, &work);
+        if retry == Retry::Alone {
+            self.suspect(work);
+            return None;
+        }
+        work.isolation = Isolation::Together;
+        work.shuns = Some(worker);
+        self.queue.put_back(work);
+        self.judge_errors(worker);
+        None
+    }
+
+    /// Puts down that a process answered a record with an error.
+    fn note_error(&mut self, worker: WorkerId, index: Index) {
         if let Some(process) = self.process_mut(worker)
-            && process.refused.replace(work.first()) != Some(work.first())
+            && process.refused.replace(index) != Some(index)
         {
             process.errors = process.errors.saturating_add(1);
         }
-        if !self.may_retry(&work) {
-            self.fail_work(work, cause, worker, took, now);
-            return;
-        }
-        work.charged += 1;
-        work.isolation = Isolation::Together;
-        work.shuns = Some(worker);
-        self.tell_again(worker, &work);
-        self.queue.put_back(work);
-        self.judge_errors(worker);
     }
 
     /// Replaces a process that has come to answer with nothing but errors, once it owes nothing.

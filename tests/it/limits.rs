@@ -70,7 +70,15 @@ fn an_answer_that_is_too_large_fails_its_record_alone() {
     let expected = records(["0", "1", &"x".repeat(1024), "3", "4"]);
     let done = TestEnv::new()
         .mtask()
-        .args(["-j1", "--window", "1", "--max-record", "1K"])
+        .args([
+            "-j1",
+            "--window",
+            "1",
+            "--max-record",
+            "1K",
+            "--retries",
+            "3",
+        ])
         .echo()
         .stdin(input)
         .run();
@@ -88,6 +96,7 @@ fn an_answer_that_is_too_large_fails_its_record_alone() {
             (&error["mtask_error"], &error["index"]),
             (&"answer_too_large".into(), &index.into())
         );
+        assert_eq!(error["attempts"], 1, "it would be too large again");
     }
 }
 
