@@ -312,49 +312,58 @@ impl<'s> Dialogue<'s> {
     fn read_rest(&mut self, line: &[u8]) {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let before = self.said.log_lines;
-        let mut parts = json::named(line);
-        parts.retain(|part| part.is_reply && self.scheduler.owes(self.worker, part.index));
-        self.read_parts(line, &parts);
+        self.read_parts(line, self.answers(&json::named(line)));
         // The text before it was a line as well.
         self.said.log_lines = self.said.log_lines.max(before + 1);
     }
 
     /// The answers to records that are owed on a line that is not one answer.
     fn parts(&self, line: &[u8]) -> Vec<Named> {
-        let mut parts = json::named(line);
-        parts.retain(|part| part.is_reply && self.scheduler.owes(self.worker, part.index));
+        let found = json::named(line);
+        let parts = self.answers(&found);
+        let begins_with_one = parts.first().is_some_and(|first| first.is_first);
         // What begins as an answer and is none is not searched for others: they may be what it
         // quotes.
-        let begins_as_other =
-            json::begins_like_an_answer(line) && parts.first().is_none_or(|first| !first.is_first);
-        let is_one = parts.len() == 1 && parts[0].is_first;
-        if begins_as_other || is_one {
-            parts.clear();
+        let is_begun = |first: &Named| {
+            first.is_first && first.is_reply && self.scheduler.owes(self.worker, first.index)
+        };
+        let begins_as_answer =
+            json::begins_like_an_answer(line) || found.first().is_some_and(is_begun);
+        let is_one = parts.len() == 1 && begins_with_one;
+        if is_one || begins_as_answer && !begins_with_one {
+            return Vec::new();
         }
-        parts
+        parts.to_vec()
     }
 
-    /// Takes the answers on a line one by one. What stands before the first is a line of its own,
-    /// and what stands between and behind them is for people.
+    /// Those of the objects on a line that are answers to records that are owed.
+    fn answers<'n>(&self, found: &'n [Named]) -> &'n [Named] {
+        Named::answers(found, |index| self.scheduler.owes(self.worker, index))
+    }
+
+    /// Takes the answers that a line ends with one by one. What stands before the first is a line
+    /// of its own.
     fn read_parts(&mut self, line: &[u8], parts: &[Named]) {
-        let mut from = 0;
-        for part in parts {
-            let text = &line[from..part.start];
-            if from == 0 && !text.trim_ascii().is_empty() {
-                let message = match json::read(text, self.wanted) {
-                    Message::Mention(_) => Message::Log,
-                    message => message,
-                };
-                let mut answers = Vec::new();
-                self.take(message, text, &mut answers);
-                self.pass(&mut answers);
-            } else {
-                self.log_text(text);
+        let Some(first) = parts.first() else {
+            if !line.trim_ascii().is_empty() {
+                self.log(line);
             }
+            return;
+        };
+        let text = &line[..first.start];
+        if !text.trim_ascii().is_empty() {
+            let message = match json::read(text, self.wanted) {
+                Message::Mention(_) => Message::Log,
+                message => message,
+            };
+            let mut answers = Vec::new();
+            self.take(message, text, &mut answers);
+            self.pass(&mut answers);
+        }
+        for part in parts {
             if self.said.unasked.is_some() {
                 return;
             }
-            from = part.end;
             let text = &line[part.start..part.end];
             match json::read(text, self.wanted) {
                 Message::Answer(answer) | Message::Mention(answer)
@@ -367,7 +376,6 @@ impl<'s> Dialogue<'s> {
                 _ => self.log(text),
             }
         }
-        self.log_text(&line[from..]);
     }
 
     fn take_valid<'a>(&mut self, answer: Answer<'a>, line: &[u8], answers: &mut Vec<Answer<'a>>) {
@@ -434,13 +442,6 @@ impl<'s> Dialogue<'s> {
             self.said.unasked = Some(unasked);
         }
         answers.clear();
-    }
-
-    /// The same for a part of a line, which may be blank.
-    fn log_text(&mut self, text: &[u8]) {
-        if !text.trim_ascii().is_empty() {
-            self.log(text);
-        }
     }
 
     fn log(&mut self, line: &[u8]) {

@@ -166,10 +166,11 @@ pub fn read_head<'a>(head: &[u8], found: &[Named], owes: impl Fn(Index) -> bool)
         Claim::Id(index) => too_large(index),
         Claim::Nameless => Message::Nameless,
         Claim::None => {
-            let mut indices = found.iter().map(|named| named.index);
-            indices
-                .find(|index| owes(*index))
-                .map_or(Message::Log, too_large)
+            let first = found.first().filter(|first| first.is_first);
+            let is_of_first = first.filter(|first| owes(first.index));
+            is_of_first
+                .or(Named::answers(found, owes).first())
+                .map_or(Message::Log, |named| too_large(named.index))
         }
     }
 }

@@ -418,17 +418,20 @@ mod tests {
         let answer = r#"{"id":7,"output":"y"}"#;
         for begun in 0..answer.len() {
             let (a, b) = answer.split_at(begun);
-            let line = [&text, a, b, &text, "\n", answer, "\n"];
-            let (gone, parts) = cut_objects(&line, Some(7));
+            let (gone, parts) = cut_objects(&[&text, a, b, " \r\n", answer, "\n"], Some(7));
             assert_eq!(gone, 50_000);
             assert_eq!(
                 parts,
-                [format!("rest {answer}{text}\n"), format!("{answer}\n")]
+                [format!("rest {answer} \r\n"), format!("{answer}\n")]
             );
-            let (gone, parts) = cut_objects(&line, Some(8));
-            assert_eq!(gone, 100_000, "that record is not owed");
-            let rest = "x".repeat(answer.len());
-            assert_eq!(parts, [format!("rest {rest}\n"), format!("{answer}\n")]);
+            // Where that record is not owed, or the line goes on, it is a part of the text.
+            for (more, owed) in [("", 7), ("", 8), (" ", 8)] {
+                let line = [&text, a, b, more, &text, "\n", answer, "\n"];
+                let (gone, parts) = cut_objects(&line, Some(owed));
+                assert_eq!(gone, 100_000);
+                let rest = "x".repeat(answer.len() + more.len());
+                assert_eq!(parts, [format!("rest {rest}\n"), format!("{answer}\n")]);
+            }
         }
     }
 

@@ -178,7 +178,7 @@ fn an_answer_behind_much_text_is_found() {
         let env = TestEnv::new();
         let script = ANSWERS.to_owned()
             + &format!("large; printf '%s' '{text}'; ")
-            + r#"printf '{"id":%s,"output":"%s"}' $id $id; large; echo; done"#;
+            + r#"printf '{"id":%s,"output":"%s"}' $id $id; echo; done"#;
         let mut live = open(&env, 1, JSON, &script);
         for index in 0..2 {
             live.ask("1", &format!("\"{index}\""));

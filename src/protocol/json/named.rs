@@ -22,6 +22,18 @@ pub struct Named {
     pub is_reply: bool,
     /// Nothing but white space stands before it.
     pub is_first: bool,
+    /// It is broken, or something else follows than white space, or a comma and the next of these.
+    pub is_followed: bool,
+}
+
+impl Named {
+    /// Which of the objects on a line answer records that are owed: the last ones, up to its end.
+    /// What something else follows is quoted there.
+    pub fn answers(found: &[Self], owes: impl Fn(Index) -> bool) -> &[Self] {
+        let is_answer = |named: &Self| named.is_reply && !named.is_followed && owes(named.index);
+        let last = found.iter().rposition(|named| !is_answer(named));
+        &found[last.map_or(0, |last| last + 1)..]
+    }
 }
 
 /// The objects of a line that say something of a record or stand at its beginning, in turn, as many
@@ -38,7 +50,7 @@ pub fn named(line: &[u8]) -> Vec<Named> {
     if let (Place::Over, Some(last)) = (scanner.place, scanner.found.last_mut()) {
         last.end = line.len();
     }
-    scanner.found
+    scanner.into_found()
 }
 
 /// How many objects are looked for at a time.
@@ -66,6 +78,8 @@ pub struct Scanner {
     is_first: bool,
     index: Option<Index>,
     is_reply: bool,
+    /// A comma has been seen behind the last one that was found.
+    is_comma: bool,
     /// The key in it, and its value where that is a word.
     key: Vec<u8>,
     word: Vec<u8>,
@@ -106,6 +120,7 @@ impl Default for Scanner {
             is_first: false,
             index: None,
             is_reply: false,
+            is_comma: false,
             key: Vec::new(),
             word: Vec::new(),
             found: Vec::new(),
@@ -150,7 +165,8 @@ impl Scanner {
     /// Where the first object begins that is open, or that names a record which `is_awaited`. What
     /// stands before it is of no interest any more.
     pub fn first(&mut self, is_awaited: impl Fn(Index) -> bool) -> Option<usize> {
-        (self.found).retain(|named| named.is_reply && is_awaited(named.index));
+        let answers = Named::answers(&self.found, is_awaited).len();
+        self.found.drain(..self.found.len() - answers);
         let open = (!matches!(self.place, Place::Text | Place::Over)).then_some(self.start);
         self.found.first().map(|named| named.start).or(open)
     }
@@ -168,6 +184,9 @@ impl Scanner {
     /// The line is over: what it held.
     pub fn into_found(mut self) -> Vec<Named> {
         self.end();
+        if self.is_comma {
+            self.follow();
+        }
         self.found
     }
 
@@ -175,9 +194,15 @@ impl Scanner {
     fn skip(&mut self, bytes: &[u8]) -> Option<usize> {
         match self.place {
             Place::Over => None,
-            Place::Text if self.found.len() >= MOST => None,
             Place::Text => {
-                let len = memchr(b'{', bytes).unwrap_or(bytes.len());
+                let is_enough = self.found.len() >= MOST;
+                let next = memchr(b'{', bytes).filter(|_| !is_enough);
+                let len = next.unwrap_or(bytes.len());
+                match bytes[..len].trim_ascii() {
+                    b"" => {}
+                    b"," if !self.is_comma => self.is_comma = true,
+                    _ => self.follow(),
+                }
                 self.is_blank = self.is_blank && bytes[..len].trim_ascii().is_empty();
                 Some(len)
             }
@@ -246,7 +271,10 @@ impl Scanner {
                 self.close();
                 Place::Text
             }
-            (Place::FirstKey, b'}') => Place::Text,
+            (Place::FirstKey, b'}') => {
+                self.follow();
+                Place::Text
+            }
             _ => return false,
         };
         true
@@ -306,7 +334,19 @@ impl Scanner {
                 end: self.seen,
                 is_reply: self.is_reply,
                 is_first: self.is_first,
+                is_followed: false,
             });
+            self.is_comma = false;
+        } else {
+            self.follow();
+        }
+    }
+
+    /// Something else follows the last object that was found.
+    fn follow(&mut self) {
+        self.is_comma = false;
+        if let Some(last) = self.found.last_mut() {
+            last.is_followed = true;
         }
     }
 
@@ -317,9 +357,11 @@ impl Scanner {
         self.is_escaped = false;
         if self.index.is_some() && (self.is_reply || self.is_first) {
             self.close();
+            self.follow();
             self.place = Place::Over;
             return None;
         }
+        self.follow();
         self.place = Place::Text;
         let len = self.seen - self.start;
         self.again = self.again.checked_sub(len)?;
@@ -335,116 +377,4 @@ fn keep(kept: &mut Vec<u8>, byte: u8) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The ids and the texts of the objects, in brackets where they are no replies.
-    fn found(line: &str) -> Vec<String> {
-        found_by(line, 1..9)
-    }
-
-    /// The same, and they are those that are found where the line comes in pieces of these lengths:
-    /// what has gone by is not looked at again.
-    fn found_by(line: &str, pieces: std::ops::Range<usize>) -> Vec<String> {
-        let whole = named(line.as_bytes());
-        for piece in pieces {
-            let mut scanner = Scanner::default();
-            for bytes in line.as_bytes().chunks(piece) {
-                scanner.feed(bytes);
-            }
-            let ids = |found: &[Named]| found.iter().map(|named| named.index).collect::<Vec<_>>();
-            assert_eq!(ids(&scanner.into_found()), ids(&whole), "{line} by {piece}");
-        }
-        let show = |named: &Named| {
-            let text = &line[named.start..named.end];
-            assert_eq!(named.is_first, line[..named.start].trim().is_empty());
-            match named.is_reply {
-                true => format!("{} {text}", named.index),
-                false => format!("({}) {text}", named.index),
-            }
-        };
-        whole.iter().map(show).collect()
-    }
-
-    #[test]
-    fn the_id_may_stand_anywhere_among_the_keys() {
-        for object in [
-            r#"{"id":7,"output":1}"#,
-            r#"{ "id" : 7 , "output" : { "id" : 8 } }"#,
-            r#"{"output":"a \" { } , \\","id":7}"#,
-            r#"{"error":{"id":8,"output":[{"id":9}]},"x":[],"id":7,"y":{}}"#,
-            r#"{"\u0069d":7,"ou\u0074put":-1.5e3}"#,
-            r#"{"output":NaN,"id":7}"#,
-            r#"{"output":[1, Infinity],"id":7}"#,
-        ] {
-            assert_eq!(found(object), [format!("7 {object}")]);
-            let line = format!("don't {{x}} {{\"a\":1}} {object} done");
-            assert_eq!(found(&line), [format!("7 {object}")], "{line}");
-        }
-    }
-
-    #[test]
-    fn an_object_that_says_nothing_of_its_record_counts_only_where_the_line_begins_with_it() {
-        assert_eq!(
-            found(r#"INFO {"id":3,"event":{"id":3,"output":1}}"#),
-            [""; 0]
-        );
-        let line = r#"{"level":"info","id":3}"#;
-        assert_eq!(found(line), [format!("(3) {line}")]);
-        for line in [
-            "",
-            "{}",
-            "{{{",
-            r#"{"output":1}"#,
-            r#"{"id":"7","output":1}"#,
-            r#"{"id":07,"output":1}"#,
-            r#"{"id":-7,"output":1}"#,
-            r#"[{"ids":7,"output":1}]"#,
-            r#"{'id':7,"output":1}"#,
-        ] {
-            assert_eq!(found(line), [""; 0], "{line}");
-        }
-    }
-
-    #[test]
-    fn text_before_an_object_may_look_like_the_beginning_of_one() {
-        let object = r#"{"id":7,"output":1}"#;
-        for text in [
-            "{",
-            "{\"",
-            "{\"a\":",
-            "{\"a\":[1,",
-            "{\"a\":{",
-            "{\"a\": it {",
-            "\u{1b}[0m",
-        ] {
-            let line = format!("{text}{object}");
-            assert_eq!(found_by(&line, 0..0), [format!("7 {object}")], "{line}");
-        }
-    }
-
-    #[test]
-    fn there_may_be_several_and_what_follows_a_broken_one_belongs_to_it() {
-        let line = r#"{"id":1,"output":2}{"id":3,"error":"e"} {"output":4,"id":5}"#;
-        let each = [
-            r#"1 {"id":1,"output":2}"#,
-            r#"3 {"id":3,"error":"e"}"#,
-            r#"5 {"output":4,"id":5}"#,
-        ];
-        assert_eq!(found(line), each);
-        let line = r#"{"id":1,"output":'it {"id":3,"output":2}'}"#;
-        assert_eq!(found(line), [format!("1 {line}")]);
-        let torn = r#"{"id":1,"output":"x"#;
-        assert_eq!(found(torn), [format!("1 {torn}")]);
-        let many = r#"{"id":1,"output":2}"#.repeat(MOST + 5);
-        assert_eq!(found(&many).len(), MOST);
-    }
-
-    #[test]
-    fn what_is_looked_at_again_has_a_limit() {
-        // The time would be the square of the length.
-        let line = "{\"a\":[".repeat(200_000);
-        assert_eq!(found(&line[..2000]), [""; 0]);
-        assert_eq!(named(line.as_bytes()), []);
-    }
-}
+mod tests;

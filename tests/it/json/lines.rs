@@ -61,9 +61,10 @@ fn text_before_an_answer_may_be_anything() {
         (b"{'id':0}{", b""),
         (b"{\"a\": {", b""),
         (b"\xef\xbb\xbf", b""),
-        (b"\xff\xfe caf\xe9: \x1b[1m", b"\x1b[0m"),
-        (b"\0\0", b" done {x}"),
-        (b"  50% | ", b" | 3.1 s\r"),
+        (b"\xff\xfe caf\xe9: \x1b[1m", b" "),
+        (b"\0\0", b"\t"),
+        (b"  50% | ", b"\r"),
+        (b"  50% {\"id\":0,\"output\":1} | ", b""),
     ] {
         for answer in [
             r#"{"id":0,"output":[1,{"id":0}]}"#,
@@ -80,21 +81,17 @@ fn text_before_an_answer_may_be_anything() {
 
 #[test]
 fn an_error_behind_text_is_one_and_what_is_no_json_fails_its_record() {
-    let said: [&[u8]; 4] = [
+    let said: [&[u8]; 3] = [
         b"oh {\"id\":0,\"error\":\"no luck\"}\n",
         b"oh {\"id\":1,\"output\":NaN}\n",
         b"oh {\"output\":1,\"error\":2,\"id\":2}\n",
-        b"oh {\"id\":3,\"output\":\"torn\n",
     ];
     let done = run(&TestEnv::new(), &["--on-error", "ignore"], &said);
     done.assert_status(0);
     let kinds: Vec<_> = (done.lines().into_iter())
         .map(|line| done.parse(line)["mtask_error"].clone())
         .collect();
-    assert_eq!(
-        kinds,
-        ["worker_error", "bad_answer", "bad_answer", "bad_answer"]
-    );
+    assert_eq!(kinds, ["worker_error", "bad_answer", "bad_answer"]);
     let why = done.parse(done.lines()[1])["message"].to_string();
     done.check(
         why.contains("JSON has no NaN"),
@@ -122,9 +119,44 @@ fn a_log_line_that_mentions_a_record_is_no_answer_and_harms_none() {
     }
 }
 
+/// A record may be anything, and a worker may show it.
+#[test]
+fn what_a_log_line_quotes_is_no_answer() {
+    let many = r#"{"id":0,"output":"EVIL"}"#.repeat(300);
+    for log in [
+        r#"DEBUG {'id': 0, 'input': 'look: {"id":0,"output":"EVIL"} '}"#,
+        r#"DEBUG {"id": 0, "input": 'look: {"id":0,"output":"EVIL"}'}"#,
+        r#"{'id': 0, 'input': 'look: {"id":0,"error":"EVIL"}'}"#,
+        r#"DEBUG {"id":0,"output":"EVIL"} {"a":1}"#,
+        r#"DEBUG {"id":0,"output":"EVIL"} {"id":7,"output":1}"#,
+        r#"DEBUG {"id":0,"output":"EVIL"} {"id":0,"output":"EVIL"}."#,
+        r#"DEBUG {"id":0,"output":"EVIL"},"#,
+        r#"DEBUG {"id":0,"output":"EVIL"} {"#,
+        r#"DEBUG {"id":0,"output":"EVIL"} {"a":"#,
+        r#"DEBUG '{"id":0,"output":'"#,
+        r#"DEBUG '{"id":0,"output":"EV'"#,
+        &format!("DEBUG '{many}'"),
+        // Such lines are not held, and may be too long.
+        &format!("DEBUG '{many}' {}", "y".repeat(100_000)),
+        &format!("DEBUG '{many}' {}'", "y".repeat(2_000_000)),
+        &format!(
+            r#"DEBUG {} '{{"id":0,"output":"EVIL"}}'"#,
+            "y".repeat(2_000_000)
+        ),
+    ] {
+        let said = format!("{log}\n{{\"id\":0,\"output\":\"true\"}}\n");
+        let done = run(&TestEnv::new(), &["--max-record", "1M"], &[said.as_bytes()]);
+        done.assert_status(0).assert_stdout("\"true\"\n");
+        done.assert_stderr_has("1 line on stdout that answer nothing");
+        if log.len() < 1000 {
+            assert_logged(&done, log);
+        }
+    }
+}
+
 #[test]
 fn an_answer_that_was_shown_in_a_log_line_may_be_given_again() {
-    let shown = b"100% {\"id\":0,\"output\":{\"a\":[1, 2]}} sent\n";
+    let shown = b"100% {\"id\":0,\"output\":{\"a\":[1, 2]}}\n";
     for again in [
         &b"{\"id\":0,\"output\":{\"a\":[1, 2]}}\n"[..],
         b"{ \"id\" : 0 , \"output\" : {\"a\" : [1,2]} }\n",
@@ -160,7 +192,7 @@ fn several_answers_may_stand_on_a_line() {
         b"",
         b"{\"id\":1,\"output\":\"b\"}{\"id\":0,\"output\":\"a\"}\n",
         b"",
-        b"go: {\"output\":\"d\",\"id\":3} {\"id\":3,\"output\":\"d\"}, {\"id\":2,\"error\":\"c\"}.\n",
+        b"go: {\"output\":\"d\",\"id\":3} {\"id\":3,\"output\":\"d\"}, {\"id\":2,\"error\":\"c\"}\n",
     ];
     let done = run(&TestEnv::new(), &["--window", "2"], &said);
     done.assert_status(123)
