@@ -259,7 +259,9 @@ impl<'s> Dialogue<'s> {
     fn read_large(&mut self, line: &mut Vec<u8>) {
         let mut answers = Vec::new();
         match json::read(line, self.wanted) {
-            Message::Answer(answer) if self.has_parted && self.is_repeated(&answer) => {
+            Message::Answer(answer)
+                if self.has_parted && self.scheduler.takes_for_repeated(self.worker, &answer) =>
+            {
                 self.log(line);
             }
             Message::Answer(Answer {
@@ -385,7 +387,7 @@ impl<'s> Dialogue<'s> {
         if self.said.unasked.is_some() {
             return;
         }
-        if self.has_parted && self.is_repeated(&answer) {
+        if self.has_parted && self.scheduler.takes_for_repeated(self.worker, &answer) {
             self.log(line);
         } else {
             answers.push(answer);
@@ -429,10 +431,6 @@ impl<'s> Dialogue<'s> {
                 self.log(line);
             }
         }
-    }
-
-    fn is_repeated(&self, answer: &Answer<'_>) -> bool {
-        self.scheduler.is_repeated(self.worker, answer)
     }
 
     fn pass(&mut self, answers: &mut Vec<Answer<'_>>) {

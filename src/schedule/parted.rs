@@ -13,7 +13,7 @@ use crate::record::Index;
 /// then.
 const MOST: usize = 1000;
 
-/// The last ones, each with what it was.
+/// The last ones that it has not repeated, each with what it was.
 #[derive(Debug, Default)]
 pub(crate) struct Parted(VecDeque<(Index, u64)>);
 
@@ -29,23 +29,25 @@ impl Scheduler {
         }
     }
 
-    /// Whether a process has given any answer on a line with something else.
+    /// Whether a process has given any answer on a line with something else and not repeated it.
     pub fn has_parted(&self, worker: WorkerId) -> bool {
         self.process(worker)
             .is_some_and(|process| !process.parted.0.is_empty())
     }
 
-    /// Whether it has given this one so, and owes none to that record.
-    pub fn is_repeated(&self, worker: WorkerId, answer: &Answer<'_>) -> bool {
-        let Some(process) = self.process(worker) else {
+    /// Whether it has given this one so and not repeated it yet: then this is the repetition. The
+    /// record may be owed once more by then, as one is that is tried again.
+    pub fn takes_for_repeated(&mut self, worker: WorkerId, answer: &Answer<'_>) -> bool {
+        let Some(process) = self.process_mut(worker) else {
             return false;
         };
-        let mut known = process
-            .parted
-            .0
-            .iter()
-            .filter(|(index, _)| *index == answer.index);
-        known.any(|(_, known)| *known == gist(&answer.reply)) && !self.owes(worker, answer.index)
+        let known = &mut process.parted.0;
+        if known.iter().all(|(index, _)| *index != answer.index) {
+            return false;
+        }
+        let given = (answer.index, gist(&answer.reply));
+        let place = known.iter().position(|known| *known == given);
+        place.and_then(|place| known.remove(place)).is_some()
     }
 }
 

@@ -160,7 +160,7 @@ fn an_answer_that_was_shown_in_a_log_line_may_be_given_again() {
     for again in [
         &b"{\"id\":0,\"output\":{\"a\":[1, 2]}}\n"[..],
         b"{ \"id\" : 0 , \"output\" : {\"a\" : [1,2]} }\n",
-        b"{\"output\":{\"a\":[1,2]},\"id\":0}\n{\"id\":0,\"output\":{\"a\":[1,2]}}\n",
+        b"{\"output\":{\"a\":[1,2]},\"id\":0}\n",
         b"done {\"id\":0,\"output\":{\"a\":[1,2]}}\n",
     ] {
         let env = TestEnv::new();
@@ -179,11 +179,40 @@ fn an_answer_that_was_shown_in_a_log_line_may_be_given_again() {
     let done = run(&TestEnv::new(), &[], &[&other]);
     done.assert_status(123)
         .assert_stderr_has("each record is to be answered once");
-    // Nor may one be given twice that was on a line of its own.
+    // Nor may it be given once more than that, or twice on lines of their own.
+    let again = b"{\"id\":0,\"output\":{\"a\":[1,2]}}\n";
+    let done = run(
+        &TestEnv::new(),
+        &[],
+        &[&[&shown[..], again, again].concat()],
+    );
+    done.assert_status(123)
+        .assert_stderr_has("each record is to be answered once");
     let twice = b"{\"id\":0,\"output\":1}\n".repeat(2);
     let done = run(&TestEnv::new(), &[], &[&twice]);
     done.assert_status(123)
         .assert_stderr_has("each record is to be answered once");
+}
+
+/// The copy comes when the record has been sent again, to the same process.
+#[test]
+fn an_error_that_was_shown_in_a_log_line_is_no_answer_to_the_next_attempt() {
+    let error = r#"echo '{"id":0,"error":"busy"}'"#;
+    let next = "read -r x";
+    // Each that is shown may be given once more; what follows is an answer of its own.
+    for (more, retries) in [("", "1"), (&*format!("{error}; {next};"), "2")] {
+        let script = format!(
+            r#"{next}; printf 'INFO answered '; {error}; {next}; {error}; {more}
+            echo '{{"id":0,"output":"true"}}'; cat"#
+        );
+        let done = TestEnv::new()
+            .mtask()
+            .args(["-j1", "--protocol", "json", "--retries", retries])
+            .args(["--", "sh", "-c", &script])
+            .stdin("1\n")
+            .run();
+        done.assert_status(0).assert_stdout("\"true\"\n");
+    }
 }
 
 #[test]
