@@ -47,6 +47,7 @@ class Library:
         self.theirs = {}  # the user's modules, while only the library is seen
         self.known = {}  # the modules that are the library's, by name
         self.apart = {}  # those of them, and what belongs to them, that only the library sees
+        self.first = len(sys.modules)  # how many Python itself has loaded
         self.count = 0  # of modules, when there was last none of the user's with such a name
 
     def __enter__(self):
@@ -74,21 +75,19 @@ class Library:
 
     def __exit__(self, *_):
         sys.path = self.outer_path
-        front = []  # where a module is looked for before the library
-        for place in sys.path:
-            if place in self.path:
-                break
-            front.append(place)
-        if front:
-            # New ones stand last.
-            for name in list(sys.modules)[self.count :]:
-                if "." not in name and is_found(name, front):
-                    self.tops.add(name)
+        self.tops |= shadowed(self.path, self.count)
         self.count = len(sys.modules)
         if self.tops:
             self.apart.update(take_modules(self.tops))
             sys.modules.update(self.theirs)
             self.theirs = {}
+
+    def give_way(self, folder):
+        """Puts a folder of the user's first on the path."""
+        sys.path.insert(0, folder)
+        self.apart.update(take_modules(shadowed(self.path, self.first)))
+        if self.apart:
+            self.load("traceback")  # later, what it needs may have been loaded with the user's
 
     def has(self, module):
         origin = getattr(getattr(module, "__spec__", None), "origin", None)
@@ -110,6 +109,26 @@ def take_modules(tops):
         return {}
     keys = [key for key in list(sys.modules) if key.partition(".")[0] in tops]
     return {key: sys.modules.pop(key) for key in keys}
+
+
+def shadowed(library_path, since):
+    """The modules, of those loaded when there were `since` of them, whose names files of the user
+    have too, where they are looked for before the library."""
+    front = []
+    for place in sys.path:
+        if place in library_path:
+            break
+        front.append(place)
+    if not front:
+        return set()
+    names = [name for name in list(sys.modules)[since:] if "." not in name]  # new ones stand last
+    return {name for name in names if not is_built_in(name) and is_found(name, front)}
+
+
+def is_built_in(name):
+    """Whether a module is not looked for in files."""
+    spec = getattr(sys.modules[name], "__spec__", None)
+    return getattr(spec, "origin", None) in ("built-in", "frozen")
 
 
 def is_found(name, path):
@@ -804,7 +823,7 @@ def load_file(path, place, attributes):
     module_name = os.path.splitext(file)[0]
     if module_name in sys.modules:
         raise Unusable(f"Python itself has a module {module_name}: rename {place}", status=126)
-    sys.path.insert(0, folder)  # as for `python FILE.py`
+    library.give_way(folder)  # as for `python FILE.py`
     sys.argv[:] = [place]
     loader = SourceFileLoader(module_name, path)
     spec = importlib.util.spec_from_file_location(module_name, path, loader=loader)
@@ -829,7 +848,7 @@ def load_file(path, place, attributes):
 
 
 def load_module(name):
-    sys.path.insert(0, os.getcwd())  # as for `python -m`
+    library.give_way(os.getcwd())  # as for `python -m`
     sys.argv[:] = ["-m"]
     try:
         module = importlib.import_module(name)

@@ -156,6 +156,51 @@ fn such_modules_are_found_by_the_code_that_they_belong_to() {
 }
 
 #[test]
+fn what_the_adapter_uses_hides_none_of_them() {
+    // Python 3.13 imports linecache before it looks at what `-c` says.
+    let names = NAMES.replace("linecache ", "")
+        + " signal select threading functools itertools time reprlib operator";
+    let source = format!(
+        "NAMES = '{names}'.split()\n\
+         def work(x):\n    \
+             if x == 1: raise ValueError('boom')\n    \
+             return ' '.join(name for name in NAMES if hasattr(__import__(name), 'WORDS'))\n\
+         if __name__ == '__main__': print(work(0))\n"
+    );
+    let Some(env) = python(&source) else { return };
+    std::fs::create_dir(env.path("apart")).expect("a folder");
+    for folder in [".", "apart"] {
+        env.write(&format!("{folder}/work.py"), &source);
+        for name in names.split_whitespace() {
+            env.write(&format!("{folder}/{name}.py"), "WORDS = 1\n");
+        }
+    }
+    for (alone, name) in [
+        ("apart/work.py", "apart/work.py:work"),
+        ("-c 'import work; print(work.work(0))'", "work:work"),
+    ] {
+        let alone = env.sh(&format!("python3 -S {alone}"));
+        let alone = String::from_utf8_lossy(&alone.stdout).into_owned();
+        assert!(
+            alone.contains("json") && alone.contains("signal"),
+            "{alone}"
+        );
+        let done = env
+            .mtask()
+            .args(["-j1", "--python", name])
+            .args(AS_FEW_MODULES_AS_CAN_BE)
+            .stdin(numbers(3))
+            .run();
+        done.assert_status(123);
+        for line in [0, 2] {
+            assert_eq!(done.parse(done.lines()[line]), alone.trim_end());
+        }
+        let traceback = error(&done, 1)["traceback"].to_string();
+        done.check(traceback.contains("work.py"), "it has no traceback");
+    }
+}
+
+#[test]
 fn modules_on_pythonpath_harm_the_adapter_as_little() {
     let Some(env) = python(&format!("{FAILURES}\nwork = fail\n")) else {
         return;
