@@ -325,8 +325,9 @@ impl Scheduler {
             .filter(|(_, l)| l.stage == Stage::Serving)
             .count();
         if self.queue.has_shunning() {
-            let ends = self.processes().filter(|(_, process)| !process.is_ready);
-            let ends = ends.map(|(_, process)| self.comes_before(process));
+            let ends = self
+                .processes()
+                .map(|(_, process)| self.is_awaited_until(process));
             if let Some(at) = ends.filter(|at| *at > now).min() {
                 self.wake_by(at);
             }

@@ -2,8 +2,8 @@
 //!
 //! Where a process died of it or was stopped for it, it is sent alone, as a suspect is. Where the
 //! worker answered with an error it stands in line with the others; but it goes to another process
-//! than the last one where that can be had, for that may be spoilt. Always: whatever waits may be
-//! sent somewhere, now or once a process that is on its way has come.
+//! than the last one where that can be had soon, for that may be spoilt. Always: whatever waits may
+//! be sent somewhere, now or at a time that is known.
 
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,9 @@ use crate::record::Index;
 /// A process whose last answers, so many, were errors is not asked again while another is on its
 /// way.
 const FAILING: u32 = 2;
+/// A busy process is waited for by what another one refused until its record has taken as long as
+/// its records take, but for at least so long.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
 /// A process that has given results, and then answers so many records with errors, is replaced.
 /// Each time that it happens to a worker the number doubles: the records may be at fault.
 const SPOILT: u32 = 4;
@@ -144,7 +147,9 @@ impl Scheduler {
         }
         let is_better = |(other, process): (WorkerId, &Process)| {
             let is_other = other != worker && other != last;
-            is_other && self.is_ready(process) && (worker == last || process.errors == 0)
+            let is_soon_free = process.owed.is_empty() || process.age(now) < busy_for(process);
+            let suits = is_soon_free && (worker == last || process.errors == 0);
+            is_other && self.is_ready(process) && suits
         };
         let is_on_its_way = |(number, seat): (usize, &super::Worker)| {
             let is_coming = match &seat.state {
@@ -159,8 +164,16 @@ impl Scheduler {
         !waits && !self.processes().any(is_better)
     }
 
-    /// When a process that is not ready is not waited for any longer by what another one refused.
-    pub(super) fn comes_before(&self, process: &Process) -> Instant {
+    /// When a process is not waited for any longer by what another one refused.
+    pub(super) fn is_awaited_until(&self, process: &Process) -> Instant {
+        match self.is_ready(process) {
+            true => process.clock + busy_for(process),
+            false => self.comes_before(process),
+        }
+    }
+
+    /// The same for one that is not ready.
+    fn comes_before(&self, process: &Process) -> Instant {
         process.started + process.paused_for + ample_start(self.startup_time.unwrap_or_default())
     }
 
@@ -168,4 +181,8 @@ impl Scheduler {
     pub(super) fn is_ready(&self, process: &Process) -> bool {
         (process.is_ready || process.has_stood) && self.may_serve(process)
     }
+}
+
+fn busy_for(process: &Process) -> Duration {
+    process.pace.per_record().max(LEAST_WAIT)
 }

@@ -5,6 +5,7 @@ mod doubts;
 mod failures;
 mod limits;
 mod replies;
+mod retries;
 mod sharing;
 mod silence;
 mod skips;

@@ -37,6 +37,8 @@ const START_FACTOR: u32 = 3;
 const SHORTEST_START: Duration = millis(1_000);
 /// After so many errors in a row an actor may be replaced.
 const SPOILT: u32 = 4;
+/// One that has been busy with a record for so long need not be waited for.
+const LEAST_WAIT: Duration = millis(1_000);
 
 /// A record that a process holds.
 #[derive(Debug)]

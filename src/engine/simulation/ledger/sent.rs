@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Ledger, Owed, Process, Proof, SAME_MOMENT, SILENT, SPOILT};
+use super::{LEAST_WAIT, Ledger, Owed, Process, Proof, SAME_MOMENT, SILENT, SPOILT};
 use crate::engine::simulation::actor::Actor;
 use crate::engine::simulation::scenario::Effect;
 use crate::schedule::WorkerId;
@@ -97,7 +97,7 @@ impl Ledger {
     }
 
     /// A suspect goes to an actor that is ready, and a retry not to the one that has just refused
-    /// it, where there is another.
+    /// it, where there is another that is free, or has not been busy for long.
     fn check_place(&self, worker: WorkerId, index: u64) {
         let Some(process) = &self.processes[worker.0] else {
             return;
@@ -123,8 +123,10 @@ impl Ledger {
             );
         }
         if past.refused_by == Some((worker, self.begun_processes[worker.0])) {
+            let is_soon_free =
+                |process: &Process| process.owed.is_empty() || process.clock().0 < LEAST_WAIT;
             assert!(
-                !others().any(is_ready),
+                !others().any(|process| is_ready(process) && is_soon_free(process)),
                 "record {index} goes to the actor that refused it though another is ready"
             );
         }
