@@ -398,21 +398,19 @@ impl<'s> Dialogue<'s> {
         if self.said.unasked.is_some() {
             return;
         }
-        if let Message::Answer(answer) = message {
-            answers.push(answer);
-            return;
-        }
-        // Whatever else it is, the answers before it count first.
-        self.pass(answers);
-        if self.said.unasked.is_some() {
-            return;
+        if !matches!(message, Message::Answer(_)) {
+            // The answers before it count first.
+            self.pass(answers);
+            if self.said.unasked.is_some() {
+                return;
+            }
         }
         match message {
             Message::Answer(answer) => answers.push(answer),
             Message::Mention(answer) if self.scheduler.owes(self.worker, answer.index) => {
                 answers.push(answer);
             }
-            Message::Nameless => self.said.unasked = Some(Unasked::Line(line.to_vec())),
+            Message::Nameless => self.said.unasked = Some(Unasked::line(line)),
             Message::Ready(concurrency)
                 if (self.scheduler).ready(
                     self.worker,

@@ -23,8 +23,15 @@ const MOST_KEPT: usize = 100;
 pub enum Unasked {
     /// To a record that the process does not owe: it never had it, or has answered it.
     Record(Index),
-    /// To no record at all: the line.
+    /// To no record at all: how the line begins.
     Line(Vec<u8>),
+}
+
+impl Unasked {
+    /// The same of a line, which may be long.
+    pub fn line(line: &[u8]) -> Self {
+        Self::Line(beginning(line))
+    }
 }
 
 impl Scheduler {
@@ -150,10 +157,7 @@ impl Scheduler {
         } else {
             seat.protocol_violations + 1
         };
-        let unasked = match unasked {
-            Unasked::Record(index) => Unasked::Record(*index),
-            Unasked::Line(line) => Unasked::Line(beginning(line)),
-        };
+        let unasked = unasked.clone();
         self.tell(Event::AnsweredUnasked { worker, unasked });
         self.terminate_faulty(worker, verdict, unsent, now);
         self.feed(now);

@@ -214,6 +214,23 @@ fn a_message_that_is_no_answer_is_held_once_at_most() {
 }
 
 #[test]
+fn an_answer_without_an_id_is_held_once() {
+    let env = TestEnv::new();
+    let script = "if [ $MTASK_PROCESS = 0 ]; then
+            read -r line; printf '{\"id\":\"'; large; printf '\",\"output\":1}\\n'; exec cat >/dev/null
+        fi; "
+        .to_owned()
+        + ANSWERS
+        + r#"printf '{"id":%s,"output":%s}\n' $id $id; done"#;
+    let mut live = open(&env, 1, JSON, &script);
+    live.ask("1", "0");
+    assert_small(&live, 1, LARGE);
+    live.wait()
+        .assert_status(123)
+        .assert_stderr_has("no whole number");
+}
+
+#[test]
 fn a_last_word_is_held_once() {
     for options in [&[][..], &["--exits", "exits"]] {
         let env = TestEnv::new();
