@@ -137,17 +137,25 @@ def is_found(name, path):
 
 
 library = Library()
-with library:
-    import functools
-    import importlib.util
-    import itertools
-    import json
-    import select
-    import signal
-    import threading
-    import time
-    from importlib.machinery import PathFinder, SourceFileLoader
-    from json.encoder import encode_basestring
+try:
+    with library:
+        from importlib.machinery import PathFinder, SourceFileLoader  # which `library` needs itself
+
+        import functools
+        import importlib.util
+        import itertools
+        import json
+        import select
+        import signal
+        import threading
+        import time
+        from json.encoder import encode_basestring
+except ImportError as missing:
+    sys.stderr.write(
+        f"mtask: --python: {sys.executable} lacks {missing.name}, a module of Python's own library: "
+        "install all of it (Debian: python3, not python3-minimal)\n"
+    )
+    sys.exit(126)
 
 BLOCK = 1 << 16  # what a pipe holds
 GATHER = 0.001  # seconds: an answer older than this is written before the next call

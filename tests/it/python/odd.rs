@@ -507,3 +507,31 @@ def rows(xs): return Rows(xs)
         }
     }
 }
+
+#[test]
+fn a_python_without_its_whole_library_is_named_once() {
+    let Some(env) = python("def double(x): return 2 * x\n") else {
+        return;
+    };
+    // As the python3-minimal of Debian has it.
+    env.write(
+        "minimal.py",
+        "import sys\nsys.modules['json'] = None\ndel sys.argv[:2]\nexec(sys.argv.pop(0))\n",
+    );
+    let done = env
+        .mtask()
+        .args([
+            "-j4",
+            "--python",
+            "work.py:double",
+            "--",
+            "python3",
+            "minimal.py",
+        ])
+        .stdin(numbers(4))
+        .run();
+    done.assert_status(125)
+        .assert_stderr_has("lacks json, a module of Python's own library")
+        .assert_stderr_has("it cannot be run");
+    done.check(!done.stderr.contains("Traceback"), "there is a traceback");
+}
