@@ -264,21 +264,19 @@ fn python_worker(arguments: &Arguments) -> Result<Option<PythonWorker>, Unusable
 }
 
 fn format(arguments: &Arguments, protocol: Protocol) -> Format {
-    arguments.input.format.unwrap_or(match protocol {
-        Protocol::Lines => Format::Lines,
-        Protocol::Json => Format::Jsonl,
-    })
+    (arguments.input.format).unwrap_or(protocol.facts().format)
 }
 
 fn output_format(arguments: &Arguments, shape: Shape) -> Result<OutputFormat, Unusable> {
-    match (arguments.output.output_format, shape.protocol) {
-        (Some(OutputFormat::Text), Protocol::Lines) => Err(Unusable::usage(
+    let gives_json = shape.protocol.facts().gives_json;
+    match arguments.output.output_format {
+        Some(OutputFormat::Text) if !gives_json => Err(Unusable::usage(
             "--output-format text takes the quotes off JSON strings, which only --protocol json \
              answers with: add it, or use --output-format raw",
         )),
-        (Some(given), _) => Ok(given),
-        (None, Protocol::Json) if shape.format == Format::Lines => Ok(OutputFormat::Text),
-        (None, _) => Ok(OutputFormat::Raw),
+        Some(given) => Ok(given),
+        None if gives_json && shape.format == Format::Lines => Ok(OutputFormat::Text),
+        None => Ok(OutputFormat::Raw),
     }
 }
 
@@ -289,7 +287,7 @@ fn separator(
 ) -> Result<Separator, Unusable> {
     match (arguments.input.null, format) {
         (false, _) => Ok(Separator::Newline),
-        (true, _) if protocol == Protocol::Json => Err(Unusable::usage(
+        (true, _) if !protocol.facts().takes_separator => Err(Unusable::usage(
             "--null is of no use with --protocol json, where each record travels on a line: \
              leave one of them out",
         )),
@@ -383,7 +381,7 @@ fn apart(option: &str, file: Option<PathBuf>) -> Result<Option<PathBuf>, Unusabl
 }
 
 fn exits(file: Option<PathBuf>, protocol: Protocol) -> Result<Option<PathBuf>, Unusable> {
-    if file.is_some() && protocol == Protocol::Lines {
+    if file.is_some() && !protocol.facts().has_last_word {
         return Err(Unusable::usage(
             "--exits needs --protocol json: with lines, workers cannot say anything at their ends; leave it \
              out, or add that",

@@ -51,14 +51,67 @@ pub enum Encoding {
 impl Shape {
     /// What bytes a record may hold: JSON is UTF-8 always, be it the record or what it travels in.
     pub fn encoding(&self) -> Encoding {
-        match (self.format, self.protocol) {
-            (Format::Lines, Protocol::Lines) => Encoding::Bytes,
-            (Format::Jsonl, _) | (_, Protocol::Json) => Encoding::Utf8,
+        match self.format {
+            Format::Lines => self.protocol.facts().encoding,
+            Format::Jsonl => Encoding::Utf8,
         }
     }
 }
 
+/// What a protocol lets workers do, and what it lets mtask know of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// How an answer tells whose it is.
+    pub answers: Answers,
+    /// Whether a worker may collect several records before it answers, at any time. If not, then
+    /// only before its first answer.
+    pub may_collect: bool,
+    /// Whether a worker may say something at its end that is to be kept.
+    pub has_last_word: bool,
+    /// Whether results are JSON, which may be written as text.
+    pub gives_json: bool,
+    /// Whether records, and answers, may end with something else than a newline.
+    pub takes_separator: bool,
+    /// What a record is where nobody says it.
+    pub format: Format,
+    /// What bytes records and answers may hold.
+    pub encoding: Encoding,
+}
+
+/// How an answer tells which record it is to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// By its turn: they come in the order of the records.
+    InTurn,
+    /// By the record's name: they come in any order.
+    Named,
+}
+
 impl Protocol {
+    /// What it lets workers do, and mtask know.
+    pub fn facts(self) -> Facts {
+        match self {
+            Self::Lines => Facts {
+                answers: Answers::InTurn,
+                may_collect: true,
+                has_last_word: false,
+                gives_json: false,
+                takes_separator: true,
+                format: Format::Lines,
+                encoding: Encoding::Bytes,
+            },
+            Self::Json => Facts {
+                answers: Answers::Named,
+                may_collect: false,
+                has_last_word: true,
+                gives_json: true,
+                takes_separator: false,
+                format: Format::Jsonl,
+                encoding: Encoding::Utf8,
+            },
+        }
+    }
+
     /// Its name and version, as workers find it in `MTASK_PROTOCOL`.
     pub fn version(self) -> &'static str {
         match self {

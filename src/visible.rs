@@ -11,6 +11,9 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+/// Lines that workers write for people are cut at this length.
+pub const LONGEST_LINE: usize = 64 * 1024;
+
 /// Text on one line.
 pub fn line(text: &str) -> String {
     escaped(text, |_| false)

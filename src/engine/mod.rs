@@ -30,15 +30,14 @@ pub use messages::Messages;
 pub use output::Output;
 pub use system::System;
 
-use crate::budget::{BOOKKEEPING, Budget};
+use crate::budget::Budget;
 use crate::exit::Status;
 use crate::input::Arrival;
 use crate::output::WriteError;
-use crate::protocol::json::{self, Wanted};
-use crate::record::Slice;
+use crate::protocol::{self, Wanted};
 use crate::report::Report;
 use crate::schedule::{Action, Reading, Scheduler, WorkerId};
-use crate::shape::{Protocol, Shape};
+use crate::shape::Shape;
 use crate::waker::Waker;
 use crate::worker::child::Child;
 use crate::worker::command::StderrTags;
@@ -57,7 +56,7 @@ pub struct EngineConfig {
     pub stderr_tags: StderrTags,
     /// What records and answers look like.
     pub shape: Shape,
-    /// The form in which results of the json protocol are wanted.
+    /// The form in which results are wanted, where the protocol has several.
     pub wanted: Wanted,
     /// How long a run may go on that was told to end.
     pub grace: Duration,
@@ -260,10 +259,7 @@ impl<W: World> Engine<W> {
         match action {
             Action::Start(worker, number) => self.start(worker, number.0),
             Action::Send(worker, block) => {
-                let bytes = match self.config.shape.protocol {
-                    Protocol::Lines => block.bytes,
-                    Protocol::Json => self.counted(json::write(&block, self.config.shape.format)),
-                };
+                let bytes = protocol::write(block, &self.config.shape, &self.budget);
                 if let Some(process) = &mut self.processes[worker.0] {
                     process.child.push(bytes);
                     self.write(worker);
@@ -284,12 +280,6 @@ impl<W: World> Engine<W> {
             }
             Action::Finish => self.is_finished = true,
         }
-    }
-
-    /// Bytes that are counted in the budget until they are written.
-    fn counted(&self, bytes: Vec<u8>) -> Slice {
-        self.budget.add(bytes.capacity() + BOOKKEEPING);
-        Slice::new(bytes, &self.budget)
     }
 
     fn tick(&mut self, now: Instant) {

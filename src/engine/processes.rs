@@ -7,13 +7,13 @@ use rustix::process::Signal;
 
 use super::world::World;
 use super::{Engine, READ};
-use crate::protocol::stdout::StdoutLines;
+use crate::protocol::Reader;
 use crate::schedule::{Death, Pipe, WorkerId};
-use crate::shape::Protocol;
 use crate::sys;
+use crate::visible::LONGEST_LINE;
 use crate::worker::child::{Child, Sent};
 use crate::worker::command::StderrTags;
-use crate::worker::stderr::{LONGEST_LINE, StderrLines};
+use crate::worker::stderr::StderrLines;
 
 /// The most that is read of a worker that has exited: a pipe seldom holds more, and only a process
 /// that has left the worker's group could go on filling it.
@@ -28,7 +28,7 @@ const SHORT_LINE: usize = 4 * 1024;
 #[derive(Debug)]
 pub(super) struct RunningProcess<C> {
     pub(super) child: C,
-    pub(super) stdout: StdoutLines,
+    pub(super) stdout: Reader,
     pub(super) stderr: StderrLines,
     /// Its number.
     pub(super) number: u32,
@@ -40,15 +40,8 @@ impl<W: World> Engine<W> {
         let now = self.world.now();
         match started {
             Ok(child) => {
-                let stdout = match self.config.shape.protocol {
-                    Protocol::Lines => StdoutLines::new,
-                    Protocol::Json => StdoutLines::of_objects,
-                };
-                let stdout = stdout(
-                    self.config.shape.separator,
-                    self.config.shape.max_record,
-                    &self.budget,
-                );
+                let config = &self.config;
+                let stdout = Reader::new(&config.shape, config.wanted, &self.budget);
                 let tag = match self.config.stderr_tags {
                     StderrTags::None => Vec::new(),
                     StderrTags::Worker => format!("[{worker}] ").into_bytes(),
@@ -163,27 +156,13 @@ impl<W: World> Engine<W> {
         if let Ok(1..) = process.child.read_stderr(emptied(&mut self.buffer)) {
             process.stderr.pass(&self.buffer, self.messages.lines());
             let unfinished = process.stderr.unfinished();
-            if unfinished > SHORT_LINE && unfinished >= self.longest_unfinished() {
+            if unfinished > SHORT_LINE && unfinished >= longest_unfinished(&self.processes, 0) {
                 let process = self.processes[worker.0]
                     .as_mut()
                     .expect("it is still there");
                 process.stderr.finish(self.messages.lines());
             }
             self.messages.flush();
-        }
-    }
-
-    /// How long a line for people may get before it is cut: where many workers have begun long
-    /// ones, no longer than what each may hold.
-    pub(super) fn longest_unfinished(&self) -> usize {
-        let processes = self.processes.iter().flatten();
-        let all: usize = processes
-            .map(|process| process.stderr.unfinished() + process.stdout.text())
-            .sum();
-        if all < MOST_UNFINISHED {
-            LONGEST_LINE
-        } else {
-            SHORT_LINE
         }
     }
 
@@ -267,6 +246,23 @@ impl<W: World> Engine<W> {
         };
         self.scheduler.died(worker, death, now);
         self.act();
+    }
+}
+
+/// How long a line for people may get before it is cut: where many workers have begun long ones,
+/// of which `more` are not among these, no longer than what each may hold.
+pub(super) fn longest_unfinished<'p, C: 'p>(
+    processes: impl IntoIterator<Item = &'p Option<RunningProcess<C>>>,
+    more: usize,
+) -> usize {
+    let processes = processes.into_iter().flatten();
+    let others: usize = processes
+        .map(|process| process.stderr.unfinished() + process.stdout.text())
+        .sum();
+    if others + more < MOST_UNFINISHED {
+        LONGEST_LINE
+    } else {
+        SHORT_LINE
     }
 }
 

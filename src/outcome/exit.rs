@@ -1,7 +1,7 @@
 //! How a process ended: what the system says of it, or what mtask ended it for.
 //!
-//! Always: a child gives nothing but a status, and no process is ended without a verdict for what it
-//! did; only a status has a field in an error record.
+//! Always: a child gives nothing but a status, and no process is ended without a verdict for what
+//! it did; only a status has a field in an error record.
 
 use std::fmt;
 use std::time::Duration;

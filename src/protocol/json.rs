@@ -4,7 +4,9 @@
 //! byte for byte; it is never parsed into values, so big numbers, key order and repeated keys
 //! survive.
 
+mod dialogue;
 mod named;
+mod parted;
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -14,7 +16,9 @@ use memchr::{memchr, memchr_iter};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+pub(super) use self::dialogue::Reader;
 pub use self::named::{Named, Scanner, named};
+use super::message::{Answer, Reply};
 use crate::outcome::OutputFormat;
 use crate::record::{Block, Index, Separator};
 use crate::shape::Format;
@@ -22,7 +26,7 @@ use crate::visible;
 
 /// What a worker says with one line.
 #[derive(Debug, PartialEq)]
-pub enum Message<'a> {
+pub enum Statement<'a> {
     /// It answers a record.
     Answer(Answer<'a>),
     /// No valid answer, and one only if the record is owed: otherwise the line is the worker's own.
@@ -36,33 +40,6 @@ pub enum Message<'a> {
     Exit(&'a str),
     /// Nothing to mtask: a line for people.
     Log,
-}
-
-/// What came back for one record.
-#[derive(Debug, PartialEq)]
-pub struct Answer<'a> {
-    /// The id, which is the record's index.
-    pub index: Index,
-    /// What is said of it.
-    pub reply: Reply<'a>,
-}
-
-/// What a worker says of a record.
-#[derive(Debug, PartialEq)]
-pub enum Reply<'a> {
-    /// The result, in the bytes that are to be written.
-    Output(Cow<'a, str>),
-    /// An error.
-    Error {
-        /// As it came, JSON.
-        json: Cow<'a, str>,
-        /// The same for people, or how that begins.
-        message: String,
-    },
-    /// No valid answer, for this reason.
-    Bad(String),
-    /// An answer longer than it may be.
-    TooLarge,
 }
 
 /// The form in which a result is wanted.
@@ -119,35 +96,35 @@ pub fn write(block: &Block, format: Format) -> Vec<u8> {
 }
 
 /// Reads a line of a worker, which is without its newline.
-pub fn read(line: &[u8], wanted: Wanted) -> Message<'_> {
+pub fn read(line: &[u8], wanted: Wanted) -> Statement<'_> {
     let Ok(line) = str::from_utf8(line) else {
         return match claimed(line) {
             Claim::Id(index) => {
                 let shown = visible::excerpt_of_bytes(line, MOST_QUOTED);
                 bad(index, format!("it is not valid UTF-8: {shown}"))
             }
-            Claim::Nameless => Message::Nameless,
-            Claim::None => Message::Log,
+            Claim::Nameless => Statement::Nameless,
+            Claim::None => Statement::Log,
         };
     };
     if let Some((index, output)) = plain_output(line) {
         let reply = reply_of_output(output, wanted);
-        return Message::Answer(Answer { index, reply });
+        return Statement::Answer(Answer { index, reply });
     }
     if !line.trim_start().starts_with('{') {
-        return Message::Log;
+        return Statement::Log;
     }
     match serde_json::from_str::<Fields<'_>>(line) {
         Ok(fields) => fields.message(line, wanted),
         Err(error) => match claimed(line.as_bytes()) {
             Claim::Id(index) => bad(index, no_object(line, &error)),
-            Claim::Nameless => Message::Nameless,
+            Claim::Nameless => Statement::Nameless,
             Claim::None => match named(line.as_bytes()).first() {
-                Some(first) if first.is_first => Message::Mention(Answer {
+                Some(first) if first.is_first => Statement::Mention(Answer {
                     index: first.index,
                     reply: Reply::Bad(no_object(line, &error)),
                 }),
-                _ => Message::Log,
+                _ => Statement::Log,
             },
         },
     }
@@ -155,22 +132,22 @@ pub fn read(line: &[u8], wanted: Wanted) -> Message<'_> {
 
 /// Reads a line that is too long, of which only the beginning is known and which objects it holds.
 /// It answers the first record of those that are owed.
-pub fn read_head<'a>(head: &[u8], found: &[Named], owes: impl Fn(Index) -> bool) -> Message<'a> {
+pub fn read_head<'a>(head: &[u8], found: &[Named], owes: impl Fn(Index) -> bool) -> Statement<'a> {
     let too_large = |index| {
-        Message::Answer(Answer {
+        Statement::Answer(Answer {
             index,
             reply: Reply::TooLarge,
         })
     };
     match claimed(head) {
         Claim::Id(index) => too_large(index),
-        Claim::Nameless => Message::Nameless,
+        Claim::Nameless => Statement::Nameless,
         Claim::None => {
             let first = found.first().filter(|first| first.is_first);
             let is_of_first = first.filter(|first| owes(first.index));
             is_of_first
                 .or(Named::answers(found, owes).first())
-                .map_or(Message::Log, |named| too_large(named.index))
+                .map_or(Statement::Log, |named| too_large(named.index))
         }
     }
 }
@@ -207,24 +184,24 @@ struct ErrorObject<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn message(&self, line: &str, wanted: Wanted) -> Message<'a> {
+    fn message(&self, line: &str, wanted: Wanted) -> Statement<'a> {
         let Some(id) = self.id else {
             return match (self.ready, self.exit) {
                 (Some(ready), _) if ready.get() == "true" => {
                     let given = self.concurrency.map(RawValue::get);
                     let number = given.map(|text| text.parse().map_err(|_| text));
-                    Message::Ready(number.transpose())
+                    Statement::Ready(number.transpose())
                 }
-                (None, Some(exit)) => Message::Exit(exit.get()),
-                _ => Message::Log,
+                (None, Some(exit)) => Statement::Exit(exit.get()),
+                _ => Statement::Log,
             };
         };
         let begins_like_an_answer = begins_like_an_answer(line.as_bytes());
         let Some(index) = id.get().parse().ok().map(Index) else {
             return if begins_like_an_answer {
-                Message::Nameless
+                Statement::Nameless
             } else {
-                Message::Log
+                Statement::Log
             };
         };
         let reply = match (self.output, self.error) {
@@ -235,9 +212,9 @@ impl<'a> Fields<'a> {
         };
         let answer = Answer { index, reply };
         if matches!(answer.reply, Reply::Bad(_)) && !begins_like_an_answer {
-            Message::Mention(answer)
+            Statement::Mention(answer)
         } else {
-            Message::Answer(answer)
+            Statement::Answer(answer)
         }
     }
 }
@@ -366,8 +343,8 @@ fn behind_id_key(line: &[u8]) -> Option<&[u8]> {
     Some(rest.trim_ascii_start())
 }
 
-fn bad<'a>(index: Index, why: String) -> Message<'a> {
-    Message::Answer(Answer {
+fn bad<'a>(index: Index, why: String) -> Statement<'a> {
+    Statement::Answer(Answer {
         index,
         reply: Reply::Bad(why),
     })

@@ -2,19 +2,65 @@
 
 use memchr::memchr;
 
-use super::stdout::Part;
+use super::message::{End, Message};
+use super::stdout::{Part, StdoutLines, Tail};
+use super::{Aside, Listener, Reads, let_go};
+use crate::budget::Budget;
 use crate::outcome::Lines;
 use crate::record::Separator;
+use crate::shape::Shape;
 
-/// What lines mean to a process that owes answers.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Answer<'a> {
-    /// So many answers, each followed by the separator.
-    Results(usize, Lines<'a>),
-    /// One answer, longer than it may be.
-    TooLarge,
-    /// A line that answers nothing. What follows it is left out.
-    Stray(&'a [u8]),
+/// The stdout of a process of the lines protocol.
+#[derive(Debug)]
+pub(super) struct Reader {
+    stdout: StdoutLines,
+    separator: Separator,
+}
+
+impl Reader {
+    /// Of a process that has written nothing yet.
+    pub(super) fn new(shape: &Shape, budget: &Budget) -> Self {
+        Self {
+            stdout: StdoutLines::new(shape.separator, shape.max_record, budget),
+            separator: shape.separator,
+        }
+    }
+}
+
+impl Reads for Reader {
+    fn lead(&mut self, buffer: &mut Vec<u8>) {
+        self.stdout.lead(buffer);
+    }
+
+    fn begun(&self) -> usize {
+        self.stdout.begun()
+    }
+
+    fn text(&self) -> usize {
+        self.stdout.text()
+    }
+
+    fn read(&mut self, buffer: &mut Vec<u8>, listener: &mut dyn Listener, _: &mut Aside) -> End {
+        let before = listener.owed();
+        let mut owed = before;
+        self.stdout.cut(buffer, |part| {
+            read(part, &mut owed, self.separator, |message| {
+                listener.heard(message);
+            });
+        });
+        let_go(&mut self.stdout, listener, |_| {
+            unreachable!("lines that cannot tell are skipped")
+        });
+        match owed == before {
+            true => End::Partial,
+            false => End::Whole,
+        }
+    }
+
+    /// Whether it is an answer, the exit must tell.
+    fn read_tail(&mut self, _: &mut dyn Listener, _: &mut Aside) -> (Tail, End) {
+        (self.stdout.take_tail(), End::Partial)
+    }
 }
 
 /// Reads `part` as answers of a process that owed `owed` of them when it wrote it, and takes them
@@ -25,21 +71,21 @@ pub fn read<'a>(
     part: Part<'a>,
     owed: &mut usize,
     separator: Separator,
-    mut take: impl FnMut(Answer<'a>),
+    mut take: impl FnMut(Message<'a, 'a>),
 ) {
     let lines = match part {
         Part::Lines(lines) => lines,
         Part::Rest(lines) => Lines::Lent(lines),
-        Part::TooLong(head, _) if *owed == 0 => return take(Answer::Stray(head)),
+        Part::TooLong(head, _) if *owed == 0 => return take(Message::Stray(head)),
         Part::TooLong(..) => {
             *owed -= 1;
-            return take(Answer::TooLarge);
+            return take(Message::TooLarge);
         }
     };
     let count = separator.count(&lines);
     if count <= *owed {
         *owed -= count;
-        return take(Answer::Results(count, lines));
+        return take(Message::Results(count, lines));
     }
     let asked = std::mem::take(owed);
     let lines = lines.into_bytes();
@@ -48,18 +94,18 @@ pub fn read<'a>(
         let answered = separator
             .end_of(asked, lines)
             .expect("more lines than owed");
-        take(Answer::Results(asked, Lines::Lent(&lines[..answered])));
+        take(Message::Results(asked, Lines::Lent(&lines[..answered])));
         stray = &lines[answered..];
     }
     let end = memchr(separator.byte(), stray).expect("more lines than owed");
-    take(Answer::Stray(&stray[..end]));
+    take(Message::Stray(&stray[..end]));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read_all(part: Part<'_>, mut owed: usize) -> Vec<Answer<'_>> {
+    fn read_all(part: Part<'_>, mut owed: usize) -> Vec<Message<'_, '_>> {
         let mut answers = Vec::new();
         read(part, &mut owed, Separator::Newline, |answer| {
             answers.push(answer);
@@ -71,7 +117,7 @@ mod tests {
     fn lines_are_counted() {
         assert_eq!(
             read_all(Part::Lines(Lines::Lent(b"a\n\nb\n")), 3),
-            [Answer::Results(3, Lines::Lent(b"a\n\nb\n"))]
+            [Message::Results(3, Lines::Lent(b"a\n\nb\n"))]
         );
     }
 
@@ -80,22 +126,22 @@ mod tests {
         assert_eq!(
             read_all(Part::Lines(Lines::Lent(b"a\nb\nc\nd\n")), 2),
             [
-                Answer::Results(2, Lines::Lent(b"a\nb\n")),
-                Answer::Stray(b"c")
+                Message::Results(2, Lines::Lent(b"a\nb\n")),
+                Message::Stray(b"c")
             ]
         );
         assert_eq!(
             read_all(Part::Lines(Lines::Lent(b"ab\n")), 0),
-            [Answer::Stray(b"ab")]
+            [Message::Stray(b"ab")]
         );
     }
 
     #[test]
     fn a_long_line_is_an_answer_too_large_where_one_is_owed() {
-        assert_eq!(read_all(Part::TooLong(b"xx", &[]), 1), [Answer::TooLarge]);
+        assert_eq!(read_all(Part::TooLong(b"xx", &[]), 1), [Message::TooLarge]);
         assert_eq!(
             read_all(Part::TooLong(b"xx", &[]), 0),
-            [Answer::Stray(b"xx")]
+            [Message::Stray(b"xx")]
         );
     }
 }

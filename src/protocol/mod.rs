@@ -1,7 +1,146 @@
-//! How records and answers travel: from lines that a worker wrote to answers, and back.
+//! How records and answers travel: from records to the bytes that carry them, and from what a
+//! process writes to messages.
 //!
-//! No module here knows of processes, or of what becomes of an answer.
+//! No module here knows of processes, or of what becomes of a message. What a reader has to know of
+//! the records that are under way it asks its [`Listener`].
 
 pub mod json;
 pub mod lines;
+pub mod message;
 pub mod stdout;
+
+use std::fmt::Debug;
+
+pub use json::Wanted;
+
+use crate::budget::{BOOKKEEPING, Budget};
+use crate::record::{Block, Index, Slice};
+use crate::shape::{Protocol, Shape};
+use message::{End, Message, Reception};
+use stdout::{Awaited, StdoutLines, Tail};
+
+/// Who hears what one process says, and knows what it owes.
+pub trait Listener {
+    /// How many records it may answer.
+    fn owed(&self) -> usize;
+
+    /// Whether it owes an answer to that record.
+    fn owes(&self, index: Index) -> bool;
+
+    /// Whether it may have something to say that counts: an answer, or its last word.
+    fn awaits_words(&self) -> bool;
+
+    /// Of how many records, the last ones that it was sent, no byte was written.
+    fn unsent(&self) -> usize;
+
+    /// How long a line for people may get before it is cut, given how much of such it has begun on
+    /// its stdout.
+    fn longest_text(&self, begun: usize) -> usize;
+
+    /// It says this.
+    fn heard(&mut self, message: Message<'_, '_>) -> Reception;
+}
+
+/// What a process said that is not the listener's.
+#[derive(Debug, Default)]
+pub struct Aside {
+    /// Lines for people, each with its newline.
+    pub log: Vec<u8>,
+    /// What it had to say at its end, as JSON.
+    pub exits: Vec<String>,
+}
+
+/// What a protocol makes of the stdout of one process.
+trait Reads: Debug {
+    /// Puts what is not whole yet into the empty `buffer`, if it is short.
+    fn lead(&mut self, buffer: &mut Vec<u8>);
+
+    /// How many bytes are held of an answer that has been begun.
+    fn begun(&self) -> usize;
+
+    /// How many bytes of text for people have been begun.
+    fn text(&self) -> usize;
+
+    /// Says what was read into `buffer`, behind what [`Reader::lead`] put there, but for the end of
+    /// the read.
+    fn read(&mut self, buffer: &mut Vec<u8>, listener: &mut dyn Listener, aside: &mut Aside)
+    -> End;
+
+    /// Says what the process wrote after its last whole line, now that it has ended. Gives it back
+    /// where only its exit tells what that is.
+    fn read_tail(&mut self, listener: &mut dyn Listener, aside: &mut Aside) -> (Tail, End);
+}
+
+/// The stdout of one process, read as its protocol has it.
+#[derive(Debug)]
+pub struct Reader(Box<dyn Reads>);
+
+impl Reader {
+    /// Of a process that has written nothing yet.
+    pub fn new(shape: &Shape, wanted: Wanted, budget: &Budget) -> Self {
+        match shape.protocol {
+            Protocol::Lines => Self(Box::new(lines::Reader::new(shape, budget))),
+            Protocol::Json => Self(Box::new(json::Reader::new(shape, wanted, budget))),
+        }
+    }
+
+    /// Puts what is not whole yet into the empty `buffer`, if it is short. What is about to be read
+    /// lies behind it then, and the two need not be joined.
+    pub fn lead(&mut self, buffer: &mut Vec<u8>) {
+        self.0.lead(buffer);
+    }
+
+    /// Tells the listener what was read into `buffer`, behind what [`Reader::lead`] put there. The
+    /// end of the read is the last message.
+    pub fn read(&mut self, buffer: &mut Vec<u8>, listener: &mut dyn Listener) -> Aside {
+        let mut aside = Aside::default();
+        let end = self.0.read(buffer, listener, &mut aside);
+        let begun = self.0.begun();
+        listener.heard(Message::End { end, begun });
+        aside
+    }
+
+    /// The same for what a process that has ended wrote after its last whole line. Gives it back
+    /// where only its exit tells what that is.
+    pub fn read_tail(&mut self, listener: &mut dyn Listener) -> (Tail, Aside) {
+        let mut aside = Aside::default();
+        let (tail, end) = self.0.read_tail(listener, &mut aside);
+        listener.heard(Message::End { end, begun: 0 });
+        (tail, aside)
+    }
+
+    /// How many bytes of text for people have been begun.
+    pub fn text(&self) -> usize {
+        self.0.text()
+    }
+}
+
+/// The bytes that carry the records of a block to a worker.
+///
+/// # Panics
+/// Where a record is not of the protocol's encoding: such are rejected where they are read.
+pub fn write(block: Block, shape: &Shape, budget: &Budget) -> Slice {
+    let bytes = match shape.protocol {
+        Protocol::Lines => return block.bytes,
+        Protocol::Json => json::write(&block, shape.format),
+    };
+    // They are counted until they are written.
+    budget.add(bytes.capacity() + BOOKKEEPING);
+    Slice::new(bytes, budget)
+}
+
+/// Lets go of what a process has written and can be no part of an answer, now that the whole lines
+/// before it have been said. Text for people goes to `take`.
+fn let_go(stdout: &mut StdoutLines, listener: &dyn Listener, take: impl FnMut(&[u8])) {
+    let awaited = match listener.awaits_words() {
+        true => Awaited::Something,
+        false => Awaited::Nothing,
+    };
+    if stdout.may_let_go(awaited) {
+        let longest = listener.longest_text(stdout.text());
+        stdout.let_go(awaited, longest, |index| listener.owes(index), take);
+    }
+}
+
+#[cfg(test)]
+mod tests;

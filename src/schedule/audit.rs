@@ -21,7 +21,6 @@ use super::policy::{Delivery, Window};
 use super::process::{Process, REMINDER, Stage};
 use super::silence::Asked;
 use crate::record::Index;
-use crate::shape::Protocol;
 
 /// How often a process is let run empty. It then has nothing to do until mtask has read its last
 /// answer and sent more: some 50 µs.
@@ -217,7 +216,7 @@ impl Scheduler {
         // Ids cannot be shifted, and a worker that collects several records before it answers
         // cannot run empty.
         let answers_each = match self.policy.window {
-            _ if self.policy.shape.protocol == Protocol::Json => false,
+            _ if self.policy.names_records() => false,
             Window::Auto => true,
             Window::Records(records) => records.get() == 1,
             Window::Full => false,
@@ -241,7 +240,7 @@ impl Scheduler {
     /// When a process that answers nothing is checked out of turn: it may have skipped the record
     /// it owes, and wait for the next one.
     pub(super) fn audit_deadline(&self, process: &Process) -> Option<Instant> {
-        let may_check = self.policy.shape.protocol == Protocol::Lines
+        let may_check = !self.policy.names_records()
             && self.policy.window == Window::Auto
             && self.policy.delivery == Delivery::AtLeastOnce
             && process.stage == Stage::Serving
@@ -256,7 +255,7 @@ impl Scheduler {
     /// the last resort, where no further record may show it or none has shown it.
     pub(super) fn silence_deadline(&self, process: &Process) -> Option<Instant> {
         let may_wait_for_more = match self.policy.window {
-            _ if self.policy.shape.protocol == Protocol::Json => false,
+            _ if !self.policy.facts().may_collect => false,
             Window::Auto => false,
             Window::Records(records) => process.owed_records < records.get(),
             Window::Full => true,

@@ -12,15 +12,15 @@ use super::Scheduler;
 use super::action::WorkerId;
 use super::audit::Break;
 use super::doubts::Doubts;
-use super::event::{Breach, Event, Trigger, beginning};
+use super::event::{Breach, Event, Trigger};
 use super::policy::OnError;
 use super::process::{Death, Process};
 use crate::outcome::{Lines, Verdict};
-use crate::shape::Protocol;
+use crate::protocol::message::beginning;
 
 impl Scheduler {
     /// An answer came that nothing was asked for.
-    pub fn stray(&mut self, worker: WorkerId, line: &[u8], now: Instant) {
+    pub(super) fn stray(&mut self, worker: WorkerId, line: &[u8], now: Instant) {
         if self
             .process(worker)
             .is_some_and(|process| process.is_partially_written && process.is_working())
@@ -54,7 +54,7 @@ impl Scheduler {
     pub(super) fn note_breach(&mut self, worker: WorkerId, breach: Breach, in_doubt: Doubts) {
         self.tally.protocol_violations += 1;
         self.workers[worker.0].protocol_violations += 1;
-        if self.policy.shape.protocol == Protocol::Lines {
+        if !self.policy.names_records() {
             self.tally.doubtful += u64::from(!in_doubt.is_empty());
             self.tally.doubts.extend(&in_doubt);
         }

@@ -11,7 +11,6 @@ use super::tally::EarlyEnd;
 use super::{InputState, Scheduler};
 use crate::exit::Status;
 use crate::outcome::ExitStatus;
-use crate::shape::Protocol;
 
 /// A process dies of SIGKILL at once. One that has not after so long, the system itself holds.
 const KILLED: Duration = Duration::from_secs(2);
@@ -340,7 +339,7 @@ impl Scheduler {
         let earlier = self.tally.earlier.worker_faults;
         let a_worker_failed = self.tally.bad_ends > 0 || earlier.bad_ends > 0;
         let out_of_step = self.tally.protocol_violations > 0 || earlier.protocol_violations > 0;
-        let by_records = if out_of_step && self.policy.shape.protocol == Protocol::Lines {
+        let by_records = if out_of_step && !self.policy.names_records() {
             Status::InDoubt
         } else if a_record_failed || a_worker_failed || out_of_step {
             Status::RecordFailed

@@ -10,13 +10,10 @@ use std::time::Duration;
 use super::action::{ProcessNumber, WorkerId};
 use super::doubts::Doubts;
 use super::queue::Work;
-use super::replies::Unasked;
 use super::silence::Reading;
 use crate::outcome::{Exit, Failure};
+use crate::protocol::message::Unasked;
 use crate::record::Index;
-
-/// The most bytes that an event keeps of what somebody wrote.
-const KEPT: usize = 1024;
 
 /// One thing that has happened.
 #[derive(Debug)]
@@ -97,8 +94,8 @@ pub enum Event {
         /// Which limit holds.
         expiry: Expiry,
     },
-    /// A process has died that was not ready, and no other is: the next ones are sent nothing before
-    /// they have stayed up for a while.
+    /// A process has died that was not ready, and no other is: the next ones are sent nothing
+    /// before they have stayed up for a while.
     Trial {
         /// Whose process died.
         worker: WorkerId,
@@ -383,9 +380,4 @@ impl Span {
             high: high.unwrap_or_default(),
         }
     }
-}
-
-/// The beginning of what a worker wrote.
-pub(super) fn beginning(bytes: &[u8]) -> Vec<u8> {
-    bytes[..bytes.len().min(KEPT)].to_vec()
 }

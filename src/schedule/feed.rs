@@ -12,7 +12,6 @@ use super::queue::Work;
 use super::straggler::Fleet;
 use super::{InputState, Scheduler};
 use crate::record::Index;
-use crate::shape::Protocol;
 
 /// The most that is sent in one piece, in bytes.
 const BLOCK: usize = 64 * 1024;
@@ -177,7 +176,7 @@ impl Scheduler {
     /// never be answered, and the others are not to wait behind it. A worker that has said how many
     /// it takes is sent no more than that: it could not begin with one more, whose clock would run.
     fn overdue_at(&self, process: &Process) -> Option<Instant> {
-        let may_pass = self.policy.shape.protocol == Protocol::Json
+        let may_pass = self.policy.names_records()
             && self.policy.window == Window::Auto
             && self.policy.delivery == Delivery::AtLeastOnce
             && process.concurrency.is_none()

@@ -11,7 +11,6 @@ use super::process::Death;
 use super::queue::Work;
 use super::{Scheduler, Unsent};
 use crate::outcome::{Cause, Verdict};
-use crate::shape::Protocol;
 
 impl Scheduler {
     /// A record took longer than it may: it is charged, the others that the process held are sent
@@ -72,7 +71,7 @@ impl Scheduler {
         let process = self
             .process(worker)
             .expect("only a running process can be late");
-        if self.policy.shape.protocol == Protocol::Lines {
+        if !self.policy.names_records() {
             return 1;
         }
         let timeout = self.policy.timeout.unwrap_or_default();

@@ -22,11 +22,11 @@ mod doubts;
 mod ending;
 pub mod event;
 mod feed;
+mod heard;
 mod late;
 mod order;
 mod outside;
 mod pace;
-mod parted;
 mod pending;
 pub mod policy;
 mod process;
@@ -51,7 +51,6 @@ pub use action::{Action, ProcessNumber, WorkerId};
 pub use doubts::Doubts;
 pub use order::Written;
 pub use process::{Death, Pipe};
-pub use replies::Unasked;
 pub use silence::Reading;
 pub use slowest::SlowRecord;
 pub use tally::{Earlier, EarlyEnd, Tally, WorkerFaults};
@@ -59,7 +58,7 @@ pub use view::{Bottleneck, Oldest, Standing, UnderWay};
 
 use crate::budget::Budget;
 use crate::input::Rejected;
-use crate::outcome::{Cause, Done, ExitStatus, Lines, Rendering};
+use crate::outcome::{Done, ExitStatus, Rendering};
 use crate::record::{Block, Index};
 use ending::Phase;
 use event::Event;
@@ -68,7 +67,6 @@ use pending::PendingFailures;
 use policy::Policy;
 use process::{Process, Worker};
 use queue::Queue;
-use settle::Results;
 use slowest::Slowest;
 
 /// How many records of a process, the last ones it was sent, were not written to it, not even in
@@ -271,55 +269,6 @@ impl Scheduler {
             ..Death::by(ExitStatus::NotStarted(reason))
         };
         self.died(worker, death, now);
-    }
-
-    /// A process answered the `count` oldest records it owes; `answers` are as many lines.
-    /// [`Scheduler::end_of_read`] is to follow.
-    ///
-    /// The engine keeps lines too many for [`Scheduler::stray`]; so a process that owes less has
-    /// been ended by an answer before these, and nobody wants them any more.
-    pub fn answered(
-        &mut self,
-        worker: WorkerId,
-        count: usize,
-        mut answers: Lines<'_>,
-        now: Instant,
-    ) {
-        if self.owed(worker) < count {
-            return;
-        }
-        let mut left = count;
-        let took = self.note_answers(worker, count, now);
-        while left > 0 {
-            let records = self.take_answered(worker, left);
-            let run = records.count;
-            let bytes = if run == left {
-                answers.len()
-            } else {
-                let end = self.policy.shape.separator.end_of(run, &answers);
-                end.expect("as many answers as counted")
-            };
-            left -= run;
-            let results = Results::Lines(&mut answers, bytes);
-            self.settle(records.with(took, results), now);
-        }
-    }
-
-    /// A process answered its oldest record with more bytes than an answer may have.
-    /// [`Scheduler::end_of_read`] is to follow.
-    pub fn answered_too_large(&mut self, worker: WorkerId, now: Instant) {
-        if self.owed(worker) == 0 {
-            return;
-        }
-        let took = self.note_answers(worker, 1, now);
-        let work = self.take_oldest(worker);
-        self.charge(work, Cause::AnswerTooLarge, worker, took, now);
-    }
-
-    /// All that was read of a process together has been reported: it may be sent more. Not before,
-    /// for what it wrote by then answers nothing that it is sent from now on.
-    pub fn end_of_read(&mut self, worker: WorkerId, now: Instant) {
-        self.after_answers(worker, now);
     }
 
     /// The worker that owes answers, where there is but one.

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::shape::Shape;
+use crate::shape::{Answers, Facts, Shape};
 
 /// The rules of a run.
 #[derive(Clone, Debug)]
@@ -42,6 +42,18 @@ pub struct Policy {
     pub grace: Duration,
     /// How long a process may take to exit once its stdin has ended and it owes nothing.
     pub exit_timeout: Duration,
+}
+
+impl Policy {
+    /// What the protocol lets workers do, and lets be known of them.
+    pub fn facts(&self) -> Facts {
+        self.shape.protocol.facts()
+    }
+
+    /// Whether each answer names its record.
+    pub fn names_records(&self) -> bool {
+        self.facts().answers == Answers::Named
+    }
 }
 
 /// Whether COMMAND says when it is up (`ready`).

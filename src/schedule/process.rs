@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::audit::Audit;
 use super::pace::Pace;
-use super::parted::Parted;
 use super::queue::Work;
 use super::silence::{Asked, Reading};
 use crate::outcome::Exit;
@@ -214,7 +213,6 @@ pub(crate) struct Process {
     pub(crate) has_left: bool,
     /// The record that it answered last, where answers have ids.
     pub(crate) last_answered: Option<Index>,
-    pub(crate) parted: Parted,
     /// Whether it has given a result, where answers have ids, and how many records it has answered
     /// with errors since the last one, one after the other; the last of those.
     pub(crate) has_result: bool,
@@ -262,7 +260,6 @@ impl Process {
             is_partially_written: false,
             has_left: false,
             last_answered: None,
-            parted: Parted::default(),
             has_result: false,
             errors: 0,
             refused: None,

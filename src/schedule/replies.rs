@@ -1,5 +1,4 @@
-//! Answers that carry their record's id, as the json protocol has them: in any order, and perhaps
-//! errors.
+//! Answers that name their records: in any order, and perhaps errors.
 
 use std::mem::take;
 use std::num::NonZeroUsize;
@@ -7,50 +6,33 @@ use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::action::WorkerId;
-use super::event::{Event, NoConcurrency, Settled, beginning};
+use super::event::{Event, NoConcurrency, Settled};
 use super::process::Stage;
 use super::queue::Work;
 use super::settle::Results;
 use crate::outcome::{BadAnswer, Cause, Verdict};
-use crate::protocol::json::{Answer, Reply};
+use crate::protocol::message::{Answer, Reception, Reply, Unasked};
 use crate::record::Index;
 
 /// How many characters are kept of a value that is not what it should be.
 const MOST_KEPT: usize = 100;
 
-/// An answer that nothing was asked for. What came behind it is of no interest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unasked {
-    /// To a record that the process does not owe: it never had it, or has answered it.
-    Record(Index),
-    /// To no record at all: how the line begins.
-    Line(Vec<u8>),
-}
-
-impl Unasked {
-    /// The same of a line, which may be long.
-    pub fn line(line: &[u8]) -> Self {
-        Self::Line(beginning(line))
-    }
-}
-
 impl Scheduler {
     /// A process says that it is up, and perhaps how many records it wants to be sent at a time.
-    /// Gives whether that is news: it is not once the process has given an answer.
-    /// [`Scheduler::end_of_read`] is to follow.
-    pub fn ready(
+    /// That is no news once the process has given an answer.
+    pub(super) fn announced(
         &mut self,
         worker: WorkerId,
-        concurrency: Option<NonZeroUsize>,
+        concurrency: Result<Option<NonZeroUsize>, &str>,
         now: Instant,
-    ) -> bool {
+    ) -> Reception {
         let Some(process) = self.process_mut(worker) else {
-            return false;
+            return Reception::Ignored;
         };
         if process.is_ready {
-            return false;
+            return Reception::Ignored;
         }
-        process.concurrency = concurrency;
+        process.concurrency = concurrency.unwrap_or_default();
         process.pace.is_up(now);
         // One that owes nothing may be on its way out, and is given no more time for that.
         if !process.owed.is_empty() {
@@ -59,27 +41,22 @@ impl Scheduler {
         process.next_reminder = Duration::ZERO;
         self.awaits_ready = true;
         self.note_ready(worker, now);
-        true
+        if let Err(given) = concurrency {
+            let given = given.chars().take(MOST_KEPT).collect();
+            self.tell(Event::NoConcurrency(NoConcurrency { worker, given }));
+        }
+        Reception::Taken
     }
 
-    /// A process wants to be sent what is no number of records at a time.
-    pub fn concurrency_refused(&mut self, worker: WorkerId, given: &str) {
-        let given = given.chars().take(MOST_KEPT).collect();
-        self.tell(Event::NoConcurrency(NoConcurrency { worker, given }));
-    }
-
-    /// A process gave these answers. [`Scheduler::end_of_read`] is to follow.
-    ///
-    /// # Errors
-    /// The first that answers a record which the process does not owe. Those before it count.
-    pub fn replied(
+    /// A process gave these answers, each to the record that it names.
+    pub(super) fn replied(
         &mut self,
         worker: WorkerId,
         answers: &mut [Answer<'_>],
         now: Instant,
-    ) -> Result<(), Unasked> {
+    ) -> Reception {
         if !self.is_read_from_out(worker) {
-            return Ok(());
+            return Reception::Ignored;
         }
         self.time_answers(worker, answers, now);
         self.note_own_answer(worker, now);
@@ -99,7 +76,7 @@ impl Scheduler {
         while !left.is_empty() {
             if !self.is_read_from_out(worker) {
                 // An answer before this one has ended the run, or the process.
-                return Ok(());
+                return Reception::Taken;
             }
             let outputs = self.results_in_turn(worker, left);
             if outputs > 0 {
@@ -115,7 +92,7 @@ impl Scheduler {
             let answer = &mut left[0];
             let Some(work) = self.take_owed(worker, answer.index) else {
                 self.restart_clock(worker, oldest, now);
-                return Err(Unasked::Record(answer.index));
+                return Reception::Unasked(answer.index);
             };
             self.note_last_answered(worker, answer.index);
             let took = share.and_then(|share| Some(self.process(worker)?.took(&work, share, now)));
@@ -123,13 +100,13 @@ impl Scheduler {
             left = &mut left[1..];
         }
         self.restart_clock(worker, oldest, now);
-        Ok(())
+        Reception::Taken
     }
 
     /// A process wrote an answer that nothing was asked for. Ids tell which answers were right; but
     /// nobody knows what the process is about, so it is ended, and what it holds is suspect. Of
     /// the last `unsent` records of that no byte was written.
-    pub fn answered_unasked(
+    pub(super) fn answered_unasked(
         &mut self,
         worker: WorkerId,
         unasked: &Unasked,
@@ -170,15 +147,19 @@ impl Scheduler {
     }
 
     /// Whether what a process has to say at its end counts: once, after the end of its stdin.
-    pub fn takes_exit(&mut self, worker: WorkerId) -> bool {
-        self.process_mut(worker).is_some_and(|process| {
+    pub(super) fn took_leave(&mut self, worker: WorkerId) -> Reception {
+        let is_taken = self.process_mut(worker).is_some_and(|process| {
             matches!(process.stage, Stage::Closing(_))
                 && !std::mem::replace(&mut process.has_left, true)
-        })
+        });
+        match is_taken {
+            true => Reception::Taken,
+            false => Reception::Ignored,
+        }
     }
 
     /// A process wrote lines that are no answers.
-    pub fn logged(&mut self, worker: WorkerId, lines: u64) {
+    pub(super) fn logged(&mut self, worker: WorkerId, lines: u64) {
         self.tally.log_lines += lines;
         self.tally.loggers.insert(worker);
     }

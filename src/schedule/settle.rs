@@ -15,7 +15,7 @@ use super::process::Stage;
 use super::queue::Work;
 use crate::input::Rejected;
 use crate::outcome::{Cause, Failure, Lines, Rendering};
-use crate::protocol::json::{Answer, Reply};
+use crate::protocol::message::{Answer, Reply};
 use crate::record::Index;
 
 /// The answers that are results of as many records.

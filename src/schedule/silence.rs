@@ -14,7 +14,6 @@ use super::event::{Asking, Event};
 use super::policy::{Delivery, Window};
 use super::process::{Process, Stage};
 use super::{InputState, Scheduler};
-use crate::shape::Protocol;
 
 /// A record unanswered for so long, where others took far less, may have been skipped.
 pub(super) const SILENCE: Duration = Duration::from_secs(5 * 60);
@@ -172,14 +171,13 @@ impl Scheduler {
         }
     }
 
-    /// Whether a process may wait for more records than it has been sent. With ids there is no need
-    /// to collect them, once it has answered any.
+    /// Whether a process may wait for more records than it has been sent. Where it has no
+    /// need to collect them, not once it has answered any.
     fn may_wait_for_more(&self, process: &Process) -> bool {
         process.stage == Stage::Serving
             && process.paused_since.is_none()
             && !process.owed.is_empty()
-            && (self.policy.shape.protocol == Protocol::Lines
-                || process.served == process.owed_records)
+            && (self.policy.facts().may_collect || process.served == process.owed_records)
             && process.owed_records < self.window(process)
     }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::Scheduler;
 use super::action::WorkerId;
 use super::queue::Work;
-use crate::protocol::json::Answer;
+use crate::protocol::message::Answer;
 use crate::record::Index;
 
 /// How many are kept.

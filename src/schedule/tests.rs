@@ -23,10 +23,17 @@ use super::{Action, Death, Scheduler, WorkerId};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
 use crate::outcome::{ErrorInput, Exit, ExitStatus, Lines, OutputFormat, Rendering};
+use crate::protocol::message::{End, Message};
 use crate::protocol::stdout::Tail;
 use crate::record::{Block, Index, Slice};
 use crate::report::Teller;
 use crate::shape::Shape;
+
+/// The end of a read, all of which has been said.
+const WHOLE: Message<'static, 'static> = Message::End {
+    end: End::Whole,
+    begun: 0,
+};
 
 const WORKER: WorkerId = WorkerId(0);
 const OTHER: WorkerId = WorkerId(1);
@@ -135,8 +142,12 @@ impl Bench {
     /// The same, of one among several workers.
     fn answer_of(&mut self, worker: WorkerId, count: usize) {
         let answers = "y\n".repeat(count);
-        (self.scheduler).answered(worker, count, Lines::Lent(answers.as_bytes()), self.now);
-        self.scheduler.end_of_read(worker, self.now);
+        self.scheduler.heard(
+            worker,
+            Message::Results(count, Lines::Lent(answers.as_bytes())),
+            self.now,
+        );
+        self.scheduler.heard(worker, WHOLE, self.now);
         self.act();
     }
 

@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 use super::Scheduler;
 use super::action::WorkerId;
 use super::process::{Process, Stage};
-use crate::shape::Protocol;
 
 /// An output that has not moved on for so long waits for a slow record or a slow reader. Longer,
 /// and workers would stand idle each time that a slow fellow moves the output on.
@@ -138,7 +137,7 @@ impl Scheduler {
     }
 
     /// So many bytes are held of an answer that a worker has begun.
-    pub fn note_begun(&mut self, worker: WorkerId, bytes: usize, now: Instant) {
+    pub(super) fn note_begun(&mut self, worker: WorkerId, bytes: usize, now: Instant) {
         if let Some(process) = self.process_mut(worker) {
             process.begun = bytes;
             process.said_at = now;
@@ -170,7 +169,7 @@ impl Scheduler {
     pub fn awaits_words(&self, worker: WorkerId) -> bool {
         let may_leave = |process: &Process| {
             let is_closing = matches!(process.stage, Stage::Closing(_));
-            self.policy.shape.protocol == Protocol::Json && is_closing && !process.has_left
+            self.policy.facts().has_last_word && is_closing && !process.has_left
         };
         self.owed(worker) > 0 || self.process(worker).is_some_and(may_leave)
     }

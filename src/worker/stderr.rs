@@ -1,8 +1,8 @@
 //! What a process writes to stderr: passed on in whole lines, the last of it kept for error
 //! records.
 
-/// Lines are cut at this length.
-pub const LONGEST_LINE: usize = 64 * 1024;
+use crate::visible::LONGEST_LINE;
+
 /// How much of the end is kept.
 const KEPT: usize = 4 * 1024;
 

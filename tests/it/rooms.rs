@@ -1,5 +1,5 @@
-//! The modules right under `src` build on each other without a circle, so that each can be read, and
-//! changed, knowing only those below it.
+//! The modules right under `src` build on each other without a circle, so that each can be read,
+//! and changed, knowing only those below it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

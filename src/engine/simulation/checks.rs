@@ -19,7 +19,7 @@ use crate::exit::Status;
 use crate::journal::Journal;
 use crate::outcome::Done;
 use crate::output::Destinations;
-use crate::protocol::json::Wanted;
+use crate::protocol::Wanted;
 use crate::report::{Report, Teller};
 use crate::schedule::policy::ErrorRecords;
 use crate::schedule::{Doubts, Scheduler, WorkerFaults, WorkerId};

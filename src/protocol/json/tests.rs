@@ -4,7 +4,7 @@ use crate::record::Slice;
 
 fn output(line: &str, wanted: Wanted) -> String {
     match read(line.as_bytes(), wanted) {
-        Message::Answer(Answer {
+        Statement::Answer(Answer {
             index: Index(7),
             reply: Reply::Output(output),
         }) => output.into_owned(),
@@ -14,7 +14,7 @@ fn output(line: &str, wanted: Wanted) -> String {
 
 fn why_bad(line: &[u8]) -> String {
     match read(line, Wanted::Json) {
-        Message::Answer(Answer {
+        Statement::Answer(Answer {
             index: Index(7),
             reply: Reply::Bad(why),
         }) => why,
@@ -24,7 +24,7 @@ fn why_bad(line: &[u8]) -> String {
 
 fn error(line: &str) -> (String, String) {
     match read(line.as_bytes(), Wanted::Json) {
-        Message::Answer(Answer {
+        Statement::Answer(Answer {
             index: Index(7),
             reply: Reply::Error { json, message },
         }) => (json.into(), message),
@@ -80,7 +80,7 @@ fn text_is_a_string_without_quotes_and_any_other_value_as_it_is() {
         let line = format!("{{\"id\":7,\"output\":{value}}}");
         let read = read(line.as_bytes(), Wanted::Text);
         let is_bad =
-            matches!(&read, Message::Answer(answer) if matches!(answer.reply, Reply::Bad(_)));
+            matches!(&read, Statement::Answer(answer) if matches!(answer.reply, Reply::Bad(_)));
         assert!(is_bad, "{read:?}");
     }
 }
@@ -164,7 +164,7 @@ fn an_object_that_mentions_an_id_may_be_an_answer() {
         r#"{"output":1,"id":7} more"#,
     ] {
         let read = read(line.as_bytes(), Wanted::Json);
-        let Message::Mention(answer) = &read else {
+        let Statement::Mention(answer) = &read else {
             panic!("{line} is {read:?}");
         };
         assert_eq!(answer.index, Index(7));
@@ -184,7 +184,7 @@ fn what_begins_like_an_answer_and_names_no_record_is_none() {
     ] {
         assert_eq!(
             read(line.as_bytes(), Wanted::Json),
-            Message::Nameless,
+            Statement::Nameless,
             "{line}"
         );
     }
@@ -204,7 +204,7 @@ fn other_lines_are_for_people() {
     ] {
         assert_eq!(
             read(line, Wanted::Json),
-            Message::Log,
+            Statement::Log,
             "{}",
             line.escape_ascii()
         );
@@ -216,8 +216,8 @@ fn a_worker_says_that_it_is_ready_and_what_it_has_to_say_at_its_end() {
     let ready = |concurrency: &str| {
         let line = format!("{{\"ready\":true{concurrency}}}");
         match read(line.as_bytes(), Wanted::Json) {
-            Message::Ready(Ok(concurrency)) => Ok(concurrency.map_or(0, NonZeroUsize::get)),
-            Message::Ready(Err(given)) => Err(given.to_owned()),
+            Statement::Ready(Ok(concurrency)) => Ok(concurrency.map_or(0, NonZeroUsize::get)),
+            Statement::Ready(Err(given)) => Err(given.to_owned()),
             other => panic!("{line} is {other:?}"),
         }
     };
@@ -230,11 +230,11 @@ fn a_worker_says_that_it_is_ready_and_what_it_has_to_say_at_its_end() {
     }
     assert_eq!(
         read(br#"{"exit":{"seen": 3}}"#, Wanted::Json),
-        Message::Exit(r#"{"seen": 3}"#)
+        Statement::Exit(r#"{"seen": 3}"#)
     );
     assert_eq!(
         read(br#"{"exit":null}"#, Wanted::Json),
-        Message::Exit("null")
+        Statement::Exit("null")
     );
 }
 
@@ -249,13 +249,13 @@ fn white_space_inside_counts_as_none() {
         why_bad(line.as_bytes());
     }
     let line = br#" { "id" : "7" , "output" : 1 }"#;
-    assert_eq!(read(line, Wanted::Json), Message::Nameless);
+    assert_eq!(read(line, Wanted::Json), Statement::Nameless);
 }
 
 #[test]
 fn a_long_line_is_known_by_its_beginning_or_by_an_id_that_is_owed() {
     let read = |line: &[u8]| read_head(&line[..line.len().min(20)], &named(line), |id| id.0 > 9);
-    let too_large = Message::Answer(Answer {
+    let too_large = Statement::Answer(Answer {
         index: Index(12),
         reply: Reply::TooLarge,
     });
@@ -270,14 +270,14 @@ fn a_long_line_is_known_by_its_beginning_or_by_an_id_that_is_owed() {
     ] {
         assert_eq!(read(line.as_bytes()), too_large, "{line}");
     }
-    assert_eq!(read(br#"{"id":12"#), Message::Nameless);
+    assert_eq!(read(br#"{"id":12"#), Statement::Nameless);
     for line in [
         "xxxx",
         r#"{"output":"xxxxxxxxxxxxxxxxxxxx","id":8}"#,
         r#"{"output":{"xxxxxxxxxxxxx":"","id":12}}"#,
         r#"INFO {"xxxxxxxxxx":"","id":12}"#,
     ] {
-        assert_eq!(read(line.as_bytes()), Message::Log, "{line}");
+        assert_eq!(read(line.as_bytes()), Statement::Log, "{line}");
     }
 }
 

@@ -1,9 +1,9 @@
 //! What workers say that they should not.
 
 use super::{Notice, Teller, records};
+use crate::protocol::message::Unasked;
 use crate::schedule::event::{Breach, NoConcurrency};
-use crate::schedule::{Doubts, Unasked, WorkerId};
-use crate::shape::Protocol;
+use crate::schedule::{Doubts, WorkerId};
 use crate::visible;
 
 /// How much is said of what a worker wrote.
@@ -34,7 +34,7 @@ impl Teller {
                 "does it skip records, or collect several for one line?",
             ),
         };
-        if self.policy.shape.protocol == Protocol::Json {
+        if self.policy.names_records() {
             return Notice::error(format!(
                 "{worker} {what}: each record is to be answered once, with its id, before it exits"
             ));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Notice, Teller};
 use crate::schedule::event::{Asking, Expiry, Overdue, Suspects};
 use crate::schedule::{Reading, WorkerId};
-use crate::shape::Protocol;
+use crate::shape::Answers;
 
 impl Teller {
     /// Names a record that has been waited for long, and what may help.
@@ -24,11 +24,11 @@ impl Teller {
                  {limit}{and}"
             ));
         }
-        let what = match (self.policy.shape.protocol, overdue.reading) {
+        let what = match (self.policy.facts().answers, overdue.reading) {
             (_, Reading::Unknown) => "",
             (_, Reading::Behind) => " (it has not read all that it was sent)",
-            (Protocol::Json, Reading::All) => " (it has read it)",
-            (Protocol::Lines, Reading::All) => {
+            (Answers::Named, Reading::All) => " (it has read it)",
+            (Answers::InTurn, Reading::All) => {
                 " (it has read it: does it answer each record, or does a command in it read them? \
                  Give that one </dev/null)"
             }
@@ -40,16 +40,16 @@ impl Teller {
 
     /// What may help where a process has not answered its first record, by what is seen of it.
     fn advice(&self, reading: Reading) -> &'static str {
-        match (self.policy.shape.protocol, reading) {
+        match (self.policy.facts().answers, reading) {
             (_, Reading::Behind) => {
                 "it has not read it: it is still starting, or does not read its stdin"
             }
-            (Protocol::Json, _) => {
+            (Answers::Named, _) => {
                 "if it is not still starting: each answer must be a line {\"id\":…,\"output\":…} of its \
                  own, flushed at once"
             }
-            (Protocol::Lines, Reading::All) => SILENT_THOUGH_READ,
-            (Protocol::Lines, Reading::Unknown) => SILENT,
+            (Answers::InTurn, Reading::All) => SILENT_THOUGH_READ,
+            (Answers::InTurn, Reading::Unknown) => SILENT,
         }
     }
 

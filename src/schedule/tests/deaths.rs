@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
 use crate::exit::Status;
 use crate::outcome::ExitStatus;
+use crate::protocol::message::Message;
 use crate::schedule::policy::{Delivery, Policy, Window};
 use crate::schedule::{Death, Pipe, WorkerId};
 
@@ -339,7 +340,9 @@ fn an_answer_to_a_part_of_a_record_is_none() {
     bench.hang_up(Pipe::Stdin, 0);
     assert_eq!(bench.scheduler.owed(WORKER), 1);
     bench.answer(1);
-    bench.scheduler.stray(WORKER, b"y", bench.now);
+    bench
+        .scheduler
+        .heard(WORKER, Message::Stray(b"y"), bench.now);
     bench.act();
     assert_eq!(bench.ends, ["SIGTERM"]);
     assert_eq!(bench.scheduler.tally().results, 2);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
 use crate::exit::Status;
 use crate::outcome::{ExitStatus, Lines};
+use crate::protocol::message::Message;
 use crate::schedule::policy::{Delivery, OnError, Policy, Window};
 
 impl Bench {
@@ -31,9 +32,14 @@ impl Bench {
         let owed = self.scheduler.owed(WORKER);
         if owed > 0 {
             let answers = "y\n".repeat(owed);
-            (self.scheduler).answered(WORKER, owed, Lines::Lent(answers.as_bytes()), self.now);
+            self.scheduler.heard(
+                WORKER,
+                Message::Results(owed, Lines::Lent(answers.as_bytes())),
+                self.now,
+            );
         }
-        self.scheduler.stray(WORKER, b"more", self.now);
+        self.scheduler
+            .heard(WORKER, Message::Stray(b"more"), self.now);
         self.act();
         let says = |notice: &&String| notice.contains("with nothing to answer");
         self.notices.iter().find(says).expect("a notice").clone()

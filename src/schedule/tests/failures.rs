@@ -3,9 +3,10 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::{Bench, MILLISECOND, SECOND, WORKER};
+use super::{Bench, MILLISECOND, SECOND, WHOLE, WORKER};
 use crate::exit::Status;
 use crate::outcome::{Done, ExitStatus, Lines};
+use crate::protocol::message::Message;
 use crate::schedule::policy::{Delivery, OnError, Policy, Window};
 use crate::schedule::{Death, Doubts, WorkerFaults, WorkerId};
 
@@ -105,7 +106,9 @@ fn processes_that_answer_too_much_are_given_up_too() {
         while bench.scheduler.owed(WORKER) > 0 {
             bench.answer(bench.scheduler.owed(WORKER));
         }
-        bench.scheduler.stray(WORKER, b"one more", bench.now);
+        bench
+            .scheduler
+            .heard(WORKER, Message::Stray(b"one more"), bench.now);
         bench.act();
         bench.die(ExitStatus::Signal(15));
         bench.records(5);
@@ -192,8 +195,10 @@ fn held_up_by(bytes: usize, change: impl FnOnce(&mut Policy)) -> Bench {
     bench.scheduler.set_output_room(0);
     bench.records(1);
     let answer = [vec![b'y'; bytes], vec![b'\n']].concat();
-    (bench.scheduler).answered(WORKER, 1, Lines::Lent(&answer), bench.now);
-    bench.scheduler.end_of_read(WORKER, bench.now);
+    bench
+        .scheduler
+        .heard(WORKER, Message::Results(1, Lines::Lent(&answer)), bench.now);
+    bench.scheduler.heard(WORKER, WHOLE, bench.now);
     bench.act();
     bench.records(4);
     bench
@@ -365,7 +370,7 @@ fn a_run_that_is_cut_short_tells_what_it_has_left() {
         match on_error {
             OnError::Raise => {
                 let now = bench.now;
-                bench.scheduler.answered_too_large(WORKER, now);
+                bench.scheduler.heard(WORKER, Message::TooLarge, now);
             }
             _ => {
                 bench.scheduler.interrupt(15, bench.now);
@@ -397,8 +402,8 @@ fn a_run_that_sends_nothing_more_tells_what_it_has_left_and_a_whole_one_has_noth
         bench.records(5);
         bench.end_input();
         let now = bench.now;
-        bench.scheduler.answered_too_large(WORKER, now);
-        bench.scheduler.end_of_read(WORKER, now);
+        bench.scheduler.heard(WORKER, Message::TooLarge, now);
+        bench.scheduler.heard(WORKER, WHOLE, now);
         bench.act();
         while bench.scheduler.owed(WORKER) > 0 {
             bench.answer(1);

@@ -3,11 +3,10 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::{Bench, SECOND, WORKER};
+use super::{Bench, SECOND, WHOLE, WORKER};
 use crate::outcome::ExitStatus;
-use crate::protocol::json::{Answer, Reply};
+use crate::protocol::message::{Answer, End, Message, Reception, Reply, Unasked};
 use crate::record::Index;
-use crate::schedule::Unasked;
 use crate::schedule::policy::{Delivery, Order, Policy, Readiness, Window};
 use crate::shape::Protocol;
 
@@ -21,25 +20,27 @@ impl Bench {
 
     pub(super) fn ready(&mut self, concurrency: usize) {
         let concurrency = NonZeroUsize::new(concurrency);
-        self.scheduler.ready(WORKER, concurrency, self.now);
-        self.scheduler.end_of_read(WORKER, self.now);
+        let message = Message::Ready(Ok(concurrency));
+        self.scheduler.heard(WORKER, message, self.now);
+        self.scheduler.heard(WORKER, WHOLE, self.now);
         self.act();
     }
 
     pub(super) fn reply(&mut self, index: u64) {
-        let answer = Answer {
-            index: Index(index),
-            reply: Reply::Output("y".into()),
-        };
-        let is_owed = self.scheduler.replied(WORKER, &mut [answer], self.now);
-        assert_eq!(is_owed, Ok(()));
-        self.scheduler.end_of_read(WORKER, self.now);
+        let index = Index(index);
+        let reply = Reply::Output("y".into());
+        let message = Message::Answers(&mut [Answer { index, reply }]);
+        let reception = self.scheduler.heard(WORKER, message, self.now);
+        assert_ne!(reception, Reception::Unasked(index));
+        self.scheduler.heard(WORKER, WHOLE, self.now);
         self.act();
     }
 
     fn reply_unasked(&mut self, index: u64) {
         let unasked = Unasked::Record(Index(index));
-        (self.scheduler).answered_unasked(WORKER, &unasked, 0, self.now);
+        let end = End::Unasked { unasked, unsent: 0 };
+        let message = Message::End { end, begun: 0 };
+        self.scheduler.heard(WORKER, message, self.now);
         self.act();
     }
 

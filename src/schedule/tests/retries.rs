@@ -2,8 +2,8 @@
 
 use std::num::NonZeroUsize;
 
-use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
-use crate::protocol::json::{Answer, Reply};
+use super::{Bench, MILLISECOND, OTHER, SECOND, WHOLE, WORKER};
+use crate::protocol::message::{Answer, Message, Reception, Reply};
 use crate::record::Index;
 use crate::schedule::WorkerId;
 use crate::schedule::policy::Window;
@@ -12,9 +12,10 @@ impl Bench {
     fn reply_of(&mut self, worker: WorkerId, index: u64, reply: Reply<'_>) {
         let index = Index(index);
         let answers = &mut [Answer { index, reply }];
-        let is_owed = self.scheduler.replied(worker, answers, self.now);
-        assert_eq!(is_owed, Ok(()));
-        self.scheduler.end_of_read(worker, self.now);
+        let message = Message::Answers(answers);
+        let reception = self.scheduler.heard(worker, message, self.now);
+        assert_ne!(reception, Reception::Unasked(index));
+        self.scheduler.heard(worker, WHOLE, self.now);
         self.act();
     }
 

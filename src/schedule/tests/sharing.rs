@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
+use super::{Bench, MILLISECOND, OTHER, SECOND, WHOLE, WORKER};
 use crate::outcome::{ExitStatus, Lines};
+use crate::protocol::message::Message;
 use crate::protocol::stdout::Tail;
 use crate::schedule::policy::{Order, Policy, Readiness, Window};
 use crate::schedule::process::Stage;
@@ -112,8 +113,8 @@ fn run(records: usize, times: &[&[Duration]], change: impl FnOnce(&mut Policy)) 
             seat.holds.pop_front();
             seat.answered += 1;
             seat.begin(now);
-            scheduler.answered(worker, 1, Lines::Lent(b"y\n"), now);
-            scheduler.end_of_read(worker, now);
+            scheduler.heard(worker, Message::Results(1, Lines::Lent(b"y\n")), now);
+            scheduler.heard(worker, WHOLE, now);
         } else {
             scheduler.tick(&|_| 0, now);
         }
@@ -307,8 +308,10 @@ fn measured(slow: usize) -> Bench {
             if owed > 0 {
                 let answers = "y\n".repeat(owed);
                 let answers = Lines::Lent(answers.as_bytes());
-                (bench.scheduler).answered(worker, owed, answers, bench.now);
-                bench.scheduler.end_of_read(worker, bench.now);
+                bench
+                    .scheduler
+                    .heard(worker, Message::Results(owed, answers), bench.now);
+                bench.scheduler.heard(worker, WHOLE, bench.now);
             }
         }
         bench.now += 100 * MILLISECOND;

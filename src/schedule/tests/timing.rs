@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
-use super::{Bench, MILLISECOND, SECOND, WORKER};
+use super::{Bench, MILLISECOND, SECOND, WHOLE, WORKER};
 use crate::outcome::ExitStatus;
+use crate::protocol::message::{Answer, Message, Reception, Reply};
 use crate::schedule::policy::{Delivery, Window};
 
 impl Bench {
     fn reply_both(&mut self, indices: [u64; 2]) {
-        let mut answers = indices.map(|index| crate::protocol::json::Answer {
+        let mut answers = indices.map(|index| Answer {
             index: crate::record::Index(index),
-            reply: crate::protocol::json::Reply::Output("y".into()),
+            reply: Reply::Output("y".into()),
         });
-        let is_owed = self.scheduler.replied(WORKER, &mut answers, self.now);
-        assert_eq!(is_owed, Ok(()));
-        self.scheduler.end_of_read(WORKER, self.now);
+        let message = Message::Answers(&mut answers);
+        let reception = self.scheduler.heard(WORKER, message, self.now);
+        assert_eq!(reception, Reception::Taken);
+        self.scheduler.heard(WORKER, WHOLE, self.now);
         self.act();
     }
 

@@ -2,8 +2,9 @@
 
 use std::num::NonZeroUsize;
 
-use super::{Bench, MILLISECOND, SECOND, WORKER};
+use super::{Bench, MILLISECOND, SECOND, WHOLE, WORKER};
 use crate::outcome::{ExitStatus, Lines};
+use crate::protocol::message::Message;
 use crate::schedule::WorkerId;
 use crate::schedule::policy::{Readiness, Window};
 use crate::schedule::view::{Bottleneck, Standing};
@@ -153,8 +154,10 @@ fn results_that_wait_for_their_turn_hold_the_run_up_once_they_take_all_the_room(
     let after_answer_of = |first: WorkerId| {
         let mut bench = Bench::of_workers(2, |_| ());
         bench.records(2);
-        (bench.scheduler).answered(first, 1, Lines::Lent(b"y\n"), bench.now);
-        bench.scheduler.end_of_read(first, bench.now);
+        bench
+            .scheduler
+            .heard(first, Message::Results(1, Lines::Lent(b"y\n")), bench.now);
+        bench.scheduler.heard(first, WHOLE, bench.now);
         bench
     };
     let bench = after_answer_of(WorkerId(1));

@@ -3,10 +3,11 @@
 use insta::assert_snapshot;
 
 use super::*;
+use crate::protocol::message::Unasked;
 use crate::schedule::event::{
     Asking, Breach, Ended, Expiry, Fate, Loss, LossCause, Moment, NoConcurrency, Overdue, Suspects,
 };
-use crate::schedule::{ProcessNumber, Reading, Unasked};
+use crate::schedule::{ProcessNumber, Reading};
 
 const ENDED: Ended = Ended {
     worker: WORKER,

@@ -1,6 +1,7 @@
 use mtask::budget::{BOOKKEEPING, Budget};
-use mtask::protocol::json::{self, Answer, Message, Reply, Wanted};
+use mtask::protocol::json::{self, Statement, Wanted};
 use mtask::protocol::lines;
+use mtask::protocol::message::{Answer, Message, Reply};
 use mtask::protocol::stdout::{Part, StdoutLines};
 use mtask::record::{Block, Index, Separator, Slice};
 use mtask::shape::Format;
@@ -41,7 +42,7 @@ pub(crate) fn answers(mut data: &[u8]) {
                 }
             }
             lines::read(part, &mut owed, Separator::Newline, |answer| match answer {
-                lines::Answer::Results(count, bytes) => {
+                Message::Results(count, bytes) => {
                     let lines: Vec<_> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
                     assert_eq!(count, lines.len());
                     settled.extend(
@@ -50,8 +51,9 @@ pub(crate) fn answers(mut data: &[u8]) {
                             .map(|line| Some(line[..line.len() - 1].to_vec())),
                     );
                 }
-                lines::Answer::TooLarge => settled.push(None),
-                lines::Answer::Stray(_) => has_stray = true,
+                Message::TooLarge => settled.push(None),
+                Message::Stray(_) => has_stray = true,
+                other => panic!("{other:?}"),
             });
         });
     }
@@ -102,8 +104,8 @@ fn read_json(line: &[u8]) {
     };
     for wanted in [Wanted::Json, Wanted::Text] {
         match json::read(line, wanted) {
-            Message::Answer(Answer { index, reply })
-            | Message::Mention(Answer { index, reply }) => match reply {
+            Statement::Answer(Answer { index, reply })
+            | Statement::Mention(Answer { index, reply }) => match reply {
                 Reply::Output(output) => {
                     assert!(is_json);
                     assert_eq!(fields().id.map(RawValue::get), Some(&*index.to_string()));
@@ -124,13 +126,13 @@ fn read_json(line: &[u8]) {
                 Reply::Bad(why) => assert!(!why.is_empty()),
                 Reply::TooLarge => panic!("it is not too large"),
             },
-            Message::Exit(exit) => {
+            Statement::Exit(exit) => {
                 assert!(is_json && fields().id.is_none());
                 assert_eq!(fields().exit.map_or("null", RawValue::get), exit);
             }
-            Message::Ready(_) => assert!(is_json),
-            Message::Nameless => assert!(begins_with_id(line)),
-            Message::Log => assert!(!line.starts_with(b"{\"id\":")),
+            Statement::Ready(_) => assert!(is_json),
+            Statement::Nameless => assert!(begins_with_id(line)),
+            Statement::Log => assert!(!line.starts_with(b"{\"id\":")),
         }
     }
     let found = json::named(line);
@@ -173,7 +175,7 @@ fn write_json(lines: &[u8]) {
     for (number, line) in written.split_terminator('\n').enumerate() {
         let answer = line.replacen("\"input\"", "\"output\"", 1);
         match json::read(answer.as_bytes(), Wanted::Text) {
-            Message::Answer(Answer {
+            Statement::Answer(Answer {
                 index,
                 reply: Reply::Output(text),
             }) => {

@@ -4,9 +4,7 @@
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::Scheduler;
-use super::action::WorkerId;
-use crate::protocol::json::{Answer, Reply};
+use crate::protocol::message::{Answer, Reply};
 use crate::record::Index;
 
 /// How many of them are known: enough for a process that shows all its answers first and gives them
@@ -15,33 +13,27 @@ const MOST: usize = 1000;
 
 /// The last ones that it has not repeated, each with what it was.
 #[derive(Debug, Default)]
-pub(crate) struct Parted(VecDeque<(Index, u64)>);
+pub(super) struct Parted(VecDeque<(Index, u64)>);
 
-impl Scheduler {
+impl Parted {
     /// A process is about to give this answer on a line with something else.
-    pub fn note_parted(&mut self, worker: WorkerId, answer: &Answer<'_>) {
-        if let Some(process) = self.process_mut(worker) {
-            let parted = &mut process.parted.0;
-            if parted.len() == MOST {
-                parted.pop_front();
-            }
-            parted.push_back((answer.index, gist(&answer.reply)));
+    pub(super) fn note(&mut self, answer: &Answer<'_>) {
+        let parted = &mut self.0;
+        if parted.len() == MOST {
+            parted.pop_front();
         }
+        parted.push_back((answer.index, gist(&answer.reply)));
     }
 
     /// Whether a process has given any answer on a line with something else and not repeated it.
-    pub fn has_parted(&self, worker: WorkerId) -> bool {
-        self.process(worker)
-            .is_some_and(|process| !process.parted.0.is_empty())
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether it has given this one so and not repeated it yet: then this is the repetition. The
     /// record may be owed once more by then, as one is that is tried again.
-    pub fn takes_for_repeated(&mut self, worker: WorkerId, answer: &Answer<'_>) -> bool {
-        let Some(process) = self.process_mut(worker) else {
-            return false;
-        };
-        let known = &mut process.parted.0;
+    pub(super) fn takes_for_repeated(&mut self, answer: &Answer<'_>) -> bool {
+        let known = &mut self.0;
         if known.iter().all(|(index, _)| *index != answer.index) {
             return false;
         }

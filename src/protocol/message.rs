@@ -1,0 +1,115 @@
+//! What a process says, whatever protocol it says it in.
+
+use std::borrow::Cow;
+use std::num::NonZeroUsize;
+
+use crate::outcome::Lines;
+use crate::record::Index;
+
+/// The most bytes that are kept of what answers nothing.
+const KEPT: usize = 1024;
+
+/// One thing that a process says.
+#[derive(Debug, PartialEq)]
+pub enum Message<'m, 'b> {
+    /// Results of the oldest records that it owes, in turn: so many lines, each followed by the
+    /// separator.
+    Results(usize, Lines<'b>),
+    /// An answer to the oldest record that it owes, longer than it may be.
+    TooLarge,
+    /// A line that nothing asked for, where answers come in turn.
+    Stray(&'b [u8]),
+    /// Answers that name their records.
+    Answers(&'m mut [Answer<'b>]),
+    /// It is up, and may want to be sent so many records at a time; or wants what is no number of
+    /// records, as it stands there.
+    Ready(Result<Option<NonZeroUsize>, &'b str>),
+    /// It has something to say at its end.
+    LastWord,
+    /// So many lines that are no answers.
+    Log(u64),
+    /// That was all that was read together. The last message of each read, for what a process wrote
+    /// by then answers nothing that it is sent from now on.
+    End {
+        /// What it was.
+        end: End,
+        /// So many bytes are held of an answer that it has begun.
+        begun: usize,
+    },
+}
+
+/// What a read comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// Nothing in it counts yet.
+    Partial,
+    /// All of it has been said.
+    Whole,
+    /// An answer that nothing was asked for, where answers name their records. What came behind it
+    /// is of no interest.
+    Unasked {
+        /// What it answers.
+        unasked: Unasked,
+        /// Of so many records, the last ones that the process was sent, no byte was written.
+        unsent: usize,
+    },
+}
+
+/// An answer that nothing was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unasked {
+    /// To a record that the process does not owe: it never had it, or has answered it.
+    Record(Index),
+    /// To no record at all: how the line begins.
+    Line(Vec<u8>),
+}
+
+impl Unasked {
+    /// The same of a line, which may be long.
+    pub fn line(line: &[u8]) -> Self {
+        Self::Line(beginning(line))
+    }
+}
+
+/// The beginning of what a worker wrote.
+pub fn beginning(bytes: &[u8]) -> Vec<u8> {
+    bytes[..bytes.len().min(KEPT)].to_vec()
+}
+
+/// How a message is received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reception {
+    /// It counts.
+    Taken,
+    /// It means nothing now.
+    Ignored,
+    /// It holds an answer to this record, which is not owed. The answers before that count.
+    Unasked(Index),
+}
+
+/// What came back for one record.
+#[derive(Debug, PartialEq)]
+pub struct Answer<'a> {
+    /// The record's index.
+    pub index: Index,
+    /// What is said of it.
+    pub reply: Reply<'a>,
+}
+
+/// What a worker says of a record.
+#[derive(Debug, PartialEq)]
+pub enum Reply<'a> {
+    /// The result, in the bytes that are to be written.
+    Output(Cow<'a, str>),
+    /// An error.
+    Error {
+        /// As it came, JSON.
+        json: Cow<'a, str>,
+        /// The same for people, or how that begins.
+        message: String,
+    },
+    /// No valid answer, for this reason.
+    Bad(String),
+    /// An answer longer than it may be.
+    TooLarge,
+}

@@ -1,0 +1,77 @@
+//! What a process says, from its first message to the end of each read.
+
+use std::time::Instant;
+
+use super::Scheduler;
+use super::action::WorkerId;
+use super::settle::Results;
+use crate::outcome::{Cause, Lines};
+use crate::protocol::message::{End, Message, Reception};
+
+impl Scheduler {
+    /// A process said this. The last message of each read is its end: only then the process may be
+    /// sent more.
+    pub fn heard(&mut self, worker: WorkerId, message: Message<'_, '_>, now: Instant) -> Reception {
+        match message {
+            Message::Results(count, lines) => self.answered(worker, count, lines, now),
+            Message::TooLarge => self.answered_too_large(worker, now),
+            Message::Stray(line) => self.stray(worker, line, now),
+            Message::Answers(answers) => return self.replied(worker, answers, now),
+            Message::Ready(concurrency) => return self.announced(worker, concurrency, now),
+            Message::LastWord => return self.took_leave(worker),
+            Message::Log(lines) => self.logged(worker, lines),
+            Message::End { end, begun } => {
+                match end {
+                    End::Partial => {}
+                    End::Whole => self.after_answers(worker, now),
+                    End::Unasked { unasked, unsent } => {
+                        self.answered_unasked(worker, &unasked, unsent, now);
+                    }
+                }
+                self.note_begun(worker, begun, now);
+            }
+        }
+        Reception::Taken
+    }
+
+    /// A process answered the `count` oldest records it owes; `answers` are as many lines.
+    ///
+    /// Lines too many are strays; so a process that owes less has been ended by an answer before
+    /// these, and nobody wants them any more.
+    pub(super) fn answered(
+        &mut self,
+        worker: WorkerId,
+        count: usize,
+        mut answers: Lines<'_>,
+        now: Instant,
+    ) {
+        if self.owed(worker) < count {
+            return;
+        }
+        let mut left = count;
+        let took = self.note_answers(worker, count, now);
+        while left > 0 {
+            let records = self.take_answered(worker, left);
+            let run = records.count;
+            let bytes = if run == left {
+                answers.len()
+            } else {
+                let end = self.policy.shape.separator.end_of(run, &answers);
+                end.expect("as many answers as counted")
+            };
+            left -= run;
+            let results = Results::Lines(&mut answers, bytes);
+            self.settle(records.with(took, results), now);
+        }
+    }
+
+    /// A process answered its oldest record with more bytes than an answer may have.
+    pub(super) fn answered_too_large(&mut self, worker: WorkerId, now: Instant) {
+        if self.owed(worker) == 0 {
+            return;
+        }
+        let took = self.note_answers(worker, 1, now);
+        let work = self.take_oldest(worker);
+        self.charge(work, Cause::AnswerTooLarge, worker, took, now);
+    }
+}
