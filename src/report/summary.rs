@@ -66,7 +66,7 @@ pub fn summary(tally: &Tally) -> Option<String> {
     };
     let log_lines = plural(tally.log_lines, "line", "lines").map(|text| {
         format!(
-            "{text} on stdout that answer nothing ({}{more})",
+            "{text} on stdout without an answer ({}{more})",
             loggers.join(", ")
         )
     });
@@ -145,8 +145,8 @@ mod tests {
         tally.earlier.failed.insert("timeout", 4);
         assert_eq!(
             summary(&tally).unwrap(),
-            "5 of 20 records failed (5 timeout), 4 before this run; 7 lines on stdout that answer \
-             nothing (worker 0, worker 1, worker 2)"
+            "5 of 20 records failed (5 timeout), 4 before this run; 7 lines on stdout without \
+             an answer (worker 0, worker 1, worker 2)"
         );
         tally.loggers.insert(WorkerId(3));
         assert!(summary(&tally).unwrap().ends_with("worker 2, …)"));

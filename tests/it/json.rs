@@ -159,7 +159,7 @@ fn other_lines_go_to_stderr_and_are_counted() {
     done.assert_status(0).assert_stdout(&*input);
     done.assert_stderr_has("[worker 0] loading\n");
     done.assert_stderr_has("[worker 0] hello\n");
-    done.assert_stderr_has("3 lines on stdout that answer nothing (worker 0)");
+    done.assert_stderr_has("3 lines on stdout without an answer (worker 0)");
 }
 
 #[test]

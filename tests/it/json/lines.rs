@@ -49,7 +49,7 @@ fn an_answer_behind_text_comes_at_once() {
     let done = live.wait();
     done.assert_status(0);
     assert_logged(&done, "Loading shards: 100%");
-    done.assert_stderr_has("2 lines on stdout that answer nothing");
+    done.assert_stderr_has("2 lines on stdout without an answer");
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn what_a_log_line_quotes_is_no_answer() {
         let said = format!("{log}\n{{\"id\":0,\"output\":\"true\"}}\n");
         let done = run(&TestEnv::new(), &["--max-record", "1M"], &[said.as_bytes()]);
         done.assert_status(0).assert_stdout("\"true\"\n");
-        done.assert_stderr_has("1 line on stdout that answer nothing");
+        done.assert_stderr_has("1 line on stdout without an answer");
         if log.len() < 1000 {
             assert_logged(&done, log);
         }
@@ -306,6 +306,6 @@ fn a_log_line_that_is_too_long_is_a_log_line() {
         let said = format!("{line}\n{{\"id\":0,\"output\":\"true\"}}\n");
         let done = run(&TestEnv::new(), &["--max-record", "1K"], &[said.as_bytes()]);
         done.assert_status(0).assert_stdout("\"true\"\n");
-        done.assert_stderr_has("1 line on stdout that answer nothing");
+        done.assert_stderr_has("1 line on stdout without an answer");
     }
 }
