@@ -225,7 +225,8 @@ impl Actor {
             return false;
         }
         self.flush();
-        if self.command.says_exit {
+        // Behind an answer without its newline it would spoil that.
+        if self.command.says_exit && (!self.halves_last_line || self.answers == 0) {
             self.unsaid.extend(b"{\"exit\":[1]}\n");
         }
         if self.halves_last_line && self.unsaid.back() == Some(&b'\n') {
