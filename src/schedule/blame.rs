@@ -287,17 +287,18 @@ impl Scheduler {
         charged: bool,
         death: Death,
     ) {
-        if let Startup::Begun(age) = startup
-            && !matches!(
-                death.exit,
-                Exit::Verdict(Verdict::NotReady(_) | Verdict::TimedOut)
-            )
-        {
-            self.note_early(worker, age);
-        }
+        let is_early = !matches!(
+            death.exit,
+            Exit::Verdict(Verdict::NotReady(_) | Verdict::TimedOut)
+        );
+        let begins_trials = match startup {
+            Startup::Begun(age) if is_early => self.note_early(age),
+            _ => false,
+        };
         // Once COMMAND has run, whatever keeps it from running now may pass.
         let may_be_unrunnable =
             self.policy.readiness == Readiness::Announced && self.startup_time.is_none();
+        let most = self.policy.max_restarts.max(1);
         let seat = &mut self.workers[worker.0];
         seat.replaces_failed = true;
         seat.last_exit = Some(death.exit.clone());
@@ -308,11 +309,12 @@ impl Scheduler {
             return;
         }
         seat.failed_starts += 1;
-        if charged {
-            seat.unready_exits = 0;
-        } else {
-            seat.unready_exits += 1;
-        }
+        seat.unready_exits = match charged {
+            true => 0,
+            // One process at least is to stand its trial.
+            false if begins_trials => (seat.unready_exits + 1).min(most - 1),
+            false => seat.unready_exits + 1,
+        };
     }
 
     /// Makes room for the worker's next process, or gives it up.
@@ -327,6 +329,7 @@ impl Scheduler {
             && !seat.is_unrunnable;
         if is_worth_another {
             seat.vacate(now);
+            self.tell_trial(worker);
             return;
         }
         seat.state = State::GivenUp;

@@ -6,7 +6,8 @@
 //! suspects: they are sent nothing before they have stayed up clearly longer than the longest of
 //! those that died early. One that has stood its trial is as good as a ready one: it is sent a
 //! suspect, which is charged if that dies sooner than it stayed up without one. One that dies
-//! before that charges nobody, and counts for `--max-restarts`. A process that announces that it is
+//! before that charges nobody, and counts for `--max-restarts`; so does the death that trials begin with,
+//! but no worker is given up with that, for it may have been the record's fault. A process that announces that it is
 //! ready is told by that, and needs no trial.
 
 use std::time::{Duration, Instant};
@@ -22,8 +23,10 @@ use super::suspects::may_open;
 const SHORTEST_TRIAL: Duration = Duration::from_secs(1);
 
 impl Scheduler {
-    /// A process has died so long after its beginning, and was never ready.
-    pub(super) fn note_early(&mut self, worker: WorkerId, age: Duration) {
+    /// A process has died so long after its beginning, and was never ready. Gives whether trials
+    /// begin with that.
+    pub(super) fn note_early(&mut self, age: Duration) -> bool {
+        let is_first = self.died_early.is_none();
         self.died_early = self.died_early.max(Some(age));
         // What has stood a shorter trial stands on.
         for seat in &mut self.workers {
@@ -31,7 +34,15 @@ impl Scheduler {
                 process.has_stood = false;
             }
         }
-        if self.has_trials() {
+        is_first && self.has_trials()
+    }
+
+    /// Tells for how long the next process is on trial, where the last one was not ready.
+    pub(super) fn tell_trial(&mut self, worker: WorkerId) {
+        if self.workers[worker.0].failed_starts > 0
+            && self.died_early.is_some()
+            && self.has_trials()
+        {
             let trial = self.trial();
             self.tell(Event::Trial { worker, trial });
         }

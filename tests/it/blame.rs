@@ -119,6 +119,21 @@ fn killers_in_a_row_cost_themselves_alone() {
 }
 
 #[test]
+fn a_killer_costs_itself_alone_however_few_processes_may_end_without_an_answer() {
+    for most in ["0", "1", "2"] {
+        let done = TestEnv::new()
+            .mtask()
+            .args(["-j1", "--max-restarts", most])
+            .echo()
+            .stdin(records(["a", "b", "k @die:3"]))
+            .run();
+        done.assert_status(123);
+        let failed = done.error_records().len();
+        assert_eq!((failed, done.lines().len()), (1, 3), "{most}");
+    }
+}
+
+#[test]
 fn a_retry_goes_to_another_worker_that_is_ready() {
     // Worker 0 fails its second record, how often it may get it, once worker 1 is at its second:
     // then its first answer has been read. Worker 1 stays there until an error has been written.

@@ -9,7 +9,11 @@ use crate::schedule::Death;
 
 /// A worker that has answered, and died with record 1; its next process has died with it so late.
 fn died_early(after: Duration) -> Bench {
-    let mut bench = Bench::new(|_| ());
+    died_early_with(5, after)
+}
+
+fn died_early_with(max_restarts: u32, after: Duration) -> Bench {
+    let mut bench = Bench::new(|policy| policy.max_restarts = max_restarts);
     bench.records(2);
     bench.end_input();
     bench.answer(1);
@@ -50,6 +54,22 @@ fn what_dies_without_a_record_charges_nobody_and_is_given_up() {
     let text =
         "worker 0 is given up after 5 processes in a row without an answer (--max-restarts 5)";
     assert_eq!(bench.notices_with(text), 1, "{:?}", bench.notices);
+}
+
+#[test]
+fn there_is_always_a_trial_and_none_is_told_that_does_not_come() {
+    let mut bench = died_early_with(1, 2 * SECOND);
+    assert_eq!(bench.notices_with("stayed up for 3s"), 1);
+    bench.wait_for_process();
+    bench.wait(SECOND);
+    assert!(bench.held_by(WORKER).is_empty(), "3 s are not over");
+    bench.notices.clear();
+    // It has not stayed up, so the next one would have to for longer.
+    bench.wait(SECOND);
+    bench.die(ExitStatus::Code(3));
+    assert_eq!(bench.scheduler.status(), Status::NoWorker);
+    assert_eq!(bench.notices_with("stayed up"), 0, "{:?}", bench.notices);
+    assert_eq!(bench.notices_with("after 2 processes"), 1);
 }
 
 #[test]
