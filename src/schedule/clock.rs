@@ -340,6 +340,7 @@ impl Scheduler {
             self.phase = Phase::Interrupted(signal, terminate_at + pause, kill_at + pause);
         }
         self.moved_at = (self.moved_at + pause).min(now);
+        self.none_at_hand_since = (self.none_at_hand_since).map(|since| (since + pause).min(now));
         self.wake_by(now);
     }
 

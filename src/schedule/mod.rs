@@ -105,6 +105,8 @@ pub struct Scheduler {
     /// The longest that a process has run which died before it was ready, since one last became
     /// ready.
     died_early: Option<Duration>,
+    /// Since when only suspects are at hand, before COMMAND has been ready.
+    none_at_hand_since: Option<Instant>,
     /// A process of COMMAND that said nothing has answered, or left its records, at the end of its
     /// stdin.
     has_shown_silence: bool,
@@ -162,6 +164,7 @@ impl Scheduler {
             startup_time: None,
             earlier_startup_time: None,
             died_early: None,
+            none_at_hand_since: None,
             has_shown_silence: false,
             hunger: silence::HUNGER,
             moved_at: now,

@@ -3,14 +3,20 @@
 //! A process that was never ready may die of itself, whatever it is given. So a suspect waits for
 //! one that is ready, as long as there is one. Where there is none it opens a process, after the
 //! other records, and nothing is held against it if that dies: the next ones have to stand a trial
-//! (`trial`).
+//! (`trial`). Before COMMAND has been ready anywhere, a suspect also waits for a record to come that may
+//! show that it can be, but not for long.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::audit::AuditState;
 use super::process::{Process, Stage};
 use super::queue::{Isolation, Work};
 use super::{InputState, Scheduler};
+
+/// For how long suspects wait for another record to come.
+const WAIT_FOR_ANOTHER: Duration = Duration::from_secs(5);
+/// How often it is looked meanwhile whether the reader of the input has come to wait for bytes.
+const LOOK: Duration = Duration::from_millis(100);
 
 impl Scheduler {
     /// A record is to be sent alone from now on.
@@ -56,7 +62,10 @@ impl Scheduler {
             let serves = process.stage == Stage::Serving && !process.is_ready;
             serves && !process.owed.is_empty() && !process.holds_alone()
         };
-        if self.awaits_ready || self.processes().any(|(_, process)| opens(process)) {
+        if self.awaits_ready
+            || self.awaits_another(now)
+            || self.processes().any(|(_, process)| opens(process))
+        {
             return false;
         }
         let takes = |process: &Process| {
@@ -78,12 +87,27 @@ impl Scheduler {
     }
 
     /// Whether others are to open a process before a suspect does: those that were there before it
-    /// was one, and all before COMMAND has been ready anywhere.
+    /// was one.
     fn is_behind(&self, work: &Work) -> bool {
-        match self.known_start() {
-            None => self.queue.together() > 0,
-            Some(_) => self.queue.has_before(work.behind),
+        self.known_start().is_some() && self.queue.has_before(work.behind)
+    }
+
+    /// Whether no suspect is to open a process, for another record may still show that COMMAND can
+    /// be ready: one is at hand, or may be about to come.
+    fn awaits_another(&mut self, now: Instant) -> bool {
+        if self.known_start().is_some() {
+            return false;
         }
+        if self.queue.together() > 0 {
+            self.none_at_hand_since = None;
+            return true;
+        }
+        let until = *self.none_at_hand_since.get_or_insert(now) + WAIT_FOR_ANOTHER;
+        if now >= until || self.input_is_over() {
+            return false;
+        }
+        self.wake_by(until.min(now + LOOK));
+        true
     }
 
     /// Whether all that is held are suspects that wait for COMMAND to be ready for the first time,

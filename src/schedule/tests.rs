@@ -402,6 +402,7 @@ fn a_start_that_takes_too_long_charges_nobody() {
     bench.wait(4 * SECOND);
     assert_eq!(bench.ends, ["SIGTERM"]);
     bench.die(ExitStatus::Signal(15));
+    bench.end_input();
     bench.wait(SECOND);
     assert_eq!((bench.starts, &bench.sent[..]), (2, &[0, 0][..]));
     bench.answer(1);

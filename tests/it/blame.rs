@@ -1,6 +1,9 @@
 //! A record fails for its own fault only: whom a death or an error is held against, and who gets
 //! what is sent again.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use crate::done::{Done, numbers, records};
 use crate::env::TestEnv;
 
@@ -184,6 +187,19 @@ fn a_record_that_was_answered_with_an_error_is_tried_again_beside_others() {
         .stdin("\"a\"\n\"b\"\n")
         .run();
     done.assert_status(0).assert_stdout("1\n2\n");
+}
+
+#[test]
+fn records_that_kill_come_first_and_wait_for_one_that_is_slow_to_come() {
+    let mut live = TestEnv::new().mtask().args(["-j1"]).echo().open();
+    live.send("0 @die:3");
+    live.wait_for_stderr("died");
+    // Five of its processes in a row are gone by then, if they do not wait.
+    sleep(Duration::from_millis(2500));
+    live.send("1");
+    let done = live.wait();
+    done.assert_status(123);
+    assert_eq!((done.error_records().len(), done.lines().len()), (1, 2));
 }
 
 #[test]

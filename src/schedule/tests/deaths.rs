@@ -99,6 +99,7 @@ fn it_is_said_what_becomes_of_what_a_dead_worker_held() {
 fn before_command_has_answered_what_was_held_waits_until_every_other_record_was_tried() {
     let mut bench = Bench::new(|_| ());
     bench.records(3);
+    bench.end_input();
     for _ in 0..3 {
         bench.die(ExitStatus::Code(1));
         bench.wait(SECOND);

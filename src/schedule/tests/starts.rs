@@ -14,6 +14,29 @@ fn bench() -> Bench {
 }
 
 #[test]
+fn what_has_killed_waits_for_another_record_for_a_while_before_command_has_been_ready() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(1);
+    bench.die(ExitStatus::Code(3));
+    bench.wait(4900 * MILLISECOND);
+    assert_eq!(bench.sent, [0], "another may come");
+    bench.wait(200 * MILLISECOND);
+    assert_eq!(bench.sent, [0, 0], "none has");
+    bench.die(ExitStatus::Code(3));
+    bench.wait(SECOND);
+    assert_eq!(bench.sent, [0, 0, 0], "and none is waited for again");
+    bench.records(1);
+    bench.die(ExitStatus::Code(3));
+    bench.wait(SECOND);
+    assert_eq!(bench.sent, [0, 0, 0, 1]);
+    bench.die(ExitStatus::Code(3));
+    bench.wait(4 * SECOND);
+    assert_eq!(bench.sent, [0, 0, 0, 1], "one has, so others may");
+    bench.end_input();
+    assert_eq!(bench.sent, [0, 0, 0, 1, 0]);
+}
+
+#[test]
 fn where_few_records_have_come_as_many_processes_begin_and_the_others_a_little_later() {
     let mut bench = bench();
     bench.wait(SECOND);
