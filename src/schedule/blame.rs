@@ -112,10 +112,10 @@ impl Scheduler {
         now: Instant,
     ) {
         let process = self
-            .process_mut(worker)
+            .process(worker)
             .expect("only a running process can be found faulty");
-        let startup = process.startup(now);
-        let owed = process.take_owed();
+        let startup = self.startup(process, now);
+        let owed = self.process_mut(worker).expect("it runs").take_owed();
         self.stop(worker, now);
         let death = Death {
             unsent,
@@ -149,6 +149,7 @@ impl Scheduler {
     ) {
         let is_closing = process.has_seen_end(death.unsent);
         let is_well = death.exit.is_success();
+        let startup = self.startup(&process, now);
         let owed = process.take_owed();
         if owed.is_empty() && is_closing {
             if !is_well {
@@ -177,7 +178,7 @@ impl Scheduler {
             if is_stray {
                 self.note_tail(worker, &process, &death);
             }
-            self.count_process(worker, process.startup(now), false, death);
+            self.count_process(worker, startup, false, death);
             self.replace(worker, now);
             if is_stray {
                 self.count_stray(now);
@@ -189,7 +190,6 @@ impl Scheduler {
             self.fail_together(worker, owed, Cause::MissingAnswer, now);
             self.replace(worker, now);
         } else {
-            let startup = process.startup(now);
             let charged = self.blame(worker, owed, startup, &death, now);
             self.count_process(worker, startup, charged, death);
             self.replace(worker, now);
@@ -292,7 +292,7 @@ impl Scheduler {
             Exit::Verdict(Verdict::NotReady(_) | Verdict::TimedOut)
         );
         let begins_trials = match startup {
-            Startup::Begun(age) if is_early => self.note_early(age),
+            Startup::Begun { ran, holds_any } if is_early => self.note_early(ran, holds_any),
             _ => false,
         };
         // Once COMMAND has run, whatever keeps it from running now may pass.

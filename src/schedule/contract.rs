@@ -35,7 +35,7 @@ impl Scheduler {
     }
 
     fn break_contract(&mut self, worker: WorkerId, breach: Breach, now: Instant) {
-        let Some(process) = self.process_mut(worker) else {
+        let Some(process) = self.process(worker) else {
             return;
         };
         if !process.is_working() {
@@ -43,7 +43,7 @@ impl Scheduler {
         }
         debug_assert!(process.owed.is_empty(), "a line answers what is owed first");
         let in_doubt = process.audit.in_doubt(Break::TooMany);
-        let startup = process.startup(now);
+        let startup = self.startup(process, now);
         self.stop(worker, now);
         self.count_process(worker, startup, false, Death::by(Verdict::OutOfStep));
         self.note_breach(worker, breach, in_doubt);

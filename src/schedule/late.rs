@@ -21,10 +21,10 @@ impl Scheduler {
         self.time_oldest(worker, 1, now);
         let first = self.take_oldest(worker);
         let process = self
-            .process_mut(worker)
+            .process(worker)
             .expect("only a running process can be too slow");
-        let startup = process.startup(now);
-        let mut others = process.take_owed();
+        let startup = self.startup(process, now);
+        let mut others = self.process_mut(worker).expect("it runs").take_owed();
         self.stop(worker, now);
         let charged = suspects <= 1;
         self.count_process(worker, startup, charged, Death::by(Verdict::TimedOut));

@@ -102,9 +102,9 @@ pub struct Scheduler {
     startup_time: Option<Duration>,
     /// How long the slowest took in an earlier run, where this one goes on with that.
     earlier_startup_time: Option<Duration>,
-    /// The longest that a process has run which died before it was ready, since one last became
-    /// ready.
-    died_early: Option<Duration>,
+    /// For how long processes are to stay up by what is known of those that died before they were
+    /// ready, since one last became ready.
+    long_trial: Option<Duration>,
     /// Since when only suspects are at hand, before COMMAND has been ready.
     none_at_hand_since: Option<Instant>,
     /// A process of COMMAND that said nothing has answered, or left its records, at the end of its
@@ -163,7 +163,7 @@ impl Scheduler {
             may_start: None,
             startup_time: None,
             earlier_startup_time: None,
-            died_early: None,
+            long_trial: None,
             none_at_hand_since: None,
             has_shown_silence: false,
             hunger: silence::HUNGER,

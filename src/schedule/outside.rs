@@ -135,9 +135,10 @@ impl Scheduler {
             return;
         }
         self.tell_end(worker, &death, Moment::Excused);
+        let startup = self.startup(&process, now);
         let owed = process.take_owed();
         self.send_once_more(worker, owed, death.unsent);
-        self.count_process(worker, process.startup(now), false, death);
+        self.count_process(worker, startup, false, death);
         self.replace(worker, now);
     }
 
@@ -173,7 +174,8 @@ impl Scheduler {
         let is_full = self.policy.window == Window::Full;
         let is_again =
             |work: &Work| work.isolation == Isolation::Alone || (is_full && work.sent > 1);
-        let may_be_charged = process.startup(now).is_proof() && process.owed.iter().any(is_again);
+        let may_be_charged =
+            self.startup(process, now).is_proof() && process.owed.iter().any(is_again);
         (is_over && is_well) || self.policy.delivery == Delivery::AtMostOnce || may_be_charged
     }
 }

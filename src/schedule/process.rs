@@ -145,9 +145,9 @@ pub(crate) enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Startup {
     /// It runs for so long, and whether it is able to is not known.
-    Begun(Duration),
+    Begun { ran: Duration, holds_any: bool },
     /// It has stayed up without a record for longer than those that could not, and for longer than
-    /// with one.
+    /// with one, or for as long as a start may take.
     Stood,
     /// It has answered, or has said that it is up.
     Ready,
@@ -156,7 +156,7 @@ pub(crate) enum Startup {
 impl Startup {
     /// Whether its death says anything of what it held.
     pub(crate) fn is_proof(self) -> bool {
-        !matches!(self, Self::Begun(_))
+        !matches!(self, Self::Begun { .. })
     }
 }
 
@@ -280,15 +280,19 @@ impl Process {
         matches!(self.stage, Stage::Serving | Stage::Closing(_))
     }
 
-    pub(crate) fn startup(&self, now: Instant) -> Startup {
+    /// How far it has come, where to have stayed up for `enough` is proof in any case.
+    pub(crate) fn startup(&self, enough: Duration, now: Instant) -> Startup {
         let since = self.started + self.paused_for;
         let ran = (self.died_at.unwrap_or(now)).saturating_duration_since(since);
         let unfed = self.clock.saturating_duration_since(since);
         match (self.is_ready, self.has_stood) {
             (true, _) => Startup::Ready,
             // Else it may have died of what the earlier ones died of, only later.
-            (false, true) if unfed * 2 >= ran => Startup::Stood,
-            _ => Startup::Begun(ran),
+            (false, true) if unfed * 2 >= ran || unfed >= enough => Startup::Stood,
+            _ => Startup::Begun {
+                ran,
+                holds_any: !self.owed.is_empty(),
+            },
         }
     }
 

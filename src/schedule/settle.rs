@@ -123,7 +123,7 @@ impl Scheduler {
                 None => took,
             });
             self.workers[worker.0].became_ready();
-            self.died_early = None;
+            self.long_trial = None;
         }
     }
 

@@ -4,8 +4,10 @@
 //! never ready. But what cannot start dies whether or not it is sent a record. So once a process
 //! has died early, and until one is ready again, processes are on trial as long as there are
 //! suspects: they are sent nothing before they have stayed up clearly longer than the longest of
-//! those that died early. One that has stood its trial is as good as a ready one: it is sent a
-//! suspect, which is charged if that dies sooner than it stayed up without one. One that dies
+//! those that died early. How long a record takes to kill is no part of that: a death with a record
+//! makes a trial no longer than a start may take. One that has stood its trial is as good as a ready one: it is sent a
+//! suspect, which is charged if that dies sooner than it stayed up without one, or if it stayed up
+//! for as long as any start may take. One that dies
 //! before that charges nobody, and counts for `--max-restarts`; so does the death that trials begin with,
 //! but no worker is given up with that, for it may have been the record's fault. A process that announces that it is
 //! ready is told by that, and needs no trial.
@@ -14,20 +16,28 @@ use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::action::WorkerId;
+use super::clock::ample_start;
 use super::event::Event;
 use super::policy::Window;
-use super::process::{Process, Stage};
+use super::process::{Process, Stage, Startup};
 use super::suspects::may_open;
 
 /// The shortest trial.
 const SHORTEST_TRIAL: Duration = Duration::from_secs(1);
+/// A process that has stayed up for so long, where starts do not take as long, is able to: what
+/// dies later with a record has worked at that.
+const LONGEST_START: Duration = Duration::from_secs(10);
 
 impl Scheduler {
     /// A process has died so long after its beginning, and was never ready. Gives whether trials
     /// begin with that.
-    pub(super) fn note_early(&mut self, age: Duration) -> bool {
-        let is_first = self.died_early.is_none();
-        self.died_early = self.died_early.max(Some(age));
+    pub(super) fn note_early(&mut self, age: Duration, held_any: bool) -> bool {
+        let is_first = self.long_trial.is_none();
+        let trial = match held_any {
+            true => (age * 3 / 2).min(self.ample_trial()),
+            false => age * 3 / 2,
+        };
+        self.long_trial = self.long_trial.max(Some(trial));
         // What has stood a shorter trial stands on.
         for seat in &mut self.workers {
             if let Some(process) = seat.process_mut().filter(|process| process.owed.is_empty()) {
@@ -40,7 +50,7 @@ impl Scheduler {
     /// Tells for how long the next process is on trial, where the last one was not ready.
     pub(super) fn tell_trial(&mut self, worker: WorkerId) {
         if self.workers[worker.0].failed_starts > 0
-            && self.died_early.is_some()
+            && self.long_trial.is_some()
             && self.has_trials()
         {
             let trial = self.trial();
@@ -51,7 +61,7 @@ impl Scheduler {
     /// Whether processes that are not ready are to stay up before they are sent anything: one has
     /// died early, or nothing waits but what may open no process.
     fn has_trials(&self) -> bool {
-        let is_called_for = match self.died_early {
+        let is_called_for = match self.long_trial {
             Some(_) => self.has_suspects(),
             None => {
                 let mut alone = self.queue.those_alone();
@@ -73,7 +83,18 @@ impl Scheduler {
 
     /// For how long processes are to stay up.
     fn trial(&self) -> Duration {
-        (self.died_early.unwrap_or_default() * 3 / 2).max(SHORTEST_TRIAL)
+        self.long_trial.unwrap_or_default().max(SHORTEST_TRIAL)
+    }
+
+    /// For how long a start takes at most, as far as is known.
+    fn ample_trial(&self) -> Duration {
+        self.known_start()
+            .map_or(LONGEST_START, |start| ample_start(start).max(LONGEST_START))
+    }
+
+    /// How far a process has come.
+    pub(super) fn startup(&self, process: &Process, now: Instant) -> Startup {
+        process.startup(self.ample_trial().max(self.trial()), now)
     }
 
     /// Until when a process is on trial.

@@ -62,6 +62,8 @@ struct Process {
     /// ready.
     unfed: Duration,
     proof: Proof,
+    /// Whether that is, perhaps or for certain, as long as any start may take.
+    has_stood_long: (bool, bool),
     closed: Option<Duration>,
     last_answer: Duration,
     terminated: Option<Duration>,
@@ -151,9 +153,9 @@ pub(super) struct Ledger {
     /// Lines that may be for people, or not, if what stood before them has ended the run.
     behind: u64,
     startup_time: Option<Duration>,
-    /// The longest that a process was up which died before it was ready, since one last became
+    /// For how long processes are to stay up by what died before it was ready, since one last became
     /// ready.
-    died_early: Option<Duration>,
+    long_trial: Option<Duration>,
     interrupts: Vec<Duration>,
     ended_early: Option<Duration>,
     outcomes: Outcomes,
@@ -188,7 +190,7 @@ impl Ledger {
             exits: 0,
             behind: 0,
             startup_time: None,
-            died_early: None,
+            long_trial: None,
             interrupts: Vec::new(),
             ended_early: None,
             outcomes: Outcomes::new(scenario),

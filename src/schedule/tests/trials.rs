@@ -105,6 +105,48 @@ fn what_dies_later_than_it_stayed_up_may_have_died_of_itself() {
 }
 
 #[test]
+fn a_record_that_takes_long_to_kill_makes_no_long_trial() {
+    let mut bench = died_early(3600 * SECOND);
+    assert_eq!(bench.notices_with("stayed up for 10s"), 1);
+    bench.wait_for_process();
+    bench.wait(9900 * MILLISECOND);
+    assert!(bench.held_by(WORKER).is_empty(), "10 s are not over");
+    bench.wait(200 * MILLISECOND);
+    assert_eq!(bench.held_by(WORKER), [1]);
+    bench.wait(3600 * SECOND);
+    bench.die(ExitStatus::Code(3));
+    bench.judge();
+    assert_eq!(bench.scheduler.tally().failures(), 1);
+}
+
+#[test]
+fn a_trial_is_as_long_as_starts_are_known_to_take_and_as_failed_ones_took() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(2);
+    bench.end_input();
+    bench.wait(20 * SECOND);
+    bench.answer(1);
+    bench.die(ExitStatus::Code(3));
+    bench.wait_for_process();
+    bench.wait(100 * SECOND);
+    bench.die(ExitStatus::Code(3));
+    assert_eq!(bench.notices_with("stayed up for 60s"), 1);
+    bench.wait_for_process();
+    bench.wait(50 * SECOND);
+    assert!(bench.held_by(WORKER).is_empty(), "60 s are not over");
+    bench.die(ExitStatus::Code(3));
+    bench.wait_for_process();
+    bench.wait(70 * SECOND);
+    assert!(bench.held_by(WORKER).is_empty(), "nor are 75 s");
+    bench.wait(6 * SECOND);
+    assert_eq!(bench.held_by(WORKER), [1]);
+    bench.wait(100 * SECOND);
+    bench.die(ExitStatus::Code(3));
+    bench.judge();
+    assert_eq!(bench.scheduler.tally().failures(), 1);
+}
+
+#[test]
 fn while_a_process_is_ready_others_start_as_ever() {
     let mut bench = Bench::of_workers(2, |_| ());
     bench.records(100);

@@ -127,7 +127,7 @@ impl Ledger {
             // Until now it may have been starting.
             process.start_clocks();
             let took = now - process.started;
-            self.died_early = None;
+            self.long_trial = None;
             // One that was to end may have waited for that.
             let learnt = self.startup_time.unwrap_or(took);
             self.startup_time = Some(match process.closed {

@@ -210,7 +210,7 @@ impl Ledger {
     }
 
     /// How long the start of a process may take once it is known how long one took.
-    fn longest_start(&self) -> Option<Duration> {
+    pub(super) fn longest_start(&self) -> Option<Duration> {
         self.startup_time
             .map(|learnt| (learnt * START_FACTOR).max(SHORTEST_START))
     }
@@ -308,6 +308,8 @@ impl Ledger {
         {
             self.answered(worker, 1, now);
         }
+        let held_any =
+            (self.processes[worker.0].as_ref()).is_some_and(|process| !process.owed.is_empty());
         let begun = self.take_begun(worker, unsent);
         let is_for_groups = matches!(
             exit,
@@ -322,7 +324,7 @@ impl Ledger {
         // meanwhile.
         let is_certain = !self.is_to_be_interrupted;
         if is_working && exit.is_some() && !is_for_groups && is_certain {
-            self.note_early(worker);
+            self.note_early(worker, held_any);
         }
         self.processes[worker.0] = None;
         if !is_working || self.ended_early.is_some() {
