@@ -3,8 +3,8 @@
 //! A process that was never ready may die of itself, whatever it is given. So a suspect waits for
 //! one that is ready, as long as there is one. Where there is none it opens a process, after the
 //! other records, and nothing is held against it if that dies: the next ones have to stand a trial
-//! (`trial`). Before COMMAND has been ready anywhere, a suspect also waits for a record to come that may
-//! show that it can be, but not for long.
+//! (`trial`). Before COMMAND has been ready anywhere, a suspect also waits for a record to come
+//! that may show that it can be, but not for long.
 
 use std::time::{Duration, Instant};
 

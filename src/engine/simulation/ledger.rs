@@ -153,8 +153,8 @@ pub(super) struct Ledger {
     /// Lines that may be for people, or not, if what stood before them has ended the run.
     behind: u64,
     startup_time: Option<Duration>,
-    /// For how long processes are to stay up by what died before it was ready, since one last became
-    /// ready.
+    /// For how long processes are to stay up by what died before it was ready, since one last
+    /// became ready.
     long_trial: Option<Duration>,
     interrupts: Vec<Duration>,
     ended_early: Option<Duration>,
