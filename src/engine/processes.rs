@@ -146,7 +146,11 @@ impl<W: World> Engine<W> {
         let process = self.processes[worker.0].as_mut()?;
         let buffer = emptied(&mut self.buffer);
         process.stdout.lead(buffer);
-        Some(process.child.read_stdout(buffer))
+        let read = process.child.read_stdout(buffer);
+        if !matches!(read, Ok(1..)) {
+            process.stdout.take_back(buffer);
+        }
+        Some(read)
     }
 
     pub(super) fn read_stderr(&mut self, worker: WorkerId) {

@@ -32,6 +32,10 @@ impl Reads for Reader {
         self.stdout.lead(buffer);
     }
 
+    fn take_back(&mut self, buffer: &mut Vec<u8>) {
+        self.stdout.take_back(buffer);
+    }
+
     fn begun(&self) -> usize {
         self.stdout.begun()
     }

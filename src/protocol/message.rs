@@ -33,7 +33,7 @@ pub enum Message<'m, 'b> {
     End {
         /// What it was.
         end: End,
-        /// So many bytes are held of an answer that it has begun.
+        /// So many bytes that count are held of an answer that it has begun.
         begun: usize,
     },
 }

@@ -55,7 +55,10 @@ trait Reads: Debug {
     /// Puts what is not whole yet into the empty `buffer`, if it is short.
     fn lead(&mut self, buffer: &mut Vec<u8>);
 
-    /// How many bytes are held of an answer that has been begun.
+    /// Takes that back, where nothing was read behind it.
+    fn take_back(&mut self, buffer: &mut Vec<u8>);
+
+    /// How many bytes are held of an answer that has been begun, where they count.
     fn begun(&self) -> usize;
 
     /// How many bytes of text for people have been begun.
@@ -88,6 +91,12 @@ impl Reader {
     /// lies behind it then, and the two need not be joined.
     pub fn lead(&mut self, buffer: &mut Vec<u8>) {
         self.0.lead(buffer);
+    }
+
+    /// Takes back what [`Reader::lead`] put into `buffer`, where nothing was read behind it: then
+    /// the process has said nothing.
+    pub fn take_back(&mut self, buffer: &mut Vec<u8>) {
+        self.0.take_back(buffer);
     }
 
     /// Tells the listener what was read into `buffer`, behind what [`Reader::lead`] put there. The

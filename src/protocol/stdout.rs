@@ -109,6 +109,12 @@ impl StdoutLines {
         }
     }
 
+    /// Takes back what [`StdoutLines::lead`] put there, where nothing was read behind it.
+    pub fn take_back(&mut self, buffer: &mut Vec<u8>) {
+        self.hold(buffer);
+        buffer.clear();
+    }
+
     /// Cuts up what was read into `buffer`, behind what [`StdoutLines::lead`] put there.
     pub fn cut(&mut self, buffer: &mut Vec<u8>, mut take: impl FnMut(Part<'_>)) {
         let sep = self.separator.byte();
@@ -181,10 +187,11 @@ impl StdoutLines {
         }
     }
 
-    /// How many bytes are held of a line that is not whole yet, and may be an answer.
+    /// How many bytes are held of a line that is not whole yet and may be an answer, where they are
+    /// counted in the budget: what does not fill it is no reason to wait for the line's end.
     pub fn begun(&self) -> usize {
-        let may_be_answer = !self.is_text && !self.is_skipping;
-        if may_be_answer { self.partial.len() } else { 0 }
+        let is_counted = self.counted > 0;
+        if is_counted { self.partial.len() } else { 0 }
     }
 
     /// How many bytes of the line that is not whole yet are not counted in the budget, as text for

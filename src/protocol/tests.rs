@@ -10,6 +10,15 @@ struct Notes {
     heard: Vec<String>,
 }
 
+impl Notes {
+    fn owing(owed: &[u64]) -> Self {
+        Self {
+            owed: owed.to_vec(),
+            heard: Vec::new(),
+        }
+    }
+}
+
 impl Listener for Notes {
     fn owed(&self) -> usize {
         self.owed.len()
@@ -52,23 +61,33 @@ impl Listener for Notes {
     }
 }
 
-/// What is said of these reads of a process that owes two records, and of its end.
-fn said(protocol: Protocol, reads: &[&str]) -> Vec<String> {
+fn reader(protocol: Protocol) -> Reader {
     let shape = Shape {
         protocol,
         separator: Separator::Newline,
         ..Shape::LINES
     };
-    let mut reader = Reader::new(&shape, Wanted::Text, &Budget::new(1 << 20));
-    let mut notes = Notes {
-        owed: vec![0, 1],
-        heard: Vec::new(),
-    };
-    for read in reads {
-        let mut buffer = Vec::with_capacity(1024);
-        reader.lead(&mut buffer);
-        buffer.extend_from_slice(read.as_bytes());
-        reader.read(&mut buffer, &mut notes);
+    Reader::new(&shape, Wanted::Text, &Budget::new(1 << 20))
+}
+
+/// Reads these bytes, or finds that there are none.
+fn read(reader: &mut Reader, bytes: &str, notes: &mut Notes) {
+    let mut buffer = Vec::with_capacity(1 << 16);
+    reader.lead(&mut buffer);
+    if bytes.is_empty() {
+        reader.take_back(&mut buffer);
+        return;
+    }
+    buffer.extend_from_slice(bytes.as_bytes());
+    reader.read(&mut buffer, notes);
+}
+
+/// What is said of these reads of a process that owes two records, and of its end.
+fn said(protocol: Protocol, reads: &[&str]) -> Vec<String> {
+    let mut reader = reader(protocol);
+    let mut notes = Notes::owing(&[0, 1]);
+    for bytes in reads {
+        read(&mut reader, bytes, &mut notes);
     }
     let (tail, _) = reader.read_tail(&mut notes);
     let tail = String::from_utf8(tail.bytes).unwrap();
@@ -82,17 +101,17 @@ fn lines_are_results_in_turn_and_the_end_of_each_read_is_said() {
         said(Protocol::Lines, &["a\nb", "c\nd\ne"]),
         [
             "1 results of 2 bytes",
-            "End { end: Whole, begun: 1 }",
+            "End { end: Whole, begun: 0 }",
             "1 results of 3 bytes",
             "Stray([100])",
-            "End { end: Whole, begun: 1 }",
+            "End { end: Whole, begun: 0 }",
             "End { end: Partial, begun: 0 }",
             "left: \"e\"",
         ]
     );
     assert_eq!(
         said(Protocol::Lines, &["a"])[0],
-        "End { end: Partial, begun: 1 }"
+        "End { end: Partial, begun: 0 }"
     );
 }
 
@@ -108,8 +127,8 @@ fn objects_are_answers_by_name_and_nothing_counts_behind_one_that_is_unasked() {
             "answers to 1 0",
             "End { end: Whole, begun: 0 }",
             "Log(1)",
-            "End { end: Whole, begun: 7 }",
-            "End { end: Whole, begun: 19 }",
+            "End { end: Whole, begun: 0 }",
+            "End { end: Whole, begun: 0 }",
             "answers to 0",
             "End { end: Whole, begun: 0 }",
             "left: \"\"",
@@ -123,4 +142,51 @@ fn objects_are_answers_by_name_and_nothing_counts_behind_one_that_is_unasked() {
             "End { end: Unasked { unasked: Record(Index(8)), unsent: 7 }, begun: 0 }",
         ]
     );
+}
+
+/// How many bytes of an answer have been begun, where so many come of a line that begins so.
+fn begun(protocol: Protocol, owed: &[u64], begin: &str, len: usize) -> String {
+    let mut notes = Notes::owing(owed);
+    let line = begin.to_owned() + &"x".repeat(len - begin.len());
+    read(&mut reader(protocol), &line, &mut notes);
+    notes.heard.pop().unwrap()
+}
+
+#[test]
+fn an_answer_is_begun_where_one_is_owed_and_it_begins_as_one_and_is_counted() {
+    let answer = r#"{"id":0,"output":""#;
+    for (protocol, owed, begin, len, is_begun) in [
+        (Protocol::Lines, &[0][..], "", 5000, true),
+        (Protocol::Lines, &[0], "", 1000, false),
+        (Protocol::Lines, &[], "", 5000, false),
+        (Protocol::Lines, &[], "", 1000, false),
+        (Protocol::Json, &[0], answer, 5000, true),
+        (Protocol::Json, &[0], answer, 1000, false),
+        (Protocol::Json, &[0], "", 5000, false),
+        (Protocol::Json, &[0], "", 1000, false),
+        (Protocol::Json, &[], answer, 5000, false),
+        (Protocol::Json, &[], answer, 1000, false),
+        (Protocol::Json, &[], "", 1000, false),
+    ] {
+        let bytes = if is_begun { len } else { 0 };
+        let said = begun(protocol, owed, begin, len);
+        assert!(
+            said.ends_with(&format!("begun: {bytes} }}")),
+            "{said} of {protocol:?} {owed:?} {begin:?} {len}"
+        );
+    }
+}
+
+#[test]
+fn a_read_of_nothing_says_nothing_and_loses_nothing() {
+    for (protocol, a, b) in [
+        (Protocol::Lines, "an", "swer\n"),
+        (Protocol::Json, "{\"id\":0", ",\"output\":1}\n"),
+    ] {
+        for more in [0, 5000] {
+            let a = a.to_owned() + &" ".repeat(more);
+            let without = said(protocol, &[&a, b]);
+            assert_eq!(said(protocol, &["", &a, "", "", b, ""]), without);
+        }
+    }
 }

@@ -324,3 +324,43 @@ fn closed_pipe(status: std::process::ExitStatus) -> bool {
     use std::os::unix::process::ExitStatusExt;
     status.code() == Some(141) || status.signal() == Some(Signal::PIPE.as_raw())
 }
+
+#[test]
+fn who_says_nothing_amid_an_answer_stops_nobody_whatever_wakes_mtask() {
+    let env = TestEnv::new();
+    let (up, begun) = (env.path("up"), env.path("begun"));
+    // The other one owes nothing, is up once the first is believed to be heard alone, and wakes mtask.
+    let script = format!(
+        r#"if [ $MTASK_WORKER = 1 ]; then
+            test $MTASK_PROCESS = 0 && sleep 0.6 && exit 1
+            touch {up}
+            while sleep 1; do echo x >&2 || exit; done &
+            until test -e {begun}; do sleep 0.1; done
+            sleep 1
+        fi
+        echo '{{"ready":true}}'
+        while read -r line; do
+            id=${{line#*:}}; id=${{id%%,*}}
+            if [ $MTASK_WORKER = 0 ] && [ $id -gt 2 ]; then
+                until test -e {up}; do sleep 0.1; done
+                printf '{{"id":%s,"output":"' $id; head -c 5000 /dev/zero | tr '\0' x
+                touch {begun}
+                exec sleep 1000
+            fi
+            sleep 0.02
+            echo "{{\"id\":$id,\"output\":$id}}"
+        done"#
+    );
+    let file = env.write("input", numbers(4000));
+    let mut live = env
+        .mtask()
+        .args(["-u", "-j2", "--buffer", "1K", "--window", "1"])
+        .args(["--protocol", "json", "-i", &file])
+        .args(["--", "sh", "-c", &script])
+        .open();
+    for _ in 0..20 {
+        assert!(!live.line().is_empty());
+    }
+    live.signal_until_ended(Signal::TERM);
+    live.wait().assert_signal(Signal::TERM);
+}
