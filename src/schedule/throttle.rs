@@ -10,8 +10,8 @@
 //! begun much; then one that is amid an answer is heard alone, until that answer is whole or its
 //! process is gone, and both free what it holds. All that it needs for that it gets: its stdin is
 //! written to whoever is heard, and its time limits run. Where it says nothing for long, the others
-//! are heard too, as if it had begun nothing: that may hold more for each such worker, and waits
-//! for none.
+//! are heard too, as if it had begun nothing, and all that are amid an answer have their say: that
+//! may hold more for each such worker, and waits for none in turn.
 
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,8 @@ const STANDSTILL: Duration = Duration::from_millis(1);
 /// Who says nothing for so long amid an answer, though it is heard, is no reason to let others
 /// wait: it may have forgotten the line's end.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same, where another has done so.
+const SHORT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// So many bytes of answers may be begun before one worker is heard alone: less is no reason to let
 /// the others wait for one that may be slow.
@@ -115,24 +117,59 @@ impl Scheduler {
     /// heard alone goes on being heard, and at first it is the one that has begun most.
     fn amid_answer(&mut self, now: Instant) -> ReadFrom {
         let enough = MOST_BEGUN.min(self.budget.limit() / 8).max(1);
-        for worker in &mut self.workers {
-            if let Some(process) = worker.process_mut() {
-                let is_read_from = process.begun > 0 && process.paused_since.is_none();
-                process.has_stalled |= is_read_from && now >= process.said_at + PATIENCE;
-            }
-        }
+        self.note_stalled(now);
+        let patience = self.patience();
         let amid =
             || (self.processes()).filter(|(_, process)| process.begun > 0 && !process.has_stalled);
         let begun: usize = amid().map(|(_, process)| process.begun).sum();
         let first = amid()
             .max_by_key(|(_, process)| (process.paused_since.is_none(), process.begun))
-            .map(|(worker, process)| (worker, process.said_at.max(now) + PATIENCE));
+            .map(|(worker, process)| {
+                (
+                    worker,
+                    process.paused_since.map_or(process.said_at, |_| now),
+                )
+            });
         match first {
-            Some((worker, patience)) if begun >= enough => {
-                self.wake_by(patience);
+            Some((worker, since)) if begun >= enough => {
+                self.wake_by(since + patience);
                 ReadFrom::Only(worker)
             }
             _ => ReadFrom::All,
+        }
+    }
+
+    /// Notes who says nothing for long amid an answer, though it is heard. Where nobody is left that
+    /// goes on, the others that are amid one would be waited for in turn, and have their say now.
+    fn note_stalled(&mut self, now: Instant) {
+        let patience = self.patience();
+        let (mut stalls, mut goes_on) = (false, false);
+        for process in self
+            .amid_answers()
+            .filter(|process| process.paused_since.is_none())
+        {
+            process.has_stalled = now >= process.said_at + patience;
+            stalls |= process.has_stalled;
+            goes_on |= !process.has_stalled;
+        }
+        if stalls && !goes_on {
+            self.amid_answers()
+                .for_each(|process| process.has_stalled = true);
+        }
+    }
+
+    /// Those that have begun an answer, but for those that have stalled.
+    fn amid_answers(&mut self) -> impl Iterator<Item = &mut Process> {
+        (self.workers.iter_mut())
+            .filter_map(|worker| worker.process_mut())
+            .filter(|process| process.is_working() && process.begun > 0 && !process.has_stalled)
+    }
+
+    /// For how long one is waited for that says nothing amid an answer.
+    fn patience(&self) -> Duration {
+        match self.processes().any(|(_, process)| process.has_stalled) {
+            true => SHORT_PATIENCE,
+            false => PATIENCE,
         }
     }
 

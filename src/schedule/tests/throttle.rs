@@ -145,6 +145,31 @@ fn unordered_one_that_says_nothing_amid_an_answer_keeps_nobody_waiting() {
 }
 
 #[test]
+fn unordered_those_that_say_nothing_amid_answers_are_waited_for_once() {
+    let mut bench = Bench::of_equals(4, |policy| policy.order = Order::Finish);
+    bench.records(4);
+    for worker in [WORKER, OTHER, THIRD] {
+        bench.begun(worker, 2_000_000);
+    }
+    bench.fill_buffer();
+    assert_eq!(bench.heard().len(), 1);
+    bench.wait(9 * SECOND);
+    bench.scheduler.choose_read_from(bench.now);
+    assert_eq!(bench.heard().len(), 1);
+    bench.wait(2 * SECOND);
+    bench.scheduler.choose_read_from(bench.now);
+    assert_eq!(bench.heard(), [0, 1, 2, 3]);
+    // One has more to say after all, and is waited for a little.
+    bench.begun(OTHER, 3_000_000);
+    bench.scheduler.choose_read_from(bench.now);
+    assert_eq!(bench.heard(), [0, 1, 2]);
+    bench.wait(2 * SECOND);
+    bench.scheduler.choose_read_from(bench.now);
+    assert_eq!(bench.heard(), [0, 1, 2, 3]);
+    bench.empty_buffer();
+}
+
+#[test]
 fn unordered_all_are_heard_while_little_of_answers_is_begun() {
     let mut bench = unordered();
     bench.begun(WORKER, 100_000);
