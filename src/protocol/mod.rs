@@ -61,7 +61,7 @@ trait Reads: Debug {
     /// How many bytes are held of an answer that has been begun, where they count.
     fn begun(&self) -> usize;
 
-    /// How many bytes of text for people have been begun.
+    /// How many bytes text for people takes that has been begun.
     fn text(&self) -> usize;
 
     /// Says what was read into `buffer`, behind what [`Reader::lead`] put there, but for the end of
@@ -118,7 +118,7 @@ impl Reader {
         (tail, aside)
     }
 
-    /// How many bytes of text for people have been begun.
+    /// How many bytes text for people takes that has been begun.
     pub fn text(&self) -> usize {
         self.0.text()
     }

@@ -194,10 +194,11 @@ impl StdoutLines {
         if is_counted { self.partial.len() } else { 0 }
     }
 
-    /// How many bytes of the line that is not whole yet are not counted in the budget, as text for
-    /// people.
+    /// How many bytes are taken by a line that is not whole yet and not counted in the budget, as
+    /// text for people.
     pub fn text(&self) -> usize {
-        if self.is_text { self.partial.len() } else { 0 }
+        let takes = self.partial.capacity();
+        if self.is_text { takes } else { 0 }
     }
 
     /// Whether so much has come of a line that is no answer, or may be none, that it need not all
@@ -243,7 +244,7 @@ impl StdoutLines {
         self.partial[..whole].chunks(longest).for_each(&mut take);
         if whole > 0 {
             self.partial.drain(..whole);
-            self.partial.shrink_to(longest);
+            self.partial.shrink_to(COUNTED_FROM);
             self.gone += whole;
         }
         self.looked_at = len - whole;

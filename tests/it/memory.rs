@@ -265,6 +265,21 @@ fn unfinished_lines_on_stderr_are_passed_on_where_there_are_many() {
 }
 
 #[test]
+fn unfinished_lines_on_stdout_are_passed_on_where_there_are_many() {
+    const WORKERS: usize = 400;
+    let env = TestEnv::new();
+    // Little is left of it, whatever it is cut into; and more than a pipe holds.
+    let script = format!(
+        "head -c 196708 /dev/zero | tr '\\0' x; echo x >>{}; exec sleep 1000",
+        env.path("begun")
+    );
+    let live = open(&env, WORKERS, JSON, &script);
+    env.wait_for_lines("begun", WORKERS);
+    assert_small(&live, WORKERS, 0);
+    end(live);
+}
+
+#[test]
 fn a_run_goes_on_with_less_memory_than_the_one_before_had() {
     let env = TestEnv::new();
     let input = records((0..400).map(|number| format!("{number} {}", "z".repeat(100_000))));
