@@ -7,7 +7,7 @@
 
 use memchr::{memchr, memrchr};
 
-use super::json::{Named, Scanner, named};
+use super::json::{Named, Scanner, begins_like_an_answer, named};
 use crate::budget::Budget;
 use crate::outcome::Lines;
 use crate::record::{Index, Separator};
@@ -216,7 +216,7 @@ impl StdoutLines {
     /// Lets go of what is not whole yet and can be no answer, now that the lines before it have
     /// been taken. Text for people goes to `take`, in pieces of `longest` bytes, where answers are
     /// objects, up to the first that is open or that names a record which `is_owed`; lines that
-    /// cannot tell are skipped.
+    /// cannot tell, and those that begin as an answer to a record, are skipped.
     pub fn let_go(
         &mut self,
         awaited: Awaited,
@@ -227,7 +227,9 @@ impl StdoutLines {
         if !self.may_let_go(awaited) {
             return;
         }
-        let Some(scanner) = &mut self.scanner else {
+        let names_record = self.begins_as_answer() && begins_like_an_answer(&self.partial);
+        let is_answer = awaited == Awaited::Nothing && names_record;
+        let Some(scanner) = self.scanner.as_mut().filter(|_| !is_answer) else {
             self.skip();
             self.recount();
             return;
@@ -261,13 +263,10 @@ impl StdoutLines {
             return;
         }
         if self.partial.len() + bytes.len() > self.max {
-            if let Some(scanner) = &mut self.scanner {
-                scanner.look(&self.partial, self.looked_at);
-                scanner.feed(bytes);
-            }
             let more = HEAD.saturating_sub(self.partial.len()).min(bytes.len());
-            self.partial.extend_from_slice(&bytes[..more]);
             self.skip();
+            self.scan(bytes);
+            self.partial.extend_from_slice(&bytes[..more]);
         } else {
             self.partial.extend_from_slice(bytes);
         }
@@ -276,6 +275,9 @@ impl StdoutLines {
 
     /// Keeps but the beginning of the line, whatever follows.
     fn skip(&mut self) {
+        if let Some(scanner) = &mut self.scanner {
+            scanner.look(&self.partial, self.looked_at);
+        }
         self.partial.truncate(HEAD);
         self.partial.shrink_to_fit();
         self.is_skipping = true;
@@ -468,13 +470,8 @@ mod tests {
         let budget = Budget::new(1 << 20);
         let mut lines = StdoutLines::new(Separator::Newline, 1 << 20, &budget);
         let mut buffer = Vec::with_capacity(1 << 16);
-        for read in [
-            &[b'x'; 6000][..],
-            b"\n",
-            &[b'x'; 4000],
-            &[b'x'; 2000],
-            b"\n",
-        ] {
+        let long = [b'x'; 6000];
+        for read in [&long[..], b"\n", &long[..4000], &long[4000..], b"\n"] {
             buffer.clear();
             lines.lead(&mut buffer);
             buffer.extend_from_slice(read);

@@ -190,3 +190,30 @@ fn a_read_of_nothing_says_nothing_and_loses_nothing() {
         }
     }
 }
+
+/// How a read ends of which this much is the value of an answer.
+fn end_of_unowed(owed: &[u64], before: &str, len: usize) -> Vec<String> {
+    let mut reader = reader(Protocol::Json);
+    let mut notes = Notes::owing(owed);
+    let answer = format!("{{\"id\":8,\"output\":\"{}\"}}\n", "x".repeat(len));
+    for text in [before.to_owned() + &answer, answer] {
+        for piece in text.as_bytes().chunks(50_000) {
+            read(&mut reader, str::from_utf8(piece).unwrap(), &mut notes);
+        }
+        notes.owed.clear();
+    }
+    notes.heard.retain(|message| !message.contains("Whole"));
+    notes.heard
+}
+
+#[test]
+fn an_answer_that_is_not_owed_is_one_whatever_its_size() {
+    let unasked = "End { end: Unasked { unasked: Record(Index(8)), unsent: 7 }, begun: 0 }";
+    for len in [10, 5000, 300_000] {
+        let (unowed, twice) = (end_of_unowed(&[], "", len), end_of_unowed(&[8], "", len));
+        assert_eq!(unowed, ["answers to 8", unasked, "answers to 8", unasked]);
+        assert_eq!(twice, ["answers to 8", "answers to 8", unasked]);
+        let repeated = end_of_unowed(&[8], "text ", len);
+        assert_eq!(repeated, ["answers to 8", "Log(1)", "Log(1)"]);
+    }
+}

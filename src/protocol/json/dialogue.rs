@@ -158,8 +158,15 @@ impl<'s> Dialogue<'s> {
         match part {
             Part::TooLong(head, found) => {
                 let owes = |index| self.listener.owes(index);
-                let message = super::read_head(head, found, owes);
-                self.take(message, head, &mut answers);
+                match super::read_head(head, found, owes) {
+                    Statement::Answer(answer)
+                        if !self.listener.owes(answer.index)
+                            && self.parted.takes_for_repeated(&answer) =>
+                    {
+                        self.log(head);
+                    }
+                    message => self.take(message, head, &mut answers),
+                }
             }
             Part::Rest(line) => self.read_rest(line),
             Part::Lines(Lines::Given { buffer, from: 0 }) if is_large(buffer) => {

@@ -38,7 +38,12 @@ impl Parted {
             return false;
         }
         let given = (answer.index, gist(&answer.reply));
-        let place = known.iter().position(|known| *known == given);
+        // Of one that is too large nothing else is known.
+        let is_it = |known: &(Index, u64)| match answer.reply {
+            Reply::TooLarge => known.0 == given.0,
+            _ => *known == given,
+        };
+        let place = known.iter().position(is_it);
         place.and_then(|place| known.remove(place)).is_some()
     }
 }
