@@ -64,16 +64,23 @@ fn of_answers_that_grow_side_by_side_one_alone_may_be_larger_than_the_buffer() {
 fn an_answer_does_not_grow_beside_one_that_is_not_written_yet() {
     let env = TestEnv::new();
     let script = format!(
-        "while read -r x; do large; echo; touch {}; done",
+        "echo $$ >{}; while read -r x; do large; echo; touch {}; done",
+        env.path("pid"),
         env.path("$x")
     );
     let mut live = open(&env, 1, &[], &script);
     live.send("one");
     live.send("two");
     env.wait_for("one");
-    // The second is as far as it gets while nobody reads the first; that it gets no further is seen
-    // by time alone, and believed too early on a slow machine.
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    if cfg!(target_os = "linux") {
+        // It would not sleep if it listened: the second is as far as it gets while nobody reads the
+        // first.
+        let worker = env.processes("pid")[0];
+        wait_until("mtask asleep beside an answer that it could read", || {
+            let before = worker.unread();
+            before > 0 && live.process().is_asleep() && worker.unread() == before
+        });
+    }
     assert!(!env.exists("two"));
     assert_eq!(live.line().len(), LARGE);
     assert_eq!(live.line().len(), LARGE);

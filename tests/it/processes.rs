@@ -1,8 +1,9 @@
 //! Processes that a test knows by their pid.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 
+use rustix::io::ioctl_fionread;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 /// A process, dead or alive.
@@ -56,6 +57,17 @@ impl Process {
     /// Whether it is stopped; Linux only.
     pub(crate) fn is_stopped(self) -> bool {
         self.state() == Some('T')
+    }
+
+    /// Whether it waits for something; Linux only.
+    pub(crate) fn is_asleep(self) -> bool {
+        self.state() == Some('S')
+    }
+
+    /// How many bytes lie in the pipe of its stdout; Linux only.
+    pub(crate) fn unread(self) -> u64 {
+        let pipe = File::open(format!("/proc/{}/fd/1", self.0)).ok();
+        pipe.and_then(|pipe| ioctl_fionread(pipe).ok()).unwrap_or(0)
     }
 
     /// The most memory it has used, in bytes, but for the pages of its program and libraries, of
