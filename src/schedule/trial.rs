@@ -5,12 +5,12 @@
 //! has died early, and until one is ready again, processes are on trial as long as there are
 //! suspects: they are sent nothing before they have stayed up clearly longer than the longest of
 //! those that died early. How long a record takes to kill is no part of that: a death with a record
-//! makes a trial no longer than a start may take. One that has stood its trial is as good as a
-//! ready one: it is sent a suspect, which is charged if that dies sooner than it stayed up without
-//! one, or if it stayed up for as long as any start may take. One that dies before that charges
-//! nobody, and counts for `--max-restarts`; so does the death that trials begin with, but no worker
-//! is given up with that, for it may have been the record's fault. A process that announces that it
-//! is ready is told by that, and needs no trial.
+//! makes no trial longer than a start may take. One that has stood its trial is as good as a ready
+//! one: it is sent a suspect, which is charged if that dies sooner than it stayed up without one, or
+//! if it stayed up for as long as any start may take. One that dies before that charges nobody, and
+//! counts for `--max-restarts`. So does the death that trials begin with, but no worker is given up
+//! with that: it may have been the record's fault. A process that announces that it is ready is told
+//! by that, and needs no trial.
 
 use std::time::{Duration, Instant};
 
