@@ -198,11 +198,9 @@ fn lines_too_long(bencher: Bencher<'_, '_>) {
     let budget = Budget::new(64 << 20);
     let mut stdout = StdoutLines::new(Separator::Newline, 1024, &budget);
     let mut line = [vec![b'x'; READ - 1], vec![b'\n']].concat();
-    bencher
-        .counter(BytesCount::new(line.len()))
-        .bench_local(|| {
-            stdout.cut(black_box(&mut line), |part| {
-                assert!(matches!(part, Part::TooLong(..)));
-            });
+    bencher.counter(BytesCount::new(line.len())).bench_local(|| {
+        stdout.cut(black_box(&mut line), |part| {
+            assert!(matches!(part, Part::TooLong(..)));
         });
+    });
 }

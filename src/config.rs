@@ -147,10 +147,7 @@ impl Config {
         Ok(Self {
             inputs: sources(arguments.input.input),
             shape,
-            output: arguments
-                .output
-                .output
-                .filter(|path| path.as_os_str() != "-"),
+            output: arguments.output.output.filter(|path| path.as_os_str() != "-"),
             errors: apart("--errors", arguments.output.errors)?,
             exits: exits(arguments.output.exits, shape.protocol)?,
             resume,
@@ -252,15 +249,13 @@ fn python_worker(arguments: &Arguments) -> Result<Option<PythonWorker>, Unusable
             "--batch passes a list of records: leave out --argument-type",
         ));
     }
-    Ok(arguments
-        .workers
-        .python
-        .clone()
-        .map(|callable| PythonWorker {
+    Ok(
+        arguments.workers.python.clone().map(|callable| PythonWorker {
             callable,
             argument_type,
             batch: arguments.workers.batch,
-        }))
+        }),
+    )
 }
 
 fn format(arguments: &Arguments, protocol: Protocol) -> Format {
@@ -340,10 +335,7 @@ fn policy(arguments: &Arguments, jobs: NonZeroUsize, shape: Shape) -> Result<Pol
         window,
         lead: Lead::USUAL,
         on_error: arguments.failures.on_error,
-        max_errors: arguments
-            .failures
-            .max_errors
-            .map(|failures| failures.get() as u64),
+        max_errors: arguments.failures.max_errors.map(|failures| failures.get() as u64),
         timeout,
         init_timeout,
         retries,
@@ -423,26 +415,19 @@ fn resume(arguments: &Arguments) -> Result<Option<PathBuf>, Unusable> {
 
 fn hints(arguments: &Arguments, inits: &[Init]) -> Vec<String> {
     let mut hints = Vec::new();
-    if arguments
-        .command
-        .iter()
-        .any(|word| holds_empty_braces(word))
-    {
+    if arguments.command.iter().any(|word| holds_empty_braces(word)) {
         hints.push(
             "{} in COMMAND is left as it is: records come on stdin, not in place of {}".into(),
         );
     }
     hints.extend(
-        inits
-            .iter()
-            .filter(|init| init.is_broken_object())
-            .map(|init| {
-                format!(
-                    "--worker-arg {} is taken as plain text: it is not a JSON object, whose keys stand \
+        inits.iter().filter(|init| init.is_broken_object()).map(|init| {
+            format!(
+                "--worker-arg {} is taken as plain text: it is not a JSON object, whose keys stand \
                      in double quotes",
-                    init.text
-                )
-            }),
+                init.text
+            )
+        }),
     );
     if arguments.failures.at_most_once && arguments.failures.retries > 0 {
         hints.push(

@@ -20,9 +20,7 @@ fn main() {
             "mtask: {}",
             visible::line(&format!("{error:#}"))
         );
-        error
-            .downcast_ref::<Unusable>()
-            .map_or(Status::Fault, |unusable| unusable.status)
+        error.downcast_ref::<Unusable>().map_or(Status::Fault, |unusable| unusable.status)
     });
     status.exit()
 }
@@ -43,12 +41,8 @@ fn begin() -> anyhow::Result<Status> {
         return print(|to| write_commands(&config.launch, config.shape.protocol, to));
     }
     let files = config::files::look_up(&config, rustix::stdio::stdin(), rustix::stdio::stdout());
-    let mut programs: Vec<_> = config
-        .launch
-        .commands
-        .iter()
-        .map(|worker| &worker.program)
-        .collect();
+    let mut programs: Vec<_> =
+        config.launch.commands.iter().map(|worker| &worker.program).collect();
     // Workers seldom differ in more than their arguments.
     programs.dedup();
     let commands = (programs.into_iter())

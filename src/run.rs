@@ -367,9 +367,6 @@ fn start_input(
             }),
         }
     };
-    thread::Builder::new()
-        .name("input".into())
-        .spawn(read)
-        .context(NO_THREAD)?;
+    thread::Builder::new().name("input".into()).spawn(read).context(NO_THREAD)?;
     Ok(arrivals)
 }

@@ -71,9 +71,7 @@ fn ending() -> impl Iterator<Item = i32> {
         SIGTERM, SIGHUP, SIGQUIT, SIGABRT, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGTRAP, SIGSYS,
     ];
     #[cfg(target_os = "linux")]
-    let here = [libc::SIGIO, libc::SIGPWR]
-        .into_iter()
-        .chain(libc::SIGRTMIN()..=libc::SIGRTMAX());
+    let here = [libc::SIGIO, libc::SIGPWR].into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX());
     // The default of SIGIO does nothing there.
     #[cfg(not(target_os = "linux"))]
     let here = [];
@@ -180,9 +178,7 @@ fn listen_to_interrupts(mut news: UnixStream, others: &Handle) -> anyhow::Result
         let _ = news.write(&[0]);
     };
     if ctrlc::set_handler(wake).is_err() {
-        others
-            .add_signal(SIGINT)
-            .context("cannot listen to SIGINT")?;
+        others.add_signal(SIGINT).context("cannot listen to SIGINT")?;
     }
     // After `ctrlc`, whose handler it goes on to.
     signal_hook::flag::register(SIGINT, Arc::clone(&has_come))

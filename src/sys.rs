@@ -122,10 +122,7 @@ pub fn close_inherited_on_exec() {
         return;
     };
     for entry in entries.flatten() {
-        if let Some(fd) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<RawFd>().ok())
+        if let Some(fd) = entry.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok())
             && fd > 2
         {
             // SAFETY: setting the flag on a descriptor that is none any more fails and does

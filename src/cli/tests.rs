@@ -75,12 +75,7 @@ fn the_letters_of_xargs_and_parallel_are_accepted() {
 #[test]
 fn of_a_repeated_option_and_of_k_and_u_the_last_wins() {
     assert_eq!(
-        parse(&["-j1", "-q", "-j2", "-q", "cat"])
-            .unwrap()
-            .workers
-            .jobs
-            .unwrap()
-            .get(),
+        parse(&["-j1", "-q", "-j2", "-q", "cat"]).unwrap().workers.jobs.unwrap().get(),
         2
     );
     assert!(!parse(&["-u", "-k", "cat"]).unwrap().output.unordered);
@@ -174,9 +169,8 @@ fn the_long_help_has_every_option_and_every_value_with_its_meaning() {
         };
         assert!(arg.get_help_heading().is_some(), "{name} is in no group");
         let is_name = |word: &str| word.trim_end_matches(',') == name;
-        let place = help
-            .iter()
-            .position(|line| line.starts_with("  ") && line.split(' ').any(is_name));
+        let place =
+            help.iter().position(|line| line.starts_with("  ") && line.split(' ').any(is_name));
         let place = place.unwrap_or_else(|| panic!("{name} is missing"));
         for value in arg.get_possible_values() {
             if !arg.get_action().takes_values() {

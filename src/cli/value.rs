@@ -69,10 +69,7 @@ pub fn size(text: &str) -> Result<NonZeroUsize, String> {
     if number.is_empty() || number.contains('.') {
         return Err(EXPECTED.into());
     }
-    let bytes = number
-        .parse::<usize>()
-        .ok()
-        .and_then(|number| number.checked_mul(unit_bytes));
+    let bytes = number.parse::<usize>().ok().and_then(|number| number.checked_mul(unit_bytes));
     let bytes = bytes.ok_or("larger than the memory that can be addressed")?;
     NonZeroUsize::new(bytes).ok_or_else(|| "expected at least 1 byte".into())
 }
@@ -80,8 +77,7 @@ pub fn size(text: &str) -> Result<NonZeroUsize, String> {
 /// A number of at least 1.
 pub fn count(text: &str) -> Result<NonZeroUsize, String> {
     refuse_negative(text)?;
-    text.parse()
-        .map_err(|_| "expected a whole number of at least 1".into())
+    text.parse().map_err(|_| "expected a whole number of at least 1".into())
 }
 
 /// A number of records.
@@ -93,8 +89,7 @@ pub fn records(text: &str) -> Result<u64, String> {
 /// How often something is done; 0 is never.
 pub fn times(text: &str) -> Result<u32, String> {
     refuse_negative(text)?;
-    text.parse()
-        .map_err(|_| format!("expected a whole number of at most {}", u32::MAX))
+    text.parse().map_err(|_| format!("expected a whole number of at most {}", u32::MAX))
 }
 
 /// A number of workers.
@@ -108,10 +103,8 @@ pub fn jobs(text: &str) -> Result<NonZeroUsize, String> {
 
 /// Any text. clap's own parser of strings does not say which option has an argument that is none.
 pub fn text() -> impl TypedValueParser<Value = String> {
-    OsStringValueParser::new().try_map(|text| {
-        text.into_string()
-            .map_err(|_| "expected text, and it is not valid UTF-8")
-    })
+    OsStringValueParser::new()
+        .try_map(|text| text.into_string().map_err(|_| "expected text, and it is not valid UTF-8"))
 }
 
 /// `auto`, `full` or a number of records of at least 1.
@@ -127,9 +120,7 @@ pub fn window(text: &str) -> Result<Window, String> {
 
 /// The long help of an option with these values: what it is, and what each of them means.
 pub(super) fn described<T: ValueEnum>(what: &str) -> String {
-    let values = T::value_variants()
-        .iter()
-        .filter_map(ValueEnum::to_possible_value);
+    let values = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
     let mut text = format!("{what}:");
     for value in values {
         text.push_str(&format!("\n- {}", value.get_name()));
@@ -167,9 +158,7 @@ impl ValueEnum for OnError {
 
 /// A number and what stands behind it.
 fn split_unit(text: &str) -> (&str, &str) {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     text.split_at(end)
 }
 

@@ -124,9 +124,7 @@ pub(crate) enum Identity {
 impl Identity {
     fn of(metadata: &fs::Metadata) -> Option<Self> {
         let (device, inode) = (metadata.dev(), metadata.ino());
-        metadata
-            .is_file()
-            .then_some(Self::Existing { device, inode })
+        metadata.is_file().then_some(Self::Existing { device, inode })
     }
 
     pub(crate) fn of_file(file: &File) -> Option<Self> {

@@ -88,17 +88,11 @@ fn error_records_go_to_a_file_with_a_name() {
 #[test]
 fn there_are_as_many_workers_as_worker_arguments_or_a_multiple() {
     assert_eq!(
-        config("--worker-arg a --worker-arg b cat")
-            .launch
-            .commands
-            .len(),
+        config("--worker-arg a --worker-arg b cat").launch.commands.len(),
         2
     );
     assert_eq!(
-        config("-j4 --worker-arg a --worker-arg b cat")
-            .launch
-            .commands
-            .len(),
+        config("-j4 --worker-arg a --worker-arg b cat").launch.commands.len(),
         4
     );
     assert_eq!(config("--shared-arg a=1 cat").launch.commands.len(), CPUS);
@@ -127,9 +121,7 @@ fn a_timeout_of_0_is_none() {
     let policy = config("--timeout 0 --window full cat").policy;
     assert_eq!((policy.timeout, policy.init_timeout), (None, None));
     assert_eq!(
-        config("--timeout 1 --init-timeout 0 cat")
-            .policy
-            .init_timeout,
+        config("--timeout 1 --init-timeout 0 cat").policy.init_timeout,
         None
     );
 }

@@ -70,9 +70,7 @@ impl<W: World> Engine<W> {
         if !aside.log.is_empty() {
             // What cannot be written is counted at least.
             let may_wait = !self.messages.is_full();
-            process
-                .stderr
-                .log(&aside.log, may_wait.then(|| self.messages.lines()));
+            process.stderr.log(&aside.log, may_wait.then(|| self.messages.lines()));
             self.messages.flush();
         }
         let number = process.number;

@@ -33,8 +33,7 @@ impl<W: World> Engine<W> {
         let closing = self.report.finish(&self.scheduler, now);
         self.messages.end_progress(now);
         if let Some((path, error)) = closing.failure {
-            self.messages
-                .error(&format!("cannot write {}: {error}", visible::name(path)));
+            self.messages.error(&format!("cannot write {}: {error}", visible::name(path)));
             self.status = self.status.worst(Status::Fault);
         }
         let status = self.scheduler.status().worst(self.status);

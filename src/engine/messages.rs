@@ -260,9 +260,7 @@ impl WriterThread {
                 }
             });
         };
-        thread::Builder::new()
-            .name("messages".into())
-            .spawn(write)?;
+        thread::Builder::new().name("messages".into()).spawn(write)?;
         Ok(Self {
             orders,
             end,

@@ -342,8 +342,7 @@ impl<W: World> Engine<W> {
         if failure.is_closed_pipe() {
             self.status = Status::Signal(libc::SIGPIPE);
         } else if !was_broken {
-            self.messages
-                .error(&format!("cannot write {}: {}", failure.file, failure.error));
+            self.messages.error(&format!("cannot write {}: {}", failure.file, failure.error));
             self.status = self.status.worst(Status::Fault);
         }
         let now = self.world.now();

@@ -58,8 +58,7 @@ impl<W: World> Engine<W> {
                 let way_out = sys::limit(&error)
                     .map(|limit| format!("; raise {limit}, or use fewer workers (-j)"));
                 let way_out = way_out.unwrap_or_default();
-                self.scheduler
-                    .start_failed(worker, format!("{error}{way_out}"), now);
+                self.scheduler.start_failed(worker, format!("{error}{way_out}"), now);
             }
         }
     }
@@ -161,9 +160,7 @@ impl<W: World> Engine<W> {
             process.stderr.pass(&self.buffer, self.messages.lines());
             let unfinished = process.stderr.unfinished();
             if unfinished > SHORT_LINE && unfinished >= longest_unfinished(&self.processes, 0) {
-                let process = self.processes[worker.0]
-                    .as_mut()
-                    .expect("it is still there");
+                let process = self.processes[worker.0].as_mut().expect("it is still there");
                 process.stderr.finish(self.messages.lines());
             }
             self.messages.flush();
@@ -174,10 +171,7 @@ impl<W: World> Engine<W> {
     /// container it gets every process whose parent has ended.
     pub(super) fn look_at_processes(&mut self) {
         for number in 0..self.processes.len() {
-            if self.processes[number]
-                .as_ref()
-                .is_some_and(|process| process.child.has_exited())
-            {
+            if self.processes[number].as_ref().is_some_and(|process| process.child.has_exited()) {
                 self.reap(WorkerId(number));
             }
         }
@@ -260,9 +254,8 @@ pub(super) fn longest_unfinished<'p, C: 'p>(
     more: usize,
 ) -> usize {
     let processes = processes.into_iter().flatten();
-    let others: usize = processes
-        .map(|process| process.stderr.unfinished() + process.stdout.text())
-        .sum();
+    let others: usize =
+        processes.map(|process| process.stderr.unfinished() + process.stdout.text()).sum();
     if others + more < MOST_UNFINISHED {
         LONGEST_LINE
     } else {

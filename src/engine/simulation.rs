@@ -55,9 +55,7 @@ fn run(seed: u64, traces: bool) -> BTreeSet<Fault> {
 }
 
 fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable)
-        .ok()
-        .map(|text| text.parse().expect("a number"))
+    std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
 }
 
 #[test]

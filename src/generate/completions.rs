@@ -148,9 +148,7 @@ fn generated(shell: Shell, command: &Command) -> String {
 }
 
 fn options(command: &Command) -> impl Iterator<Item = &Arg> {
-    command
-        .get_arguments()
-        .filter(|arg| !arg.is_positional() && !arg.is_hide_set())
+    command.get_arguments().filter(|arg| !arg.is_positional() && !arg.is_hide_set())
 }
 
 fn takes_value(arg: &Arg) -> bool {

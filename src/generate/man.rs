@@ -141,9 +141,8 @@ impl Page {
 
     /// An item of a list: `` `term`: text `` under the term, else after a bullet.
     fn item(&mut self, item: &str) {
-        let term = item
-            .split_once(": ")
-            .filter(|(term, _)| term.starts_with('`') && term.ends_with('`'));
+        let term =
+            item.split_once(": ").filter(|(term, _)| term.starts_with('`') && term.ends_with('`'));
         if let Some((term, text)) = term {
             self.line(".TP");
             self.prose(term);

@@ -25,10 +25,8 @@ fn note(arrival: &Arrival, separator: Separator, seen: &mut Vec<Seen>) {
     match arrival {
         Arrival::Records(block) => {
             assert_eq!(block.first.0, seen.len() as u64);
-            let records = block
-                .bytes
-                .strip_suffix(&[separator.byte()])
-                .expect("ends with the separator");
+            let records =
+                block.bytes.strip_suffix(&[separator.byte()]).expect("ends with the separator");
             let before = seen.len();
             let records = records.split(|&b| b == separator.byte());
             seen.extend(records.map(|record| Seen::Record(record.to_vec())));

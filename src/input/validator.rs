@@ -204,11 +204,7 @@ fn trimmed(line: &[u8], start: usize) -> Range<usize> {
     let line_end = line.len();
     let leading = line[start..].iter().take_while(|b| is_space(b)).count();
     let start = start + leading;
-    let trailing = line[start..]
-        .iter()
-        .rev()
-        .take_while(|b| is_space(b))
-        .count();
+    let trailing = line[start..].iter().rev().take_while(|b| is_space(b)).count();
     start..line_end - trailing
 }
 

@@ -91,9 +91,7 @@ impl Keeper {
             done: (written.done.ranges.iter())
                 .map(|range| (range.start, range.end - range.start))
                 .collect(),
-            failed: failed
-                .map(|(kind, count)| ((*kind).into(), *count))
-                .collect(),
+            failed: failed.map(|(kind, count)| ((*kind).into(), *count)).collect(),
             protocol_violations: written.worker_faults.protocol_violations,
             strays: written.worker_faults.strays,
             in_doubt: written.doubts.ranges().to_vec(),

@@ -121,22 +121,20 @@ impl Journal {
         };
         let keeper = Keeper::new(opened);
         let waker = waker.clone();
-        std::thread::Builder::new()
-            .name("journal".into())
-            .spawn(move || {
-                let _last = WakeAtEnd(waker.clone());
-                // The file before the sender, and with it the lock.
-                let (done, mut keeper) = (done, keeper);
-                for written in orders {
-                    let kept = keeper.keep(&written);
-                    // Once a disk has failed to keep something, nothing more is vouched for.
-                    let is_over = kept.is_err();
-                    if done.send(kept).is_err() || is_over {
-                        break;
-                    }
-                    waker.wake();
+        std::thread::Builder::new().name("journal".into()).spawn(move || {
+            let _last = WakeAtEnd(waker.clone());
+            // The file before the sender, and with it the lock.
+            let (done, mut keeper) = (done, keeper);
+            for written in orders {
+                let kept = keeper.keep(&written);
+                // Once a disk has failed to keep something, nothing more is vouched for.
+                let is_over = kept.is_err();
+                if done.send(kept).is_err() || is_over {
+                    break;
                 }
-            })?;
+                waker.wake();
+            }
+        })?;
         let now = Instant::now();
         Ok(Self {
             to_keeper: Some(to_keeper),

@@ -28,9 +28,7 @@ pub(super) fn header(config: &Config, output: &Path) -> Header {
         id: RandomState::new().build_hasher().finish(),
         terms: terms(config),
         files: files(config, output),
-        command: (config.command.iter())
-            .map(|word| word.to_string_lossy().into_owned())
-            .collect(),
+        command: (config.command.iter()).map(|word| word.to_string_lossy().into_owned()).collect(),
     }
 }
 

@@ -59,10 +59,7 @@ impl Chunks {
 
     /// How many bytes the buffers take.
     pub fn capacity(&self) -> usize {
-        self.chunks
-            .iter()
-            .map(|chunk| chunk.buffer.capacity())
-            .sum()
+        self.chunks.iter().map(|chunk| chunk.buffer.capacity()).sum()
     }
 
     /// Appends what `write` appends to the buffer that it is given: about `expected` bytes, and at
@@ -122,10 +119,7 @@ impl Chunks {
 
     /// The bytes, to be written.
     pub fn slices(&self) -> Vec<IoSlice<'_>> {
-        self.chunks
-            .iter()
-            .map(|chunk| IoSlice::new(chunk))
-            .collect()
+        self.chunks.iter().map(|chunk| IoSlice::new(chunk)).collect()
     }
 
     /// The first of the bytes; none only if there are none at all.
@@ -199,10 +193,7 @@ impl Chunks {
     /// Takes all bytes out, in one piece.
     pub(crate) fn take_bytes(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        self.take()
-            .chunks
-            .iter()
-            .for_each(|chunk| bytes.extend_from_slice(chunk));
+        self.take().chunks.iter().for_each(|chunk| bytes.extend_from_slice(chunk));
         bytes
     }
 }

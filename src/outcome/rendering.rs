@@ -317,11 +317,7 @@ mod tests {
     fn error_record(rendering: Rendering, failure: &Failure) -> String {
         let mut out = Chunks::from(b"before\n".to_vec());
         rendering.failure(&mut failure.clone(), &mut out);
-        String::from_utf8(out.take_bytes())
-            .unwrap()
-            .strip_prefix("before\n")
-            .unwrap()
-            .into()
+        String::from_utf8(out.take_bytes()).unwrap().strip_prefix("before\n").unwrap().into()
     }
 
     fn results(rendering: Rendering, count: usize, answers: &[u8]) -> String {
@@ -368,9 +364,7 @@ mod tests {
         let line = error_record(JSONL, &failure(bad, value));
         let end = format!(r#","input":{}}}"#, str::from_utf8(value).unwrap());
         assert_eq!(
-            line.trim_end_matches('\n')
-                .split_at(line.len() - end.len() - 1)
-                .1,
+            line.trim_end_matches('\n').split_at(line.len() - end.len() - 1).1,
             end
         );
     }

@@ -224,9 +224,7 @@ impl<'a> Fields<'a> {
 fn plain_output(line: &str) -> Option<(Index, &str)> {
     let rest = line.strip_prefix(ID)?;
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-    let output = rest[digits..]
-        .strip_prefix(",\"output\":")?
-        .strip_suffix('}')?;
+    let output = rest[digits..].strip_prefix(",\"output\":")?.strip_suffix('}')?;
     let index = number(&rest[..digits])?;
     // What is one JSON value has no further key behind it.
     serde_json::from_str::<serde::de::IgnoredAny>(output).ok()?;

@@ -95,9 +95,7 @@ pub fn read<'a>(
     let lines = lines.into_bytes();
     let mut stray = lines;
     if asked > 0 {
-        let answered = separator
-            .end_of(asked, lines)
-            .expect("more lines than owed");
+        let answered = separator.end_of(asked, lines).expect("more lines than owed");
         take(Message::Results(asked, Lines::Lent(&lines[..answered])));
         stray = &lines[answered..];
     }

@@ -60,9 +60,7 @@ pub(super) fn advice(account: &Account) -> Option<String> {
 /// How many workers would have done, if fewer than there are.
 fn enough(account: &Account, jobs: usize, working: f64, waiting: Duration) -> String {
     let waiting = account.share(waiting);
-    let few = (jobs as f64 * working / (working + waiting))
-        .ceil()
-        .max(1.0) as usize;
+    let few = (jobs as f64 * working / (working + waiting)).ceil().max(1.0) as usize;
     if few < jobs {
         format!("; -j {few} would do")
     } else {

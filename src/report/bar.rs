@@ -108,16 +108,14 @@ impl Bar {
         if place.is_ours {
             self.bar.set_style(self.style(line));
             // This draws.
-            self.bar
-                .update(|state| state.set_pos((line.fraction * STEPS as f64) as u64));
+            self.bar.update(|state| state.set_pos((line.fraction * STEPS as f64) as u64));
         }
     }
 
     /// Puts whole lines above the line.
     pub(super) fn write(&mut self, text: &[u8], line: &Line, place: Place) {
         self.clear(place);
-        self.canvas
-            .with(|paint| paint.bytes.extend_from_slice(text));
+        self.canvas.with(|paint| paint.bytes.extend_from_slice(text));
         self.draw(line, place);
     }
 
@@ -186,8 +184,7 @@ impl Paint {
         let rows = self.drawn.div_ceil(self.width.max(1));
         self.bytes.push(b'\r');
         if rows > 1 && self.narrowing == Narrowing::Rewraps {
-            self.bytes
-                .extend(format!("\x1b[{}A\x1b[J", rows - 1).bytes());
+            self.bytes.extend(format!("\x1b[{}A\x1b[J", rows - 1).bytes());
         } else {
             self.bytes.extend(b"\x1b[K");
         }

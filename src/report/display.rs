@@ -173,10 +173,7 @@ mod tests {
 
     fn rows(parser: &vt100::Parser) -> Vec<String> {
         let (_, columns) = parser.screen().size();
-        let rows = parser
-            .screen()
-            .rows(0, columns.get())
-            .map(|row| row.trim_end().to_owned());
+        let rows = parser.screen().rows(0, columns.get()).map(|row| row.trim_end().to_owned());
         rows.filter(|row| !row.is_empty()).collect()
     }
 

@@ -121,9 +121,7 @@ impl Words {
         counts.extend(left.map(|left| format!("ETA {}", clock(left))));
         Self {
             name: name.map_or_else(String::new, |name| format!("{name}: ")),
-            percent: view
-                .percent()
-                .map_or_else(String::new, |percent| format!("{percent:3}% ")),
+            percent: view.percent().map_or_else(String::new, |percent| format!("{percent:3}% ")),
             counts,
             failed,
             has_bar: shown.bar && view.fraction.is_some(),

@@ -213,10 +213,7 @@ impl Report {
 
     /// When [`Report::observe`] is to be called even if nothing happens.
     pub fn wake_at(&self) -> Option<Instant> {
-        self.progress
-            .as_ref()
-            .filter(|sampler| sampler.is_behind)
-            .map(|sampler| sampler.next)
+        self.progress.as_ref().filter(|sampler| sampler.is_behind).map(|sampler| sampler.next)
     }
 }
 

@@ -48,8 +48,7 @@ pub(super) struct View {
 impl View {
     /// Rounded down: 100 is the end and nothing else.
     pub(super) fn percent(&self) -> Option<u32> {
-        self.fraction
-            .map(|fraction| (fraction * 100.0 + 1e-9) as u32)
+        self.fraction.map(|fraction| (fraction * 100.0 + 1e-9) as u32)
     }
 }
 

@@ -406,9 +406,7 @@ mod tests {
             stats.hear(&event);
         }
         let counted = stats.workers.iter();
-        let counted: Vec<_> = counted
-            .map(|it| (it.records, it.failed, it.processes))
-            .collect();
+        let counted: Vec<_> = counted.map(|it| (it.records, it.failed, it.processes)).collect();
         assert_eq!(counted, [(0, 0, 0), (8, 1, 1)]);
     }
 }

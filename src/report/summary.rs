@@ -19,10 +19,7 @@ pub fn summary(tally: &Tally) -> Option<String> {
     }
     let mut kinds: Vec<_> = failed.iter().collect();
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    let kinds: Vec<_> = kinds
-        .into_iter()
-        .map(|(kind, count)| format!("{count} {kind}"))
-        .collect();
+    let kinds: Vec<_> = kinds.into_iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     let before = |earlier: u64, now: u64| match (earlier, now) {
         (0, _) => String::new(),
         (_, 0) => ", before this run".into(),
@@ -53,12 +50,7 @@ pub fn summary(tally: &Tally) -> Option<String> {
         let before = before(earlier.protocol_violations, tally.protocol_violations);
         format!("{text} that did not give one answer for each record{before}")
     });
-    let loggers: Vec<_> = tally
-        .loggers
-        .iter()
-        .take(3)
-        .map(ToString::to_string)
-        .collect();
+    let loggers: Vec<_> = tally.loggers.iter().take(3).map(ToString::to_string).collect();
     let more = if tally.loggers.len() > loggers.len() {
         ", …"
     } else {
@@ -93,9 +85,7 @@ fn early_end(end: EarlyEnd) -> Option<String> {
         1 => Some("1 record that was read has no outcome".to_owned()),
         count => Some(format!("{count} records that were read have no outcome")),
     };
-    let input = end
-        .is_input_left
-        .then(|| "the input was not read to its end".to_owned());
+    let input = end.is_input_left.then(|| "the input was not read to its end".to_owned());
     let parts: Vec<_> = [records, input].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| format!("the run ended early: {}", parts.join(", and ")))
 }

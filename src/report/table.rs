@@ -41,11 +41,7 @@ pub(super) fn table(account: &Account) -> String {
     }
     let total = account.total();
     let failed: u64 = account.failed.values().sum();
-    let processes: u64 = account
-        .workers
-        .iter()
-        .map(|worker| u64::from(worker.processes))
-        .sum();
+    let processes: u64 = account.workers.iter().map(|worker| u64::from(worker.processes)).sum();
     let counts = [account.records, failed, processes].map(|count| count.to_string());
     let [records, failed, processes] = counts;
     rows.push(row(
@@ -72,10 +68,7 @@ pub(super) fn table(account: &Account) -> String {
     }
     text.push('\n');
     for row in rows {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:>width$}"));
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:>width$}"));
         text += &(cells.collect::<Vec<_>>().join("  ") + "\n");
     }
     let had: u64 = account.workers.iter().map(|worker| worker.records).sum();
@@ -198,14 +191,7 @@ struct SlowEntry {
 /// The JSON document of `--stats-file`, one line.
 pub(super) fn document(account: &Account) -> Vec<u8> {
     let seconds = |time: Duration| time.as_secs_f64();
-    let lost = |reason| {
-        account
-            .lost
-            .get(&reason)
-            .copied()
-            .unwrap_or_default()
-            .as_secs_f64()
-    };
+    let lost = |reason| account.lost.get(&reason).copied().unwrap_or_default().as_secs_f64();
     let total = account.total();
     let document = Document {
         wall_seconds: seconds(account.wall),

@@ -303,9 +303,7 @@ impl Scheduler {
     /// Sends one record, if one waits, to a process that owes some and may owe more. A process that
     /// holds a record alone is not checked, and so never gets here.
     fn probe(&mut self, worker: WorkerId, now: Instant) -> bool {
-        let process = self
-            .process(worker)
-            .expect("only a running process is checked");
+        let process = self.process(worker).expect("only a running process is checked");
         let may_owe_more =
             self.policy.window == Window::Auto && self.policy.delivery == Delivery::AtLeastOnce;
         if !may_owe_more
@@ -325,9 +323,7 @@ impl Scheduler {
     /// Whether nothing can go on before this process answers: what is behind its record fills the
     /// budget, so that there is not even a record to probe it with.
     fn is_in_the_way(&self, worker: WorkerId, now: Instant) -> bool {
-        let process = self
-            .process(worker)
-            .expect("only a running process is checked");
+        let process = self.process(worker).expect("only a running process is checked");
         self.policy.window == Window::Auto
             && self.policy.delivery == Delivery::AtLeastOnce
             && self.budget.has_waiter()
@@ -336,9 +332,7 @@ impl Scheduler {
 
     /// Closes a process's stdin: only there does it show whether it still means to answer.
     fn ask_by_end(&mut self, worker: WorkerId, now: Instant) {
-        let process = self
-            .process(worker)
-            .expect("only a running process is asked");
+        let process = self.process(worker).expect("only a running process is asked");
         let (waited, had_answered) = (process.age(now), process.is_ready);
         if let Some(index) = process.oldest() {
             let asking = match had_answered {
@@ -365,10 +359,7 @@ impl Scheduler {
         if process.stage != Stage::Serving || process.paused_since.is_some() {
             return;
         }
-        if self
-            .audit_deadline(self.process(worker).expect("it runs"))
-            .is_some_and(|at| now >= at)
-        {
+        if self.audit_deadline(self.process(worker).expect("it runs")).is_some_and(|at| now >= at) {
             let process = self.process_mut(worker).expect("it runs");
             process.audit.patience = process.patience();
             process.audit.state = AuditState::RunningEmpty;
@@ -397,9 +388,7 @@ impl Scheduler {
             AuditState::Doubting if expired => self.ask_by_end(worker, now),
             AuditState::RunningEmpty | AuditState::Doubting => self.wake_by(at),
         }
-        let silence = self
-            .process(worker)
-            .and_then(|process| self.silence_deadline(process));
+        let silence = self.process(worker).and_then(|process| self.silence_deadline(process));
         if silence.is_some_and(|at| now >= at) {
             self.ask_by_end(worker, now);
         }

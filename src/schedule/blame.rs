@@ -68,9 +68,7 @@ impl Scheduler {
         }
         let mut owed = process.take_owed();
         self.take_back(&mut owed, unsent);
-        self.process_mut(worker)
-            .expect("it runs")
-            .put_owed_back(owed);
+        self.process_mut(worker).expect("it runs").put_owed_back(owed);
         self.wake_by(now + HANG_UP);
         self.feed(now);
     }
@@ -111,9 +109,7 @@ impl Scheduler {
         unsent: usize,
         now: Instant,
     ) {
-        let process = self
-            .process(worker)
-            .expect("only a running process can be found faulty");
+        let process = self.process(worker).expect("only a running process can be found faulty");
         let startup = self.startup(process, now);
         let owed = self.process_mut(worker).expect("it runs").take_owed();
         self.stop(worker, now);
@@ -128,9 +124,7 @@ impl Scheduler {
     /// Tells a process's group to end.
     pub(super) fn stop(&mut self, worker: WorkerId, now: Instant) {
         let kill_at = now + self.policy.grace;
-        let process = self
-            .process_mut(worker)
-            .expect("only a running process can be stopped");
+        let process = self.process_mut(worker).expect("only a running process can be stopped");
         debug_assert!(
             process.owed.is_empty(),
             "a process is stopped after its records have been dealt with"

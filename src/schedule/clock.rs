@@ -31,9 +31,7 @@ impl Scheduler {
             Stage::Closing(_) | Stage::Stopping(_) => true,
             Stage::Killed(_) => false,
         };
-        (self.workers.iter())
-            .filter_map(super::Worker::process)
-            .any(is_timed)
+        (self.workers.iter()).filter_map(super::Worker::process).any(is_timed)
     }
 
     /// Time has passed. Everything that workers had written by `now` must have been reported.
@@ -94,10 +92,7 @@ impl Scheduler {
         let audit = self.audit_deadline(process);
         let silence = self.silence_deadline(process);
         let flush = self.flush_deadline(process);
-        for at in [expiry, hint, Some(reminder), audit, silence, flush]
-            .into_iter()
-            .flatten()
-        {
+        for at in [expiry, hint, Some(reminder), audit, silence, flush].into_iter().flatten() {
             self.wake_by(at);
         }
     }
@@ -274,9 +269,7 @@ impl Scheduler {
             return process.clock;
         }
         let start = self.known_start().map_or(HINT, ample_start);
-        process
-            .clock
-            .max(process.started + process.paused_for + start)
+        process.clock.max(process.started + process.paused_for + start)
     }
 
     fn expire_closing(&mut self, worker: WorkerId, now: Instant) {

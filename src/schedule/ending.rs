@@ -104,9 +104,7 @@ impl Scheduler {
     }
 
     fn owed_by_all(&self) -> usize {
-        self.processes()
-            .map(|(_, process)| process.owed_records)
-            .sum()
+        self.processes().map(|(_, process)| process.owed_records).sum()
     }
 
     /// Goes on in another way.

@@ -65,10 +65,7 @@ impl Scheduler {
             while self.queue.together() > 0 && self.give(worker, now) {
                 self.conclude_rejected(now);
                 // A window that is measured is filled by halves; any other, at once.
-                if self
-                    .process(worker)
-                    .is_none_or(|process| self.is_measured(process))
-                {
+                if self.process(worker).is_none_or(|process| self.is_measured(process)) {
                     break;
                 }
             }
@@ -98,9 +95,7 @@ impl Scheduler {
             if self.can_take(worker, fleet.as_ref(), now) == 0 {
                 continue;
             }
-            let process = self
-                .process(worker)
-                .expect("only a process can take records");
+            let process = self.process(worker).expect("only a process can take records");
             let next = (process.next_answer(now), process.owed_records, worker);
             if best.is_none_or(|best| next < best) {
                 best = Some(next);
@@ -148,10 +143,8 @@ impl Scheduler {
         if is_measured && process.owed_bytes >= IN_FLIGHT {
             return 0;
         }
-        let left = self
-            .policy
-            .lifespan
-            .map_or(usize::MAX, |n| n.get() - process.served.min(n.get()));
+        let left =
+            self.policy.lifespan.map_or(usize::MAX, |n| n.get() - process.served.min(n.get()));
         let room = room.min(left);
         if let Some(at) = overdue_at.filter(|_| room == 0 && !is_overdue) {
             self.wake_by(at);
@@ -251,18 +244,12 @@ impl Scheduler {
 
     pub(super) fn send(&mut self, worker: WorkerId, mut work: Work, now: Instant) {
         work.sent += 1;
-        let process = self
-            .process_mut(worker)
-            .expect("records are sent to a running process");
+        let process = self.process_mut(worker).expect("records are sent to a running process");
         if process.owed.is_empty() && process.is_ready {
             let read_until = process.paused_since.unwrap_or(now);
-            process
-                .audit
-                .was_empty(process.clock, read_until, &process.pace);
+            process.audit.was_empty(process.clock, read_until, &process.pace);
         }
-        process
-            .audit
-            .sent(work.block.first, Index(work.block.end().0 - 1));
+        process.audit.sent(work.block.first, Index(work.block.end().0 - 1));
         let block = work.block.clone();
         process.is_reserved = false;
         process.push_owed(work, now);
@@ -299,9 +286,7 @@ impl Scheduler {
 
     pub(super) fn close_stdin(&mut self, worker: WorkerId, now: Instant) {
         let limit = self.policy.exit_timeout;
-        let process = self
-            .process_mut(worker)
-            .expect("only a running process has a stdin");
+        let process = self.process_mut(worker).expect("only a running process has a stdin");
         process.stage = Stage::Closing(now);
         self.actions.push(Action::CloseStdin(worker));
         self.wake_by(now + limit);
@@ -319,14 +304,9 @@ impl Scheduler {
             .filter(|(_, l)| l.stage == Stage::Serving && l.owed.is_empty())
             .filter(|(worker, _)| !is_picky || self.is_of_use(*worker, now))
             .count();
-        let running = self
-            .processes()
-            .filter(|(_, l)| l.stage == Stage::Serving)
-            .count();
+        let running = self.processes().filter(|(_, l)| l.stage == Stage::Serving).count();
         if self.queue.has_shunning() {
-            let ends = self
-                .processes()
-                .map(|(_, process)| self.is_awaited_until(process));
+            let ends = self.processes().map(|(_, process)| self.is_awaited_until(process));
             if let Some(at) = ends.filter(|at| *at > now).min() {
                 self.wake_by(at);
             }

@@ -20,9 +20,7 @@ impl Scheduler {
         let suspects = self.expired(worker, unsent(worker), now);
         self.time_oldest(worker, 1, now);
         let first = self.take_oldest(worker);
-        let process = self
-            .process(worker)
-            .expect("only a running process can be too slow");
+        let process = self.process(worker).expect("only a running process can be too slow");
         let startup = self.startup(process, now);
         let mut others = self.process_mut(worker).expect("it runs").take_owed();
         self.stop(worker, now);
@@ -30,9 +28,7 @@ impl Scheduler {
         self.count_process(worker, startup, charged, Death::by(Verdict::TimedOut));
         self.take_back(&mut others, unsent(worker));
         if charged {
-            others
-                .into_iter()
-                .for_each(|work| self.queue.put_back(work));
+            others.into_iter().for_each(|work| self.queue.put_back(work));
             let cause = Cause::Timeout { limit };
             let suspects = Suspects::One(first.first(), self.fate(&first, &cause));
             self.tell(Event::TimedOut { worker, suspects });
@@ -68,9 +64,7 @@ impl Scheduler {
     /// any record that has been written to it, or, where each has a clock of its own, at any of
     /// them whose time is over.
     fn expired(&self, worker: WorkerId, unsent: usize, now: Instant) -> usize {
-        let process = self
-            .process(worker)
-            .expect("only a running process can be late");
+        let process = self.process(worker).expect("only a running process can be late");
         if !self.policy.names_records() {
             return 1;
         }

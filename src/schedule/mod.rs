@@ -276,9 +276,7 @@ impl Scheduler {
 
     /// The worker that owes answers, where there is but one.
     pub fn only_debtor(&self) -> Option<WorkerId> {
-        let mut debtors = self
-            .processes()
-            .filter(|(_, process)| !process.owed.is_empty());
+        let mut debtors = self.processes().filter(|(_, process)| !process.owed.is_empty());
         let (worker, _) = debtors.next()?;
         debtors.next().is_none().then_some(worker)
     }
@@ -286,9 +284,7 @@ impl Scheduler {
     /// How many records a process may answer.
     pub fn owed(&self, worker: WorkerId) -> usize {
         self.process(worker).map_or(0, |process| {
-            process
-                .owed_records
-                .saturating_sub(usize::from(process.is_partially_written))
+            process.owed_records.saturating_sub(usize::from(process.is_partially_written))
         })
     }
 

@@ -252,9 +252,7 @@ impl OrderBuffer {
 
     /// Whether there are outcomes that may be written but found no room in the output.
     pub(crate) fn is_backed_up(&self) -> bool {
-        self.pieces
-            .first_key_value()
-            .is_some_and(|(place, _)| *place == self.next)
+        self.pieces.first_key_value().is_some_and(|(place, _)| *place == self.next)
     }
 
     /// Whether the output takes nothing now.
@@ -315,10 +313,8 @@ impl OrderBuffer {
     pub(crate) fn put_last(&mut self, write: impl FnOnce(&mut Written)) {
         self.cut_at_gap();
         self.outcomes += 1;
-        let place = self
-            .pieces
-            .last_key_value()
-            .map_or(self.next, |(p, piece)| p + piece.count as u64);
+        let place =
+            self.pieces.last_key_value().map_or(self.next, |(p, piece)| p + piece.count as u64);
         let mut piece = Piece {
             count: 1,
             records: 0,

@@ -304,9 +304,7 @@ impl Process {
 
     /// Whether it holds a record that must have no isolation.
     pub(crate) fn holds_alone(&self) -> bool {
-        self.owed
-            .front()
-            .is_some_and(|work| work.isolation == super::queue::Isolation::Alone)
+        self.owed.front().is_some_and(|work| work.isolation == super::queue::Isolation::Alone)
     }
 
     /// The index of the record that it has owed for longest.

@@ -213,9 +213,7 @@ impl Queue {
 
     /// What those are not to go to.
     pub(crate) fn shuns(&self) -> impl Iterator<Item = (WorkerId, usize)> {
-        self.shunning
-            .iter()
-            .map(|(shun, those)| (*shun, those.records))
+        self.shunning.iter().map(|(shun, those)| (*shun, those.records))
     }
 
     /// How many records wait that may be sent together with others, to anybody.
@@ -347,9 +345,7 @@ impl Queue {
     /// The bytes of all records that wait.
     pub(crate) fn bytes(&self) -> usize {
         let shunning = (self.shunning.values()).flat_map(|those| those.works.values());
-        let sent = (self.again.values())
-            .chain(shunning)
-            .chain(self.alone.values());
+        let sent = (self.again.values()).chain(shunning).chain(self.alone.values());
         self.fresh_bytes + sent.map(|work| work.block.bytes.len()).sum::<usize>()
     }
 

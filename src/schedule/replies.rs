@@ -170,17 +170,13 @@ impl Scheduler {
     }
 
     fn is_read_from_out(&self, worker: WorkerId) -> bool {
-        self.process(worker)
-            .is_some_and(super::process::Process::is_working)
+        self.process(worker).is_some_and(super::process::Process::is_working)
     }
 
     /// How many of the first answers are results of the oldest records that the process owes, in
     /// turn.
     fn results_in_turn(&self, worker: WorkerId, answers: &[Answer<'_>]) -> usize {
-        let Some(oldest) = self
-            .process(worker)
-            .and_then(super::process::Process::oldest)
-        else {
+        let Some(oldest) = self.process(worker).and_then(super::process::Process::oldest) else {
             return 0;
         };
         let is_in_turn = |(number, answer): &(usize, &Answer<'_>)| {

@@ -129,9 +129,7 @@ impl Scheduler {
     /// Whose processes records that are given to this worker now may shun.
     pub(super) fn shuns_for(&self, worker: WorkerId, now: Instant) -> Vec<WorkerId> {
         let shuns = self.queue.shuns().map(|(last, _)| last);
-        shuns
-            .filter(|last| self.may_take(worker, *last, now))
-            .collect()
+        shuns.filter(|last| self.may_take(worker, *last, now)).collect()
     }
 
     /// Whether anything that waits may be given to this worker.

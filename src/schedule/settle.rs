@@ -31,13 +31,8 @@ impl Scheduler {
     /// Takes up to `most` answered records off the front of what a process owes: the longest run of
     /// consecutive indices that were sent equally often. They are to be settled with an outcome.
     pub(super) fn take_answered(&mut self, worker: WorkerId, most: usize) -> Settled {
-        let process = self
-            .process_mut(worker)
-            .expect("only a running process answers");
-        let oldest = process
-            .owed
-            .front()
-            .expect("a process answers only what it owes");
+        let process = self.process_mut(worker).expect("only a running process answers");
+        let oldest = process.owed.front().expect("a process answers only what it owes");
         let (first, sent) = (oldest.first(), oldest.sent);
         let mut run = 0;
         while run < most
@@ -67,13 +62,8 @@ impl Scheduler {
     /// Takes the oldest record that a process owes.
     pub(super) fn take_oldest(&mut self, worker: WorkerId) -> Work {
         let separator = self.policy.shape.separator;
-        let process = self
-            .process_mut(worker)
-            .expect("only a running process holds records");
-        let work = process
-            .owed
-            .pop_front()
-            .expect("a process answers only what it owes");
+        let process = self.process_mut(worker).expect("only a running process holds records");
+        let work = process.owed.pop_front().expect("a process answers only what it owes");
         process.owed_bytes -= work.block.bytes.len();
         process.owed_records -= 1;
         let mut rest = work.trimmed(separator);
@@ -94,9 +84,7 @@ impl Scheduler {
     ) -> Option<Duration> {
         self.time_oldest(worker, count, now);
         self.note_own_answer(worker, now);
-        let process = self
-            .process_mut(worker)
-            .expect("only a running process answers");
+        let process = self.process_mut(worker).expect("only a running process answers");
         let took = process.share(count, now);
         process.pace.answered(count, now);
         process.clock = now;

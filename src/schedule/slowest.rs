@@ -49,29 +49,19 @@ impl Slowest {
     /// Whether a record that took so long is among them.
     fn takes(&self, took: Duration) -> bool {
         let is_full = self.records.len() == KEPT;
-        let least = self
-            .records
-            .last()
-            .filter(|_| is_full)
-            .map(|last| last.took);
+        let least = self.records.last().filter(|_| is_full).map(|last| last.took);
         took >= LEAST && least.is_none_or(|least| took > least)
     }
 
     fn put(&mut self, record: SlowRecord) {
         // It may have been sent more than once.
-        if let Some(before) = self
-            .records
-            .iter()
-            .position(|other| other.index == record.index)
-        {
+        if let Some(before) = self.records.iter().position(|other| other.index == record.index) {
             if self.records[before].took >= record.took {
                 return;
             }
             self.records.remove(before);
         }
-        let place = self
-            .records
-            .partition_point(|other| other.took >= record.took);
+        let place = self.records.partition_point(|other| other.took >= record.took);
         self.records.insert(place, record);
         self.records.truncate(KEPT);
     }
@@ -85,9 +75,7 @@ impl Scheduler {
 
     /// The slowest records, the slowest first; none if they were not kept.
     pub fn slowest(&self) -> &[SlowRecord] {
-        self.slowest
-            .as_ref()
-            .map_or(&[], |slowest| &slowest.records)
+        self.slowest.as_ref().map_or(&[], |slowest| &slowest.records)
     }
 
     /// A process is about to be done with `count` of the oldest records that it owes, at once.
@@ -148,12 +136,8 @@ fn slow(
     separator: crate::record::Separator,
 ) -> SlowRecord {
     let before = (index.0 - work.block.first.0) as usize;
-    let record = work
-        .block
-        .bytes
-        .split(|byte| *byte == separator.byte())
-        .nth(before)
-        .unwrap_or_default();
+    let record =
+        work.block.bytes.split(|byte| *byte == separator.byte()).nth(before).unwrap_or_default();
     SlowRecord {
         index,
         took,

@@ -135,10 +135,7 @@ mod tests {
                     .collect();
                 let rate: f64 = others.iter().map(|it| it.rate).sum();
                 let work: f64 = others.iter().map(|it| it.work).sum();
-                let soonest = others
-                    .iter()
-                    .map(|it| it.next)
-                    .fold(f64::INFINITY, f64::min);
+                let soonest = others.iter().map(|it| it.next).fold(f64::INFINITY, f64::min);
                 let found = fleet.without(WorkerId(number), Some(*own));
                 assert!((found.0 - rate).abs() < 1e-9, "{found:?}");
                 assert_eq!((found.1, found.2), (work, soonest));

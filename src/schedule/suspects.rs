@@ -130,10 +130,7 @@ impl Scheduler {
 
     /// Leaves one process to run empty, for the records that must be alone.
     fn reserve_one(&mut self, now: Instant) {
-        let ready = || {
-            self.processes()
-                .filter(|(_, process)| self.is_ready(process))
-        };
+        let ready = || self.processes().filter(|(_, process)| self.is_ready(process));
         if ready().any(|(_, process)| process.is_reserved || process.holds_alone()) {
             return;
         }

@@ -111,11 +111,7 @@ impl Tally {
     /// The failures that have been put down, in all runs: of records, and of workers that wrote
     /// what nothing had asked for.
     pub(super) fn failures_and_strays(&self) -> u64 {
-        let strays = self
-            .earlier
-            .worker_faults
-            .strays
-            .saturating_add(self.strays);
+        let strays = self.earlier.worker_faults.strays.saturating_add(self.strays);
         (self.earlier.failures() + self.failures()).saturating_add(strays)
     }
 

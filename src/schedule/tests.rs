@@ -155,8 +155,7 @@ impl Bench {
     fn held_by(&self, worker: WorkerId) -> Vec<u64> {
         let owed = self.scheduler.process(worker).into_iter();
         let owed = owed.flat_map(|process| &process.owed);
-        owed.flat_map(|work| work.first().0..work.block.end().0)
-            .collect()
+        owed.flat_map(|work| work.first().0..work.block.end().0).collect()
     }
 
     fn die(&mut self, exit: impl Into<Exit>) {
@@ -238,9 +237,7 @@ impl Bench {
     }
 
     fn notices_with(&self, text: &str) -> usize {
-        (self.notices.iter())
-            .filter(|notice| notice.contains(text))
-            .count()
+        (self.notices.iter()).filter(|notice| notice.contains(text)).count()
     }
 
     fn written(&mut self) -> String {
@@ -388,11 +385,7 @@ fn later_processes_get_three_times_the_startup_time_and_the_timeout_on_top() {
     assert!(bench.ends.is_empty(), "{:?}", bench.ends);
     bench.wait(2 * SECOND);
     assert_eq!(bench.ends, ["SIGTERM"], "3 × 10 s and 2 s have passed");
-    assert!(
-        bench
-            .written()
-            .contains(r#"{"mtask_error":"timeout","index":1"#)
-    );
+    assert!(bench.written().contains(r#"{"mtask_error":"timeout","index":1"#));
 }
 
 #[test]

@@ -139,22 +139,19 @@ impl Scheduler {
         }
     }
 
-    /// Notes who says nothing for long amid an answer, though it is heard. Where nobody is left that
-    /// goes on, the others that are amid one would be waited for in turn, and have their say now.
+    /// Notes who says nothing for long amid an answer, though it is heard. Where nobody is left
+    /// that goes on, the others that are amid one would be waited for in turn, and have their say
+    /// now.
     fn note_stalled(&mut self, now: Instant) {
         let patience = self.patience();
         let (mut stalls, mut goes_on) = (false, false);
-        for process in self
-            .amid_answers()
-            .filter(|process| process.paused_since.is_none())
-        {
+        for process in self.amid_answers().filter(|process| process.paused_since.is_none()) {
             process.has_stalled = now >= process.said_at + patience;
             stalls |= process.has_stalled;
             goes_on |= !process.has_stalled;
         }
         if stalls && !goes_on {
-            self.amid_answers()
-                .for_each(|process| process.has_stalled = true);
+            self.amid_answers().for_each(|process| process.has_stalled = true);
         }
     }
 

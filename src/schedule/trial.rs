@@ -6,11 +6,11 @@
 //! suspects: they are sent nothing before they have stayed up clearly longer than the longest of
 //! those that died early. How long a record takes to kill is no part of that: a death with a record
 //! makes no trial longer than a start may take. One that has stood its trial is as good as a ready
-//! one: it is sent a suspect, which is charged if that dies sooner than it stayed up without one, or
-//! if it stayed up for as long as any start may take. One that dies before that charges nobody, and
-//! counts for `--max-restarts`. So does the death that trials begin with, but no worker is given up
-//! with that: it may have been the record's fault. A process that announces that it is ready is told
-//! by that, and needs no trial.
+//! one: it is sent a suspect, which is charged if that dies sooner than it stayed up without one,
+//! or if it stayed up for as long as any start may take. One that dies before that charges nobody,
+//! and counts for `--max-restarts`. So does the death that trials begin with, but no worker is
+//! given up with that: it may have been the record's fault. A process that announces that it is
+//! ready is told by that, and needs no trial.
 
 use std::time::{Duration, Instant};
 
@@ -88,8 +88,7 @@ impl Scheduler {
 
     /// For how long a start takes at most, as far as is known.
     fn ample_trial(&self) -> Duration {
-        self.known_start()
-            .map_or(LONGEST_START, |start| ample_start(start).max(LONGEST_START))
+        self.known_start().map_or(LONGEST_START, |start| ample_start(start).max(LONGEST_START))
     }
 
     /// How far a process has come.
@@ -108,9 +107,7 @@ impl Scheduler {
         if !self.has_trials() || self.unread_since.is_some() {
             return;
         }
-        let processes = self
-            .processes()
-            .filter(|(_, process)| process.paused_since.is_none());
+        let processes = self.processes().filter(|(_, process)| process.paused_since.is_none());
         let ends = processes.filter_map(|(_, process)| self.trial_end(process));
         if let Some(at) = ends.min() {
             self.wake_by(at);
@@ -119,9 +116,7 @@ impl Scheduler {
 
     /// Ends the trial of a process that has stayed up.
     pub(super) fn end_trial(&mut self, worker: WorkerId, now: Instant) {
-        let process = self
-            .process(worker)
-            .filter(|process| process.paused_since.is_none());
+        let process = self.process(worker).filter(|process| process.paused_since.is_none());
         if (process.and_then(|process| self.trial_end(process))).is_none_or(|at| now < at) {
             return;
         }

@@ -182,18 +182,14 @@ mod linux {
 
     /// errno is that of the thread that stands still, as all its memory is.
     fn last_errno() -> Errno {
-        io::Error::last_os_error()
-            .raw_os_error()
-            .map_or(Errno::INVAL, Errno::from_raw_os_error)
+        io::Error::last_os_error().raw_os_error().map_or(Errno::INVAL, Errno::from_raw_os_error)
     }
 
     /// What mtask has inherited, with `set` in place of what has the same name.
     fn environment(set: &[(&'static str, OsString)]) -> impl Iterator<Item = Vec<u8>> {
         let is_set = |name: &OsStr| set.iter().any(|(other, _)| name == *other);
         let inherited = std::env::vars_os().filter(move |(name, _)| !is_set(name));
-        let set = set
-            .iter()
-            .map(|(name, value)| (OsString::from(name), value.clone()));
+        let set = set.iter().map(|(name, value)| (OsString::from(name), value.clone()));
         inherited.chain(set).map(|(name, value)| {
             let mut variable = name.into_vec();
             variable.push(b'=');

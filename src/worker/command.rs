@@ -152,10 +152,7 @@ fn placeholder<'a>(name: &'a [u8], inits: &[Init]) -> Option<Piece<'a>> {
         "" => None,
         "worker" => Some(Piece::Worker),
         "arg" => Some(Piece::Arg),
-        key => inits
-            .iter()
-            .any(|init| init.value(key).is_some())
-            .then_some(Piece::Key(key)),
+        key => inits.iter().any(|init| init.value(key).is_some()).then_some(Piece::Key(key)),
     }
 }
 
@@ -261,10 +258,7 @@ mod tests {
         command: &[&str],
     ) -> Result<Vec<String>, String> {
         let worker_args: Vec<String> = worker_args.iter().map(ToString::to_string).collect();
-        let shared: Vec<SharedArg> = shared
-            .iter()
-            .map(|s| SharedArg::parse(s).unwrap())
-            .collect();
+        let shared: Vec<SharedArg> = shared.iter().map(|s| SharedArg::parse(s).unwrap()).collect();
         let command: Vec<OsString> = command.iter().map(OsString::from).collect();
         let workers = NonZeroUsize::new(workers).unwrap();
         inits(&worker_args, &shared)

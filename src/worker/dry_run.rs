@@ -52,10 +52,7 @@ pub(crate) fn quote(word: &OsStr) -> io::Result<Vec<u8>> {
         quoted.push('\'');
         return Ok(quoted.into());
     }
-    Quoter::new()
-        .quote(word.as_bytes())
-        .map(Into::into)
-        .map_err(io::Error::other)
+    Quoter::new().quote(word.as_bytes()).map(Into::into).map_err(io::Error::other)
 }
 
 fn octal(bytes: &[u8]) -> String {

@@ -64,29 +64,21 @@ impl SharedArg {
 /// # Errors
 /// A key given twice, and plain text beside `shared`, which has no key to go under.
 pub fn inits(worker_args: &[String], shared: &[SharedArg]) -> Result<Vec<Init>, Unusable> {
-    let shared: Vec<Entry> = shared
-        .iter()
-        .map(|SharedArg(entry)| entry.clone())
-        .collect();
+    let shared: Vec<Entry> = shared.iter().map(|SharedArg(entry)| entry.clone()).collect();
     if let Some(key) = repeated_key(&shared) {
         return Err(Unusable::usage(format!(
             "--shared-arg gives the key `{key}` twice: leave one out"
         )));
     }
-    let inits: Vec<Init> = worker_args
-        .iter()
-        .map(|text| Init::parse(text))
-        .collect::<Result<_, _>>()?;
+    let inits: Vec<Init> =
+        worker_args.iter().map(|text| Init::parse(text)).collect::<Result<_, _>>()?;
     if shared.is_empty() {
         return Ok(inits);
     }
     if inits.is_empty() {
         return Ok(vec![Init::of_entries(shared)]);
     }
-    inits
-        .into_iter()
-        .map(|init| init.with_shared(&shared))
-        .collect()
+    inits.into_iter().map(|init| init.with_shared(&shared)).collect()
 }
 
 impl Init {
@@ -118,10 +110,7 @@ impl Init {
         let Entries::Keys(entries) = &self.entries else {
             return None;
         };
-        entries
-            .iter()
-            .find(|entry| entry.key == key)
-            .map(|entry| entry.value.plain.as_str())
+        entries.iter().find(|entry| entry.key == key).map(|entry| entry.value.plain.as_str())
     }
 
     /// What a Python constructor is called with, as JSON: a list of positional arguments, which is
@@ -131,11 +120,7 @@ impl Init {
             Entries::None => (format!("[{}]", json_string(&self.text)), "{}".into()),
             Entries::Keys(entries) => (
                 "[]".into(),
-                object(
-                    entries
-                        .iter()
-                        .map(|entry| (&entry.key, &entry.value.guessed)),
-                ),
+                object(entries.iter().map(|entry| (&entry.key, &entry.value.guessed))),
             ),
         }
     }
@@ -247,9 +232,8 @@ fn repeated_key(entries: &[Entry]) -> Option<&str> {
 }
 
 fn object<'a>(members: impl Iterator<Item = (&'a String, &'a String)>) -> String {
-    let members: Vec<String> = members
-        .map(|(key, json)| format!("{}:{json}", json_string(key)))
-        .collect();
+    let members: Vec<String> =
+        members.map(|(key, json)| format!("{}:{json}", json_string(key))).collect();
     format!("{{{}}}", members.join(","))
 }
 
@@ -267,10 +251,7 @@ mod tests {
 
     fn texts(worker_args: &[&str], shared: &[&str]) -> Result<Vec<String>, String> {
         let worker_args: Vec<String> = worker_args.iter().map(ToString::to_string).collect();
-        let shared: Vec<SharedArg> = shared
-            .iter()
-            .map(|s| SharedArg::parse(s).unwrap())
-            .collect();
+        let shared: Vec<SharedArg> = shared.iter().map(|s| SharedArg::parse(s).unwrap()).collect();
         let inits = inits(&worker_args, &shared).map_err(|unusable| unusable.message)?;
         Ok(inits.into_iter().map(|init| init.text).collect())
     }
@@ -360,16 +341,8 @@ mod tests {
 
     #[test]
     fn a_key_given_twice_is_refused() {
-        assert!(
-            texts(&[r#"{"a":1,"a":2}"#], &[])
-                .unwrap_err()
-                .contains("`a` twice")
-        );
-        assert!(
-            texts(&[], &["a=1", "a=1"])
-                .unwrap_err()
-                .contains("`a` twice")
-        );
+        assert!(texts(&[r#"{"a":1,"a":2}"#], &[]).unwrap_err().contains("`a` twice"));
+        assert!(texts(&[], &["a=1", "a=1"]).unwrap_err().contains("`a` twice"));
     }
 
     #[test]

@@ -120,10 +120,7 @@ fn missing_interpreter(script: &Path) -> Option<String> {
     read.ok()?;
     // Of a longer line it is not known where the name ends.
     let is_cut_off = start.len() as u64 == FIRST_LINE;
-    let line = start
-        .strip_prefix(b"#!")?
-        .split(|byte| *byte == b'\n')
-        .next()?;
+    let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let mut words = line.split(|byte| b" \t".contains(byte));
     let interpreter = words.find(|word| !word.is_empty())?;
     if is_cut_off && start.ends_with(interpreter) {

@@ -79,10 +79,7 @@ impl Process {
 
     /// Where records go, as long as there are bytes to write.
     pub fn awaited_stdin(&self) -> Option<BorrowedFd<'_>> {
-        self.stdin
-            .as_ref()
-            .filter(|_| !self.unwritten.is_empty())
-            .map(AsFd::as_fd)
+        self.stdin.as_ref().filter(|_| !self.unwritten.is_empty()).map(AsFd::as_fd)
     }
 
     /// Where answers come from, until it has ended.

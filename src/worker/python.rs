@@ -110,10 +110,8 @@ impl Callable {
     /// Reads what `--python` was given; the error is a fragment that says what is expected.
     pub fn parse(text: &str) -> Result<Self, String> {
         const EXPECTED: &str = "expected FILE.py:NAME or package.module:NAME";
-        let colon = text
-            .rfind(':')
-            .filter(|colon| is_dotted_name(&text[colon + 1..]))
-            .ok_or(EXPECTED)?;
+        let colon =
+            text.rfind(':').filter(|colon| is_dotted_name(&text[colon + 1..])).ok_or(EXPECTED)?;
         let callable = Self {
             text: text.into(),
             colon,
@@ -193,10 +191,7 @@ pub fn is_run_here(command: &[OsString]) -> bool {
     let mut words = command.iter().peekable();
     if words.peek().and_then(|word| name(word)) == Some("env".into()) {
         words.next();
-        while words
-            .next_if(|word| word.as_encoded_bytes().contains(&b'='))
-            .is_some()
-        {}
+        while words.next_if(|word| word.as_encoded_bytes().contains(&b'=')).is_some() {}
     }
     words.next().is_none_or(|word| {
         name(word).is_some_and(|name| name.as_encoded_bytes().starts_with(b"python"))
@@ -244,11 +239,7 @@ mod tests {
         ] {
             assert!(Callable::parse(text).is_err(), "{text}");
         }
-        assert!(
-            Callable::parse("my-worker:f")
-                .unwrap_err()
-                .contains("my-worker.py")
-        );
+        assert!(Callable::parse("my-worker:f").unwrap_err().contains("my-worker.py"));
     }
 
     #[test]

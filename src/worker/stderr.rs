@@ -114,9 +114,7 @@ mod tests {
     fn pass(tag: &str, reads: &[&str]) -> String {
         let mut lines = StderrLines::new(tag.into());
         let mut out = Vec::new();
-        reads
-            .iter()
-            .for_each(|read| lines.pass(read.as_bytes(), &mut out));
+        reads.iter().for_each(|read| lines.pass(read.as_bytes(), &mut out));
         lines.finish(&mut out);
         String::from_utf8(out).unwrap()
     }

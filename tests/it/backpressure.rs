@@ -77,9 +77,7 @@ fn an_answer_of_100_megabytes_fails_its_record_and_is_not_held() {
     live.ask("2", "2");
     live.ask("3", "3");
     assert_small(&live);
-    live.wait()
-        .assert_status(123)
-        .assert_one_error(1, "answer_too_large");
+    live.wait().assert_status(123).assert_one_error(1, "answer_too_large");
 }
 
 #[test]
@@ -99,11 +97,7 @@ fn a_death_after_100_megabytes_of_an_answer_costs_no_record_and_no_memory() {
 #[test]
 fn a_last_answer_of_100_megabytes_without_its_end_is_no_result_and_not_held() {
     let env = TestEnv::new();
-    let mut live = env
-        .mtask()
-        .args(ONE_BY_ONE)
-        .worker(["--end-wait", &env.path("")])
-        .open();
+    let mut live = env.mtask().args(ONE_BY_ONE).worker(["--end-wait", &env.path("")]).open();
     live.ask("0", "0");
     live.send("1 @big:100M @partial");
     drop(live.take_stdin());
@@ -131,8 +125,7 @@ fn a_flood_of_100_megabytes_that_answers_nothing_is_said_and_not_held() {
     live.ask("2", "2");
     assert_small(&live);
     let done = live.wait();
-    done.assert_status(123)
-        .check(!done.stderr.is_empty(), "nothing was said");
+    done.assert_status(123).check(!done.stderr.is_empty(), "nothing was said");
 }
 
 #[test]
@@ -173,11 +166,7 @@ fn a_stderr_that_nobody_reads_stops_only_the_worker_that_floods_it() {
 #[test]
 fn a_slow_first_record_stops_the_reading() {
     let env = TestEnv::new();
-    let mut live = env
-        .mtask()
-        .args(["-j2", "--buffer", "8M", "--grace", "1s"])
-        .echo()
-        .open();
+    let mut live = env.mtask().args(["-j2", "--buffer", "8M", "--grace", "1s"]).echo().open();
     live.send("@hang");
     assert_reading_stops(&mut live);
     live.signal_until_ended(Signal::TERM);
@@ -188,11 +177,8 @@ fn a_slow_first_record_stops_the_reading() {
 fn a_reader_that_stalls_stops_the_reading() {
     for order in ["-k", "--unordered"] {
         let env = TestEnv::new();
-        let mut live = env
-            .mtask()
-            .args(["-j2", "--buffer", "8M", "--grace", "1s", order])
-            .echo()
-            .open();
+        let mut live =
+            env.mtask().args(["-j2", "--buffer", "8M", "--grace", "1s", order]).echo().open();
         assert_reading_stops(&mut live);
         live.close_stdout();
         let done = live.wait();
@@ -207,11 +193,7 @@ fn a_reader_that_stalls_stops_the_reading() {
 fn workers_that_stall_stop_the_reading() {
     let env = TestEnv::new();
     let options = ["-j2", "--buffer", "8M", "--unordered", "--grace", "1s"];
-    let mut live = env
-        .mtask()
-        .args(options)
-        .worker(["--at", "2", "@hang"])
-        .open();
+    let mut live = env.mtask().args(options).worker(["--at", "2", "@hang"]).open();
     assert_reading_stops(&mut live);
     live.signal_until_ended(Signal::TERM);
     live.wait().assert_signal(Signal::TERM);
@@ -227,12 +209,8 @@ fn large_records_are_answered_while_they_are_sent() {
         &["-j2", "--buffer", "1M"],
         &["-j2", "--window", "4"],
     ] {
-        let done = TestEnv::new()
-            .mtask()
-            .args(options)
-            .args(["--", "cat"])
-            .stdin(input.clone())
-            .run();
+        let done =
+            TestEnv::new().mtask().args(options).args(["--", "cat"]).stdin(input.clone()).run();
         done.assert_status(0).assert_stdout(&input);
     }
 }
@@ -268,12 +246,7 @@ fn answers_many_times_their_records_fit_through_a_small_buffer() {
         ["-j4", "--buffer=2M"],
         ["-j4", "--window=20"],
     ] {
-        let done = TestEnv::new()
-            .mtask()
-            .args(options)
-            .echo()
-            .stdin(input.clone())
-            .run();
+        let done = TestEnv::new().mtask().args(options).echo().stdin(input.clone()).run();
         done.assert_status(0).assert_stdout(&expected);
     }
 }
@@ -309,12 +282,7 @@ fn a_slow_first_record_and_a_small_buffer_end_well() {
     let mut lines = vec![format!("@wait:{}", env.path("go"))];
     lines.extend((0..4000).map(|i| format!("{i} {}", "x".repeat(1000))));
     let input = records(lines);
-    let live = env
-        .mtask()
-        .args(["-j3", "--buffer", "1M"])
-        .echo()
-        .stdin(input.clone())
-        .start();
+    let live = env.mtask().args(["-j3", "--buffer", "1M"]).echo().stdin(input.clone()).start();
     // Whether the buffer is full by now or not, all must pass.
     env.write("go", "");
     live.wait().assert_status(0).assert_stdout(input);
@@ -329,7 +297,8 @@ fn closed_pipe(status: std::process::ExitStatus) -> bool {
 fn who_says_nothing_amid_an_answer_stops_nobody_whatever_wakes_mtask() {
     let env = TestEnv::new();
     let (up, begun) = (env.path("up"), env.path("begun"));
-    // The other one owes nothing, is up once the first is believed to be heard alone, and wakes mtask.
+    // The other one owes nothing, is up once the first is believed to be heard alone, and wakes
+    // mtask.
     let script = format!(
         r#"if [ $MTASK_WORKER = 1 ]; then
             test $MTASK_PROCESS = 0 && sleep 0.6 && exit 1

@@ -48,8 +48,7 @@ fn a_worker_that_can_no_longer_start_costs_no_record_whatever_it_held() {
             .args(["--", "sh", "-c", script])
             .stdin(numbers(40))
             .run();
-        done.assert_status(0)
-            .assert_stderr_has("worker 1 is given up");
+        done.assert_status(0).assert_stderr_has("worker 1 is given up");
         assert_each_has_its_result(&done, options);
     }
 }
@@ -105,17 +104,12 @@ fn killers_in_a_row_cost_themselves_alone() {
         _ => i.to_string(),
     }));
     for jobs in ["-j1", "-j2"] {
-        let done = TestEnv::new()
-            .mtask()
-            .args([jobs, "--window", "1"])
-            .echo()
-            .stdin(input.clone())
-            .run();
+        let done =
+            TestEnv::new().mtask().args([jobs, "--window", "1"]).echo().stdin(input.clone()).run();
         done.assert_status(123);
         done.check(done.lines().len() == 8, "there are not 8 outcomes");
-        let failed: Vec<_> = (done.error_records().iter())
-            .map(|error| error["index"].as_u64())
-            .collect();
+        let failed: Vec<_> =
+            (done.error_records().iter()).map(|error| error["index"].as_u64()).collect();
         let killers: Vec<_> = (2..=6).map(Some).collect();
         assert_eq!(failed, killers, "{jobs}");
     }

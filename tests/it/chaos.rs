@@ -67,11 +67,7 @@ fn whatever_workers_do_each_record_has_its_outcome() {
 fn run(seed: u64) {
     let env = TestEnv::new();
     let world = World::new(seed, &env);
-    let live = env
-        .mtask()
-        .args(&world.options)
-        .worker(&world.worker)
-        .open();
+    let live = env.mtask().args(&world.options).worker(&world.worker).open();
     let done = feed(live, &world);
     judge(&done, &world);
     // A run that is cut short may have begun no process.
@@ -165,9 +161,7 @@ fn judge(done: &Done, world: &World) {
         );
         found[index] = true;
         has_failed |= error.is_some();
-        let kind = error
-            .as_ref()
-            .map(|error| error["mtask_error"].as_str().expect("a kind"));
+        let kind = error.as_ref().map(|error| error["mtask_error"].as_str().expect("a kind"));
         let Expected { kinds, .. } = &world.records[index].expected;
         if !kinds.contains(&kind) {
             done.fail(&format!(
@@ -182,11 +176,7 @@ fn judge(done: &Done, world: &World) {
                     line.len(),
                     world.result(index).len(),
                     line[line.len().saturating_sub(8)..].escape_ascii(),
-                    world.records[index]
-                        .text
-                        .chars()
-                        .take(60)
-                        .collect::<String>(),
+                    world.records[index].text.chars().take(60).collect::<String>(),
                 ),
             ),
             Some(error) => {

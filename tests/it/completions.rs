@@ -24,9 +24,7 @@ const TYPED: &[(&str, &[&str], &[&str])] = &[
 ];
 
 fn committed(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("completions")
-        .join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("completions").join(name);
     path.into_os_string().into_string().expect("a UTF-8 path")
 }
 

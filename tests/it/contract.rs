@@ -20,8 +20,7 @@ fn a_stray_line_before_an_answer_is_a_break() {
             .worker(["--at", "1", &words])
             .stdin(numbers(20))
             .run();
-        done.assert_status(122)
-            .check(!done.stderr.is_empty(), "nothing was said");
+        done.assert_status(122).check(!done.stderr.is_empty(), "nothing was said");
         done.check(done.lines().len() == 20, "there are not 20 outcomes");
     }
 }
@@ -36,8 +35,7 @@ fn a_banner_of_each_process_is_a_break() {
         .stdin(numbers(20))
         .run();
     let failed = matches!(done.status.code(), Some(122 | 125));
-    done.check(failed, "it did not fail")
-        .check(!done.stderr.is_empty(), "nothing was said");
+    done.check(failed, "it did not fail").check(!done.stderr.is_empty(), "nothing was said");
 }
 
 #[test]
@@ -70,9 +68,7 @@ fn two_lines_for_a_record_are_a_break() {
             .echo()
             .stdin(input.clone())
             .run();
-        done.assert_status(122)
-            .assert_stdout(&input)
-            .assert_stderr_has("19 @double");
+        done.assert_status(122).assert_stdout(&input).assert_stderr_has("19 @double");
     }
 }
 
@@ -110,14 +106,8 @@ fn a_record_skipped_among_others_leaves_one_answer_missing() {
             i.to_string()
         }
     }));
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1", "--window", "100"])
-        .echo()
-        .stdin(input)
-        .run();
-    done.assert_status(122)
-        .check(done.lines().len() == 20, "there are not 20 outcomes");
+    let done = TestEnv::new().mtask().args(["-j1", "--window", "100"]).echo().stdin(input).run();
+    done.assert_status(122).check(done.lines().len() == 20, "there are not 20 outcomes");
     done.assert_one_error(19, "missing_answer");
 }
 
@@ -129,15 +119,9 @@ fn a_missing_answer_is_not_tried_again() {
         "1".to_owned(),
         format!("2 @note:{} @skip", env.path("tries")),
     ]);
-    let done = env
-        .mtask()
-        .args(["-j1", "--retries", "3"])
-        .echo()
-        .stdin(input)
-        .run();
+    let done = env.mtask().args(["-j1", "--retries", "3"]).echo().stdin(input).run();
     assert_eq!(
-        done.assert_status(122)
-            .assert_one_error(2, "missing_answer")["attempts"],
+        done.assert_status(122).assert_one_error(2, "missing_answer")["attempts"],
         1
     );
     assert_eq!(env.lines("tries").len(), 1);
@@ -146,24 +130,14 @@ fn a_missing_answer_is_not_tried_again() {
 #[test]
 fn a_partial_line_is_an_answer_after_the_end_of_stdin_and_a_clean_exit() {
     let input = records(["0", "1", "2 @partial"]);
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1"])
-        .echo()
-        .stdin(input.clone())
-        .run();
+    let done = TestEnv::new().mtask().args(["-j1"]).echo().stdin(input.clone()).run();
     done.assert_status(0).assert_stdout(input);
 }
 
 #[test]
 fn a_partial_line_is_no_answer_where_the_worker_fails() {
     let input = records(["0", "1", "2 @partial @die:3"]);
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1"])
-        .echo()
-        .stdin(input.clone())
-        .run();
+    let done = TestEnv::new().mtask().args(["-j1"]).echo().stdin(input.clone()).run();
     done.assert_status(123).assert_results_but(2, &input);
     done.check(
         done.error_records().len() == 1,
@@ -179,9 +153,7 @@ fn a_line_after_the_last_answer_is_a_break() {
         .worker(["--end-line", "GOODBYE"])
         .stdin(numbers(20))
         .run();
-    done.assert_status(122)
-        .assert_stdout(numbers(20))
-        .assert_stderr_has("GOODBYE");
+    done.assert_status(122).assert_stdout(numbers(20)).assert_stderr_has("GOODBYE");
 }
 
 #[test]
@@ -219,11 +191,7 @@ fn filters_that_buffer_their_output_work_with_a_full_window() {
         &["tr", "x", "y"],
         &["awk", "{print $0 \"!\"}"],
     ] {
-        if std::process::Command::new(filter[0])
-            .arg("--version")
-            .output()
-            .is_err()
-        {
+        if std::process::Command::new(filter[0]).arg("--version").output().is_err() {
             skip(&format!("{} is not installed", filter[0]));
             continue;
         }
@@ -254,11 +222,8 @@ fn a_death_with_a_full_window_costs_no_record_where_it_happens_once() {
 
 #[test]
 fn a_worker_that_never_answers_is_given_a_hint_after_ten_seconds() {
-    let mut live = TestEnv::new()
-        .mtask()
-        .args(["-j1", "--grace", "1s"])
-        .worker(["--buffered"])
-        .open();
+    let mut live =
+        TestEnv::new().mtask().args(["-j1", "--grace", "1s"]).worker(["--buffered"]).open();
     live.send("a");
     live.wait_for_stderr("--window");
     live.signal(rustix::process::Signal::TERM);

@@ -38,11 +38,7 @@ fn a_result_comes_before_the_next_record_is_written_whatever_the_window() {
 #[test]
 fn an_envelope_comes_before_the_next_record_is_written() {
     let env = TestEnv::new();
-    let mut live = env
-        .mtask()
-        .args(["-j2", "--output-format", "envelope"])
-        .echo()
-        .open();
+    let mut live = env.mtask().args(["-j2", "--output-format", "envelope"]).echo().open();
     for i in 0..20 {
         live.send(format!("record {i}"));
         let envelope: Value = serde_json::from_str(&live.line()).expect("an envelope");

@@ -23,11 +23,7 @@ const CAUSES: [(&str, &[&str]); 3] = [
 /// before has not been asked to.
 fn run_with_input_held_open(env: &TestEnv, options: &[&str], args: &[&str], input: &[u8]) -> Done {
     let mut live = env.mtask().args(options).worker(args).open();
-    for record in input
-        .strip_suffix(b"\n")
-        .unwrap_or(input)
-        .split(|byte| *byte == b'\n')
-    {
+    for record in input.strip_suffix(b"\n").unwrap_or(input).split(|byte| *byte == b'\n') {
         live.send(record);
     }
     for _ in input.iter().filter(|byte| **byte == b'\n') {
@@ -62,11 +58,7 @@ fn a_worker_that_dies_once_in_a_run_from_a_file_costs_no_record() {
         let file = env.write("input", &input);
         // With a window of 1 no worker's stdin can have ended at its third record.
         let options = ["-j3", "--window", "1", "-i", &file];
-        let done = env
-            .mtask()
-            .args(options)
-            .worker(["--at", "3", &words])
-            .run();
+        let done = env.mtask().args(options).worker(["--at", "3", &words]).run();
         assert!(env.exists("once"), "no worker died");
         done.assert_status(0).assert_stdout(&input);
     }
@@ -87,8 +79,7 @@ fn a_record_that_kills_twice_fails_in_its_place_and_no_other_does() {
             }));
             let options = ["-j3", "--window", window];
             let done = run_with_input_held_open(&env, &options, &["--suffix", "!"], &input);
-            done.assert_status(123)
-                .assert_results_but(30, &answers(&input, "!"));
+            done.assert_status(123).assert_results_but(30, &answers(&input, "!"));
             let error = done.assert_one_error(30, "worker_exit");
             assert_eq!(error["attempts"], 2);
             assert_eq!(env.lines("tries").len(), 2);
@@ -127,15 +118,8 @@ fn a_killer_costs_its_neighbours_nothing_whatever_the_window() {
     }));
     for window in ["1", "2", "10", "1000", "auto"] {
         let options = ["-j1", "--window", window];
-        let done = TestEnv::new()
-            .mtask()
-            .args(options)
-            .echo()
-            .stdin(input.clone())
-            .run();
-        done.assert_status(123)
-            .assert_results_but(20, &input)
-            .assert_one_error(20, "worker_exit");
+        let done = TestEnv::new().mtask().args(options).echo().stdin(input.clone()).run();
+        done.assert_status(123).assert_results_but(20, &input).assert_one_error(20, "worker_exit");
     }
 }
 
@@ -151,19 +135,10 @@ fn several_killers_in_one_window_are_each_found() {
     };
     let input = records((0..20).map(line));
     let options = ["-j2", "--window", "20"];
-    let done = TestEnv::new()
-        .mtask()
-        .args(options)
-        .echo()
-        .stdin(input.clone())
-        .run();
-    let failed: Vec<u64> = done
-        .error_records()
-        .iter()
-        .filter_map(|error| error["index"].as_u64())
-        .collect();
-    done.assert_status(123)
-        .check(failed == [5, 6, 11], "the wrong records failed");
+    let done = TestEnv::new().mtask().args(options).echo().stdin(input.clone()).run();
+    let failed: Vec<u64> =
+        done.error_records().iter().filter_map(|error| error["index"].as_u64()).collect();
+    done.assert_status(123).check(failed == [5, 6, 11], "the wrong records failed");
     done.check(done.lines().len() == 20, "there are not 20 outcomes");
 }
 
@@ -183,19 +158,13 @@ fn a_worker_killed_from_outside_costs_no_record() {
     env.wait_for_lines("w.pids", 2);
     env.write("go", "");
     assert_eq!(live.line(), format!("{record}!"));
-    live.wait()
-        .assert_status(0)
-        .assert_stderr_has_any(&["SIGKILL", "signal 9"]);
+    live.wait().assert_status(0).assert_stderr_has_any(&["SIGKILL", "signal 9"]);
 }
 
 #[test]
 fn a_worker_that_dies_while_it_holds_nothing_is_replaced() {
     let env = TestEnv::new();
-    let mut live = env
-        .mtask()
-        .args(["-j1"])
-        .worker(["--pids", &env.path("w.pids")])
-        .open();
+    let mut live = env.mtask().args(["-j1"]).worker(["--pids", &env.path("w.pids")]).open();
     live.ask("first", "first");
     env.processes("w.pids")[0].signal(Signal::KILL);
     env.wait_for_lines("w.pids", 2);
@@ -270,12 +239,7 @@ fn a_dead_workers_child_that_holds_its_stdout_delays_nothing_and_does_not_surviv
             i.to_string()
         }
     }));
-    let done = env
-        .mtask()
-        .args(["-j2", "--window", "1"])
-        .echo()
-        .stdin(input.clone())
-        .run();
+    let done = env.mtask().args(["-j2", "--window", "1"]).echo().stdin(input.clone()).run();
     done.assert_status(0).assert_stdout(input);
     env.assert_all_gone("child.pids");
 }
@@ -289,12 +253,8 @@ fn a_worker_that_stops_reading_is_replaced_without_loss() {
             i.to_string()
         }
     }));
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1", "--window", "1"])
-        .echo()
-        .stdin(input.clone())
-        .run();
+    let done =
+        TestEnv::new().mtask().args(["-j1", "--window", "1"]).echo().stdin(input.clone()).run();
     done.assert_status(0).assert_stdout(input);
 }
 
@@ -332,10 +292,8 @@ fn a_worker_whose_process_exits_is_dead_though_a_child_holds_its_pipes_and_answe
                 }
             };
             let input = records((0..10).map(line));
-            let mut live = env
-                .mtask()
-                .args(["-j1", "--window", "1", "--", "sh", "-c", &script])
-                .open();
+            let mut live =
+                env.mtask().args(["-j1", "--window", "1", "--", "sh", "-c", &script]).open();
             for i in 0..5 {
                 live.ask(&i.to_string(), &i.to_string());
             }
@@ -403,9 +361,7 @@ fn a_dead_workers_child_in_a_group_of_its_own_delays_nothing() {
         .stdin(input.clone())
         .run();
     // It is out of reach, as a daemon is.
-    env.processes("child.pids")
-        .iter()
-        .for_each(|child| child.kill());
+    env.processes("child.pids").iter().for_each(|child| child.kill());
     done.assert_status(0).assert_stdout(input);
 }
 
@@ -417,10 +373,8 @@ fn a_worker_that_closes_its_stdout_while_it_owes_nothing_is_replaced() {
         worker_path(),
         env.path("w.pids")
     );
-    let mut live = env
-        .mtask()
-        .args(["-j1", "--exit-timeout", "1h", "--", "sh", "-c", &script])
-        .open();
+    let mut live =
+        env.mtask().args(["-j1", "--exit-timeout", "1h", "--", "sh", "-c", &script]).open();
     live.ask("first", "first");
     env.wait_for("w.pids");
     live.ask("second", "second");
@@ -433,11 +387,6 @@ fn a_worker_that_closes_its_stdout_while_it_owes_nothing_is_replaced() {
 fn an_answer_to_a_part_of_a_record_is_none() {
     // The worker closes its stdin with the beginning of the next record at hand, and answers that.
     let input = records(["a @closein".to_owned(), "b".repeat(1_000_000), "c".into()]);
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1", "--window", "2"])
-        .echo()
-        .stdin(&*input)
-        .run();
+    let done = TestEnv::new().mtask().args(["-j1", "--window", "2"]).echo().stdin(&*input).run();
     done.assert_status(0).assert_stdout(input);
 }

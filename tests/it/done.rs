@@ -59,17 +59,8 @@ impl Done {
     pub(crate) fn assert_stdout(&self, expected: impl AsRef<[u8]>) -> &Self {
         let expected = expected.as_ref();
         if self.stdout != expected {
-            let same = self
-                .stdout
-                .iter()
-                .zip(expected)
-                .take_while(|(a, b)| a == b)
-                .count();
-            let line = expected[..same]
-                .iter()
-                .filter(|byte| **byte == b'\n')
-                .count()
-                + 1;
+            let same = self.stdout.iter().zip(expected).take_while(|(a, b)| a == b).count();
+            let line = expected[..same].iter().filter(|byte| **byte == b'\n').count() + 1;
             self.fail(&format!(
                 "stdout differs from byte {same} (line {line}) on; expected there\n{}\nfound there\n{}",
                 shorten(&expected[same..]),
@@ -126,10 +117,7 @@ impl Done {
     /// The error records on stdout.
     #[track_caller]
     pub(crate) fn error_records(&self) -> Vec<Value> {
-        let lines = self
-            .lines()
-            .into_iter()
-            .filter(|line| line.starts_with(ERROR_MARK));
+        let lines = self.lines().into_iter().filter(|line| line.starts_with(ERROR_MARK));
         lines.map(|line| self.parse(line)).collect()
     }
 
@@ -167,10 +155,7 @@ impl Done {
         );
         found.remove(failed);
         expected.remove(failed);
-        let same = found
-            .iter()
-            .zip(&expected)
-            .all(|(a, b)| b.strip_suffix(b"\n") == Some(a));
+        let same = found.iter().zip(&expected).all(|(a, b)| b.strip_suffix(b"\n") == Some(a));
         self.check(same, "a result is wrong")
     }
 

@@ -148,10 +148,7 @@ fn a_worker_that_leaves_well_after_the_signal_has_skipped_nothing() {
     let input = format!("first\nsecond @first:2:{held} @skip\n");
     let options = ["--grace", "100s"];
     let worker = ["--end-wait", &prefix];
-    let mut live = resumable(&env, &options)
-        .worker(worker)
-        .stdin(&*input)
-        .start();
+    let mut live = resumable(&env, &options).worker(worker).stdin(&*input).start();
     env.wait_for("of-end");
     tell_to_end(&mut live, Signal::TERM);
     env.write("of-go", "");
@@ -166,10 +163,7 @@ fn an_answer_that_is_torn_by_the_signal_leaves_no_outcome() {
     let (held, begun, go) = (env.path("held.pids"), env.path("begun"), env.path("go"));
     let input = format!("\"first\"\n\"@first:1:{held} @touch:{begun} @wait:{go} @nan\"\n");
     let options = ["--protocol", "json", "--grace", "100s"];
-    let mut live = resumable(&env, &options)
-        .worker(["--json"])
-        .stdin(&*input)
-        .start();
+    let mut live = resumable(&env, &options).worker(["--json"]).stdin(&*input).start();
     env.wait_for("begun");
     tell_to_end(&mut live, Signal::TERM);
     env.write("go", "");
@@ -348,9 +342,8 @@ fn what_was_ignored_at_the_start_stays_ignored_whichever_it_is() {
             return;
         }
         let run = env.mtask().args(["-j2"]).echo();
-        let mut live = run
-            .shell(&format!("exec python3 ignoring.py {number} \"$0\" \"$@\""))
-            .open();
+        let mut live =
+            run.shell(&format!("exec python3 ignoring.py {number} \"$0\" \"$@\"")).open();
         live.ask("first", "first");
         for _ in 0..3 {
             live.signal_number(number);

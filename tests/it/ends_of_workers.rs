@@ -16,8 +16,7 @@ fn a_worker_that_fails_after_its_last_answer_makes_the_status_123() {
             .stdin(input.clone())
             .run();
         done.assert_status(123).assert_stdout(&input);
-        done.assert_stderr_has_any(&["worker 0", "worker 1"])
-            .assert_stderr_has("(exit status 5)");
+        done.assert_stderr_has_any(&["worker 0", "worker 1"]).assert_stderr_has("(exit status 5)");
     }
 }
 
@@ -73,14 +72,8 @@ fn a_worker_may_take_its_time_to_exit() {
         "while IFS= read -r x; do echo \"$x\"; done; sleep 1; : > {}",
         env.path("finished")
     );
-    let done = env
-        .mtask()
-        .args(["-j1", "--", "sh", "-c", &script])
-        .stdin(numbers(5))
-        .run();
-    done.assert_status(0)
-        .assert_stdout(numbers(5))
-        .assert_stderr_empty();
+    let done = env.mtask().args(["-j1", "--", "sh", "-c", &script]).stdin(numbers(5)).run();
+    done.assert_status(0).assert_stdout(numbers(5)).assert_stderr_empty();
     assert!(env.exists("finished"), "mtask did not wait for its worker");
 }
 
@@ -92,11 +85,7 @@ fn a_worker_that_closes_its_stdout_at_the_end_may_go_on() {
         "while IFS= read -r x; do echo \"$x\"; done; exec >&-; sleep 1; : > {}",
         env.path("finished")
     );
-    let done = env
-        .mtask()
-        .args(["-j1", "--", "sh", "-c", &script])
-        .stdin(numbers(5))
-        .run();
+    let done = env.mtask().args(["-j1", "--", "sh", "-c", &script]).stdin(numbers(5)).run();
     done.assert_status(0).assert_stdout(numbers(5));
     assert!(env.exists("finished"), "mtask did not wait for its worker");
 }
@@ -104,12 +93,6 @@ fn a_worker_that_closes_its_stdout_at_the_end_may_go_on() {
 #[test]
 fn a_worker_that_closes_its_stdin_still_answers() {
     // Time for mtask to see the closed pipe, which nothing tells of.
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1"])
-        .echo()
-        .stdin("a @closein @sleep:100\n")
-        .run();
-    done.assert_status(0)
-        .assert_stdout("a @closein @sleep:100\n");
+    let done = TestEnv::new().mtask().args(["-j1"]).echo().stdin("a @closein @sleep:100\n").run();
+    done.assert_status(0).assert_stdout("a @closein @sleep:100\n");
 }

@@ -87,11 +87,7 @@ impl TestEnv {
         let path = self.path(name);
         mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("a named pipe");
         let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .write(true)
-            .open(path)
-            .expect("a named pipe")
+        options.read(true).write(true).open(path).expect("a named pipe")
     }
 
     pub(crate) fn read(&self, name: &str) -> Vec<u8> {
@@ -124,10 +120,7 @@ impl TestEnv {
 
     /// The processes whose pids were noted in a file.
     pub(crate) fn processes(&self, name: &str) -> Vec<Process> {
-        self.lines(name)
-            .iter()
-            .map(|line| Process::parse(line))
-            .collect()
+        self.lines(name).iter().map(|line| Process::parse(line)).collect()
     }
 
     /// Asserts that processes were noted in the file, and that all of them end.
@@ -148,18 +141,10 @@ impl Drop for TestEnv {
         if !thread::panicking() {
             return;
         }
-        for entry in fs::read_dir(self.folder.path())
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
+        for entry in fs::read_dir(self.folder.path()).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.ends_with(".pids") {
-                for process in self
-                    .processes(&name)
-                    .into_iter()
-                    .filter(|p| p.is_live_worker())
-                {
+                for process in self.processes(&name).into_iter().filter(|p| p.is_live_worker()) {
                     process.kill();
                 }
             }
@@ -181,10 +166,8 @@ pub(crate) fn skip(reason: &str) {
 
 /// Whether a tool is installed; says so where it is not.
 pub(crate) fn has(tool: &str) -> bool {
-    let found = Command::new(tool)
-        .arg("--version")
-        .output()
-        .is_ok_and(|output| output.status.success());
+    let found =
+        Command::new(tool).arg("--version").output().is_ok_and(|output| output.status.success());
     if !found {
         skip(&format!("{tool} is not installed"));
     }
@@ -200,9 +183,7 @@ pub(crate) fn worker_path() -> String {
         "{} is missing: `cargo test` builds it, `cargo test --test it` needs `cargo build --examples` first",
         path.display()
     );
-    path.into_os_string()
-        .into_string()
-        .expect("a target folder with a UTF-8 name")
+    path.into_os_string().into_string().expect("a target folder with a UTF-8 name")
 }
 
 enum Stdin {
@@ -233,8 +214,7 @@ pub(crate) struct Run<'env> {
 
 impl Run<'_> {
     pub(crate) fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
-        self.args
-            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
@@ -325,13 +305,10 @@ impl Run<'_> {
             command.args(["sh", "-c", script]);
         }
         command.arg(&self.program).args(&self.args);
-        command
-            .current_dir(self.env.folder.path())
-            .process_group(0)
-            .stderr(match &self.terminal {
-                Some(terminal) => terminal.writer().into(),
-                None => Stdio::piped(),
-            });
+        command.current_dir(self.env.folder.path()).process_group(0).stderr(match &self.terminal {
+            Some(terminal) => terminal.writer().into(),
+            None => Stdio::piped(),
+        });
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("MTASK_") {
                 command.env_remove(name);
@@ -356,11 +333,9 @@ impl Run<'_> {
         });
         command.stdout(match self.stdout {
             Stdout::Captured => Stdio::piped(),
-            Stdout::File(path) => OpenOptions::new()
-                .write(true)
-                .open(path)
-                .expect("the output file")
-                .into(),
+            Stdout::File(path) => {
+                OpenOptions::new().write(true).open(path).expect("the output file").into()
+            }
             Stdout::Descriptor(descriptor) => descriptor.into(),
         });
         let mut child = command.spawn().expect("mtask starts");
@@ -376,16 +351,10 @@ impl Run<'_> {
 
     /// The command and its input, as a failure shows them.
     fn show(&self) -> String {
-        let args: Vec<String> = self
-            .args
-            .iter()
-            .map(|arg| format!("{:?}", arg.display().to_string()))
-            .collect();
-        let shell = self
-            .shell
-            .as_ref()
-            .map(|script| format!("sh -c {script:?} "))
-            .unwrap_or_default();
+        let args: Vec<String> =
+            self.args.iter().map(|arg| format!("{:?}", arg.display().to_string())).collect();
+        let shell =
+            self.shell.as_ref().map(|script| format!("sh -c {script:?} ")).unwrap_or_default();
         let stdin = match &self.stdin {
             Stdin::Bytes(bytes) => shorten(bytes),
             Stdin::File(path) => format!("the file {}", path.display()),

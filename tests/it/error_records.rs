@@ -8,13 +8,7 @@ use crate::env::TestEnv;
 /// A run in which the second of three records fails.
 fn run_with_failure(env: &TestEnv, options: &[&str], record: &[u8]) -> Done {
     let input = records([b"0", record, b"2"]);
-    let done = env
-        .mtask()
-        .args(["-j1"])
-        .args(options)
-        .echo()
-        .stdin(input)
-        .run();
+    let done = env.mtask().args(["-j1"]).args(options).echo().stdin(input).run();
     done.assert_status(123);
     done
 }
@@ -74,23 +68,13 @@ fn error_records_go_to_a_file_where_one_is_named() {
                 i.to_string()
             }
         }));
-        let done = env
-            .mtask()
-            .args(["-j1", "--errors", &errors, order])
-            .echo()
-            .stdin(input)
-            .run();
+        let done = env.mtask().args(["-j1", "--errors", &errors, order]).echo().stdin(input).run();
         done.assert_status(123);
         let mut results = done.lines();
-        results.sort_by_key(|line| {
-            String::from_utf8_lossy(line)
-                .parse::<u32>()
-                .unwrap_or(u32::MAX)
-        });
-        let expected: Vec<String> = (0..20)
-            .filter(|i| i % 10 != 5)
-            .map(|i| i.to_string())
-            .collect();
+        results
+            .sort_by_key(|line| String::from_utf8_lossy(line).parse::<u32>().unwrap_or(u32::MAX));
+        let expected: Vec<String> =
+            (0..20).filter(|i| i % 10 != 5).map(|i| i.to_string()).collect();
         done.check(
             records(results) == records(expected),
             "the results are wrong",
@@ -112,12 +96,8 @@ fn error_records_go_to_a_file_where_one_is_named() {
 #[test]
 fn a_file_for_error_records_that_cannot_be_written_is_an_error() {
     let env = TestEnv::new();
-    let done = env
-        .mtask()
-        .args(["--errors", "/no/such/folder/errors"])
-        .echo()
-        .stdin(numbers(3))
-        .run();
+    let done =
+        env.mtask().args(["--errors", "/no/such/folder/errors"]).echo().stdin(numbers(3)).run();
     done.assert_stderr_has("/no/such/folder/errors")
         .check(!done.status.success(), "it did not fail");
 }
@@ -129,20 +109,10 @@ fn failed_records_can_be_run_again_from_their_error_records() {
         7 => json!({"n": i, "do": format!("@first:2:{} @die:3", env.path("tries"))}).to_string(),
         _ => json!({"n": i}).to_string(),
     }));
-    let first = env
-        .mtask()
-        .args(["-j1", "--format", "jsonl"])
-        .echo()
-        .stdin(input)
-        .run();
+    let first = env.mtask().args(["-j1", "--format", "jsonl"]).echo().stdin(input).run();
     let error = first.assert_status(123).assert_one_error(7, "worker_exit");
     let again = records([error["input"].to_string()]);
-    let second = env
-        .mtask()
-        .args(["-j2", "--format", "jsonl"])
-        .echo()
-        .stdin(again)
-        .run();
+    let second = env.mtask().args(["-j2", "--format", "jsonl"]).echo().stdin(again).run();
     second.assert_status(0);
     assert_eq!(second.parse(second.lines()[0])["n"], 7);
 }
@@ -163,10 +133,7 @@ fn envelopes_hold_the_index_and_the_answer() {
         json!({"index": 3, "output_base64": "YmFkIP8h"}),
     ];
     assert_eq!(
-        lines
-            .iter()
-            .map(|line| done.parse(line))
-            .collect::<Vec<_>>(),
+        lines.iter().map(|line| done.parse(line)).collect::<Vec<_>>(),
         expected
     );
     done.check(
@@ -179,12 +146,7 @@ fn envelopes_hold_the_index_and_the_answer() {
 fn unordered_envelopes_tell_which_record_they_belong_to() {
     let input = records((0..300).map(|i| format!("{i} @sleep:{}", i % 3)));
     let options = ["-u", "-j4", "--output-format", "envelope"];
-    let done = TestEnv::new()
-        .mtask()
-        .args(options)
-        .echo()
-        .stdin(input)
-        .run();
+    let done = TestEnv::new().mtask().args(options).echo().stdin(input).run();
     let mut seen = vec![false; 300];
     for line in done.assert_status(0).lines() {
         let envelope = done.parse(line);

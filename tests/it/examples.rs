@@ -50,9 +50,7 @@ pub(crate) fn blocks(text: &'static str) -> Vec<Block> {
         if before == "```" && language == "text" {
             blocks.last_mut().expect("a block before its output").output = Some(body);
         } else {
-            let comment = before
-                .strip_prefix("<!-- ")
-                .and_then(|rest| rest.strip_suffix(" -->"));
+            let comment = before.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->"));
             let comment = comment
                 .unwrap_or_else(|| panic!("no comment says what this block is for:\n{body}"));
             blocks.push(Block {

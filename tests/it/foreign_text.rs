@@ -89,9 +89,7 @@ fn what_was_typed_is_shown() {
 fn a_command_that_a_journal_tells_of_is_shown() {
     let (env, text) = (TestEnv::new(), both());
     let run = |words: &[&str]| {
-        let run = env
-            .mtask()
-            .args(["-j1", "--resume", "journal", "-o", "out"]);
+        let run = env.mtask().args(["-j1", "--resume", "journal", "-o", "out"]);
         run.args(words).stdin("1\n").run()
     };
     run(&["sh", "-c", "cat", &text]).assert_status(0);
@@ -117,8 +115,7 @@ fn what_workers_say_of_themselves_is_shown() {
     };
     // The last words of a worker: its lines stay apart.
     let done = said("cat text >&2; exit 3", &["--max-restarts", "1"]);
-    done.assert_status(125)
-        .assert_stderr_has("its last words on stderr:\n");
+    done.assert_status(125).assert_stderr_has("its last words on stderr:\n");
     let shown = SHOWN.replace("\\n", "\n") + " " + PLAIN;
     done.assert_stderr_has(&format!(
         "on stderr:
@@ -150,9 +147,7 @@ fn what_workers_write_to_stderr_is_passed_on_as_it_is() {
     let env = TestEnv::new();
     let text = both() + "\n\u{ad}\x1b[0m\n";
     env.write("text", &text);
-    let run = env
-        .mtask()
-        .args(["-j1", "--", "sh", "-c", "cat text >&2; cat"]);
+    let run = env.mtask().args(["-j1", "--", "sh", "-c", "cat text >&2; cat"]);
     let done = run.stdin("1\n").run();
     done.assert_status(0).assert_stdout("1\n");
     done.check(done.stderr == text, "it was changed");

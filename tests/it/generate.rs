@@ -87,9 +87,7 @@ fn the_man_page_is_well_formed() {
         }
         let script = format!("set -- '{page}'; {}", script.replace("$0", "$1"));
         let done = TestEnv::new().sh(&script);
-        done.assert_status(0)
-            .assert_stdout("")
-            .assert_stderr_empty();
+        done.assert_status(0).assert_stdout("").assert_stderr_empty();
     }
 }
 
@@ -105,9 +103,8 @@ fn every_example_of_the_man_page_does_what_it_says() {
 fn the_man_page_names_every_status_that_the_help_does() {
     let help = TestEnv::new().mtask().args(["--help"]).run();
     let page = TestEnv::new().mtask().args(["--generate", "man"]).run();
-    let (help, page) = [help, page]
-        .map(|done| String::from_utf8(done.stdout.clone()).expect("UTF-8"))
-        .into();
+    let (help, page) =
+        [help, page].map(|done| String::from_utf8(done.stdout.clone()).expect("UTF-8")).into();
     let (_, statuses) = help.split_once("Exit status:\n").expect("statuses");
     for line in statuses.lines().take_while(|line| !line.is_empty()) {
         let status = line.split_whitespace().next().expect("a status");

@@ -28,10 +28,7 @@ fn every_option_has_an_example() {
         .filter(|line| line.trim_start().starts_with('-'))
         .flat_map(|line| line.split([' ', ',']))
         .filter(|word| word.starts_with('-'))
-        .filter(|word| {
-            word.trim_start_matches('-')
-                .starts_with(char::is_alphanumeric)
-        })
+        .filter(|word| word.trim_start_matches('-').starts_with(char::is_alphanumeric))
         .collect();
     assert!(options.len() > 50, "--help has {options:?}");
     for option in options {
@@ -48,9 +45,7 @@ fn every_option_has_an_example() {
 fn the_guide_names_every_status_that_the_help_does() {
     let done = TestEnv::new().mtask().args(["--help"]).run();
     let help = String::from_utf8_lossy(&done.stdout).into_owned();
-    let (_, statuses) = help
-        .split_once("Exit status:\n")
-        .expect("a list of statuses");
+    let (_, statuses) = help.split_once("Exit status:\n").expect("a list of statuses");
     for line in statuses.lines().take_while(|line| !line.is_empty()) {
         let status = line.split_whitespace().next().expect("a status");
         let is_there = GUIDE
@@ -79,14 +74,10 @@ fn every_test_that_docs_promises_names_exists() {
     assert!(named.len() > 20, "docs/promises.md names {named:?}");
     for name in named {
         let (module, test) = name.rsplit_once("::").expect("a module and a test");
-        let is_of_the_library = ["schedule", "engine"]
-            .iter()
-            .any(|it| module.starts_with(it));
+        let is_of_the_library = ["schedule", "engine"].iter().any(|it| module.starts_with(it));
         let root = if is_of_the_library { "src" } else { "tests/it" };
-        let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), root]
-            .into_iter()
-            .chain(module.split("::"))
-            .collect();
+        let path: PathBuf =
+            [env!("CARGO_MANIFEST_DIR"), root].into_iter().chain(module.split("::")).collect();
         let path = path.with_extension("rs");
         let source = fs::read_to_string(&path).unwrap_or_default();
         let is_there = source.contains(&format!("#[test]\nfn {test}()"));

@@ -12,47 +12,28 @@ fn bytes_pass_through_untouched() {
     let input =
         b"\xef\xbb\xbfbom\ncr\r\n\r\nnul\0nul\n\n\xff\xfe\xc3(\n \t \n\n\\n \"{}' $HOME `x`\n";
     for jobs in ["-j1", "-j3"] {
-        let done = TestEnv::new()
-            .mtask()
-            .args([jobs])
-            .worker(["--suffix", "|"])
-            .stdin(*input)
-            .run();
-        done.assert_status(0)
-            .assert_stdout(answers(input, "|"))
-            .assert_stderr_empty();
+        let done =
+            TestEnv::new().mtask().args([jobs]).worker(["--suffix", "|"]).stdin(*input).run();
+        done.assert_status(0).assert_stdout(answers(input, "|")).assert_stderr_empty();
     }
 }
 
 #[test]
 fn blank_lines_are_records() {
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j2"])
-        .worker(["--suffix", "x"])
-        .stdin("\n\n\n")
-        .run();
+    let done = TestEnv::new().mtask().args(["-j2"]).worker(["--suffix", "x"]).stdin("\n\n\n").run();
     done.assert_status(0).assert_stdout("x\nx\nx\n");
 }
 
 #[test]
 fn a_last_line_without_a_newline_is_a_record() {
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j2"])
-        .worker(["--suffix", "!"])
-        .stdin("a\nb\nc")
-        .run();
+    let done =
+        TestEnv::new().mtask().args(["-j2"]).worker(["--suffix", "!"]).stdin("a\nb\nc").run();
     done.assert_status(0).assert_stdout("a!\nb!\nc!\n");
 }
 
 #[test]
 fn one_byte_is_a_record() {
-    let done = TestEnv::new()
-        .mtask()
-        .worker(["--suffix", "!"])
-        .stdin("a")
-        .run();
+    let done = TestEnv::new().mtask().worker(["--suffix", "!"]).stdin("a").run();
     done.assert_status(0).assert_stdout("a!\n");
 }
 
@@ -93,15 +74,9 @@ fn null_ends_error_records_too() {
 fn empty_input_gives_nothing_and_starts_no_worker() {
     let env = TestEnv::new();
     let empty = env.write("empty", "");
-    let done = env
-        .mtask()
-        .args(["-j3"])
-        .worker(["--pids", &env.path("w.pids")])
-        .stdin_file(empty)
-        .run();
-    done.assert_status(0)
-        .assert_stdout("")
-        .assert_stderr_empty();
+    let done =
+        env.mtask().args(["-j3"]).worker(["--pids", &env.path("w.pids")]).stdin_file(empty).run();
+    done.assert_status(0).assert_stdout("").assert_stderr_empty();
     assert!(!env.exists("w.pids"), "a worker was started");
 }
 
@@ -119,8 +94,7 @@ fn files_are_read_one_after_another_and_no_record_spans_two() {
         .worker(["--suffix", "!"])
         .stdin("stdin\nlast")
         .run();
-    done.assert_status(0)
-        .assert_stdout("1!\n2!\nstdin!\nlast!\n3!\n");
+    done.assert_status(0).assert_stdout("1!\n2!\nstdin!\nlast!\n3!\n");
 }
 
 #[test]
@@ -128,9 +102,7 @@ fn stdin_is_not_read_where_input_files_are_given() {
     let env = TestEnv::new();
     let file = env.write("file", "1\n");
     let live = env.mtask().args(["-i", &file]).echo().open();
-    live.wait_with_open_stdin()
-        .assert_status(0)
-        .assert_stdout("1\n");
+    live.wait_with_open_stdin().assert_status(0).assert_stdout("1\n");
 }
 
 #[test]
@@ -154,20 +126,14 @@ fn all_inputs_are_looked_up_before_anything_runs() {
         .args(["-i", &present, "-i", &absent])
         .worker(["--pids", &env.path("w.pids")])
         .run();
-    done.assert_status(1)
-        .assert_stdout("")
-        .assert_stderr_has(&absent);
+    done.assert_status(1).assert_stdout("").assert_stderr_has(&absent);
     assert!(!env.exists("w.pids"), "a worker was started");
 }
 
 #[test]
 fn a_directory_as_stdin_is_an_error_before_anything_runs() {
     let env = TestEnv::new();
-    let done = env
-        .mtask()
-        .worker(["--pids", &env.path("w.pids")])
-        .stdin_file(env.path(""))
-        .run();
+    let done = env.mtask().worker(["--pids", &env.path("w.pids")]).stdin_file(env.path("")).run();
     done.assert_status(1)
         .assert_stdout("")
         .assert_stderr_has("standard input is a directory: redirect it from a file");
@@ -193,11 +159,7 @@ fn a_named_pipe_that_nobody_writes_to_is_named_and_waited_for() {
     env.sh("mkfifo pipe").assert_status(0);
     let before = env.write("before", "0\n");
     for text in ["1\n2", ""] {
-        let mut live = env
-            .mtask()
-            .args(["-i", &before, "-i", &pipe])
-            .echo()
-            .start();
+        let mut live = env.mtask().args(["-i", &before, "-i", &pipe]).echo().start();
         live.wait_for_stderr("is a named pipe that nobody writes to");
         assert_eq!(live.line(), "0");
         // The writer does not wait: there is a reader.
@@ -228,14 +190,9 @@ fn a_named_pipe_that_has_a_writer_is_read_without_a_word() {
 #[test]
 fn a_closed_stdin_is_not_taken_for_an_empty_one() {
     let env = TestEnv::new();
-    let done = env
-        .mtask()
-        .worker(["--pids", &env.path("w.pids")])
-        .shell("exec \"$0\" \"$@\" <&-")
-        .run();
-    done.assert_status(1)
-        .assert_stdout("")
-        .check(!done.stderr.is_empty(), "nothing was said");
+    let done =
+        env.mtask().worker(["--pids", &env.path("w.pids")]).shell("exec \"$0\" \"$@\" <&-").run();
+    done.assert_status(1).assert_stdout("").check(!done.stderr.is_empty(), "nothing was said");
     assert!(!env.exists("w.pids"), "a worker was started");
 }
 
@@ -243,12 +200,8 @@ fn a_closed_stdin_is_not_taken_for_an_empty_one() {
 fn a_line_of_many_blocks_passes() {
     let line: String = (0..300_000).map(|i| i.to_string()).collect();
     let input = records(["before", &line, "after"]);
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j2"])
-        .worker(["--suffix", "!"])
-        .stdin(input.clone())
-        .run();
+    let done =
+        TestEnv::new().mtask().args(["-j2"]).worker(["--suffix", "!"]).stdin(input.clone()).run();
     done.assert_status(0).assert_stdout(answers(&input, "!"));
 }
 
@@ -261,12 +214,6 @@ fn a_read_error_ends_the_run_after_everything_read_before_has_its_result() {
     let input = numbers(100_000);
     let file = env.write("input", &input);
     // Its first page is never mapped: to read it is an error.
-    let done = env
-        .mtask()
-        .args(["-j2", "-i", &file, "-i", "/proc/self/mem"])
-        .echo()
-        .run();
-    done.assert_status(1)
-        .assert_stdout(&input)
-        .assert_stderr_has("/proc/self/mem");
+    let done = env.mtask().args(["-j2", "-i", &file, "-i", "/proc/self/mem"]).echo().run();
+    done.assert_status(1).assert_stdout(&input).assert_stderr_has("/proc/self/mem");
 }

@@ -11,11 +11,7 @@ use crate::property::first_seed;
 
 /// Workers that speak JSON and answer each value with itself.
 fn echo<'env>(env: &'env TestEnv, options: &[&str], worker: &[&str]) -> Run<'env> {
-    env.mtask()
-        .args(["--protocol", "json"])
-        .args(options)
-        .worker(["--json"])
-        .args(worker)
+    env.mtask().args(["--protocol", "json"]).args(options).worker(["--json"]).args(worker)
 }
 
 /// JSON strings, one of which holds a directive.
@@ -48,9 +44,7 @@ fn values_pass_byte_for_byte() {
     ];
     let input = records(values);
     let done = echo(&TestEnv::new(), &["-j3"], &[]).stdin(&*input).run();
-    done.assert_status(0)
-        .assert_stdout(input)
-        .assert_stderr_empty();
+    done.assert_status(0).assert_stdout(input).assert_stderr_empty();
 }
 
 #[test]
@@ -65,9 +59,7 @@ fn answers_in_any_order_come_out_in_input_order() {
     let ready = r#"{"ready":true,"concurrency":8}"#;
     let worker = ["--banner", ready, "--collect", "8", "--reverse"];
     let input = numbers(800);
-    let done = echo(&TestEnv::new(), &["-j2"], &worker)
-        .stdin(&*input)
-        .run();
+    let done = echo(&TestEnv::new(), &["-j2"], &worker).stdin(&*input).run();
     done.assert_status(0).assert_stdout(input);
 }
 
@@ -75,9 +67,7 @@ fn answers_in_any_order_come_out_in_input_order() {
 fn unordered_they_come_out_as_they_came() {
     let ready = r#"{"ready":true,"concurrency":4}"#;
     let worker = ["--banner", ready, "--collect", "4", "--reverse"];
-    let done = echo(&TestEnv::new(), &["-j1", "-u"], &worker)
-        .stdin(numbers(4))
-        .run();
+    let done = echo(&TestEnv::new(), &["-j1", "-u"], &worker).stdin(numbers(4)).run();
     done.assert_status(0);
     let mut found = done.lines();
     // The first record is sent before the worker can say how many it takes.
@@ -90,9 +80,7 @@ fn unordered_they_come_out_as_they_came() {
 fn an_answer_out_of_order_is_known_by_its_id_without_concurrency_too() {
     let worker = ["--collect", "5", "--reverse"];
     let input = numbers(500);
-    let done = echo(&TestEnv::new(), &["-j2", "--window", "5"], &worker)
-        .stdin(&*input)
-        .run();
+    let done = echo(&TestEnv::new(), &["-j2", "--window", "5"], &worker).stdin(&*input).run();
     done.assert_status(0).assert_stdout(input);
 }
 
@@ -113,9 +101,7 @@ fn an_error_is_tried_again_as_often_as_asked() {
     let env = TestEnv::new();
     let once = format!("@once:{} @error:early", env.path("once"));
     let input = strings_with(2, 6, &once);
-    let done = echo(&env, &["-j2", "--retries", "1"], &[])
-        .stdin(&*input)
-        .run();
+    let done = echo(&env, &["-j2", "--retries", "1"], &[]).stdin(&*input).run();
     done.assert_status(0).assert_stdout(&*input);
     let done = echo(&env, &["-j2", "--retries", "2"], &[])
         .stdin(strings_with(2, 6, "@error:always"))
@@ -202,9 +188,7 @@ fn a_concurrency_that_is_no_number_is_ignored_and_said_once() {
             .run();
         done.assert_status(0).assert_stdout(numbers(100));
         let says = format!("says \"concurrency\":{shown}, which is ignored: a whole number of at");
-        let warnings: Vec<_> = (done.stderr.lines())
-            .filter(|line| line.contains(&says))
-            .collect();
+        let warnings: Vec<_> = (done.stderr.lines()).filter(|line| line.contains(&says)).collect();
         let is_one = warnings.len() == 1 && warnings[0].starts_with("mtask: worker ");
         done.check(is_one, "there is not one warning that names a worker");
     }
@@ -213,9 +197,7 @@ fn a_concurrency_that_is_no_number_is_ignored_and_said_once() {
 #[test]
 fn a_line_is_a_json_string_and_comes_back_as_text() {
     let input = b"plain\n \"quoted\" \\ \t\r\n\n\xc3\xa9\n@env:MTASK_PROTOCOL\n";
-    let done = echo(&TestEnv::new(), &["--format", "lines", "-j2"], &[])
-        .stdin(&input[..])
-        .run();
+    let done = echo(&TestEnv::new(), &["--format", "lines", "-j2"], &[]).stdin(&input[..]).run();
     done.assert_status(0);
     done.assert_stdout(b"plain\n \"quoted\" \\ \t\r\n\n\xc3\xa9\njson/1\n");
 }
@@ -238,9 +220,8 @@ fn a_line_that_is_not_utf8_never_reaches_a_worker() {
 #[test]
 fn text_that_would_be_two_lines_is_no_valid_answer() {
     let input = b"[1]\n\"a\\nb\"\n\"c\"\n";
-    let done = echo(&TestEnv::new(), &["--output-format", "text", "-j1"], &[])
-        .stdin(&input[..])
-        .run();
+    let done =
+        echo(&TestEnv::new(), &["--output-format", "text", "-j1"], &[]).stdin(&input[..]).run();
     done.assert_status(123).assert_one_error(1, "bad_answer");
     done.assert_results_but(1, b"[1]\n?\nc\n");
 }
@@ -270,9 +251,7 @@ fn an_answer_that_is_too_long_fails_its_record_alone() {
 #[test]
 fn the_first_error_can_end_the_run() {
     let input = strings_with(3, 2000, "@error:first");
-    let done = echo(&TestEnv::new(), &["-j1", "--on-error", "raise"], &[])
-        .stdin(&*input)
-        .run();
+    let done = echo(&TestEnv::new(), &["-j1", "--on-error", "raise"], &[]).stdin(&*input).run();
     done.assert_status(123).assert_one_error(3, "worker_error");
     assert_eq!(done.lines().len(), 4);
 }
@@ -341,9 +320,7 @@ fn every_record_has_one_outcome_whatever_json_workers_do() {
         if rng.bool() {
             worker.push("--reverse");
         }
-        let done = echo(&env, &[&jobs, "--max-record", "64K"], &worker)
-            .stdin(&*input)
-            .run();
+        let done = echo(&env, &[&jobs, "--max-record", "64K"], &worker).stdin(&*input).run();
         let what = format!("seed {seed}, round {round}");
         let lines = done.lines();
         assert_eq!(lines.len(), expected.len(), "{what}");
@@ -353,11 +330,7 @@ fn every_record_has_one_outcome_whatever_json_workers_do() {
             // Those that a dying process held with a skipped one are sent again.
             assert_eq!(found, *kind, "{what}, record {number}");
             if found == "ok" {
-                assert!(
-                    value
-                        .as_str()
-                        .is_some_and(|text| text.starts_with(&format!("{number} ")))
-                );
+                assert!(value.as_str().is_some_and(|text| text.starts_with(&format!("{number} "))));
             } else {
                 assert_eq!(value["index"], number, "{what}");
             }

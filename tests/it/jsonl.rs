@@ -20,9 +20,7 @@ fn valid_json_is_passed_on_byte_for_byte() {
         .echo()
         .stdin(input.clone())
         .run();
-    done.assert_status(0)
-        .assert_stdout(input)
-        .assert_stderr_empty();
+    done.assert_status(0).assert_stdout(input).assert_stderr_empty();
 }
 
 #[test]
@@ -45,18 +43,13 @@ fn blank_lines_and_a_bom_are_no_records() {
         .worker(["--suffix", " "])
         .stdin("\u{feff}{\"a\":1}\n\n \t\r\n{\"a\":2}\n\n")
         .run();
-    done.assert_status(0)
-        .assert_stdout("{\"a\":1} \n{\"a\":2} \n");
+    done.assert_status(0).assert_stdout("{\"a\":1} \n{\"a\":2} \n");
 }
 
 #[test]
 fn a_bom_alone_is_empty_input() {
-    let done = TestEnv::new()
-        .mtask()
-        .args(["--format", "jsonl"])
-        .echo()
-        .stdin("\u{feff}\n\n")
-        .run();
+    let done =
+        TestEnv::new().mtask().args(["--format", "jsonl"]).echo().stdin("\u{feff}\n\n").run();
     done.assert_status(0).assert_stdout("");
 }
 
@@ -65,14 +58,8 @@ fn a_malformed_line_fails_in_its_place_with_line_and_column() {
     let input = "{\"a\":1}\n\n{\"a\":}\n{\"a\":3}\n";
     let env = TestEnv::new();
     for jobs in ["-j1", "-j3"] {
-        let done = env
-            .mtask()
-            .args([jobs, "--format", "jsonl"])
-            .echo()
-            .stdin(input)
-            .run();
-        done.assert_status(123)
-            .assert_results_but(1, b"{\"a\":1}\n?\n{\"a\":3}\n");
+        let done = env.mtask().args([jobs, "--format", "jsonl"]).echo().stdin(input).run();
+        done.assert_status(123).assert_results_but(1, b"{\"a\":1}\n?\n{\"a\":3}\n");
         let error = done.assert_one_error(1, "invalid_input");
         assert_eq!(error["input"], "{\"a\":}");
         assert_eq!(error["attempts"], 0);
@@ -107,16 +94,9 @@ fn of_several_files_the_one_with_the_malformed_line_is_named() {
         ),
         (&["-i", "b.jsonl"], 0, "a list at line 1 column 2"),
     ] {
-        let done = env
-            .mtask()
-            .args(["-j1", "--format", "jsonl"])
-            .args(inputs)
-            .echo()
-            .stdin("[2\n")
-            .run();
-        let error = done
-            .assert_status(123)
-            .assert_one_error(index, "invalid_input");
+        let done =
+            env.mtask().args(["-j1", "--format", "jsonl"]).args(inputs).echo().stdin("[2\n").run();
+        let error = done.assert_status(123).assert_one_error(index, "invalid_input");
         let message = error["message"].as_str().unwrap_or_default();
         done.check(message.ends_with(place), "the message has another place");
         done.assert_stderr_has(place);
@@ -150,12 +130,8 @@ fn what_is_no_single_json_value_is_invalid() {
         "\u{feff}1",
     ] {
         let input = format!("0\n{line}\n2\n");
-        let done = TestEnv::new()
-            .mtask()
-            .args(["-j1", "--format", "jsonl"])
-            .echo()
-            .stdin(input)
-            .run();
+        let done =
+            TestEnv::new().mtask().args(["-j1", "--format", "jsonl"]).echo().stdin(input).run();
         done.assert_status(123)
             .assert_results_but(1, b"0\n?\n2\n")
             .assert_one_error(1, "invalid_input");
@@ -172,15 +148,10 @@ fn lines_of_text_are_told_from_json_with_a_mistake() {
         (" [1,", false),
     ] {
         let env = TestEnv::new();
-        let done = env
-            .mtask()
-            .args(["-j1", "--format", "jsonl"])
-            .echo()
-            .stdin(format!("{line}\n"))
-            .run();
+        let done =
+            env.mtask().args(["-j1", "--format", "jsonl"]).echo().stdin(format!("{line}\n")).run();
         done.assert_status(123).check(
-            done.stderr
-                .contains("; for lines of text use --format lines; its error record")
+            done.stderr.contains("; for lines of text use --format lines; its error record")
                 == is_text,
             "the way out is missing, or wrong",
         );
@@ -190,12 +161,7 @@ fn lines_of_text_are_told_from_json_with_a_mistake() {
 #[test]
 fn a_line_that_is_not_utf8_is_invalid() {
     let input = b"0\n\"\xff\"\n2\n";
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1", "--format", "jsonl"])
-        .echo()
-        .stdin(*input)
-        .run();
+    let done = TestEnv::new().mtask().args(["-j1", "--format", "jsonl"]).echo().stdin(*input).run();
     done.assert_status(123)
         .assert_results_but(1, b"0\n?\n2\n")
         .assert_one_error(1, "invalid_input");
@@ -204,12 +170,7 @@ fn a_line_that_is_not_utf8_is_invalid() {
 #[test]
 fn input_that_is_all_malformed_has_an_error_record_for_each_line() {
     let input = records((0..1000).map(|i| format!("[{i}")));
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j2", "--format", "jsonl"])
-        .echo()
-        .stdin(input)
-        .run();
+    let done = TestEnv::new().mtask().args(["-j2", "--format", "jsonl"]).echo().stdin(input).run();
     let errors = done.assert_status(123).error_records();
     assert_eq!(errors.len(), 1000);
     done.check(
@@ -237,10 +198,8 @@ fn malformed_lines_do_not_disturb_the_order_of_many_records() {
     let results: Vec<&[u8]> = done.assert_status(123).lines();
     let expected = numbers(20_000);
     done.check(results.len() == 20_000, "there are not 20000 outcomes");
-    for (i, (found, expected)) in results
-        .iter()
-        .zip(expected.split(|byte| *byte == b'\n'))
-        .enumerate()
+    for (i, (found, expected)) in
+        results.iter().zip(expected.split(|byte| *byte == b'\n')).enumerate()
     {
         if i % 1000 == 500 {
             assert_eq!(done.parse(found)["index"], i);

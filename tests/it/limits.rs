@@ -14,8 +14,7 @@ fn a_record_that_is_too_large_fails_in_its_place_without_reaching_a_worker() {
             .worker(["--suffix", "!"])
             .stdin(input.clone())
             .run();
-        done.assert_status(123)
-            .assert_results_but(2, &answers(&input, "!"));
+        done.assert_status(123).assert_results_but(2, &answers(&input, "!"));
         let error = done.assert_one_error(2, "record_too_large");
         done.check(
             error.get("input").is_none(),
@@ -28,12 +27,8 @@ fn a_record_that_is_too_large_fails_in_its_place_without_reaching_a_worker() {
 #[test]
 fn a_record_of_exactly_the_limit_passes() {
     let input = records(["0", &"x".repeat(1024), "2"]);
-    let done = TestEnv::new()
-        .mtask()
-        .args(["--max-record", "1K"])
-        .echo()
-        .stdin(input.clone())
-        .run();
+    let done =
+        TestEnv::new().mtask().args(["--max-record", "1K"]).echo().stdin(input.clone()).run();
     done.assert_status(0).assert_stdout(input);
 }
 
@@ -41,12 +36,7 @@ fn a_record_of_exactly_the_limit_passes() {
 fn a_record_many_times_the_limit_is_skipped_over() {
     let long = vec![b'x'; 20 << 20];
     let input = records([&b"0"[..], &long, b"2"]);
-    let done = TestEnv::new()
-        .mtask()
-        .args(["--max-record", "64K"])
-        .echo()
-        .stdin(input)
-        .run();
+    let done = TestEnv::new().mtask().args(["--max-record", "64K"]).echo().stdin(input).run();
     done.assert_status(123).assert_results_but(1, b"0\nx\n2\n");
     done.assert_one_error(1, "record_too_large");
 }
@@ -54,14 +44,8 @@ fn a_record_many_times_the_limit_is_skipped_over() {
 #[test]
 fn a_last_record_without_its_end_can_be_too_large() {
     let input = format!("0\n{}", "x".repeat(5000));
-    let done = TestEnv::new()
-        .mtask()
-        .args(["--max-record", "1K"])
-        .echo()
-        .stdin(input)
-        .run();
-    done.assert_status(123)
-        .assert_one_error(1, "record_too_large");
+    let done = TestEnv::new().mtask().args(["--max-record", "1K"]).echo().stdin(input).run();
+    done.assert_status(123).assert_one_error(1, "record_too_large");
 }
 
 #[test]
@@ -117,14 +101,8 @@ fn a_line_of_100_megabytes_passes_where_it_may() {
 fn a_line_of_100_megabytes_fails_by_default() {
     let line = vec![b'z'; 100_000_000];
     let input = records([&b"before"[..], &line, b"after"]);
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j2"])
-        .echo()
-        .stdin(input)
-        .run();
-    done.assert_status(123)
-        .assert_one_error(1, "record_too_large");
+    let done = TestEnv::new().mtask().args(["-j2"]).echo().stdin(input).run();
+    done.assert_status(123).assert_one_error(1, "record_too_large");
 }
 
 #[test]
@@ -136,9 +114,7 @@ fn workers_that_cannot_be_started_leave_their_records_to_the_others() {
         .shell("ulimit -n 40 && exec \"$0\" \"$@\"")
         .stdin(numbers(1000))
         .run();
-    done.assert_status(0)
-        .assert_stdout(numbers(1000))
-        .assert_stderr_has("ulimit -n");
+    done.assert_status(0).assert_stdout(numbers(1000)).assert_stderr_has("ulimit -n");
 }
 
 #[test]
@@ -181,11 +157,7 @@ fn however_few_files_may_be_open_mtask_ends_and_names_the_limit() {
 fn one_record_needs_one_of_many_workers() {
     let env = TestEnv::new();
     let input = env.write("input", "0\n");
-    let done = env
-        .mtask()
-        .args(["-j64", "-i", &input])
-        .worker(["--pids", &env.path("pids")])
-        .run();
+    let done = env.mtask().args(["-j64", "-i", &input]).worker(["--pids", &env.path("pids")]).run();
     done.assert_status(0).assert_stdout("0\n");
     assert_eq!(env.lines("pids").len(), 1);
 }

@@ -66,8 +66,7 @@ impl Live {
     pub(crate) fn line_or_end(&mut self) -> Option<String> {
         let mut line = Vec::new();
         let pipe = self.stdout.as_mut().expect("an output that the test reads");
-        pipe.read_until(b'\n', &mut line)
-            .expect("stdout can be read");
+        pipe.read_until(b'\n', &mut line).expect("stdout can be read");
         self.read.extend(&line);
         let is_whole = line.pop() == Some(b'\n');
         is_whole.then(|| String::from_utf8_lossy(&line).into_owned())
@@ -178,8 +177,7 @@ impl Live {
     pub(crate) fn wait(mut self) -> Done {
         self.stdin = None;
         if let Some(mut pipe) = self.stdout.take() {
-            pipe.read_to_end(&mut self.read)
-                .expect("stdout can be read");
+            pipe.read_to_end(&mut self.read).expect("stdout can be read");
         }
         let status = self.child.wait().expect("mtask can be waited for");
         let stderr = self.stderr.finish();

@@ -232,9 +232,7 @@ fn an_answer_without_an_id_is_held_once() {
     let mut live = open(&env, 1, JSON, &script);
     live.ask("1", "0");
     assert_small(&live, 1, LARGE);
-    live.wait()
-        .assert_status(123)
-        .assert_stderr_has("no whole number");
+    live.wait().assert_status(123).assert_stderr_has("no whole number");
 }
 
 #[test]
@@ -312,9 +310,7 @@ fn a_run_goes_on_with_less_memory_than_the_one_before_had() {
     });
     env.write("half", "");
     wait_until("the other half in the journal", || {
-        env.lines("journal")
-            .iter()
-            .any(|line| line.contains("\"records\":400"))
+        env.lines("journal").iter().any(|line| line.contains("\"records\":400"))
     });
     first.kill_group();
     drop(first);

@@ -18,15 +18,8 @@ fn numbers_but(count: usize, index: usize, record: &str) -> Vec<u8> {
 fn defer_goes_on_and_is_the_default() {
     let input = numbers_but(50, 20, "@die:3");
     for options in [&["-j2"][..], &["-j2", "--on-error", "defer"]] {
-        let done = TestEnv::new()
-            .mtask()
-            .args(options)
-            .echo()
-            .stdin(input.clone())
-            .run();
-        done.assert_status(123)
-            .assert_results_but(20, &input)
-            .assert_one_error(20, "worker_exit");
+        let done = TestEnv::new().mtask().args(options).echo().stdin(input.clone()).run();
+        done.assert_status(123).assert_results_but(20, &input).assert_one_error(20, "worker_exit");
     }
 }
 
@@ -39,9 +32,7 @@ fn ignore_goes_on_and_does_not_count_in_the_status() {
         .echo()
         .stdin(input.clone())
         .run();
-    done.assert_status(0)
-        .assert_results_but(20, &input)
-        .assert_one_error(20, "worker_exit");
+    done.assert_status(0).assert_results_but(20, &input).assert_one_error(20, "worker_exit");
 }
 
 #[test]
@@ -49,12 +40,7 @@ fn raise_writes_the_finished_prefix_and_the_error_record_last() {
     let input = numbers_but(100, 40, "@die:3");
     for jobs in ["-j1", "-j3"] {
         let options = [jobs, "--on-error", "raise"];
-        let done = TestEnv::new()
-            .mtask()
-            .args(options)
-            .echo()
-            .stdin(input.clone())
-            .run();
+        let done = TestEnv::new().mtask().args(options).echo().stdin(input.clone()).run();
         done.assert_status(123);
         let lines = done.lines();
         let (last, results) = lines.split_last().expect("an error record");
@@ -135,11 +121,7 @@ fn raise_unordered_writes_all_that_is_finished_and_the_error_record_last() {
 #[test]
 fn raise_waits_for_what_a_ready_process_holds_before_a_death_is_charged() {
     let env = TestEnv::new();
-    let mut live = env
-        .mtask()
-        .args(["-j2", "--window", "1", "--on-error", "raise"])
-        .echo()
-        .open();
+    let mut live = env.mtask().args(["-j2", "--window", "1", "--on-error", "raise"]).echo().open();
     let first = format!("0 @touch:{} @wait:{}", env.path("begun"), env.path("both"));
     live.send(&first);
     env.wait_for("begun");
@@ -199,11 +181,7 @@ fn raise_without_a_failure_is_like_defer() {
 #[test]
 fn drain_does_not_wait_for_more_input() {
     let env = TestEnv::new();
-    let mut live = env
-        .mtask()
-        .args(["-j1", "--window", "1", "--on-error", "drain"])
-        .echo()
-        .open();
+    let mut live = env.mtask().args(["-j1", "--window", "1", "--on-error", "drain"]).echo().open();
     live.ask("0", "0");
     live.send("1 @die:3");
     let done = live.wait_with_open_stdin();
@@ -215,11 +193,7 @@ fn drain_does_not_wait_for_more_input() {
 #[test]
 fn drain_finishes_what_was_sent() {
     let env = TestEnv::new();
-    let mut live = env
-        .mtask()
-        .args(["-j2", "--window", "1", "--on-error", "drain"])
-        .echo()
-        .open();
+    let mut live = env.mtask().args(["-j2", "--window", "1", "--on-error", "drain"]).echo().open();
     live.ask("0", "0");
     let slow = format!("1 @touch:{} @wait:{}", env.path("begun"), env.path("go"));
     live.send(&slow);
@@ -242,12 +216,7 @@ fn drain_writes_a_prefix_of_what_an_undisturbed_run_writes() {
     let input = numbers_but(1000, 100, "@die:3");
     for jobs in ["-j1", "-j4"] {
         let options = [jobs, "--on-error", "drain"];
-        let done = TestEnv::new()
-            .mtask()
-            .args(options)
-            .echo()
-            .stdin(input.clone())
-            .run();
+        let done = TestEnv::new().mtask().args(options).echo().stdin(input.clone()).run();
         done.assert_status(123);
         let lines = done.lines();
         done.check(lines.len() > 100, "the error record is missing");
@@ -267,11 +236,7 @@ fn drain_writes_a_prefix_of_what_an_undisturbed_run_writes() {
 #[test]
 fn max_errors_drains_at_that_many_failures() {
     let env = TestEnv::new();
-    let mut live = env
-        .mtask()
-        .args(["-j1", "--window", "1", "--max-errors", "3"])
-        .echo()
-        .open();
+    let mut live = env.mtask().args(["-j1", "--window", "1", "--max-errors", "3"]).echo().open();
     for i in 0..100 {
         live.send(if i % 10 == 5 {
             format!("{i} @die:3")
@@ -320,6 +285,5 @@ fn raise_ends_the_run_though_more_answers_came_with_the_failed_one() {
         .worker(["--collect", "3", "--at", "1", "@big:1K"])
         .stdin(numbers(30))
         .run();
-    done.assert_status(123)
-        .assert_one_error(0, "answer_too_large");
+    done.assert_status(123).assert_one_error(0, "answer_too_large");
 }

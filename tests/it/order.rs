@@ -13,24 +13,16 @@ fn results_come_in_input_order_whatever_the_number_of_workers() {
             .worker(["--suffix", " squared"])
             .stdin(input.clone())
             .run();
-        done.assert_status(0)
-            .assert_stdout(answers(&input, " squared"))
-            .assert_stderr_empty();
+        done.assert_status(0).assert_stdout(answers(&input, " squared")).assert_stderr_empty();
     }
 }
 
 #[test]
 fn results_of_a_longer_run_come_in_input_order() {
     let input = numbers(200_000);
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j4"])
-        .worker(["--suffix", "!"])
-        .stdin(input.clone())
-        .run();
-    done.assert_status(0)
-        .assert_stdout(answers(&input, "!"))
-        .assert_stderr_empty();
+    let done =
+        TestEnv::new().mtask().args(["-j4"]).worker(["--suffix", "!"]).stdin(input.clone()).run();
+    done.assert_status(0).assert_stdout(answers(&input, "!")).assert_stderr_empty();
 }
 
 #[test]
@@ -51,12 +43,7 @@ fn results_of_uneven_records_come_in_input_order() {
 #[test]
 fn order_is_kept_with_the_option_that_asks_for_the_default() {
     let input = records((0..50).map(|i| format!("{i} @sleep:{}", i % 4)));
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-k", "-P3"])
-        .echo()
-        .stdin(input.clone())
-        .run();
+    let done = TestEnv::new().mtask().args(["-k", "-P3"]).echo().stdin(input.clone()).run();
     done.assert_status(0).assert_stdout(input);
 }
 
@@ -85,11 +72,7 @@ fn unordered_results_are_the_same_set() {
 fn an_unordered_result_does_not_wait_for_an_earlier_record() {
     let env = TestEnv::new();
     let file = env.path("second-is-done");
-    let mut live = env
-        .mtask()
-        .args(["-u", "-j2", "--window", "1"])
-        .echo()
-        .open();
+    let mut live = env.mtask().args(["-u", "-j2", "--window", "1"]).echo().open();
     live.send(format!("first @wait:{file}"));
     live.send("second");
     assert_eq!(live.line(), "second");
@@ -106,12 +89,7 @@ fn ordered_workers_go_on_behind_a_slow_record() {
     lines.extend((1..500).map(|i| i.to_string()));
     lines.push(format!("500 @touch:{file}"));
     let input = records(lines);
-    let done = env
-        .mtask()
-        .args(["-j2", "--window", "1"])
-        .echo()
-        .stdin(input.clone())
-        .run();
+    let done = env.mtask().args(["-j2", "--window", "1"]).echo().stdin(input.clone()).run();
     done.assert_status(0).assert_stdout(input);
 }
 
@@ -119,16 +97,10 @@ fn ordered_workers_go_on_behind_a_slow_record() {
 fn all_workers_work_at_the_same_time() {
     let env = TestEnv::new();
     // Each record waits until four are being worked on.
-    let all: String = (0..4)
-        .map(|i| format!(" @wait:{}", env.path(&format!("begun-{i}"))))
-        .collect();
+    let all: String =
+        (0..4).map(|i| format!(" @wait:{}", env.path(&format!("begun-{i}")))).collect();
     let input =
         records((0..4).map(|i| format!("{i} @touch:{}{all}", env.path(&format!("begun-{i}")))));
-    let done = env
-        .mtask()
-        .args(["-j4", "--window", "1"])
-        .echo()
-        .stdin(input.clone())
-        .run();
+    let done = env.mtask().args(["-j4", "--window", "1"]).echo().stdin(input.clone()).run();
     done.assert_status(0).assert_stdout(input);
 }

@@ -19,12 +19,7 @@ fn results_go_to_a_file_where_one_is_named() {
         "what was there before, and is longer than the results\n".repeat(100),
     );
     for option in ["-o", "--output"] {
-        let done = env
-            .mtask()
-            .args(["-j2", option, &out])
-            .echo()
-            .stdin(numbers(10))
-            .run();
+        let done = env.mtask().args(["-j2", option, &out]).echo().stdin(numbers(10)).run();
         done.assert_status(0).assert_stdout("");
         assert_eq!(env.read("out"), numbers(10));
     }
@@ -41,15 +36,8 @@ fn an_output_file_that_is_an_input_file_is_refused_and_left_alone() {
         by_option
             .check(!by_option.status.success(), "it was not refused")
             .assert_stderr_has(output);
-        let by_stdin = env
-            .mtask()
-            .args(["-o", output])
-            .echo()
-            .stdin_file(&file)
-            .run();
-        by_stdin
-            .check(!by_stdin.status.success(), "it was not refused")
-            .assert_stderr_has(output);
+        let by_stdin = env.mtask().args(["-o", output]).echo().stdin_file(&file).run();
+        by_stdin.check(!by_stdin.status.success(), "it was not refused").assert_stderr_has(output);
         assert_eq!(env.read("file"), numbers(10));
     }
 }
@@ -64,8 +52,7 @@ fn an_output_that_is_an_input_of_its_own_is_refused() {
     ] {
         let script = format!("cd {} && {script}", env.path(""));
         let done = env.mtask().shell(&script).echo().run();
-        done.assert_status(2)
-            .assert_stderr_has("standard output is an input file");
+        done.assert_status(2).assert_stderr_has("standard output is an input file");
         assert_eq!(env.read("file"), numbers(10), "{file}");
     }
 }
@@ -98,10 +85,7 @@ fn a_file_that_is_stdout_or_stderr_by_another_name_keeps_what_goes_there_besides
             "{line} in:\n{log}"
         );
     }
-    for start in whole
-        .iter()
-        .chain(&["log of 1", "log of bad", "log of 2", "mtask: 1 of 3"])
-    {
+    for start in whole.iter().chain(&["log of 1", "log of bad", "log of 2", "mtask: 1 of 3"]) {
         assert!(
             log.lines().any(|line| line.starts_with(start)),
             "no {start} in:\n{log}"
@@ -121,8 +105,7 @@ fn a_file_that_may_not_grow_is_named() {
     let out = env.path("out");
     let run = env.mtask().shell(r#"ulimit -f 16 && exec "$0" "$@""#);
     let done = run.args(["-o", &out]).echo().stdin(numbers(100_000)).run();
-    done.assert_status(1)
-        .assert_stderr_has(&format!("cannot write {out}: File too large"));
+    done.assert_status(1).assert_stderr_has(&format!("cannot write {out}: File too large"));
 }
 
 #[test]
@@ -227,15 +210,9 @@ fn a_full_disk_is_an_error_that_ends_the_run() {
             .stdout_file("/dev/full")
             .run();
         done.assert_status(1).assert_stderr_has("No space left");
-        let done = env
-            .mtask()
-            .args(["-j2", "-o", "/dev/full"])
-            .worker(args)
-            .stdin(numbers(count))
-            .run();
-        done.assert_status(1)
-            .assert_stderr_has("No space left")
-            .assert_stderr_has("/dev/full");
+        let done =
+            env.mtask().args(["-j2", "-o", "/dev/full"]).worker(args).stdin(numbers(count)).run();
+        done.assert_status(1).assert_stderr_has("No space left").assert_stderr_has("/dev/full");
     }
     env.assert_all_gone("w.pids");
 }
@@ -255,9 +232,7 @@ fn a_full_disk_is_named_though_the_input_has_failed_before() {
         .start();
     live.wait_for_stderr("/proc/self/mem");
     env.write("go", "");
-    live.wait()
-        .assert_status(1)
-        .assert_stderr_has("cannot write /dev/full: No space left");
+    live.wait().assert_status(1).assert_stderr_has("cannot write /dev/full: No space left");
 }
 
 #[test]
@@ -265,12 +240,7 @@ fn a_full_disk_ends_the_run_though_the_input_stays_open() {
     if !Path::new("/dev/full").exists() {
         return skip("there is no /dev/full");
     }
-    let mut live = TestEnv::new()
-        .mtask()
-        .args(["-j2"])
-        .echo()
-        .stdout_file("/dev/full")
-        .open();
+    let mut live = TestEnv::new().mtask().args(["-j2"]).echo().stdout_file("/dev/full").open();
     live.send("a");
     live.wait_with_open_stdin().assert_status(1);
 }
@@ -295,11 +265,7 @@ fn a_reader_that_goes_away_ends_the_run_quietly() {
 #[test]
 fn a_reader_that_goes_away_ends_a_run_whose_workers_are_busy() {
     let env = TestEnv::new();
-    let mut live = env
-        .mtask()
-        .args(["-u", "-j2", "--window", "1", "--grace", "1s"])
-        .echo()
-        .open();
+    let mut live = env.mtask().args(["-u", "-j2", "--window", "1", "--grace", "1s"]).echo().open();
     live.send(format!("@note:{} @hang", env.path("w.pids")));
     env.wait_for_lines("w.pids", 1);
     live.close_stdout();
@@ -319,20 +285,13 @@ fn a_closed_stdout_is_an_error_before_anything_runs() {
         .shell("exec \"$0\" \"$@\" >&-")
         .stdin(numbers(10))
         .run();
-    done.assert_status(1)
-        .assert_stdout("")
-        .check(!done.stderr.is_empty(), "nothing was said");
+    done.assert_status(1).assert_stdout("").check(!done.stderr.is_empty(), "nothing was said");
     assert!(!env.exists("w.pids"), "a worker was started");
 }
 
 #[test]
 fn dev_null_is_an_output_like_any_other() {
-    let done = TestEnv::new()
-        .mtask()
-        .echo()
-        .stdin(numbers(10))
-        .stdout_file("/dev/null")
-        .run();
+    let done = TestEnv::new().mtask().echo().stdin(numbers(10)).stdout_file("/dev/null").run();
     done.assert_status(0).assert_stderr_empty();
 }
 
@@ -344,23 +303,13 @@ fn a_stdout_that_does_not_block_is_coped_with_and_left_as_it_was() {
     let copy = writer.try_clone().expect("a descriptor");
     let input = records((0..3000).map(|i| format!("{i} {}", "x".repeat(1000))));
     let env = TestEnv::new();
-    let live = env
-        .mtask()
-        .args(["-j2"])
-        .echo()
-        .stdin(input.clone())
-        .stdout_descriptor(copy)
-        .start();
+    let live =
+        env.mtask().args(["-j2"]).echo().stdin(input.clone()).stdout_descriptor(copy).start();
     let mut found = vec![0; input.len()];
     reader.read_exact(&mut found).expect("all results");
     let done = live.wait();
-    done.assert_status(0)
-        .check(found == input, "the results are wrong");
-    assert!(
-        fcntl_getfl(&writer)
-            .expect("flags")
-            .contains(OFlags::NONBLOCK)
-    );
+    done.assert_status(0).check(found == input, "the results are wrong");
+    assert!(fcntl_getfl(&writer).expect("flags").contains(OFlags::NONBLOCK));
 }
 
 #[test]
@@ -369,27 +318,14 @@ fn a_stdout_that_blocks_is_left_as_it_was() {
     let writer = OwnedFd::from(writer);
     let copy = writer.try_clone().expect("a descriptor");
     let env = TestEnv::new();
-    let mut live = env
-        .mtask()
-        .args(["-j2"])
-        .echo()
-        .stdout_descriptor(copy)
-        .open();
+    let mut live = env.mtask().args(["-j2"]).echo().stdout_descriptor(copy).open();
     live.send("a");
     let mut found = [0; 2];
     reader.read_exact(&mut found).expect("a result");
     // While it runs too: others may write there.
-    assert!(
-        !fcntl_getfl(&writer)
-            .expect("flags")
-            .contains(OFlags::NONBLOCK)
-    );
+    assert!(!fcntl_getfl(&writer).expect("flags").contains(OFlags::NONBLOCK));
     live.wait().assert_status(0);
-    assert!(
-        !fcntl_getfl(&writer)
-            .expect("flags")
-            .contains(OFlags::NONBLOCK)
-    );
+    assert!(!fcntl_getfl(&writer).expect("flags").contains(OFlags::NONBLOCK));
 }
 
 fn assert_closed_pipe(done: &Done) {

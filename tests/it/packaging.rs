@@ -61,13 +61,11 @@ for ask in (lambda: worker.number, lambda: record.index, lambda: record.attempt)
         ask()
     except RuntimeError as error:
         print(error)";
-    python(&TestEnv::new(), root, code)
-        .assert_status(0)
-        .assert_stdout(
-            "mtask.worker is known only in a worker of mtask: MTASK_WORKER is not set\n\
+    python(&TestEnv::new(), root, code).assert_status(0).assert_stdout(
+        "mtask.worker is known only in a worker of mtask: MTASK_WORKER is not set\n\
              mtask.record is known only within a call that `mtask --python` makes\n\
              mtask.record is known only within a call that `mtask --python` makes\n",
-        );
+    );
 }
 
 #[test]

@@ -60,8 +60,7 @@ fn a_signal_that_ends_the_run_is_the_status() {
         live.ask("first", "first");
         first_process(&live).signal(signal);
         let done = live.wait_with_open_stdin();
-        done.assert_status(128 + signal.as_raw())
-            .assert_stdout("first\n");
+        done.assert_status(128 + signal.as_raw()).assert_stdout("first\n");
     }
 }
 
@@ -86,11 +85,7 @@ fn a_closed_output_is_the_status() {
     let Some(way) = container() else { return };
     let env = TestEnv::new();
     let input = "x\n".repeat(1_000_000);
-    let mut live = contained(&env, way)
-        .args(["-j2"])
-        .echo()
-        .stdin(input)
-        .start();
+    let mut live = contained(&env, way).args(["-j2"]).echo().stdin(input).start();
     assert_eq!(live.line(), "x");
     live.close_stdout();
     live.wait().assert_status(141);

@@ -96,8 +96,7 @@ fn an_error_of_jq_without_a_line_is_no_success_of_the_others() {
         .args(["envelope", "--", "jq", "-c", "--unbuffered", ". + 1"])
         .stdin(input)
         .run();
-    done.assert_status(122)
-        .assert_stderr_has("does it skip records");
+    done.assert_status(122).assert_stderr_has("does it skip records");
     done.check(!in_doubt(&env).is_empty(), "nothing is in doubt");
     done.check(
         assert_wrong_are_named(&done, &env) > 0,
@@ -138,8 +137,7 @@ fn a_banner_of_each_worker_is_a_failure_of_the_run() {
             .stdin(numbers(20))
             .run();
         let is_right = (done.status.code()).is_some_and(|code| statuses.contains(&code));
-        done.check(is_right, "its status is another")
-            .assert_stderr_has("with nothing to answer");
+        done.check(is_right, "its status is another").assert_stderr_has("with nothing to answer");
     }
 }
 
@@ -169,12 +167,8 @@ fn a_line_too_many_ends_the_run_as_a_failure_does() {
         &["--max-errors", "1"],
     ] {
         let env = TestEnv::new();
-        let mut live = env
-            .mtask()
-            .args(["-j1", "--stats-file", "stats"])
-            .args(options)
-            .echo()
-            .open();
+        let mut live =
+            env.mtask().args(["-j1", "--stats-file", "stats"]).args(options).echo().open();
         live.ask("0", "0");
         live.ask("1 @after:SURPLUS", "1 @after:SURPLUS");
         // Its input is open, and nothing else ends it.
@@ -191,11 +185,8 @@ fn a_line_too_many_ends_the_run_as_a_failure_does() {
 #[test]
 fn lines_too_many_and_failed_records_are_counted_together() {
     let env = TestEnv::new();
-    let mut live = env
-        .mtask()
-        .args(["-j1", "--max-errors", "2", "--errors", "errors"])
-        .echo()
-        .open();
+    let mut live =
+        env.mtask().args(["-j1", "--max-errors", "2", "--errors", "errors"]).echo().open();
     live.ask("0 @after:SURPLUS", "0 @after:SURPLUS");
     live.wait_for_stderr("SURPLUS");
     live.ask("1", "1");
@@ -256,12 +247,8 @@ fn a_worker_whose_processes_all_greet_is_given_up_by_name() {
 #[test]
 fn worse_ends_win_and_failed_records_do_not() {
     // A record fails and a line is too many.
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1"])
-        .echo()
-        .stdin("0 @after:SURPLUS\n1 @die:3\n")
-        .run();
+    let done =
+        TestEnv::new().mtask().args(["-j1"]).echo().stdin("0 @after:SURPLUS\n1 @die:3\n").run();
     done.assert_status(122).check(
         done.error_records().len() == 1,
         "there is not one failed record",
@@ -270,11 +257,7 @@ fn worse_ends_win_and_failed_records_do_not() {
     let env = TestEnv::new();
     std::fs::create_dir(env.path("folder")).expect("a folder");
     env.write("in", "0 @after:SURPLUS\n");
-    let done = env
-        .mtask()
-        .args(["-j1", "-i", "in", "-i", "folder"])
-        .echo()
-        .run();
+    let done = env.mtask().args(["-j1", "-i", "in", "-i", "folder"]).echo().run();
     done.assert_status(1);
 }
 
@@ -293,8 +276,7 @@ fn a_run_that_is_gone_on_with_stays_in_doubt() {
             .run()
     };
     let done = run(6, &[]);
-    done.assert_status(122)
-        .assert_stderr_has("may stand in wrong places");
+    done.assert_status(122).assert_stderr_has("may stand in wrong places");
     let ranges = in_doubt(&env);
     assert!(!ranges.is_empty());
     for (count, options) in [(6, &[][..]), (8, &["--on-error", "ignore"])] {

@@ -241,9 +241,7 @@ fn an_interrupt_without_its_thread_lets_what_was_sent_finish() {
     // It may have ended before it has read anything.
     let _ = pipe.write_all(b"first\n");
     if live.line_or_end().is_none() {
-        live.wait()
-            .assert_status(125)
-            .assert_stderr_has("ulimit -u");
+        live.wait().assert_status(125).assert_stderr_has("ulimit -u");
         return;
     }
     writeln!(pipe, "{record}").expect("mtask reads its input");
@@ -252,8 +250,7 @@ fn an_interrupt_without_its_thread_lets_what_was_sent_finish() {
     limited.env.write("go", "");
     let done = live.wait();
     drop(pipe);
-    done.assert_signal(Signal::INT)
-        .assert_stdout(format!("first\n{record}\n"));
+    done.assert_signal(Signal::INT).assert_stdout(format!("first\n{record}\n"));
 }
 
 #[test]

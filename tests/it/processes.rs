@@ -25,9 +25,7 @@ impl Process {
         let is_child = |process: &Self| {
             let stat = fs::read_to_string(format!("/proc/{}/stat", process.0)).unwrap_or_default();
             // The name before it is in parentheses and may hold anything.
-            let parent = stat
-                .rsplit_once(") ")
-                .and_then(|(_, rest)| rest.split(' ').nth(1));
+            let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1));
             parent == Some(&self.number().to_string())
         };
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -36,11 +34,7 @@ impl Process {
     }
 
     pub(crate) fn parse(text: &str) -> Self {
-        Self::new(
-            text.trim()
-                .parse()
-                .unwrap_or_else(|_| panic!("{text:?} is no pid")),
-        )
+        Self::new(text.trim().parse().unwrap_or_else(|_| panic!("{text:?} is no pid")))
     }
 
     /// Whether it is a test worker that runs. One that has ended and that nobody has waited for

@@ -20,17 +20,9 @@ fn eventful() -> Vec<u8> {
 #[track_caller]
 fn assert_one_bar(done: &Done, columns: u16) -> String {
     let screen = Screen::after(&done.stderr, columns);
-    let bars = screen
-        .rows
-        .iter()
-        .filter(|row| row.contains("200/200"))
-        .count();
+    let bars = screen.rows.iter().filter(|row| row.contains("200/200")).count();
     done.check(bars == 1, "the bar is not on the screen once");
-    let lines = screen
-        .rows
-        .iter()
-        .filter(|row| row.starts_with("begin "))
-        .count();
+    let lines = screen.rows.iter().filter(|row| row.starts_with("begin ")).count();
     done.check(lines == 60, "lines of workers are not whole");
     let whole = |row: &&String| row.ends_with(" end");
     let ends = screen.rows.iter().filter(whole).count();
@@ -52,8 +44,7 @@ fn the_bar_stands_below_all_messages_and_ends_with_the_truth() {
         .echo()
         .stdin(eventful())
         .run();
-    done.assert_status(123)
-        .check(done.lines().len() == 199, "results are missing");
+    done.assert_status(123).check(done.lines().len() == 199, "results are missing");
     let bar = assert_one_bar(&done, 80);
     let start = "test: 100% [===";
     done.check(bar.starts_with(start), "the bar is not full");
@@ -113,13 +104,7 @@ fn nothing_in_a_description_reaches_the_terminal_but_text() {
 #[test]
 fn colour_is_used_unless_no_color_is_set() {
     let env = TestEnv::new();
-    let run = || {
-        env.mtask()
-            .terminal(Terminal::new(80))
-            .args(["-j1"])
-            .echo()
-            .stdin(numbers(3))
-    };
+    let run = || env.mtask().terminal(Terminal::new(80)).args(["-j1"]).echo().stdin(numbers(3));
     let coloured = run().run();
     coloured.check(coloured.stderr.contains("\u{1b}[36m"), "there is no colour");
     let plain = run().var("NO_COLOR", "1").run();
@@ -130,12 +115,7 @@ fn colour_is_used_unless_no_color_is_set() {
 #[test]
 fn auto_shows_nothing_where_it_would_be_in_the_way() {
     let env = TestEnv::new();
-    let run = |terminal: Terminal| {
-        env.mtask()
-            .terminal(terminal)
-            .args(["-j1"])
-            .stdin(numbers(3))
-    };
+    let run = |terminal: Terminal| env.mtask().terminal(terminal).args(["-j1"]).stdin(numbers(3));
     let results = Terminal::new(80);
     let writer = results.writer();
     let beside_results = run(results).echo().stdout_descriptor(writer).run();
@@ -144,21 +124,9 @@ fn auto_shows_nothing_where_it_would_be_in_the_way() {
         beside_results.stderr == "0\r\n1\r\n2\r\n",
         "there is more than results",
     );
-    run(Terminal::new(80))
-        .echo()
-        .var("TERM", "dumb")
-        .run()
-        .assert_stderr_empty();
-    run(Terminal::new(80))
-        .args(["-q"])
-        .echo()
-        .run()
-        .assert_stderr_empty();
-    run(Terminal::new(80))
-        .args(["--progress", "never"])
-        .echo()
-        .run()
-        .assert_stderr_empty();
+    run(Terminal::new(80)).echo().var("TERM", "dumb").run().assert_stderr_empty();
+    run(Terminal::new(80)).args(["-q"]).echo().run().assert_stderr_empty();
+    run(Terminal::new(80)).args(["--progress", "never"]).echo().run().assert_stderr_empty();
     let no_terminal = env.mtask().args(["-j1"]).echo().stdin(numbers(3)).run();
     no_terminal.assert_stderr_empty();
 }
@@ -185,10 +153,7 @@ fn auto_shows_progress_where_results_go_to_a_file() {
 fn a_log_gets_plain_lines_and_a_last_true_one() {
     let env = TestEnv::new();
     let run = |options: &[&str]| {
-        let run = env
-            .mtask()
-            .args(["-j1", "--progress", "always"])
-            .args(options);
+        let run = env.mtask().args(["-j1", "--progress", "always"]).args(options);
         run.echo().stdin(numbers(3)).run()
     };
     let done = run(&["-q"]);
@@ -334,11 +299,7 @@ fn a_terminal_that_changes_its_width_has_a_bar_that_fits() {
     live.wait_for_stderr("\r\u{1b}[2A\u{1b}[J");
     live.ask("first", "first");
     let done = live.wait();
-    let narrow = done
-        .stderr
-        .split("\u{1b}[2A\u{1b}[J")
-        .nth(1)
-        .expect("a narrow bar");
+    let narrow = done.stderr.split("\u{1b}[2A\u{1b}[J").nth(1).expect("a narrow bar");
     let screen = Screen::after(narrow, 30);
     done.check(screen.rows.len() == 1, "there is more than the bar");
     done.check(
@@ -351,11 +312,7 @@ fn a_terminal_that_changes_its_width_has_a_bar_that_fits() {
 fn a_stuck_terminal_stops_no_record() {
     let env = TestEnv::new();
     let terminal = Terminal::new(80).stuck_until(env.path("go"));
-    let run = env
-        .mtask()
-        .terminal(terminal)
-        .var("NO_COLOR", "1")
-        .args(["-j1", "--total", "100"]);
+    let run = env.mtask().terminal(terminal).var("NO_COLOR", "1").args(["-j1", "--total", "100"]);
     let mut live = run.worker(["--suffix", "!"]).open();
     // More than a terminal takes that nobody reads.
     let noisy = "@errlines:4000";
@@ -366,13 +323,8 @@ fn a_stuck_terminal_stops_no_record() {
     env.write("go", "");
     let done = live.wait();
     done.assert_status(0);
-    let whole = done
-        .stderr
-        .lines()
-        .filter(|line| line.ends_with(" end"))
-        .count();
+    let whole = done.stderr.lines().filter(|line| line.ends_with(" end")).count();
     done.check(whole == 4000, "lines of workers are missing");
     done.check(done.stderr.ends_with('\n'), "the bar has no end");
-    done.assert_stderr_has("100% [")
-        .assert_stderr_has("] 100/100, ");
+    done.assert_stderr_has("100% [").assert_stderr_has("] 100/100, ");
 }

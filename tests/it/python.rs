@@ -45,9 +45,7 @@ pub(crate) fn error(done: &Done, line: usize) -> Value {
 #[track_caller]
 fn assert_message_has(done: &Done, line: usize, text: &str) {
     let error = error(done, line);
-    let found = error["message"]
-        .as_str()
-        .is_some_and(|message| message.contains(text));
+    let found = error["message"].as_str().is_some_and(|message| message.contains(text));
     done.check(found, &format!("the message of line {line} lacks {text:?}"));
 }
 
@@ -99,8 +97,7 @@ def work(number):
         .var("PYTHONUNBUFFERED", "")
         .stdin(numbers(50))
         .run();
-    done.assert_status(0)
-        .assert_stdout("[\"\",\"\"]\n".repeat(50));
+    done.assert_status(0).assert_stdout("[\"\",\"\"]\n".repeat(50));
     for text in [
         "printed while loading",
         "printed 49",
@@ -206,10 +203,7 @@ def work(file):
     return file
 "#;
     let Some(env) = python(source) else { return };
-    let mut live = env
-        .mtask()
-        .args(["-j1", "--window", "3", "--python", "work.py:work"])
-        .open();
+    let mut live = env.mtask().args(["-j1", "--window", "3", "--python", "work.py:work"]).open();
     let mut stdin = live.take_stdin();
     // More than once: what looks after such answers must do so again.
     for round in 0..3 {
@@ -294,11 +288,7 @@ def work(x):
     return x
 "#;
     let Some(env) = python(source) else { return };
-    let done = env
-        .mtask()
-        .args(["-j2", "--python", "work.py:work"])
-        .stdin(numbers(100))
-        .run();
+    let done = env.mtask().args(["-j2", "--python", "work.py:work"]).stdin(numbers(100)).run();
     done.assert_status(0).assert_stdout(numbers(100));
     done.assert_stderr_has("died (signal 9 (SIGKILL)) while it held");
 }
@@ -324,11 +314,7 @@ def work(x):
     return [x]
 "#;
     let Some(env) = python(source) else { return };
-    let done = env
-        .mtask()
-        .args(["-j2", "--python", "work.py:work"])
-        .stdin(numbers(COUNT))
-        .run();
+    let done = env.mtask().args(["-j2", "--python", "work.py:work"]).stdin(numbers(COUNT)).run();
     done.assert_status(123);
     let lines = done.lines();
     assert_eq!(lines.len(), COUNT);

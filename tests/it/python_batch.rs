@@ -36,10 +36,7 @@ class Work:
     assert_eq!(exits, [r#"{"worker":0,"process":0,"exit":8}"#]);
 
     // None waits for more than there are.
-    let mut live = env
-        .mtask()
-        .args(["-j1", "--batch", "8", "--python", "work.py:work"])
-        .open();
+    let mut live = env.mtask().args(["-j1", "--batch", "8", "--python", "work.py:work"]).open();
     live.ask("7", "[7,1]");
     live.ask("8", "[8,1]");
     live.wait().assert_status(0);

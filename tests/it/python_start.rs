@@ -54,11 +54,9 @@ class Model:
     env.wait_for_lines("constructed", 2);
     go.write_all(b"01").expect("a pipe");
     let done = live.wait();
-    done.assert_status(0)
-        .assert_stderr_empty()
-        .assert_stdout(records(
-            (0..100).map(|x| format!("[{x},\"int\",[\"a\",7],3]")),
-        ));
+    done.assert_status(0).assert_stderr_empty().assert_stdout(records(
+        (0..100).map(|x| format!("[{x},\"int\",[\"a\",7],3]")),
+    ));
     let mut constructed = env.lines("constructed");
     constructed.sort();
     assert_eq!(constructed, ["0", "1"]);
@@ -81,8 +79,7 @@ fn plain_text_is_the_one_positional_argument() {
                   def __call__(self, x): return self.a\n";
     let Some(env) = python(source) else { return };
     let done = run(&env, &["--worker-arg", "cuda:0"], "work.py:Model");
-    done.assert_status(0)
-        .assert_stdout("[[\"cuda:0\"],{}]\n".repeat(3));
+    done.assert_status(0).assert_stdout("[[\"cuda:0\"],{}]\n".repeat(3));
     let done = run(&env, &["--worker-arg", "{\"a\": \"7\"}"], "work.py:Model");
     done.assert_stdout("[[],{\"a\":\"7\"}]\n".repeat(3));
 }
@@ -150,8 +147,7 @@ fn a_module_is_found_from_the_working_directory_and_may_import_relatively() {
     let source = "from ..names import name\nclass A:\n  def f(x): return [name, __name__]\n";
     env.write("package/inner/work.py", source);
     let done = run(&env, &[], "package.inner.work:A.f");
-    done.assert_status(0)
-        .assert_stdout("[\"package\",\"package.inner.work\"]\n".repeat(3));
+    done.assert_status(0).assert_stdout("[\"package\",\"package.inner.work\"]\n".repeat(3));
 
     let done = run(&env, &[], "package/inner/work.py:A.f");
     assert_no_worker(
@@ -449,9 +445,7 @@ fn init_arguments_are_the_same_in_every_locale() {
                 run = run.var(name, value);
             }
             let done = run.args(["--python", callable]).stdin("1\n").run();
-            done.assert_status(0)
-                .assert_stderr_empty()
-                .assert_stdout(format!("{expected}\n"));
+            done.assert_status(0).assert_stderr_empty().assert_stdout(format!("{expected}\n"));
         }
     }
 }
@@ -461,12 +455,8 @@ fn the_environment_has_the_init_argument_as_it_was_given() {
     let source = "import os\ndef work(x): return list(os.environb[b'MTASK_ARG'])\n\
                   class C:\n def __init__(self, a): pass\n def __call__(self, x): return work(x)\n";
     let Some(env) = python(source) else { return };
-    let run = env
-        .mtask()
-        .args(["-j1", "--worker-arg", "a=größe"])
-        .var("LC_ALL", "C");
+    let run = env.mtask().args(["-j1", "--worker-arg", "a=größe"]).var("LC_ALL", "C");
     let done = run.args(["--python", "work.py:C"]).stdin("1\n").run();
     let bytes: Vec<_> = "a=größe".bytes().map(|byte| byte.to_string()).collect();
-    done.assert_status(0)
-        .assert_stdout(format!("[{}]\n", bytes.join(",")));
+    done.assert_status(0).assert_stdout(format!("[{}]\n", bytes.join(",")));
 }

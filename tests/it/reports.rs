@@ -7,12 +7,7 @@ use crate::env::TestEnv;
 
 #[test]
 fn a_run_without_incident_says_nothing() {
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j3"])
-        .echo()
-        .stdin(numbers(1000))
-        .run();
+    let done = TestEnv::new().mtask().args(["-j3"]).echo().stdin(numbers(1000)).run();
     done.assert_status(0).assert_stderr_empty();
 }
 
@@ -24,17 +19,11 @@ fn a_summary_counts_failures_by_kind() {
         30 | 40 => format!("{i} @die:3"),
         _ => i.to_string(),
     }));
-    let done = env
-        .mtask()
-        .args(["-j2", "--timeout", "2s"])
-        .echo()
-        .stdin(input)
-        .run();
+    let done = env.mtask().args(["-j2", "--timeout", "2s"]).echo().stdin(input).run();
     done.assert_status(123)
         .assert_stderr_has("3 of 60 records failed")
         .assert_stderr_has("restarts");
-    done.assert_stderr_has("2 worker_exit")
-        .assert_stderr_has("1 timeout");
+    done.assert_stderr_has("2 worker_exit").assert_stderr_has("1 timeout");
 }
 
 /// The lines on stderr that tell of a record's failure.
@@ -143,20 +132,13 @@ fn a_summary_counts_restarts() {
         .worker(["--at", "3", &words])
         .stdin(numbers(60))
         .run();
-    done.assert_status(0)
-        .assert_stdout(numbers(60))
-        .assert_stderr_has("1 restart");
+    done.assert_status(0).assert_stdout(numbers(60)).assert_stderr_has("1 restart");
 }
 
 #[test]
 fn quiet_leaves_out_warnings_and_the_summary() {
     let env = TestEnv::new();
-    let done = env
-        .mtask()
-        .args(["-q", "--format", "jsonl"])
-        .echo()
-        .stdin("{\n")
-        .run();
+    let done = env.mtask().args(["-q", "--format", "jsonl"]).echo().stdin("{\n").run();
     done.assert_status(123).assert_stderr_empty();
     for option in ["-q", "--quiet"] {
         let words = format!("@once:{} @die:3", env.path(&format!("once{option}")));
@@ -166,31 +148,20 @@ fn quiet_leaves_out_warnings_and_the_summary() {
             .worker(["--at", "3", &words])
             .stdin(numbers(60))
             .run();
-        done.assert_status(0)
-            .assert_stdout(numbers(60))
-            .assert_stderr_empty();
+        done.assert_status(0).assert_stdout(numbers(60)).assert_stderr_empty();
     }
 }
 
 #[test]
 fn quiet_does_not_silence_errors() {
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-q", "--", "mtask-no-such-command"])
-        .run();
-    done.assert_status(127)
-        .assert_stderr_has("mtask-no-such-command");
+    let done = TestEnv::new().mtask().args(["-q", "--", "mtask-no-such-command"]).run();
+    done.assert_status(127).assert_stderr_has("mtask-no-such-command");
 }
 
 #[test]
 fn messages_have_no_colour_where_stderr_is_no_terminal() {
     let input = records(["0", "1 @die:3", "2"]);
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1"])
-        .echo()
-        .stdin(input)
-        .run();
+    let done = TestEnv::new().mtask().args(["-j1"]).echo().stdin(input).run();
     done.assert_status(123).check(
         !done.stderr.contains('\u{1b}'),
         "there is an escape sequence",
@@ -209,20 +180,16 @@ fn a_run_that_ends_early_tells_what_has_no_outcome() {
     ] {
         let command = match status {
             125 => env.mtask().args(options).args(["-j1", "false"]),
-            _ => env
-                .mtask()
-                .args(options)
-                .args(["-j1", "--window", "1"])
-                .echo(),
+            _ => env.mtask().args(options).args(["-j1", "--window", "1"]).echo(),
         };
         // All of it is in the first read.
         let done = command.stdin(records(["0", "1 @die:3", "2", "3"])).run();
         let written = done.stdout.iter().filter(|byte| **byte == b'\n').count();
-        done.assert_status(status)
-            .assert_stderr_has("the run ended early: ")
-            .assert_stderr_has(&match 4 - written {
+        done.assert_status(status).assert_stderr_has("the run ended early: ").assert_stderr_has(
+            &match 4 - written {
                 1 => "1 record that was read has no outcome".to_owned(),
                 left => format!("{left} records that were read have no outcome"),
-            });
+            },
+        );
     }
 }

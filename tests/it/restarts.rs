@@ -6,14 +6,8 @@ use crate::env::TestEnv;
 #[test]
 fn a_process_ends_after_as_many_records_as_its_lifespan() {
     let input = records((0..10).map(|_| "@env:MTASK_PROCESS"));
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1", "--lifespan", "3"])
-        .echo()
-        .stdin(input)
-        .run();
-    done.assert_status(0)
-        .assert_stdout("0\n0\n0\n1\n1\n1\n2\n2\n2\n3\n");
+    let done = TestEnv::new().mtask().args(["-j1", "--lifespan", "3"]).echo().stdin(input).run();
+    done.assert_status(0).assert_stdout("0\n0\n0\n1\n1\n1\n2\n2\n2\n3\n");
 }
 
 #[test]
@@ -61,10 +55,8 @@ fn a_worker_that_is_given_up_leaves_its_records_to_the_others() {
          while IFS= read -r x; do echo \"$x\"; done",
         env.path("tried")
     );
-    let mut live = env
-        .mtask()
-        .args(["-j2", "--max-restarts", "1", "--", "sh", "-c", &script])
-        .open();
+    let mut live =
+        env.mtask().args(["-j2", "--max-restarts", "1", "--", "sh", "-c", &script]).open();
     for i in 0..500 {
         live.send(i.to_string());
     }
@@ -72,19 +64,13 @@ fn a_worker_that_is_given_up_leaves_its_records_to_the_others() {
         assert_eq!(live.line(), i.to_string());
     }
     live.wait_for_stderr("worker 1");
-    live.wait()
-        .assert_stdout(input)
-        .assert_stderr_has("no luck");
+    live.wait().assert_stdout(input).assert_stderr_has("no luck");
 }
 
 #[test]
 fn processes_that_answer_and_die_are_no_failed_starts() {
     let env = TestEnv::new();
-    let mut live = env
-        .mtask()
-        .args(["-j1"])
-        .worker(["--pids", &env.path("w.pids")])
-        .open();
+    let mut live = env.mtask().args(["-j1"]).worker(["--pids", &env.path("w.pids")]).open();
     // More than --max-restarts allows for processes that are never ready.
     for i in 0..12 {
         live.ask(&i.to_string(), &i.to_string());
@@ -100,12 +86,8 @@ fn a_worker_that_quits_after_a_few_records_loses_none() {
     // Like `head -n 3`: it reads more than it answers. A record may have bad luck twice; none is
     // lost.
     let input = numbers(30);
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j2"])
-        .worker(["--quit-after", "3"])
-        .stdin(input)
-        .run();
+    let done =
+        TestEnv::new().mtask().args(["-j2"]).worker(["--quit-after", "3"]).stdin(input).run();
     let lines = done.lines();
     done.check(lines.len() == 30, "there are not 30 outcomes");
     for (i, line) in lines.iter().enumerate() {

@@ -34,10 +34,7 @@ fn what_is_done_is_not_done_again() {
     let env = TestEnv::new();
     let input = noted_numbers(&env, 50);
     for _ in 0..3 {
-        let done = mtask(&env, &["-j2"])
-            .worker(["--suffix", "!"])
-            .stdin(input.clone())
-            .run();
+        let done = mtask(&env, &["-j2"]).worker(["--suffix", "!"]).stdin(input.clone()).run();
         done.assert_status(0);
         assert_eq!(env.read("out"), answers(&input, "!"));
         assert_eq!(env.lines("noted").len(), 50);
@@ -49,9 +46,7 @@ fn a_run_that_has_nothing_left_to_do_starts_no_worker() {
     let env = TestEnv::new();
     let input = env.write("in", numbers(1000));
     let run = |pids: &str| {
-        let done = mtask(&env, &["-j2", "-i", &input])
-            .worker(["--pids", &env.path(pids)])
-            .run();
+        let done = mtask(&env, &["-j2", "-i", &input]).worker(["--pids", &env.path(pids)]).run();
         done.assert_status(0);
         assert_eq!(env.read("out"), numbers(1000));
     };
@@ -76,9 +71,7 @@ fn the_same_records_from_other_files_are_the_same_input() {
     let done = mtask(&env, &["-j1"]).echo().stdin(numbers(10)).run();
     done.assert_status(0);
     let parts = [env.write("a", numbers(7)), env.write("b", "7\n8\n9\n10")];
-    let done = mtask(&env, &["-j1", "-i", &parts[0], "-i", &parts[1]])
-        .echo()
-        .run();
+    let done = mtask(&env, &["-j1", "-i", &parts[0], "-i", &parts[1]]).echo().run();
     done.assert_status(0);
     assert_eq!(env.read("out"), numbers(11));
 }
@@ -102,15 +95,11 @@ fn after_a_signal_the_journal_says_all_that_is_written() {
     live.wait_for_stderr("told to end");
     env.write("go", "");
     live.wait().assert_signal(Signal::TERM);
-    let first: Vec<_> = input
-        .split_inclusive(|byte| *byte == b'\n')
-        .take(101)
-        .collect();
+    let first: Vec<_> = input.split_inclusive(|byte| *byte == b'\n').take(101).collect();
     assert_eq!(env.read("out"), first.concat());
     assert_eq!(env.lines("noted").len(), 101);
     let done = mtask(&env, &options).echo().stdin(input.clone()).run();
-    done.assert_status(0)
-        .assert_stderr_has("101 records are done");
+    done.assert_status(0).assert_stderr_has("101 records are done");
     assert_eq!(env.read("out"), input);
     assert_eq!(env.lines("noted").len(), 200);
 }
@@ -130,8 +119,7 @@ fn the_output_of_a_signal_is_cut_at_the_first_gap_and_so_is_the_journal() {
     live.wait().assert_signal(Signal::INT);
     assert_eq!(env.read("out"), numbers(5));
     let done = mtask(&env, &options).echo().stdin(input.clone()).run();
-    done.assert_status(0)
-        .assert_stderr_has("5 records are done");
+    done.assert_status(0).assert_stderr_has("5 records are done");
     assert_eq!(env.read("out"), input);
 }
 
@@ -179,12 +167,8 @@ fn the_failure_that_ended_a_run_is_tried_again() {
                 let where_to = if errors { "errors" } else { "out" };
                 assert!(String::from_utf8_lossy(&env.read(where_to)).contains("mtask_error"));
                 // A worker that does not look into records.
-                let done = mtask(&env, &options)
-                    .args(["--", "cat"])
-                    .stdin(input.clone())
-                    .run();
-                done.assert_status(0)
-                    .assert_stderr_has("COMMAND is not the one");
+                let done = mtask(&env, &options).args(["--", "cat"]).stdin(input.clone()).run();
+                done.assert_status(0).assert_stderr_has("COMMAND is not the one");
                 let mut out = env.read("out");
                 if order == "-u" {
                     out = sorted(&out, b'\n').concat();
@@ -208,8 +192,7 @@ fn failures_before_count_towards_max_errors() {
     let options = ["-j1", "--window", "1", "--max-errors", "2"];
     for _ in 0..2 {
         let done = mtask(&env, &options).echo().stdin(input.clone()).run();
-        done.assert_status(123)
-            .assert_stderr_has("2 records failed: nothing more is sent");
+        done.assert_status(123).assert_stderr_has("2 records failed: nothing more is sent");
         let out = String::from_utf8(env.read("out")).expect("UTF-8");
         assert_eq!(out.matches("mtask_error").count(), 2);
     }
@@ -250,9 +233,7 @@ fn a_journal_that_is_torn_anywhere_leads_to_the_same_output() {
     }
     let journal = env.read("journal");
     let (out, error) = (env.read("out"), env.read("errors"));
-    let lines: Vec<usize> = (1..=journal.len())
-        .filter(|end| journal[end - 1] == b'\n')
-        .collect();
+    let lines: Vec<usize> = (1..=journal.len()).filter(|end| journal[end - 1] == b'\n').collect();
     assert!(lines.len() > 5, "{}", String::from_utf8_lossy(&journal));
     let lengths = lines[1..].iter().flat_map(|end| [end - 1, *end, end + 20]);
     for length in lengths.chain([lines[0], lines[0] + 1]) {
@@ -299,10 +280,7 @@ fn a_disk_that_is_full_is_not_looked_at_again_and_again() {
         let (minutes, seconds) = time.trim_end_matches('s').split_once('m')?;
         Some(minutes.parse::<f64>().ok()? * 60.0 + seconds.parse::<f64>().ok()?)
     };
-    let used: f64 = times
-        .split(' ')
-        .map(|time| seconds(time).expect(times))
-        .sum();
+    let used: f64 = times.split(' ').map(|time| seconds(time).expect(times)).sum();
     done.check(used < 1.5, "it waits for 3 s, and uses that much of a CPU");
 }
 
@@ -312,11 +290,7 @@ fn fewer_workers_another_window_and_other_limits_may_be_given() {
     let input = numbers(300);
     let first = records((0..100).map(|number| number.to_string()));
     let options = ["-j3", "--window", "7", "--timeout", "100s"];
-    mtask(&env, &options)
-        .echo()
-        .stdin(first)
-        .run()
-        .assert_status(0);
+    mtask(&env, &options).echo().stdin(first).run().assert_status(0);
     let options = ["-j1", "--window", "1", "--retries", "2", "--buffer", "4K"];
     let done = mtask(&env, &options).echo().stdin(input.clone()).run();
     done.assert_status(0);
@@ -364,9 +338,7 @@ fn outputs_that_were_renamed_may_be_named_again() {
         assert_eq!(env.lines("e2").len(), usize::from(count > 3));
     }
     env.write("e3", "precious\n");
-    run("o2", "e3", 5)
-        .assert_status(2)
-        .assert_stderr_has(&env.path("e2.file"));
+    run("o2", "e3", 5).assert_status(2).assert_stderr_has(&env.path("e2.file"));
 }
 
 #[test]
@@ -378,11 +350,7 @@ fn exits_are_those_of_the_last_run() {
         let args = ["--json", "--end-line", &said];
         let count = if process == "one" { 3 } else { 5 };
         let options = ["-j1", "--protocol", "json", "--exits", &exits];
-        mtask(&env, &options)
-            .worker(args)
-            .stdin(numbers(count))
-            .run()
-            .assert_status(0);
+        mtask(&env, &options).worker(args).stdin(numbers(count)).run().assert_status(0);
     }
     let exits = env.lines("exits");
     assert!(exits.len() == 1 && exits[0].contains("two"), "{exits:?}");

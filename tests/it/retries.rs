@@ -10,12 +10,7 @@ fn a_charged_record_is_tried_again_as_often_as_asked() {
         10 => format!("10 @note:{} @die:3", env.path("tries")),
         _ => i.to_string(),
     }));
-    let done = env
-        .mtask()
-        .args(["-j2", "--retries", "2"])
-        .echo()
-        .stdin(input.clone())
-        .run();
+    let done = env.mtask().args(["-j2", "--retries", "2"]).echo().stdin(input.clone()).run();
     done.assert_status(123).assert_results_but(10, &input);
     let error = done.assert_one_error(10, "worker_exit");
     // As a neighbour, as a suspect, and twice more.
@@ -30,12 +25,7 @@ fn a_record_that_succeeds_when_it_is_tried_again_is_a_result() {
         10 => format!("10 @first:3:{} @die:3", env.path("tries")),
         _ => i.to_string(),
     }));
-    let done = env
-        .mtask()
-        .args(["-j2", "--retries", "2"])
-        .echo()
-        .stdin(input.clone())
-        .run();
+    let done = env.mtask().args(["-j2", "--retries", "2"]).echo().stdin(input.clone()).run();
     done.assert_status(0).assert_stdout(input);
 }
 
@@ -59,12 +49,7 @@ fn a_timeout_is_tried_again_as_often_as_asked() {
 #[test]
 fn input_that_is_invalid_is_not_tried_again() {
     let options = ["-j1", "--format", "jsonl", "--retries", "3"];
-    let done = TestEnv::new()
-        .mtask()
-        .args(options)
-        .echo()
-        .stdin("1\n[\n2\n")
-        .run();
+    let done = TestEnv::new().mtask().args(options).echo().stdin("1\n[\n2\n").run();
     assert_eq!(
         done.assert_status(123).assert_one_error(1, "invalid_input")["attempts"],
         0
@@ -78,12 +63,7 @@ fn nothing_is_sent_twice_with_at_most_once() {
         10 => format!("10 @note:{} @die:3", env.path("tries")),
         _ => i.to_string(),
     }));
-    let done = env
-        .mtask()
-        .args(["-j2", "--at-most-once"])
-        .echo()
-        .stdin(input.clone())
-        .run();
+    let done = env.mtask().args(["-j2", "--at-most-once"]).echo().stdin(input.clone()).run();
     done.assert_status(123).assert_results_but(10, &input);
     assert_eq!(done.assert_one_error(10, "worker_exit")["attempts"], 1);
     assert_eq!(env.lines("tries").len(), 1);
@@ -111,11 +91,7 @@ fn a_first_record_that_kills_and_fills_the_buffer_costs_itself_alone() {
         format!("1 {big}"),
         format!("2 {big}"),
     ]);
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1", "--buffer", "1M"])
-        .echo()
-        .stdin(input.clone())
-        .run();
+    let done =
+        TestEnv::new().mtask().args(["-j1", "--buffer", "1M"]).echo().stdin(input.clone()).run();
     done.assert_status(123).assert_results_but(0, &input);
 }

@@ -64,10 +64,8 @@ fn gather(path: &Path, room: &str, needs: &mut Needs) {
 
 /// The names that follow `crate::`, alone or in braces.
 fn named(source: &str) -> Vec<String> {
-    let code: String = source
-        .lines()
-        .map(|line| line.split("//").next().unwrap_or_default())
-        .collect();
+    let code: String =
+        source.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
     let mut names = Vec::new();
     for path in code.split("crate::").skip(1) {
         let mut depth = 0;

@@ -28,8 +28,7 @@ fn a_first_signal_lets_what_was_sent_finish() {
         env.write("go", "");
         // The input stays open: the signal ends the run.
         let done = live.wait_with_open_stdin();
-        done.assert_signal(signal)
-            .assert_stdout(format!("first!\n{record}!\n"));
+        done.assert_signal(signal).assert_stdout(format!("first!\n{record}!\n"));
     }
 }
 
@@ -37,16 +36,10 @@ fn a_first_signal_lets_what_was_sent_finish() {
 fn a_first_signal_ends_a_run_that_waits_for_input() {
     for signal in ENDING {
         let env = TestEnv::new();
-        let mut live = env
-            .mtask()
-            .args(["-j3"])
-            .worker(["--pids", &env.path("w.pids")])
-            .open();
+        let mut live = env.mtask().args(["-j3"]).worker(["--pids", &env.path("w.pids")]).open();
         live.ask("first", "first");
         live.signal(signal);
-        live.wait_with_open_stdin()
-            .assert_signal(signal)
-            .assert_stdout("first\n");
+        live.wait_with_open_stdin().assert_signal(signal).assert_stdout("first\n");
         env.assert_all_gone("w.pids");
     }
 }
@@ -54,11 +47,7 @@ fn a_first_signal_ends_a_run_that_waits_for_input() {
 #[test]
 fn a_first_signal_ends_a_run_whose_input_never_ends() {
     let env = TestEnv::new();
-    let mut live = env
-        .mtask()
-        .args(["-j2"])
-        .worker(["--pids", &env.path("w.pids")])
-        .open();
+    let mut live = env.mtask().args(["-j2"]).worker(["--pids", &env.path("w.pids")]).open();
     let mut pipe = live.take_stdin();
     let endless = thread::spawn(move || {
         let mut number: u64 = 0;
@@ -83,11 +72,8 @@ fn a_first_signal_ends_a_run_whose_input_never_ends() {
 fn a_first_signal_waits_no_longer_than_the_grace() {
     let env = TestEnv::new();
     let options = ["-j2", "--window", "1", "--grace", "1s"];
-    let mut live = env
-        .mtask()
-        .args(options)
-        .worker(["--pids", &env.path("w.pids"), "--ignore-term"])
-        .open();
+    let mut live =
+        env.mtask().args(options).worker(["--pids", &env.path("w.pids"), "--ignore-term"]).open();
     live.ask("first", "first");
     live.send(format!(
         "@child:{} @touch:{} @hang",
@@ -98,9 +84,7 @@ fn a_first_signal_waits_no_longer_than_the_grace() {
     live.send("third");
     live.signal(Signal::TERM);
     // Ordered, so that nothing behind the record that hangs is written.
-    live.wait_with_open_stdin()
-        .assert_signal(Signal::TERM)
-        .assert_stdout("first\n");
+    live.wait_with_open_stdin().assert_signal(Signal::TERM).assert_stdout("first\n");
     env.assert_all_gone("w.pids");
     env.assert_all_gone("child.pids");
 }
@@ -132,12 +116,7 @@ fn a_signal_while_the_reader_stalls_ends_the_run() {
     let env = TestEnv::new();
     let input = crate::done::records((0..20_000).map(|i| format!("{i} {}", "x".repeat(1000))));
     let args = ["--pids", &env.path("w.pids")];
-    let mut live = env
-        .mtask()
-        .args(["-j2", "--grace", "1s"])
-        .worker(args)
-        .stdin(input)
-        .start();
+    let mut live = env.mtask().args(["-j2", "--grace", "1s"]).worker(args).stdin(input).start();
     env.wait_for_lines("w.pids", 1);
     // Nobody reads the results: there is no room for the output that a drain would write.
     live.signal_until_ended(Signal::TERM);
@@ -170,17 +149,11 @@ fn a_signal_before_the_first_record_starts_leaves_nothing() {
         "--start-hang",
         "--ignore-term",
     ];
-    let mut live = env
-        .mtask()
-        .args(["-j3", "--grace", "1s"])
-        .worker(args)
-        .open();
+    let mut live = env.mtask().args(["-j3", "--grace", "1s"]).worker(args).open();
     live.send("a");
     env.wait_for_lines("w.pids", 3);
     live.signal(Signal::TERM);
-    live.wait_with_open_stdin()
-        .assert_signal(Signal::TERM)
-        .assert_stdout("");
+    live.wait_with_open_stdin().assert_signal(Signal::TERM).assert_stdout("");
     env.assert_all_gone("w.pids");
 }
 
@@ -191,12 +164,7 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
         (Signal::INT, "trap '' INT; exec \"$0\" \"$@\""),
         (Signal::TERM, "trap '' TERM; exec \"$0\" \"$@\""),
     ] {
-        let mut live = TestEnv::new()
-            .mtask()
-            .args(["-j2"])
-            .echo()
-            .shell(script)
-            .open();
+        let mut live = TestEnv::new().mtask().args(["-j2"]).echo().shell(script).open();
         live.ask("first", "first");
         for _ in 0..5 {
             live.signal(signal);
@@ -215,8 +183,7 @@ fn interrupted(env: &TestEnv) -> Run<'_> {
          os.kill(os.getpid(), signal.SIGINT)\n\
          os.execv(sys.argv[1], sys.argv[1:])\n",
     );
-    env.mtask()
-        .shell("exec python3 interrupted.py \"$0\" \"$@\"")
+    env.mtask().shell("exec python3 interrupted.py \"$0\" \"$@\"")
 }
 
 #[test]
@@ -226,9 +193,7 @@ fn an_interrupt_that_came_before_mtask_listened_is_heeded() {
     }
     let env = TestEnv::new();
     let live = interrupted(&env).echo().open();
-    live.wait_with_open_stdin()
-        .assert_signal(Signal::INT)
-        .assert_stdout("");
+    live.wait_with_open_stdin().assert_signal(Signal::INT).assert_stdout("");
 }
 
 /// Whether mtask has listened to it by then or not.
@@ -253,11 +218,8 @@ fn an_interrupt_of_a_run_that_is_over_in_an_instant_is_seen_by_its_caller() {
 #[test]
 fn no_worker_survives_when_mtask_is_killed() {
     let env = TestEnv::new();
-    let mut live = env
-        .mtask()
-        .args(["-j3"])
-        .worker(["--pids", &env.path("w.pids"), "--ignore-term"])
-        .open();
+    let mut live =
+        env.mtask().args(["-j3"]).worker(["--pids", &env.path("w.pids"), "--ignore-term"]).open();
     live.ask("first", "first");
     env.wait_for_lines("w.pids", 3);
     if cfg!(target_os = "linux") {
@@ -279,9 +241,7 @@ fn a_worker_that_was_signalled_along_with_mtask_is_no_failure() {
     env.wait_for_lines("w.pids", 1);
     live.signal(Signal::TERM);
     env.processes("w.pids")[0].signal(Signal::TERM);
-    live.wait_with_open_stdin()
-        .assert_signal(Signal::TERM)
-        .assert_stdout("first\n");
+    live.wait_with_open_stdin().assert_signal(Signal::TERM).assert_stdout("first\n");
     env.assert_all_gone("w.pids");
 }
 
@@ -291,11 +251,7 @@ fn workers_stop_and_go_on_with_mtask() {
         return skip("whether a process is stopped is looked up in /proc");
     }
     let env = TestEnv::new();
-    let mut live = env
-        .mtask()
-        .args(["-j2"])
-        .worker(["--pids", &env.path("w.pids")])
-        .open();
+    let mut live = env.mtask().args(["-j2"]).worker(["--pids", &env.path("w.pids")]).open();
     let workers = env.wait_for_lines("w.pids", 2);
     assert_eq!(workers.len(), 2);
     live.ask("first", "first");
@@ -308,9 +264,7 @@ fn workers_stop_and_go_on_with_mtask() {
     for worker in env.processes("w.pids") {
         wait_until("a worker goes on", || !worker.is_stopped());
     }
-    live.wait()
-        .assert_status(0)
-        .assert_stdout("first\nsecond\n");
+    live.wait().assert_status(0).assert_stdout("first\nsecond\n");
 }
 
 #[test]
@@ -344,9 +298,7 @@ fn a_job_that_is_stopped_for_its_terminal_can_be_ended() {
         live.signal(Signal::TERM);
         live.signal(Signal::CONT);
         live.signal(signal);
-        live.wait_with_open_stdin()
-            .assert_signal(Signal::TERM)
-            .assert_stdout("first\n");
+        live.wait_with_open_stdin().assert_signal(Signal::TERM).assert_stdout("first\n");
         env.assert_all_gone("w.pids");
     }
 }

@@ -9,9 +9,7 @@ fn a_command_that_does_not_exist_counts_more_than_an_output_that_cannot_be_creat
     let missing = env.path("missing/out");
     let run = |command: &str| env.mtask().args(["-o", &missing, "--", command]).run();
     run("no-such-command").assert_status(127);
-    run("cat")
-        .assert_status(1)
-        .assert_stderr_has("its directory is not there");
+    run("cat").assert_status(1).assert_stderr_has("its directory is not there");
 }
 
 #[test]
@@ -22,14 +20,8 @@ fn a_command_that_does_not_exist_is_127_with_one_message() {
         "./no-such-file",
         "/no/such/folder/command",
     ] {
-        let done = env
-            .mtask()
-            .args(["-j3", "--", command])
-            .stdin(numbers(10))
-            .run();
-        done.assert_status(127)
-            .assert_stdout("")
-            .assert_stderr_has(command);
+        let done = env.mtask().args(["-j3", "--", command]).stdin(numbers(10)).run();
+        done.assert_status(127).assert_stdout("").assert_stderr_has(command);
         done.check(done.stderr.lines().count() == 1, "there is not one message");
     }
 }
@@ -39,24 +31,15 @@ fn a_command_that_may_not_be_executed_is_126_with_one_message() {
     let env = TestEnv::new();
     let plain = env.write_with_mode("plain", "#!/bin/sh\n", 0o644);
     for command in [plain, env.path("")] {
-        let done = env
-            .mtask()
-            .args(["-j3", "--", &command])
-            .stdin(numbers(10))
-            .run();
-        done.assert_status(126)
-            .assert_stdout("")
-            .assert_stderr_has(&command);
+        let done = env.mtask().args(["-j3", "--", &command]).stdin(numbers(10)).run();
+        done.assert_status(126).assert_stdout("").assert_stderr_has(&command);
         done.check(done.stderr.lines().count() == 1, "there is not one message");
     }
 }
 
 #[test]
 fn the_command_is_looked_up_before_input_is_read() {
-    let live = TestEnv::new()
-        .mtask()
-        .args(["--", "mtask-no-such-command"])
-        .open();
+    let live = TestEnv::new().mtask().args(["--", "mtask-no-such-command"]).open();
     live.wait_with_open_stdin().assert_status(127);
 }
 
@@ -130,11 +113,8 @@ fn a_command_that_fails_everywhere_is_told_once_and_counted() {
 #[test]
 fn each_kind_of_death_is_told() {
     let script = "[ $MTASK_PROCESS = 0 ] && kill -9 $$; exit 7";
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1", "--", "sh", "-c", script])
-        .stdin(numbers(3))
-        .run();
+    let done =
+        TestEnv::new().mtask().args(["-j1", "--", "sh", "-c", script]).stdin(numbers(3)).run();
     done.assert_status(125)
         .assert_stderr_has("died (signal 9 (SIGKILL)) while it held")
         .assert_stderr_has("died (exit status 7) while it held");
@@ -142,15 +122,9 @@ fn each_kind_of_death_is_told() {
 
 #[test]
 fn workers_that_never_start_end_the_run_though_the_input_stays_open() {
-    let mut live = TestEnv::new()
-        .mtask()
-        .args(["-j2"])
-        .worker(["--start-exit", "7"])
-        .open();
+    let mut live = TestEnv::new().mtask().args(["-j2"]).worker(["--start-exit", "7"]).open();
     live.send("1");
-    live.wait_with_open_stdin()
-        .assert_status(125)
-        .assert_stdout("");
+    live.wait_with_open_stdin().assert_status(125).assert_stdout("");
 }
 
 #[test]
@@ -197,12 +171,7 @@ fn a_death_on_the_first_record_before_any_answer_charges_no_record() {
     let env = TestEnv::new();
     let input = numbers(20);
     let words = format!("@once:{} @die:4", env.path("once"));
-    let done = env
-        .mtask()
-        .args(["-j1"])
-        .worker(["--at", "1", &words])
-        .stdin(input.clone())
-        .run();
+    let done = env.mtask().args(["-j1"]).worker(["--at", "1", &words]).stdin(input.clone()).run();
     done.assert_status(0).assert_stdout(input);
 }
 
@@ -214,12 +183,7 @@ fn what_was_finished_is_written_before_the_run_ends_with_125() {
     let script =
         format!("[ -e {gone} ] && exit 9; : > {gone}; IFS= read -r x; echo \"$x\"; exit 8");
     let options = ["-j1", "--window", "1", "--max-restarts", "1"];
-    let done = env
-        .mtask()
-        .args(options)
-        .args(["--", "sh", "-c", &script])
-        .stdin(numbers(5))
-        .run();
+    let done = env.mtask().args(options).args(["--", "sh", "-c", &script]).stdin(numbers(5)).run();
     done.assert_status(125);
     let lines = done.lines();
     done.check(
@@ -230,10 +194,6 @@ fn what_was_finished_is_written_before_the_run_ends_with_125() {
 
 #[test]
 fn the_hint_for_braces_says_where_records_come_from() {
-    let done = TestEnv::new()
-        .mtask()
-        .worker(["--suffix", "!", "{}"])
-        .stdin("a\n")
-        .run();
+    let done = TestEnv::new().mtask().worker(["--suffix", "!", "{}"]).stdin("a\n").run();
     done.assert_stdout("a!\n").assert_stderr_has("stdin");
 }

@@ -16,9 +16,7 @@ fn document(env: &TestEnv) -> Value {
 
 fn numbers_in(value: &Value) -> f64 {
     let values = value.as_object().expect("an object").values();
-    values
-        .map(|number| number.as_f64().expect("a number"))
-        .sum()
+    values.map(|number| number.as_f64().expect("a number")).sum()
 }
 
 #[test]
@@ -40,12 +38,7 @@ fn the_document_counts_every_record_and_every_second() {
     assert_eq!(stats["failed"], 1);
     assert_eq!(stats["failed_by_kind"]["worker_exit"], 1);
     let workers = stats["workers"].as_array().expect("a list");
-    let sum = |field: &str| {
-        workers
-            .iter()
-            .filter_map(|w| w[field].as_u64())
-            .sum::<u64>()
-    };
+    let sum = |field: &str| workers.iter().filter_map(|w| w[field].as_u64()).sum::<u64>();
     assert_eq!((workers.len(), sum("records"), sum("failed")), (3, 100, 1));
     // Two of them die; not all are replaced where little is left to do.
     assert!(
@@ -76,9 +69,7 @@ fn the_table_is_printed_quiet_or_not_and_changes_no_result() {
             let mut lines = done.stderr.lines();
             let line = lines.find(|line| line.split_whitespace().next() == Some(name));
             let line = line.unwrap_or_else(|| done.fail(&format!("there is no row {name}")));
-            line.split_whitespace()
-                .map(ToOwned::to_owned)
-                .collect::<Vec<_>>()
+            line.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>()
         };
         let heads = "worker records failed processes starting waiting working exiting absent";
         assert_eq!(row("worker").join(" "), heads);
@@ -111,8 +102,7 @@ fn slow_records_are_named_on_one_line() {
         assert_eq!(live.line(), *record);
     }
     let done = live.wait();
-    done.assert_status(0)
-        .assert_stderr_has(&format!(" record 39: {twenty}\n"));
+    done.assert_status(0).assert_stderr_has(&format!(" record 39: {twenty}\n"));
     done.assert_stderr_has(" record 38: \\u{1b}[2Jten\\t@touch:held-ten @wait:go-ten yyy");
     done.check(
         !done.stderr.contains('\u{1b}'),
@@ -163,10 +153,7 @@ fn answers_with_ids_are_timed_too() {
     let stats = document(&env);
     assert_eq!(stats["workers"][0]["records"], 4);
     let slowest = stats["slowest"].as_array().expect("a list");
-    let slow = slowest
-        .iter()
-        .find(|slow| slow["index"] == 2)
-        .expect("the slow record");
+    let slow = slowest.iter().find(|slow| slow["index"] == 2).expect("the slow record");
     assert_eq!(slow["input"], "\"slow\"");
     assert!(slow["seconds"].as_f64().expect("a number") >= 0.1);
 }
@@ -197,9 +184,7 @@ fn a_record_that_ran_into_its_time_limit_is_slow() {
 #[test]
 fn a_worker_that_waits_for_input_gives_a_hint() {
     let env = TestEnv::new();
-    let run = env
-        .mtask()
-        .args(["-j2", "--stats", "--stats-file", "stats"]);
+    let run = env.mtask().args(["-j2", "--stats", "--stats-file", "stats"]);
     let mut live = run.worker(["--suffix", "!"]).open();
     live.ask("first", "first!");
     // The workers wait for the input at least while the test asks for nothing.
@@ -238,11 +223,7 @@ fn quiet_leaves_out_the_hint_and_no_figure() {
 #[test]
 fn statistics_are_written_where_a_signal_ends_the_run() {
     let env = TestEnv::new();
-    let mut live = env
-        .mtask()
-        .args(["-j1", "--stats-file", "stats"])
-        .echo()
-        .open();
+    let mut live = env.mtask().args(["-j1", "--stats-file", "stats"]).echo().open();
     live.ask("first", "first");
     live.signal(Signal::TERM);
     live.wait_with_open_stdin().assert_signal(Signal::TERM);
@@ -256,10 +237,7 @@ fn a_file_that_cannot_be_used_is_refused_before_anything_runs() {
     let refused = |options: &[&str], status: i32, named: &str| {
         let worker = ["--pids", &env.path("w.pids")];
         let run = env.mtask().args(options).worker(worker);
-        run.stdin(numbers(3))
-            .run()
-            .assert_status(status)
-            .assert_stderr_has(named);
+        run.stdin(numbers(3)).run().assert_status(status).assert_stderr_has(named);
         assert!(
             !env.exists("w.pids"),
             "a worker was started for {options:?}"
@@ -283,13 +261,7 @@ fn a_full_disk_is_said() {
         return skip("there is no /dev/full");
     }
     let run = TestEnv::new();
-    let done = run
-        .mtask()
-        .args(["-j1", "--stats-file", "/dev/full"])
-        .echo()
-        .stdin(numbers(3))
-        .run();
-    done.assert_status(1)
-        .assert_stdout(numbers(3))
-        .assert_stderr_has("/dev/full");
+    let done =
+        run.mtask().args(["-j1", "--stats-file", "/dev/full"]).echo().stdin(numbers(3)).run();
+    done.assert_status(1).assert_stdout(numbers(3)).assert_stderr_has("/dev/full");
 }

@@ -17,9 +17,7 @@ fn ask_until(live: &Live, texts: &[&str]) {
             stderr[before..].contains(" elapsed\n")
         });
         let stderr = live.stderr();
-        let line = stderr[before..]
-            .lines()
-            .find(|line| line.contains("status: "));
+        let line = stderr[before..].lines().find(|line| line.contains("status: "));
         line.is_some_and(|line| texts.iter().all(|text| line.contains(text)))
     });
 }
@@ -28,11 +26,7 @@ fn ask_until(live: &Live, texts: &[&str]) {
 fn a_record_under_way_is_named_with_its_worker_and_the_run_goes_on() {
     let env = TestEnv::new();
     // Errors only, but this line was asked for.
-    let mut live = env
-        .mtask()
-        .args(["-j1", "--window", "1", "-q"])
-        .echo()
-        .open();
+    let mut live = env.mtask().args(["-j1", "--window", "1", "-q"]).echo().open();
     live.ask("first", "first");
     ask_until(
         &live,
@@ -54,18 +48,13 @@ fn a_record_under_way_is_named_with_its_worker_and_the_run_goes_on() {
     );
     env.write("go", "");
     let done = live.wait();
-    done.assert_status(0)
-        .assert_stdout(format!("first\n{record}\nthird\n"));
+    done.assert_status(0).assert_stdout(format!("first\n{record}\nthird\n"));
 }
 
 #[test]
 fn failures_and_the_total_are_told() {
     let env = TestEnv::new();
-    let mut live = env
-        .mtask()
-        .args(["-j1", "--window", "1", "--errors", "errors"])
-        .echo()
-        .open();
+    let mut live = env.mtask().args(["-j1", "--window", "1", "--errors", "errors"]).echo().open();
     live.ask("first", "first");
     live.send("@die:3");
     live.ask("third", "third");
@@ -123,10 +112,7 @@ fn an_output_that_nobody_reads_is_named() {
 #[test]
 fn the_line_stands_above_the_bar() {
     let env = TestEnv::new();
-    let run = env
-        .mtask()
-        .terminal(Terminal::new(120))
-        .var("NO_COLOR", "1");
+    let run = env.mtask().terminal(Terminal::new(120)).var("NO_COLOR", "1");
     let mut live = run.args(["-j1", "--total", "3"]).echo().open();
     live.ask("first", "first");
     live.wait_for_stderr(" 1/3");
@@ -169,11 +155,7 @@ fn many_requests_disturb_nothing() {
         live.signal(Signal::USR1);
         std::thread::yield_now();
     }
-    writer
-        .join()
-        .expect("the writer")
-        .expect("mtask reads everything");
+    writer.join().expect("the writer").expect("mtask reads everything");
     let done = live.wait();
-    done.assert_status(0)
-        .assert_stdout([b"begin\n".to_vec(), input].concat());
+    done.assert_status(0).assert_stdout([b"begin\n".to_vec(), input].concat());
 }

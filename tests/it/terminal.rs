@@ -29,18 +29,12 @@ impl Terminal {
     pub(crate) fn new(columns: u16) -> Self {
         let reader = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
         fcntl_setfd(&reader, FdFlags::CLOEXEC).expect("a terminal");
-        grantpt(&reader)
-            .and_then(|()| unlockpt(&reader))
-            .expect("a terminal");
+        grantpt(&reader).and_then(|()| unlockpt(&reader)).expect("a terminal");
         let name = ptsname(&reader, Vec::new()).expect("a terminal's name");
         let path = Path::new(std::ffi::OsStr::from_bytes(name.as_bytes()));
         let mut options = OpenOptions::new();
         std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOCTTY);
-        let writer = options
-            .read(true)
-            .write(true)
-            .open(path)
-            .expect("a terminal");
+        let writer = options.read(true).write(true).open(path).expect("a terminal");
         let size = Winsize {
             ws_row: 24,
             ws_col: columns,
@@ -108,10 +102,8 @@ impl Screen {
         let mut parser = vt100::Parser::new(size(ROWS), size(columns), 0);
         parser.process(text.as_bytes());
         let screen = parser.screen();
-        let mut rows: Vec<String> = screen
-            .rows(0, columns)
-            .map(|row| row.trim_end().to_owned())
-            .collect();
+        let mut rows: Vec<String> =
+            screen.rows(0, columns).map(|row| row.trim_end().to_owned()).collect();
         while rows.last().is_some_and(String::is_empty) {
             rows.pop();
         }

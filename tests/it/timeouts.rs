@@ -31,8 +31,7 @@ fn a_record_that_hangs_fails_alone_and_nothing_of_its_worker_is_left() {
         .worker(["--suffix", "!", "--ignore-term"])
         .stdin(input.clone())
         .run();
-    done.assert_status(123)
-        .assert_results_but(30, &answers(&input, "!"));
+    done.assert_status(123).assert_results_but(30, &answers(&input, "!"));
     let error = done.assert_one_error(30, "timeout");
     assert_eq!(error["attempts"], 1);
     assert_eq!(error["input"], hang);
@@ -84,10 +83,7 @@ fn every_worker_can_hang_at_once() {
     let errors = done.assert_status(123).error_records();
     done.check(done.lines().len() == 30, "there are not 30 outcomes");
     assert_eq!(
-        errors
-            .iter()
-            .map(|error| error["index"].as_u64())
-            .collect::<Vec<_>>(),
+        errors.iter().map(|error| error["index"].as_u64()).collect::<Vec<_>>(),
         hangs.map(Some)
     );
     done.check(
@@ -145,9 +141,7 @@ fn a_start_that_takes_too_long_is_a_death_that_charges_nobody() {
         ])
         .stdin(input.clone())
         .run();
-    done.assert_status(0)
-        .assert_stdout(input)
-        .assert_stderr_has("--init-timeout");
+    done.assert_status(0).assert_stdout(input).assert_stderr_has("--init-timeout");
     env.assert_all_gone("w.pids");
 }
 
@@ -170,9 +164,7 @@ fn workers_that_never_come_up_end_the_run_with_125() {
             .worker(["--pids", &env.path("w.pids"), "--start-hang"])
             .stdin(input)
             .run();
-        done.assert_status(125)
-            .assert_stdout("")
-            .assert_stderr_has("--init-timeout");
+        done.assert_status(125).assert_stdout("").assert_stderr_has("--init-timeout");
         env.assert_all_gone("w.pids");
     }
 }

@@ -142,9 +142,7 @@ fn a_worker_that_may_not_be_signalled_fails_its_record_and_is_left_behind() {
         .args([&foreign.worker(), "--pids", &pids])
         .stdin(input("@becomeroot"))
         .run();
-    done.assert_status(123)
-        .assert_stderr_has(LEFT_BEHIND)
-        .assert_one_error(1, "timeout");
+    done.assert_status(123).assert_stderr_has(LEFT_BEHIND).assert_one_error(1, "timeout");
     done.check(done.lines().len() == 3, "there are not three outcomes");
     done.check(
         done.stderr.matches(LEFT_BEHIND).count() == 1,
@@ -170,8 +168,7 @@ fn a_worker_that_may_not_be_signalled_holds_up_no_end() {
     hang(&foreign.env, &mut live);
     live.signal(Signal::TERM);
     let done = live.wait_with_open_stdin();
-    done.assert_signal(Signal::TERM)
-        .assert_stderr_has(LEFT_BEHIND);
+    done.assert_signal(Signal::TERM).assert_stderr_has(LEFT_BEHIND);
     foreign.end_those_left(1);
 }
 
@@ -191,12 +188,10 @@ fn a_worker_is_given_up_that_leaves_process_after_process_behind() {
             _ => format!("{i} @becomeroot @hang"),
         })))
         .run();
-    done.assert_status(125)
-        .assert_stderr_has("that could not be ended")
-        .check(
-            done.error_records().len() == 2,
-            "not two records have failed",
-        );
+    done.assert_status(125).assert_stderr_has("that could not be ended").check(
+        done.error_records().len() == 2,
+        "not two records have failed",
+    );
     foreign.end_those_left(2);
 }
 

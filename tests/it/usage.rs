@@ -32,72 +32,43 @@ fn usage_errors_are_2_and_start_nothing() {
             .worker(["--pids", &env.path("w.pids")])
             .stdin(numbers(3))
             .run();
-        done.assert_status(2)
-            .assert_stdout("")
-            .check(!done.stderr.is_empty(), "nothing was said");
+        done.assert_status(2).assert_stdout("").check(!done.stderr.is_empty(), "nothing was said");
         assert!(!env.exists("w.pids"), "{options:?}: a worker was started");
     }
 }
 
 #[test]
 fn no_command_is_a_usage_error() {
-    TestEnv::new()
-        .mtask()
-        .run()
-        .assert_status(2)
-        .assert_stdout("");
-    TestEnv::new()
-        .mtask()
-        .args(["-j2", "--"])
-        .run()
-        .assert_status(2)
-        .assert_stdout("");
+    TestEnv::new().mtask().run().assert_status(2).assert_stdout("");
+    TestEnv::new().mtask().args(["-j2", "--"]).run().assert_status(2).assert_stdout("");
 }
 
 #[test]
 fn a_timeout_with_a_full_window_is_a_usage_error() {
-    let done = TestEnv::new()
-        .mtask()
-        .args(["--timeout", "5s", "--window", "full"])
-        .echo()
-        .run();
-    done.assert_status(2)
-        .assert_stderr_has("--timeout")
-        .assert_stderr_has("--window");
+    let done = TestEnv::new().mtask().args(["--timeout", "5s", "--window", "full"]).echo().run();
+    done.assert_status(2).assert_stderr_has("--timeout").assert_stderr_has("--window");
 }
 
 #[test]
 fn a_window_beside_at_most_once_is_a_usage_error() {
-    let done = TestEnv::new()
-        .mtask()
-        .args(["--at-most-once", "--window", "4"])
-        .echo()
-        .run();
-    done.assert_status(2)
-        .assert_stderr_has("--at-most-once")
-        .assert_stderr_has("--window");
+    let done = TestEnv::new().mtask().args(["--at-most-once", "--window", "4"]).echo().run();
+    done.assert_status(2).assert_stderr_has("--at-most-once").assert_stderr_has("--window");
 }
 
 #[test]
 fn options_end_at_the_command() {
     // -u and -j0 are the command's own.
     let env = TestEnv::new();
-    let done = env
-        .mtask()
-        .args(["-j2", &worker_path(), "-u", "-j0", "--suffix", "!"])
-        .stdin("a\n")
-        .run();
+    let done =
+        env.mtask().args(["-j2", &worker_path(), "-u", "-j0", "--suffix", "!"]).stdin("a\n").run();
     done.assert_status(0).assert_stdout("a!\n");
 }
 
 #[test]
 fn a_double_dash_ends_the_options() {
     let env = TestEnv::new();
-    let done = env
-        .mtask()
-        .args(["--", &worker_path(), "--", "--suffix", "!"])
-        .stdin("a @args\n")
-        .run();
+    let done =
+        env.mtask().args(["--", &worker_path(), "--", "--suffix", "!"]).stdin("a @args\n").run();
     done.assert_status(0).assert_stdout("--|--suffix|!\n");
 }
 
@@ -110,12 +81,7 @@ fn durations_and_sizes_may_have_units() {
         ["--max-record", "100", "--grace", "3s"],
         ["--max-record", "64K", "--init-timeout", "10m"],
     ] {
-        let done = TestEnv::new()
-            .mtask()
-            .args(options)
-            .echo()
-            .stdin("a\n")
-            .run();
+        let done = TestEnv::new().mtask().args(options).echo().stdin("a\n").run();
         done.assert_status(0).assert_stdout("a\n");
     }
 }
@@ -138,9 +104,7 @@ fn help_and_version_go_to_stdout() {
         );
     }
     let version = TestEnv::new().mtask().args(["--version"]).run();
-    version
-        .assert_status(0)
-        .assert_stdout(format!("mtask {}\n", env!("CARGO_PKG_VERSION")));
+    version.assert_status(0).assert_stdout(format!("mtask {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
@@ -157,12 +121,10 @@ fn what_cannot_be_printed_is_an_error() {
     ] {
         let env = TestEnv::new();
         let done = env.mtask().args(args).stdout_file("/dev/full").run();
-        done.assert_status(1)
-            .assert_stderr_has("mtask: cannot write standard output: No space");
+        done.assert_status(1).assert_stderr_has("mtask: cannot write standard output: No space");
         let script = "exec \"$0\" \"$@\" >&-";
         let done = env.mtask().shell(script).args(args).run();
-        done.assert_status(1)
-            .assert_stderr_has("mtask: standard output is closed; redirect it");
+        done.assert_status(1).assert_stderr_has("mtask: standard output is closed; redirect it");
     }
 }
 

@@ -69,8 +69,7 @@ fn a_small_record_behind_a_large_one_waits_for_no_room_at_the_end() {
             .worker(["--collect", "2"])
             .stdin(input.clone())
             .run();
-        done.assert_status(0)
-            .assert_stdout(format!("{}\n", input.trim_end()));
+        done.assert_status(0).assert_stdout(format!("{}\n", input.trim_end()));
     }
 }
 
@@ -246,10 +245,6 @@ fn a_pipe_that_another_process_fills_keeps_no_signal_waiting() {
 fn a_shell_loop_that_gives_its_commands_no_records_is_a_worker() {
     let env = TestEnv::new();
     let script = "while IFS= read -r x; do cat </dev/null; echo \"$x\"; done";
-    let done = env
-        .mtask()
-        .args(["-j1", "--", "sh", "-c", script])
-        .stdin(numbers(50))
-        .run();
+    let done = env.mtask().args(["-j1", "--", "sh", "-c", script]).stdin(numbers(50)).run();
     done.assert_status(0).assert_stdout(numbers(50));
 }

@@ -17,11 +17,8 @@ fn ask_each_worker(
     // No record is answered before all workers have one.
     let begun: Vec<String> = (0..jobs).map(|i| env.path(&format!("begun-{i}"))).collect();
     let all: String = begun.iter().map(|file| format!(" @wait:{file}")).collect();
-    let input = records(
-        begun
-            .iter()
-            .map(|file| format!("@touch:{file}{all} @env:MTASK_WORKER {words}")),
-    );
+    let input =
+        records(begun.iter().map(|file| format!("@touch:{file}{all} @env:MTASK_WORKER {words}")));
     let mut done = env
         .mtask()
         .args([format!("-j{jobs}"), "--window=1".into()])
@@ -200,9 +197,7 @@ fn a_key_that_some_workers_lack_is_a_usage_error_that_names_it() {
         .worker(["--pids", &env.path("w.pids"), "{gpu}"])
         .stdin("a\n")
         .run();
-    done.assert_status(2)
-        .assert_stdout("")
-        .assert_stderr_has("gpu");
+    done.assert_status(2).assert_stdout("").assert_stderr_has("gpu");
     assert!(!env.exists("w.pids"), "a worker was started");
 }
 
@@ -266,11 +261,7 @@ fn the_argument_is_empty_where_there_is_none() {
 #[test]
 fn pythonunbuffered_is_left_as_it_was_set() {
     let env = TestEnv::new();
-    let done = env
-        .mtask()
-        .var("PYTHONUNBUFFERED", "x")
-        .echo()
-        .stdin("@env:PYTHONUNBUFFERED\n")
-        .run();
+    let done =
+        env.mtask().var("PYTHONUNBUFFERED", "x").echo().stdin("@env:PYTHONUNBUFFERED\n").run();
     done.assert_status(0).assert_stdout("x\n");
 }

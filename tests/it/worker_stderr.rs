@@ -8,12 +8,7 @@ use crate::env::{TestEnv, skip};
 #[test]
 fn lines_of_several_workers_are_never_mixed() {
     let input = records((0..40).map(|_| "@errlines:200"));
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j4", "--window", "1"])
-        .echo()
-        .stdin(input)
-        .run();
+    let done = TestEnv::new().mtask().args(["-j4", "--window", "1"]).echo().stdin(input).run();
     done.assert_status(0);
     let lines: Vec<&str> = done.stderr.lines().collect();
     done.check(
@@ -37,9 +32,7 @@ fn tags_say_which_worker_wrote_a_line() {
         .run();
     done.assert_status(0);
     let tagged = |line: &str| {
-        let rest = line
-            .strip_prefix("[worker 0] ")
-            .or_else(|| line.strip_prefix("[worker 1] "));
+        let rest = line.strip_prefix("[worker 0] ").or_else(|| line.strip_prefix("[worker 1] "));
         rest.is_some_and(is_whole)
     };
     done.check(
@@ -51,12 +44,7 @@ fn tags_say_which_worker_wrote_a_line() {
 
 #[test]
 fn a_carriage_return_ends_a_line_too() {
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1", "--tag-stderr"])
-        .echo()
-        .stdin("@errcr\n")
-        .run();
+    let done = TestEnv::new().mtask().args(["-j1", "--tag-stderr"]).echo().stdin("@errcr\n").run();
     done.assert_status(0)
         .assert_stderr_has("[worker 0] one")
         .assert_stderr_has("[worker 0] two");
@@ -65,25 +53,14 @@ fn a_carriage_return_ends_a_line_too() {
 #[test]
 fn a_last_line_without_an_end_is_passed_on() {
     let script = "IFS= read -r x; printf 'last words' >&2; echo \"$x\"";
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1", "--", "sh", "-c", script])
-        .stdin("a\n")
-        .run();
-    done.assert_status(0)
-        .assert_stdout("a\n")
-        .assert_stderr_has("last words");
+    let done = TestEnv::new().mtask().args(["-j1", "--", "sh", "-c", script]).stdin("a\n").run();
+    done.assert_status(0).assert_stdout("a\n").assert_stderr_has("last words");
 }
 
 #[test]
 fn a_flood_on_stderr_harms_nothing() {
     let input = records(["a", "b @errbytes:20M", "c @errlines:20000", "d"]);
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j2"])
-        .echo()
-        .stdin(input.clone())
-        .run();
+    let done = TestEnv::new().mtask().args(["-j2"]).echo().stdin(input.clone()).run();
     done.assert_status(0).assert_stdout(input);
     let longest = done.stderr.lines().map(str::len).max().unwrap_or_default();
     done.check(
@@ -99,12 +76,7 @@ fn a_flood_on_stderr_harms_nothing() {
 #[test]
 fn what_is_on_stderr_is_never_on_stdout() {
     let input = records((0..100).map(|i| format!("{i} @err:noise")));
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j3"])
-        .echo()
-        .stdin(input.clone())
-        .run();
+    let done = TestEnv::new().mtask().args(["-j3"]).echo().stdin(input.clone()).run();
     done.assert_status(0).assert_stdout(input);
     assert_eq!(done.stderr, "noise\n".repeat(100));
 }
@@ -140,8 +112,6 @@ fn a_stderr_that_takes_nothing_changes_no_result_and_no_status() {
 }
 
 fn is_whole(line: &str) -> bool {
-    let middle = line
-        .strip_prefix("begin ")
-        .and_then(|rest| rest.strip_suffix(" end"));
+    let middle = line.strip_prefix("begin ").and_then(|rest| rest.strip_suffix(" end"));
     middle.is_some_and(|pid| pid.parse::<u32>().is_ok())
 }

@@ -6,11 +6,7 @@ use crate::env::{TestEnv, has};
 #[test]
 fn workers_start_before_the_first_record_comes() {
     let env = TestEnv::new();
-    let live = env
-        .mtask()
-        .args(["-j3"])
-        .worker(["--pids", &env.path("w.pids")])
-        .open();
+    let live = env.mtask().args(["-j3"]).worker(["--pids", &env.path("w.pids")]).open();
     env.wait_for_lines("w.pids", 3);
     live.wait().assert_status(0).assert_stdout("");
 }
@@ -79,12 +75,7 @@ fn a_later_process_gets_no_other_descriptor_either() {
         format!("@once:{} @die:3", env.path("once")),
         "@fds".to_owned(),
     ]);
-    let done = env
-        .mtask()
-        .args(["-j1", "--window", "1"])
-        .echo()
-        .stdin(input)
-        .run();
+    let done = env.mtask().args(["-j1", "--window", "1"]).echo().stdin(input).run();
     let lines = done.assert_status(0).lines();
     done.check(
         lines.get(2) == Some(&&b"0 1 2"[..]),
@@ -135,11 +126,7 @@ fn children_that_hold_a_workers_stdout_do_not_delay_the_end() {
 fn line_filters_of_the_shell_are_workers() {
     let env = TestEnv::new();
     let script = "while IFS= read -r x; do echo \"<$x>\"; done";
-    let done = env
-        .mtask()
-        .args(["-j2", "--", "sh", "-c", script])
-        .stdin(numbers(500))
-        .run();
+    let done = env.mtask().args(["-j2", "--", "sh", "-c", script]).stdin(numbers(500)).run();
     let expected = records((0..500).map(|i| format!("<{i}>")));
     done.assert_status(0).assert_stdout(expected);
 }
@@ -155,8 +142,7 @@ fn python_with_u_is_a_worker() {
         .args(["-j2", "--", "python3", "-c", script])
         .stdin(numbers(500))
         .run();
-    done.assert_status(0)
-        .assert_stdout(records((0..500).map(|i| (i * i).to_string())));
+    done.assert_status(0).assert_stdout(records((0..500).map(|i| (i * i).to_string())));
 }
 
 #[test]
@@ -178,6 +164,5 @@ fn jq_unbuffered_is_a_worker() {
         ])
         .stdin(numbers(500))
         .run();
-    done.assert_status(0)
-        .assert_stdout(records((0..500).map(|i| format!("{{\"a\":{i}}}"))));
+    done.assert_status(0).assert_stdout(records((0..500).map(|i| format!("{{\"a\":{i}}}"))));
 }

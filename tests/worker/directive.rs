@@ -146,12 +146,10 @@ impl Reply {
                 "result" => self.answer_under("result", "1"),
                 "nan" => self.answer_under("output", "NaN"),
                 // What the answer tells; several are set apart by a blank.
-                "env" => self
-                    .values
-                    .push(std::env::var(value).unwrap_or_else(|_| "(unset)".into())),
-                "args" => self
-                    .values
-                    .push(std::env::args().skip(1).collect::<Vec<_>>().join("|")),
+                "env" => {
+                    self.values.push(std::env::var(value).unwrap_or_else(|_| "(unset)".into()));
+                }
+                "args" => self.values.push(std::env::args().skip(1).collect::<Vec<_>>().join("|")),
                 "fds" => self.values.push(descriptors()),
                 "pid" => self.values.push(getpid().to_string()),
                 "group" => self.values.push(getpgrp().to_string()),
@@ -215,11 +213,7 @@ pub(crate) enum Group {
 
 /// True for the one process that creates `file`.
 pub(crate) fn first_time(file: &str) -> bool {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(file)
-        .is_ok()
+    OpenOptions::new().write(true).create_new(true).open(file).is_ok()
 }
 
 /// Makes sure that `file` exists.
@@ -267,13 +261,9 @@ fn limit_mtask(count: u64) {
 }
 
 fn append(file: &str, text: &str) {
-    let mut file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(file)
-        .expect("a file to append to");
-    file.write_all(text.as_bytes())
-        .expect("a file to append to");
+    let mut file =
+        OpenOptions::new().append(true).create(true).open(file).expect("a file to append to");
+    file.write_all(text.as_bytes()).expect("a file to append to");
 }
 
 fn kill(signal: i32) -> ! {
@@ -306,11 +296,7 @@ fn error_bytes(mut bytes: usize) {
 }
 
 fn nowhere() -> File {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/null")
-        .expect("/dev/null")
+    OpenOptions::new().read(true).write(true).open("/dev/null").expect("/dev/null")
 }
 
 /// The numbers of the open descriptors, the one that lists them left out.
@@ -321,17 +307,12 @@ fn descriptors() -> String {
         "/dev/fd"
     };
     let open = std::fs::read_dir(folder).expect("the list of descriptors");
-    let mut numbers: Vec<u32> = open
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect();
+    let mut numbers: Vec<u32> =
+        open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
     // Reading the folder took the lowest free number; it is closed by now.
     numbers.retain(|number| std::fs::metadata(format!("{folder}/{number}")).is_ok());
     numbers.sort_unstable();
-    numbers
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(" ")
+    numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// `10M`, `4K` or a number of bytes.

@@ -122,11 +122,9 @@ impl Options {
 }
 
 pub(crate) fn number(text: &str) -> u64 {
-    text.parse()
-        .unwrap_or_else(|_| panic!("{text:?} is no number"))
+    text.parse().unwrap_or_else(|_| panic!("{text:?} is no number"))
 }
 
 fn status(text: &str) -> i32 {
-    text.parse()
-        .unwrap_or_else(|_| panic!("{text:?} is no status"))
+    text.parse().unwrap_or_else(|_| panic!("{text:?} is no status"))
 }

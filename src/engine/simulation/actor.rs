@@ -139,9 +139,7 @@ impl Actor {
             then: None,
             answers: 0,
             has_skipped: false,
-            accident: accident
-                .filter(|_| !is_never_up)
-                .map(|kind| (kind, at, rng.u32(1..6))),
+            accident: accident.filter(|_| !is_never_up).map(|kind| (kind, at, rng.u32(1..6))),
             told_to_end: None,
             told_by: Blame::Mtask,
             stopped: None,

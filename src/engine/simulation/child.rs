@@ -28,11 +28,7 @@ impl Child {
 
     fn look<T>(&self, look: impl FnOnce(&Actor) -> T) -> T {
         let outside = self.outside.borrow();
-        look(
-            outside.processes[self.number]
-                .as_ref()
-                .expect("it is not forgotten"),
-        )
+        look(outside.processes[self.number].as_ref().expect("it is not forgotten"))
     }
 }
 
@@ -85,11 +81,7 @@ impl child::Child for Child {
     }
 
     fn abandon_stdin(&mut self) {
-        self.outside
-            .borrow_mut()
-            .process(self.number)
-            .0
-            .abandon_stdin();
+        self.outside.borrow_mut().process(self.number).0.abandon_stdin();
     }
 
     fn close_stdin(&mut self) {
@@ -138,11 +130,7 @@ impl child::Child for Child {
     }
 
     fn read_stderr(&mut self, buffer: &mut Vec<u8>) -> Result<usize, Errno> {
-        self.outside
-            .borrow_mut()
-            .process(self.number)
-            .0
-            .read_stderr(buffer)
+        self.outside.borrow_mut().process(self.number).0.read_stderr(buffer)
     }
 
     fn drop_pipes(&mut self) {

@@ -340,8 +340,7 @@ impl Ledger {
             let total = scenario.records.len() as u64;
             self.outcomes.check_early_end(total, status, end);
         }
-        self.outcomes
-            .check_end(scenario, &self.pasts, status, tally, is_cut_short);
+        self.outcomes.check_end(scenario, &self.pasts, status, tally, is_cut_short);
     }
 }
 
@@ -351,17 +350,7 @@ impl Ledger {
 fn slack(scenario: &Scenario) -> usize {
     let jobs = scenario.policy.jobs.get();
     let read = 2 * (scenario.command.stdout + super::scenario::MAX_ANSWER) + BOOKKEEPING;
-    let burst = scenario
-        .input
-        .iter()
-        .map(|burst| burst.records)
-        .max()
-        .unwrap_or(0);
-    let longest = scenario
-        .records
-        .iter()
-        .map(|record| record.len)
-        .max()
-        .unwrap_or(0);
+    let burst = scenario.input.iter().map(|burst| burst.records).max().unwrap_or(0);
+    let longest = scenario.records.iter().map(|record| record.len).max().unwrap_or(0);
     jobs * read + (2 * burst + 100) * (600 + longest)
 }

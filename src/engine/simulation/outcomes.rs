@@ -38,11 +38,7 @@ impl Outcomes {
             policy: scenario.policy.clone(),
             has_liars: scenario.has_liars(),
             has_accidents: !scenario.command.kinds.is_empty(),
-            answers: scenario
-                .records
-                .iter()
-                .map(|record| record.answer_len)
-                .collect(),
+            answers: scenario.records.iter().map(|record| record.answer_len).collect(),
             results_read: 0,
             errors_read: 0,
             kinds: vec![None; scenario.records.len()],
@@ -97,12 +93,8 @@ impl Outcomes {
             self.next += 1;
             return;
         }
-        let number = line
-            .strip_prefix('a')
-            .and_then(|rest| rest.split(':').next());
-        let index: u64 = number
-            .and_then(|number| number.parse().ok())
-            .expect("an answer");
+        let number = line.strip_prefix('a').and_then(|rest| rest.split(':').next());
+        let index: u64 = number.and_then(|number| number.parse().ok()).expect("an answer");
         assert_eq!(
             line,
             answer_text(index, self.answers[index as usize]),

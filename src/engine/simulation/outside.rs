@@ -122,9 +122,7 @@ impl Outside {
     pub(super) fn process(&mut self, number: usize) -> (&mut Actor, &mut Ledger) {
         self.deeds += 1;
         self.tell_ledger();
-        let actor = self.processes[number]
-            .as_mut()
-            .expect("it is not forgotten");
+        let actor = self.processes[number].as_mut().expect("it is not forgotten");
         (actor, &mut self.ledger)
     }
 
@@ -225,9 +223,7 @@ impl Outside {
             self.stderr.next(),
             self.disturbances.front().map(|(at, _)| *at),
         ];
-        (processes.filter_map(Actor::next))
-            .chain(rest.into_iter().flatten())
-            .min()
+        (processes.filter_map(Actor::next)).chain(rest.into_iter().flatten()).min()
     }
 
     fn is_ready(&self, source: Source) -> bool {

@@ -24,10 +24,7 @@ impl Promises {
             // It tells that COMMAND was ready, or of processes.
             return;
         }
-        let mut done = self
-            .0
-            .last()
-            .map_or_else(Done::default, |it| it.done.clone());
+        let mut done = self.0.last().map_or_else(Done::default, |it| it.done.clone());
         done.append(&mut entry.done);
         self.0.push(Promise {
             done,
@@ -46,9 +43,7 @@ impl Promises {
             let bytes = [results, errors];
             assert!(bytes.iter().all(|it| it.is_empty() || it.ends_with(b"\n")));
             let lines = || {
-                let lines = bytes
-                    .iter()
-                    .flat_map(|it| it.split_inclusive(|b| *b == b'\n'));
+                let lines = bytes.iter().flat_map(|it| it.split_inclusive(|b| *b == b'\n'));
                 lines.map(|line| line.starts_with(ERROR))
             };
             let done = &promise.done;
@@ -57,10 +52,7 @@ impl Promises {
                 lines().filter(|failed| *failed).count() as u64,
                 done.failures()
             );
-            let is_prefix = done
-                .ranges
-                .iter()
-                .eq(std::iter::once(0..done.ranges.count()));
+            let is_prefix = done.ranges.iter().eq(std::iter::once(0..done.ranges.count()));
             assert!(is_prefix || policy.order == Order::Finish);
             told = (promise.results, promise.errors);
         }

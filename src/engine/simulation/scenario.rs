@@ -348,17 +348,13 @@ impl Scenario {
 
     /// The bytes of its largest record.
     pub(super) fn largest(&self) -> usize {
-        (self.records.iter().map(|record| record.len))
-            .max()
-            .unwrap_or(0)
+        (self.records.iter().map(|record| record.len)).max().unwrap_or(0)
     }
 
     /// Whether workers may give more or fewer lines than they should.
     pub(super) fn has_liars(&self) -> bool {
         let lies = [Effect::AddsLine, Effect::SkipsLine];
-        self.records
-            .iter()
-            .any(|record| lies.contains(&record.effect))
+        self.records.iter().any(|record| lies.contains(&record.effect))
     }
 
     /// Whether workers do nothing wrong but to give lines too many, or nothing but too few, and

@@ -86,9 +86,7 @@ impl Case {
             },
             block: rng.choice([4, 16, 100, 4096]).unwrap(),
             max_read: rng.choice([1, 7, 100, 10_000]).unwrap(),
-            sources: (0..rng.usize(0..4))
-                .map(|_| Self::source(format, separator, rng))
-                .collect(),
+            sources: (0..rng.usize(0..4)).map(|_| Self::source(format, separator, rng)).collect(),
         }
     }
 

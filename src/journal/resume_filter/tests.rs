@@ -173,9 +173,7 @@ fn an_input_that_has_changed_is_refused_though_a_part_of_it_was_too_much_to_be_h
     let first = filter(&records, &Ranges::default(), Prefix::default(), &mut random);
     let before = *first.marks.last().expect("a mark at the end");
     let mut done = Ranges::default();
-    (0..500)
-        .step_by(2)
-        .for_each(|index| assert!(done.insert(index..index + 1)));
+    (0..500).step_by(2).for_each(|index| assert!(done.insert(index..index + 1)));
     records[499] = "changed".into();
     let again = skim_within(10_000, &records, &done, before, &mut random);
     assert!(again.most_held <= 5_000);
@@ -221,8 +219,6 @@ fn what_is_passed_over_counts_as_left_out() {
         count: 4,
         bytes: slice(b"0\n11\n222\n3333\n", &budget),
     };
-    filter
-        .take(Arrival::Records(block), &mut |_| Ok(()))
-        .unwrap();
+    filter.take(Arrival::Records(block), &mut |_| Ok(())).unwrap();
     assert_eq!(left_out.bytes(), 7);
 }

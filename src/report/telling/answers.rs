@@ -105,9 +105,8 @@ pub(in crate::report) fn doubtful(doubts: &Doubts) -> Option<String> {
         _ => "records",
     };
     let named = ranges.len().min(NAMED);
-    let mut parts: Vec<_> = (ranges[..named].iter())
-        .map(|(first, last)| one(first, last))
-        .collect();
+    let mut parts: Vec<_> =
+        (ranges[..named].iter()).map(|(first, last)| one(first, last)).collect();
     let more = ranges.len() - named;
     if more > 0 {
         parts.push(format!(

@@ -170,9 +170,7 @@ fn listed(workers: &[WorkerId]) -> String {
     let runs = workers.chunk_by(|one, next| next.0 == one.0 + 1);
     let shown = runs.map(|run| match run {
         [.., last] if run.len() > 2 => format!("{} to {}", run[0].0, last.0),
-        _ => (run.iter().map(|worker| worker.0.to_string()))
-            .collect::<Vec<_>>()
-            .join(", "),
+        _ => (run.iter().map(|worker| worker.0.to_string())).collect::<Vec<_>>().join(", "),
     });
     shown.collect::<Vec<_>>().join(", ")
 }

@@ -65,9 +65,7 @@ fn told(teller: &mut Teller, events: impl IntoIterator<Item = Event>) -> String 
 
 /// The same, with nothing said before.
 fn told_alone(change: impl Fn(&mut Policy), events: impl IntoIterator<Item = Event>) -> String {
-    let texts = events
-        .into_iter()
-        .map(|event| told(&mut teller(&change), [event]));
+    let texts = events.into_iter().map(|event| told(&mut teller(&change), [event]));
     texts.collect::<Vec<_>>().join("\n")
 }
 

@@ -153,10 +153,7 @@ fn the_last_words_stand_after_all_that_can_be_written() {
             put(&mut buffer, index, Outcome::Results);
         }
         buffer.put_last(|out| append(out, "last"));
-        let text: String = take(&mut buffer)
-            .into_iter()
-            .map(|(text, _)| text)
-            .collect();
+        let text: String = take(&mut buffer).into_iter().map(|(text, _)| text).collect();
         let expected = match order {
             policy::Order::Input => "10 11 12 last",
             policy::Order::Finish => "10 11 12 14 last",

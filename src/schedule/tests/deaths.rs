@@ -275,11 +275,7 @@ fn a_process_that_has_closed_its_stdout_has_200_ms_to_exit() {
     assert!(bench.ends.is_empty());
     bench.wait(20 * MILLISECOND);
     assert_eq!(bench.ends, ["SIGTERM"]);
-    assert!(
-        bench
-            .said()
-            .contains("worker 0 is ended (it closed its stdout)")
-    );
+    assert!(bench.said().contains("worker 0 is ended (it closed its stdout)"));
 }
 
 #[test]
@@ -341,9 +337,7 @@ fn an_answer_to_a_part_of_a_record_is_none() {
     bench.hang_up(Pipe::Stdin, 0);
     assert_eq!(bench.scheduler.owed(WORKER), 1);
     bench.answer(1);
-    bench
-        .scheduler
-        .heard(WORKER, Message::Stray(b"y"), bench.now);
+    bench.scheduler.heard(WORKER, Message::Stray(b"y"), bench.now);
     bench.act();
     assert_eq!(bench.ends, ["SIGTERM"]);
     assert_eq!(bench.scheduler.tally().results, 2);

@@ -38,8 +38,7 @@ impl Bench {
                 self.now,
             );
         }
-        self.scheduler
-            .heard(WORKER, Message::Stray(b"more"), self.now);
+        self.scheduler.heard(WORKER, Message::Stray(b"more"), self.now);
         self.act();
         let says = |notice: &&String| notice.contains("with nothing to answer");
         self.notices.iter().find(says).expect("a notice").clone()
@@ -51,11 +50,7 @@ fn all_answers_since_the_last_check_are_in_doubt() {
     let mut bench = Bench::new(|_| ());
     bench.records(1);
     bench.answer(1);
-    assert!(
-        bench
-            .write_too_much()
-            .contains("the answer of record 0 is in doubt")
-    );
+    assert!(bench.write_too_much().contains("the answer of record 0 is in doubt"));
 
     let mut bench = Bench::new(|_| ());
     bench.records(10_000);

@@ -45,10 +45,7 @@ fn where_no_worker_is_left_the_last_words_of_the_last_one_are_told() {
         };
         bench.scheduler.died(WORKER, death, bench.now);
         bench.act();
-        let began = bench
-            .notices
-            .iter()
-            .position(|notice| notice.starts_with("no worker"));
+        let began = bench.notices.iter().position(|notice| notice.starts_with("no worker"));
         bench.notices.split_off(began.unwrap())
     };
     let begins = "no worker could be kept running: the last one died (exit status 1); it";
@@ -106,9 +103,7 @@ fn processes_that_answer_too_much_are_given_up_too() {
         while bench.scheduler.owed(WORKER) > 0 {
             bench.answer(bench.scheduler.owed(WORKER));
         }
-        bench
-            .scheduler
-            .heard(WORKER, Message::Stray(b"one more"), bench.now);
+        bench.scheduler.heard(WORKER, Message::Stray(b"one more"), bench.now);
         bench.act();
         bench.die(ExitStatus::Signal(15));
         bench.records(5);
@@ -195,9 +190,7 @@ fn held_up_by(bytes: usize, change: impl FnOnce(&mut Policy)) -> Bench {
     bench.scheduler.set_output_room(0);
     bench.records(1);
     let answer = [vec![b'y'; bytes], vec![b'\n']].concat();
-    bench
-        .scheduler
-        .heard(WORKER, Message::Results(1, Lines::Lent(&answer)), bench.now);
+    bench.scheduler.heard(WORKER, Message::Results(1, Lines::Lent(&answer)), bench.now);
     bench.scheduler.heard(WORKER, WHOLE, bench.now);
     bench.act();
     bench.records(4);

@@ -180,9 +180,7 @@ fn failures_of_earlier_runs_count_towards_max_errors() {
     let mut earlier = Done::default();
     assert!(earlier.ranges.insert(0..2));
     earlier.failed.insert("timeout", 1);
-    bench
-        .scheduler
-        .resume(earlier, WorkerFaults::default(), Doubts::default(), None);
+    bench.scheduler.resume(earlier, WorkerFaults::default(), Doubts::default(), None);
     bench.next = 2;
     bench.records(5);
     bench.answer(1);

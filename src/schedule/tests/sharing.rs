@@ -103,10 +103,7 @@ fn run(records: usize, times: &[&[Duration]], change: impl FnOnce(&mut Policy)) 
         let first = first.min_by_key(|seat| seats[*seat].next);
         let answers_at = first.and_then(|seat| seats[seat].next);
         let wakes_at = scheduler.wake_at();
-        now = (answers_at.into_iter().chain(wakes_at))
-            .min()
-            .expect("something happens")
-            .max(now);
+        now = (answers_at.into_iter().chain(wakes_at)).min().expect("something happens").max(now);
         if let Some(seat) = first.filter(|_| answers_at == Some(now)) {
             let worker = WorkerId(seat);
             let seat = &mut seats[seat];
@@ -162,10 +159,7 @@ fn equal_workers_end_together() {
         let times = [&each[..]; 4];
         let course = assert_near_ideal(1000, &times, 1.02);
         assert!(
-            course
-                .shares
-                .iter()
-                .all(|share| (230..=270).contains(share)),
+            course.shares.iter().all(|share| (230..=270).contains(share)),
             "{course:?}"
         );
     }
@@ -308,9 +302,7 @@ fn measured(slow: usize) -> Bench {
             if owed > 0 {
                 let answers = "y\n".repeat(owed);
                 let answers = Lines::Lent(answers.as_bytes());
-                bench
-                    .scheduler
-                    .heard(worker, Message::Results(owed, answers), bench.now);
+                bench.scheduler.heard(worker, Message::Results(owed, answers), bench.now);
                 bench.scheduler.heard(worker, WHOLE, bench.now);
             }
         }

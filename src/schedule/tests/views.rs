@@ -154,9 +154,7 @@ fn results_that_wait_for_their_turn_hold_the_run_up_once_they_take_all_the_room(
     let after_answer_of = |first: WorkerId| {
         let mut bench = Bench::of_workers(2, |_| ());
         bench.records(2);
-        bench
-            .scheduler
-            .heard(first, Message::Results(1, Lines::Lent(b"y\n")), bench.now);
+        bench.scheduler.heard(first, Message::Results(1, Lines::Lent(b"y\n")), bench.now);
         bench.scheduler.heard(first, WHOLE, bench.now);
         bench
     };

@@ -290,9 +290,8 @@ impl World {
             let mut words = String::new();
             let is_faulty = index >= first && faults > 0 && rng.u32(..5) == 0;
             if is_faulty {
-                let once = rng
-                    .bool()
-                    .then(|| format!("@once:{} ", env.path(&format!("once-{index}"))));
+                let once =
+                    rng.bool().then(|| format!("@once:{} ", env.path(&format!("once-{index}"))));
                 (words, kinds, tries) = self.fault(rng, theme, is_sent_once, once);
                 faults -= usize::from(!words.is_empty());
             } else if theme == Theme::Hangs && index >= first {
@@ -448,9 +447,7 @@ impl World {
         let line = line.strip_prefix(b"\"").unwrap_or(line);
         let digits = line.split(|byte| *byte == b' ').next().unwrap_or_default();
         let index = String::from_utf8_lossy(digits).parse().ok();
-        index
-            .filter(|index| *index < self.records.len())
-            .expect("a result is that of a record")
+        index.filter(|index| *index < self.records.len()).expect("a result is that of a record")
     }
 
     /// How often a failed record may have been tried.

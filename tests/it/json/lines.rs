@@ -88,9 +88,8 @@ fn an_error_behind_text_is_one_and_what_is_no_json_fails_its_record() {
     ];
     let done = run(&TestEnv::new(), &["--on-error", "ignore"], &said);
     done.assert_status(0);
-    let kinds: Vec<_> = (done.lines().into_iter())
-        .map(|line| done.parse(line)["mtask_error"].clone())
-        .collect();
+    let kinds: Vec<_> =
+        (done.lines().into_iter()).map(|line| done.parse(line)["mtask_error"].clone()).collect();
     assert_eq!(kinds, ["worker_error", "bad_answer", "bad_answer"]);
     let why = done.parse(done.lines()[1])["message"].to_string();
     done.check(
@@ -177,8 +176,7 @@ fn an_answer_that_was_shown_in_a_log_line_may_be_given_again() {
     // Which of two different ones is right nobody knows.
     let other = [&shown[..], b"{\"id\":0,\"output\":{\"a\":[12]}}\n"].concat();
     let done = run(&TestEnv::new(), &[], &[&other]);
-    done.assert_status(123)
-        .assert_stderr_has("each record is to be answered once");
+    done.assert_status(123).assert_stderr_has("each record is to be answered once");
     // Nor may it be given once more than that, or twice on lines of their own.
     let again = b"{\"id\":0,\"output\":{\"a\":[1,2]}}\n";
     let done = run(
@@ -186,12 +184,10 @@ fn an_answer_that_was_shown_in_a_log_line_may_be_given_again() {
         &[],
         &[&[&shown[..], again, again].concat()],
     );
-    done.assert_status(123)
-        .assert_stderr_has("each record is to be answered once");
+    done.assert_status(123).assert_stderr_has("each record is to be answered once");
     let twice = b"{\"id\":0,\"output\":1}\n".repeat(2);
     let done = run(&TestEnv::new(), &[], &[&twice]);
-    done.assert_status(123)
-        .assert_stderr_has("each record is to be answered once");
+    done.assert_status(123).assert_stderr_has("each record is to be answered once");
 }
 
 /// The copy comes when the record has been sent again, to the same process.
@@ -224,8 +220,7 @@ fn several_answers_may_stand_on_a_line() {
         b"go: {\"output\":\"d\",\"id\":3} {\"id\":3,\"output\":\"d\"}, {\"id\":2,\"error\":\"c\"}\n",
     ];
     let done = run(&TestEnv::new(), &["--window", "2"], &said);
-    done.assert_status(123)
-        .assert_results_but(2, b"\"a\"\n\"b\"\n?\n\"d\"\n");
+    done.assert_status(123).assert_results_but(2, b"\"a\"\n\"b\"\n?\n\"d\"\n");
     done.assert_one_error(2, "worker_error");
 }
 

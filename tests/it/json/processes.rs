@@ -31,9 +31,7 @@ fn what_a_process_was_not_sent_yet_when_it_broke_the_rules_is_not_charged() {
         records((0..10).map(|number| json!(format!("{number} {}", doubled(number))).to_string()));
     let ready = r#"{"ready":true,"concurrency":4}"#;
     for options in [&["-j1"][..], &["-j1", "--at-most-once"]] {
-        let done = echo(&TestEnv::new(), options, &["--banner", ready])
-            .stdin(&*input)
-            .run();
+        let done = echo(&TestEnv::new(), options, &["--banner", ready]).stdin(&*input).run();
         done.assert_status(123).assert_stdout(&*input);
     }
 }
@@ -74,20 +72,14 @@ fn a_record_waits_until_a_later_process_is_ready() {
 fn what_a_worker_says_at_its_end_is_kept_where_asked_for() {
     let env = TestEnv::new();
     let end = r#"{"exit":{"seen": 3,"z":1e400}}"#;
-    let done = echo(&env, &["-j1", "--exits", "exits"], &["--end-line", end])
-        .stdin(numbers(3))
-        .run();
-    done.assert_status(0)
-        .assert_stdout(numbers(3))
-        .assert_stderr_empty();
+    let done =
+        echo(&env, &["-j1", "--exits", "exits"], &["--end-line", end]).stdin(numbers(3)).run();
+    done.assert_status(0).assert_stdout(numbers(3)).assert_stderr_empty();
     let kept = r#"{"worker":0,"process":0,"exit":{"seen": 3,"z":1e400}}"#;
     assert_eq!(env.lines("exits"), [kept]);
 
-    let done = echo(&env, &["-j1"], &["--end-line", end])
-        .stdin(numbers(3))
-        .run();
-    done.assert_status(0)
-        .assert_stderr_has("1 exit value not kept (--exits FILE keeps them)");
+    let done = echo(&env, &["-j1"], &["--end-line", end]).stdin(numbers(3)).run();
+    done.assert_status(0).assert_stderr_has("1 exit value not kept (--exits FILE keeps them)");
 }
 
 #[test]
@@ -109,11 +101,8 @@ fn an_exit_value_before_the_end_is_a_line_for_people() {
 fn an_exits_file_that_cannot_be_written_is_named() {
     let env = TestEnv::new();
     let end = ["--end-line", r#"{"exit":1}"#];
-    let done = echo(&env, &["-j1", "--exits", "/dev/full"], &end)
-        .stdin(numbers(1))
-        .run();
-    done.assert_status(1)
-        .assert_stderr_has("cannot write /dev/full");
+    let done = echo(&env, &["-j1", "--exits", "/dev/full"], &end).stdin(numbers(1)).run();
+    done.assert_status(1).assert_stderr_has("cannot write /dev/full");
 }
 
 #[test]
@@ -145,9 +134,7 @@ fn a_record_that_takes_too_long_fails_alone() {
     for banner in [r#"{"ready":true}"#, r#"{"ready":true,"concurrency":6}"#] {
         let input = strings_with(7, 30, "@hang");
         let options = ["-j2", "--timeout", "700ms", "--grace", "100ms"];
-        let done = echo(&TestEnv::new(), &options, &["--banner", banner])
-            .stdin(&*input)
-            .run();
+        let done = echo(&TestEnv::new(), &options, &["--banner", banner]).stdin(&*input).run();
         // Others may be late on a busy machine; all have one outcome, in their places.
         let failed: Vec<_> = done.error_records();
         done.assert_status(123);
@@ -161,11 +148,8 @@ fn a_record_that_takes_too_long_fails_alone() {
 
 #[test]
 fn a_last_line_without_its_end_is_an_answer_if_it_is_whole() {
-    let done = echo(&TestEnv::new(), &["-j1"], &[])
-        .stdin(strings_with(2, 3, "@partial"))
-        .run();
-    done.assert_status(0)
-        .assert_stdout(strings_with(2, 3, "@partial"));
+    let done = echo(&TestEnv::new(), &["-j1"], &[]).stdin(strings_with(2, 3, "@partial")).run();
+    done.assert_status(0).assert_stdout(strings_with(2, 3, "@partial"));
 }
 
 #[test]

@@ -270,11 +270,7 @@ def work(x):
 def batch(xs): return [RESULTS[x][0]() for x in xs]
 "#;
     let Some(env) = python(source) else { return };
-    let one_by_one = env
-        .mtask()
-        .args(["-j1", "--python", "work.py:work"])
-        .stdin(numbers(11))
-        .run();
+    let one_by_one = env.mtask().args(["-j1", "--python", "work.py:work"]).stdin(numbers(11)).run();
     let together = env
         .mtask()
         .args(["-j1", "--batch", "11", "--python", "work.py:batch"])
@@ -286,14 +282,12 @@ def batch(xs): return [RESULTS[x][0]() for x in xs]
         .collect();
     assert_eq!(expected.len(), 11, "each is called once");
     for done in [&one_by_one, &together] {
-        done.assert_status(123)
-            .assert_stderr_has("9 of 11 records failed (9 worker_error)\n");
+        done.assert_status(123).assert_stderr_has("9 of 11 records failed (9 worker_error)\n");
         for (line, expected) in expected.iter().enumerate().take(9) {
             assert_message_has(done, line, expected[1]);
             let kind = error(done, line)["type"].clone();
             done.check(
-                kind.as_str()
-                    .is_some_and(|kind| kind.ends_with(expected[0])),
+                kind.as_str().is_some_and(|kind| kind.ends_with(expected[0])),
                 "it is of another type",
             );
         }
@@ -337,14 +331,8 @@ def batch(xs): return [ERRORS[x] if x < len(ERRORS) else x for x in xs]
         &["--python", "work.py:work"][..],
         &["--batch", "8", "--python", "work.py:batch"],
     ] {
-        let done = env
-            .mtask()
-            .args(["-j1"])
-            .args(options)
-            .stdin(numbers(8))
-            .run();
-        done.assert_status(123)
-            .assert_stderr_has("7 of 8 records failed (7 worker_error)\n");
+        let done = env.mtask().args(["-j1"]).args(options).stdin(numbers(8)).run();
+        done.assert_status(123).assert_stderr_has("7 of 8 records failed (7 worker_error)\n");
         let kinds = [
             "Named",
             "Placed",
@@ -379,11 +367,7 @@ class Work:
     def close(self): return Raises()
 "#;
     let Some(env) = python(source) else { return };
-    let done = env
-        .mtask()
-        .args(["-j1", "--python", "work.py:Work"])
-        .stdin("1\n")
-        .run();
+    let done = env.mtask().args(["-j1", "--python", "work.py:Work"]).stdin("1\n").run();
     done.assert_status(123)
         .assert_stdout("1\n")
         .assert_stderr_has("the exit value is not JSON: sys.exit(0) was called");
@@ -449,12 +433,7 @@ def inside(x): return {"error": ValueError("404")} if x == 2 else x
         (&failed["type"], &failed["message"]),
         (&"ValueError".into(), &"404".into())
     );
-    let said = |name| {
-        run(&[], name)["message"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let said = |name| run(&[], name)["message"].as_str().unwrap_or_default().to_owned();
     assert!(said("kind").contains("of type type (ValueError): raise it, or return one"));
     assert!(said("inside").contains("output['error'] is of type ValueError: raise it"));
 }

@@ -35,11 +35,7 @@ def work(x):
     return x
 "#;
     let Some(env) = python(source) else { return };
-    let done = env
-        .mtask()
-        .args(["-j1", "--python", "work.py:work"])
-        .stdin(numbers(8))
-        .run();
+    let done = env.mtask().args(["-j1", "--python", "work.py:work"]).stdin(numbers(8)).run();
     done.assert_status(123);
     let lines = done.lines();
     assert_eq!((lines[0], lines[7]), (&b"0"[..], &b"7"[..]));
@@ -50,9 +46,7 @@ def work(x):
     let traceback = error_1["traceback"].as_str().expect("a traceback");
     let begins = format!(
         "Traceback (most recent call last):\n  File \"{}\", line 11, in work\n    raise ValueError",
-        std::fs::canonicalize(env.path("work.py"))
-            .expect("a file")
-            .display()
+        std::fs::canonicalize(env.path("work.py")).expect("a file").display()
     );
     assert!(traceback.starts_with(&begins), "{traceback}");
 
@@ -100,17 +94,10 @@ def work(x):
     return result()
 "#;
     let Some(env) = python(source) else { return };
-    let done = env
-        .mtask()
-        .args(["-j1", "--python", "work.py:work"])
-        .stdin(numbers(11))
-        .run();
+    let done = env.mtask().args(["-j1", "--python", "work.py:work"]).stdin(numbers(11)).run();
     done.assert_status(123);
-    let expected: Vec<&str> = done
-        .stderr
-        .lines()
-        .filter_map(|line| line.strip_prefix("EXPECTED "))
-        .collect();
+    let expected: Vec<&str> =
+        done.stderr.lines().filter_map(|line| line.strip_prefix("EXPECTED ")).collect();
     assert_eq!(expected.len(), 11);
     for (line, expected) in expected.into_iter().enumerate() {
         assert_message_has(&done, line, "the output is not JSON");
@@ -133,11 +120,7 @@ def work(x):
     return [Point(1, Point(2)), Pair(1, 2), (), {1: Level.LOW}, "\ud800"]
 "#;
     let Some(env) = python(source) else { return };
-    let done = env
-        .mtask()
-        .args(["--python", "work.py:work"])
-        .stdin("0\n")
-        .run();
+    let done = env.mtask().args(["--python", "work.py:work"]).stdin("0\n").run();
     done.assert_status(0).assert_stdout(
         "[{\"x\":1,\"next\":{\"x\":2,\"next\":null}},[1,2],[],{\"1\":1},\"\\ud800\"]\n",
     );
@@ -156,25 +139,15 @@ def double(batch): return numpy.array(batch) * 2.0
     if !has("import numpy") {
         return skip("numpy is not installed");
     }
-    let done = env
-        .mtask()
-        .args(["-j1", "--python", "work.py:work"])
-        .stdin(numbers(5))
-        .run();
+    let done = env.mtask().args(["-j1", "--python", "work.py:work"]).stdin(numbers(5)).run();
     done.assert_status(123);
     let expected = ["1.5", "[0,1,2]", "{\"a\":[4,true]}", "[[0.0],[0.0]]"];
     let lines = done.lines();
-    let results: Vec<_> = lines[..4]
-        .iter()
-        .map(|line| String::from_utf8_lossy(line))
-        .collect();
+    let results: Vec<_> = lines[..4].iter().map(|line| String::from_utf8_lossy(line)).collect();
     assert_eq!(results, expected);
     assert_message_has(&done, 4, "output[1] is nan");
 
-    let done = env
-        .mtask()
-        .args(["--batch", "4", "--python", "work.py:double"])
-        .stdin("1\n2\n")
-        .run();
+    let done =
+        env.mtask().args(["--batch", "4", "--python", "work.py:double"]).stdin("1\n2\n").run();
     done.assert_status(0).assert_stdout("2.0\n4.0\n");
 }

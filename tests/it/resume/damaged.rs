@@ -157,12 +157,8 @@ fn whatever_a_journal_says_mtask_is_not_at_fault() {
     const MAX: u64 = u64::MAX;
     for order in [&[][..], &["-u"]] {
         let kept = kept(order);
-        let first = read(&kept.lines[0][..])
-            .expect("a journal")
-            .expect("a line");
-        let whole = read(&kept.lines.concat()[..])
-            .expect("a journal")
-            .expect("a line");
+        let first = read(&kept.lines[0][..]).expect("a journal").expect("a line");
+        let whole = read(&kept.lines.concat()[..]).expect("a journal").expect("a line");
         let entry = |done: &[(u64, u64)], records, change: &dyn Fn(&mut Entry)| {
             let mut entry = Entry {
                 done: done.to_vec(),
@@ -203,8 +199,7 @@ fn whatever_a_journal_says_mtask_is_not_at_fault() {
             let shown = format!("{case:?}");
             let line = first.chain.clone().entry(case);
             let out = kept.env.read("out");
-            kept.env
-                .write("journal", [&kept.lines[0][..], &line].concat());
+            kept.env.write("journal", [&kept.lines[0][..], &line].concat());
             let run = kept.env.mtask().args(&kept.options).echo();
             let done = run.stdin(numbers(kept.count)).run();
             let is_told = matches!(done.status.code(), Some(0 | 1 | 2 | 123));

@@ -50,9 +50,7 @@ fn failures(env: &TestEnv) -> Vec<(u64, String)> {
 }
 
 fn expected(killers: usize, kind: &str) -> Vec<(u64, String)> {
-    (4..4 + killers as u64)
-        .map(|index| (index, kind.to_owned()))
-        .collect()
+    (4..4 + killers as u64).map(|index| (index, kind.to_owned())).collect()
 }
 
 #[test]
@@ -192,9 +190,7 @@ fn a_command_that_is_broken_now_is_not_held_against_the_records() {
 fn a_command_that_was_mended_does_what_is_left() {
     let (env, input) = killed_script();
     env.write("w.sh", "while read -r x; do echo \"$x\"; done");
-    let done = mtask(&env, &["-j1", "--", "sh", "w.sh"])
-        .stdin(input.clone())
-        .run();
+    let done = mtask(&env, &["-j1", "--", "sh", "w.sh"]).stdin(input.clone()).run();
     done.assert_status(0);
     assert_eq!(env.read("out"), input);
 }

@@ -17,10 +17,7 @@ use super::{mtask, resumable};
 /// A finished run of 10 records, with error records in a file of their own.
 fn finished() -> TestEnv {
     let env = TestEnv::new();
-    let done = mtask(&env, &["-j1", "--errors", &env.path("errors")])
-        .echo()
-        .stdin(input())
-        .run();
+    let done = mtask(&env, &["-j1", "--errors", &env.path("errors")]).echo().stdin(input()).run();
     done.assert_status(123);
     assert!(!env.read("errors").is_empty());
     env
@@ -44,12 +41,8 @@ pub(super) fn assert_refused(
         ["journal", "out", "errors"].map(read)
     };
     let before = files();
-    let done: Done = env
-        .mtask()
-        .args(options)
-        .worker(["--pids", &env.path("refused.pids")])
-        .stdin(input)
-        .run();
+    let done: Done =
+        env.mtask().args(options).worker(["--pids", &env.path("refused.pids")]).stdin(input).run();
     done.assert_status(status);
     for word in words {
         done.assert_stderr_has(word);
@@ -61,9 +54,7 @@ pub(super) fn assert_refused(
 /// The arguments of [`finished`] and `more`.
 fn options<'a>(base: &'a [String], errors: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let base = base.iter().map(String::as_str);
-    base.chain(["-j1", "--errors", errors])
-        .chain(more.iter().copied())
-        .collect()
+    base.chain(["-j1", "--errors", errors]).chain(more.iter().copied()).collect()
 }
 
 /// Waits until the journal vouches for so many records.
@@ -110,12 +101,8 @@ fn options_that_decide_what_is_written_must_be_the_same() {
     }
     let base: Vec<_> = base.iter().map(String::as_str).chain(["-j1"]).collect();
     assert_refused(&env, &base, &input(), 2, &["is to go on without --errors:"]);
-    let done = env
-        .mtask()
-        .args(options(&resumable(&env), &errors, &[]))
-        .echo()
-        .stdin(input())
-        .run();
+    let done =
+        env.mtask().args(options(&resumable(&env), &errors, &[])).echo().stdin(input()).run();
     done.assert_status(123);
 }
 
@@ -154,11 +141,7 @@ fn an_input_that_has_changed_is_refused() {
     // One that is longer than all buffers, and differs at its end.
     let env = TestEnv::new();
     let input = numbers(300_000);
-    mtask(&env, &["-j1"])
-        .echo()
-        .stdin(input.clone())
-        .run()
-        .assert_status(0);
+    mtask(&env, &["-j1"]).echo().stdin(input.clone()).run().assert_status(0);
     let mut changed = input;
     let last = changed.len() - 2;
     changed[last] ^= 1;
@@ -256,9 +239,7 @@ fn another_output_is_refused_even_where_nothing_was_done() {
         };
         run(&first).assert_status(0);
         fs::write(&other, "precious\n").expect("a file is written");
-        run(&other)
-            .assert_status(2)
-            .assert_stderr_has("not the file");
+        run(&other).assert_status(2).assert_stderr_has("not the file");
         assert_eq!(fs::read(&other).expect("it is there"), b"precious\n");
         fs::rename(&other, &first).expect("renamed");
         run(&first).assert_status(0);
@@ -296,10 +277,7 @@ fn what_is_no_journal_is_refused() {
     assert_refused(&env, &options, &input(), 2, &["is no journal"]);
     env.write("journal", "mtask-journal 99 whatever\n");
     assert_refused(&env, &options, &input(), 2, &["version 99"]);
-    let first_line = journal
-        .iter()
-        .position(|byte| *byte == b'\n')
-        .expect("a line");
+    let first_line = journal.iter().position(|byte| *byte == b'\n').expect("a line");
     let mut damaged = journal.clone();
     damaged[first_line - 3] ^= 1;
     env.write("journal", damaged);
@@ -376,10 +354,8 @@ fn a_command_that_cannot_be_run_leaves_all_as_it_was() {
     let env = finished();
     let before = ["journal", "out", "errors"].map(|name| env.read(name));
     let errors = env.path("errors");
-    let done = mtask(&env, &["--errors", &errors])
-        .args(["--", "/no/such/command"])
-        .stdin(input())
-        .run();
+    let done =
+        mtask(&env, &["--errors", &errors]).args(["--", "/no/such/command"]).stdin(input()).run();
     done.assert_status(127);
     assert_eq!(
         before,

@@ -51,10 +51,7 @@ fn an_answer_to_nothing_leaves_no_doubt_where_answers_have_ids() {
 fn a_worker_that_failed_at_its_end_stands_though_all_records_were_done() {
     let env = TestEnv::new();
     let run = |count, status: &str| {
-        let done = mtask(&env, &["-j1"])
-            .worker(["--end-exit", status])
-            .stdin(numbers(count))
-            .run();
+        let done = mtask(&env, &["-j1"]).worker(["--end-exit", status]).stdin(numbers(count)).run();
         done.assert_status(123);
         assert_eq!(env.read("out"), numbers(count));
         done
@@ -78,8 +75,7 @@ fn a_break_is_in_the_journal_before_the_run_ends() {
     live.signal(Signal::KILL);
     live.wait_with_open_stdin();
     let done = mtask(&env, &["-j1"]).echo().stdin("0 @stray:x\n").run();
-    done.assert_status(122)
-        .assert_stderr_has(&format!("{BROKEN}, before this run"));
+    done.assert_status(122).assert_stderr_has(&format!("{BROKEN}, before this run"));
 }
 
 #[test]
@@ -96,8 +92,7 @@ fn a_worker_that_was_told_to_end_with_mtask_is_not_held_against_the_next_run() {
     live.wait_for_stderr("told to end");
     env.write("go", "");
     let done = live.wait();
-    done.assert_signal(Signal::TERM)
-        .assert_stderr_has("1 worker failed at the end");
+    done.assert_signal(Signal::TERM).assert_stderr_has("1 worker failed at the end");
     let done = mtask(&env, &["-j1"]).echo().stdin(input.clone()).run();
     done.assert_status(0);
     assert_eq!(env.read("out"), input);

@@ -256,9 +256,7 @@ impl Actor {
             Protocol::Lines => 0,
             Protocol::Json => "{\"id\":".len(),
         };
-        let digits = lines[before..]
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit());
+        let digits = lines[before..].iter().take_while(|byte| byte.is_ascii_digit());
         digits.fold(0, |index, digit| index * 10 + u64::from(digit - b'0'))
     }
 

@@ -24,9 +24,7 @@ impl Ledger {
             return;
         }
         self.answers_came(worker, now);
-        let process = self.processes[worker.0]
-            .as_mut()
-            .expect("a process answers");
+        let process = self.processes[worker.0].as_mut().expect("a process answers");
         for owed in process.owed.drain(..count) {
             let past = &mut self.pasts[owed.index as usize];
             past.is_answered = true;
@@ -41,13 +39,8 @@ impl Ledger {
     /// Answers of a process have been read together.
     pub(in super::super) fn answers_came(&mut self, worker: WorkerId, now: Duration) {
         self.became_ready(worker, now);
-        let process = self.processes[worker.0]
-            .as_mut()
-            .expect("a process answers");
-        if process
-            .concurrency
-            .is_some_and(|takes| process.owed.len() > takes)
-        {
+        let process = self.processes[worker.0].as_mut().expect("a process answers");
+        if process.concurrency.is_some_and(|takes| process.owed.len() > takes) {
             process.start_clocks();
         }
         process.window = (process.window * 2).min(1024);
@@ -61,9 +54,7 @@ impl Ledger {
         said: Said,
         now: Duration,
     ) -> bool {
-        let process = self.processes[worker.0]
-            .as_mut()
-            .expect("a process answers");
+        let process = self.processes[worker.0].as_mut().expect("a process answers");
         let oldest = process.oldest();
         let Some(place) = process.owed.iter().position(|owed| owed.index == index) else {
             return false;
@@ -106,9 +97,7 @@ impl Ledger {
         concurrency: Option<usize>,
         now: Duration,
     ) -> bool {
-        let process = self.processes[worker.0]
-            .as_mut()
-            .expect("a process is ready");
+        let process = self.processes[worker.0].as_mut().expect("a process is ready");
         if process.is_ready {
             return false;
         }
@@ -120,9 +109,7 @@ impl Ledger {
 
     fn became_ready(&mut self, worker: WorkerId, now: Duration) {
         self.failed_starts[worker.0] = 0;
-        let process = self.processes[worker.0]
-            .as_mut()
-            .expect("a process that runs is ready");
+        let process = self.processes[worker.0].as_mut().expect("a process that runs is ready");
         if !std::mem::replace(&mut process.is_ready, true) {
             // Until now it may have been starting.
             process.start_clocks();
@@ -160,9 +147,7 @@ impl Ledger {
     }
 
     pub(in super::super) fn owes(&self, worker: WorkerId, index: u64) -> bool {
-        self.processes[worker.0]
-            .as_ref()
-            .is_some_and(|process| process.holds(index))
+        self.processes[worker.0].as_ref().is_some_and(|process| process.holds(index))
     }
 
     pub(in super::super) fn logged(&mut self, lines: u64) {

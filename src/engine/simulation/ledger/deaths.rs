@@ -83,9 +83,7 @@ impl Ledger {
     }
 
     pub(in super::super) fn terminated(&mut self, worker: WorkerId, actor: &Actor, now: Duration) {
-        let process = self.processes[worker.0]
-            .as_mut()
-            .expect("a running process");
+        let process = self.processes[worker.0].as_mut().expect("a running process");
         assert!(process.is_working(), "{worker} is terminated twice");
         process.terminated = Some(now);
         let (holds, unasked, proof) = (
@@ -98,8 +96,7 @@ impl Ledger {
         if process.is_stray {
             self.broken[worker.0] += 1;
             let owed = std::mem::take(&mut process.owed);
-            owed.iter()
-                .for_each(|owed| self.pasts[owed.index as usize].may_be_missing = true);
+            owed.iter().for_each(|owed| self.pasts[owed.index as usize].may_be_missing = true);
             return self.drop_records(owed);
         }
         let grounds = self.grounds(worker, now);
@@ -211,8 +208,7 @@ impl Ledger {
 
     /// How long the start of a process may take once it is known how long one took.
     pub(super) fn longest_start(&self) -> Option<Duration> {
-        self.startup_time
-            .map(|learnt| (learnt * START_FACTOR).max(SHORTEST_START))
+        self.startup_time.map(|learnt| (learnt * START_FACTOR).max(SHORTEST_START))
     }
 
     fn is_late_to_exit(&self, worker: WorkerId, now: Duration) -> bool {
@@ -339,9 +335,7 @@ impl Ledger {
         if leaves_well {
             let has_partial = exit.is_some_and(|(.., has_partial)| has_partial);
             self.broken[worker.0] += u32::from(!begun.is_empty() || has_partial);
-            begun
-                .iter()
-                .for_each(|index| self.pasts[*index as usize].may_be_missing = true);
+            begun.iter().for_each(|index| self.pasts[*index as usize].may_be_missing = true);
             return;
         }
         self.broken[worker.0] += u32::from(was_closed && !begun.is_empty());

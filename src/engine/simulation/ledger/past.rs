@@ -69,10 +69,7 @@ impl Past {
     }
 
     pub(in super::super) fn least_charges(&self) -> u32 {
-        self.charges
-            .iter()
-            .filter(|(_, is_certain)| *is_certain)
-            .count() as u32
+        self.charges.iter().filter(|(_, is_certain)| *is_certain).count() as u32
     }
 
     pub(in super::super) fn most_charges(&self) -> u32 {
@@ -86,18 +83,13 @@ impl Past {
     /// Whether the last charge may have been of this kind.
     pub(in super::super) fn may_have_failed_as(&self, kind: &str) -> bool {
         let last_certain = self.charges.iter().rposition(|(_, is_certain)| *is_certain);
-        self.charges[last_certain.unwrap_or(0)..]
-            .iter()
-            .any(|(charge, _)| charge.kind() == kind)
+        self.charges[last_certain.unwrap_or(0)..].iter().any(|(charge, _)| charge.kind() == kind)
     }
 
     /// How often it was a record's own doing, as far as its worker says, that it was not answered.
     pub(in super::super) fn own_faults(&self) -> u32 {
         let by_answer = [Charge::Error, Charge::BadAnswer];
-        let said = self
-            .charges
-            .iter()
-            .filter(|(charge, _)| by_answer.contains(charge));
+        let said = self.charges.iter().filter(|(charge, _)| by_answer.contains(charge));
         said.count() as u32 + self.timeouts
     }
 }

@@ -22,9 +22,7 @@ impl Ledger {
         }
         let lifespan = self.policy.lifespan;
         let limit = self.window_limit(worker);
-        let process = self.processes[worker.0]
-            .as_mut()
-            .expect("a running process");
+        let process = self.processes[worker.0].as_mut().expect("a running process");
         assert!(
             process.is_working(),
             "{worker} was stopped and is sent records"
@@ -41,10 +39,8 @@ impl Ledger {
             process.is_ready || !process.owed.is_empty() || !self.awaits_ready,
             "{worker} has not said that it is ready and is sent records"
         );
-        let holds_suspect = process
-            .owed
-            .iter()
-            .any(|owed| self.pasts[owed.index as usize].is_suspect);
+        let holds_suspect =
+            process.owed.iter().any(|owed| self.pasts[owed.index as usize].is_suspect);
         assert!(!holds_suspect, "{worker} holds a suspect and is sent more");
         if process.owed.is_empty() {
             process.age = Duration::ZERO;

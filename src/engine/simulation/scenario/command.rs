@@ -73,9 +73,7 @@ pub(super) fn command(
         },
         kinds,
         is_broken: theme.is_broken,
-        fall: theme
-            .has_fall
-            .then(|| fall(rng, theme, policy, records.len(), scale)),
+        fall: theme.has_fall.then(|| fall(rng, theme, policy, records.len(), scale)),
         ignores_term: rare(rng, 0.5),
         beyond: (
             *pick(rng, &[0.0, 0.0, 0.0, 0.5]),

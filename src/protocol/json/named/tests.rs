@@ -111,9 +111,7 @@ fn answers_reach_to_the_end_of_the_line() {
         found(line);
         let owes = |index| index != Index(9);
         let found = named(line.as_bytes());
-        let ids = Named::answers(&found, owes)
-            .iter()
-            .map(|named| named.index.0);
+        let ids = Named::answers(&found, owes).iter().map(|named| named.index.0);
         ids.collect::<Vec<_>>()
     };
     let [a, b, other] = [1, 2, 9].map(|id| format!(r#"{{"id":{id},"output":"x"}}"#));

@@ -75,9 +75,7 @@ fn each_cause_has_its_text_in_the_error_record() {
 
 #[test]
 fn the_first_failure_is_told_with_its_cause() {
-    let events = causes()
-        .into_iter()
-        .map(|cause| settled(Err(failure(cause))));
+    let events = causes().into_iter().map(|cause| settled(Err(failure(cause))));
     assert_snapshot!(told_alone(usual, events), @"
     Warning: record 7 failed (worker_exit); its error record is in the output, later failures are counted
     Warning: record 7 failed (worker_error): no such city; its error record is in the output, later failures are counted

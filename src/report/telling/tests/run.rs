@@ -32,14 +32,12 @@ fn a_signal_is_told_with_what_is_waited_for() {
 #[test]
 fn what_a_worker_wrote_ends_the_run_with_the_option_for_it() {
     let events = || {
-        [Trigger::Stray, Trigger::Failure]
-            .into_iter()
-            .flat_map(|trigger| {
-                [
-                    Event::Turned(Turn::Raised(trigger)),
-                    Event::Turned(Turn::Draining(trigger)),
-                ]
-            })
+        [Trigger::Stray, Trigger::Failure].into_iter().flat_map(|trigger| {
+            [
+                Event::Turned(Turn::Raised(trigger)),
+                Event::Turned(Turn::Draining(trigger)),
+            ]
+        })
     };
     assert_snapshot!(told_alone(usual, events()), @"
     Error: the run ends for this (--on-error raise)

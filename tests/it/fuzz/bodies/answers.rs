@@ -25,10 +25,8 @@ pub(crate) fn answers(mut data: &[u8]) {
         stdout.cut(&mut buffer, |part| {
             match &part {
                 Part::Lines(lines) => {
-                    for line in lines
-                        .strip_suffix(b"\n")
-                        .expect("whole lines")
-                        .split(|b| *b == b'\n')
+                    for line in
+                        lines.strip_suffix(b"\n").expect("whole lines").split(|b| *b == b'\n')
                     {
                         assert!(line.len() <= max);
                         read_json(line);
@@ -45,11 +43,7 @@ pub(crate) fn answers(mut data: &[u8]) {
                 Message::Results(count, bytes) => {
                     let lines: Vec<_> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
                     assert_eq!(count, lines.len());
-                    settled.extend(
-                        lines
-                            .iter()
-                            .map(|line| Some(line[..line.len() - 1].to_vec())),
-                    );
+                    settled.extend(lines.iter().map(|line| Some(line[..line.len() - 1].to_vec())));
                 }
                 Message::TooLarge => settled.push(None),
                 Message::Stray(_) => has_stray = true,
@@ -57,17 +51,10 @@ pub(crate) fn answers(mut data: &[u8]) {
             });
         });
     }
-    let end = data
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |end| end + 1);
+    let end = data.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let whole = &data[..end];
-    let lines = whole
-        .split_inclusive(|byte| *byte == b'\n')
-        .map(|line| &line[..line.len() - 1]);
-    let expected: Vec<_> = lines
-        .map(|line| (line.len() <= max).then(|| line.to_vec()))
-        .collect();
+    let lines = whole.split_inclusive(|byte| *byte == b'\n').map(|line| &line[..line.len() - 1]);
+    let expected: Vec<_> = lines.map(|line| (line.len() <= max).then(|| line.to_vec())).collect();
     assert_eq!(parts, expected);
     assert_eq!(settled, expected[..asked.min(expected.len())]);
     assert_eq!(has_stray, expected.len() > asked);
@@ -97,11 +84,7 @@ fn read_json(line: &[u8]) {
     let is_json = serde_json::from_slice::<IgnoredAny>(line).is_ok();
     let fields: Option<Line<'_>> = serde_json::from_slice(line).ok();
     let id = fields.as_ref().and_then(|fields| fields.id);
-    let fields = || {
-        fields
-            .as_ref()
-            .expect("an object with these keys, each once")
-    };
+    let fields = || fields.as_ref().expect("an object with these keys, each once");
     for wanted in [Wanted::Json, Wanted::Text] {
         match json::read(line, wanted) {
             Statement::Answer(Answer { index, reply })
@@ -150,9 +133,8 @@ fn read_json(line: &[u8]) {
 }
 
 fn begins_with_id(line: &[u8]) -> bool {
-    let dense: Vec<u8> = (line.iter().copied())
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .collect();
+    let dense: Vec<u8> =
+        (line.iter().copied()).filter(|byte| !byte.is_ascii_whitespace()).collect();
     dense.starts_with(b"{\"id\":")
 }
 

@@ -66,9 +66,8 @@ pub(crate) fn input(mut data: &[u8]) {
                     assert_eq!(block.first.0, next);
                     next += block.count as u64;
                     let bytes = block.bytes.strip_suffix(&[shape.separator.byte()]);
-                    let lines = bytes
-                        .expect("a separator")
-                        .split(|byte| *byte == shape.separator.byte());
+                    let lines =
+                        bytes.expect("a separator").split(|byte| *byte == shape.separator.byte());
                     let before = seen.len();
                     seen.extend(lines.map(|line| Seen::Record(line.to_vec())));
                     assert_eq!(seen.len() - before, block.count);
@@ -95,9 +94,7 @@ pub(crate) fn input(mut data: &[u8]) {
     assert!(has_ended);
     assert_eq!(budget.held(), 0);
     let mut expected = Vec::new();
-    sources
-        .iter()
-        .for_each(|source| model(source, shape, &mut expected));
+    sources.iter().for_each(|source| model(source, shape, &mut expected));
     assert_eq!(seen, expected);
 }
 

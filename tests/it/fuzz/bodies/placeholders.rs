@@ -13,14 +13,11 @@ pub(crate) fn placeholders(mut data: &[u8]) {
     let mut words = data.split(|byte| *byte == 0);
     let mut texts = |count: usize| -> Vec<String> {
         let words = words.by_ref().take(count);
-        words
-            .map(|word| String::from_utf8_lossy(word).into_owned())
-            .collect()
+        words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
     };
     let worker_args = texts(own);
-    let shared: Vec<SharedArg> = (texts(shared).iter())
-        .filter_map(|text| SharedArg::parse(text).ok())
-        .collect();
+    let shared: Vec<SharedArg> =
+        (texts(shared).iter()).filter_map(|text| SharedArg::parse(text).ok()).collect();
     let mut command: Vec<OsString> = words.map(|word| OsString::from_vec(word.into())).collect();
     if command.is_empty() {
         command.push("cat".into());
@@ -83,15 +80,9 @@ fn replace(word: &[u8], value: &dyn Fn(&str) -> Option<String>) -> Vec<u8> {
         return word.to_vec();
     };
     let (before, behind) = (&word[..open], &word[open + 1..]);
-    let name = behind
-        .split(|byte| *byte == b'}')
-        .next()
-        .unwrap_or_default();
+    let name = behind.split(|byte| *byte == b'}').next().unwrap_or_default();
     let is_closed = behind.len() > name.len();
-    let known = str::from_utf8(name)
-        .ok()
-        .filter(|_| is_closed)
-        .and_then(value);
+    let known = str::from_utf8(name).ok().filter(|_| is_closed).and_then(value);
     match known {
         Some(known) => {
             let rest = replace(&behind[name.len() + 1..], value);
