@@ -45,6 +45,30 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Of a run of one worker without an option.
+    #[cfg(test)]
+    pub(crate) fn usual() -> Self {
+        Self {
+            shape: Shape::LINES,
+            readiness: Readiness::Unknown,
+            jobs: NonZeroUsize::MIN,
+            order: Order::Input,
+            error_records: ErrorRecords::InPlace,
+            window: Window::Auto,
+            lead: Lead::USUAL,
+            on_error: OnError::Defer,
+            max_errors: None,
+            timeout: None,
+            init_timeout: None,
+            retries: 0,
+            delivery: Delivery::AtLeastOnce,
+            max_restarts: 5,
+            lifespan: None,
+            grace: Duration::from_secs(5),
+            exit_timeout: Duration::from_secs(60),
+        }
+    }
+
     /// What the protocol lets workers do, and lets be known of them.
     pub fn facts(&self) -> Facts {
         self.shape.protocol.facts()

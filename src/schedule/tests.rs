@@ -18,7 +18,7 @@ mod views;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use super::policy::{Delivery, ErrorRecords, Lead, OnError, Order, Policy, Readiness, Window};
+use super::policy::{Delivery, Policy, Window};
 use super::{Action, Death, Scheduler, WorkerId};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
@@ -27,7 +27,6 @@ use crate::protocol::message::{End, Message};
 use crate::protocol::stdout::Tail;
 use crate::record::{Block, Index, Slice};
 use crate::report::Teller;
-use crate::shape::Shape;
 
 /// The end of a read, all of which has been said.
 const WHOLE: Message<'static, 'static> = Message::End {
@@ -61,25 +60,7 @@ impl Bench {
     fn new(change: impl FnOnce(&mut Policy)) -> Self {
         let now = Instant::now();
         let budget = Budget::new(64 << 20);
-        let mut policy = Policy {
-            jobs: NonZeroUsize::MIN,
-            shape: Shape::LINES,
-            readiness: Readiness::Unknown,
-            order: Order::Input,
-            error_records: ErrorRecords::InPlace,
-            window: Window::Auto,
-            lead: Lead::USUAL,
-            on_error: OnError::Defer,
-            max_errors: None,
-            timeout: None,
-            init_timeout: None,
-            retries: 0,
-            delivery: Delivery::AtLeastOnce,
-            max_restarts: 5,
-            lifespan: None,
-            grace: 5 * SECOND,
-            exit_timeout: 60 * SECOND,
-        };
+        let mut policy = Policy::usual();
         change(&mut policy);
         let rendering = Rendering {
             shape: policy.shape,

@@ -1,11 +1,10 @@
 //! A record fails for its own fault only: whom a death or an error is held against, and who gets
 //! what is sent again.
 
-use std::thread::sleep;
 use std::time::Duration;
 
 use crate::done::{Done, numbers, records};
-use crate::env::TestEnv;
+use crate::env::{TestEnv, let_pass};
 
 /// A json worker: `answer KEY VALUE` answers the record in `$line`.
 const ANSWER: &str =
@@ -189,7 +188,7 @@ fn records_that_kill_come_first_and_wait_for_one_that_is_slow_to_come() {
     live.send("0 @die:3");
     live.wait_for_stderr("died");
     // Five of its processes in a row are gone by then, if they do not wait.
-    sleep(Duration::from_millis(2500));
+    let_pass(Duration::from_millis(2500));
     live.send("1");
     let done = live.wait();
     done.assert_status(123);

@@ -11,13 +11,10 @@ use super::{Notice, Teller};
 use crate::outcome::{Exit, ExitStatus, Failure, Verdict};
 use crate::record::Index;
 use crate::schedule::event::{Event, Settled, Span};
-use crate::schedule::policy::{
-    Delivery, ErrorRecords, Lead, OnError, Order, Policy, Readiness, Window,
-};
+use crate::schedule::policy::{ErrorRecords, OnError, Policy, Window};
 use crate::schedule::{Doubts, WorkerId};
 use crate::shape::Format;
 use crate::shape::Protocol;
-use crate::shape::Shape;
 
 const WORKER: WorkerId = WorkerId(3);
 const SECOND: Duration = Duration::from_secs(1);
@@ -26,22 +23,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn teller(change: impl FnOnce(&mut Policy)) -> Teller {
     let mut policy = Policy {
         jobs: NonZeroUsize::new(3).unwrap(),
-        shape: Shape::LINES,
-        readiness: Readiness::Unknown,
-        order: Order::Input,
-        error_records: ErrorRecords::InPlace,
-        window: Window::Auto,
-        lead: Lead::USUAL,
-        on_error: OnError::Defer,
-        max_errors: None,
-        timeout: None,
-        init_timeout: None,
-        retries: 0,
-        delivery: Delivery::AtLeastOnce,
-        max_restarts: 5,
-        lifespan: None,
-        grace: 5 * SECOND,
-        exit_timeout: 60 * SECOND,
+        ..Policy::usual()
     };
     change(&mut policy);
     Teller::new(policy)
