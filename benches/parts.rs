@@ -10,7 +10,7 @@ use std::time::Duration;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use mtask::budget::{BOOKKEEPING, Budget};
-use mtask::input::{self, LeftOut, Source};
+use mtask::input::{self, InputSource, LeftOut};
 use mtask::outcome::{Cause, Chunks, ErrorInput, Failure, Lines, OutputFormat, Rendering};
 use mtask::protocol::stdout::{Part, StdoutLines};
 use mtask::protocol::{json, lines};
@@ -180,7 +180,7 @@ fn input(bencher: Bencher<'_, '_>, format: Format) {
         .counter(ItemsCount::new(count(&text)))
         .bench_local(|| {
             input::read_all(
-                vec![Source::File(file.path().to_owned())],
+                vec![InputSource::File(file.path().to_owned())],
                 shape(format),
                 Budget::new(64 << 20),
                 LeftOut::default(),

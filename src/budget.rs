@@ -20,10 +20,10 @@ const SPARE_BUFFERS: usize = 2;
 
 /// A shared count of held bytes with a limit. Clones share the count.
 #[derive(Clone, Debug)]
-pub struct Budget(Arc<Inner>);
+pub struct Budget(Arc<BudgetState>);
 
 #[derive(Debug)]
-struct Inner {
+struct BudgetState {
     limit: usize,
     held: AtomicUsize,
     /// Set by the reader before it sleeps; whoever frees bytes and finds it set wakes the reader.
@@ -41,7 +41,7 @@ impl Budget {
     /// A budget of `limit` bytes, none of them held.
     pub fn new(limit: usize) -> Self {
         let (put_spare, take_spare) = bounded(SPARE_BUFFERS);
-        Self(Arc::new(Inner {
+        Self(Arc::new(BudgetState {
             limit,
             held: AtomicUsize::new(0),
             waiting: AtomicBool::new(false),

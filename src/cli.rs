@@ -19,8 +19,8 @@ use clap::{ArgAction, Parser, ValueHint};
 
 use backpressure::Backpressure;
 use failures::Failures;
-use input::Input;
-use output::Output;
+use input::InputOptions;
+use output::OutputOptions;
 use seen::Seen;
 use workers::Workers;
 
@@ -61,7 +61,7 @@ pub struct Arguments {
 
     /// The options under "Input".
     #[command(flatten)]
-    pub input: Input,
+    pub input: InputOptions,
 
     /// The options under "Workers".
     #[command(flatten)]
@@ -69,7 +69,7 @@ pub struct Arguments {
 
     /// The options under "Output".
     #[command(flatten)]
-    pub output: Output,
+    pub output: OutputOptions,
 
     /// The options under "Backpressure".
     #[command(flatten)]

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::cli::Arguments;
 use crate::exit::Unusable;
-use crate::input::Source;
+use crate::input::InputSource;
 use crate::outcome::{OutputFormat, Rendering};
 use crate::record::Separator;
 use crate::report::{Verbosity, When};
@@ -35,7 +35,7 @@ const DEFAULT_INIT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where records come from, one after another; at least one.
-    pub inputs: Vec<Source>,
+    pub inputs: Vec<InputSource>,
     /// What records and answers look like.
     pub shape: Shape,
     /// Where results go; stdout without one.
@@ -61,7 +61,7 @@ pub struct Config {
     /// What is said on stderr beside errors.
     pub verbosity: Verbosity,
     /// Whether statistics are printed at the end.
-    pub stats: Stats,
+    pub stats: StatsOutput,
     /// The file that statistics are written to.
     pub stats_file: Option<PathBuf>,
     /// When progress is shown.
@@ -78,7 +78,7 @@ pub struct Config {
 
 /// Whether statistics are printed at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stats {
+pub enum StatsOutput {
     /// They are not.
     None,
     /// They are, on stderr.
@@ -173,9 +173,9 @@ impl Config {
                 Verbosity::Normal
             },
             stats: if arguments.seen.stats {
-                Stats::Printed
+                StatsOutput::Printed
             } else {
-                Stats::None
+                StatsOutput::None
             },
             stats_file: apart("--stats-file", arguments.seen.stats_file)?,
             progress: arguments.seen.progress,
@@ -347,15 +347,15 @@ fn policy(arguments: &Arguments, jobs: NonZeroUsize, shape: Shape) -> Result<Pol
     })
 }
 
-fn sources(inputs: Vec<PathBuf>) -> Vec<Source> {
+fn sources(inputs: Vec<PathBuf>) -> Vec<InputSource> {
     if inputs.is_empty() {
-        return vec![Source::Stdin];
+        return vec![InputSource::Stdin];
     }
     let source = |path: PathBuf| {
         if path.as_os_str() == "-" {
-            Source::Stdin
+            InputSource::Stdin
         } else {
-            Source::File(path)
+            InputSource::File(path)
         }
     };
     inputs.into_iter().map(source).collect()

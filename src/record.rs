@@ -93,12 +93,12 @@ const FEW: usize = 8;
 
 /// A buffer of input bytes, counted in a [`Budget`] until its last [`Slice`] is dropped.
 #[derive(Debug)]
-struct Chunk {
+struct RecordBytes {
     bytes: Vec<u8>,
     budget: Budget,
 }
 
-impl Drop for Chunk {
+impl Drop for RecordBytes {
     fn drop(&mut self) {
         let buffer = std::mem::take(&mut self.bytes);
         let bytes = buffer.capacity() + BOOKKEEPING;
@@ -111,7 +111,7 @@ impl Drop for Chunk {
 /// A part of a shared buffer.
 #[derive(Clone, Debug)]
 pub struct Slice {
-    chunk: Arc<Chunk>,
+    chunk: Arc<RecordBytes>,
     range: Range<usize>,
 }
 
@@ -121,7 +121,7 @@ impl Slice {
     pub fn new(bytes: Vec<u8>, budget: &Budget) -> Self {
         let range = 0..bytes.len();
         Self {
-            chunk: Arc::new(Chunk {
+            chunk: Arc::new(RecordBytes {
                 bytes,
                 budget: budget.clone(),
             }),

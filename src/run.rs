@@ -13,15 +13,15 @@ use rustix::fs::FileType;
 use crate::budget::Budget;
 use crate::cli::Arguments;
 use crate::config::files::Taken;
-use crate::config::{Config, Stats};
+use crate::config::{Config, StatsOutput};
 use crate::engine::{Channels, Engine, EngineConfig, Messages, Output, System};
 use crate::exit::{Status, Unusable};
-use crate::input::Source;
+use crate::input::InputSource;
 use crate::journal::format::Prefix;
 use crate::journal::open::Opened;
 use crate::journal::resume_filter::ResumeFilter;
 use crate::journal::{self, Journal};
-use crate::output::files::{Named, Outputs};
+use crate::output::files::{OutputFile, Outputs};
 use crate::output::{Destination, Destinations};
 use crate::report::{
     Counts, Display, Expected, Form, Progress, Report, Targets, Teller, Terminals, Verbosity,
@@ -127,7 +127,7 @@ fn assemble(config: Config) -> anyhow::Result<Engine<System>> {
         );
     }
     let targets = Targets {
-        stderr: (stats == Stats::Printed).then_some(verbosity),
+        stderr: (stats == StatsOutput::Printed).then_some(verbosity),
         file: stats_file,
     };
     report.keep_stats(targets, &mut scheduler, Instant::now());
@@ -230,7 +230,7 @@ fn check_standard_descriptors(config: &Config) -> Result<(), Unusable> {
         let message = "standard output is closed; redirect it or use --output FILE";
         return Err(Unusable::new(Status::Fault, message));
     }
-    if config.inputs.contains(&Source::Stdin) && sys::was_closed_at_start(0) {
+    if config.inputs.contains(&InputSource::Stdin) && sys::was_closed_at_start(0) {
         let message = "standard input is closed; redirect it or use --input FILE";
         return Err(Unusable::new(Status::Fault, message));
     }
@@ -238,15 +238,17 @@ fn check_standard_descriptors(config: &Config) -> Result<(), Unusable> {
 }
 
 fn announce_terminal(config: &Config, messages: &mut Messages) {
-    if config.inputs.contains(&Source::Stdin) && rustix::termios::isatty(rustix::stdio::stdin()) {
+    if config.inputs.contains(&InputSource::Stdin)
+        && rustix::termios::isatty(rustix::stdio::stdin())
+    {
         messages.warning("records are awaited from the terminal, one a line; Ctrl-D ends them");
     }
 }
 
 /// How long to wait for news of the input before workers are started without one.
-fn first_look(inputs: &[Source]) -> Duration {
+fn first_look(inputs: &[InputSource]) -> Duration {
     let kind = match inputs.first() {
-        Some(Source::File(path)) => rustix::fs::stat(path),
+        Some(InputSource::File(path)) => rustix::fs::stat(path),
         _ => rustix::fs::fstat(rustix::stdio::stdin()),
     };
     match kind.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
@@ -266,7 +268,7 @@ fn prepare_output(
     budget: &Budget,
     waker: &Waker,
 ) -> anyhow::Result<Output<Destination>> {
-    let destination = |named: Named| {
+    let destination = |named: OutputFile| {
         let name = visible::name(&named.path);
         Destination::file(name, named.file)
     };
@@ -303,8 +305,8 @@ fn show_progress(
 ) -> Report {
     let teller = Teller::new(config.policy.clone());
     let mut report = Report::new(teller, Instant::now());
-    let types_records =
-        config.inputs.contains(&Source::Stdin) && rustix::termios::isatty(rustix::stdio::stdin());
+    let types_records = config.inputs.contains(&InputSource::Stdin)
+        && rustix::termios::isatty(rustix::stdio::stdin());
     let terminals = Terminals::look_up(types_records, output.is_terminal());
     let form = Form::choose(config.progress, config.verbosity, terminals);
     if form == Form::None {
@@ -327,11 +329,11 @@ fn show_progress(
 }
 
 /// The bytes that are to be read, if all of them lie in regular files.
-fn input_bytes(inputs: &[Source]) -> Option<u64> {
-    let size = |source: &Source| {
+fn input_bytes(inputs: &[InputSource]) -> Option<u64> {
+    let size = |source: &InputSource| {
         let (stat, read) = match source {
-            Source::File(path) => (rustix::fs::stat(path).ok()?, 0),
-            Source::Stdin => {
+            InputSource::File(path) => (rustix::fs::stat(path).ok()?, 0),
+            InputSource::Stdin => {
                 let stdin = rustix::stdio::stdin();
                 let read = rustix::fs::tell(stdin).unwrap_or(0);
                 (rustix::fs::fstat(stdin).ok()?, read)

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 /// The means to wake the engine. Clones wake the same engine.
 #[derive(Clone, Debug)]
-pub struct Waker(Arc<Inner>);
+pub struct Waker(Arc<WakerState>);
 
 #[derive(Debug)]
-struct Inner {
+struct WakerState {
     is_asleep: AtomicBool,
     signal: OwnedFd,
     watched: OwnedFd,
@@ -40,7 +40,7 @@ impl Waker {
             }
             (watched, signal)
         };
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(WakerState {
             is_asleep: AtomicBool::new(false),
             signal,
             watched,

@@ -11,7 +11,7 @@ use crate::shape::Format;
 /// The options under "Input".
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Input")]
-pub struct Input {
+pub struct InputOptions {
     /// Read records from FILE, not stdin; again for more
     ///
     /// Several files are read one after another, no record spans two; `-` is stdin. `-a` is

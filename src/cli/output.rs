@@ -10,7 +10,7 @@ use crate::outcome::{ErrorInput, OutputFormat};
 /// The options under "Output".
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Output")]
-pub struct Output {
+pub struct OutputOptions {
     /// Write results to FILE instead of stdout
     ///
     /// `-` is stdout. Refused where FILE is an input file.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, FileType, access, fstat};
 use rustix::io::Errno;
 
-use super::{Config, Source};
+use super::{Config, InputSource};
 use crate::exit::{Status, Unusable};
 use crate::visible;
 
@@ -33,8 +33,8 @@ pub fn look_up(
         .inputs
         .iter()
         .map(|source| match source {
-            Source::Stdin => look_up_stdin(stdin),
-            Source::File(path) => look_up_input(path),
+            InputSource::Stdin => look_up_stdin(stdin),
+            InputSource::File(path) => look_up_input(path),
         })
         .collect::<Result<_, _>>()?;
 

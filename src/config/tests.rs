@@ -35,7 +35,7 @@ fn assert_refused(words: &str, option: &str) {
 #[test]
 fn defaults_are_those_of_the_manual() {
     let config = config("cat");
-    assert_eq!(config.inputs, [Source::Stdin]);
+    assert_eq!(config.inputs, [InputSource::Stdin]);
     assert_eq!(config.shape.format, Format::Lines);
     assert_eq!(config.shape.separator, Separator::Newline);
     assert_eq!(config.shape.max_record, 64 << 20);
@@ -67,9 +67,9 @@ fn inputs_are_read_in_the_order_given_and_a_dash_is_stdin() {
     assert_eq!(
         inputs,
         [
-            Source::File("a".into()),
-            Source::Stdin,
-            Source::File("b".into())
+            InputSource::File("a".into()),
+            InputSource::Stdin,
+            InputSource::File("b".into())
         ]
     );
 }

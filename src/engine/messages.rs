@@ -44,13 +44,13 @@ pub(super) const LAST_WORDS: Duration = Duration::from_millis(200);
 pub struct Messages {
     verbosity: Verbosity,
     lines: Vec<u8>,
-    writer: Writer,
+    writer: StderrWriter,
     has_display: bool,
 }
 
 /// What the thread that writes is told.
 #[derive(Debug)]
-enum Order {
+enum WriterCommand {
     /// Write this, whole lines.
     Write(Vec<u8>),
     /// Show the progress from now on.
@@ -65,7 +65,7 @@ enum Order {
 
 /// Who writes.
 #[derive(Debug)]
-enum Writer {
+enum StderrWriter {
     /// Nobody yet. The thread will wake the engine.
     NotYet(Waker),
     /// The thread.
@@ -77,7 +77,7 @@ enum Writer {
 /// The engine's side of the thread that writes.
 #[derive(Debug)]
 struct WriterThread {
-    orders: Sender<Order>,
+    orders: Sender<WriterCommand>,
     /// Is closed when the thread has ended.
     end: Receiver<()>,
     waiting: Arc<AtomicUsize>,
@@ -90,7 +90,7 @@ impl Messages {
         Self {
             verbosity,
             lines: Vec::new(),
-            writer: Writer::NotYet(waker.clone()),
+            writer: StderrWriter::NotYet(waker.clone()),
             has_display: false,
         }
     }
@@ -100,8 +100,8 @@ impl Messages {
     /// # Errors
     /// Where no thread can be started.
     pub fn start_writer(&mut self) -> io::Result<()> {
-        if let Writer::NotYet(waker) = &self.writer {
-            self.writer = Writer::Thread(WriterThread::start(waker.clone())?);
+        if let StderrWriter::NotYet(waker) = &self.writer {
+            self.writer = StderrWriter::Thread(WriterThread::start(waker.clone())?);
         }
         Ok(())
     }
@@ -144,14 +144,14 @@ impl Messages {
     /// Shows the progress of the run from now on.
     pub fn show(&mut self, display: Display) {
         self.has_display = true;
-        self.order(Order::Show(Box::new(display)));
+        self.order(WriterCommand::Show(Box::new(display)));
     }
 
     /// Takes the progress off the screen before mtask is stopped: a shell is to write there.
     pub(crate) fn clear_progress(&mut self) {
         if self.has_display {
             let (cleared, is_cleared) = bounded(0);
-            self.order(Order::Clear(cleared));
+            self.order(WriterCommand::Clear(cleared));
             let _ = is_cleared.recv_timeout(CLEARED_WITHIN);
         }
     }
@@ -159,14 +159,14 @@ impl Messages {
     /// Shows it again, after so long.
     pub(crate) fn go_on_with_progress(&mut self, pause: Duration) {
         if self.has_display {
-            self.order(Order::GoOn(pause));
+            self.order(WriterCommand::GoOn(pause));
         }
     }
 
     /// Shows how the run has ended.
     pub(crate) fn end_progress(&mut self, now: Instant) {
         if std::mem::take(&mut self.has_display) {
-            self.order(Order::End(now));
+            self.order(WriterCommand::End(now));
         }
     }
 
@@ -186,7 +186,7 @@ impl Messages {
     /// Whether no more should be read of what workers write to stderr. The engine is woken when
     /// that has changed.
     pub(crate) fn is_full(&self) -> bool {
-        let Writer::Thread(writer) = &self.writer else {
+        let StderrWriter::Thread(writer) = &self.writer else {
             return false;
         };
         if writer.waiting.load(SeqCst) < ENOUGH {
@@ -199,36 +199,36 @@ impl Messages {
     /// Nothing more will be said. What comes from this is closed, and the engine woken, when
     /// everything is written; `None` where there never was anything.
     pub(crate) fn close(&mut self) -> Option<Receiver<()>> {
-        match std::mem::replace(&mut self.writer, Writer::Closed) {
-            Writer::Thread(writer) => Some(writer.end),
-            Writer::NotYet(_) | Writer::Closed => None,
+        match std::mem::replace(&mut self.writer, StderrWriter::Closed) {
+            StderrWriter::Thread(writer) => Some(writer.end),
+            StderrWriter::NotYet(_) | StderrWriter::Closed => None,
         }
     }
 
     fn waiting(&self) -> usize {
         match &self.writer {
-            Writer::Thread(writer) => writer.waiting.load(SeqCst),
-            Writer::NotYet(_) | Writer::Closed => 0,
+            StderrWriter::Thread(writer) => writer.waiting.load(SeqCst),
+            StderrWriter::NotYet(_) | StderrWriter::Closed => 0,
         }
     }
 
     fn send(&mut self, text: Vec<u8>) {
-        self.order(Order::Write(text));
+        self.order(WriterCommand::Write(text));
     }
 
-    fn order(&mut self, order: Order) {
+    fn order(&mut self, order: WriterCommand) {
         let _ = self.start_writer();
         match (&self.writer, order) {
-            (Writer::Thread(writer), order) => {
-                if let Order::Write(text) = &order {
+            (StderrWriter::Thread(writer), order) => {
+                if let WriterCommand::Write(text) = &order {
                     writer.waiting.fetch_add(text.len(), SeqCst);
                 }
                 // The thread ends only with the messages.
                 let _ = writer.orders.send(order);
             }
-            (Writer::NotYet(_), Order::Write(text)) => write_at_once(&text),
+            (StderrWriter::NotYet(_), WriterCommand::Write(text)) => write_at_once(&text),
             // Progress needs the thread.
-            (Writer::NotYet(_) | Writer::Closed, _) => {}
+            (StderrWriter::NotYet(_) | StderrWriter::Closed, _) => {}
         }
     }
 }
@@ -272,7 +272,7 @@ impl WriterThread {
 
 /// Does what is ordered until nobody is left to order; `note` is told how many bytes of text have
 /// been written.
-fn obey(orders: &Receiver<Order>, note: impl Fn(usize)) {
+fn obey(orders: &Receiver<WriterCommand>, note: impl Fn(usize)) {
     let mut display: Option<Box<Display>> = None;
     let mut is_cleared = false;
     let mut held = None;
@@ -285,7 +285,7 @@ fn obey(orders: &Receiver<Order>, note: impl Fn(usize)) {
         };
         let now = Instant::now();
         match (order, &mut display) {
-            (Ok(Order::Write(mut text)), display) => {
+            (Ok(WriterCommand::Write(mut text)), display) => {
                 held = gather(orders, &mut text);
                 match display {
                     Some(display) => write_all(&display.write(&text, Place::look(), now)),
@@ -293,16 +293,16 @@ fn obey(orders: &Receiver<Order>, note: impl Fn(usize)) {
                 }
                 note(text.len());
             }
-            (Ok(Order::Show(shown)), display) => *display = Some(shown),
-            (Ok(Order::Clear(_cleared)), Some(display)) => {
+            (Ok(WriterCommand::Show(shown)), display) => *display = Some(shown),
+            (Ok(WriterCommand::Clear(_cleared)), Some(display)) => {
                 write_all(&display.clear(Place::look()));
                 is_cleared = true;
             }
-            (Ok(Order::GoOn(pause)), Some(display)) => {
+            (Ok(WriterCommand::GoOn(pause)), Some(display)) => {
                 display.shift(pause, now);
                 is_cleared = false;
             }
-            (Ok(Order::End(at)), Some(shown)) => {
+            (Ok(WriterCommand::End(at)), Some(shown)) => {
                 write_all(&shown.finish(Place::look(), at));
                 display = None;
             }
@@ -316,10 +316,10 @@ fn obey(orders: &Receiver<Order>, note: impl Fn(usize)) {
 }
 
 /// Adds the texts that wait already to the first one. Gives what came behind them, if anything.
-fn gather(orders: &Receiver<Order>, text: &mut Vec<u8>) -> Option<Order> {
+fn gather(orders: &Receiver<WriterCommand>, text: &mut Vec<u8>) -> Option<WriterCommand> {
     while text.len() < TOGETHER {
         match orders.try_recv() {
-            Ok(Order::Write(more)) => text.extend(more),
+            Ok(WriterCommand::Write(more)) => text.extend(more),
             Ok(other) => return Some(other),
             Err(_) => return None,
         }

@@ -41,12 +41,12 @@ struct WriteJob {
 
 /// How many bytes have gone which way.
 #[derive(Clone, Copy, Debug, Default)]
-struct Progress {
+struct Throughput {
     results: u64,
     errors: u64,
 }
 
-impl Progress {
+impl Throughput {
     fn add(&mut self, target: Target, bytes: usize) {
         match target {
             Target::Results => self.results += bytes as u64,
@@ -58,16 +58,16 @@ impl Progress {
 
 /// Outcomes that are done once so much is written.
 #[derive(Debug)]
-struct Promise {
+struct JournalMark {
     done: Done,
-    at: Progress,
+    at: Throughput,
 }
 
 /// The engine's side of the outputs.
 #[derive(Debug)]
 pub struct Output<S> {
     files: Arc<Destinations<S>>,
-    writer: Writer<S>,
+    writer: OutputWriter<S>,
     from_writer: Receiver<Result<WriteJob, WriteError>>,
     /// Set by the engine when it waits for the writer.
     is_awaited: Arc<AtomicBool>,
@@ -81,18 +81,18 @@ pub struct Output<S> {
     budget: Budget,
     journal: Option<Journal>,
     /// Taken over, to be written.
-    taken: Progress,
-    written: Progress,
+    taken: Throughput,
+    written: Throughput,
     /// What the journal is to be told, in the order in which it will be written.
-    promises: VecDeque<Promise>,
+    promises: VecDeque<JournalMark>,
 }
 
 /// The engine is gone: nobody asks what has been written.
-struct Gone;
+struct WriterGone;
 
 /// The writing thread.
 #[derive(Debug)]
-enum Writer<S> {
+enum OutputWriter<S> {
     /// It is not there yet.
     NotYet(Writing<S>),
     /// Where it takes parcels from, until that is dropped.
@@ -138,7 +138,7 @@ impl<S: Sink> Writing<S> {
     }
 
     /// Writes one, and says what came of it; fails once the engine is gone.
-    fn write(&mut self, job: WriteJob) -> Result<(), Gone> {
+    fn write(&mut self, job: WriteJob) -> Result<(), WriterGone> {
         let WriteJob { target, bytes } = job;
         // Nothing may follow what is missing, should there be room again.
         if self.is_broken && target != Target::Exits {
@@ -150,7 +150,7 @@ impl<S: Sink> Writing<S> {
         // Here and now, for the reader of the input may wait for it.
         self.budget.free(bytes.len());
         let outcome = outcome.map(|()| WriteJob { target, bytes });
-        self.done.send(outcome).map_err(|_| Gone)?;
+        self.done.send(outcome).map_err(|_| WriterGone)?;
         if self.is_awaited.swap(false, SeqCst) {
             self.waker.wake();
         }
@@ -179,7 +179,7 @@ impl<S: Sink> Output<S> {
         };
         Self {
             files,
-            writer: Writer::NotYet(writing),
+            writer: OutputWriter::NotYet(writing),
             from_writer,
             is_awaited,
             parcels: VecDeque::new(),
@@ -188,8 +188,8 @@ impl<S: Sink> Output<S> {
             stall: None,
             budget: budget.clone(),
             journal,
-            taken: Progress::default(),
-            written: Progress::default(),
+            taken: Throughput::default(),
+            written: Throughput::default(),
             promises: VecDeque::new(),
         }
     }
@@ -199,8 +199,8 @@ impl<S: Sink> Output<S> {
     /// # Errors
     /// Where no thread can be started.
     pub fn start_writer(&mut self) -> io::Result<()> {
-        if let Writer::NotYet(writing) = &self.writer {
-            self.writer = Writer::Thread(writing.again().start()?);
+        if let OutputWriter::NotYet(writing) = &self.writer {
+            self.writer = OutputWriter::Thread(writing.again().start()?);
         }
         Ok(())
     }
@@ -272,7 +272,7 @@ impl<S: Sink> Output<S> {
             let mut at = self.taken;
             at.add(Target::Results, written.results.len());
             at.add(Target::Errors, written.errors.len());
-            self.promises.push_back(Promise { done, at });
+            self.promises.push_back(JournalMark { done, at });
         }
     }
 
@@ -282,9 +282,9 @@ impl<S: Sink> Output<S> {
             return;
         };
         let written = self.written;
-        let is_kept = |at: Progress| at.results <= written.results && at.errors <= written.errors;
+        let is_kept = |at: Throughput| at.results <= written.results && at.errors <= written.errors;
         while self.promises.front().is_some_and(|next| is_kept(next.at))
-            && let Some(Promise { done, at }) = self.promises.pop_front()
+            && let Some(JournalMark { done, at }) = self.promises.pop_front()
         {
             journal.wrote(done, at.results, at.errors);
         }
@@ -341,7 +341,7 @@ impl<S: Sink> Output<S> {
                 error: io::Error::other(format!("no thread to be had: {error}{way_out}")),
             }
         })?;
-        if let Writer::Thread(writer) = &self.writer {
+        if let OutputWriter::Thread(writer) = &self.writer {
             self.parcels.push_back(target);
             self.bytes += bytes.len();
             self.budget.add(bytes.len());

@@ -15,7 +15,7 @@ use crate::signal::{self, Request, Requests};
 use crate::sys;
 use crate::waker::Waker;
 use crate::worker::command::Launch;
-use crate::worker::process::{self, Process};
+use crate::worker::process::{self, SystemProcess};
 
 /// The system, as far as a run has to do with it.
 #[derive(Debug)]
@@ -31,14 +31,14 @@ pub struct System {
 }
 
 impl World for System {
-    type Child = Process;
+    type Child = SystemProcess;
     type Sink = Destination;
 
     fn now(&mut self) -> Instant {
         Instant::now()
     }
 
-    fn start(&mut self, worker: WorkerId, number: u32) -> io::Result<Process> {
+    fn start(&mut self, worker: WorkerId, number: u32) -> io::Result<SystemProcess> {
         let command = &self.launch.commands[worker.0];
         let environment = command.environment(
             worker.0,
@@ -47,13 +47,13 @@ impl World for System {
             self.protocol,
             self.launch.python_unbuffered,
         );
-        Process::start(command, &environment)
+        SystemProcess::start(command, &environment)
     }
 
     fn wait<'c>(
         &mut self,
         sources: &mut Vec<Source>,
-        child: impl Fn(WorkerId) -> &'c Process,
+        child: impl Fn(WorkerId) -> &'c SystemProcess,
         until: Option<Instant>,
     ) {
         let watched = |source: &Source| match *source {

@@ -15,7 +15,7 @@ use crate::record::{Block, Index, Slice};
 use crate::shape::{Format, Shape};
 
 use super::buffer::Buffer;
-use super::validator::{Fault, Sifted, Validator, fault};
+use super::validator::{RecordFault, Sifted, Validator, fault};
 use super::{Arrival, Flaw, Gone, LeftOut, Rejected, Rejection};
 
 /// So much is read of a source without room for it.
@@ -251,7 +251,7 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
             self.send_records(kept, sent..mark.place.start, mark.records)?;
             sent = mark.place.end;
             self.reject(match mark.fault {
-                Fault::Invalid { line } => {
+                RecordFault::Invalid { line } => {
                     let record = kept.part(mark.place.start..mark.place.end - 1);
                     let (column, mut message) = fault(&record);
                     if let Some(name) = &self.name {
@@ -270,7 +270,7 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
                     };
                     Rejection::Invalid { flaw, record }
                 }
-                Fault::TooLarge => Rejection::TooLarge {
+                RecordFault::TooLarge => Rejection::TooLarge {
                     max: self.shape.max_record,
                 },
             })?;

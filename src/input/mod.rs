@@ -34,7 +34,7 @@ pub enum Arrival {
     /// A record whose outcome is known already.
     Rejected(Rejected),
     /// A named pipe that nobody writes to: its writer is waited for.
-    Awaited(Awaited),
+    Awaited(AwaitedFile),
     /// All sources are read. The last arrival.
     End,
     /// A source could not be read to its end. The last arrival, after all that was read before.
@@ -134,9 +134,9 @@ impl fmt::Display for ReadError {
 
 /// A named pipe that nobody writes to yet.
 #[derive(Debug)]
-pub struct Awaited(PathBuf);
+pub struct AwaitedFile(PathBuf);
 
-impl fmt::Display for Awaited {
+impl fmt::Display for AwaitedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -173,14 +173,14 @@ impl fmt::Display for Changed {
 
 /// Where records come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum InputSource {
     /// Standard input.
     Stdin,
     /// A file, opened when its turn comes.
     File(PathBuf),
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for InputSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stdin => f.write_str("standard input"),
@@ -212,7 +212,7 @@ impl LeftOut {
 /// Reads `sources` to their end and hands what they hold to `send`, which may block. Returns after
 /// the last arrival, or as soon as `send` finds the engine gone. What is left out is counted.
 pub fn read_all(
-    sources: Vec<Source>,
+    sources: Vec<InputSource>,
     shape: Shape,
     budget: Budget,
     left_out: LeftOut,

@@ -18,7 +18,7 @@ use rustix::io::{Errno, read as read_fd};
 use crate::budget::Budget;
 
 use super::cut::{Cutter, Stop};
-use super::{Arrival, Awaited, Gone, Source};
+use super::{Arrival, AwaitedFile, Gone, InputSource};
 
 /// Bytes of one read from a regular file: no more than a worker is sent at a time, so that whole
 /// blocks go on without being counted again.
@@ -37,14 +37,14 @@ const MIN_BLOCK: usize = 4 << 10;
 const SHOWS_WRITERS: bool = cfg!(target_os = "linux");
 
 /// Opens `source` and reads it to its end.
-pub(super) fn read<S>(source: &Source, cutter: &mut Cutter<S>) -> Result<(), Stop>
+pub(super) fn read<S>(source: &InputSource, cutter: &mut Cutter<S>) -> Result<(), Stop>
 where
     S: FnMut(Arrival) -> Result<(), Gone>,
 {
     let file;
     let fd = match source {
-        Source::Stdin => rustix::stdio::stdin(),
-        Source::File(path) => {
+        InputSource::Stdin => rustix::stdio::stdin(),
+        InputSource::File(path) => {
             file = open(path).map_err(Stop::failed)?;
             file.as_fd()
         }
@@ -57,14 +57,14 @@ where
         Ok(count)
     })?;
     // A pipe that `open` has not waited for is at its end only once a writer has come and gone.
-    if let Source::File(path) = source
+    if let InputSource::File(path) = source
         && is_empty
         && SHOWS_WRITERS
         && is_pipe(fd).map_err(Stop::failed)?
     {
         let at_once = Timespec::default();
         if !wait_readable(fd, Some(&at_once)).map_err(Stop::failed)? {
-            cutter.tell(Arrival::Awaited(Awaited(path.clone())))?;
+            cutter.tell(Arrival::Awaited(AwaitedFile(path.clone())))?;
             wait_readable(fd, None).map_err(Stop::failed)?;
         }
         cutter.read(block, |bytes, max| fill(fd, bytes, max))?;

@@ -60,12 +60,12 @@ fn read_files(contents: &[&[u8]], shape: Shape) -> Vec<Arrival> {
     let sources = contents.iter().enumerate().map(|(number, content)| {
         let path = folder.path().join(number.to_string());
         std::fs::write(&path, content).unwrap();
-        Source::File(path)
+        InputSource::File(path)
     });
     read_sources(sources.collect(), shape)
 }
 
-fn read_sources(sources: Vec<Source>, shape: Shape) -> Vec<Arrival> {
+fn read_sources(sources: Vec<InputSource>, shape: Shape) -> Vec<Arrival> {
     let mut arrivals = Vec::new();
     read_all(
         sources,
@@ -176,7 +176,7 @@ fn a_source_that_cannot_be_read_is_the_end_of_it_all() {
     std::fs::write(&first, "a\n").unwrap();
     for bad in [folder.path().to_owned(), folder.path().join("missing")] {
         let path = bad.display().to_string();
-        let sources = [first.clone(), bad, first.clone()].map(Source::File);
+        let sources = [first.clone(), bad, first.clone()].map(InputSource::File);
         let arrivals = read_sources(sources.into(), LINES);
         assert!(
             matches!(&arrivals[..], [Arrival::Records(_), Arrival::Failed(error)] if error.file == path),
@@ -188,7 +188,7 @@ fn a_source_that_cannot_be_read_is_the_end_of_it_all() {
 #[test]
 fn nothing_is_read_for_an_engine_that_is_gone() {
     let mut sent = 0;
-    let source = Source::File("Cargo.toml".into());
+    let source = InputSource::File("Cargo.toml".into());
     let sources = vec![source.clone(), source];
     read_all(
         sources,
@@ -251,7 +251,7 @@ fn counted(content: &[u8], shape: Shape) -> (usize, u64) {
     std::fs::write(&path, content).unwrap();
     let (left_out, mut sent) = (LeftOut::default(), 0);
     let budget = Budget::new(64 << 20);
-    let sources = vec![Source::File(path)];
+    let sources = vec![InputSource::File(path)];
     read_all(sources, shape, budget, left_out.clone(), |arrival| {
         sent += match arrival {
             Arrival::Records(block) => block.bytes.len(),

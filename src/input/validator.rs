@@ -46,12 +46,12 @@ pub(super) struct Mark {
     /// Where it lies in the kept bytes, with its separator.
     pub(super) place: Range<usize>,
     /// What is wrong with it.
-    pub(super) fault: Fault,
+    pub(super) fault: RecordFault,
 }
 
 /// What is wrong with a marked record.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Fault {
+pub(super) enum RecordFault {
     /// It is not one JSON value, or not UTF-8; [`fault`] tells more.
     Invalid {
         /// Its line in its source.
@@ -62,7 +62,7 @@ pub(super) enum Fault {
 }
 
 /// What a line is.
-enum Verdict {
+enum LineVerdict {
     /// A record, which lies there in the line.
     Record(Range<usize>),
     Blank,
@@ -73,7 +73,7 @@ enum Verdict {
 
 /// How much is known about the encoding of some lines.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Known {
+enum ValidPrefix {
     Utf8,
     Nothing,
 }
@@ -114,9 +114,9 @@ impl Validator {
         // For all lines at once this costs much less than for each; parts of UTF-8 between
         // newlines are UTF-8 too.
         let known = if str::from_utf8(bytes).is_ok() {
-            Known::Utf8
+            ValidPrefix::Utf8
         } else {
-            Known::Nothing
+            ValidPrefix::Nothing
         };
         let mut sifted = Sifted {
             consumed: 0,
@@ -130,33 +130,33 @@ impl Validator {
                 .expect("the bytes that are sifted end with the separator");
             sifted.consumed += length + 1;
             match self.judge(&bytes[start..start + length], known) {
-                Verdict::Record(part) => {
+                LineVerdict::Record(part) => {
                     sifted.keep(bytes, start, part, separator);
                     sifted.records += 1;
                 }
-                Verdict::Blank => {}
-                Verdict::Invalid(part) => {
+                LineVerdict::Blank => {}
+                LineVerdict::Invalid(part) => {
                     let from = sifted.kept;
                     sifted.keep(bytes, start, part, separator);
-                    sifted.mark(from, Fault::Invalid { line: self.line });
+                    sifted.mark(from, RecordFault::Invalid { line: self.line });
                 }
-                Verdict::TooLarge => sifted.mark(sifted.kept, Fault::TooLarge),
+                LineVerdict::TooLarge => sifted.mark(sifted.kept, RecordFault::TooLarge),
             }
             self.line += 1;
         }
         sifted
     }
 
-    fn judge(&self, line: &[u8], known: Known) -> Verdict {
+    fn judge(&self, line: &[u8], known: ValidPrefix) -> LineVerdict {
         if line.len() > self.shape.max_record {
-            return Verdict::TooLarge;
+            return LineVerdict::TooLarge;
         }
-        let is_utf8 = |text: &[u8]| known == Known::Utf8 || str::from_utf8(text).is_ok();
+        let is_utf8 = |text: &[u8]| known == ValidPrefix::Utf8 || str::from_utf8(text).is_ok();
         if self.shape.format == Format::Lines {
             return if self.shape.encoding() == Encoding::Bytes || is_utf8(line) {
-                Verdict::Record(0..line.len())
+                LineVerdict::Record(0..line.len())
             } else {
-                Verdict::Invalid(0..line.len())
+                LineVerdict::Invalid(0..line.len())
             };
         }
         let start = if self.line == 1 && line.starts_with(BOM) {
@@ -166,13 +166,13 @@ impl Validator {
         };
         let value = trimmed(line, start);
         if value.is_empty() {
-            return Verdict::Blank;
+            return LineVerdict::Blank;
         }
         let text = &line[value.clone()];
         if is_utf8(text) && serde_json::from_slice::<IgnoredAny>(text).is_ok() {
-            Verdict::Record(value)
+            LineVerdict::Record(value)
         } else {
-            Verdict::Invalid(start..line.len())
+            LineVerdict::Invalid(start..line.len())
         }
     }
 }
@@ -189,7 +189,7 @@ impl Sifted {
     }
 
     /// Marks what was kept from `from` on.
-    fn mark(&mut self, from: usize, fault: Fault) {
+    fn mark(&mut self, from: usize, fault: RecordFault) {
         self.marks.push(Mark {
             records: std::mem::take(&mut self.records),
             place: from..self.kept,

@@ -161,7 +161,7 @@ pub struct Past {
 
 /// Why a file is not taken for a journal. Displays as a fragment to stand after its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum JournalFault {
     /// It is something else.
     Foreign,
     /// It is a journal of another version.
@@ -274,7 +274,7 @@ impl Past {
 ///
 /// # Errors
 /// Where it cannot be read, or is no journal that can be gone on with.
-pub fn read(mut journal: impl BufRead) -> Result<Option<Past>, Fault> {
+pub fn read(mut journal: impl BufRead) -> Result<Option<Past>, JournalFault> {
     let mut line = Vec::new();
     read_line(&mut journal, &mut line)?;
     let is_too_long = line.len() == MAX_LINE;
@@ -286,25 +286,25 @@ pub fn read(mut journal: impl BufRead) -> Result<Option<Past>, Fault> {
     if line[..length] != MAGIC.as_bytes()[..length] {
         let is_entry = line.strip_suffix(b"\n").and_then(whole).is_some();
         return Err(if is_entry {
-            Fault::OutOfPlace(1)
+            JournalFault::OutOfPlace(1)
         } else {
-            Fault::Foreign
+            JournalFault::Foreign
         });
     }
     let Some(first) = line.strip_suffix(b"\n") else {
         return if is_too_long {
-            Err(Fault::Damaged(1))
+            Err(JournalFault::Damaged(1))
         } else {
             Ok(None)
         };
     };
-    let (version, header) = split(&first[MAGIC.len()..]).ok_or(Fault::Damaged(1))?;
+    let (version, header) = split(&first[MAGIC.len()..]).ok_or(JournalFault::Damaged(1))?;
     if version != VERSION.as_bytes() {
         let version = String::from_utf8_lossy(version).into_owned();
-        return Err(Fault::Version(version));
+        return Err(JournalFault::Version(version));
     }
-    let (sum, header) = whole(header).ok_or(Fault::Damaged(1))?;
-    let header = serde_json::from_slice(header).map_err(|_| Fault::Damaged(1))?;
+    let (sum, header) = whole(header).ok_or(JournalFault::Damaged(1))?;
+    let header = serde_json::from_slice(header).map_err(|_| JournalFault::Damaged(1))?;
     let mut past = Past::begun(header, Chain::at(sum), line.len());
     let mut torn = None;
     for number in 2.. {
@@ -315,20 +315,21 @@ pub fn read(mut journal: impl BufRead) -> Result<Option<Past>, Fault> {
         let text = line.strip_suffix(b"\n");
         let Some((sum, json)) = text.and_then(whole) else {
             if text.is_some_and(is_first_line) {
-                return Err(torn.map_or(Fault::OutOfPlace(number), Fault::Damaged));
+                return Err(torn.map_or(JournalFault::OutOfPlace(number), JournalFault::Damaged));
             }
             torn = torn.or(Some(number));
             continue;
         };
         // What is whole was written after what is not: that was whole once, too.
         if let Some(torn) = torn {
-            return Err(Fault::Damaged(torn));
+            return Err(JournalFault::Damaged(torn));
         }
-        let entry: Entry = serde_json::from_slice(json).map_err(|_| Fault::Damaged(number))?;
+        let entry: Entry =
+            serde_json::from_slice(json).map_err(|_| JournalFault::Damaged(number))?;
         if entry.after.as_bytes() != past.chain.last.as_bytes() {
-            return Err(Fault::OutOfPlace(number));
+            return Err(JournalFault::OutOfPlace(number));
         }
-        past.add(entry).ok_or(Fault::Damaged(number))?;
+        past.add(entry).ok_or(JournalFault::Damaged(number))?;
         past.chain = Chain::at(sum);
         past.bytes += line.len();
     }
@@ -337,14 +338,14 @@ pub fn read(mut journal: impl BufRead) -> Result<Option<Past>, Fault> {
 
 /// Reads the next line, with its end; nothing at the end of the journal. Of a line that is too long
 /// it gives the beginning.
-fn read_line(journal: &mut impl BufRead, line: &mut Vec<u8>) -> Result<(), Fault> {
+fn read_line(journal: &mut impl BufRead, line: &mut Vec<u8>) -> Result<(), JournalFault> {
     line.clear();
     let mut part = journal.by_ref().take(MAX_LINE as u64);
     let mut read = part.read_until(b'\n', line);
     if line.len() == MAX_LINE && !line.ends_with(b"\n") {
         read = read.and_then(|_| journal.skip_until(b'\n'));
     }
-    read.map_err(|error| Fault::Unreadable(error.to_string()))?;
+    read.map_err(|error| JournalFault::Unreadable(error.to_string()))?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
-use super::Written;
+use super::WrittenOutcomes;
 use super::format::{Chain, Entry, Extent, Ready, hash};
 use super::open::Opened;
 use crate::output::WriteError;
@@ -17,7 +17,7 @@ const TAIL: u64 = 4096;
 
 /// A file that is vouched for, as the keeper sees it.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct WatchedFile {
     pub(super) name: String,
     pub(super) file: File,
     /// How many bytes it had when this run began.
@@ -33,11 +33,11 @@ pub(super) struct Keeper {
     chain: Chain,
     /// A hash of COMMAND.
     command: u64,
-    output: Watched,
-    errors: Option<Watched>,
+    output: WatchedFile,
+    errors: Option<WatchedFile>,
 }
 
-impl Watched {
+impl WatchedFile {
     pub(super) fn new(name: String, file: File, extent: Extent) -> Self {
         Self {
             name,
@@ -72,7 +72,7 @@ impl Keeper {
     }
 
     /// Makes safe what has been written, and then says so.
-    pub(super) fn keep(&mut self, written: &Written) -> Result<(), WriteError> {
+    pub(super) fn keep(&mut self, written: &WrittenOutcomes) -> Result<(), WriteError> {
         let output = self.output.secure(written.output)?;
         let errors = match &mut self.errors {
             Some(errors) => Some(errors.secure(written.errors)?),
@@ -85,7 +85,7 @@ impl Keeper {
             .map_err(|error| failed(&self.name, error))
     }
 
-    fn entry(&self, written: &Written, output: Extent, errors: Option<Extent>) -> Entry {
+    fn entry(&self, written: &WrittenOutcomes, output: Extent, errors: Option<Extent>) -> Entry {
         let failed = written.done.failed.iter();
         Entry {
             done: (written.done.ranges.iter())

@@ -49,7 +49,7 @@ const MOST_RANGES: usize = 100_000;
 
 /// What has been written, for the keeper.
 #[derive(Debug, Default)]
-struct Written {
+struct WrittenOutcomes {
     /// Whose outcomes, since the last time.
     done: Done,
     /// The processes that failed though no record did, in all runs.
@@ -77,10 +77,10 @@ pub struct Known<'a> {
 /// The engine's side of a journal.
 #[derive(Debug)]
 pub struct Journal {
-    to_keeper: Option<Sender<Written>>,
+    to_keeper: Option<Sender<WrittenOutcomes>>,
     from_keeper: Receiver<Result<(), WriteError>>,
     /// What no entry tells of yet.
-    fresh: Written,
+    fresh: WrittenOutcomes,
     /// The worker_faults that the last entry tells of.
     told: WorkerFaults,
     /// How long it has been told that COMMAND takes, where it has been.
@@ -114,10 +114,10 @@ impl Journal {
         let told = opened.past.worker_faults;
         let told_ready = opened.was_ready();
         let opened_records = opened.past.input.records;
-        let fresh = Written {
+        let fresh = WrittenOutcomes {
             worker_faults: told,
             input: opened.past.input,
-            ..Written::default()
+            ..WrittenOutcomes::default()
         };
         let keeper = Keeper::new(opened);
         let waker = waker.clone();
@@ -246,7 +246,7 @@ impl Journal {
     fn hand_over(&mut self) {
         self.told = self.fresh.worker_faults;
         self.told_ready = self.fresh.ready.or(self.told_ready);
-        let written = Written {
+        let written = WrittenOutcomes {
             done: std::mem::take(&mut self.fresh.done),
             ready: self.fresh.ready.take(),
             doubts: std::mem::take(&mut self.fresh.doubts),

@@ -9,8 +9,8 @@ use std::io::{self, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use super::format::{self, Extent, Fault, Files, Header, Past, write_header};
-use super::keeper::{Watched, tail};
+use super::format::{self, Extent, Files, Header, JournalFault, Past, write_header};
+use super::keeper::{WatchedFile, tail};
 use super::program;
 use super::terms::{self, ANEW, whole_path};
 use crate::config::Config;
@@ -30,8 +30,8 @@ pub struct Opened {
     pub(super) journal: File,
     /// A hash of COMMAND.
     pub(super) command: u64,
-    pub(super) output: Watched,
-    pub(super) errors: Option<Watched>,
+    pub(super) output: WatchedFile,
+    pub(super) errors: Option<WatchedFile>,
     destinations: Option<(Destination, Option<Destination>)>,
 }
 
@@ -149,22 +149,22 @@ fn look_up(
     lock::claim(&journal, "--resume", path, warnings)?;
     let name = visible::name(path);
     let past = format::read(BufReader::new(&journal)).map_err(|fault| match fault {
-        Fault::Foreign => Unusable::usage(format!(
+        JournalFault::Foreign => Unusable::usage(format!(
             "--resume {name} is no journal of mtask: name the journal, or a file that is not there yet"
         )),
-        Fault::Version(version) => Unusable::usage(format!(
+        JournalFault::Version(version) => Unusable::usage(format!(
             "--resume {name} is a journal of version {version}, which this mtask does not know: \
              go on with the mtask that wrote it, or {ANEW}"
         )),
-        Fault::Unreadable(why) => Unusable::new(Status::Fault, format!("--resume {name}: {why}")),
-        Fault::Damaged(line) => Unusable::new(
+        JournalFault::Unreadable(why) => Unusable::new(Status::Fault, format!("--resume {name}: {why}")),
+        JournalFault::Damaged(line) => Unusable::new(
             Status::Fault,
             format!(
                 "--resume {name} is damaged in line {line}, and so it is not known what is done: \
                  restore it, or {ANEW}"
             ),
         ),
-        Fault::OutOfPlace(line) => Unusable::new(
+        JournalFault::OutOfPlace(line) => Unusable::new(
             Status::Fault,
             format!(
                 "--resume {name} is damaged: line {line} does not follow what stands before it, so \
@@ -252,12 +252,12 @@ impl Looked<'_> {
     }
 
     /// Cuts it back to what is vouched for; gives it twice, for the keeper and to be written.
-    fn cut_back(&self, file: File) -> Result<(Watched, Destination), Unusable> {
+    fn cut_back(&self, file: File) -> Result<(WatchedFile, Destination), Unusable> {
         let failed = failed(self.option, self.path);
         let cut = cut_back(file, self.extent.bytes).and_then(|file| Ok((file.try_clone()?, file)));
         let (watched, file) = cut.map_err(failed)?;
         let name = visible::name(self.path);
-        let watched = Watched::new(name.clone(), watched, self.extent);
+        let watched = WatchedFile::new(name.clone(), watched, self.extent);
         Ok((watched, Destination::file(name, file)))
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use super::{Journal, Written};
+use super::{Journal, WrittenOutcomes};
 use crate::journal::format::Prefix;
 use crate::outcome::Done;
 use crate::output::WriteError;
@@ -12,7 +12,7 @@ use crate::schedule::WorkerFaults;
 
 /// What stands in for the thread that keeps a journal.
 pub(crate) struct PlayedKeeper {
-    orders: Receiver<Written>,
+    orders: Receiver<WrittenOutcomes>,
     done: Option<Sender<Result<(), WriteError>>>,
 }
 
@@ -62,13 +62,13 @@ impl Journal {
     pub(crate) fn played(now: Instant) -> (Self, PlayedKeeper) {
         let (to_keeper, orders) = unbounded();
         let (done, from_keeper) = unbounded();
-        let fresh = Written {
+        let fresh = WrittenOutcomes {
             // What was read of the input is not looked at.
             input: Prefix {
                 records: u64::MAX,
                 hash: 0,
             },
-            ..Written::default()
+            ..WrittenOutcomes::default()
         };
         let journal = Self {
             to_keeper: Some(to_keeper),

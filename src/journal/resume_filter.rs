@@ -36,7 +36,7 @@ pub struct ResumeFilter {
     before: Prefix,
     hash: XxHash3_64,
     next: Index,
-    held: Vec<Held>,
+    held: Vec<HeldRecords>,
     /// How much that takes, counted in the budget.
     held_bytes: usize,
     /// More was to be held back than may be: all is passed on.
@@ -55,7 +55,7 @@ impl fmt::Debug for ResumeFilter {
 
 /// What is held back: a copy, so that no large buffer is held with it.
 #[derive(Debug)]
-struct Held {
+struct HeldRecords {
     first: Index,
     bytes: Vec<u8>,
     kind: HeldKind,
@@ -176,7 +176,7 @@ impl ResumeFilter {
                 send(Arrival::Records(part))?;
                 continue;
             }
-            let held = Held {
+            let held = HeldRecords {
                 first: part.first,
                 bytes: part.bytes.to_vec(),
                 kind: HeldKind::Records(part.count),
@@ -190,7 +190,7 @@ impl ResumeFilter {
     /// Holds this back, or passes on all that is, where it has become too much.
     fn hold(
         &mut self,
-        held: Held,
+        held: HeldRecords,
         send: &mut impl FnMut(Arrival) -> Result<(), Gone>,
     ) -> Result<(), Gone> {
         let bytes = held.bytes.capacity() + BOOKKEEPING;
@@ -236,7 +236,7 @@ impl ResumeFilter {
             } else if self.is_passing {
                 send(Arrival::Rejected(rejected))?;
             } else {
-                self.hold(Held::rejected(rejected), send)?;
+                self.hold(HeldRecords::rejected(rejected), send)?;
             }
             return self.compare(send);
         }
@@ -286,7 +286,7 @@ impl ResumeFilter {
     }
 }
 
-impl Held {
+impl HeldRecords {
     fn rejected(rejected: Rejected) -> Self {
         let (bytes, kind) = match rejected.reason {
             Rejection::Invalid { flaw, record } => (record.to_vec(), HeldKind::Invalid(flaw)),

@@ -22,18 +22,18 @@ use super::lock;
 #[derive(Debug)]
 pub struct Outputs {
     /// The file of `--output`.
-    pub results: Option<Named>,
+    pub results: Option<OutputFile>,
     /// The file of `--errors`.
-    pub errors: Option<Named>,
+    pub errors: Option<OutputFile>,
     /// The file of `--exits`.
-    pub exits: Option<Named>,
+    pub exits: Option<OutputFile>,
     /// The file of `--stats-file`.
-    pub stats: Option<Named>,
+    pub stats: Option<OutputFile>,
 }
 
 /// A file that was opened for an option.
 #[derive(Debug)]
-pub struct Named {
+pub struct OutputFile {
     option: &'static str,
     /// How it was named.
     pub path: PathBuf,
@@ -75,11 +75,11 @@ impl Outputs {
     /// Where one cannot be.
     pub fn empty(&self) -> anyhow::Result<()> {
         let all = [&self.results, &self.errors, &self.exits, &self.stats];
-        all.into_iter().flatten().try_for_each(Named::empty)
+        all.into_iter().flatten().try_for_each(OutputFile::empty)
     }
 }
 
-impl Named {
+impl OutputFile {
     fn empty(&self) -> anyhow::Result<()> {
         if self.is_stream {
             // What it holds is not mtask's to take out: that is for whoever has opened it.
@@ -100,7 +100,7 @@ fn open(
     path: &Path,
     taken: &mut Taken,
     warn: &mut impl FnMut(&str),
-) -> anyhow::Result<Named> {
+) -> anyhow::Result<OutputFile> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
     let is_pipe = fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
@@ -122,7 +122,7 @@ fn open(
     if !is_stream && file.metadata().is_ok_and(|found| found.is_file()) {
         lock::share(&file, option, path)?;
     }
-    Ok(Named {
+    Ok(OutputFile {
         option,
         path: path.to_owned(),
         file: stream.unwrap_or(file),

@@ -16,8 +16,8 @@ use memchr::{memchr, memchr_iter};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-pub(super) use self::dialogue::Reader;
-pub use self::named::{Named, Scanner, named};
+pub(super) use self::dialogue::JsonReader;
+pub use self::named::{NamedRecord, Scanner, named};
 use super::message::{Answer, Reply};
 use crate::outcome::OutputFormat;
 use crate::record::{Block, Index, Separator};
@@ -132,7 +132,11 @@ pub fn read(line: &[u8], wanted: Wanted) -> Statement<'_> {
 
 /// Reads a line that is too long, of which only the beginning is known and which objects it holds.
 /// It answers the first record of those that are owed.
-pub fn read_head<'a>(head: &[u8], found: &[Named], owes: impl Fn(Index) -> bool) -> Statement<'a> {
+pub fn read_head<'a>(
+    head: &[u8],
+    found: &[NamedRecord],
+    owes: impl Fn(Index) -> bool,
+) -> Statement<'a> {
     let too_large = |index| {
         Statement::Answer(Answer {
             index,
@@ -146,7 +150,7 @@ pub fn read_head<'a>(head: &[u8], found: &[Named], owes: impl Fn(Index) -> bool)
             let first = found.first().filter(|first| first.is_first);
             let is_of_first = first.filter(|first| owes(first.index));
             is_of_first
-                .or(Named::answers(found, owes).first())
+                .or(NamedRecord::answers(found, owes).first())
                 .map_or(Statement::Log, |named| too_large(named.index))
         }
     }

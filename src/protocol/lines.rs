@@ -12,12 +12,12 @@ use crate::shape::Shape;
 
 /// The stdout of a process of the lines protocol.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct LinesReader {
     stdout: StdoutLines,
     separator: Separator,
 }
 
-impl Reader {
+impl LinesReader {
     /// Of a process that has written nothing yet.
     pub(super) fn new(shape: &Shape, budget: &Budget) -> Self {
         Self {
@@ -27,7 +27,7 @@ impl Reader {
     }
 }
 
-impl Reads for Reader {
+impl Reads for LinesReader {
     fn lead(&mut self, buffer: &mut Vec<u8>) {
         self.stdout.lead(buffer);
     }

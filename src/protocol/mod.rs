@@ -82,8 +82,8 @@ impl Reader {
     /// Of a process that has written nothing yet.
     pub fn new(shape: &Shape, wanted: Wanted, budget: &Budget) -> Self {
         match shape.protocol {
-            Protocol::Lines => Self(Box::new(lines::Reader::new(shape, budget))),
-            Protocol::Json => Self(Box::new(json::Reader::new(shape, wanted, budget))),
+            Protocol::Lines => Self(Box::new(lines::LinesReader::new(shape, budget))),
+            Protocol::Json => Self(Box::new(json::JsonReader::new(shape, wanted, budget))),
         }
     }
 

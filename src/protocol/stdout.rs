@@ -7,7 +7,7 @@
 
 use memchr::{memchr, memrchr};
 
-use super::json::{Named, Scanner, begins_like_an_answer, named};
+use super::json::{NamedRecord, Scanner, begins_like_an_answer, named};
 use crate::budget::Budget;
 use crate::outcome::Lines;
 use crate::record::{Index, Separator};
@@ -21,7 +21,7 @@ pub enum Part<'a> {
     Rest(&'a [u8]),
     /// A line longer than it may be: how it begins, and which objects that name a record it holds,
     /// if they are looked for. The rest is not kept.
-    TooLong(&'a [u8], &'a [Named]),
+    TooLong(&'a [u8], &'a [NamedRecord]),
 }
 
 /// What a process wrote after its last whole line.
@@ -289,7 +289,7 @@ impl StdoutLines {
         }
     }
 
-    fn take_found(&mut self) -> Vec<Named> {
+    fn take_found(&mut self) -> Vec<NamedRecord> {
         let scanner = self.scanner.as_mut().map(std::mem::take);
         scanner.map(Scanner::into_found).unwrap_or_default()
     }

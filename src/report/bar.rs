@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::choice::{Colour, Drawing, Narrowing};
-use super::line::{Line, brackets};
+use super::line::{ProgressLine, brackets};
 
 /// Steps of the whole, more than any terminal has columns.
 const STEPS: u64 = 10_000;
@@ -21,7 +21,7 @@ pub(super) struct Bar {
     canvas: Canvas,
     drawing: Drawing,
     /// What is on the screen.
-    shown: Option<(Line, Place)>,
+    shown: Option<(ProgressLine, Place)>,
 }
 
 impl fmt::Debug for Bar {
@@ -91,7 +91,7 @@ impl Bar {
     }
 
     /// Draws the line in place of what is on the screen.
-    pub(super) fn draw(&mut self, line: &Line, place: Place) {
+    pub(super) fn draw(&mut self, line: &ProgressLine, place: Place) {
         let shown = place.is_ours.then(|| (line.clone(), place));
         if shown.is_some() && shown == self.shown {
             return;
@@ -113,7 +113,7 @@ impl Bar {
     }
 
     /// Puts whole lines above the line.
-    pub(super) fn write(&mut self, text: &[u8], line: &Line, place: Place) {
+    pub(super) fn write(&mut self, text: &[u8], line: &ProgressLine, place: Place) {
         self.clear(place);
         self.canvas.with(|paint| paint.bytes.extend_from_slice(text));
         self.draw(line, place);
@@ -139,7 +139,7 @@ impl Bar {
     }
 
     /// The line as a template, into which the bar itself is filled.
-    fn style(&self, line: &Line) -> ProgressStyle {
+    fn style(&self, line: &ProgressLine) -> ProgressStyle {
         let literal = |text: &str| text.replace('{', "{{").replace('}', "}}");
         let (before, after) = (literal(&line.before), literal(&line.after));
         let template = match line.bar {

@@ -9,17 +9,17 @@ const UNKNOWN: u64 = u64::MAX;
 /// A sample of the scheduler's counts. Clones share it: the engine puts it there, the thread of the
 /// messages looks at it.
 #[derive(Clone, Debug, Default)]
-pub struct Counts(Arc<Inner>);
+pub struct Counts(Arc<LatestCounts>);
 
 #[derive(Debug)]
-struct Inner {
+struct LatestCounts {
     done: AtomicU64,
     failed: AtomicU64,
     bytes: AtomicU64,
     total: AtomicU64,
 }
 
-impl Default for Inner {
+impl Default for LatestCounts {
     fn default() -> Self {
         Self {
             done: AtomicU64::new(0),

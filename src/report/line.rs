@@ -18,7 +18,7 @@ const PLAIN: &str = "\x1b[0m";
 
 /// One line, which may have a bar in it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Line {
+pub(super) struct ProgressLine {
     pub(super) before: String,
     /// The columns of the bar, brackets included; 0 without one.
     pub(super) bar: usize,
@@ -77,7 +77,7 @@ const LEVELS: [Shown; 6] = [
 ];
 
 /// The line for a terminal of so many columns: what finds no room is left out.
-pub(super) fn fit(name: Option<&str>, view: &View, width: usize, colour: Colour) -> Line {
+pub(super) fn fit(name: Option<&str>, view: &View, width: usize, colour: Colour) -> ProgressLine {
     let name = name.map(|name| cut(&visible::line(name), SHORTEST_NAME.max(width / NAME_SHARE)));
     for shown in LEVELS {
         let line = Words::of(name.as_deref(), view, shown).join(view, width, colour);
@@ -87,7 +87,7 @@ pub(super) fn fit(name: Option<&str>, view: &View, width: usize, colour: Colour)
     }
     let words = Words::of(None, view, LEVELS[LEVELS.len() - 1]);
     let after = cut(&words.counts.join(", "), width);
-    Line {
+    ProgressLine {
         before: String::new(),
         bar: 0,
         fraction: 0.0,
@@ -129,7 +129,7 @@ impl Words {
     }
 
     /// The line, if it fits.
-    fn join(mut self, view: &View, width: usize, colour: Colour) -> Option<Line> {
+    fn join(mut self, view: &View, width: usize, colour: Colour) -> Option<ProgressLine> {
         let before = self.name + &self.percent;
         let text = columns(&before) + columns(&self.counts.join(", "));
         let mut bar = 0;
@@ -145,7 +145,7 @@ impl Words {
             self.counts[failed] = format!("{RED}{}{PLAIN}", self.counts[failed]);
         }
         let gap = if bar > 0 { " " } else { "" };
-        Some(Line {
+        Some(ProgressLine {
             fraction: view.fraction.unwrap_or(0.0),
             columns: text + bar + gap.len(),
             after: format!("{gap}{}", self.counts.join(", ")),

@@ -28,14 +28,14 @@ pub(crate) enum Phase {
     /// SIGKILL at the second.
     Interrupted(i32, Instant, Instant),
     /// Nothing comes to an outcome any more; processes are ended.
-    Aborted(Reason),
+    Aborted(EndReason),
     /// All processes have ended.
-    Finished(Option<Reason>),
+    Finished(Option<EndReason>),
 }
 
 /// Why a run was cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
+pub(crate) enum EndReason {
     Signal(i32),
     Raised,
     NoWorker,
@@ -57,7 +57,7 @@ impl Phase {
     pub(crate) fn is_interrupted(self) -> bool {
         matches!(
             self,
-            Self::Notified(_) | Self::Interrupted(..) | Self::Aborted(Reason::Signal(_))
+            Self::Notified(_) | Self::Interrupted(..) | Self::Aborted(EndReason::Signal(_))
         )
     }
 }
@@ -79,12 +79,12 @@ impl Scheduler {
                 self.feed(now);
             }
             Phase::Interrupted(..) | Phase::Aborted(_) => {
-                let phase = Phase::Aborted(Reason::Signal(signal));
+                let phase = Phase::Aborted(EndReason::Signal(signal));
                 self.turn(phase, Turn::Cut { signal });
                 self.kill_all(now);
                 self.finish_if_done();
             }
-            Phase::Finished(_) => self.phase = Phase::Finished(Some(Reason::Signal(signal))),
+            Phase::Finished(_) => self.phase = Phase::Finished(Some(EndReason::Signal(signal))),
         }
     }
 
@@ -119,14 +119,14 @@ impl Scheduler {
         if matches!(self.phase, Phase::Finished(_) | Phase::Aborted(_)) {
             return;
         }
-        self.abort(Reason::OutputFailed, Turn::OutputFailed);
+        self.abort(EndReason::OutputFailed, Turn::OutputFailed);
         self.stop_all(now + self.policy.grace, now);
         self.finish_if_done();
     }
 
     /// A failure ends the run at once.
     pub(super) fn raise(&mut self, trigger: Trigger, now: Instant) {
-        self.abort(Reason::Raised, Turn::Raised(trigger));
+        self.abort(EndReason::Raised, Turn::Raised(trigger));
         self.kill_all(now);
     }
 
@@ -145,13 +145,13 @@ impl Scheduler {
             Some(death) => (Some(death.exit), death.stderr),
             None => (None, Vec::new()),
         };
-        self.abort(Reason::NoWorker, Turn::NoWorker { last, stderr });
+        self.abort(EndReason::NoWorker, Turn::NoWorker { last, stderr });
     }
 
     /// Ends the run, for this reason unless a signal has asked for its end before.
-    fn abort(&mut self, reason: Reason, turn: Turn) {
+    fn abort(&mut self, reason: EndReason, turn: Turn) {
         let reason = match self.phase {
-            Phase::Notified(signal) | Phase::Interrupted(signal, ..) => Reason::Signal(signal),
+            Phase::Notified(signal) | Phase::Interrupted(signal, ..) => EndReason::Signal(signal),
             _ => reason,
         };
         self.turn(Phase::Aborted(reason), turn);
@@ -166,7 +166,7 @@ impl Scheduler {
             self.wake_by(terminate_at);
             return;
         }
-        let phase = Phase::Aborted(Reason::Signal(signal));
+        let phase = Phase::Aborted(EndReason::Signal(signal));
         self.turn(phase, Turn::Cut { signal });
         self.stop_all(kill_at, now);
     }
@@ -261,7 +261,7 @@ impl Scheduler {
         let reason = match self.phase {
             Phase::Aborted(reason) => Some(reason),
             Phase::Notified(signal) | Phase::Interrupted(signal, ..) => {
-                Some(Reason::Signal(signal))
+                Some(EndReason::Signal(signal))
             }
             _ => None,
         };
@@ -274,7 +274,7 @@ impl Scheduler {
     }
 
     /// Law 1, on each run: a run that was not cut short has as many outcomes as records.
-    fn check_that_nothing_is_lost(&mut self, reason: Option<Reason>) {
+    fn check_that_nothing_is_lost(&mut self, reason: Option<EndReason>) {
         let is_complete = reason.is_none() && self.phase == Phase::Feeding;
         let outcomes = self.order.outcomes();
         if is_complete
@@ -297,7 +297,7 @@ impl Scheduler {
 
     /// Counts what has no outcome in a run that was cut short. Where the output failed, nobody
     /// knows.
-    fn note_early_end(&mut self, reason: Option<Reason>) {
+    fn note_early_end(&mut self, reason: Option<EndReason>) {
         let is_whole = reason.is_none() && self.phase == Phase::Feeding;
         if is_whole || self.has_output_failed {
             return;
@@ -307,7 +307,7 @@ impl Scheduler {
             None => self.order.outcomes(),
         };
         // Who sends a signal knows that input is left.
-        let is_told = matches!(reason, Some(Reason::Signal(_)));
+        let is_told = matches!(reason, Some(EndReason::Signal(_)));
         self.tally.early_end = Some(EarlyEnd {
             records: self.seen - outcomes,
             is_input_left: self.input == InputState::Open && !is_told,
@@ -320,15 +320,15 @@ impl Scheduler {
             Phase::Finished(reason) => reason,
             Phase::Aborted(reason) => Some(reason),
             Phase::Notified(signal) | Phase::Interrupted(signal, ..) => {
-                Some(Reason::Signal(signal))
+                Some(EndReason::Signal(signal))
             }
             Phase::Feeding | Phase::Draining => None,
         };
         let by_reason = match reason {
-            Some(Reason::Signal(signal)) => Status::Signal(signal),
-            Some(Reason::NoWorker) => Status::NoWorker,
-            Some(Reason::Raised) => Status::RecordFailed,
-            Some(Reason::OutputFailed) | None => Status::Success,
+            Some(EndReason::Signal(signal)) => Status::Signal(signal),
+            Some(EndReason::NoWorker) => Status::NoWorker,
+            Some(EndReason::Raised) => Status::RecordFailed,
+            Some(EndReason::OutputFailed) | None => Status::Success,
         };
         let failures = self.tally.earlier.failures() + self.tally.failures();
         // A limit that was reached is never ignored: records are left without an outcome.

@@ -63,7 +63,7 @@ pub fn worker_commands(
         let added = added(None, &Placed::default());
         return Ok(vec![words(command.to_vec(), added, None); workers.get()]);
     }
-    let pieces: Vec<Vec<Piece>> = command.iter().map(|word| split(word, inits)).collect();
+    let pieces: Vec<Vec<TemplatePart>> = command.iter().map(|word| split(word, inits)).collect();
     let placed = Placed::of(pieces.iter().flatten());
     (0..workers.get())
         .map(|worker| {
@@ -97,13 +97,13 @@ pub struct Placed<'a> {
 }
 
 impl<'a> Placed<'a> {
-    fn of(pieces: impl IntoIterator<Item = &'a Piece<'a>>) -> Self {
+    fn of(pieces: impl IntoIterator<Item = &'a TemplatePart<'a>>) -> Self {
         let mut placed = Self::default();
         for piece in pieces {
             match piece {
-                Piece::Literal(_) | Piece::Worker => {}
-                Piece::Arg => placed.is_whole = true,
-                Piece::Key(key) => placed.keys.push(key),
+                TemplatePart::Literal(_) | TemplatePart::Worker => {}
+                TemplatePart::Arg => placed.is_whole = true,
+                TemplatePart::Key(key) => placed.keys.push(key),
             }
         }
         placed
@@ -112,7 +112,7 @@ impl<'a> Placed<'a> {
 
 /// A part of a word of COMMAND.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Piece<'a> {
+enum TemplatePart<'a> {
     Literal(&'a [u8]),
     /// `{worker}`
     Worker,
@@ -124,7 +124,7 @@ enum Piece<'a> {
 
 /// Cuts a word at its placeholders. It is cut as it was typed, so a value that is put in is never
 /// itself looked at for placeholders.
-fn split<'a>(word: &'a OsStr, inits: &[Init]) -> Vec<Piece<'a>> {
+fn split<'a>(word: &'a OsStr, inits: &[Init]) -> Vec<TemplatePart<'a>> {
     let mut pieces = Vec::new();
     let mut rest = word.as_bytes();
     let mut searched = 0;
@@ -136,40 +136,40 @@ fn split<'a>(word: &'a OsStr, inits: &[Init]) -> Vec<Piece<'a>> {
             searched = open + 1;
             continue;
         };
-        pieces.push(Piece::Literal(&rest[..open]));
+        pieces.push(TemplatePart::Literal(&rest[..open]));
         pieces.push(piece);
         rest = &rest[open + length + 1..];
         searched = 0;
     }
-    pieces.push(Piece::Literal(rest));
+    pieces.push(TemplatePart::Literal(rest));
     pieces
 }
 
 /// What stands between braces, if it is one of ours.
-fn placeholder<'a>(name: &'a [u8], inits: &[Init]) -> Option<Piece<'a>> {
+fn placeholder<'a>(name: &'a [u8], inits: &[Init]) -> Option<TemplatePart<'a>> {
     match str::from_utf8(name).ok()? {
         // An empty key would turn the `{}` of other tools into a placeholder.
         "" => None,
-        "worker" => Some(Piece::Worker),
-        "arg" => Some(Piece::Arg),
-        key => inits.iter().any(|init| init.value(key).is_some()).then_some(Piece::Key(key)),
+        "worker" => Some(TemplatePart::Worker),
+        "arg" => Some(TemplatePart::Arg),
+        key => inits.iter().any(|init| init.value(key).is_some()).then_some(TemplatePart::Key(key)),
     }
 }
 
-fn join(pieces: &[Piece<'_>], init: &Init, worker: usize) -> Result<OsString, Unusable> {
+fn join(pieces: &[TemplatePart<'_>], init: &Init, worker: usize) -> Result<OsString, Unusable> {
     let mut word = Vec::new();
     for piece in pieces {
         match piece {
-            Piece::Literal(bytes) => word.extend_from_slice(bytes),
-            Piece::Worker => {
+            TemplatePart::Literal(bytes) => word.extend_from_slice(bytes),
+            TemplatePart::Worker => {
                 refuse_ambiguous("worker", "the worker's number", init)?;
                 word.extend_from_slice(worker.to_string().as_bytes());
             }
-            Piece::Arg => {
+            TemplatePart::Arg => {
                 refuse_ambiguous("arg", "the whole init argument", init)?;
                 word.extend_from_slice(init.text.as_bytes());
             }
-            Piece::Key(key) => word.extend_from_slice(value(key, init, worker)?.as_bytes()),
+            TemplatePart::Key(key) => word.extend_from_slice(value(key, init, worker)?.as_bytes()),
         }
     }
     Ok(OsString::from_vec(word))

@@ -24,11 +24,11 @@ enum Entries {
     /// Plain text has no keys.
     None,
     /// Those of `KEY=VALUE` or of a JSON object, in the order typed.
-    Keys(Vec<Entry>),
+    Keys(Vec<InitEntry>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Entry {
+struct InitEntry {
     key: String,
     value: Value,
 }
@@ -47,12 +47,12 @@ struct Value {
 
 /// One `--shared-arg KEY=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SharedArg(Entry);
+pub struct SharedArg(InitEntry);
 
 impl SharedArg {
     /// Reads `KEY=VALUE`; the error is a fragment that says what is expected.
     pub fn parse(text: &str) -> Result<Self, String> {
-        Entry::parse(text).map(Self).ok_or_else(|| {
+        InitEntry::parse(text).map(Self).ok_or_else(|| {
             "expected KEY=VALUE, KEY being a letter or _, then letters, digits, _".into()
         })
     }
@@ -64,7 +64,7 @@ impl SharedArg {
 /// # Errors
 /// A key given twice, and plain text beside `shared`, which has no key to go under.
 pub fn inits(worker_args: &[String], shared: &[SharedArg]) -> Result<Vec<Init>, Unusable> {
-    let shared: Vec<Entry> = shared.iter().map(|SharedArg(entry)| entry.clone()).collect();
+    let shared: Vec<InitEntry> = shared.iter().map(|SharedArg(entry)| entry.clone()).collect();
     if let Some(key) = repeated_key(&shared) {
         return Err(Unusable::usage(format!(
             "--shared-arg gives the key `{key}` twice: leave one out"
@@ -87,7 +87,7 @@ impl Init {
     /// # Errors
     /// A JSON object that has a key twice: which one was meant cannot be told.
     pub fn parse(text: &str) -> Result<Self, Unusable> {
-        let entries = if let Some(entry) = Entry::parse(text) {
+        let entries = if let Some(entry) = InitEntry::parse(text) {
             Entries::Keys(vec![entry])
         } else if let Ok(Object(entries)) = serde_json::from_str(text) {
             if let Some(key) = repeated_key(&entries) {
@@ -140,7 +140,7 @@ impl Init {
     }
 
     /// One JSON object: the own keys as they were typed, then the shared ones it lacks.
-    fn with_shared(self, shared: &[Entry]) -> Result<Self, Unusable> {
+    fn with_shared(self, shared: &[InitEntry]) -> Result<Self, Unusable> {
         let Entries::Keys(mut entries) = self.entries else {
             return Err(Unusable::usage(format!(
                 "--worker-arg {} is plain text, which --shared-arg cannot be added to: \
@@ -156,7 +156,7 @@ impl Init {
         Ok(Self::of_entries(entries))
     }
 
-    fn of_entries(entries: Vec<Entry>) -> Self {
+    fn of_entries(entries: Vec<InitEntry>) -> Self {
         Self {
             text: object(entries.iter().map(|entry| (&entry.key, &entry.value.json))),
             entries: Entries::Keys(entries),
@@ -164,7 +164,7 @@ impl Init {
     }
 }
 
-impl Entry {
+impl InitEntry {
     /// Reads `KEY=VALUE`.
     fn parse(text: &str) -> Option<Self> {
         let (key, value) = text.split_once('=')?;
@@ -185,7 +185,7 @@ impl Entry {
 }
 
 /// A JSON object with its members in the order typed, repeated keys included.
-struct Object(Vec<Entry>);
+struct Object(Vec<InitEntry>);
 
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -207,7 +207,7 @@ impl<'de> Deserialize<'de> for Object {
                     } else {
                         json.clone()
                     };
-                    entries.push(Entry {
+                    entries.push(InitEntry {
                         key,
                         value: Value {
                             plain,
@@ -224,7 +224,7 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-fn repeated_key(entries: &[Entry]) -> Option<&str> {
+fn repeated_key(entries: &[InitEntry]) -> Option<&str> {
     let keys = entries.iter().map(|entry| entry.key.as_str());
     keys.enumerate()
         .find(|(place, key)| entries[..*place].iter().any(|earlier| earlier.key == *key))

@@ -29,7 +29,7 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// A running process of COMMAND.
 #[derive(Debug)]
-pub struct Process {
+pub struct SystemProcess {
     /// The leader of its group, unless it has left that.
     leader: Pid,
     /// Nothing more is to be done for it: it is reaped, or cannot be ended.
@@ -42,7 +42,7 @@ pub struct Process {
     closes: bool,
 }
 
-impl Process {
+impl SystemProcess {
     /// Starts COMMAND in a process group of its own.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl Process {
     }
 }
 
-impl Child for Process {
+impl Child for SystemProcess {
     fn leader(&self) -> Pid {
         self.leader
     }
@@ -221,7 +221,7 @@ pub fn reap_adopted(process: Pid) {
     let _ = waitpid(Some(process), WaitOptions::NOHANG);
 }
 
-impl Drop for Process {
+impl Drop for SystemProcess {
     fn drop(&mut self) {
         if self.is_settled {
             return;

@@ -328,8 +328,8 @@ def work(x):
         let raised = record["mtask_error"] == "worker_error"
             && record["error"]["message"].as_str() == Some(&index.to_string());
         // One that crashes may do so alone: the second of two that a process held together.
-        let crashed = record["mtask_error"] == "worker_exit"
-            && env.path(&format!("crashed-{index}")).exists();
+        let crashed =
+            record["mtask_error"] == "worker_exit" && env.exists(&format!("crashed-{index}"));
         done.check(
             record["index"] == index && (raised || crashed),
             &format!("line {index} is no outcome of its record"),

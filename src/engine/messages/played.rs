@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 
-use super::{Messages, Order, Writer, WriterThread};
+use super::{Messages, StderrWriter, WriterCommand, WriterThread};
 use crate::report::Verbosity;
 use crate::waker::Waker;
 
 /// What stands in for the thread that writes.
 pub(in crate::engine) struct PlayedStderr {
-    orders: Receiver<Order>,
+    orders: Receiver<WriterCommand>,
     /// Until nobody is left to order anything.
     ended: Option<Sender<()>>,
     waiting: Arc<AtomicUsize>,
@@ -23,7 +23,7 @@ impl PlayedStderr {
     /// Writes what is said next, and gives it; ends where nothing more can come.
     pub(in crate::engine) fn write(&mut self) -> Option<Vec<u8>> {
         match self.orders.try_recv() {
-            Ok(Order::Write(text)) => {
+            Ok(WriterCommand::Write(text)) => {
                 self.waiting.fetch_sub(text.len(), SeqCst);
                 if self.is_awaited.swap(false, SeqCst) {
                     self.waker.wake();
@@ -61,7 +61,7 @@ impl Messages {
             waker: waker.clone(),
         };
         let mut messages = Self::new(Verbosity::Normal, waker);
-        messages.writer = Writer::Thread(WriterThread {
+        messages.writer = StderrWriter::Thread(WriterThread {
             orders,
             end,
             waiting,

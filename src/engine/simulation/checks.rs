@@ -12,7 +12,7 @@ use fastrand::Rng;
 use super::actor::Actor;
 use super::outside::{Outside, Simulated, Threads};
 use super::scenario::{Fault, MAX_ANSWER, Scenario, micros, millis};
-use super::threads::{File, Input, Keeper, Stderr, Writer};
+use super::threads::{File, SimulatedInput, SimulatedKeeper, SimulatedWriter, Stderr};
 use crate::budget::Budget;
 use crate::engine::{Channels, Engine, EngineConfig, Messages, Output};
 use crate::exit::Status;
@@ -62,9 +62,9 @@ impl Simulation {
         // What is much is read slowly.
         let takes = micros(10) + micros(2) * scenario.command.moans as u32;
         let threads = Threads {
-            input: Input::new(&scenario.input, send),
-            writer: Writer::new(&scenario.output, writer),
-            keeper: Keeper::new(micros(30), keeper),
+            input: SimulatedInput::new(&scenario.input, send),
+            writer: SimulatedWriter::new(&scenario.output, writer),
+            keeper: SimulatedKeeper::new(micros(30), keeper),
             stderr: Stderr::new(takes, stderr),
             results,
             errors,

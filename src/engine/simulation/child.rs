@@ -16,12 +16,12 @@ use crate::shape::Protocol;
 use crate::worker::child::{self, Sent};
 
 /// A actor of the simulated world.
-pub(super) struct Child {
+pub(super) struct SimulatedChild {
     outside: Rc<RefCell<Outside>>,
     number: usize,
 }
 
-impl Child {
+impl SimulatedChild {
     pub(super) fn new(outside: Rc<RefCell<Outside>>, number: usize) -> Self {
         Self { outside, number }
     }
@@ -32,7 +32,7 @@ impl Child {
     }
 }
 
-impl child::Child for Child {
+impl child::Child for SimulatedChild {
     fn leader(&self) -> Pid {
         Pid::from_raw(self.number as i32 + 2).expect("a number")
     }
@@ -197,7 +197,7 @@ impl child::Child for Child {
     }
 }
 
-impl Drop for Child {
+impl Drop for SimulatedChild {
     fn drop(&mut self) {
         // Where a law is broken, the world is being looked at.
         if let Ok(mut outside) = self.outside.try_borrow_mut() {

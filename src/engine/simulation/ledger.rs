@@ -20,7 +20,7 @@ use crate::exit::Status;
 use crate::schedule::policy::{OnError, Policy, Readiness};
 use crate::schedule::{Tally, WorkerId};
 pub(super) use answers::Said;
-pub(super) use past::{Charge, Past};
+pub(super) use past::{Charge, EarlierRun};
 use trials::Proof;
 
 /// A process that has closed a pipe is given so long to exit.
@@ -51,7 +51,7 @@ struct Owed {
 }
 
 #[derive(Debug, Default)]
-struct Process {
+struct ProcessLedger {
     started: Duration,
     owed: VecDeque<Owed>,
     sent: usize,
@@ -98,7 +98,7 @@ struct Process {
     idle: Duration,
 }
 
-impl Process {
+impl ProcessLedger {
     fn is_working(&self) -> bool {
         self.terminated.is_none() && !self.is_killed
     }
@@ -134,8 +134,8 @@ pub(super) struct Ledger {
     is_to_be_interrupted: bool,
     slack: usize,
     time_slack: Duration,
-    pasts: Vec<Past>,
-    processes: Vec<Option<Process>>,
+    pasts: Vec<EarlierRun>,
+    processes: Vec<Option<ProcessLedger>>,
     begun_processes: Vec<u32>,
     /// Processes in a row that were never ready, for each worker.
     failed_starts: Vec<u32>,
@@ -169,9 +169,9 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let jobs = scenario.policy.jobs.get();
-        let record = |record: &super::scenario::Record| Past {
+        let record = |record: &super::scenario::Record| EarlierRun {
             effect: Some(record.effect.clone()),
-            ..Past::default()
+            ..EarlierRun::default()
         };
         Self {
             has_liars: scenario.has_liars(),
@@ -203,7 +203,7 @@ impl Ledger {
 
     /// What has gone wrong that is to go wrong in many worlds.
     pub(super) fn faults(&self) -> impl Iterator<Item = Fault> {
-        let is_retried = |past: &Past| past.sends > 1 && past.was_charged_with(Charge::Error);
+        let is_retried = |past: &EarlierRun| past.sends > 1 && past.was_charged_with(Charge::Error);
         let retried = self.pasts.iter().any(is_retried);
         [
             retried.then_some(Fault::RetriedError),
@@ -246,11 +246,11 @@ impl Ledger {
             "the number of {worker}'s next process"
         );
         self.begun_processes[worker.0] += 1;
-        self.processes[worker.0] = Some(Process {
+        self.processes[worker.0] = Some(ProcessLedger {
             started: now,
             window: 1,
             is_read_from: true,
-            ..Process::default()
+            ..ProcessLedger::default()
         });
     }
 

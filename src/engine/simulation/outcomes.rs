@@ -1,6 +1,6 @@
 //! The outcomes as a reader of the output sees them, judged by what the records have been through.
 
-use super::ledger::{Charge, Past};
+use super::ledger::{Charge, EarlierRun};
 use super::scenario::{Effect, MAX_ANSWER, Scenario, answer_text};
 use crate::exit::Status;
 use crate::schedule::policy::{Delivery, ErrorRecords, OnError, Order, Policy, Window};
@@ -52,7 +52,7 @@ impl Outcomes {
     }
 
     /// Looks at what is new in the output and in the file of error records.
-    pub(super) fn read(&mut self, results: &[u8], errors: &[u8], pasts: &[Past]) {
+    pub(super) fn read(&mut self, results: &[u8], errors: &[u8], pasts: &[EarlierRun]) {
         let (new, new_errors) = (
             new_lines(results, &mut self.results_read),
             new_lines(errors, &mut self.errors_read),
@@ -84,7 +84,7 @@ impl Outcomes {
         }
     }
 
-    fn result(&mut self, line: &str, pasts: &[Past]) {
+    fn result(&mut self, line: &str, pasts: &[EarlierRun]) {
         self.results += 1;
         if self.has_liars {
             if !self.is_next(line) {
@@ -143,7 +143,7 @@ impl Outcomes {
         *slot = Some(kind.into());
     }
 
-    fn error(&mut self, line: &str, pasts: &[Past]) -> u64 {
+    fn error(&mut self, line: &str, pasts: &[EarlierRun]) -> u64 {
         let error: serde_json::Value = serde_json::from_str(line).expect("an error record");
         let kind = error["mtask_error"].as_str().expect("a kind").to_owned();
         let index = error["index"].as_u64().expect("an index");
@@ -193,7 +193,7 @@ impl Outcomes {
     }
 
     /// Nobody fails for what others have done.
-    fn check_guilt(&self, index: u64, kind: &str, past: &Past) {
+    fn check_guilt(&self, index: u64, kind: &str, past: &EarlierRun) {
         let is_right = match kind {
             "timeout" => past.timeouts > 0,
             "worker_error" => past.was_charged_with(Charge::Error),
@@ -223,7 +223,7 @@ impl Outcomes {
     pub(super) fn check_end(
         &mut self,
         scenario: &Scenario,
-        pasts: &[Past],
+        pasts: &[EarlierRun],
         status: Status,
         tally: &Tally,
         is_cut_short: bool,
@@ -280,8 +280,7 @@ impl Outcomes {
             other => panic!("the status is {other:?}"),
         }
         let none_is_missing = pasts.iter().all(|past| !past.may_be_missing);
-        let breaks =
-            |past: &Past| matches!(past.effect, Some(Effect::Says(_, saying)) if saying.is_break());
+        let breaks = |past: &EarlierRun| matches!(past.effect, Some(Effect::Says(_, saying)) if saying.is_break());
         if !self.has_liars && none_is_missing && !pasts.iter().any(breaks) {
             assert_eq!(
                 tally.protocol_violations, 0,
@@ -291,7 +290,7 @@ impl Outcomes {
         // A line too many that nobody reads keeps its process from exiting.
         if tally.bad_ends > 0 && !self.has_liars {
             let command = &scenario.command;
-            let closes = |past: &Past| matches!(past.effect, Some(Effect::ClosesStdout(_)));
+            let closes = |past: &EarlierRun| matches!(past.effect, Some(Effect::ClosesStdout(_)));
             let has_closers = pasts.iter().any(closes);
             let may_end_badly = command.bad_end > 0.0
                 || command.late_end > 0.0

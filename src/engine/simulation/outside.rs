@@ -11,10 +11,10 @@ use fastrand::Rng;
 use rustix::process::Pid;
 
 use super::actor::Actor;
-use super::child::Child;
+use super::child::SimulatedChild;
 use super::ledger::Ledger;
-use super::scenario::{Accident, Disturbance, Fault, Ready, Scenario, micros};
-use super::threads::{File, Input, Keeper, Stderr, Writer};
+use super::scenario::{Accident, Announcement, Disturbance, Fault, Scenario, micros};
+use super::threads::{File, SimulatedInput, SimulatedKeeper, SimulatedWriter, Stderr};
 use crate::budget::Budget;
 use crate::engine::world::{Source, World};
 use crate::schedule::WorkerId;
@@ -33,9 +33,9 @@ pub(super) struct Outside {
     pub(super) ledger: Ledger,
     /// All that were ever started, until the engine forgets them.
     pub(super) processes: Vec<Option<Actor>>,
-    pub(super) input: Input,
-    pub(super) writer: Writer,
-    pub(super) keeper: Keeper,
+    pub(super) input: SimulatedInput,
+    pub(super) writer: SimulatedWriter,
+    pub(super) keeper: SimulatedKeeper,
     pub(super) stderr: Stderr,
     pub(super) results: File,
     pub(super) errors: File,
@@ -64,9 +64,9 @@ pub(super) struct Outside {
 
 /// What the threads about the engine are played with.
 pub(super) struct Threads {
-    pub(super) input: Input,
-    pub(super) writer: Writer,
-    pub(super) keeper: Keeper,
+    pub(super) input: SimulatedInput,
+    pub(super) writer: SimulatedWriter,
+    pub(super) keeper: SimulatedKeeper,
     pub(super) stderr: Stderr,
     pub(super) results: File,
     pub(super) errors: File,
@@ -331,7 +331,7 @@ impl Outside {
             &mut self.rng,
         );
         let number = self.processes.len();
-        if self.scenario.command.ready == Ready::NoNumber {
+        if self.scenario.command.ready == Announcement::NoNumber {
             self.note(Fault::NoNumber);
         }
         self.processes.push(Some(actor));
@@ -345,7 +345,7 @@ impl Outside {
 pub(super) struct Simulated(pub(super) Rc<RefCell<Outside>>);
 
 impl World for Simulated {
-    type Child = Child;
+    type Child = SimulatedChild;
     type Sink = File;
 
     fn now(&mut self) -> Instant {
@@ -355,10 +355,10 @@ impl World for Simulated {
         outside.base + outside.now
     }
 
-    fn start(&mut self, worker: WorkerId, number: u32) -> io::Result<Child> {
+    fn start(&mut self, worker: WorkerId, number: u32) -> io::Result<SimulatedChild> {
         let number = self.0.borrow_mut().start(worker, number);
         match number {
-            Some(number) => Ok(Child::new(Rc::clone(&self.0), number)),
+            Some(number) => Ok(SimulatedChild::new(Rc::clone(&self.0), number)),
             None => Err(io::Error::other("no luck")),
         }
     }
@@ -366,7 +366,7 @@ impl World for Simulated {
     fn wait<'c>(
         &mut self,
         sources: &mut Vec<Source>,
-        _: impl Fn(WorkerId) -> &'c Child,
+        _: impl Fn(WorkerId) -> &'c SimulatedChild,
         until: Option<Instant>,
     ) {
         let mut outside = self.0.borrow_mut();

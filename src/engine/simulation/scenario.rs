@@ -31,7 +31,7 @@ pub(super) struct Scenario {
     pub(super) records: Vec<Record>,
     pub(super) input: Vec<Burst>,
     pub(super) command: Command,
-    pub(super) output: Reader,
+    pub(super) output: OutputReader,
     pub(super) disturbances: Vec<(Duration, Disturbance)>,
     /// The engine is sometimes kept from running for up to so long.
     pub(super) longest_delay: Duration,
@@ -103,7 +103,7 @@ impl Saying {
 
 /// Whether a process says that it is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ready {
+pub(super) enum Announcement {
     Never,
     Plain,
     /// And takes so many records at a time.
@@ -130,7 +130,7 @@ pub(super) struct Burst {
 #[derive(Clone, Debug)]
 pub(super) struct Command {
     pub(super) protocol: Protocol,
-    pub(super) ready: Ready,
+    pub(super) ready: Announcement,
     /// How many records it works on at a time.
     pub(super) slots: usize,
     /// It writes a line for people before each answer.
@@ -210,7 +210,7 @@ pub(super) enum Beyond {
 
 /// How the output is read.
 #[derive(Clone, Debug)]
-pub(super) struct Reader {
+pub(super) struct OutputReader {
     pub(super) room: usize,
     /// What is written at once if nothing is under way.
     pub(super) direct: usize,

@@ -14,7 +14,7 @@ use memchr::memchr_iter;
 
 use super::actor::MOAN;
 use super::promises::Promises;
-use super::scenario::{Burst, Effect, Fault, Reader, Record, record_text};
+use super::scenario::{Burst, Effect, Fault, OutputReader, Record, record_text};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::engine::messages::played::PlayedStderr;
 use crate::engine::output::played::PlayedWriter;
@@ -26,7 +26,7 @@ use crate::record::{Block, Index, Slice};
 use crate::waker::Waker;
 
 /// The thread that reads the input.
-pub(super) struct Input {
+pub(super) struct SimulatedInput {
     bursts: VecDeque<Burst>,
     /// When the next burst is there to be read.
     at: Duration,
@@ -38,7 +38,7 @@ pub(super) struct Input {
     under_way: VecDeque<(u64, usize)>,
 }
 
-impl Input {
+impl SimulatedInput {
     pub(super) fn new(bursts: &[Burst], channel: Sender<Arrival>) -> Self {
         Self {
             at: bursts[0].after,
@@ -281,14 +281,14 @@ impl Pending {
 }
 
 /// The thread that writes the output.
-pub(super) struct Writer {
-    reader: Reader,
+pub(super) struct SimulatedWriter {
+    reader: OutputReader,
     played: PlayedWriter<File>,
     pending: Pending,
 }
 
-impl Writer {
-    pub(super) fn new(reader: &Reader, played: PlayedWriter<File>) -> Self {
+impl SimulatedWriter {
+    pub(super) fn new(reader: &OutputReader, played: PlayedWriter<File>) -> Self {
         Self {
             reader: reader.clone(),
             played,
@@ -317,7 +317,7 @@ impl Writer {
 }
 
 /// The thread that keeps the journal.
-pub(super) struct Keeper {
+pub(super) struct SimulatedKeeper {
     played: PlayedKeeper,
     takes: Duration,
     pending: Pending,
@@ -325,7 +325,7 @@ pub(super) struct Keeper {
     pub(super) promises: Promises,
 }
 
-impl Keeper {
+impl SimulatedKeeper {
     pub(super) fn new(takes: Duration, played: PlayedKeeper) -> Self {
         Self {
             played,

@@ -125,21 +125,21 @@ fn a_changed_byte_is_never_taken_for_what_was_written() {
 
 #[test]
 fn other_files_and_other_versions_are_known() {
-    assert_eq!(read(&b"some records\n"[..]), Err(Fault::Foreign));
-    assert_eq!(read(&b"x"[..]), Err(Fault::Foreign));
+    assert_eq!(read(&b"some records\n"[..]), Err(JournalFault::Foreign));
+    assert_eq!(read(&b"x"[..]), Err(JournalFault::Foreign));
     assert_eq!(read(&b""[..]), Ok(None));
     assert_eq!(read(&[0; 100][..]), Ok(None));
     let other = &b"mtask-journal 1 something else\n"[..];
-    assert_eq!(read(other), Err(Fault::Version("1".into())));
+    assert_eq!(read(other), Err(JournalFault::Version("1".into())));
 }
 
 #[test]
 fn a_line_that_is_too_long_is_not_held() {
     let long = MAX_LINE as u64 + 10;
     let zeros = || io::repeat(0).take(long);
-    assert_eq!(read(BufReader::new(zeros())), Err(Fault::Foreign));
+    assert_eq!(read(BufReader::new(zeros())), Err(JournalFault::Foreign));
     let endless = MAGIC.as_bytes().chain(zeros());
-    assert_eq!(read(BufReader::new(endless)), Err(Fault::Damaged(1)));
+    assert_eq!(read(BufReader::new(endless)), Err(JournalFault::Damaged(1)));
 
     let (bytes, _) = journal();
     let torn = BufReader::new(bytes.chain(zeros()));
@@ -148,7 +148,7 @@ fn a_line_that_is_too_long_is_not_held() {
     let next = chain.entry(entry(&[(10, 1)], 21));
     let next = [b"\n", &next[..]].concat();
     let damaged = BufReader::new(bytes.chain(zeros()).chain(&next[..]));
-    assert_eq!(read(damaged), Err(Fault::Damaged(5)));
+    assert_eq!(read(damaged), Err(JournalFault::Damaged(5)));
 }
 
 #[test]
@@ -178,7 +178,11 @@ fn lines_that_contradict_each_other_are_damage() {
         lapsed,
     ] {
         let bytes = lines(&header(), [entry(&[(0, 3)], 9), second.clone()]).concat();
-        assert_eq!(read(&bytes[..]), Err(Fault::Damaged(3)), "{second:?}");
+        assert_eq!(
+            read(&bytes[..]),
+            Err(JournalFault::Damaged(3)),
+            "{second:?}"
+        );
     }
 }
 
@@ -193,7 +197,7 @@ fn worker_faults_stand_by_themselves_and_are_not_taken_back() {
         (1, true)
     );
     let bytes = lines(&header(), [lapsed, entry(&[(0, 3)], 9)]).concat();
-    assert_eq!(read(&bytes[..]), Err(Fault::Damaged(3)));
+    assert_eq!(read(&bytes[..]), Err(JournalFault::Damaged(3)));
 }
 
 #[test]
@@ -218,13 +222,13 @@ fn a_line_that_is_lost_doubled_moved_or_of_another_journal_is_known() {
         match read(&lost.concat()[..]) {
             // That is how it was at an earlier moment.
             Ok(Some(past)) if number == 4 => assert_eq!(past.done.ranges.end(), 9),
-            read => assert_eq!(read, Err(Fault::OutOfPlace(number + 1))),
+            read => assert_eq!(read, Err(JournalFault::OutOfPlace(number + 1))),
         }
         for place in 1..=whole.len() {
             for line in [&whole[number], &other[number]] {
                 let mut added = whole.clone();
                 added.insert(place, line.clone());
-                let is_out_of_place = |read: &Result<_, _>| matches!(read, Err(Fault::OutOfPlace(line)) if *line > place);
+                let is_out_of_place = |read: &Result<_, _>| matches!(read, Err(JournalFault::OutOfPlace(line)) if *line > place);
                 let read = read(&added.concat()[..]);
                 assert!(is_out_of_place(&read), "{number} at {place}: {read:?}");
             }
@@ -235,7 +239,7 @@ fn a_line_that_is_lost_doubled_moved_or_of_another_journal_is_known() {
             line.clone_from(&other[number]);
             assert_eq!(
                 read(&changed.concat()[..]),
-                Err(Fault::OutOfPlace(place + 1))
+                Err(JournalFault::OutOfPlace(place + 1))
             );
             let mut swapped = whole.clone();
             swapped.swap(number, place);
@@ -247,7 +251,7 @@ fn a_line_that_is_lost_doubled_moved_or_of_another_journal_is_known() {
     let torn = [&whole[..3].concat()[..], b"torn\n"].concat();
     assert_eq!(read(&torn[..]).unwrap(), first_two);
     let then = [&torn[..], &whole[3]].concat();
-    assert_eq!(read(&then[..]), Err(Fault::Damaged(4)));
+    assert_eq!(read(&then[..]), Err(JournalFault::Damaged(4)));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::ops::Range;
 use memchr::{memchr, memchr_iter};
 
 use super::parted::Parted;
-use super::{Named, Statement, Wanted};
+use super::{NamedRecord, Statement, Wanted};
 use crate::budget::Budget;
 use crate::outcome::Lines;
 use crate::protocol::message::{Answer, End, Message, Reception, Reply, Unasked};
@@ -18,13 +18,13 @@ use crate::visible::LONGEST_LINE;
 
 /// The stdout of a process of the json protocol.
 #[derive(Debug)]
-pub(in crate::protocol) struct Reader {
+pub(in crate::protocol) struct JsonReader {
     stdout: StdoutLines,
     wanted: Wanted,
     parted: Parted,
 }
 
-impl Reader {
+impl JsonReader {
     /// Of a process that has written nothing yet.
     pub(in crate::protocol) fn new(shape: &Shape, wanted: Wanted, budget: &Budget) -> Self {
         Self {
@@ -35,7 +35,7 @@ impl Reader {
     }
 }
 
-impl Reads for Reader {
+impl Reads for JsonReader {
     fn lead(&mut self, buffer: &mut Vec<u8>) {
         self.stdout.lead(buffer);
     }
@@ -87,7 +87,7 @@ impl Reads for Reader {
 
 /// What a process of the json protocol said beside its answers.
 #[derive(Default)]
-struct Said {
+struct LineContent {
     /// Lines for people, each with its newline.
     log: Vec<u8>,
     log_lines: u64,
@@ -101,7 +101,7 @@ struct Said {
 /// text that began before it: a longer line was held because it might have been an answer.
 const MOST_LOGGED: usize = 4 * LONGEST_LINE;
 
-impl Said {
+impl LineContent {
     /// Passes on what is left to be said at the end of a read.
     fn end(self, listener: &mut dyn Listener, aside: &mut Aside) -> End {
         if self.log_lines > 0 {
@@ -137,7 +137,7 @@ struct Dialogue<'s> {
     wanted: Wanted,
     parted: &'s mut Parted,
     listener: &'s mut dyn Listener,
-    said: Said,
+    said: LineContent,
     /// The process has answered on lines that held something else too.
     has_parted: bool,
 }
@@ -149,7 +149,7 @@ impl<'s> Dialogue<'s> {
             has_parted: !parted.is_empty(),
             parted,
             listener,
-            said: Said::default(),
+            said: LineContent::default(),
         }
     }
 
@@ -272,14 +272,15 @@ impl<'s> Dialogue<'s> {
     }
 
     /// The answers to records that are owed on a line that is not one answer.
-    fn parts(&self, line: &[u8]) -> Vec<Named> {
+    fn parts(&self, line: &[u8]) -> Vec<NamedRecord> {
         let found = super::named(line);
         let parts = self.answers(&found);
         let begins_with_one = parts.first().is_some_and(|first| first.is_first);
         // What begins as an answer and is none is not searched for others: they may be what it
         // quotes.
-        let is_begun =
-            |first: &Named| first.is_first && first.is_reply && self.listener.owes(first.index);
+        let is_begun = |first: &NamedRecord| {
+            first.is_first && first.is_reply && self.listener.owes(first.index)
+        };
         let begins_as_answer =
             super::begins_like_an_answer(line) || found.first().is_some_and(is_begun);
         let is_one = parts.len() == 1 && begins_with_one;
@@ -290,13 +291,13 @@ impl<'s> Dialogue<'s> {
     }
 
     /// Those of the objects on a line that are answers to records that are owed.
-    fn answers<'n>(&self, found: &'n [Named]) -> &'n [Named] {
-        Named::answers(found, |index| self.listener.owes(index))
+    fn answers<'n>(&self, found: &'n [NamedRecord]) -> &'n [NamedRecord] {
+        NamedRecord::answers(found, |index| self.listener.owes(index))
     }
 
     /// Takes the answers that a line ends with one by one. What stands before the first is a line
     /// of its own.
-    fn read_parts(&mut self, line: &[u8], parts: &[Named]) {
+    fn read_parts(&mut self, line: &[u8], parts: &[NamedRecord]) {
         let Some(first) = parts.first() else {
             if !line.trim_ascii().is_empty() {
                 self.log(line);

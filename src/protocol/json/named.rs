@@ -11,7 +11,7 @@ use crate::record::Index;
 
 /// An object with an `id` of its own that may be that of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Named {
+pub struct NamedRecord {
     /// The id.
     pub index: Index,
     /// Where it begins on the line.
@@ -26,7 +26,7 @@ pub struct Named {
     pub is_followed: bool,
 }
 
-impl Named {
+impl NamedRecord {
     /// Which of the objects on a line answer records that are owed: the last ones, up to its end.
     /// What something else follows is quoted there.
     pub fn answers(found: &[Self], owes: impl Fn(Index) -> bool) -> &[Self] {
@@ -38,7 +38,7 @@ impl Named {
 
 /// The objects of a line that say something of a record or stand at its beginning, in turn, as many
 /// as are looked for at a time.
-pub fn named(line: &[u8]) -> Vec<Named> {
+pub fn named(line: &[u8]) -> Vec<NamedRecord> {
     let mut scanner = Scanner {
         again: line.len() * 2 + AGAIN,
         ..Scanner::default()
@@ -47,7 +47,7 @@ pub fn named(line: &[u8]) -> Vec<Named> {
     while let Some(next) = scanner.end() {
         scanner.feed(&line[next..]);
     }
-    if let (Place::Over, Some(last)) = (scanner.place, scanner.found.last_mut()) {
+    if let (MemberPlace::Over, Some(last)) = (scanner.place, scanner.found.last_mut()) {
         last.end = line.len();
     }
     scanner.into_found()
@@ -63,7 +63,7 @@ const AGAIN: usize = 64 * 1024;
 /// Looks at one line, piece by piece.
 #[derive(Debug)]
 pub struct Scanner {
-    place: Place,
+    place: MemberPlace,
     /// How much has been looked at.
     seen: usize,
     /// How many objects and arrays are open.
@@ -83,12 +83,12 @@ pub struct Scanner {
     /// The key in it, and its value where that is a word.
     key: Vec<u8>,
     word: Vec<u8>,
-    found: Vec<Named>,
+    found: Vec<NamedRecord>,
 }
 
 /// What the next byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum MemberPlace {
     Text,
     /// What may stand next in the outermost object.
     FirstKey,
@@ -110,7 +110,7 @@ enum Place {
 impl Default for Scanner {
     fn default() -> Self {
         Self {
-            place: Place::Text,
+            place: MemberPlace::Text,
             seen: 0,
             depth: 0,
             is_escaped: false,
@@ -165,15 +165,16 @@ impl Scanner {
     /// Where the first object begins that is open, or that names a record which `is_awaited`. What
     /// stands before it is of no interest any more.
     pub fn first(&mut self, is_awaited: impl Fn(Index) -> bool) -> Option<usize> {
-        let answers = Named::answers(&self.found, is_awaited).len();
+        let answers = NamedRecord::answers(&self.found, is_awaited).len();
         self.found.drain(..self.found.len() - answers);
-        let open = (!matches!(self.place, Place::Text | Place::Over)).then_some(self.start);
+        let open =
+            (!matches!(self.place, MemberPlace::Text | MemberPlace::Over)).then_some(self.start);
         self.found.first().map(|named| named.start).or(open)
     }
 
     /// The line is over. Gives from where on it is to be looked at again, if it is.
     fn end(&mut self) -> Option<usize> {
-        if matches!(self.place, Place::Text | Place::Over) {
+        if matches!(self.place, MemberPlace::Text | MemberPlace::Over) {
             return None;
         }
         let next = self.give_up()? + 1;
@@ -182,7 +183,7 @@ impl Scanner {
     }
 
     /// The line is over: what it held.
-    pub fn into_found(mut self) -> Vec<Named> {
+    pub fn into_found(mut self) -> Vec<NamedRecord> {
         self.end();
         if self.is_comma {
             self.follow();
@@ -193,8 +194,8 @@ impl Scanner {
     /// How many bytes are of no interest; `None` where nothing is looked for any more.
     fn skip(&mut self, bytes: &[u8]) -> Option<usize> {
         match self.place {
-            Place::Over => None,
-            Place::Text => {
+            MemberPlace::Over => None,
+            MemberPlace::Text => {
                 let is_enough = self.found.len() >= MOST;
                 let next = memchr(b'{', bytes).filter(|_| !is_enough);
                 let len = next.unwrap_or(bytes.len());
@@ -206,7 +207,7 @@ impl Scanner {
                 self.is_blank = self.is_blank && bytes[..len].trim_ascii().is_empty();
                 Some(len)
             }
-            Place::String | Place::NestedString if !self.is_escaped => {
+            MemberPlace::String | MemberPlace::NestedString if !self.is_escaped => {
                 Some(memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len()))
             }
             _ => Some(0),
@@ -218,62 +219,64 @@ impl Scanner {
         let is_space = matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
         let is_word = byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
         self.place = match (self.place, byte) {
-            (Place::Text, _) => {
+            (MemberPlace::Text, _) => {
                 self.open();
-                Place::FirstKey
+                MemberPlace::FirstKey
             }
-            (Place::Key | Place::String | Place::NestedString, _) => return self.take_quoted(byte),
-            (Place::Word, _) if is_word => {
+            (MemberPlace::Key | MemberPlace::String | MemberPlace::NestedString, _) => {
+                return self.take_quoted(byte);
+            }
+            (MemberPlace::Word, _) if is_word => {
                 keep(&mut self.word, byte);
-                Place::Word
+                MemberPlace::Word
             }
-            (Place::Word, _) if is_space => Place::Comma,
-            (Place::Nested, b'"') => Place::NestedString,
-            (Place::Nested, b'{' | b'[') => {
+            (MemberPlace::Word, _) if is_space => MemberPlace::Comma,
+            (MemberPlace::Nested, b'"') => MemberPlace::NestedString,
+            (MemberPlace::Nested, b'{' | b'[') => {
                 self.depth += 1;
-                Place::Nested
+                MemberPlace::Nested
             }
-            (Place::Nested, b'}' | b']') => {
+            (MemberPlace::Nested, b'}' | b']') => {
                 self.depth -= 1;
                 match self.depth {
-                    1 => Place::Comma,
-                    _ => Place::Nested,
+                    1 => MemberPlace::Comma,
+                    _ => MemberPlace::Nested,
                 }
             }
-            (Place::Nested, b',' | b':') => Place::Nested,
-            (Place::Nested, _) if is_word || is_space => Place::Nested,
+            (MemberPlace::Nested, b',' | b':') => MemberPlace::Nested,
+            (MemberPlace::Nested, _) if is_word || is_space => MemberPlace::Nested,
             (place, _) if is_space => place,
-            (Place::FirstKey | Place::NextKey, b'"') => {
+            (MemberPlace::FirstKey | MemberPlace::NextKey, b'"') => {
                 self.key.clear();
                 self.word.clear();
-                Place::Key
+                MemberPlace::Key
             }
-            (Place::Colon, b':') => {
+            (MemberPlace::Colon, b':') => {
                 self.is_reply |= matches!(&*self.key, b"output" | b"error");
-                Place::Value
+                MemberPlace::Value
             }
-            (Place::Value, b'"') => Place::String,
-            (Place::Value, b'{' | b'[') => {
+            (MemberPlace::Value, b'"') => MemberPlace::String,
+            (MemberPlace::Value, b'{' | b'[') => {
                 self.depth += 1;
-                Place::Nested
+                MemberPlace::Nested
             }
-            (Place::Value, _) if is_word => {
+            (MemberPlace::Value, _) if is_word => {
                 keep(&mut self.word, byte);
-                Place::Word
+                MemberPlace::Word
             }
-            (Place::Comma | Place::Word, b',') => {
+            (MemberPlace::Comma | MemberPlace::Word, b',') => {
                 self.note_id();
-                Place::NextKey
+                MemberPlace::NextKey
             }
-            (Place::Comma | Place::Word, b'}') => {
+            (MemberPlace::Comma | MemberPlace::Word, b'}') => {
                 self.note_id();
                 self.seen += 1;
                 self.close();
-                Place::Text
+                MemberPlace::Text
             }
-            (Place::FirstKey, b'}') => {
+            (MemberPlace::FirstKey, b'}') => {
                 self.follow();
-                Place::Text
+                MemberPlace::Text
             }
             _ => return false,
         };
@@ -285,15 +288,15 @@ impl Scanner {
         let is_over = byte == b'"' && !self.is_escaped;
         self.is_escaped = byte == b'\\' && !self.is_escaped;
         match self.place {
-            Place::Key if is_over => {
+            MemberPlace::Key if is_over => {
                 self.spell_key();
-                self.place = Place::Colon;
+                self.place = MemberPlace::Colon;
             }
             // A key that goes on for long or has a line's end in it is text between quotes.
-            Place::Key if byte < b' ' => return false,
-            Place::Key => keep(&mut self.key, byte),
-            Place::String if is_over => self.place = Place::Comma,
-            Place::NestedString if is_over => self.place = Place::Nested,
+            MemberPlace::Key if byte < b' ' => return false,
+            MemberPlace::Key => keep(&mut self.key, byte),
+            MemberPlace::String if is_over => self.place = MemberPlace::Comma,
+            MemberPlace::NestedString if is_over => self.place = MemberPlace::Nested,
             _ => {}
         }
         true
@@ -328,7 +331,7 @@ impl Scanner {
         if let Some(index) = self.index
             && (self.is_reply || self.is_first)
         {
-            self.found.push(Named {
+            self.found.push(NamedRecord {
                 index,
                 start: self.start,
                 end: self.seen,
@@ -358,11 +361,11 @@ impl Scanner {
         if self.index.is_some() && (self.is_reply || self.is_first) {
             self.close();
             self.follow();
-            self.place = Place::Over;
+            self.place = MemberPlace::Over;
             return None;
         }
         self.follow();
-        self.place = Place::Text;
+        self.place = MemberPlace::Text;
         let len = self.seen - self.start;
         self.again = self.again.checked_sub(len)?;
         Some(self.start)

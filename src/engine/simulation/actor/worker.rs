@@ -7,7 +7,7 @@ use memchr::memchr_iter;
 
 use super::{Actor, Blame};
 use crate::engine::simulation::scenario::{
-    Accident, Effect, Half, PREFIX, Ready, Record, Saying, answer_text, input_text, millis,
+    Accident, Announcement, Effect, Half, PREFIX, Record, Saying, answer_text, input_text, millis,
 };
 use crate::outcome::ExitStatus;
 use crate::shape::Protocol;
@@ -149,13 +149,13 @@ impl Actor {
 
     fn say_ready(&mut self) {
         match self.command.ready {
-            Ready::Never => {}
-            Ready::Plain => self.unsaid.extend(b"{\"ready\":true}\n"),
-            Ready::Concurrency(count) => {
+            Announcement::Never => {}
+            Announcement::Plain => self.unsaid.extend(b"{\"ready\":true}\n"),
+            Announcement::Concurrency(count) => {
                 let line = format!("{{\"ready\":true,\"concurrency\":{count}}}\n");
                 self.unsaid.extend(line.bytes());
             }
-            Ready::NoNumber => self.unsaid.extend(b"{\"ready\":true,\"concurrency\":0}\n"),
+            Announcement::NoNumber => self.unsaid.extend(b"{\"ready\":true,\"concurrency\":0}\n"),
         }
     }
 
@@ -306,7 +306,8 @@ impl Actor {
             }
             // The same holds where nothing says that a process is up but its answers.
             Effect::Skips(times)
-                if *times > 0 && (self.answers > 0 || self.command.ready != Ready::Never) =>
+                if *times > 0
+                    && (self.answers > 0 || self.command.ready != Announcement::Never) =>
             {
                 *times -= 1;
                 self.stuck.push(index);

@@ -143,7 +143,7 @@ impl Ledger {
     }
 
     pub(in super::super) fn is_read_from_out(&self, worker: WorkerId) -> bool {
-        (self.processes[worker.0].as_ref()).is_some_and(super::Process::is_working)
+        (self.processes[worker.0].as_ref()).is_some_and(super::ProcessLedger::is_working)
     }
 
     pub(in super::super) fn owes(&self, worker: WorkerId, index: u64) -> bool {

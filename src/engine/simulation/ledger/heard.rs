@@ -10,7 +10,7 @@ use crate::shape::Protocol;
 
 /// What a line says that is to be read with the json protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
+enum StdoutLine {
     Answer(u64, Said),
     /// The same, if the record is owed; otherwise it is for people.
     Mention(u64),
@@ -24,7 +24,7 @@ enum Line {
     Text,
 }
 
-impl Line {
+impl StdoutLine {
     /// What stands before an answer is a line of its own, unless the whole is longer than an answer
     /// may be.
     fn read_all(line: &[u8]) -> impl Iterator<Item = Self> + use<> {
@@ -83,7 +83,7 @@ impl Ledger {
         let lines = lines.split_inclusive(|byte| *byte == b'\n');
         match self.policy.shape.protocol {
             Protocol::Lines => self.heard_answers(worker, lines, now),
-            Protocol::Json => self.heard_lines(worker, lines.flat_map(Line::read_all), now),
+            Protocol::Json => self.heard_lines(worker, lines.flat_map(StdoutLine::read_all), now),
         }
     }
 
@@ -103,18 +103,20 @@ impl Ledger {
             false => behind.is_none(),
         };
         let is_whole = is_one && tail[..end].ends_with(b"}") && tail.len() <= MAX_ANSWER;
-        let is_read = |line: &Line| {
+        let is_read = |line: &StdoutLine| {
             matches!(
                 line,
-                Line::Exit | Line::Text | Line::Answer(_, Said::Output | Said::Error)
+                StdoutLine::Exit
+                    | StdoutLine::Text
+                    | StdoutLine::Answer(_, Said::Output | Said::Error)
             )
         };
-        let lines: Vec<_> = Line::read_all(&tail[..end]).collect();
+        let lines: Vec<_> = StdoutLine::read_all(&tail[..end]).collect();
         if is_whole && lines.iter().all(is_read) {
-            let behind = (end < tail.len()).then_some(Line::Log);
+            let behind = (end < tail.len()).then_some(StdoutLine::Log);
             self.heard_lines(worker, lines.into_iter().chain(behind), now);
         } else {
-            self.heard_lines(worker, [Line::Log].into_iter(), now);
+            self.heard_lines(worker, [StdoutLine::Log].into_iter(), now);
         }
     }
 
@@ -145,21 +147,21 @@ impl Ledger {
     fn heard_lines(
         &mut self,
         worker: WorkerId,
-        mut lines: impl Iterator<Item = Line>,
+        mut lines: impl Iterator<Item = StdoutLine>,
         now: Duration,
     ) {
         let mut is_together = false;
         let mut is_text = false;
         while let Some(line) = lines.next() {
-            let was_text = std::mem::replace(&mut is_text, line == Line::Text);
+            let was_text = std::mem::replace(&mut is_text, line == StdoutLine::Text);
             match line {
-                Line::Mention(index) if self.owes(worker, index) => {
+                StdoutLine::Mention(index) if self.owes(worker, index) => {
                     self.behind += 1;
                     self.heard_answer(worker, index, Said::Bad, false, now);
                     is_together = true;
                     continue;
                 }
-                Line::Answer(index, said) => {
+                StdoutLine::Answer(index, said) => {
                     let has_parted = self.parted(worker, index, was_text);
                     if has_parted && said != Said::Bad && !self.owes(worker, index) {
                         // It may repeat that on a line of its own.
@@ -176,20 +178,20 @@ impl Ledger {
                     is_together = said != Said::TooLarge;
                     continue;
                 }
-                Line::Nameless(guilty) => return self.heard_unasked(worker, guilty, lines),
-                Line::Ready(concurrency) => {
+                StdoutLine::Nameless(guilty) => return self.heard_unasked(worker, guilty, lines),
+                StdoutLine::Ready(concurrency) => {
                     if !self.ready(worker, concurrency, now) {
                         self.logged(1);
                     }
                 }
-                Line::Exit => {
+                StdoutLine::Exit => {
                     if self.said_exit(worker) {
                         self.kept_exit();
                     } else {
                         self.logged(1);
                     }
                 }
-                Line::Mention(_) | Line::Log | Line::Text => self.logged(1),
+                StdoutLine::Mention(_) | StdoutLine::Log | StdoutLine::Text => self.logged(1),
             }
             is_together = false;
         }
@@ -229,7 +231,12 @@ impl Ledger {
     }
 
     /// Nothing behind that is looked at.
-    fn heard_unasked(&mut self, worker: WorkerId, guilty: u64, behind: impl Iterator<Item = Line>) {
+    fn heard_unasked(
+        &mut self,
+        worker: WorkerId,
+        guilty: u64,
+        behind: impl Iterator<Item = StdoutLine>,
+    ) {
         if self.is_read_from_out(worker) {
             self.behind += behind.count() as u64;
             self.unasked(worker, guilty);

@@ -29,7 +29,7 @@ impl Charge {
 
 /// What a record has been through.
 #[derive(Clone, Debug, Default)]
-pub(in super::super) struct Past {
+pub(in super::super) struct EarlierRun {
     pub(in super::super) effect: Option<Effect>,
     pub(in super::super) has_arrived: bool,
     /// To how many processes it was begun to be written.
@@ -53,7 +53,7 @@ pub(in super::super) struct Past {
     pub(super) refused_by: Option<(WorkerId, u32)>,
 }
 
-impl Past {
+impl EarlierRun {
     pub(in super::super) fn charge(&mut self, charge: Charge, is_certain: bool) {
         self.charges.push((charge, is_certain));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LEAST_WAIT, Ledger, Owed, Process, Proof, SAME_MOMENT, SILENT, SPOILT};
+use super::{LEAST_WAIT, Ledger, Owed, ProcessLedger, Proof, SAME_MOMENT, SILENT, SPOILT};
 use crate::engine::simulation::actor::Actor;
 use crate::engine::simulation::scenario::Effect;
 use crate::schedule::WorkerId;
@@ -104,7 +104,8 @@ impl Ledger {
             processes
                 .filter_map(|(number, process)| process.as_ref().filter(|_| number != worker.0))
         };
-        let is_ready = |process: &Process| process.is_ready && self.may_be_given_more(process);
+        let is_ready =
+            |process: &ProcessLedger| process.is_ready && self.may_be_given_more(process);
         let is_full = self.policy.window == Window::Full;
         if past.is_suspect && process.proof(self.time_slack) == Proof::None && !is_full {
             assert!(
@@ -112,7 +113,8 @@ impl Ledger {
                 "suspect {index} opens an actor though one is ready"
             );
             let is_neighbour = |owed: &Owed| !self.pasts[owed.index as usize].may_be_suspect;
-            let opens = |process: &Process| !process.is_ready && self.may_be_given_more(process);
+            let opens =
+                |process: &ProcessLedger| !process.is_ready && self.may_be_given_more(process);
             assert!(
                 !others().any(|process| opens(process) && process.owed.iter().any(is_neighbour)),
                 "suspect {index} opens an actor though another record does"
@@ -120,7 +122,7 @@ impl Ledger {
         }
         if past.refused_by == Some((worker, self.begun_processes[worker.0])) {
             let is_soon_free =
-                |process: &Process| process.owed.is_empty() || process.clock().0 < LEAST_WAIT;
+                |process: &ProcessLedger| process.owed.is_empty() || process.clock().0 < LEAST_WAIT;
             assert!(
                 !others().any(|process| is_ready(process) && is_soon_free(process)),
                 "record {index} goes to the actor that refused it though another is ready"
@@ -129,7 +131,7 @@ impl Ledger {
     }
 
     /// Whether a process serves, and is not about to be replaced.
-    fn may_be_given_more(&self, process: &Process) -> bool {
+    fn may_be_given_more(&self, process: &ProcessLedger) -> bool {
         let is_spent = (self.policy.lifespan).is_some_and(|records| process.sent >= records.get());
         let is_serving =
             process.is_working() && process.closed.is_none() && process.hung_up.is_none();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Ledger, Process, millis};
+use super::{Ledger, ProcessLedger, millis};
 use crate::schedule::WorkerId;
 
 const SHORTEST_TRIAL: Duration = millis(1_000);
@@ -19,7 +19,7 @@ pub(super) enum Proof {
     Certain,
 }
 
-impl Process {
+impl ProcessLedger {
     /// What its death tells now.
     pub(super) fn proof(&self, slack: Duration) -> Proof {
         let fed = self.up - self.unfed;

@@ -6,7 +6,7 @@ use super::parts::pick;
 use super::theme::Theme;
 use std::time::Duration;
 
-use super::{Accident, Beyond, Command, Fall, Ready, Record, micros, millis};
+use super::{Accident, Announcement, Beyond, Command, Fall, Record, micros, millis};
 use crate::schedule::policy::{Policy, Readiness, Window};
 
 /// How many answers a worker collects before it writes them.
@@ -32,14 +32,14 @@ pub(super) fn command(
 ) -> Command {
     let kinds = accidents(rng, theme, policy);
     let ready = ready(rng, theme);
-    if ready != Ready::Never && rng.u32(..4) == 0 {
+    if ready != Announcement::Never && rng.u32(..4) == 0 {
         policy.readiness = Readiness::Announced;
     }
     let is_json = theme.is_json();
     let slots = match ready {
         _ if !is_json => 1,
         // Each record's clock runs from its sending.
-        Ready::Concurrency(count) if policy.timeout.is_some() => count + rng.usize(..2),
+        Announcement::Concurrency(count) if policy.timeout.is_some() => count + rng.usize(..2),
         _ => rng.usize(1..6),
     };
     let largest = records.iter().map(|record| record.len).max().unwrap_or(0) + 50;
@@ -130,11 +130,11 @@ fn accidents(rng: &mut Rng, theme: &Theme, policy: &Policy) -> Vec<Accident> {
 }
 
 /// What a process says when it is up.
-fn ready(rng: &mut Rng, theme: &Theme) -> Ready {
+fn ready(rng: &mut Rng, theme: &Theme) -> Announcement {
     match rng.u32(..5) {
-        _ if !theme.is_json() => Ready::Never,
-        0..2 => Ready::Never,
-        2 => *pick(rng, &[Ready::Plain, Ready::NoNumber]),
-        _ => Ready::Concurrency(rng.usize(1..9)),
+        _ if !theme.is_json() => Announcement::Never,
+        0..2 => Announcement::Never,
+        2 => *pick(rng, &[Announcement::Plain, Announcement::NoNumber]),
+        _ => Announcement::Concurrency(rng.usize(1..9)),
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::theme::Theme;
-use super::{Burst, Disturbance, Effect, Half, MAX_ANSWER, Reader, Record, Saying, micros, millis};
+use super::{
+    Burst, Disturbance, Effect, Half, MAX_ANSWER, OutputReader, Record, Saying, micros, millis,
+};
 use crate::outcome::ExitStatus;
 use crate::schedule::policy::{
     Delivery, ErrorRecords, Lead, OnError, Order, Policy, Readiness, Window,
@@ -187,9 +189,9 @@ fn saying(rng: &mut Rng) -> Effect {
     Effect::Says(times, *pick(rng, &sayings))
 }
 
-pub(super) fn reader(rng: &mut Rng, scale: Duration) -> Reader {
+pub(super) fn reader(rng: &mut Rng, scale: Duration) -> OutputReader {
     let is_slow = rng.u32(..3) == 0;
-    Reader {
+    OutputReader {
         room: *pick(rng, &[16, 200, 2_000, 100_000]),
         direct: *pick(rng, &[0, 100, 4_096]),
         pause: if is_slow { scale * 2 } else { micros(20) },

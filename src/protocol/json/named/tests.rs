@@ -14,13 +14,13 @@ fn found_by(line: &str, pieces: std::ops::Range<usize>) -> Vec<String> {
         for bytes in line.as_bytes().chunks(piece) {
             scanner.feed(bytes);
         }
-        let ids = |found: &[Named]| {
-            let id = |named: &Named| (named.index, named.is_followed);
+        let ids = |found: &[NamedRecord]| {
+            let id = |named: &NamedRecord| (named.index, named.is_followed);
             found.iter().map(id).collect::<Vec<_>>()
         };
         assert_eq!(ids(&scanner.into_found()), ids(&whole), "{line} by {piece}");
     }
-    let show = |named: &Named| {
+    let show = |named: &NamedRecord| {
         let text = &line[named.start..named.end];
         assert_eq!(named.is_first, line[..named.start].trim().is_empty());
         match named.is_reply {
@@ -111,7 +111,7 @@ fn answers_reach_to_the_end_of_the_line() {
         found(line);
         let owes = |index| index != Index(9);
         let found = named(line.as_bytes());
-        let ids = Named::answers(&found, owes).iter().map(|named| named.index.0);
+        let ids = NamedRecord::answers(&found, owes).iter().map(|named| named.index.0);
         ids.collect::<Vec<_>>()
     };
     let [a, b, other] = [1, 2, 9].map(|id| format!(r#"{{"id":{id},"output":"x"}}"#));

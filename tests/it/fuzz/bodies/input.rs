@@ -3,7 +3,7 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 
 use mtask::budget::Budget;
-use mtask::input::{Arrival, LeftOut, Rejection, Source, read_all};
+use mtask::input::{Arrival, InputSource, LeftOut, Rejection, read_all};
 use mtask::record::Separator;
 use mtask::shape::{Encoding, Format, Protocol, Shape};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -52,7 +52,7 @@ pub(crate) fn input(mut data: &[u8]) {
     });
     let paths = files
         .each_ref()
-        .map(|file| Source::File(format!("/proc/self/fd/{}", file.as_raw_fd()).into()));
+        .map(|file| InputSource::File(format!("/proc/self/fd/{}", file.as_raw_fd()).into()));
     let (mut seen, mut next, mut has_ended) = (Vec::new(), 0, false);
     read_all(
         paths.into(),
