@@ -51,6 +51,12 @@ impl Exit {
         *self == Self::Status(ExitStatus::Code(0))
     }
 
+    /// Whether it says that COMMAND cannot be run, as a shell, env(1) and whatever else may stand
+    /// before it say with 126 and 127. Once COMMAND is ready, these are its own.
+    pub fn says_unrunnable(&self) -> bool {
+        matches!(self, Self::Status(ExitStatus::Code(126 | 127)))
+    }
+
     /// What the system says, unless mtask ended it.
     pub fn status(&self) -> Option<&ExitStatus> {
         match self {
@@ -119,6 +125,22 @@ impl fmt::Display for Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_that_cannot_be_run_is_told_as_a_shell_tells_it() {
+        for (exit, says_unrunnable) in [
+            (ExitStatus::Code(126).into(), true),
+            (ExitStatus::Code(127).into(), true),
+            (ExitStatus::Code(125).into(), false),
+            (ExitStatus::Code(128).into(), false),
+            (ExitStatus::Signal(127).into(), false),
+            // To start it again may help: it may be for want of memory.
+            (ExitStatus::NotStarted("why".into()).into(), false),
+            (Exit::Verdict(Verdict::StdinClosed), false),
+        ] {
+            assert_eq!(exit.says_unrunnable(), says_unrunnable, "{exit}");
+        }
+    }
 
     #[test]
     fn exits_are_named() {

@@ -15,7 +15,7 @@ use super::policy::{Delivery, Readiness, Window};
 use super::process::{Death, Pipe, Process, Stage, Startup, State};
 use super::queue::{Isolation, Work};
 use super::{InputState, Scheduler, Unsent};
-use crate::outcome::{BadAnswer, Cause, Exit, ExitStatus, Verdict};
+use crate::outcome::{BadAnswer, Cause, Exit, Verdict};
 use crate::protocol::stdout::Tail;
 
 /// A process that has closed its stdout is given so long to exit.
@@ -296,8 +296,7 @@ impl Scheduler {
         let seat = &mut self.workers[worker.0];
         seat.replaces_failed = true;
         seat.last_exit = Some(death.exit.clone());
-        seat.is_unrunnable =
-            may_be_unrunnable && matches!(death.exit, Exit::Status(ExitStatus::Code(126 | 127)));
+        seat.is_unrunnable = may_be_unrunnable && death.exit.says_unrunnable();
         self.last_death = Some(death);
         if startup == Startup::Ready {
             return;
