@@ -63,18 +63,13 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Signals a process's group; nothing more is sent to it or heard from it. One that SIGKILL
-    /// cannot reach is not waited for.
+    /// Ends a process with a signal. One that SIGKILL cannot reach is not waited for.
     pub(super) fn end(&mut self, worker: WorkerId, signal: Signal) {
         let Some(process) = &mut self.processes[worker.0] else {
             return;
         };
-        let reached = process.child.signal(signal);
-        // One that was stopped must run to see it.
-        let _ = process.child.signal(Signal::CONT);
-        process.child.drop_pipes();
-        if signal == Signal::KILL
-            && let Err(error) = reached
+        if let Err(error) = process.child.end(signal)
+            && signal == Signal::KILL
         {
             self.leave(worker, &format!("mtask may not signal it: {error}"));
         }

@@ -74,6 +74,18 @@ pub trait Child {
     /// Where mtask may not signal the process: it runs as another user.
     fn signal(&self, signal: Signal) -> Result<(), Errno>;
 
+    /// Ends it with a signal, also where it was stopped; nothing more is sent to it or read from it.
+    ///
+    /// # Errors
+    /// Those of [`Child::signal`].
+    fn end(&mut self, signal: Signal) -> Result<(), Errno> {
+        let reached = self.signal(signal);
+        // One that was stopped must run to see it.
+        let _ = self.signal(Signal::CONT);
+        self.drop_pipes();
+        reached
+    }
+
     /// Gives up waiting for it. It is reaped by [`Child::reap`], should it ever exit.
     fn leave(&mut self);
 
