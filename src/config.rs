@@ -22,11 +22,11 @@ use crate::schedule::policy::{
     Delivery, ErrorRecords, Lead, OnError, Order, Policy, Readiness, Window,
 };
 use crate::shape::{Format, Protocol, Shape};
-use crate::worker::command::{
-    Launch, PythonUnbuffered, StderrTags, init_unless_placed, worker_commands,
-};
+use crate::worker::command::{init_unless_placed, worker_commands};
 use crate::worker::init::{Init, inits};
+use crate::worker::launcher::{Launcher, PythonUnbuffered};
 use crate::worker::python::{self, ArgumentType, Callable, PythonWorker};
+use crate::worker::stderr::StderrTags;
 
 /// How long a process may take until it is ready where only `--timeout` is given.
 const DEFAULT_INIT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
@@ -57,7 +57,9 @@ pub struct Config {
     /// COMMAND as it was typed, what `--python` names before it.
     pub command: Vec<OsString>,
     /// How workers are started.
-    pub launch: Launch,
+    pub launcher: Launcher,
+    /// What stands before each line of a worker's stderr.
+    pub stderr_tags: StderrTags,
     /// What is said on stderr beside errors.
     pub verbosity: Verbosity,
     /// Whether statistics are printed at the end.
@@ -158,14 +160,11 @@ impl Config {
                 .map(|python| python.callable)
                 .filter(|_| python::is_run_here(&arguments.command)),
             command,
-            launch: Launch {
-                commands,
-                python_unbuffered: surroundings.python_unbuffered,
-                stderr_tags: if arguments.workers.tag_stderr {
-                    StderrTags::Worker
-                } else {
-                    StderrTags::None
-                },
+            launcher: Launcher::local(commands, shape.protocol, surroundings.python_unbuffered),
+            stderr_tags: if arguments.workers.tag_stderr {
+                StderrTags::Worker
+            } else {
+                StderrTags::None
             },
             verbosity: if arguments.seen.quiet {
                 Verbosity::Quiet

@@ -10,7 +10,6 @@ use mtask::generate;
 use mtask::run::{hint, print, print_help, refuse, run};
 use mtask::visible;
 use mtask::worker::dry_run::write_commands;
-use mtask::worker::lookup;
 
 fn main() {
     let status = begin().unwrap_or_else(|error| {
@@ -38,15 +37,10 @@ fn begin() -> anyhow::Result<Status> {
     let config = Config::resolve(arguments, &surroundings)?;
     if config.mode == Mode::DryRun {
         hint(&config);
-        return print(|to| write_commands(&config.launch, config.shape.protocol, to));
+        return print(|to| write_commands(&config.launcher, to));
     }
     let files = config::files::look_up(&config, rustix::stdio::stdin(), rustix::stdio::stdout());
-    let mut programs: Vec<_> =
-        config.launch.commands.iter().map(|worker| &worker.program).collect();
-    // Workers seldom differ in more than their arguments.
-    programs.dedup();
-    let commands = (programs.into_iter())
-        .try_for_each(|program| lookup::look_up(program, surroundings.path.as_deref()).map(drop));
-    Unusable::worst_of(files, commands)?;
+    let programs = config.launcher.look_up(surroundings.path.as_deref());
+    Unusable::worst_of(files, programs)?;
     run(config)
 }

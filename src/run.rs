@@ -84,7 +84,7 @@ fn assemble(config: Config) -> anyhow::Result<Engine<System>> {
     let stats_file = outputs.stats.take().map(|stats| (stats.path, stats.file));
     let (send_marks, marks) = unbounded();
     let mut output = prepare_output(outputs, resumed, marks, &budget, &waker)?;
-    if config.launch.commands.len() > FEW_WORKERS {
+    if config.launcher.workers() > FEW_WORKERS {
         messages.start_writer().context(NO_THREAD)?;
         output.start_writer().context(NO_THREAD)?;
     }
@@ -104,15 +104,14 @@ fn assemble(config: Config) -> anyhow::Result<Engine<System>> {
     let input = start_input(&config, filter, &budget, left_out, &waker)?;
 
     let engine_config = EngineConfig {
-        stderr_tags: config.launch.stderr_tags,
+        stderr_tags: config.stderr_tags,
         shape: config.shape,
         wanted: config.rendering.output_format.into(),
         grace: config.policy.grace,
         first_look,
     };
     let system = System {
-        launch: config.launch,
-        protocol: config.shape.protocol,
+        launcher: config.launcher,
         requests,
         waker: waker.clone(),
     };

@@ -43,8 +43,8 @@ fn defaults_are_those_of_the_manual() {
     assert_eq!((&config.output, &config.errors), (&None, &None));
     assert_eq!(config.rendering.output_format, OutputFormat::Raw);
     assert_eq!(config.rendering.error_input, ErrorInput::Whole);
-    assert_eq!(config.launch.commands.len(), CPUS);
-    assert_eq!(config.launch.stderr_tags, StderrTags::None);
+    assert_eq!(config.launcher.workers(), CPUS);
+    assert_eq!(config.stderr_tags, StderrTags::None);
     assert_eq!(config.verbosity, Verbosity::Normal);
     assert_eq!(config.mode, Mode::Run);
     assert!(config.hints.is_empty());
@@ -88,14 +88,14 @@ fn error_records_go_to_a_file_with_a_name() {
 #[test]
 fn there_are_as_many_workers_as_worker_arguments_or_a_multiple() {
     assert_eq!(
-        config("--worker-arg a --worker-arg b cat").launch.commands.len(),
+        config("--worker-arg a --worker-arg b cat").launcher.workers(),
         2
     );
     assert_eq!(
-        config("-j4 --worker-arg a --worker-arg b cat").launch.commands.len(),
+        config("-j4 --worker-arg a --worker-arg b cat").launcher.workers(),
         4
     );
-    assert_eq!(config("--shared-arg a=1 cat").launch.commands.len(), CPUS);
+    assert_eq!(config("--shared-arg a=1 cat").launcher.workers(), CPUS);
     assert_refused("-j3 --worker-arg a --worker-arg b cat", "--jobs 4");
     assert_refused("-j1 --worker-arg a --worker-arg b cat", "--worker-arg");
 }
@@ -177,7 +177,7 @@ fn what_is_written_is_as_asked() {
     assert_eq!(config.rendering.output_format, OutputFormat::Envelope);
     assert_eq!(config.rendering.error_input, ErrorInput::Omitted);
     assert_eq!(config.errors, Some("e".into()));
-    assert_eq!(config.launch.stderr_tags, StderrTags::Worker);
+    assert_eq!(config.stderr_tags, StderrTags::Worker);
     assert_eq!(config.verbosity, Verbosity::Quiet);
     assert_eq!(config.mode, Mode::DryRun);
     assert_eq!(config.policy.max_errors, Some(3));

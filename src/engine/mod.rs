@@ -40,7 +40,7 @@ use crate::schedule::{Action, Reading, Scheduler, WorkerId};
 use crate::shape::Shape;
 use crate::waker::Waker;
 use crate::worker::child::Child;
-use crate::worker::command::StderrTags;
+use crate::worker::stderr::StderrTags;
 use processes::RunningProcess;
 use pulse::Pulse;
 use requests::Paused;

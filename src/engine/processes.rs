@@ -12,8 +12,7 @@ use crate::schedule::{Death, Pipe, WorkerId};
 use crate::sys;
 use crate::visible::LONGEST_LINE;
 use crate::worker::child::{Child, Sent};
-use crate::worker::command::StderrTags;
-use crate::worker::stderr::StderrLines;
+use crate::worker::stderr::{StderrLines, StderrTags};
 
 /// The most that is read of a worker that has exited: a pipe seldom holds more, and only a process
 /// that has left the worker's group could go on filling it.

@@ -10,20 +10,17 @@ use rustix::process::{Pid, Signal, getpid, kill_process};
 use super::world::{Source, World};
 use crate::output::Destination;
 use crate::schedule::WorkerId;
-use crate::shape::Protocol;
 use crate::signal::{self, Request, Requests};
 use crate::sys;
 use crate::waker::Waker;
-use crate::worker::command::Launch;
+use crate::worker::launcher::Launcher;
 use crate::worker::process::{self, SystemProcess};
 
 /// The system, as far as a run has to do with it.
 #[derive(Debug)]
 pub struct System {
     /// How workers are started.
-    pub launch: Launch,
-    /// How records and answers travel, which workers are told.
-    pub protocol: Protocol,
+    pub launcher: Launcher,
     /// What signals ask for.
     pub requests: Requests,
     /// How the other threads wake the engine.
@@ -39,15 +36,7 @@ impl World for System {
     }
 
     fn start(&mut self, worker: WorkerId, number: u32) -> io::Result<SystemProcess> {
-        let command = &self.launch.commands[worker.0];
-        let environment = command.environment(
-            worker.0,
-            self.launch.commands.len(),
-            u64::from(number),
-            self.protocol,
-            self.launch.python_unbuffered,
-        );
-        SystemProcess::start(command, &environment)
+        self.launcher.start(worker.0, number)
     }
 
     fn wait<'c>(

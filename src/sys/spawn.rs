@@ -12,14 +12,38 @@ use std::os::fd::OwnedFd;
 use rustix::process::Pid;
 
 /// What a process is to run.
-#[derive(Clone, Copy, Debug)]
-pub struct Program<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
     /// A path, or a name that is looked for in PATH.
-    pub name: &'a OsStr,
+    pub name: OsString,
     /// What follows the name.
-    pub args: &'a [OsString],
-    /// Variables that are set, beside those that it inherits.
-    pub variables: &'a [(&'static str, OsString)],
+    pub args: Vec<OsString>,
+    /// What is set, beside what it inherits.
+    pub variables: Vec<Variable>,
+}
+
+/// A variable of the environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value.
+    pub value: OsString,
+}
+
+impl Variable {
+    /// `NAME=VALUE`, one word, as execve(2) and env(1) take it.
+    pub fn word(&self) -> OsString {
+        assignment(self.name.as_ref(), &self.value)
+    }
+}
+
+fn assignment(name: &OsStr, value: &OsStr) -> OsString {
+    let mut word = OsString::with_capacity(name.len() + 1 + value.len());
+    word.push(name);
+    word.push("=");
+    word.push(value);
+    word
 }
 
 #[cfg(target_os = "linux")]
@@ -31,14 +55,14 @@ pub use linux::spawn;
 /// # Errors
 /// Where it cannot be started.
 #[cfg(not(target_os = "linux"))]
-pub fn spawn(program: Program<'_>, stdio: [OwnedFd; 3]) -> io::Result<Pid> {
+pub fn spawn(program: Program, stdio: [OwnedFd; 3]) -> io::Result<Pid> {
     use std::os::unix::process::CommandExt;
 
     let [stdin, stdout, stderr] = stdio;
     let mut command = std::process::Command::new(program.name);
     command
         .args(program.args)
-        .envs(program.variables.iter().map(|(name, value)| (name, value)))
+        .envs(program.variables.iter().map(|set| (set.name, &set.value)))
         .process_group(0)
         .stdin(stdin)
         .stdout(stdout)
@@ -52,7 +76,7 @@ mod linux {
     use std::ffi::{CString, c_char, c_int, c_void};
     use std::iter;
     use std::mem::MaybeUninit;
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::os::unix::ffi::OsStringExt;
     use std::ptr;
 
     use rustix::io::{Errno, retry_on_intr};
@@ -61,7 +85,7 @@ mod linux {
     };
     use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
-    use super::{OsStr, OsString, OwnedFd, Pid, Program, io};
+    use super::{OsStr, OsString, OwnedFd, Pid, Program, Variable, assignment, io};
 
     /// The new process's stack: execvpe(3) builds paths on it, and a command line for a script
     /// without an interpreter.
@@ -85,10 +109,10 @@ mod linux {
     ///
     /// # Errors
     /// Where it cannot be started.
-    pub fn spawn(program: Program<'_>, stdio: [OwnedFd; 3]) -> io::Result<Pid> {
-        let words = iter::once(program.name).chain(program.args.iter().map(OsString::as_os_str));
-        let words = Strings::new(words.map(|word| word.as_bytes().to_vec()))?;
-        let variables = Strings::new(environment(program.variables))?;
+    pub fn spawn(program: Program, stdio: [OwnedFd; 3]) -> io::Result<Pid> {
+        let words = iter::once(program.name).chain(program.args);
+        let words = Strings::new(words.map(OsString::into_vec))?;
+        let variables = Strings::new(environment(&program.variables))?;
         let signals = BlockedSignals::new();
         let mut plan = Plan {
             words,
@@ -186,16 +210,11 @@ mod linux {
     }
 
     /// What mtask has inherited, with `set` in place of what has the same name.
-    fn environment(set: &[(&'static str, OsString)]) -> impl Iterator<Item = Vec<u8>> {
-        let is_set = |name: &OsStr| set.iter().any(|(other, _)| name == *other);
+    fn environment(set: &[Variable]) -> impl Iterator<Item = Vec<u8>> {
+        let is_set = |name: &OsStr| set.iter().any(|variable| name == variable.name);
         let inherited = std::env::vars_os().filter(move |(name, _)| !is_set(name));
-        let set = set.iter().map(|(name, value)| (OsString::from(name), value.clone()));
-        inherited.chain(set).map(|(name, value)| {
-            let mut variable = name.into_vec();
-            variable.push(b'=');
-            variable.extend(value.into_vec());
-            variable
-        })
+        let inherited = inherited.map(|(name, value)| assignment(&name, &value));
+        inherited.chain(set.iter().map(Variable::word)).map(OsString::into_vec)
     }
 
     /// Strings as C has lists of them: pointers, the last of them null.

@@ -1,5 +1,4 @@
-//! What each worker runs: its command line, with the init argument put in, and the environment of
-//! its processes.
+//! What each worker runs: its command line, with the init argument put in.
 //!
 //! Command lines are made once, before anything runs; a worker keeps its own through all its
 //! processes. They are bytes, not text: what is not UTF-8 passes through.
@@ -12,7 +11,6 @@ use memchr::memchr;
 
 use super::init::Init;
 use crate::exit::Unusable;
-use crate::shape::Protocol;
 
 /// What one worker runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,15 +21,6 @@ pub struct WorkerCommand {
     pub args: Vec<OsString>,
     /// The worker's whole init argument, for `MTASK_ARG`.
     pub arg: Option<String>,
-}
-
-/// Whether PYTHONUNBUFFERED stands in mtask's own environment, which workers inherit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PythonUnbuffered {
-    /// It does, be it empty: the user has decided.
-    Inherited,
-    /// It does not, and is set for workers.
-    Absent,
 }
 
 /// The command line of each of `workers`, in the order of their numbers. `inits` are dealt out in
@@ -201,50 +190,6 @@ fn value<'a>(key: &str, init: &'a Init, worker: usize) -> Result<&'a str, Unusab
     Ok(value)
 }
 
-/// How workers are started, and what is made of what they say.
-#[derive(Clone, Debug)]
-pub struct Launch {
-    /// What each worker runs, in the order of their numbers.
-    pub commands: Vec<WorkerCommand>,
-    /// Whether they inherit PYTHONUNBUFFERED.
-    pub python_unbuffered: PythonUnbuffered,
-    /// What stands before each line of a worker's stderr.
-    pub stderr_tags: StderrTags,
-}
-
-/// What stands before each line of a worker's stderr.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StderrTags {
-    /// Nothing.
-    None,
-    /// The worker's number: `[worker 2] `.
-    Worker,
-}
-
-impl WorkerCommand {
-    /// The variables that are set for a process of this worker, beside those it inherits.
-    pub fn environment(
-        &self,
-        worker: usize,
-        workers: usize,
-        process: u64,
-        protocol: Protocol,
-        python: PythonUnbuffered,
-    ) -> Vec<(&'static str, OsString)> {
-        let mut variables = vec![
-            ("MTASK_WORKER", worker.to_string().into()),
-            ("MTASK_WORKERS", workers.to_string().into()),
-            ("MTASK_PROCESS", process.to_string().into()),
-            ("MTASK_ARG", self.arg.clone().unwrap_or_default().into()),
-            ("MTASK_PROTOCOL", protocol.version().into()),
-        ];
-        if python == PythonUnbuffered::Absent {
-            variables.push(("PYTHONUNBUFFERED", "1".into()));
-        }
-        variables
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::init::{SharedArg, inits};
@@ -359,40 +304,6 @@ mod tests {
         assert_eq!(
             made[0].args,
             [OsString::from_vec(b"\xffv\xfe{\xff}".to_vec())]
-        );
-    }
-
-    #[test]
-    fn a_process_is_told_its_place() {
-        let command = WorkerCommand {
-            program: "x".into(),
-            args: vec![],
-            arg: Some("k=v".into()),
-        };
-        let expected = [
-            ("MTASK_WORKER", "2"),
-            ("MTASK_WORKERS", "4"),
-            ("MTASK_PROCESS", "1"),
-            ("MTASK_ARG", "k=v"),
-            ("MTASK_PROTOCOL", "lines/1"),
-            ("PYTHONUNBUFFERED", "1"),
-        ]
-        .map(|(name, value)| (name, OsString::from(value)));
-        assert_eq!(
-            command.environment(2, 4, 1, Protocol::Lines, PythonUnbuffered::Absent),
-            expected
-        );
-        assert_eq!(
-            command.environment(2, 4, 1, Protocol::Lines, PythonUnbuffered::Inherited),
-            expected[..5]
-        );
-        let without = WorkerCommand {
-            arg: None,
-            ..command
-        };
-        assert_eq!(
-            without.environment(0, 1, 0, Protocol::Lines, PythonUnbuffered::Absent)[3].1,
-            ""
         );
     }
 }

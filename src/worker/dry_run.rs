@@ -6,25 +6,23 @@ use std::os::unix::ffi::OsStrExt;
 
 use shlex::bytes::Quoter;
 
-use crate::shape::Protocol;
 use crate::visible::{self, Letter};
 
-use super::command::Launch;
+use super::launcher::Launcher;
 
 /// Writes each worker's environment and command line, a line for each worker (more where a word
 /// holds a newline), quoted so that a shell can run it. What could not be seen is escaped as bash,
 /// zsh, ksh and POSIX of 2024 have it, `$'\033'`.
-pub fn write_commands(launch: &Launch, protocol: Protocol, mut to: impl Write) -> io::Result<()> {
-    let workers = launch.commands.len();
-    let python = launch.python_unbuffered;
-    for (worker, command) in launch.commands.iter().enumerate() {
-        for (name, value) in command.environment(worker, workers, 0, protocol, python) {
-            write!(to, "{name}=")?;
-            to.write_all(&quote(&value)?)?;
+pub fn write_commands(launcher: &Launcher, mut to: impl Write) -> io::Result<()> {
+    for worker in 0..launcher.workers() {
+        let program = launcher.program(worker, 0);
+        for variable in &program.variables {
+            write!(to, "{}=", variable.name)?;
+            to.write_all(&quote(&variable.value)?)?;
             to.write_all(b" ")?;
         }
-        to.write_all(&quote(&command.program)?)?;
-        for arg in &command.args {
+        to.write_all(&quote(&program.name)?)?;
+        for arg in &program.args {
             to.write_all(b" ")?;
             to.write_all(&quote(arg)?)?;
         }
@@ -61,8 +59,10 @@ fn octal(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::command::{PythonUnbuffered, StderrTags, WorkerCommand};
+    use super::super::command::WorkerCommand;
+    use super::super::launcher::PythonUnbuffered;
     use super::*;
+    use crate::shape::Protocol;
 
     #[test]
     fn a_dry_run_can_be_pasted_into_a_shell() {
@@ -73,12 +73,8 @@ mod tests {
             arg: Some("a b".into()),
         };
         let mut text = Vec::new();
-        let launch = Launch {
-            commands: vec![command],
-            python_unbuffered: PythonUnbuffered::Inherited,
-            stderr_tags: StderrTags::None,
-        };
-        write_commands(&launch, Protocol::Lines, &mut text).unwrap();
+        let launcher = Launcher::local(vec![command], Protocol::Lines, PythonUnbuffered::Inherited);
+        write_commands(&launcher, &mut text).unwrap();
         let words = shlex::bytes::split(&text).expect("well quoted");
         assert_eq!(words[0], b"MTASK_WORKER=0");
         assert_eq!(words[3], b"MTASK_ARG=a b");

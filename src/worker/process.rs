@@ -5,7 +5,6 @@
 //! killed and reaped, if that can be done. Nothing here waits for a process for long: one may be
 //! beyond all signals.
 
-use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread;
@@ -19,7 +18,6 @@ use rustix::process::{
 };
 
 use super::child::{Child, Sent, Unwritten};
-use super::command::WorkerCommand;
 use crate::outcome::ExitStatus;
 use crate::record::{Separator, Slice};
 use crate::sys::spawn::{Program, spawn};
@@ -43,19 +41,11 @@ pub struct SystemProcess {
 }
 
 impl SystemProcess {
-    /// Starts COMMAND in a process group of its own.
+    /// Starts `program` in a process group of its own.
     ///
     /// # Errors
     /// Where it cannot be started.
-    pub fn start(
-        command: &WorkerCommand,
-        environment: &[(&'static str, OsString)],
-    ) -> io::Result<Self> {
-        let program = Program {
-            name: &command.program,
-            args: &command.args,
-            variables: environment,
-        };
+    pub fn start(program: Program) -> io::Result<Self> {
         let (its_stdin, stdin) = io::pipe()?;
         let (stdout, its_stdout) = io::pipe()?;
         let (stderr, its_stderr) = io::pipe()?;

@@ -6,6 +6,15 @@ use crate::visible::LONGEST_LINE;
 /// How much of the end is kept.
 const KEPT: usize = 4 * 1024;
 
+/// What stands before each line of a worker's stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StderrTags {
+    /// Nothing.
+    None,
+    /// The worker's number: `[worker 2] `.
+    Worker,
+}
+
 /// The stderr of one process.
 #[derive(Debug)]
 pub struct StderrLines {

@@ -25,7 +25,7 @@ use crate::schedule::policy::ErrorRecords;
 use crate::schedule::{Doubts, Scheduler, WorkerFaults, WorkerId};
 use crate::shape::Shape;
 use crate::waker::Waker;
-use crate::worker::command::StderrTags;
+use crate::worker::stderr::StderrTags;
 
 /// Until nothing has come from the input for so long, workers wait for it.
 const FIRST_LOOK: Duration = millis(20);

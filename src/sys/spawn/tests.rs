@@ -8,14 +8,18 @@ fn start(name: &str, args: &[&str]) -> io::Result<(Pid, io::PipeWriter, PipeRead
     let (its_stdin, stdin) = io::pipe()?;
     let (stdout, its_stdout) = io::pipe()?;
     let (stderr, its_stderr) = io::pipe()?;
-    let args: Vec<OsString> = args.iter().map(OsString::from).collect();
     let program = Program {
-        name: name.as_ref(),
-        args: &args,
-        variables: &[("MTASK_ARG", "gpu=0".into()), ("PATH_OF_NONE", "".into())],
+        name: name.into(),
+        args: args.iter().map(OsString::from).collect(),
+        variables: vec![variable("MTASK_ARG", "gpu=0"), variable("PATH_OF_NONE", "")],
     };
     let its = [its_stdin.into(), its_stdout.into(), its_stderr.into()];
     Ok((spawn(program, its)?, stdin, stdout, stderr))
+}
+
+fn variable(name: &'static str, value: &str) -> Variable {
+    let value = value.into();
+    Variable { name, value }
 }
 
 fn read(mut pipe: impl Read) -> String {

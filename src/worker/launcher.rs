@@ -1,0 +1,160 @@
+//! How the processes of workers are started: what each runs, in which environment, and by whom.
+//!
+//! Owns all that is different where workers are started in another way: the words and the variables
+//! of each process ([`Launcher::program`]), what must be there before a run begins
+//! ([`Launcher::look_up`]), and the process itself ([`Launcher::start`]), a [`Child`] whose signals
+//! reach all that was started with it. There is one way, as children of mtask. Always: a dry run
+//! shows what is started, for both ask here.
+//!
+//! Ends that are the launcher's own, and no record's: [`ExitStatus::NotStarted`], and before
+//! COMMAND is ready those that [`Exit::says_unrunnable`] knows.
+//!
+//! [`Child`]: super::child::Child
+//! [`ExitStatus::NotStarted`]: crate::outcome::ExitStatus::NotStarted
+//! [`Exit::says_unrunnable`]: crate::outcome::Exit::says_unrunnable
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+
+use super::command::WorkerCommand;
+use super::lookup;
+use super::process::SystemProcess;
+use crate::exit::Unusable;
+use crate::shape::Protocol;
+use crate::sys::spawn::{Program, Variable};
+
+/// Starts the processes of all workers.
+#[derive(Clone, Debug)]
+pub struct Launcher {
+    /// What each worker runs, in the order of their numbers.
+    commands: Vec<WorkerCommand>,
+    /// How records and answers travel, which workers are told.
+    protocol: Protocol,
+    python_unbuffered: PythonUnbuffered,
+}
+
+/// Whether PYTHONUNBUFFERED stands in mtask's own environment, which workers inherit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PythonUnbuffered {
+    /// It does, be it empty: the user has decided.
+    Inherited,
+    /// It does not, and is set for workers.
+    Absent,
+}
+
+impl Launcher {
+    /// Starts them as children of mtask, each worker its one of `commands`.
+    pub fn local(
+        commands: Vec<WorkerCommand>,
+        protocol: Protocol,
+        python_unbuffered: PythonUnbuffered,
+    ) -> Self {
+        Self {
+            commands,
+            protocol,
+            python_unbuffered,
+        }
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Finds what is to be started, before anything is.
+    ///
+    /// # Errors
+    /// Those of [`lookup::look_up`].
+    pub fn look_up(&self, path: Option<&OsStr>) -> Result<(), Unusable> {
+        let mut programs: Vec<_> = self.commands.iter().map(|command| &command.program).collect();
+        // Workers seldom differ in more than their arguments.
+        programs.dedup();
+        programs.into_iter().try_for_each(|program| lookup::look_up(program, path).map(drop))
+    }
+
+    /// What a worker's process of this number is.
+    pub fn program(&self, worker: usize, number: u32) -> Program {
+        let command = &self.commands[worker];
+        Program {
+            name: command.program.clone(),
+            args: command.args.clone(),
+            variables: self.variables(worker, number),
+        }
+    }
+
+    /// Starts a worker's process of this number.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn start(&self, worker: usize, number: u32) -> io::Result<SystemProcess> {
+        SystemProcess::start(self.program(worker, number))
+    }
+
+    /// What a process is told in its environment.
+    fn variables(&self, worker: usize, number: u32) -> Vec<Variable> {
+        let arg = self.commands[worker].arg.as_deref().unwrap_or_default();
+        let set = |name, value: OsString| Variable { name, value };
+        let mut variables = vec![
+            set("MTASK_WORKER", worker.to_string().into()),
+            set("MTASK_WORKERS", self.workers().to_string().into()),
+            set("MTASK_PROCESS", number.to_string().into()),
+            set("MTASK_ARG", arg.into()),
+            set("MTASK_PROTOCOL", self.protocol.version().into()),
+        ];
+        if self.python_unbuffered == PythonUnbuffered::Absent {
+            variables.push(set("PYTHONUNBUFFERED", "1".into()));
+        }
+        variables
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words that set the variables of a process, those of PYTHONUNBUFFERED and of init
+    /// arguments as they are given here.
+    fn variables(python: PythonUnbuffered, args: [Option<&str>; 4]) -> Vec<OsString> {
+        let command = |arg: Option<&str>| WorkerCommand {
+            program: "x".into(),
+            args: vec![],
+            arg: arg.map(str::to_owned),
+        };
+        let launcher = Launcher::local(args.map(command).into(), Protocol::Lines, python);
+        launcher.program(2, 1).variables.iter().map(Variable::word).collect()
+    }
+
+    #[test]
+    fn a_process_is_told_its_place() {
+        let args = [None, None, Some("k=v"), None];
+        let expected = [
+            "MTASK_WORKER=2",
+            "MTASK_WORKERS=4",
+            "MTASK_PROCESS=1",
+            "MTASK_ARG=k=v",
+            "MTASK_PROTOCOL=lines/1",
+            "PYTHONUNBUFFERED=1",
+        ];
+        assert_eq!(variables(PythonUnbuffered::Absent, args), expected);
+        assert_eq!(variables(PythonUnbuffered::Inherited, args), expected[..5]);
+        assert_eq!(
+            variables(PythonUnbuffered::Absent, [None; 4])[3],
+            "MTASK_ARG="
+        );
+    }
+
+    #[test]
+    fn a_program_that_one_worker_alone_runs_is_looked_up_too() {
+        let command = |program: &str| WorkerCommand {
+            program: program.into(),
+            args: vec![],
+            arg: None,
+        };
+        let look_up = |last| {
+            let commands = ["sh", "sh", last].map(command).into();
+            Launcher::local(commands, Protocol::Lines, PythonUnbuffered::Absent).look_up(None)
+        };
+        assert!(look_up("sh").is_ok());
+        assert!(look_up("/no/such/program").is_err());
+    }
+}
