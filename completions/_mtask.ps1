@@ -23,6 +23,7 @@ Register-ArgumentCompleter -Native -CommandName 'mtask' -ScriptBlock {
         'mtask' {
             [CompletionResult]::new('-i', '-i', [CompletionResultType]::ParameterName, 'Read records from FILE, not stdin; again for more')
             [CompletionResult]::new('--input', '--input', [CompletionResultType]::ParameterName, 'Read records from FILE, not stdin; again for more')
+            [CompletionResult]::new('--shard', '--shard', [CompletionResultType]::ParameterName, 'Take the Kth of N shards of the input files')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'What a record is: lines or jsonl')
             [CompletionResult]::new('--max-record', '--max-record', [CompletionResultType]::ParameterName, 'The longest record and the longest answer')
             [CompletionResult]::new('-j', '-j', [CompletionResultType]::ParameterName, 'How many [default: one for each usable CPU]')
@@ -62,6 +63,7 @@ Register-ArgumentCompleter -Native -CommandName 'mtask' -ScriptBlock {
             [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'Results in input order, the default')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'Results as they finish, not in input order')
             [CompletionResult]::new('--unordered', '--unordered', [CompletionResultType]::ParameterName, 'Results as they finish, not in input order')
+            [CompletionResult]::new('--join', '--join', [CompletionResultType]::ParameterName, 'Join the outputs of all shards')
             [CompletionResult]::new('--at-most-once', '--at-most-once', [CompletionResultType]::ParameterName, 'Never send a record twice, even if its worker died')
             [CompletionResult]::new('--stats', '--stats', [CompletionResultType]::ParameterName, 'Where the workers'' time went, on stderr at the end')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Errors only: no hints, warnings or summary')

@@ -1,6 +1,7 @@
 set edit:completion:arg-completer[mtask] = {|@words|
   var options = [
     [&short='i' &long='input' &arg-required=$true &completer={|word| edit:complete-filename $word } &desc='Read records from FILE, not stdin; again for more']
+    [&long='shard' &arg-required=$true &completer={|word| nop } &desc='Take the Kth of N shards of the input files']
     [&long='format' &arg-required=$true &completer={|word| put 'lines' 'jsonl' } &desc='What a record is: lines or jsonl']
     [&short='0' &long='null' &desc='Records end with NUL instead of newline']
     [&long='max-record' &arg-required=$true &completer={|word| nop } &desc='The longest record and the longest answer']
@@ -18,6 +19,7 @@ set edit:completion:arg-completer[mtask] = {|@words|
     [&short='u' &long='unordered' &desc='Results as they finish, not in input order']
     [&long='output-format' &arg-required=$true &completer={|word| put 'raw' 'envelope' 'text' } &desc='Results as raw, envelope or text']
     [&long='errors' &arg-required=$true &completer={|word| edit:complete-filename $word } &desc='Write error records to FILE, not among results']
+    [&long='join' &desc='Join the outputs of all shards']
     [&long='exits' &arg-required=$true &completer={|word| edit:complete-filename $word } &desc='Write what workers say at their ends to FILE']
     [&long='error-input' &arg-required=$true &completer={|word| put 'whole' 'none' } &desc='What an error record holds of its record: whole or none']
     [&long='resume' &arg-required=$true &completer={|word| edit:complete-filename $word } &desc='Keep a journal, or go on from it']

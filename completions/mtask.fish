@@ -6,7 +6,7 @@ function __mtask_takes_options
         switch $words[1]
             case --
                 return 1
-            case -i -a --input --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate
+            case -i -a --input --shard --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate
                 set -e words[1]
             case '-*'
             case '*'
@@ -18,6 +18,7 @@ function __mtask_takes_options
 end
 
 complete -c mtask -n __mtask_takes_options -s i -l input -d 'Read records from FILE, not stdin; again for more' -r -F
+complete -c mtask -n __mtask_takes_options -l shard -d 'Take the Kth of N shards of the input files' -r -f
 complete -c mtask -n __mtask_takes_options -l format -d 'What a record is: lines or jsonl' -r -f -a "lines\t'A line, or with -0 what ends with NUL; its bytes are passed on untouched'
 jsonl\t'A line that is one JSON value; blank lines are skipped'"
 complete -c mtask -n __mtask_takes_options -l max-record -d 'The longest record and the longest answer' -r -f
@@ -70,10 +71,11 @@ complete -c mtask -n __mtask_takes_options -s 0 -l null -d 'Records end with NUL
 complete -c mtask -n __mtask_takes_options -l tag-stderr -d 'Put `[worker 2] ` before lines of their stderr'
 complete -c mtask -n __mtask_takes_options -s k -d 'Results in input order, the default'
 complete -c mtask -n __mtask_takes_options -s u -l unordered -d 'Results as they finish, not in input order'
+complete -c mtask -n __mtask_takes_options -l join -d 'Join the outputs of all shards'
 complete -c mtask -n __mtask_takes_options -l at-most-once -d 'Never send a record twice, even if its worker died'
 complete -c mtask -n __mtask_takes_options -l stats -d 'Where the workers\' time went, on stderr at the end'
 complete -c mtask -n __mtask_takes_options -s q -l quiet -d 'Errors only: no hints, warnings or summary'
 complete -c mtask -n __mtask_takes_options -l dry-run -d 'Print the workers\' command lines, start nothing'
 complete -c mtask -n __mtask_takes_options -s h -l help -d 'Print help; --help tells more'
 complete -c mtask -n __mtask_takes_options -s V -l version -d 'Print the version'
-complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate)"
+complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --shard --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --buffer --on-error --max-errors --timeout --init-timeout --retries --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate)"

@@ -37,7 +37,8 @@ use workers::Workers;
     name = "mtask",
     version,
     override_usage = "mtask [OPTIONS] [--] COMMAND [ARG]...\n       \
-                      mtask [OPTIONS] --python FILE.py:NAME [-- COMMAND [ARG]...]",
+                      mtask [OPTIONS] --python FILE.py:NAME [-- COMMAND [ARG]...]\n       \
+                      mtask --join --resume 'JOURNAL-{shard}' -o FILE 'OUT-{shard}'",
     after_help = after_help::SHORT,
     after_long_help = after_help::long(),
     args_override_self = true,
@@ -51,7 +52,7 @@ pub struct Arguments {
     /// Looked up in PATH. Records come on its stdin and are never put into its command line. All
     /// that follows it is passed to it. With `--python` it is how the interpreter is started.
     #[arg(
-        required_unless_present_any = ["generate", "python"],
+        required_unless_present_any = ["generate", "python", "join"],
         trailing_var_arg = true,
         value_name = "COMMAND",
         hide_short_help = true,

@@ -22,6 +22,7 @@ use crate::schedule::policy::{
     Delivery, ErrorRecords, Lead, OnError, Order, Policy, Readiness, Window,
 };
 use crate::shape::{Format, Protocol, Shape};
+use crate::shard::Shard;
 use crate::worker::command::{init_unless_placed, worker_commands};
 use crate::worker::init::{Init, inits};
 use crate::worker::launcher::{Launcher, PythonUnbuffered};
@@ -36,6 +37,11 @@ const DEFAULT_INIT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 pub struct Config {
     /// Where records come from, one after another; at least one.
     pub inputs: Vec<InputSource>,
+    /// Which shard of the input is taken, where not all of it is.
+    pub shard: Option<Shard>,
+    /// How many bytes the input files have, where a shard of them is taken; known once the files
+    /// are looked up.
+    pub input_sizes: Vec<u64>,
     /// What records and answers look like.
     pub shape: Shape,
     /// Where results go; stdout without one.
@@ -146,13 +152,20 @@ impl Config {
         };
         let resume = resume(&arguments)?;
         let command = typed(&arguments);
+        let shard = shard(&arguments)?;
+        let placed = |file: Option<PathBuf>| match shard {
+            Some(shard) => file.map(|file| shard.place(&file)),
+            None => file,
+        };
         Ok(Self {
             inputs: sources(arguments.input.input),
+            shard,
+            input_sizes: Vec::new(),
             shape,
-            output: arguments.output.output.filter(|path| path.as_os_str() != "-"),
-            errors: apart("--errors", arguments.output.errors)?,
-            exits: exits(arguments.output.exits, shape.protocol)?,
-            resume,
+            output: placed(arguments.output.output.filter(|path| path.as_os_str() != "-")),
+            errors: placed(apart("--errors", arguments.output.errors)?),
+            exits: placed(exits(arguments.output.exits, shape.protocol)?),
+            resume: placed(resume),
             rendering,
             buffer: arguments.backpressure.buffer.get(),
             policy,
@@ -176,7 +189,7 @@ impl Config {
             } else {
                 StatsOutput::None
             },
-            stats_file: apart("--stats-file", arguments.seen.stats_file)?,
+            stats_file: placed(apart("--stats-file", arguments.seen.stats_file)?),
             progress: arguments.seen.progress,
             name: arguments.seen.desc,
             total: arguments.seen.total,
@@ -344,6 +357,19 @@ fn policy(arguments: &Arguments, jobs: NonZeroUsize, shape: Shape) -> Result<Pol
         grace: arguments.failures.grace,
         exit_timeout: arguments.failures.exit_timeout,
     })
+}
+
+/// Which shard is taken: of regular files, for any other input can be read but once.
+fn shard(arguments: &Arguments) -> Result<Option<Shard>, Unusable> {
+    let inputs = &arguments.input.input;
+    let is_stdin = inputs.is_empty() || inputs.iter().any(|path| path.as_os_str() == "-");
+    match arguments.input.shard {
+        Some(shard) if is_stdin => Err(Unusable::usage(format!(
+            "--shard {shard} takes a part of files, and standard input is read but once: name the files \
+             by --input"
+        ))),
+        shard => Ok(shard),
+    }
 }
 
 fn sources(inputs: Vec<PathBuf>) -> Vec<InputSource> {

@@ -13,10 +13,12 @@ pub mod run;
 pub mod budget;
 pub mod record;
 pub mod shape;
+pub mod shard;
 pub mod visible;
 
 pub mod engine;
 pub mod input;
+pub mod join;
 pub mod journal;
 pub mod outcome;
 pub mod output;

@@ -7,21 +7,22 @@ use mtask::cli::Arguments;
 use mtask::config::{self, Config, Mode, Surroundings};
 use mtask::exit::{Status, Unusable};
 use mtask::generate;
+use mtask::join::Join;
 use mtask::run::{hint, print, print_help, refuse, run};
 use mtask::visible;
 use mtask::worker::dry_run::write_commands;
 
 fn main() {
     let status = begin().unwrap_or_else(|error| {
-        // Nothing can be said about a stderr that takes nothing.
-        let _ = writeln!(
-            io::stderr(),
-            "mtask: {}",
-            visible::line(&format!("{error:#}"))
-        );
+        say(&format!("{error:#}"));
         error.downcast_ref::<Unusable>().map_or(Status::Fault, |unusable| unusable.status)
     });
     status.exit()
+}
+
+fn say(text: &str) {
+    // Nothing can be said about a stderr that takes nothing.
+    let _ = writeln!(io::stderr(), "mtask: {}", visible::line(text));
 }
 
 fn begin() -> anyhow::Result<Status> {
@@ -33,8 +34,15 @@ fn begin() -> anyhow::Result<Status> {
     if let Some(artifact) = arguments.seen.generate {
         return print(|to| generate::write(artifact, to));
     }
+    if let Some(join) = Join::resolve(&arguments)? {
+        let joined = join.run(say)?;
+        if !arguments.seen.quiet {
+            say(&joined.summary);
+        }
+        return Ok(joined.status);
+    }
     let surroundings = Surroundings::look_up();
-    let config = Config::resolve(arguments, &surroundings)?;
+    let mut config = Config::resolve(arguments, &surroundings)?;
     if config.mode == Mode::DryRun {
         hint(&config);
         return print(|to| write_commands(&config.launcher, to));
@@ -42,5 +50,6 @@ fn begin() -> anyhow::Result<Status> {
     let files = config::files::look_up(&config, rustix::stdio::stdin(), rustix::stdio::stdout());
     let programs = config.launcher.look_up(surroundings.path.as_deref());
     Unusable::worst_of(files, programs)?;
+    config::files::take_shard(&mut config)?;
     run(config)
 }

@@ -332,6 +332,7 @@ fn input_bytes(inputs: &[InputSource]) -> Option<u64> {
     let size = |source: &InputSource| {
         let (stat, read) = match source {
             InputSource::File(path) => (rustix::fs::stat(path).ok()?, 0),
+            InputSource::Part(part) => return Some(part.range.end - part.range.start),
             InputSource::Stdin => {
                 let stdin = rustix::stdio::stdin();
                 let read = rustix::fs::tell(stdin).unwrap_or(0);

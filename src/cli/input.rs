@@ -7,6 +7,7 @@ use clap::{Args, ValueHint};
 
 use super::value;
 use crate::shape::Format;
+use crate::shard::Shard;
 
 /// The options under "Input".
 #[derive(Clone, Debug, Args)]
@@ -24,6 +25,15 @@ pub struct InputOptions {
         value_hint = ValueHint::FilePath
     )]
     pub input: Vec<PathBuf>,
+
+    /// Take the Kth of N shards of the input files
+    ///
+    /// K counts from 0. A shard is the records whose first byte lies in the Kth of N equal parts of
+    /// all the files of `--input` together; all N together are the whole input, each record once.
+    /// Regular files only. `{shard}` in the name of an output or a journal is K, with as many
+    /// digits as N has. `mtask --join` puts the outputs together.
+    #[arg(long, value_name = "K/N", value_parser = value::shard, hide_short_help = true)]
+    pub shard: Option<Shard>,
 
     /// What a record is: lines or jsonl
     #[arg(

@@ -53,6 +53,16 @@ pub struct OutputOptions {
     )]
     pub errors: Option<PathBuf>,
 
+    /// Join the outputs of all shards
+    ///
+    /// With `--resume 'JOURNAL-{shard}'` and, instead of COMMAND, the name of the outputs,
+    /// `'OUT-{shard}'`, and behind it that of the files of `--errors`, if the shards have them (then
+    /// `--errors FILE` is where they go). Where a shard is unfinished, missing or of another run, that
+    /// is said and nothing is written. Indices are those that one run over all of the input would
+    /// have given. The status is that of such a run, with `--on-error` as here.
+    #[arg(long, hide_short_help = true)]
+    pub join: bool,
+
     /// Write what workers say at their ends to FILE
     ///
     /// With `--protocol json`: a line `{"worker":1,"process":0,"exit":...}` for each, as they come.

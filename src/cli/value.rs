@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 
 use crate::schedule::policy::{OnError, Window};
+use crate::shard::Shard;
 
 /// The longest DURATION, 100 years: far from what overflows a clock when it is added to now.
 const MAX_DURATION: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
@@ -90,6 +91,11 @@ pub fn records(text: &str) -> Result<u64, String> {
 pub fn times(text: &str) -> Result<u32, String> {
     refuse_negative(text)?;
     text.parse().map_err(|_| format!("expected a whole number of at most {}", u32::MAX))
+}
+
+/// `K/N`, K below N.
+pub fn shard(text: &str) -> Result<Shard, String> {
+    text.parse()
 }
 
 /// A number of workers.

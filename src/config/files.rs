@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::{Config, InputSource};
 use crate::exit::{Status, Unusable};
+use crate::input::Part;
 use crate::visible;
 
 /// Looks up all files of `config`, with `stdin` and `stdout` as mtask got them.
@@ -35,6 +36,7 @@ pub fn look_up(
         .map(|source| match source {
             InputSource::Stdin => look_up_stdin(stdin),
             InputSource::File(path) => look_up_input(path),
+            InputSource::Part(part) => look_up_input(&part.path),
         })
         .collect::<Result<_, _>>()?;
 
@@ -64,6 +66,44 @@ pub fn look_up(
         taken.add(option, path, file)?;
     }
     Ok(())
+}
+
+/// Leaves of the input of `config` the shard that is taken, where one is.
+///
+/// # Errors
+/// 1 where a file is not there, 2 where it is no regular file.
+pub fn take_shard(config: &mut Config) -> Result<(), Unusable> {
+    let Some(shard) = config.shard else {
+        return Ok(());
+    };
+    let paths: Vec<&PathBuf> = (config.inputs.iter())
+        .filter_map(|source| match source {
+            InputSource::File(path) => Some(path),
+            InputSource::Stdin | InputSource::Part(_) => None,
+        })
+        .collect();
+    let sizes = paths.iter().map(|path| size_of_regular(path));
+    config.input_sizes = sizes.collect::<Result<_, _>>()?;
+    let ranges = shard.ranges(&config.input_sizes);
+    let parts = (paths.into_iter().cloned().zip(ranges)).map(|(path, range)| Part { path, range });
+    let (mut parts, empty): (Vec<_>, Vec<_>) = parts.partition(|part| !part.range.is_empty());
+    if parts.is_empty() {
+        parts.extend(empty.into_iter().take(1));
+    }
+    config.inputs = parts.into_iter().map(InputSource::Part).collect();
+    Ok(())
+}
+
+fn size_of_regular(path: &Path) -> Result<u64, Unusable> {
+    let name = visible::name(path);
+    let metadata = fs::metadata(path).map_err(|error| fault(format!("--input {name}: {error}")))?;
+    match metadata.is_file() {
+        true => Ok(metadata.len()),
+        false => Err(Unusable::usage(format!(
+            "--input {name} is no regular file, and --shard takes a part of regular files only: write \
+             it to a file first"
+        ))),
+    }
 }
 
 /// The regular files that something is written to, with the options that say so.

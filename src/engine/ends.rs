@@ -54,7 +54,17 @@ impl<W: World> Engine<W> {
     /// Has the journal say what has been written last, and waits for the disk: within the grace
     /// period of a signal, and no longer than until a second one.
     fn finish_journal(&mut self) {
-        let Some(kept) = self.output.finish_journal(known(&self.scheduler)) else {
+        let is_written = !self.is_output_broken && self.output.is_idle();
+        let is_whole = is_written
+            && !self.scheduler.is_backed_up()
+            && self.status != Status::Fault
+            && self.scheduler.tally().lost == 0
+            && self.scheduler.total_records().is_some();
+        let known = Known {
+            is_whole,
+            ..known(&self.scheduler)
+        };
+        let Some(kept) = self.output.finish_journal(known) else {
             return;
         };
         let began = self.world.now();
@@ -99,5 +109,6 @@ pub(super) fn known(scheduler: &Scheduler) -> Known<'_> {
     Known {
         tally: scheduler.tally(),
         ready: scheduler.startup_time(),
+        is_whole: false,
     }
 }

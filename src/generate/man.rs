@@ -17,6 +17,7 @@ const SECTIONS: &[&str] = &[
     include_str!("manual/output.md"),
     include_str!("manual/failures.md"),
     include_str!("manual/resuming.md"),
+    include_str!("manual/shards.md"),
     include_str!("manual/flow.md"),
     include_str!("manual/status.md"),
     include_str!("manual/examples.md"),

@@ -11,11 +11,11 @@ use std::ops::Range;
 use memchr::{memchr, memrchr};
 
 use crate::budget::{BOOKKEEPING, Budget};
-use crate::record::{Block, Index, Slice};
+use crate::record::{Block, Index, Separator, Slice};
 use crate::shape::{Format, Shape};
 
 use super::buffer::Buffer;
-use super::validator::{RecordFault, Sifted, Validator, fault};
+use super::validator::{RecordFault, Sifted, Start, Validator, fault};
 use super::{Arrival, Flaw, Gone, LeftOut, Rejected, Rejection};
 
 /// So much is read of a source without room for it.
@@ -102,18 +102,23 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
         (self.send)(arrival)
     }
 
+    pub(super) fn separator(&self) -> Separator {
+        self.shape.separator
+    }
+
     pub(super) fn budget(&self) -> &Budget {
         self.buffer.budget()
     }
 
-    /// Reads a source to its end through `fill`, which appends one read of at most so many bytes
+    /// Reads a source, which begins at `start`, to its end through `fill`, which appends one read of at most so many bytes
     /// to the buffer without making it grow, and returns their number, 0 at the end.
     pub(super) fn read(
         &mut self,
         block: usize,
+        start: Start,
         mut fill: impl FnMut(&mut Vec<u8>, usize) -> io::Result<usize>,
     ) -> Result<(), Stop> {
-        self.begin_source(block);
+        self.begin_source(block, start);
         // A record may still be unfinished when it has all the bytes it may have, and then there
         // must be room to read on.
         let max = self.shape.max_record.saturating_add(block);
@@ -155,8 +160,8 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
         Ok(count)
     }
 
-    fn begin_source(&mut self, block: usize) {
-        self.validator.begin_source();
+    fn begin_source(&mut self, block: usize, start: Start) {
+        self.validator.begin_source(start);
         self.unfinished = Unfinished::Held;
         if self.buffer.capacity() != block {
             self.buffer = Buffer::new(self.budget().clone());

@@ -8,6 +8,7 @@
 
 mod buffer;
 mod cut;
+mod part;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,8 @@ use crate::budget::Budget;
 use crate::record::{Block, Index, Slice};
 use crate::shape::Shape;
 use crate::visible;
+
+pub use part::Part;
 
 use cut::{Cutter, Stop};
 
@@ -178,6 +181,8 @@ pub enum InputSource {
     Stdin,
     /// A file, opened when its turn comes.
     File(PathBuf),
+    /// A part of a regular file.
+    Part(Part),
 }
 
 impl fmt::Display for InputSource {
@@ -185,6 +190,7 @@ impl fmt::Display for InputSource {
         match self {
             Self::Stdin => f.write_str("standard input"),
             Self::File(path) => f.write_str(&visible::name(path)),
+            Self::Part(part) => part.fmt(f),
         }
     }
 }
@@ -222,7 +228,8 @@ pub fn read_all(
     cutter.count_in(left_out);
     let mut end = Arrival::End;
     for source in &sources {
-        if sources.len() > 1 {
+        let is_part = matches!(source, InputSource::Part(part) if part.range.start > 0);
+        if sources.len() > 1 || is_part {
             cutter.name_source(source.to_string());
         }
         match source::read(source, &mut cutter) {

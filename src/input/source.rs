@@ -18,7 +18,9 @@ use rustix::io::{Errno, read as read_fd};
 use crate::budget::Budget;
 
 use super::cut::{Cutter, Stop};
-use super::{Arrival, AwaitedFile, Gone, InputSource};
+use super::part::PartReader;
+use super::validator::Start;
+use super::{Arrival, AwaitedFile, Gone, InputSource, Part};
 
 /// Bytes of one read from a regular file: no more than a worker is sent at a time, so that whole
 /// blocks go on without being counted again.
@@ -48,10 +50,11 @@ where
             file = open(path).map_err(Stop::failed)?;
             file.as_fd()
         }
+        InputSource::Part(part) => return read_part(part, cutter),
     };
     let block = block_bytes(fd, cutter.budget()).map_err(Stop::failed)?;
     let mut is_empty = true;
-    cutter.read(block, |bytes, max| {
+    cutter.read(block, Start::OfFile, |bytes, max| {
         let count = fill(fd, bytes, max)?;
         is_empty &= count == 0;
         Ok(count)
@@ -67,9 +70,25 @@ where
             cutter.tell(Arrival::Awaited(AwaitedFile(path.clone())))?;
             wait_readable(fd, None).map_err(Stop::failed)?;
         }
-        cutter.read(block, |bytes, max| fill(fd, bytes, max))?;
+        cutter.read(block, Start::OfFile, |bytes, max| fill(fd, bytes, max))?;
     }
     Ok(())
+}
+
+/// Reads the records that begin in a part of a file.
+fn read_part<S>(part: &Part, cutter: &mut Cutter<S>) -> Result<(), Stop>
+where
+    S: FnMut(Arrival) -> Result<(), Gone>,
+{
+    let file = File::open(&part.path).map_err(Stop::failed)?;
+    let block = block_bytes(file.as_fd(), cutter.budget()).map_err(Stop::failed)?;
+    let mut reader =
+        PartReader::new(&file, &part.range, cutter.separator()).map_err(Stop::failed)?;
+    let start = match part.range.start {
+        0 => Start::OfFile,
+        _ => Start::Within,
+    };
+    cutter.read(block, start, |bytes, max| reader.fill(bytes, max))
 }
 
 /// Opens a file. On Linux a named pipe is opened without waiting for its writer, and then seems to

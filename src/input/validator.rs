@@ -23,6 +23,16 @@ pub(super) struct Validator {
     shape: Shape,
     /// The line that comes next, from 1. Not kept up where any line is a record.
     line: u64,
+    start: Start,
+}
+
+/// Where a source begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// At the start of a file, where a byte order mark may stand.
+    OfFile,
+    /// Within one.
+    Within,
 }
 
 /// What a pass made of the bytes.
@@ -81,12 +91,17 @@ enum ValidPrefix {
 impl Validator {
     /// A validator at the start of a source.
     pub(super) fn new(shape: Shape) -> Self {
-        Self { shape, line: 1 }
+        Self {
+            shape,
+            line: 1,
+            start: Start::OfFile,
+        }
     }
 
     /// A new source begins.
-    pub(super) fn begin_source(&mut self) {
+    pub(super) fn begin_source(&mut self, start: Start) {
         self.line = 1;
+        self.start = start;
     }
 
     /// A line was skipped over outside of the validator.
@@ -159,7 +174,7 @@ impl Validator {
                 LineVerdict::Invalid(0..line.len())
             };
         }
-        let start = if self.line == 1 && line.starts_with(BOM) {
+        let start = if self.line == 1 && self.start == Start::OfFile && line.starts_with(BOM) {
             BOM.len()
         } else {
             0

@@ -32,6 +32,8 @@ const MOST_LAPSES: u64 = 1 << 48;
 const LONGEST_START: Duration = Duration::from_secs(86_400);
 /// The term that says whether outcomes come in the order of the input.
 pub(super) const UNORDERED: &str = "--unordered";
+/// The term that says which shard of the input the outcomes are of.
+pub const SHARD: &str = "--shard";
 
 /// What a run is, as far as the same files can only come of the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +112,10 @@ pub struct Entry {
     pub errors: Option<Extent>,
     /// The input that this was made from; all of what is done is in it.
     pub input: Prefix,
+    /// That the input had ended and all of its records have their outcomes. What follows may take
+    /// that back, for an input may grow.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub whole: bool,
     /// Where outcomes are written from now on, where that has changed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub files: Option<Files>,
@@ -151,6 +157,8 @@ pub struct Past {
     pub errors: Extent,
     /// The input they were made from.
     pub input: Prefix,
+    /// All of the input has its outcomes.
+    pub is_whole: bool,
     /// How long each COMMAND took until it was ready, by its hash, for those that once were.
     pub ready: BTreeMap<u64, Duration>,
     /// What the next line follows.
@@ -186,6 +194,7 @@ impl Past {
             output: Extent::default(),
             errors: Extent::default(),
             input: Prefix::default(),
+            is_whole: false,
             ready: BTreeMap::new(),
             chain,
             bytes,
@@ -200,6 +209,7 @@ impl Past {
             bad_ends: self.worker_faults.bad_ends,
             output: self.output,
             input: self.input,
+            whole: self.is_whole,
             files: Some(self.files.clone()),
             ..Entry::default()
         })
@@ -232,6 +242,7 @@ impl Past {
         let is_news = !entry.done.is_empty()
             || entry.files.is_some()
             || entry.ready.is_some()
+            || entry.whole != self.is_whole
             || worker_faults != self.worker_faults;
         if !is_forward || !is_news {
             return None;
@@ -255,6 +266,7 @@ impl Past {
         (self.done.ranges.end() <= entry.input.records).then_some(())?;
         (self.output, self.errors, self.input) = (entry.output, errors, entry.input);
         self.worker_faults = worker_faults;
+        self.is_whole = entry.whole;
         for (first, last) in entry.in_doubt {
             self.doubts.insert(Index(first), Index(last));
         }

@@ -103,6 +103,7 @@ impl Keeper {
             output,
             errors,
             input: written.input,
+            whole: written.is_whole,
             ..Entry::default()
         }
     }

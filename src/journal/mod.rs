@@ -29,6 +29,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
+pub use open::vouches_for;
+
 use crate::outcome::Done;
 use crate::output::WriteError;
 use crate::schedule::{Doubts, Tally, WorkerFaults};
@@ -63,6 +65,8 @@ struct WrittenOutcomes {
     errors: u64,
     /// The input up to them, or a little further.
     input: Prefix,
+    /// The input has ended, and all of it has its outcomes.
+    is_whole: bool,
 }
 
 /// What the scheduler knows that is no outcome and yet for the journal.
@@ -72,6 +76,8 @@ pub struct Known<'a> {
     pub tally: &'a Tally,
     /// How long COMMAND has taken until it was ready, if it was in this run.
     pub ready: Option<Duration>,
+    /// Whether, at the end of the run, the input has ended and all its records have their outcomes.
+    pub is_whole: bool,
 }
 
 /// The engine's side of a journal.
@@ -81,10 +87,12 @@ pub struct Journal {
     from_keeper: Receiver<Result<(), WriteError>>,
     /// What no entry tells of yet.
     fresh: WrittenOutcomes,
-    /// The worker_faults that the last entry tells of.
+    /// The workers' faults that the last entry tells of.
     told: WorkerFaults,
     /// How long it has been told that COMMAND takes, where it has been.
     told_ready: Option<Duration>,
+    /// Whether the last entry tells that the run was whole.
+    told_whole: bool,
     /// How far the outcomes reach that have been written.
     end: u64,
     /// What has been read, from a little behind that on; the first mark tells that the input is the
@@ -113,10 +121,12 @@ impl Journal {
         let end = opened.past.done.ranges.end();
         let told = opened.past.worker_faults;
         let told_ready = opened.was_ready();
+        let told_whole = opened.past.is_whole;
         let opened_records = opened.past.input.records;
         let fresh = WrittenOutcomes {
             worker_faults: told,
             input: opened.past.input,
+            is_whole: told_whole,
             ..WrittenOutcomes::default()
         };
         let keeper = Keeper::new(opened);
@@ -142,6 +152,7 @@ impl Journal {
             fresh,
             told,
             told_ready,
+            told_whole,
             end,
             marks,
             is_proved: opened_records == 0,
@@ -165,6 +176,7 @@ impl Journal {
         }
         debug_assert!(self.fresh.input.records >= self.end);
         self.fresh.done.append(&mut done);
+        self.fresh.is_whole = false;
         self.fresh.output = output;
         self.fresh.errors = errors;
         if self.fresh.done.ranges.len() >= MOST_RANGES && self.is_proved {
@@ -218,6 +230,7 @@ impl Journal {
     fn has_more_to_tell(&self) -> bool {
         let has_news = !self.fresh.done.is_empty()
             || self.fresh.worker_faults != self.told
+            || self.fresh.is_whole != self.told_whole
             || self.fresh.ready.is_some() && self.told_ready.is_none();
         has_news && self.is_proved
     }
@@ -235,6 +248,7 @@ impl Journal {
     /// way; it is closed when the journal is.
     pub fn finish(&mut self, known: Known<'_>) -> Receiver<Result<(), WriteError>> {
         self.learn(known);
+        self.fresh.is_whole = known.is_whole;
         self.look_for_proof();
         if self.has_more_to_tell() {
             self.hand_over();
@@ -246,6 +260,7 @@ impl Journal {
     fn hand_over(&mut self) {
         self.told = self.fresh.worker_faults;
         self.told_ready = self.fresh.ready.or(self.told_ready);
+        self.told_whole = self.fresh.is_whole;
         let written = WrittenOutcomes {
             done: std::mem::take(&mut self.fresh.done),
             ready: self.fresh.ready.take(),

@@ -76,6 +76,7 @@ impl Journal {
             fresh,
             told: WorkerFaults::default(),
             told_ready: None,
+            told_whole: false,
             end: 0,
             marks: bounded(0).1,
             is_proved: true,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use super::format::{Files, Header, UNORDERED};
+use super::format::{Files, Header, SHARD, UNORDERED};
 use crate::config::Config;
 use crate::config::files::directory_of;
 use crate::exit::Unusable;
@@ -108,7 +108,7 @@ fn terms(config: &Config) -> BTreeMap<String, String> {
     }
     let yes = |holds: bool| if holds { "yes" } else { "no" }.to_owned();
     let order = config.policy.order;
-    [
+    let mut terms: BTreeMap<String, String> = [
         ("--format", value(&config.shape.format)),
         ("--null", yes(config.shape.separator == Separator::Nul)),
         ("--max-record", config.shape.max_record.to_string()),
@@ -118,7 +118,13 @@ fn terms(config: &Config) -> BTreeMap<String, String> {
         ("--error-input", value(&config.rendering.error_input)),
     ]
     .map(|(option, value)| (option.to_owned(), value))
-    .into()
+    .into();
+    if let Some(shard) = config.shard {
+        let sizes: Vec<_> = config.input_sizes.iter().map(u64::to_string).collect();
+        terms.insert(SHARD.into(), shard.to_string());
+        terms.insert("--input".into(), format!("of {} bytes", sizes.join(", ")));
+    }
+    terms
 }
 
 /// A path that means the same in every directory, as text that stands for no other path: bytes that

@@ -15,7 +15,7 @@ use crate::record::{Separator, Slice};
 use crate::shape::Protocol;
 use crate::worker::child::{self, Sent};
 
-/// A actor of the simulated world.
+/// An actor of the simulated world.
 pub(super) struct SimulatedChild {
     outside: Rc<RefCell<Outside>>,
     number: usize,

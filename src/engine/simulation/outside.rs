@@ -133,7 +133,7 @@ impl Outside {
         actor.is_some_and(|actor| actor.is_readable() || !actor.stdout_is_open)
     }
 
-    /// A actor is reaped: its worker may have another.
+    /// An actor is reaped: its worker may have another.
     pub(super) fn reaped(&mut self, worker: WorkerId, number: usize) {
         self.running[worker.0].take_if(|running| *running == number);
     }
