@@ -1,7 +1,7 @@
 //! Which COMMAND it was that was ready: a hash of its words and of the script among them.
 //!
 //! To mend a worker and go on with the same words is what `--resume` is for, and what is mended may
-//! be protocol_violations anew. So the script counts, as far as it can be told which file that is.
+//! be broken anew. So the script counts, as far as it can be told which file that is.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
