@@ -24,7 +24,7 @@ Register-ArgumentCompleter -Native -CommandName 'mtask' -ScriptBlock {
             [CompletionResult]::new('-i', '-i', [CompletionResultType]::ParameterName, 'Read records from FILE, not stdin; again for more')
             [CompletionResult]::new('--input', '--input', [CompletionResultType]::ParameterName, 'Read records from FILE, not stdin; again for more')
             [CompletionResult]::new('--shard', '--shard', [CompletionResultType]::ParameterName, 'Take the Kth of N shards of the input files')
-            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'What a record is: lines or jsonl')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'What a record is: lines, jsonl, csv or tsv')
             [CompletionResult]::new('--max-record', '--max-record', [CompletionResultType]::ParameterName, 'The longest record and the longest answer')
             [CompletionResult]::new('-j', '-j', [CompletionResultType]::ParameterName, 'How many [default: one for each usable CPU]')
             [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'How many [default: one for each usable CPU]')

@@ -67,7 +67,7 @@ _mtask() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "lines jsonl" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "lines jsonl csv tsv" -- "${cur}"))
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace
                     fi

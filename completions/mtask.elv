@@ -2,7 +2,7 @@ set edit:completion:arg-completer[mtask] = {|@words|
   var options = [
     [&short='i' &long='input' &arg-required=$true &completer={|word| edit:complete-filename $word } &desc='Read records from FILE, not stdin; again for more']
     [&long='shard' &arg-required=$true &completer={|word| nop } &desc='Take the Kth of N shards of the input files']
-    [&long='format' &arg-required=$true &completer={|word| put 'lines' 'jsonl' } &desc='What a record is: lines or jsonl']
+    [&long='format' &arg-required=$true &completer={|word| put 'lines' 'jsonl' 'csv' 'tsv' } &desc='What a record is: lines, jsonl, csv or tsv']
     [&short='0' &long='null' &desc='Records end with NUL instead of newline']
     [&long='max-record' &arg-required=$true &completer={|word| nop } &desc='The longest record and the longest answer']
     [&short='j' &long='jobs' &arg-required=$true &completer={|word| nop } &desc='How many [default: one for each usable CPU]']

@@ -19,8 +19,10 @@ end
 
 complete -c mtask -n __mtask_takes_options -s i -l input -d 'Read records from FILE, not stdin; again for more' -r -F
 complete -c mtask -n __mtask_takes_options -l shard -d 'Take the Kth of N shards of the input files' -r -f
-complete -c mtask -n __mtask_takes_options -l format -d 'What a record is: lines or jsonl' -r -f -a "lines\t'A line, or with -0 what ends with NUL; its bytes are passed on untouched'
-jsonl\t'A line that is one JSON value; blank lines are skipped'"
+complete -c mtask -n __mtask_takes_options -l format -d 'What a record is: lines, jsonl, csv or tsv' -r -f -a "lines\t'A line, or with -0 what ends with NUL; its bytes are passed on untouched'
+jsonl\t'A line that is one JSON value; blank lines are skipped'
+csv\t'A row after the first, which names the fields: a JSON object of strings'
+tsv\t'The same with tabs between fields'"
 complete -c mtask -n __mtask_takes_options -l max-record -d 'The longest record and the longest answer' -r -f
 complete -c mtask -n __mtask_takes_options -s j -l jobs -d 'How many [default: one for each usable CPU]' -r -f
 complete -c mtask -n __mtask_takes_options -l protocol -d 'Their protocol: lines or json' -r -f -a "lines\t'One line in, one line out, in the same order, flushed'

@@ -299,8 +299,8 @@ fn separator(
              leave one of them out",
         )),
         (true, Format::Lines) => Ok(Separator::Nul),
-        (true, Format::Jsonl) => Err(Unusable::usage(
-            "--null is of no use with --format jsonl, where each value stands on a line: \
+        (true, Format::Jsonl | Format::Csv | Format::Tsv) => Err(Unusable::usage(
+            "--null is of use with --format lines alone, for other records end with a line or a row: \
              leave one of them out",
         )),
     }

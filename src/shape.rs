@@ -28,6 +28,10 @@ pub enum Format {
     Lines,
     /// A line that is one JSON value; blank lines are skipped
     Jsonl,
+    /// A row after the first, which names the fields: a JSON object of strings
+    Csv,
+    /// The same with tabs between fields
+    Tsv,
 }
 
 /// How records and answers travel (`--protocol`).
@@ -53,7 +57,23 @@ impl Shape {
     pub fn encoding(&self) -> Encoding {
         match self.format {
             Format::Lines => self.protocol.facts().encoding,
-            Format::Jsonl => Encoding::Utf8,
+            Format::Jsonl | Format::Csv | Format::Tsv => Encoding::Utf8,
+        }
+    }
+}
+
+impl Format {
+    /// Whether a record is a JSON value, as it is sent on.
+    pub fn is_json(self) -> bool {
+        self != Self::Lines
+    }
+
+    /// What stands between the fields of a row, where records are read from rows.
+    pub fn delimiter(self) -> Option<u8> {
+        match self {
+            Self::Lines | Self::Jsonl => None,
+            Self::Csv => Some(b','),
+            Self::Tsv => Some(b'\t'),
         }
     }
 }

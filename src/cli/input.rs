@@ -30,17 +30,21 @@ pub struct InputOptions {
     ///
     /// K counts from 0. A shard is the records whose first byte lies in the Kth of N equal parts of
     /// all the files of `--input` together; all N together are the whole input, each record once.
-    /// Regular files only. `{shard}` in the name of an output or a journal is K, with as many
+    /// Regular files only, rows of CSV too, but those must be read from the beginning of their file
+    /// to find where one begins. `{shard}` in the name of an output or a journal is K, with as many
     /// digits as N has. `mtask --join` puts the outputs together.
     #[arg(long, value_name = "K/N", value_parser = value::shard, hide_short_help = true)]
     pub shard: Option<Shard>,
 
-    /// What a record is: lines or jsonl
+    /// What a record is: lines, jsonl, csv or tsv
     #[arg(
         long,
         value_enum,
         hide_possible_values = true,
         long_help = value::described::<Format>("What a record is")
+            + "\n\nRows are sent as JSON objects on a line each, whatever the protocol. Fields may be \
+               quoted, and hold separators and line ends then. All files name the same fields; a row \
+               with another number of them fails, a quote that is never closed ends the run."
             + "\n\n[default: lines with --protocol lines, jsonl with --protocol json]"
     )]
     pub format: Option<Format>,

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::{Config, InputSource};
 use crate::exit::{Status, Unusable};
-use crate::input::Part;
+use crate::input::{self, Part};
 use crate::visible;
 
 /// Looks up all files of `config`, with `stdin` and `stdout` as mtask got them.
@@ -40,6 +40,8 @@ pub fn look_up(
         })
         .collect::<Result<_, _>>()?;
 
+    check_names(config)?;
+
     let results = match &config.output {
         Some(path) => look_up_output("--output", path)?,
         None => Identity::of_stream(stdout),
@@ -66,6 +68,21 @@ pub fn look_up(
         taken.add(option, path, file)?;
     }
     Ok(())
+}
+
+/// Rows of all files must have the same fields. Those of a pipe are seen when it is read.
+fn check_names(config: &Config) -> Result<(), Unusable> {
+    let Some(delimiter) = config.shape.format.delimiter() else {
+        return Ok(());
+    };
+    let regular = config.inputs.iter().filter_map(|source| match source {
+        InputSource::File(path) if path.is_file() => Some(&**path),
+        _ => None,
+    });
+    let regular: Vec<&Path> = regular.collect();
+    input::check_names(&regular, delimiter).map_err(|(path, error)| {
+        Unusable::usage(format!("--input {}: {error}", visible::name(&path)))
+    })
 }
 
 /// Leaves of the input of `config` the shard that is taken, where one is.

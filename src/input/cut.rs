@@ -29,6 +29,8 @@ pub(super) struct Cutter<S> {
     next: Index,
     unfinished: Unfinished,
     left_out: LeftOut,
+    /// How many records are in the buffer, where it holds rows.
+    rows: usize,
     /// What the source is called, where there are several.
     name: Option<String>,
     send: S,
@@ -82,6 +84,7 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
             next: Index(0),
             unfinished: Unfinished::Held,
             left_out: LeftOut::default(),
+            rows: 0,
             name: None,
             send,
         }
@@ -213,24 +216,135 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
             let sifted = self.validator.sift(&mut self.buffer[..whole]);
             whole -= sifted.consumed;
             self.left_out.add(sifted.consumed - sifted.kept);
-            // A few bytes must not hold a large buffer for as long as a worker takes.
-            let is_small = sifted.kept < self.buffer.capacity() / 4;
-            let copy = is_small.then(|| self.buffer.copy(sifted.kept)).flatten();
-            match copy {
-                Some(copy) => {
-                    self.buffer.remove(sifted.consumed);
-                    self.send_sifted(&copy, sifted)?;
-                    self.buffer.shrink(block);
+            self.send_part(sifted, block)?;
+        }
+        Ok(())
+    }
+
+    /// Sends on the first bytes of the buffer, which have been looked through.
+    fn send_part(&mut self, sifted: Sifted, block: usize) -> Result<(), Gone> {
+        // A few bytes must not hold a large buffer for as long as a worker takes.
+        let is_small = sifted.kept < self.buffer.capacity() / 4;
+        let copy = is_small.then(|| self.buffer.copy(sifted.kept)).flatten();
+        match copy {
+            Some(copy) => {
+                self.buffer.remove(sifted.consumed);
+                self.send_sifted(&copy, sifted)?;
+                self.buffer.shrink(block);
+                Ok(())
+            }
+            None => {
+                if is_small && sifted.consumed == self.buffer.len() {
+                    self.buffer.shrink(0);
                 }
-                None => {
-                    if is_small && sifted.consumed == self.buffer.len() {
-                        self.buffer.shrink(0);
-                    }
-                    self.send_buffer(sifted, block)?;
-                }
+                self.send_buffer(sifted, block)
+            }
+        }
+    }
+
+    /// What stands between the fields of a row, where records are read from rows.
+    pub(super) fn delimiter(&self) -> Option<u8> {
+        self.shape.format.delimiter()
+    }
+
+    /// The most bytes of a record.
+    pub(super) fn max_record(&self) -> usize {
+        self.shape.max_record
+    }
+
+    /// A source of rows begins.
+    pub(super) fn begin_rows(&mut self, block: usize) {
+        self.begin_source(block, Start::OfFile);
+    }
+
+    /// Takes a record that is known to be one: a line of JSON, from so many bytes of the source.
+    pub(super) fn push_row(&mut self, line: &[u8], bytes: u64, block: usize) -> Result<(), Gone> {
+        if line.len() > self.shape.max_record + 1 {
+            return self.reject_row_too_large(bytes, block);
+        }
+        self.make_room_for(line.len(), block)?;
+        self.buffer.extend_from_slice(line);
+        self.rows += 1;
+        self.left_out.correct(bytes, line.len());
+        Ok(())
+    }
+
+    fn make_room_for(&mut self, bytes: usize, block: usize) -> Result<(), Gone> {
+        if self.buffer.capacity() - self.buffer.len() < bytes {
+            self.send_rows(block)?;
+            if self.buffer.capacity() < bytes {
+                self.buffer.shrink(0);
+                self.buffer.make_room(block.max(bytes), usize::MAX);
             }
         }
         Ok(())
+    }
+
+    /// Sends the rows on that have been taken.
+    pub(super) fn send_rows(&mut self, block: usize) -> Result<(), Gone> {
+        let bytes = self.buffer.len();
+        if bytes == 0 {
+            return Ok(());
+        }
+        let sifted = Sifted {
+            consumed: bytes,
+            kept: bytes,
+            marks: Vec::new(),
+            records: std::mem::take(&mut self.rows),
+        };
+        self.send_part(sifted, block)
+    }
+
+    /// A row, which begins on that line and was read from that, is no record.
+    pub(super) fn reject_row(
+        &mut self,
+        row: &[u8],
+        line: u64,
+        mut message: String,
+        bytes: u64,
+        block: usize,
+    ) -> Result<(), Gone> {
+        self.send_rows(block)?;
+        self.make_room_for(row.len() + 1, block)?;
+        self.buffer.extend_from_slice(row);
+        self.left_out.correct(bytes, row.len() + 1);
+        let record = match self.buffer.copy(row.len()) {
+            Some(copy) => {
+                self.buffer.clear();
+                copy
+            }
+            None => self.buffer.freeze(),
+        };
+        self.name_place(&mut message);
+        let flaw = Flaw {
+            expected: "CSV",
+            line,
+            column: 1,
+            message,
+        };
+        self.reject(Rejection::Invalid { flaw, record })
+    }
+
+    /// A row is too large.
+    pub(super) fn reject_row_too_large(&mut self, bytes: u64, block: usize) -> Result<(), Gone> {
+        self.send_rows(block)?;
+        self.leave_out(bytes);
+        self.reject(Rejection::TooLarge {
+            max: self.shape.max_record,
+        })
+    }
+
+    /// So many bytes of the source belong to no record.
+    pub(super) fn leave_out(&self, bytes: u64) {
+        self.left_out.correct(bytes, 0);
+    }
+
+    /// Says in which source it is, of several.
+    fn name_place(&self, message: &mut String) {
+        if let Some(name) = &self.name {
+            message.push_str(" in ");
+            message.push_str(name);
+        }
     }
 
     /// Sends the buffer itself, and goes on with another.
@@ -259,13 +373,11 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
                 RecordFault::Invalid { line } => {
                     let record = kept.part(mark.place.start..mark.place.end - 1);
                     let (column, mut message) = fault(&record);
-                    if let Some(name) = &self.name {
-                        message.push_str(" in ");
-                        message.push_str(name);
-                    }
+                    self.name_place(&mut message);
                     let expected = match self.shape.format {
                         Format::Jsonl => "JSON",
                         Format::Lines => "text",
+                        Format::Csv | Format::Tsv => "CSV",
                     };
                     let flaw = Flaw {
                         expected,

@@ -9,6 +9,7 @@
 mod buffer;
 mod cut;
 mod part;
+mod rows;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use crate::budget::Budget;
 use crate::record::{Block, Index, Slice};
@@ -26,6 +27,7 @@ use crate::shape::Shape;
 use crate::visible;
 
 pub use part::Part;
+pub use rows::check_names;
 
 use cut::{Cutter, Stop};
 
@@ -200,18 +202,24 @@ impl fmt::Display for InputSource {
 pub struct Gone;
 
 /// How many bytes of the input belong to no record that is sent on: blank lines, byte order marks,
-/// records that are too large. Clones share the count.
+/// records that are too large. Below 0 where records have more bytes than what they were read from,
+/// as rows of CSV have. Clones share the count.
 #[derive(Clone, Debug, Default)]
-pub struct LeftOut(Arc<AtomicU64>);
+pub struct LeftOut(Arc<AtomicI64>);
 
 impl LeftOut {
     /// The bytes so far.
-    pub fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> i64 {
         self.0.load(Relaxed)
     }
 
     pub(crate) fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes as u64, Relaxed);
+        self.0.fetch_add(bytes as i64, Relaxed);
+    }
+
+    /// A record of `bytes` was read from so many.
+    fn correct(&self, read: u64, bytes: usize) {
+        self.0.fetch_add(read as i64 - bytes as i64, Relaxed);
     }
 }
 
@@ -227,12 +235,13 @@ pub fn read_all(
     let mut cutter = Cutter::new(shape, budget, &mut send);
     cutter.count_in(left_out);
     let mut end = Arrival::End;
+    let mut names = None;
     for source in &sources {
         let is_part = matches!(source, InputSource::Part(part) if part.range.start > 0);
         if sources.len() > 1 || is_part {
             cutter.name_source(source.to_string());
         }
-        match source::read(source, &mut cutter) {
+        match source::read(source, &mut cutter, &mut names) {
             Ok(()) => {}
             Err(Stop::Gone) => return,
             Err(Stop::Failed { error, unfinished }) => {

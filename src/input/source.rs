@@ -19,6 +19,7 @@ use crate::budget::Budget;
 
 use super::cut::{Cutter, Stop};
 use super::part::PartReader;
+use super::rows::{Names, RowReader};
 use super::validator::Start;
 use super::{Arrival, AwaitedFile, Gone, InputSource, Part};
 
@@ -39,7 +40,13 @@ const MIN_BLOCK: usize = 4 << 10;
 const SHOWS_WRITERS: bool = cfg!(target_os = "linux");
 
 /// Opens `source` and reads it to its end.
-pub(super) fn read<S>(source: &InputSource, cutter: &mut Cutter<S>) -> Result<(), Stop>
+///
+/// Where records are rows, `names` is what the files before have named.
+pub(super) fn read<S>(
+    source: &InputSource,
+    cutter: &mut Cutter<S>,
+    names: &mut Option<Names>,
+) -> Result<(), Stop>
 where
     S: FnMut(Arrival) -> Result<(), Gone>,
 {
@@ -50,11 +57,11 @@ where
             file = open(path).map_err(Stop::failed)?;
             file.as_fd()
         }
-        InputSource::Part(part) => return read_part(part, cutter),
+        InputSource::Part(part) => return read_part(part, cutter, names),
     };
     let block = block_bytes(fd, cutter.budget()).map_err(Stop::failed)?;
     let mut is_empty = true;
-    cutter.read(block, Start::OfFile, |bytes, max| {
+    take(cutter, names, block, |bytes, max| {
         let count = fill(fd, bytes, max)?;
         is_empty &= count == 0;
         Ok(count)
@@ -70,18 +77,42 @@ where
             cutter.tell(Arrival::Awaited(AwaitedFile(path.clone())))?;
             wait_readable(fd, None).map_err(Stop::failed)?;
         }
-        cutter.read(block, Start::OfFile, |bytes, max| fill(fd, bytes, max))?;
+        take(cutter, names, block, |bytes, max| fill(fd, bytes, max))?;
     }
     Ok(())
 }
 
+/// Takes all that `fill` reads of a file.
+fn take<S>(
+    cutter: &mut Cutter<S>,
+    names: &mut Option<Names>,
+    block: usize,
+    fill: impl FnMut(&mut Vec<u8>, usize) -> io::Result<usize>,
+) -> Result<(), Stop>
+where
+    S: FnMut(Arrival) -> Result<(), Gone>,
+{
+    match cutter.delimiter() {
+        Some(delimiter) => RowReader::new(cutter, delimiter, names, None, block).read(fill),
+        None => cutter.read(block, Start::OfFile, fill),
+    }
+}
+
 /// Reads the records that begin in a part of a file.
-fn read_part<S>(part: &Part, cutter: &mut Cutter<S>) -> Result<(), Stop>
+fn read_part<S>(part: &Part, cutter: &mut Cutter<S>, names: &mut Option<Names>) -> Result<(), Stop>
 where
     S: FnMut(Arrival) -> Result<(), Gone>,
 {
     let file = File::open(&part.path).map_err(Stop::failed)?;
     let block = block_bytes(file.as_fd(), cutter.budget()).map_err(Stop::failed)?;
+    if let Some(delimiter) = cutter.delimiter() {
+        if part.range.is_empty() {
+            return Ok(());
+        }
+        let range = Some(part.range.clone());
+        return RowReader::new(cutter, delimiter, names, range, block)
+            .read(|bytes, max| fill(file.as_fd(), bytes, max));
+    }
     let mut reader =
         PartReader::new(&file, &part.range, cutter.separator()).map_err(Stop::failed)?;
     let start = match part.range.start {

@@ -15,7 +15,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::record::Index;
-use crate::shape::{Format, Shape};
+use crate::shape::Shape;
 
 use super::{Cause, Chunks, ExitStatus, Failure, Lines};
 
@@ -177,7 +177,7 @@ impl Rendering {
         cause: &Cause,
         record: &'a [u8],
     ) -> (Option<Input<'a>>, Option<Base64<'a>>) {
-        if self.shape.format == Format::Jsonl
+        if self.shape.format.is_json()
             && !matches!(cause, Cause::InvalidInput { .. })
             && let Ok(value) = serde_json::from_slice(record)
         {
@@ -270,6 +270,7 @@ mod tests {
     use crate::input::{Flaw, Rejected, Rejection};
     use crate::outcome::BadAnswer;
     use crate::record::{Separator, Slice};
+    use crate::shape::Format;
 
     const LINES: Rendering = Rendering {
         shape: Shape::LINES,

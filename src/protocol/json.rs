@@ -84,7 +84,7 @@ pub fn write(block: &Block, format: Format) -> Vec<u8> {
         let index = block.first.plus(number);
         write!(lines, "{ID}{index},\"input\":").expect("a Vec takes everything");
         match format {
-            Format::Jsonl => lines.extend_from_slice(record),
+            Format::Jsonl | Format::Csv | Format::Tsv => lines.extend_from_slice(record),
             Format::Lines => {
                 let text = str::from_utf8(record).expect("records are UTF-8 here");
                 serde_json::to_writer(&mut lines, text).expect("a Vec takes everything");

@@ -224,7 +224,7 @@ impl Sampler {
         self.counts.set(
             tally.outcomes(),
             tally.failures(),
-            bytes.map(|bytes| bytes + self.left_out.bytes()),
+            bytes.map(|bytes| bytes.saturating_add_signed(self.left_out.bytes())),
             scheduler.total_records(),
         );
         self.next = now + SAMPLE;

@@ -63,6 +63,7 @@ mod readme;
 mod reports;
 mod resume;
 mod rooms;
+mod rows;
 mod shards;
 mod signals;
 mod stats;

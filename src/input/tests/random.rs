@@ -76,7 +76,7 @@ impl Case {
         let format = rng.choice([Format::Lines, Format::Jsonl]).unwrap();
         let separator = match format {
             Format::Lines => rng.choice([Separator::Newline, Separator::Nul]).unwrap(),
-            Format::Jsonl => Separator::Newline,
+            _ => Separator::Newline,
         };
         Self {
             shape: Shape {
