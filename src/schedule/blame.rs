@@ -9,14 +9,13 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::action::{Action, WorkerId};
-use super::audit::Break;
 use super::event::{Breach, Ended, Event, Loss, LossCause, Moment, Span};
 use super::policy::{Delivery, Readiness, Window};
-use super::process::{Death, Pipe, Process, Stage, Startup, State};
+use super::process::{Break, Death, Pipe, Process, Startup};
 use super::queue::{Isolation, Work};
+use super::worker::State;
 use super::{InputState, Scheduler, Unsent};
 use crate::outcome::{BadAnswer, Cause, Exit, Verdict};
-use crate::protocol::stdout::Tail;
 
 /// A process that has closed its stdout is given so long to exit.
 const HANG_UP: Duration = Duration::from_millis(200);
@@ -49,26 +48,20 @@ impl Scheduler {
     /// follow.
     pub fn record_partially_written(&mut self, worker: WorkerId) {
         if let Some(process) = self.process_mut(worker) {
-            process.is_partially_written = true;
+            process.wrote_in_part();
         }
     }
 
     /// A process has closed one of its pipes. The last `unsent` records that it holds are not begun
     /// to be written to it, and are taken back.
     pub fn hung_up(&mut self, worker: WorkerId, pipe: Pipe, unsent: usize, now: Instant) {
-        let Some(process) = self.process_mut(worker) else {
+        let separator = self.policy.shape.separator;
+        let process = self.process_mut(worker).filter(|process| process.is_working());
+        let Some(process) = process else {
             return;
         };
-        if !process.is_working() {
-            return;
-        }
-        process.has_refused |= pipe == Pipe::Stdin;
-        if !matches!(process.hung_up, Some((_, Pipe::Stdout))) {
-            process.hung_up = Some((now, pipe));
-        }
-        let mut owed = process.take_owed();
-        self.take_back(&mut owed, unsent);
-        self.process_mut(worker).expect("it runs").put_owed_back(owed);
+        let back = process.hung_up(pipe, unsent, separator, now);
+        back.into_iter().for_each(|work| self.queue.put_back(work));
         self.wake_by(now + HANG_UP);
         self.feed(now);
     }
@@ -79,15 +72,17 @@ impl Scheduler {
         let Some(process) = self.process_mut(worker) else {
             return;
         };
-        let Some((since, pipe)) = process.hung_up else {
+        let Some((since, pipe)) = process.pipes().hung_up() else {
             return;
         };
-        let is_done = process.owed.is_empty() && matches!(process.stage, Stage::Closing(_));
-        if !process.is_working() || is_done || process.paused_since.is_some() {
+        let is_done = process.owed().is_empty() && process.is_closing();
+        if !process.is_working() || is_done || process.is_paused() {
             return;
         }
         let until = match pipe {
-            Pipe::Stdin if !process.owed.is_empty() => since.max(process.clock) + exit_timeout,
+            Pipe::Stdin if !process.owed().is_empty() => {
+                since.max(process.owed().clock()) + exit_timeout
+            }
             _ => since + HANG_UP,
         };
         if now < until {
@@ -126,10 +121,10 @@ impl Scheduler {
         let kill_at = now + self.policy.grace;
         let process = self.process_mut(worker).expect("only a running process can be stopped");
         debug_assert!(
-            process.owed.is_empty(),
+            process.owed().is_empty(),
             "a process is stopped after its records have been dealt with"
         );
-        process.stage = Stage::Stopping(kill_at);
+        process.stop(kill_at, kill_at);
         self.actions.push(Action::Terminate(worker));
         self.wake_by(kill_at);
     }
@@ -163,7 +158,7 @@ impl Scheduler {
                 }
             }
         } else if owed.is_empty() {
-            let moment = match process.is_ready {
+            let moment = match process.is_ready() {
                 true => Moment::Work,
                 false => Moment::Start,
             };
@@ -179,7 +174,7 @@ impl Scheduler {
             }
         } else if is_closing && is_well {
             let breach = Breach::NoAnswer(Span::of(&owed));
-            let in_doubt = process.audit.in_doubt(Break::TooFew);
+            let in_doubt = process.audit().in_doubt(Break::TooFew);
             self.note_breach(worker, breach, in_doubt);
             self.fail_together(worker, owed, Cause::MissingAnswer, now);
             self.replace(worker, now);
@@ -254,23 +249,9 @@ impl Scheduler {
     }
 
     /// Puts the last `unsent` records back as if they had not been given out.
-    pub(super) fn take_back(&mut self, owed: &mut VecDeque<Work>, mut unsent: usize) {
-        while unsent > 0
-            && let Some(work) = owed.pop_back()
-        {
-            let mut work = work.trimmed(self.policy.shape.separator);
-            if work.block.count > unsent {
-                let kept = work.cut(
-                    work.block.count - unsent,
-                    usize::MAX,
-                    self.policy.shape.separator,
-                );
-                owed.push_back(kept);
-            }
-            unsent -= work.block.count.min(unsent);
-            work.sent -= 1;
-            self.queue.put_back(work);
-        }
+    pub(super) fn take_back(&mut self, owed: &mut VecDeque<Work>, unsent: usize) {
+        let back = Work::take_back(owed, unsent, self.policy.shape.separator);
+        back.into_iter().for_each(|work| self.queue.put_back(work));
     }
 
     /// Counts a process for `--max-restarts`.
@@ -375,16 +356,6 @@ impl Scheduler {
 }
 
 impl Death {
-    pub(super) fn by(exit: impl Into<Exit>) -> Self {
-        Self {
-            pid: None,
-            exit: exit.into(),
-            stderr: Vec::new(),
-            tail: Tail::default(),
-            unsent: 0,
-        }
-    }
-
     /// What the records fail of that are charged with it.
     fn cause(&self) -> Cause {
         match &self.exit {

@@ -6,12 +6,11 @@ use super::action::{Action, WorkerId};
 use super::ending::Phase;
 use super::event::{Event, Expiry, Overdue};
 use super::policy::Window;
-use super::process::{Process, REMINDER, Stage, State};
+use super::process::{HINT, Process, Stage};
+use super::worker::State;
 use super::{Scheduler, Unsent};
 use crate::outcome::Verdict;
 
-/// A process that has not answered its first record after so long may be collecting its output.
-pub(super) const HINT: Duration = Duration::from_secs(10);
 /// Later processes may take so many times as long to be ready as the first one did.
 const START_FACTOR: u32 = 3;
 const SHORTEST_START: Duration = Duration::from_secs(1);
@@ -26,8 +25,10 @@ impl Scheduler {
     /// record or a worker.
     pub fn is_timed(&self) -> bool {
         let limits = self.policy.timeout.or(self.policy.init_timeout).is_some();
-        let is_timed = |process: &Process| match process.stage {
-            Stage::Serving => limits && (!process.owed.is_empty() || self.awaits_ready_of(process)),
+        let is_timed = |process: &Process| match process.stage() {
+            Stage::Serving => {
+                limits && (!process.owed().is_empty() || self.awaits_ready_of(process))
+            }
             Stage::Closing(_) | Stage::Stopping(_) => true,
             Stage::Killed(_) => false,
         };
@@ -48,7 +49,7 @@ impl Scheduler {
             let Some(process) = self.process(worker) else {
                 continue;
             };
-            match process.stage {
+            match process.stage() {
                 Stage::Serving | Stage::Closing(_) if self.unread_since.is_some() => {}
                 Stage::Serving | Stage::Closing(_) => {
                     self.end_trial(worker, now);
@@ -66,7 +67,7 @@ impl Scheduler {
                     self.actions.push(Action::Kill(worker));
                     let until = now + self.patience_with_killed();
                     let process = self.workers[number].process_mut().expect("it runs");
-                    process.stage = Stage::Killed(until);
+                    process.killed(until);
                     self.wake_by(until);
                 }
                 Stage::Killed(until) if now >= until => self.actions.push(Action::Leave(worker)),
@@ -81,14 +82,13 @@ impl Scheduler {
         let Some(process) = self.process(worker) else {
             return;
         };
-        if process.owed.is_empty() || process.paused_since.is_some() || self.unread_since.is_some()
-        {
+        if process.owed().is_empty() || process.is_paused() || self.unread_since.is_some() {
             return;
         }
-        let clock = process.clock;
+        let clock = process.owed().clock();
         let expiry = self.deadline(process).map(|(at, _)| at);
-        let hint = (!process.is_ready && !process.was_hinted).then(|| clock + HINT);
-        let reminder = clock + process.next_reminder.max(REMINDER);
+        let hint = (!process.is_ready() && !process.silence().was_hinted()).then(|| clock + HINT);
+        let reminder = clock + process.silence().next_reminder();
         let audit = self.audit_deadline(process);
         let silence = self.silence_deadline(process);
         let flush = self.flush_deadline(process);
@@ -102,7 +102,7 @@ impl Scheduler {
         let expiry = self.expiry(process);
         let at = match expiry {
             Expiry::Record => self.up_by(process) + self.policy.timeout?,
-            Expiry::Start => process.clock + self.policy.init_timeout?,
+            Expiry::Start => process.owed().clock() + self.policy.init_timeout?,
         };
         Some((at, expiry))
     }
@@ -110,7 +110,7 @@ impl Scheduler {
     /// Which limit holds for a process's oldest record.
     fn expiry(&self, process: &Process) -> Expiry {
         let is_start_known = self.known_start().is_some() && self.policy.timeout.is_some();
-        match process.is_ready || is_start_known {
+        match process.is_ready() || is_start_known {
             true => Expiry::Record,
             false => Expiry::Start,
         }
@@ -119,14 +119,14 @@ impl Scheduler {
     /// Until when a process that is sent nothing before it has said that it is up must have said
     /// so, and how long that is.
     fn start_deadline(&self, process: &Process) -> Option<(Instant, Duration)> {
-        if !self.awaits_ready_of(process) || !self.awaits_ready || process.stage != Stage::Serving {
+        if !self.awaits_ready_of(process) || !self.awaits_ready || !process.is_serving() {
             return None;
         }
         let limit = match self.expiry(process) {
             Expiry::Record => ample_start(self.known_start()?) + self.policy.timeout?,
             Expiry::Start => self.policy.init_timeout?,
         };
-        Some((process.started + process.paused_for + limit, limit))
+        Some((process.start().since() + limit, limit))
     }
 
     /// Sets the deadlines of a process that is sent nothing before it has said that it is up.
@@ -134,11 +134,11 @@ impl Scheduler {
         let Some(process) = self.process(worker) else {
             return;
         };
-        let is_paused = process.paused_since.is_some() || self.unread_since.is_some();
+        let is_paused = process.is_paused() || self.unread_since.is_some();
         if !self.awaits_ready || !self.awaits_ready_of(process) || is_paused {
             return;
         }
-        let reminder = process.started + process.paused_for + process.next_reminder.max(REMINDER);
+        let reminder = process.start().since() + process.silence().next_reminder();
         let deadline = self.start_deadline(process).map(|(at, _)| at);
         for at in [deadline, Some(reminder)].into_iter().flatten() {
             self.wake_by(at);
@@ -155,17 +155,17 @@ impl Scheduler {
         let Some(process) = self.process(worker) else {
             return;
         };
-        let age = now.saturating_duration_since(process.started + process.paused_for);
-        let is_read_from = process.paused_since.is_none();
+        let age = now.saturating_duration_since(process.start().since());
+        let is_read_from = !process.is_paused();
         if !is_read_from
             || !self.awaits_ready
             || !self.awaits_ready_of(process)
-            || age < process.next_reminder.max(REMINDER)
+            || age < process.silence().next_reminder()
         {
             return;
         }
         let expiry = self.expiry(process);
-        self.process_mut(worker).expect("it runs").next_reminder = age * 2;
+        self.process_mut(worker).expect("it runs").reminded(age);
         self.tell(Event::StartAwaited {
             worker,
             age,
@@ -177,10 +177,10 @@ impl Scheduler {
         let Some(process) = self.process(worker) else {
             return;
         };
-        if process.paused_since.is_some() {
+        if process.is_paused() {
             return;
         }
-        if process.owed.is_empty() {
+        if process.owed().is_empty() {
             if let Some((at, limit)) = self.start_deadline(process)
                 && now >= at
             {
@@ -189,7 +189,9 @@ impl Scheduler {
             return;
         }
         match self.deadline(process) {
-            Some((at, Expiry::Record)) if now >= at && unsent(worker) >= process.owed_records => {
+            Some((at, Expiry::Record))
+                if now >= at && unsent(worker) >= process.owed().records() =>
+            {
                 // It takes no records: none can have taken it too long.
                 self.terminate_faulty(worker, Verdict::StdinClosed, unsent(worker), now);
             }
@@ -208,11 +210,11 @@ impl Scheduler {
             return;
         };
         let age = process.age(now);
-        let Some(index) = process.oldest() else {
+        let Some(index) = process.owed().oldest() else {
             return;
         };
-        let is_first = !process.is_ready && !process.was_hinted && age >= HINT;
-        if !is_first && age < process.next_reminder.max(REMINDER) {
+        let is_first = !process.is_ready() && !process.silence().was_hinted() && age >= HINT;
+        if !is_first && age < process.silence().next_reminder() {
             return;
         }
         let overdue = Overdue {
@@ -220,14 +222,14 @@ impl Scheduler {
             index,
             age,
             is_first,
-            reading: process.reading,
+            reading: process.silence().reading(),
             expiry: self.expiry(process),
             is_full: self.budget.is_full() || self.budget.has_waiter(),
         };
         let process = self.process_mut(worker).expect("it runs");
         match is_first {
-            true => process.was_hinted = true,
-            false => process.next_reminder = age * 2,
+            true => process.hinted(),
+            false => process.reminded(age),
         }
         self.tell(Event::Overdue(overdue));
     }
@@ -241,11 +243,7 @@ impl Scheduler {
         let is_last = nothing_waits || self.is_spent(process);
         let is_due = (is_last && process.age(now) >= process.patience_at_the_end())
             || self.flush_deadline(process).is_some_and(|at| now >= at);
-        if is_due
-            && process.stage == Stage::Serving
-            && !process.owed.is_empty()
-            && process.paused_since.is_none()
-        {
+        if is_due && process.is_serving() && !process.owed().is_empty() && !process.is_paused() {
             self.close_stdin(worker, now);
         }
     }
@@ -256,7 +254,7 @@ impl Scheduler {
     fn flush_deadline(&self, process: &Process) -> Option<Instant> {
         let may_collect =
             matches!(self.policy.window, Window::Records(records) if records.get() > 1);
-        if !may_collect || !process.holds_alone() || process.stage != Stage::Serving {
+        if !may_collect || !process.owed().holds_alone() || !process.is_serving() {
             return None;
         }
         let half = self.policy.timeout.map_or(Duration::MAX, |limit| limit / 2);
@@ -265,11 +263,11 @@ impl Scheduler {
 
     /// When the clock of a process's oldest record begins: not before the process must be up.
     fn up_by(&self, process: &Process) -> Instant {
-        if process.is_ready {
-            return process.clock;
+        if process.is_ready() {
+            return process.owed().clock();
         }
         let start = self.known_start().map_or(HINT, ample_start);
-        process.clock.max(process.started + process.paused_for + start)
+        process.owed().clock().max(process.start().since() + start)
     }
 
     fn expire_closing(&mut self, worker: WorkerId, now: Instant) {
@@ -277,13 +275,13 @@ impl Scheduler {
         let Some(process) = self.process(worker) else {
             return;
         };
-        let Stage::Closing(since) = process.stage else {
+        let Stage::Closing(since) = process.stage() else {
             return;
         };
-        if !process.owed.is_empty() || process.paused_since.is_some() {
+        if !process.owed().is_empty() || process.is_paused() {
             return;
         }
-        let at = since.max(process.clock) + limit;
+        let at = since.max(process.owed().clock()) + limit;
         if now < at {
             self.wake_by(at);
             return;
@@ -301,7 +299,7 @@ impl Scheduler {
                 self.unread_since = Some(now);
                 for worker in &mut self.workers {
                     if let State::Running(process) = &mut worker.state {
-                        process.audit.leave_unwatched(now);
+                        process.leave_unwatched(now);
                     }
                 }
                 self.wake_by(now);
@@ -323,10 +321,7 @@ impl Scheduler {
     pub fn was_suspended(&mut self, pause: Duration, now: Instant) {
         for worker in &mut self.workers {
             if let State::Running(process) = &mut worker.state {
-                process.stand_still(pause, now);
-                if let Stage::Stopping(at) | Stage::Killed(at) = &mut process.stage {
-                    *at += pause;
-                }
+                process.was_suspended(pause, now);
             }
         }
         if let Phase::Interrupted(signal, terminate_at, kill_at) = self.phase {
@@ -343,19 +338,7 @@ impl Scheduler {
         let leave_after = self.patience_with_killed();
         for worker in &mut self.workers {
             if let State::Running(process) = &mut worker.state {
-                process.start_clocks(now);
-                if !process.is_ready {
-                    process.paused_for = now.saturating_duration_since(process.started);
-                }
-                process.paused_since = process.paused_since.map(|_| now);
-                process.hung_up = process.hung_up.map(|(_, pipe)| (now, pipe));
-                match &mut process.stage {
-                    Stage::Closing(since) => *since = now,
-                    Stage::Stopping(kill_at) => *kill_at = now + self.policy.grace,
-                    Stage::Killed(until) => *until = now + leave_after,
-                    Stage::Serving => {}
-                }
-                process.pace.busy_from(now);
+                process.was_stopped(now + self.policy.grace, now + leave_after, now);
             }
         }
         self.wake_by(now);

@@ -10,11 +10,10 @@ use std::time::Instant;
 
 use super::Scheduler;
 use super::action::WorkerId;
-use super::audit::Break;
 use super::doubts::Doubts;
 use super::event::{Breach, Event, Trigger};
 use super::policy::OnError;
-use super::process::{Death, Process};
+use super::process::{Break, Death, Process};
 use crate::outcome::{Lines, Verdict};
 use crate::protocol::message::beginning;
 
@@ -23,7 +22,7 @@ impl Scheduler {
     pub(super) fn stray(&mut self, worker: WorkerId, line: &[u8], now: Instant) {
         if self
             .process(worker)
-            .is_some_and(|process| process.is_partially_written && process.is_working())
+            .is_some_and(|process| process.pipes().is_partially_written() && process.is_working())
         {
             // It answered a part of a record for the whole.
             self.terminate_faulty(worker, Verdict::StdinClosed, 0, now);
@@ -41,8 +40,11 @@ impl Scheduler {
         if !process.is_working() {
             return;
         }
-        debug_assert!(process.owed.is_empty(), "a line answers what is owed first");
-        let in_doubt = process.audit.in_doubt(Break::TooMany);
+        debug_assert!(
+            process.owed().is_empty(),
+            "a line answers what is owed first"
+        );
+        let in_doubt = process.audit().in_doubt(Break::TooMany);
         let startup = self.startup(process, now);
         self.stop(worker, now);
         self.count_process(worker, startup, false, Death::by(Verdict::OutOfStep));
@@ -68,7 +70,7 @@ impl Scheduler {
     /// A process has ended, and owed nothing when it wrote what stands after its last whole line.
     pub(super) fn note_tail(&mut self, worker: WorkerId, process: &Process, death: &Death) {
         let breach = Breach::Tail(beginning(&death.tail.bytes));
-        self.note_breach(worker, breach, process.audit.in_doubt(Break::TooMany));
+        self.note_breach(worker, breach, process.audit().in_doubt(Break::TooMany));
     }
 
     /// Counts something that a worker wrote and nothing had asked for as a failure, and ends the

@@ -6,8 +6,9 @@ use super::action::{Action, WorkerId};
 use super::event::{Event, Trigger, Turn};
 use super::pending::PendingFailures;
 use super::policy::OnError;
-use super::process::{Death, Stage, State, Worker};
+use super::process::Death;
 use super::tally::EarlyEnd;
+use super::worker::{State, Worker};
 use super::{InputState, Scheduler};
 use crate::exit::Status;
 use crate::outcome::ExitStatus;
@@ -104,7 +105,7 @@ impl Scheduler {
     }
 
     fn owed_by_all(&self) -> usize {
-        self.processes().map(|(_, process)| process.owed_records).sum()
+        self.processes().map(|(_, process)| process.owed().records()).sum()
     }
 
     /// Goes on in another way.
@@ -190,8 +191,7 @@ impl Scheduler {
         let until = now + self.patience_with_killed();
         for (number, worker) in self.workers.iter_mut().enumerate() {
             if let State::Running(process) = &mut worker.state {
-                process.take_owed();
-                process.stage = Stage::Killed(until);
+                process.killed(until);
                 self.actions.push(Action::Kill(WorkerId(number)));
             }
         }
@@ -218,16 +218,10 @@ impl Scheduler {
 
     fn stop_all(&mut self, kill_at: Instant, now: Instant) {
         for (number, worker) in self.workers.iter_mut().enumerate() {
-            if let State::Running(process) = &mut worker.state {
-                process.take_owed();
-                if process.is_working() {
-                    self.actions.push(Action::Terminate(WorkerId(number)));
-                }
-                process.stage = match process.stage {
-                    Stage::Killed(at) => Stage::Killed(at.min(kill_at + KILLED)),
-                    Stage::Stopping(earlier) => Stage::Stopping(earlier.min(kill_at)),
-                    Stage::Serving | Stage::Closing(_) => Stage::Stopping(kill_at),
-                };
+            if let Some(process) = worker.process_mut()
+                && process.stop(kill_at, kill_at + KILLED)
+            {
+                self.actions.push(Action::Terminate(WorkerId(number)));
             }
         }
         self.dismiss_judged(now);

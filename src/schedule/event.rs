@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::action::{ProcessNumber, WorkerId};
 use super::doubts::Doubts;
+use super::process::Reading;
 use super::queue::Work;
-use super::silence::Reading;
 use crate::outcome::{Exit, Failure};
 use crate::protocol::message::Unasked;
 use crate::record::Index;

@@ -7,11 +7,11 @@ use super::action::{Action, ProcessNumber, WorkerId};
 use super::ending::Phase;
 use super::event::Event;
 use super::policy::{Delivery, Window};
-use super::process::{Process, Stage, State};
+use super::process::Process;
 use super::queue::Work;
 use super::straggler::Fleet;
+use super::worker::{State, Worker};
 use super::{InputState, Scheduler};
-use crate::record::Index;
 
 /// The most that is sent in one piece, in bytes.
 const BLOCK: usize = 64 * 1024;
@@ -54,8 +54,8 @@ impl Scheduler {
         // What is due next depends on how far that check has got.
         self.watch_oldest(worker);
         if let Some(process) = self.process(worker)
-            && process.owed.is_empty()
-            && matches!(process.stage, Stage::Closing(_))
+            && process.owed().is_empty()
+            && process.is_closing()
         {
             self.wake_by(now + self.policy.exit_timeout);
         }
@@ -70,7 +70,7 @@ impl Scheduler {
                 }
             }
             // One that has been given its last record is to be told so in time.
-            let goes_on = |process: &Process| !process.owed.is_empty() && self.may_serve(process);
+            let goes_on = |process: &Process| !process.owed().is_empty() && self.may_serve(process);
             if self.queue.together() > 0 && self.process(worker).is_some_and(goes_on) {
                 return;
             }
@@ -96,7 +96,7 @@ impl Scheduler {
                 continue;
             }
             let process = self.process(worker).expect("only a process can take records");
-            let next = (process.next_answer(now), process.owed_records, worker);
+            let next = (process.next_answer(now), process.owed().records(), worker);
             if best.is_none_or(|best| next < best) {
                 best = Some(next);
             }
@@ -112,12 +112,12 @@ impl Scheduler {
         let Some(process) = self.process(worker) else {
             return 0;
         };
-        if process.stage != Stage::Serving
-            || process.is_reserved
-            || process.holds_alone()
-            || process.audit.holds_back()
-            || process.hung_up.is_some()
-            || process.is_spoilt
+        if !process.is_serving()
+            || process.is_reserved()
+            || process.owed().holds_alone()
+            || process.audit().holds_back()
+            || process.pipes().hung_up().is_some()
+            || process.reputation().is_spoilt()
             || self.awaits_ready_of(process)
             || pending == 0
         {
@@ -125,26 +125,28 @@ impl Scheduler {
         }
         let mut window = self.window(process);
         let is_measured = self.is_measured(process);
-        let is_shared = self.policy.window == Window::Auto || process.concurrency.is_some();
+        let is_shared =
+            self.policy.window == Window::Auto || process.owed().concurrency().is_some();
         if is_measured && self.input == InputState::Ended {
             // Towards the end, all are to be done at the same time.
             window = window.min(pending.div_ceil(jobs)).max(1);
         }
         let overdue_at = self.overdue_at(process);
         let is_overdue = overdue_at.is_some_and(|at| now >= at);
-        let room = if is_overdue && process.owed_records <= window {
+        let room = if is_overdue && process.owed().records() <= window {
             1
-        } else if is_measured && process.owed_records > window / 2 {
+        } else if is_measured && process.owed().records() > window / 2 {
             // Half a window at a time, so that blocks stay large.
             0
         } else {
-            window.saturating_sub(process.owed_records)
+            window.saturating_sub(process.owed().records())
         };
-        if is_measured && process.owed_bytes >= IN_FLIGHT {
+        if is_measured && process.owed().bytes() >= IN_FLIGHT {
             return 0;
         }
-        let left =
-            self.policy.lifespan.map_or(usize::MAX, |n| n.get() - process.served.min(n.get()));
+        let left = self.policy.lifespan.map_or(usize::MAX, |n| {
+            n.get() - process.owed().served().min(n.get())
+        });
         let room = room.min(left);
         if let Some(at) = overdue_at.filter(|_| room == 0 && !is_overdue) {
             self.wake_by(at);
@@ -172,43 +174,44 @@ impl Scheduler {
         let may_pass = self.policy.names_records()
             && self.policy.window == Window::Auto
             && self.policy.delivery == Delivery::AtLeastOnce
-            && process.concurrency.is_none()
-            && process.is_ready
-            && !process.owed.is_empty();
-        may_pass.then(|| process.clock + process.patience())
+            && process.owed().concurrency().is_none()
+            && process.is_ready()
+            && !process.owed().is_empty();
+        may_pass.then(|| process.owed().clock() + process.patience())
     }
 
     /// Whether the window of this process follows from measured time.
     pub(super) fn is_measured(&self, process: &Process) -> bool {
-        self.policy.window == Window::Auto && process.concurrency.is_none()
+        self.policy.window == Window::Auto && process.owed().concurrency().is_none()
     }
 
     /// How many records this process may have been sent and not yet answered.
     pub(super) fn window(&self, process: &Process) -> usize {
-        let asked = match (self.policy.window, process.concurrency) {
+        let asked = match (self.policy.window, process.owed().concurrency()) {
             _ if self.policy.delivery == Delivery::AtMostOnce => return 1,
-            (Window::Auto, None) => return process.pace.window(),
+            (Window::Auto, None) => return process.pace().window(),
             (Window::Auto | Window::Full, _) => usize::MAX,
             (Window::Records(records), _) => records.get(),
         };
-        (process.concurrency).map_or(asked, |concurrency| asked.min(concurrency.get()))
+        (process.owed().concurrency()).map_or(asked, |concurrency| asked.min(concurrency.get()))
     }
 
     /// Whether this process is to say that it is up, or to stay up, before it is sent anything.
     pub(super) fn awaits_ready_of(&self, process: &Process) -> bool {
-        let is_unfed = !process.is_ready && process.owed.is_empty();
+        let is_unfed = !process.is_ready() && process.owed().is_empty();
         is_unfed && (self.awaits_ready || self.trial_end(process).is_some())
     }
 
     /// Whether a process can be given records, now or when it has answered some.
     pub(super) fn may_serve(&self, process: &Process) -> bool {
-        process.stage == Stage::Serving && process.hung_up.is_none() && !self.is_spent(process)
+        process.is_serving() && process.pipes().hung_up().is_none() && !self.is_spent(process)
     }
 
     /// Whether a process has been given all the records that it is to serve.
     pub(super) fn is_spent(&self, process: &Process) -> bool {
-        let is_over = (self.policy.lifespan).is_some_and(|records| process.served >= records.get());
-        is_over || process.is_spoilt
+        let is_over =
+            (self.policy.lifespan).is_some_and(|records| process.owed().served() >= records.get());
+        is_over || process.reputation().is_spoilt()
     }
 
     /// Whether nothing but the lowest record may be given out, because the budget is full.
@@ -216,8 +219,9 @@ impl Scheduler {
         self.budget.is_full()
             && self.order.next().is_some()
             && self.queue.lowest().is_some_and(|lowest| {
-                self.processes()
-                    .any(|(_, process)| process.oldest().is_some_and(|oldest| oldest < lowest))
+                self.processes().any(|(_, process)| {
+                    process.owed().oldest().is_some_and(|oldest| oldest < lowest)
+                })
             })
     }
 
@@ -236,7 +240,7 @@ impl Scheduler {
             self.send(worker, work, now);
             if is_overdue && let Some(process) = self.process_mut(worker) {
                 // The silence before says nothing about this record.
-                process.pace.busy_from(now);
+                process.busy_from(now);
             }
         }
         true
@@ -245,15 +249,10 @@ impl Scheduler {
     pub(super) fn send(&mut self, worker: WorkerId, mut work: Work, now: Instant) {
         work.sent += 1;
         let process = self.process_mut(worker).expect("records are sent to a running process");
-        if process.owed.is_empty() && process.is_ready {
-            let read_until = process.paused_since.unwrap_or(now);
-            process.audit.was_empty(process.clock, read_until, &process.pace);
-        }
-        process.audit.sent(work.block.first, Index(work.block.end().0 - 1));
         let block = work.block.clone();
-        process.is_reserved = false;
-        process.push_owed(work, now);
-        if process.owed.len() == 1 {
+        let is_first = process.owed().is_empty();
+        process.sent(work, now);
+        if is_first {
             self.watch_oldest(worker);
         }
         self.actions.push(Action::Send(worker, block));
@@ -267,17 +266,17 @@ impl Scheduler {
             let Some(process) = self.process(worker) else {
                 continue;
             };
-            if process.stage != Stage::Serving {
+            if !process.is_serving() {
                 continue;
             }
             if !nothing_waits && !self.is_spent(process) {
                 continue;
             }
-            if process.owed.is_empty() || (nothing_waits && self.policy.window == Window::Full) {
+            if process.owed().is_empty() || (nothing_waits && self.policy.window == Window::Full) {
                 self.close_stdin(worker, now);
             } else {
-                let at = process.clock + process.patience_at_the_end();
-                if process.paused_since.is_none() && self.unread_since.is_none() {
+                let at = process.owed().clock() + process.patience_at_the_end();
+                if !process.is_paused() && self.unread_since.is_none() {
                     self.wake_by(at);
                 }
             }
@@ -287,7 +286,7 @@ impl Scheduler {
     pub(super) fn close_stdin(&mut self, worker: WorkerId, now: Instant) {
         let limit = self.policy.exit_timeout;
         let process = self.process_mut(worker).expect("only a running process has a stdin");
-        process.stage = Stage::Closing(now);
+        process.close(now);
         self.actions.push(Action::CloseStdin(worker));
         self.wake_by(now + limit);
     }
@@ -301,10 +300,10 @@ impl Scheduler {
         let is_picky = self.queue.has_shunning();
         let idle = self
             .processes()
-            .filter(|(_, l)| l.stage == Stage::Serving && l.owed.is_empty())
+            .filter(|(_, l)| l.is_serving() && l.owed().is_empty())
             .filter(|(worker, _)| !is_picky || self.is_of_use(*worker, now))
             .count();
-        let running = self.processes().filter(|(_, l)| l.stage == Stage::Serving).count();
+        let running = self.processes().filter(|(_, l)| l.is_serving()).count();
         if self.queue.has_shunning() {
             let ends = self.processes().map(|(_, process)| self.is_awaited_until(process));
             if let Some(at) = ends.filter(|at| *at > now).min() {
@@ -325,7 +324,7 @@ impl Scheduler {
         if wanted == 0 {
             return 0;
         }
-        let vacant = |(number, worker): (usize, &super::Worker)| match worker.state {
+        let vacant = |(number, worker): (usize, &Worker)| match worker.state {
             // Those that may begin now go first, and of those the ones whose last processes were of
             // use.
             State::Vacant(from) => Some((from.max(now), worker.failed_starts, number)),

@@ -8,7 +8,6 @@ use std::time::Instant;
 use super::action::WorkerId;
 use super::event::{Event, Suspects};
 use super::process::Death;
-use super::queue::Work;
 use super::{Scheduler, Unsent};
 use crate::outcome::{Cause, Verdict};
 
@@ -69,15 +68,10 @@ impl Scheduler {
             return 1;
         }
         let timeout = self.policy.timeout.unwrap_or_default();
-        let written = process.owed_records.saturating_sub(unsent);
-        let is_over = |work: &&Work| work.since.is_none_or(|since| now >= since + timeout);
-        match process.concurrency {
-            None => written.max(1),
-            Some(_) => (process.owed.iter().take_while(is_over))
-                .map(Work::remaining)
-                .sum::<usize>()
-                .min(written)
-                .max(1),
-        }
+        process.owed().expired(
+            process.owed().records().saturating_sub(unsent),
+            timeout,
+            now,
+        )
     }
 }

@@ -44,14 +44,14 @@ mod tests;
 mod throttle;
 mod trial;
 mod view;
+mod worker;
 
 use std::time::{Duration, Instant};
 
 pub use action::{Action, ProcessNumber, WorkerId};
 pub use doubts::Doubts;
 pub use order::Written;
-pub use process::{Death, Pipe};
-pub use silence::Reading;
+pub use process::{Death, Pipe, Reading};
 pub use slowest::SlowRecord;
 pub use tally::{Earlier, EarlyEnd, Tally, WorkerFaults};
 pub use view::{Bottleneck, Oldest, Standing, UnderWay};
@@ -65,9 +65,10 @@ use event::Event;
 use order::OrderBuffer;
 use pending::PendingFailures;
 use policy::Policy;
-use process::{Process, Worker};
+use process::Process;
 use queue::Queue;
 use slowest::Slowest;
+use worker::Worker;
 
 /// How many records of a process, the last ones it was sent, were not written to it, not even in
 /// part.
@@ -166,7 +167,7 @@ impl Scheduler {
             long_trial: None,
             none_at_hand_since: None,
             has_shown_silence: false,
-            hunger: silence::HUNGER,
+            hunger: process::HUNGER,
             moved_at: now,
             awaits_ready: policy.readiness == policy::Readiness::Announced,
             has_last_failure: false,
@@ -215,7 +216,7 @@ impl Scheduler {
         self.queue.push(block);
         if self
             .processes()
-            .any(|(_, process)| process.audit.state == audit::AuditState::RunningEmpty)
+            .any(|(_, process)| process.audit().state() == process::AuditState::RunningEmpty)
         {
             self.wake_by(now);
         }
@@ -259,8 +260,7 @@ impl Scheduler {
     /// A process of this worker runs: its time begins now, also for what it is given first.
     pub fn started(&mut self, worker: WorkerId, now: Instant) {
         if let Some(process) = self.process_mut(worker) {
-            process.started = now;
-            process.start_clocks(now);
+            process.began(now);
         }
     }
 
@@ -276,16 +276,14 @@ impl Scheduler {
 
     /// The worker that owes answers, where there is but one.
     pub fn only_debtor(&self) -> Option<WorkerId> {
-        let mut debtors = self.processes().filter(|(_, process)| !process.owed.is_empty());
+        let mut debtors = self.processes().filter(|(_, process)| !process.owed().is_empty());
         let (worker, _) = debtors.next()?;
         debtors.next().is_none().then_some(worker)
     }
 
     /// How many records a process may answer.
     pub fn owed(&self, worker: WorkerId) -> usize {
-        self.process(worker).map_or(0, |process| {
-            process.owed_records.saturating_sub(usize::from(process.is_partially_written))
-        })
+        self.process(worker).map_or(0, Process::answerable)
     }
 
     /// What is to be done now.

@@ -13,8 +13,9 @@ use super::Scheduler;
 use super::action::WorkerId;
 use super::event::Moment;
 use super::policy::{Delivery, Window};
-use super::process::{Death, Process, State};
+use super::process::{Death, Process};
 use super::queue::{Isolation, Work};
+use super::worker::State;
 use crate::outcome::{Exit, ExitStatus};
 use crate::protocol::stdout::Tail;
 
@@ -38,7 +39,7 @@ impl Scheduler {
         death: Death,
         now: Instant,
     ) {
-        process.died_at = Some(now);
+        process.died(now);
         if self.phase.is_interrupted() {
             self.outlive(worker, *process, death, now);
         } else if self.is_forgiven(&process, &death, now) {
@@ -127,7 +128,7 @@ impl Scheduler {
 
     /// A process ended after mtask was told to end, for whatever reason. That fails no record.
     fn outlive(&mut self, worker: WorkerId, mut process: Process, mut death: Death, now: Instant) {
-        if process.owed.is_empty() && process.has_seen_end(death.unsent) {
+        if process.owed().is_empty() && process.has_seen_end(death.unsent) {
             // How it has left is told, and is forgotten with this run; its last words are no
             // answer.
             death.tail = Tail::default();
@@ -148,7 +149,7 @@ impl Scheduler {
         let is_same = |(signal, at): (i32, Instant)| {
             death.exit == ExitStatus::Signal(signal).into() && now <= at + JUDGED_LATER
         };
-        let may_go_on = self.policy.delivery == Delivery::AtLeastOnce || process.owed.is_empty();
+        let may_go_on = self.policy.delivery == Delivery::AtLeastOnce || process.owed().is_empty();
         self.signalled.is_some_and(is_same) && may_go_on
     }
 
@@ -168,14 +169,14 @@ impl Scheduler {
     fn may_leave_outcome(&self, process: &Process, death: &Death, now: Instant) -> bool {
         let is_over = process.has_seen_end(death.unsent);
         let is_well = death.exit.is_success();
-        if process.owed.is_empty() {
+        if process.owed().is_empty() {
             return is_over && !(is_well && death.tail.bytes.is_empty());
         }
         let is_full = self.policy.window == Window::Full;
         let is_again =
             |work: &Work| work.isolation == Isolation::Alone || (is_full && work.sent > 1);
         let may_be_charged =
-            self.startup(process, now).is_proof() && process.owed.iter().any(is_again);
+            self.startup(process, now).is_proof() && process.owed().iter().any(is_again);
         (is_over && is_well) || self.policy.delivery == Delivery::AtMostOnce || may_be_charged
     }
 }

@@ -1,117 +1,37 @@
-//! A worker and its running process, as the scheduler knows them.
+//! A running process, as the scheduler knows it.
+//!
+//! Each thing that is known of it has its owner, whose fields nobody else sees: what it owes
+//! (`owed`), how far it has come (`start`), whether it is listened to (`listening`), its pipes, its
+//! pace, the check of its answers (`audit`), what they say of it (`reputation`), and its silence.
+//! What happens to it is told to the process alone, by methods named for that.
+
+mod audit;
+mod listening;
+mod owed;
+mod pipes;
+mod reputation;
+mod silence;
+mod start;
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use super::audit::Audit;
+pub(crate) use audit::{Audit, AuditState, Break};
+pub(crate) use listening::Listening;
+pub(crate) use owed::Owed;
+pub use pipes::Pipe;
+pub(crate) use pipes::Pipes;
+pub(crate) use reputation::Reputation;
+pub use silence::Reading;
+pub(crate) use silence::{Asked, HINT, HUNGER, REMINDER, Silence};
+pub(crate) use start::{Start, Startup};
+
 use super::pace::Pace;
 use super::queue::Work;
-use super::silence::{Asked, Reading};
 use crate::outcome::Exit;
 use crate::protocol::stdout::Tail;
-use crate::record::Index;
-
-/// A record unanswered for so long is named, and again each time its age has doubled.
-pub(super) const REMINDER: Duration = Duration::from_secs(60);
-/// The first wait before a restart; it doubles with each process that is never ready.
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
-
-/// One of the N places where COMMAND runs.
-#[derive(Debug)]
-pub(crate) struct Worker {
-    pub(crate) state: State,
-    /// The number of the next process.
-    pub(crate) next_process: u32,
-    /// The next process replaces one that was not meant to end.
-    pub(crate) replaces_failed: bool,
-    /// Processes in a row that were never ready.
-    pub(crate) failed_starts: u32,
-    /// How its last process ended that counts.
-    pub(crate) last_exit: Option<Exit>,
-    /// Processes in a row that were never ready and charged nobody.
-    pub(crate) unready_exits: u32,
-    /// Processes in a row that did not give one answer for each record, and no more than one that
-    /// is of use where answers have ids.
-    pub(crate) protocol_violations: u32,
-    /// Processes in a row that did nothing before the end of their stdin, which was shown to them
-    /// for that.
-    pub(crate) silent: u32,
-    /// Processes that could not be ended.
-    pub(crate) left_behind: u32,
-    /// How many of its processes were replaced because they had come to answer with nothing but
-    /// errors.
-    pub(crate) spoilt: u32,
-    /// The next process would end as the last one did.
-    pub(crate) is_unrunnable: bool,
-    backoff: Duration,
-}
-
-/// Where a worker stands.
-#[derive(Debug)]
-pub(crate) enum State {
-    /// No process runs; one may be started from then on.
-    Vacant(Instant),
-    /// A process runs.
-    Running(Box<Process>),
-    /// The process was killed by a signal that mtask did not send. It is judged a little later, for
-    /// mtask may be about to get the same signal.
-    DeferredExit(Box<Process>, Death, Instant),
-    /// Too many processes came to nothing.
-    GivenUp,
-}
-
-impl Worker {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self {
-            state: State::Vacant(now),
-            next_process: 0,
-            replaces_failed: false,
-            failed_starts: 0,
-            last_exit: None,
-            unready_exits: 0,
-            protocol_violations: 0,
-            silent: 0,
-            left_behind: 0,
-            spoilt: 0,
-            is_unrunnable: false,
-            backoff: FIRST_BACKOFF,
-        }
-    }
-
-    pub(crate) fn process(&self) -> Option<&Process> {
-        match &self.state {
-            State::Running(process) => Some(process),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn process_mut(&mut self) -> Option<&mut Process> {
-        match &mut self.state {
-            State::Running(process) => Some(process),
-            _ => None,
-        }
-    }
-
-    /// A process is ready.
-    pub(crate) fn became_ready(&mut self) {
-        self.failed_starts = 0;
-        self.unready_exits = 0;
-        self.stood();
-    }
-
-    /// A process has stayed up: the next one need not wait for longer.
-    pub(crate) fn stood(&mut self) {
-        self.backoff = FIRST_BACKOFF;
-    }
-
-    /// A process is over that was not meant to end: the next may begin after a while.
-    pub(crate) fn vacate(&mut self, now: Instant) {
-        self.state = State::Vacant(now + self.backoff);
-        self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
-    }
-}
+use crate::record::{Index, Separator};
 
 /// How a process ended.
 #[derive(Clone, Debug)]
@@ -128,6 +48,18 @@ pub struct Death {
     pub unsent: usize,
 }
 
+impl Death {
+    pub(crate) fn by(exit: impl Into<Exit>) -> Self {
+        Self {
+            pid: None,
+            exit: exit.into(),
+            stderr: Vec::new(),
+            tail: Tail::default(),
+            unsent: 0,
+        }
+    }
+}
+
 /// What a process is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -141,196 +73,140 @@ pub(crate) enum Stage {
     Killed(Instant),
 }
 
-/// How far a process has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Startup {
-    /// It runs for so long, and whether it is able to is not known.
-    Begun { ran: Duration, holds_any: bool },
-    /// It has stayed up without a record for longer than those that could not, and for longer than
-    /// with one, or for as long as a start may take.
-    Stood,
-    /// It has answered, or has said that it is up.
-    Ready,
-}
-
-impl Startup {
-    /// Whether its death says anything of what it held.
-    pub(crate) fn is_proof(self) -> bool {
-        !matches!(self, Self::Begun { .. })
-    }
-}
-
-/// A pipe between mtask and a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pipe {
-    /// Records go to it.
-    Stdin,
-    /// Answers come from it.
-    Stdout,
-}
-
 /// A running process.
 #[derive(Debug)]
 pub(crate) struct Process {
-    pub(crate) started: Instant,
-    pub(crate) stage: Stage,
-    /// Whether it has answered.
-    pub(crate) is_ready: bool,
-    /// Whether it has shown that it stays up.
-    pub(crate) has_stood: bool,
-    /// When it died, where that is judged later.
-    pub(crate) died_at: Option<Instant>,
-    /// What it was sent and has not answered, oldest first.
-    pub(crate) owed: VecDeque<Work>,
-    pub(crate) owed_records: usize,
-    /// The bytes of the blocks in `owed`, answered records of the first one included.
-    pub(crate) owed_bytes: usize,
-    /// How many records it was sent.
-    pub(crate) served: usize,
-    /// Since when its oldest unanswered record has been the oldest, time not listened to left out.
-    pub(crate) clock: Instant,
-    /// How long mtask has not listened to it, up to now or to `paused_since`.
-    pub(crate) paused_for: Duration,
-    /// Since when mtask does not listen to it.
-    pub(crate) paused_since: Option<Instant>,
-    /// How many bytes mtask holds of an answer that it has begun.
-    pub(crate) begun: usize,
-    /// When it last said anything, or was first heard again.
-    pub(crate) said_at: Instant,
-    /// It has said nothing for long amid an answer, though it was heard.
-    pub(crate) has_stalled: bool,
+    stage: Stage,
+    start: Start,
+    owed: Owed,
+    listening: Listening,
+    pipes: Pipes,
+    reputation: Reputation,
+    silence: Silence,
+    pace: Pace,
+    audit: Audit,
     /// It is left to run empty so that it can take a record that must be alone.
-    pub(crate) is_reserved: bool,
-    /// Since when it has closed one of its pipes, and which.
-    pub(crate) hung_up: Option<(Instant, Pipe)>,
-    /// It has closed its stdin before all that it was sent was written.
-    pub(crate) has_refused: bool,
-    /// How many records it wants to be sent at a time, where it has said so.
-    pub(crate) concurrency: Option<NonZeroUsize>,
-    /// The last record that it owes has reached it in part only: no answer to that can be right.
-    pub(crate) is_partially_written: bool,
-    /// It has said what it has to say at its end.
-    pub(crate) has_left: bool,
-    /// The record that it answered last, where answers have ids.
-    pub(crate) last_answered: Option<Index>,
-    /// Whether it has given a result, where answers have ids, and how many records it has answered
-    /// with errors since the last one, one after the other; the last of those.
-    pub(crate) has_result: bool,
-    pub(crate) errors: u32,
-    pub(crate) refused: Option<Index>,
-    /// It is to be replaced, for it has come to answer with nothing but errors.
-    pub(crate) is_spoilt: bool,
-    pub(crate) pace: Pace,
-    pub(crate) audit: Audit,
-    /// What it has read of what it was sent, when that was last of interest.
-    pub(crate) reading: Reading,
-    /// When it was last seen not to have read it all.
-    pub(crate) behind_at: Option<Instant>,
-    /// The end of its stdin was shown to it before its time.
-    pub(crate) asked: Option<Asked>,
-    /// It has answered so long after that that it cannot have waited for it.
-    pub(crate) answered_late: bool,
-    /// When the user is next told that it is waited for.
-    pub(crate) next_reminder: Duration,
-    pub(crate) was_hinted: bool,
+    is_reserved: bool,
 }
 
+/// What is known of it.
 impl Process {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
-            started: now,
             stage: Stage::Serving,
-            is_ready: false,
-            has_stood: false,
-            died_at: None,
-            owed: VecDeque::new(),
-            owed_records: 0,
-            owed_bytes: 0,
-            served: 0,
-            clock: now,
-            paused_for: Duration::ZERO,
-            paused_since: None,
-            begun: 0,
-            said_at: now,
-            has_stalled: false,
-            is_reserved: false,
-            hung_up: None,
-            has_refused: false,
-            concurrency: None,
-            is_partially_written: false,
-            has_left: false,
-            last_answered: None,
-            has_result: false,
-            errors: 0,
-            refused: None,
-            is_spoilt: false,
+            start: Start::new(now),
+            owed: Owed::new(now),
+            listening: Listening::new(now),
+            pipes: Pipes::default(),
+            reputation: Reputation::default(),
+            silence: Silence::new(),
             pace: Pace::new(),
             audit: Audit::new(now),
-            reading: Reading::Unknown,
-            behind_at: None,
-            asked: None,
-            answered_late: false,
-            next_reminder: Duration::ZERO,
-            was_hinted: false,
+            is_reserved: false,
         }
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    pub(crate) fn start(&self) -> &Start {
+        &self.start
+    }
+
+    pub(crate) fn owed(&self) -> &Owed {
+        &self.owed
+    }
+
+    pub(crate) fn listening(&self) -> &Listening {
+        &self.listening
+    }
+
+    pub(crate) fn pipes(&self) -> &Pipes {
+        &self.pipes
+    }
+
+    pub(crate) fn reputation(&self) -> &Reputation {
+        &self.reputation
+    }
+
+    pub(crate) fn silence(&self) -> &Silence {
+        &self.silence
+    }
+
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    pub(crate) fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.start.is_ready()
+    }
+
+    pub(crate) fn is_reserved(&self) -> bool {
+        self.is_reserved
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.listening.is_paused()
+    }
+
+    pub(crate) fn is_serving(&self) -> bool {
+        self.stage == Stage::Serving
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        matches!(self.stage, Stage::Closing(_))
     }
 
     /// Whether it is of use: neither stopped nor killed.
     pub(crate) fn is_working(&self) -> bool {
-        matches!(self.stage, Stage::Serving | Stage::Closing(_))
+        self.is_serving() || self.is_closing()
     }
 
-    /// How far it has come, where to have stayed up for `enough` is proof in any case.
-    pub(crate) fn startup(&self, enough: Duration, now: Instant) -> Startup {
-        let since = self.started + self.paused_for;
-        let ran = (self.died_at.unwrap_or(now)).saturating_duration_since(since);
-        let unfed = self.clock.saturating_duration_since(since);
-        match (self.is_ready, self.has_stood) {
-            (true, _) => Startup::Ready,
-            // Else it may have died of what the earlier ones died of, only later.
-            (false, true) if unfed * 2 >= ran || unfed >= enough => Startup::Stood,
-            _ => Startup::Begun {
-                ran,
-                holds_any: !self.owed.is_empty(),
-            },
-        }
+    /// How many records it may answer.
+    pub(crate) fn answerable(&self) -> usize {
+        self.owed.records().saturating_sub(usize::from(self.pipes.is_partially_written()))
     }
 
     /// Whether it has seen the end of its stdin, `unsent` records being not even begun to be
     /// written: it was to end, and has taken all that it was sent.
     pub(crate) fn has_seen_end(&self, unsent: usize) -> bool {
-        matches!(self.stage, Stage::Closing(_)) && unsent == 0 && !self.has_refused
+        self.is_closing() && unsent == 0 && !self.pipes.has_refused()
     }
 
-    /// Whether it holds a record that must have no isolation.
-    pub(crate) fn holds_alone(&self) -> bool {
-        self.owed.front().is_some_and(|work| work.isolation == super::queue::Isolation::Alone)
+    /// How far it has come, where to have stayed up for `enough` is proof in any case.
+    pub(crate) fn startup(&self, enough: Duration, now: Instant) -> Startup {
+        let holds_any = || !self.owed.is_empty();
+        self.start.startup(self.owed.clock(), enough, holds_any, now)
     }
 
-    /// The index of the record that it has owed for longest.
-    pub(crate) fn oldest(&self) -> Option<Index> {
-        self.owed.front().map(Work::first)
+    /// Whether nothing is known of what it does, for it was sent nothing.
+    pub(crate) fn is_unproven(&self) -> bool {
+        let is_silent = !self.is_ready() && !self.start.has_stood() && self.owed.is_empty();
+        is_silent && self.is_serving() && self.pipes.hung_up().is_none()
     }
 
     /// How long its oldest record has been the oldest.
     pub(crate) fn age(&self, now: Instant) -> Duration {
-        let until = self.paused_since.unwrap_or(now);
-        until.saturating_duration_since(self.clock)
+        self.listening.until(now).saturating_duration_since(self.owed.clock())
     }
 
     /// How long each of so many records took whose answers come together, where its first sign does
     /// not come with them: nobody knows how much of that time was its start.
     pub(crate) fn share(&self, answers: usize, now: Instant) -> Option<Duration> {
         let answers = u32::try_from(answers.max(1)).unwrap_or(u32::MAX);
-        self.is_ready.then(|| self.age(now) / answers)
+        self.is_ready().then(|| self.age(now) / answers)
     }
 
     /// How long a record of it took, that being its share: where it takes several at a time, since
     /// it was sent.
     pub(crate) fn took(&self, work: &Work, share: Duration, now: Instant) -> Duration {
-        let until = self.paused_since.unwrap_or(now);
-        match (self.concurrency, work.since) {
-            (Some(_), Some(since)) => until.saturating_duration_since(since),
+        match (self.owed.concurrency(), work.since) {
+            (Some(_), Some(since)) => self.listening.until(now).saturating_duration_since(since),
             _ => share,
         }
     }
@@ -344,91 +220,350 @@ impl Process {
     /// that has answered does not need it, unless it has skipped a record; one that has not may
     /// collect its output until then.
     pub(crate) fn patience_at_the_end(&self) -> Duration {
-        if self.is_ready {
-            self.patience()
-        } else {
-            Duration::from_millis(100)
+        match self.is_ready() {
+            true => self.patience(),
+            false => Duration::from_millis(100),
         }
     }
 
-    /// Takes all that it owes.
-    pub(crate) fn take_owed(&mut self) -> VecDeque<Work> {
-        self.owed_records = 0;
-        self.owed_bytes = 0;
-        std::mem::take(&mut self.owed)
-    }
-
-    /// Owes these again, and nothing else.
-    pub(crate) fn put_owed_back(&mut self, owed: VecDeque<Work>) {
-        self.owed_records = owed.iter().map(Work::remaining).sum();
-        self.owed_bytes = owed.iter().map(|work| work.block.bytes.len()).sum();
-        self.owed = owed;
-    }
-
-    /// The lowest index that it owes.
-    pub(crate) fn lowest(&self) -> Option<Index> {
-        self.owed.iter().map(Work::first).min()
-    }
-
-    /// All clocks of its records stand still for `pause`.
-    pub(crate) fn delay(&mut self, pause: Duration) {
-        self.clock += pause;
-        for work in &mut self.owed {
-            work.since = work.since.map(|since| since + pause);
+    /// From when its silence counts. One that has yet to answer may be starting for as long as it
+    /// has not read what it was sent.
+    pub(crate) fn silent_since(&self) -> Instant {
+        match self.is_ready() {
+            true => self.owed.clock(),
+            false => self.silence.since_behind(self.owed.clock()),
         }
     }
 
-    /// Nothing has happened to it for `pause`, up to now.
-    pub(crate) fn stand_still(&mut self, pause: Duration, now: Instant) {
-        let later = |since: Instant| (since + pause).min(now);
-        self.clock = later(self.clock);
-        for work in &mut self.owed {
-            work.since = work.since.map(later);
-        }
-        self.started = later(self.started);
-        self.paused_since = self.paused_since.map(later);
-        self.hung_up = self.hung_up.map(|(since, pipe)| (later(since), pipe));
-        if let Stage::Closing(since) = &mut self.stage {
-            *since = later(*since);
-        }
-        self.pace.busy_from(now);
-    }
-
-    /// All clocks of its records begin anew.
-    pub(crate) fn start_clocks(&mut self, now: Instant) {
-        self.clock = now;
-        for work in &mut self.owed {
-            work.since = Some(now);
+    /// How long it took to be ready, as far as that says how long others will take.
+    pub(crate) fn time_to_ready(&self, now: Instant) -> Duration {
+        match self.stage {
+            // It may have waited for that.
+            Stage::Closing(since) if self.is_prompt(now) => now.saturating_duration_since(since),
+            _ => self.start.ran(now),
         }
     }
 
-    pub(crate) fn push_owed(&mut self, mut work: Work, now: Instant) {
-        // Clocks that stand still go on from there once it is listened to.
-        let clock = self.paused_since.unwrap_or(now);
-        if self.owed.is_empty() {
-            self.clock = clock;
-            self.pace.busy_from(now);
-        }
-        work.since = Some(clock);
-        self.served += work.block.count;
-        self.owed_records += work.block.count;
-        self.owed_bytes += work.block.bytes.len();
-        self.owed.push_back(work);
+    /// Whether what it does now is likely to come of the end of its stdin.
+    pub(crate) fn is_prompt(&self, now: Instant) -> bool {
+        self.silence.is_prompt(self.stage, now)
     }
 
     /// In how many seconds it would have answered one record more, as far as can be told.
     pub(crate) fn next_answer(&self, now: Instant) -> f64 {
-        self.expected(now) * (self.owed_records + 1) as f64
+        self.expected(now) * (self.owed.records() + 1) as f64
     }
 
     /// Seconds that a record is expected to take: one that is already under way for long counts as
     /// slow.
     pub(crate) fn expected(&self, now: Instant) -> f64 {
         let each = self.pace.seconds_per_record();
-        if self.owed.is_empty() {
-            each
-        } else {
-            each.max(self.age(now).as_secs_f64())
+        match self.owed.is_empty() {
+            true => each,
+            false => each.max(self.age(now).as_secs_f64()),
         }
+    }
+}
+
+/// What happens to it.
+impl Process {
+    /// It runs.
+    pub(crate) fn began(&mut self, now: Instant) {
+        self.start.began(now);
+        self.owed.start_clocks(now);
+    }
+
+    /// It says that it is up, and perhaps how many records it wants at a time.
+    pub(crate) fn announced(&mut self, concurrency: Option<NonZeroUsize>, now: Instant) {
+        self.owed.takes(concurrency);
+        self.pace.is_up(now);
+        // One that owes nothing may be on its way out, and is given no more time for that.
+        if !self.owed.is_empty() {
+            self.owed.start_clocks(now);
+        }
+        self.silence.end();
+    }
+
+    pub(crate) fn became_ready(&mut self) {
+        self.start.became_ready();
+    }
+
+    /// It has stayed up for as long as it had to.
+    pub(crate) fn stood(&mut self) {
+        self.start.stood();
+    }
+
+    /// Others like it have died: what has stood a shorter trial stands on.
+    pub(crate) fn outlived_others(&mut self) {
+        if self.owed.is_empty() {
+            self.start.has_yet_to_stand();
+        }
+    }
+
+    /// It is kept for a record that must be alone, or is not any more.
+    pub(crate) fn reserve(&mut self, is_reserved: bool) {
+        self.is_reserved = is_reserved;
+    }
+
+    /// Records are sent to it.
+    pub(crate) fn sent(&mut self, work: Work, now: Instant) {
+        if self.owed.is_empty() {
+            if self.is_ready() {
+                let read_until = self.listening.until(now);
+                self.audit.was_empty(self.owed.clock(), read_until, &self.pace);
+            }
+            self.pace.busy_from(now);
+        }
+        self.audit.sent(work.block.first, Index(work.block.end().0 - 1));
+        self.is_reserved = false;
+        // Clocks that stand still go on from there once it is listened to.
+        self.owed.push(work, self.listening.until(now));
+    }
+
+    /// It was sent another record than the one it is silent about, which that says nothing of.
+    pub(crate) fn busy_from(&mut self, now: Instant) {
+        self.pace.busy_from(now);
+    }
+
+    /// It has answered so many of the oldest records. Gives how long each took.
+    pub(crate) fn answered(&mut self, count: usize, now: Instant) -> Option<Duration> {
+        let took = self.share(count, now);
+        self.pace.answered(count, now);
+        self.owed.restart_clock(now);
+        self.silence.end();
+        took
+    }
+
+    /// It has answered so many records that it names. Gives how long each took.
+    pub(crate) fn answered_by_name(&mut self, count: usize, now: Instant) -> Option<Duration> {
+        let takes = self.owed.concurrency().map_or(usize::MAX, NonZeroUsize::get);
+        let is_timed = self.is_ready() && self.owed.records() <= takes;
+        let share = self.share(count, now).filter(|_| is_timed);
+        if !is_timed {
+            // Until now it may have been starting, or, where it was sent more than it takes before
+            // it could say so, at the records that it answers: that is no other record's time.
+            self.owed.start_clocks(now);
+        }
+        self.pace.answered(count, now);
+        share
+    }
+
+    /// It has answered, and `oldest` was the record that it owed for longest before that: the clock
+    /// of the next one begins.
+    pub(crate) fn goes_on_from(&mut self, oldest: Option<Index>, now: Instant) {
+        if self.owed.oldest() != oldest {
+            self.silence.end();
+            self.owed.restart_own_clock(now);
+        }
+    }
+
+    /// Gives up the longest run of up to `most` answered records: see [`Owed`].
+    pub(crate) fn take_answered(&mut self, most: usize) -> (Index, usize, u32) {
+        self.owed.take_answered(most)
+    }
+
+    /// Gives up this record.
+    pub(crate) fn take(&mut self, index: Index, separator: Separator) -> Option<Work> {
+        self.owed.take(index, separator)
+    }
+
+    /// Gives up all that it owes.
+    pub(crate) fn take_owed(&mut self) -> VecDeque<Work> {
+        self.owed.take_all()
+    }
+
+    pub(crate) fn answered_last(&mut self, index: Index) {
+        self.reputation.answered(index);
+    }
+
+    pub(crate) fn gave_result(&mut self) {
+        self.reputation.gave_result();
+    }
+
+    pub(crate) fn gave_error(&mut self, index: Index) {
+        self.reputation.gave_error(index);
+    }
+
+    /// Finds it spoilt if so many errors in a row are enough for that. Gives whether that is news.
+    pub(crate) fn judge_errors(&mut self, enough: u32) -> bool {
+        self.is_serving() && self.reputation.judge(enough)
+    }
+
+    /// It has said something, by itself or because it was asked.
+    pub(crate) fn spoke(&mut self, now: Instant) {
+        self.silence.spoke(self.stage, now);
+    }
+
+    /// So many bytes are held of an answer that it has begun.
+    pub(crate) fn said(&mut self, begun: usize, now: Instant) {
+        self.listening.said(begun, now);
+    }
+
+    /// It has said nothing for long amid an answer.
+    pub(crate) fn stalled(&mut self) {
+        self.listening.stalled();
+    }
+
+    pub(crate) fn has_read(&mut self, reading: Reading, now: Instant) {
+        self.silence.has_read(reading, now);
+    }
+
+    /// The user was told that it is waited for: for the first time, as a hint, or after so long.
+    pub(crate) fn hinted(&mut self) {
+        self.silence.hinted();
+    }
+
+    pub(crate) fn reminded(&mut self, age: Duration) {
+        self.silence.reminded(age);
+    }
+
+    /// It is not listened to from now on.
+    pub(crate) fn pause(&mut self, now: Instant) {
+        // It may have begun only a moment after `now`.
+        self.listening.pause(now.max(self.owed.clock()));
+    }
+
+    /// It is listened to again: no clock of it has run up to `until`. Gives whether that is news.
+    pub(crate) fn resume(&mut self, until: Instant, now: Instant) -> bool {
+        let Some(pause) = self.listening.resume(until, now) else {
+            return false;
+        };
+        self.owed.move_clocks(|since| since + pause);
+        self.start.was_unheard(pause);
+        if let Stage::Closing(at) = &mut self.stage {
+            *at += pause.min(now.saturating_duration_since(*at));
+        }
+        self.pace.busy_from(now);
+        true
+    }
+
+    /// It has closed its stdin in the middle of a record.
+    pub(crate) fn wrote_in_part(&mut self) {
+        self.pipes.wrote_in_part();
+    }
+
+    /// It has closed a pipe. Gives the last `unsent` records back, which were not written to it.
+    pub(crate) fn hung_up(
+        &mut self,
+        pipe: Pipe,
+        unsent: usize,
+        separator: Separator,
+        now: Instant,
+    ) -> Vec<Work> {
+        self.pipes.closed(pipe, now);
+        self.owed.take_back(unsent, separator)
+    }
+
+    /// It has said its last word. Gives whether that counts: once, after the end of its stdin.
+    pub(crate) fn left(&mut self) -> bool {
+        let is_news = self.is_closing() && !self.pipes.has_left();
+        if is_news {
+            self.pipes.left();
+        }
+        is_news
+    }
+
+    /// It has died, which is judged later.
+    pub(crate) fn died(&mut self, now: Instant) {
+        self.start.died(now);
+    }
+
+    /// Whether it is time for a check, if it could be checked at all.
+    pub(crate) fn may_be_checked(&self, now: Instant) -> bool {
+        self.is_ready() && !self.owed.holds_alone() && self.is_serving() && self.audit.is_due(now)
+    }
+
+    /// It is sent nothing before it owes nothing.
+    pub(crate) fn begin_check(&mut self) {
+        self.audit.begin(self.patience());
+    }
+
+    /// A check goes on after answers.
+    pub(crate) fn go_on_with_check(&mut self, now: Instant) {
+        match self.owed.is_empty() {
+            true => self.audit.ran_empty(&self.pace, now),
+            false if self.audit.holds_back() => self.audit.answered(self.patience(), now),
+            false => {}
+        }
+    }
+
+    /// It did not run empty, and was sent one record to see whether an answer comes at once.
+    pub(crate) fn probed(&mut self, now: Instant) {
+        self.audit.probed(now);
+    }
+
+    /// It was watched, and nothing came.
+    pub(crate) fn passed_check(&mut self) {
+        self.audit.passed();
+    }
+
+    /// It is not watched any more, for there can be no end of that now.
+    pub(crate) fn leave_unwatched(&mut self, now: Instant) {
+        self.audit.leave_unwatched(now);
+    }
+
+    /// Its stdin is closed; `asked` tells why, where that is before its time.
+    pub(crate) fn close(&mut self, now: Instant) {
+        self.stage = Stage::Closing(now);
+    }
+
+    /// The end of its stdin is shown to it before its time.
+    pub(crate) fn ask(&mut self, asked: Asked) {
+        self.silence.ask(asked);
+    }
+
+    /// It is to be gone by then, or gone soon after SIGKILL by `leave_at`: nobody wants its answers.
+    /// Gives whether it is yet to be told.
+    pub(crate) fn stop(&mut self, kill_at: Instant, leave_at: Instant) -> bool {
+        let is_news = self.is_working();
+        self.owed.take_all();
+        self.stage = match self.stage {
+            Stage::Killed(at) => Stage::Killed(at.min(leave_at)),
+            Stage::Stopping(earlier) => Stage::Stopping(earlier.min(kill_at)),
+            Stage::Serving | Stage::Closing(_) => Stage::Stopping(kill_at),
+        };
+        is_news
+    }
+
+    /// It is killed, and waited for until then.
+    pub(crate) fn killed(&mut self, until: Instant) {
+        self.owed.take_all();
+        self.stage = Stage::Killed(until);
+    }
+
+    /// Nothing has happened to it for `pause`, up to now; its end has gone on.
+    pub(crate) fn stand_still(&mut self, pause: Duration, now: Instant) {
+        let later = |since: Instant| (since + pause).min(now);
+        self.owed.move_clocks(later);
+        self.start.stand_still(later);
+        self.listening.stand_still(later);
+        self.pipes.stand_still(later);
+        if let Stage::Closing(since) = &mut self.stage {
+            *since = later(*since);
+        }
+        self.pace.busy_from(now);
+    }
+
+    /// The same; it has not come nearer to its end.
+    pub(crate) fn was_suspended(&mut self, pause: Duration, now: Instant) {
+        self.stand_still(pause, now);
+        if let Stage::Stopping(at) | Stage::Killed(at) = &mut self.stage {
+            *at += pause;
+        }
+    }
+
+    /// It was stopped for a time that is not known: all its clocks begin anew.
+    pub(crate) fn was_stopped(&mut self, kill_at: Instant, leave_at: Instant, now: Instant) {
+        self.owed.start_clocks(now);
+        self.start.start_anew(now);
+        self.listening.stand_still(|_| now);
+        self.pipes.stand_still(|_| now);
+        match &mut self.stage {
+            Stage::Serving => {}
+            Stage::Closing(since) => *since = now,
+            Stage::Stopping(at) => *at = kill_at,
+            Stage::Killed(at) => *at = leave_at,
+        }
+        self.pace.busy_from(now);
     }
 }

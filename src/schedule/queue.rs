@@ -87,6 +87,27 @@ impl Work {
             ..self.clone()
         }
     }
+
+    /// Takes the last `unsent` records off these, as if they had not been sent.
+    pub(crate) fn take_back(
+        works: &mut VecDeque<Self>,
+        mut unsent: usize,
+        separator: Separator,
+    ) -> Vec<Self> {
+        let mut back = Vec::new();
+        while unsent > 0
+            && let Some(work) = works.pop_back()
+        {
+            let mut work = work.trimmed(separator);
+            if work.block.count > unsent {
+                works.push_back(work.cut(work.block.count - unsent, usize::MAX, separator));
+            }
+            unsent -= work.block.count.min(unsent);
+            work.sent -= 1;
+            back.push(work);
+        }
+        back
+    }
 }
 
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Scheduler;
 use super::action::WorkerId;
 use super::event::{Event, NoConcurrency, Settled};
-use super::process::Stage;
+use super::process::Process;
 use super::queue::Work;
 use super::settle::Results;
 use crate::outcome::{BadAnswer, Cause, Verdict};
@@ -29,16 +29,10 @@ impl Scheduler {
         let Some(process) = self.process_mut(worker) else {
             return Reception::Ignored;
         };
-        if process.is_ready {
+        if process.is_ready() {
             return Reception::Ignored;
         }
-        process.concurrency = concurrency.unwrap_or_default();
-        process.pace.is_up(now);
-        // One that owes nothing may be on its way out, and is given no more time for that.
-        if !process.owed.is_empty() {
-            process.start_clocks(now);
-        }
-        process.next_reminder = Duration::ZERO;
+        process.announced(concurrency.unwrap_or_default(), now);
         self.awaits_ready = true;
         self.note_ready(worker, now);
         if let Err(given) = concurrency {
@@ -61,16 +55,8 @@ impl Scheduler {
         self.time_answers(worker, answers, now);
         self.note_own_answer(worker, now);
         let process = self.process_mut(worker).expect("it runs");
-        let oldest = process.oldest();
-        let takes = process.concurrency.map_or(usize::MAX, NonZeroUsize::get);
-        let is_timed = process.is_ready && process.owed_records <= takes;
-        let share = (process.share(answers.len(), now)).filter(|_| is_timed);
-        if !is_timed {
-            // Until now it may have been starting, or, where it was sent more than it takes before
-            // it could say so, at the records that it answers: that is no other record's time.
-            process.start_clocks(now);
-        }
-        process.pace.answered(answers.len(), now);
+        let oldest = process.owed().oldest();
+        let share = process.answered_by_name(answers.len(), now);
         self.note_ready(worker, now);
         let mut left = answers;
         while !left.is_empty() {
@@ -90,8 +76,8 @@ impl Scheduler {
                 continue;
             }
             let answer = &mut left[0];
-            let Some(work) = self.take_owed(worker, answer.index) else {
-                self.restart_clock(worker, oldest, now);
+            let Some(work) = self.take(worker, answer.index) else {
+                self.goes_on_from(worker, oldest, now);
                 return Reception::Unasked(answer.index);
             };
             self.note_last_answered(worker, answer.index);
@@ -99,7 +85,7 @@ impl Scheduler {
             self.take_answer(worker, work, answer, took, now);
             left = &mut left[1..];
         }
-        self.restart_clock(worker, oldest, now);
+        self.goes_on_from(worker, oldest, now);
         Reception::Taken
     }
 
@@ -121,9 +107,9 @@ impl Scheduler {
         }
         // Worth a restart, however many such processes there are: one answer alone may be all that
         // a worker ever gives that breaks the rules with every record.
-        let is_of_use = process.served > process.owed_records + 1;
+        let is_of_use = process.owed().served() > process.owed().records() + 1;
         // What it holds has nothing to do with a second answer to the record before.
-        let verdict = match (unasked, process.last_answered) {
+        let verdict = match (unasked, process.reputation().last_answered()) {
             (Unasked::Record(index), Some(last)) if *index == last => Verdict::AnsweredTwice,
             _ => Verdict::Unasked,
         };
@@ -142,17 +128,12 @@ impl Scheduler {
 
     /// Whether this process owes an answer to that record.
     pub fn owes(&self, worker: WorkerId, index: Index) -> bool {
-        self.process(worker)
-            .is_some_and(|process| process.owed.iter().any(|work| work.holds(index)))
+        self.process(worker).is_some_and(|process| process.owed().find(index).is_some())
     }
 
     /// Whether what a process has to say at its end counts: once, after the end of its stdin.
     pub(super) fn took_leave(&mut self, worker: WorkerId) -> Reception {
-        let is_taken = self.process_mut(worker).is_some_and(|process| {
-            matches!(process.stage, Stage::Closing(_))
-                && !std::mem::replace(&mut process.has_left, true)
-        });
-        match is_taken {
+        match self.process_mut(worker).is_some_and(Process::left) {
             true => Reception::Taken,
             false => Reception::Ignored,
         }
@@ -170,13 +151,13 @@ impl Scheduler {
     }
 
     fn is_read_from_out(&self, worker: WorkerId) -> bool {
-        self.process(worker).is_some_and(super::process::Process::is_working)
+        self.process(worker).is_some_and(Process::is_working)
     }
 
     /// How many of the first answers are results of the oldest records that the process owes, in
     /// turn.
     fn results_in_turn(&self, worker: WorkerId, answers: &[Answer<'_>]) -> usize {
-        let Some(oldest) = self.process(worker).and_then(super::process::Process::oldest) else {
+        let Some(oldest) = self.process(worker).and_then(|process| process.owed().oldest()) else {
             return 0;
         };
         let is_in_turn = |(number, answer): &(usize, &Answer<'_>)| {
@@ -193,19 +174,18 @@ impl Scheduler {
         now: Instant,
     ) -> Option<Duration> {
         let process = self.process(worker)?;
-        Some(process.took(process.owed.front()?, share?, now))
+        Some(process.took(process.owed().front()?, share?, now))
     }
 
     fn note_result(&mut self, worker: WorkerId) {
         if let Some(process) = self.process_mut(worker) {
-            process.has_result = true;
-            process.errors = 0;
+            process.gave_result();
         }
     }
 
     fn note_last_answered(&mut self, worker: WorkerId, index: Index) {
         if let Some(process) = self.process_mut(worker) {
-            process.last_answered = Some(index);
+            process.answered_last(index);
         }
     }
 
@@ -246,37 +226,14 @@ impl Scheduler {
     }
 
     /// Takes one record out of what a process owes, wherever it stands.
-    fn take_owed(&mut self, worker: WorkerId, index: Index) -> Option<Work> {
+    pub(super) fn take(&mut self, worker: WorkerId, index: Index) -> Option<Work> {
         let separator = self.policy.shape.separator;
-        let process = self.process_mut(worker)?;
-        let place = process.owed.iter().position(|work| work.holds(index))?;
-        let work = process.owed.remove(place)?;
-        process.owed_bytes -= work.block.bytes.len();
-        process.owed_records -= 1;
-        let mut rest = work.trimmed(separator);
-        let before = (index.0 - rest.first().0) as usize;
-        let front = (before > 0).then(|| rest.cut(before, usize::MAX, separator));
-        let taken = rest.cut(1, usize::MAX, separator);
-        let rest = (rest.block.count > 0).then_some(rest);
-        for left in [rest, front].into_iter().flatten() {
-            process.owed_bytes += left.block.bytes.len();
-            process.owed.insert(place, left);
-        }
-        Some(taken)
+        self.process_mut(worker)?.take(index, separator)
     }
 
-    /// The clock of the next record begins once the oldest one is answered; where a process takes
-    /// several at a time, each one's clock has run since it was sent.
-    fn restart_clock(&mut self, worker: WorkerId, oldest: Option<Index>, now: Instant) {
-        let Some(process) = self.process_mut(worker) else {
-            return;
-        };
-        if process.oldest() != oldest {
-            process.next_reminder = Duration::ZERO;
-            process.clock = match (process.concurrency, process.owed.front()) {
-                (Some(_), Some(work)) => work.since.unwrap_or(now),
-                _ => now,
-            };
+    fn goes_on_from(&mut self, worker: WorkerId, oldest: Option<Index>, now: Instant) {
+        if let Some(process) = self.process_mut(worker) {
+            process.goes_on_from(oldest, now);
         }
     }
 }

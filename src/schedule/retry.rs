@@ -12,8 +12,9 @@ use super::action::WorkerId;
 use super::clock::ample_start;
 use super::event::{Event, Fate};
 use super::policy::Delivery;
-use super::process::{Process, Stage, State};
+use super::process::Process;
 use super::queue::{Isolation, Work};
+use super::worker::{State, Worker};
 use crate::outcome::{Cause, Retry};
 use crate::record::Index;
 
@@ -93,10 +94,8 @@ impl Scheduler {
 
     /// Puts down that a process answered a record with an error.
     fn note_error(&mut self, worker: WorkerId, index: Index) {
-        if let Some(process) = self.process_mut(worker)
-            && process.refused.replace(index) != Some(index)
-        {
-            process.errors = process.errors.saturating_add(1);
+        if let Some(process) = self.process_mut(worker) {
+            process.gave_error(index);
         }
     }
 
@@ -106,12 +105,10 @@ impl Scheduler {
         let Some(process) = self.process_mut(worker) else {
             return;
         };
-        let is_enough = process.has_result && process.errors >= enough && !process.is_spoilt;
-        if !is_enough || process.stage != Stage::Serving {
+        if !process.judge_errors(enough) {
             return;
         }
-        process.is_spoilt = true;
-        let errors = process.errors;
+        let errors = process.reputation().errors();
         self.workers[worker.0].spoilt += 1;
         self.tell(Event::Spoilt { worker, errors });
     }
@@ -139,17 +136,17 @@ impl Scheduler {
 
     /// Whether this worker may have records that the process of `last` has just refused.
     fn may_take(&self, worker: WorkerId, last: WorkerId, now: Instant) -> bool {
-        let errors = self.process(worker).map_or(0, |process| process.errors);
+        let errors = self.process(worker).map_or(0, |process| process.reputation().errors());
         if worker != last && errors == 0 {
             return true;
         }
         let is_better = |(other, process): (WorkerId, &Process)| {
             let is_other = other != worker && other != last;
-            let is_soon_free = process.owed.is_empty() || process.age(now) < busy_for(process);
-            let suits = is_soon_free && (worker == last || process.errors == 0);
+            let is_soon_free = process.owed().is_empty() || process.age(now) < busy_for(process);
+            let suits = is_soon_free && (worker == last || process.reputation().errors() == 0);
             is_other && self.is_ready(process) && suits
         };
-        let is_on_its_way = |(number, seat): (usize, &super::Worker)| {
+        let is_on_its_way = |(number, seat): (usize, &Worker)| {
             let is_coming = match &seat.state {
                 State::GivenUp => false,
                 State::Running(process) if self.is_ready(process) => false,
@@ -165,22 +162,22 @@ impl Scheduler {
     /// When a process is not waited for any longer by what another one refused.
     pub(super) fn is_awaited_until(&self, process: &Process) -> Instant {
         match self.is_ready(process) {
-            true => process.clock + busy_for(process),
+            true => process.owed().clock() + busy_for(process),
             false => self.comes_before(process),
         }
     }
 
     /// The same for one that is not ready.
     fn comes_before(&self, process: &Process) -> Instant {
-        process.started + process.paused_for + ample_start(self.startup_time.unwrap_or_default())
+        process.start().since() + ample_start(self.startup_time.unwrap_or_default())
     }
 
     /// Whether a process is ready, or has stood its trial, and may be given more.
     pub(super) fn is_ready(&self, process: &Process) -> bool {
-        (process.is_ready || process.has_stood) && self.may_serve(process)
+        (process.is_ready() || process.start().has_stood()) && self.may_serve(process)
     }
 }
 
 fn busy_for(process: &Process) -> Duration {
-    process.pace.per_record().max(LEAST_WAIT)
+    process.pace().per_record().max(LEAST_WAIT)
 }

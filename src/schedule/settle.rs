@@ -11,7 +11,6 @@ use super::action::WorkerId;
 use super::event::{Event, Settled, Trigger};
 use super::order::{Outcome, Written};
 use super::policy::OnError;
-use super::process::Stage;
 use super::queue::Work;
 use crate::input::Rejected;
 use crate::outcome::{Cause, Failure, Lines, Rendering};
@@ -32,28 +31,12 @@ impl Scheduler {
     /// consecutive indices that were sent equally often. They are to be settled with an outcome.
     pub(super) fn take_answered(&mut self, worker: WorkerId, most: usize) -> Settled {
         let process = self.process_mut(worker).expect("only a running process answers");
-        let oldest = process.owed.front().expect("a process answers only what it owes");
-        let (first, sent) = (oldest.first(), oldest.sent);
-        let mut run = 0;
-        while run < most
-            && let Some(work) = process.owed.front_mut()
-            && work.first() == first.plus(run)
-            && work.sent == sent
-        {
-            let step = work.remaining().min(most - run);
-            run += step;
-            work.answered += step;
-            if work.remaining() == 0 {
-                process.owed_bytes -= work.block.bytes.len();
-                process.owed.pop_front();
-            }
-        }
-        process.owed_records -= run;
+        let (first, count, attempts) = process.take_answered(most);
         Settled {
             first,
-            count: run,
+            count,
             worker: Some(worker),
-            attempts: sent,
+            attempts,
             took: None,
             outcome: Ok(()),
         }
@@ -61,18 +44,8 @@ impl Scheduler {
 
     /// Takes the oldest record that a process owes.
     pub(super) fn take_oldest(&mut self, worker: WorkerId) -> Work {
-        let separator = self.policy.shape.separator;
-        let process = self.process_mut(worker).expect("only a running process holds records");
-        let work = process.owed.pop_front().expect("a process answers only what it owes");
-        process.owed_bytes -= work.block.bytes.len();
-        process.owed_records -= 1;
-        let mut rest = work.trimmed(separator);
-        let oldest = rest.cut(1, usize::MAX, separator);
-        if rest.block.count > 0 {
-            process.owed_bytes += rest.block.bytes.len();
-            process.owed.push_front(rest);
-        }
-        oldest
+        let oldest = self.process(worker).and_then(|process| process.owed().oldest());
+        oldest.and_then(|index| self.take(worker, index)).expect("it owes a record")
     }
 
     /// Puts down that a process answered, before the records are settled. Gives how long each took.
@@ -85,10 +58,7 @@ impl Scheduler {
         self.time_oldest(worker, count, now);
         self.note_own_answer(worker, now);
         let process = self.process_mut(worker).expect("only a running process answers");
-        let took = process.share(count, now);
-        process.pace.answered(count, now);
-        process.clock = now;
-        process.next_reminder = Duration::ZERO;
+        let took = process.answered(count, now);
         self.note_ready(worker, now);
         took
     }
@@ -98,12 +68,12 @@ impl Scheduler {
         let Some(process) = self.process(worker) else {
             return;
         };
-        if !process.is_ready {
-            let took = self.time_to_ready(process, now);
+        if !process.is_ready() {
+            let took = process.time_to_ready(now);
             let process = self.process_mut(worker).expect("it runs");
-            process.is_ready = true;
+            process.became_ready();
             // One that answers at the end of its stdin may have waited for that.
-            let is_told = process.stage == Stage::Serving || process.answered_late;
+            let is_told = process.is_serving() || process.silence().answered_late();
             self.tell(Event::Ready { worker, took });
             self.startup_time = Some(match self.startup_time {
                 Some(learnt) if is_told => learnt.max(took),

@@ -9,57 +9,28 @@
 use std::time::{Duration, Instant};
 
 use super::action::WorkerId;
-use super::clock::HINT;
 use super::event::{Asking, Event};
 use super::policy::{Delivery, Window};
-use super::process::{Process, Stage};
+use super::process::{Asked, HINT, Process, Reading};
 use super::{InputState, Scheduler};
 
 /// A record unanswered for so long, where others took far less, may have been skipped.
 pub(super) const SILENCE: Duration = Duration::from_secs(5 * 60);
-/// So long a full buffer may be what everything waits for.
-pub(super) const HUNGER: Duration = Duration::from_secs(30);
-/// The same, once that has been found to be so.
+/// How long a full buffer is what everything waits for, once that has been found to be so.
 const SHORT: Duration = Duration::from_secs(1);
-
-/// What a process has done with the records that it was sent, as far as its stdin shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// Nobody can know.
-    Unknown,
-    /// It has not read all of them.
-    Behind,
-    /// It has read them all.
-    All,
-}
-
-/// Why the end of its stdin was shown to a process that serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
-    /// It had not answered for so long; it had answered something before, or nothing.
-    Silent {
-        waited: Duration,
-        had_answered: bool,
-    },
-    /// It could be sent no more, for the buffer is full.
-    Starved,
-}
 
 impl Scheduler {
     /// Whether it is of interest what a worker has read: it has not answered for long.
     pub fn asks_after_reading(&self, worker: WorkerId, now: Instant) -> bool {
         self.process(worker).is_some_and(|process| {
-            process.stage == Stage::Serving && !process.owed.is_empty() && process.age(now) >= HINT
+            process.is_serving() && !process.owed().is_empty() && process.age(now) >= HINT
         })
     }
 
     /// This is what a worker has read.
     pub fn note_reading(&mut self, worker: WorkerId, reading: Reading, now: Instant) {
         if let Some(process) = self.process_mut(worker) {
-            process.reading = reading;
-            if reading == Reading::Behind {
-                process.behind_at = Some(now);
-            }
+            process.has_read(reading, now);
         }
     }
 
@@ -70,68 +41,35 @@ impl Scheduler {
             true => HINT,
             false => SILENCE,
         };
-        let has_read = process.reading == Reading::All;
-        let usual = match (process.is_ready, self.startup_time) {
+        let has_read = process.silence().reading() == Reading::All;
+        let usual = match (process.is_ready(), self.startup_time) {
             // Before an answer has been timed, the first one of all tells how long they may take.
-            (true, first) => process.pace.measured().or(first).unwrap_or_default(),
+            (true, first) => process.pace().measured().or(first).unwrap_or_default(),
             // What was learnt of those that waited for their end says nothing.
             (false, Some(_)) if has_read && self.has_shown_silence => Duration::ZERO,
             (false, Some(learnt)) => learnt,
             // It may be starting, for as long as that takes.
-            (false, None) if process.reading == Reading::Unknown => return None,
+            (false, None) if process.silence().reading() == Reading::Unknown => return None,
             // The time counts from when it was last seen not to have read what it was sent.
             (false, None) => Duration::ZERO,
         };
         Some(least.max(usual * 20))
     }
 
-    /// From when the silence of a process counts. One that has yet to answer may be starting for as
-    /// long as it has not read what it was sent.
-    pub(super) fn silent_since(&self, process: &Process) -> Instant {
-        match process.behind_at {
-            Some(at) if !process.is_ready => process.clock.max(at),
-            _ => process.clock,
-        }
-    }
-
     /// Notes that the end of its stdin is shown to a process.
     pub(super) fn note_asked(&mut self, worker: WorkerId, asked: Asked) {
         if let Some(process) = self.process_mut(worker) {
-            process.asked = Some(asked);
-        }
-    }
-
-    /// How long it took a process to be ready, as far as that says how long others will take.
-    pub(super) fn time_to_ready(&self, process: &Process, now: Instant) -> Duration {
-        match (process.stage, process.asked) {
-            // It may have waited for that.
-            (Stage::Closing(since), Some(_)) if self.is_prompt(process, now) => {
-                now.saturating_duration_since(since)
-            }
-            _ => now.saturating_duration_since(process.started),
-        }
-    }
-
-    /// Whether what a process does now is likely to come of the end of its stdin.
-    fn is_prompt(&self, process: &Process, now: Instant) -> bool {
-        match (process.stage, process.asked) {
-            (Stage::Closing(since), Some(Asked::Silent { waited, .. })) => {
-                now.saturating_duration_since(since) <= waited / 2
-            }
-            (Stage::Closing(since), Some(Asked::Starved)) => {
-                now.saturating_duration_since(since) <= HUNGER / 2
-            }
-            _ => false,
+            process.ask(asked);
         }
     }
 
     /// A process that was shown the end of its stdin is ready now, or has ended.
     pub(super) fn judge_silence(&mut self, worker: WorkerId, process: &Process, now: Instant) {
-        let had_answered = match process.asked {
+        let had_answered = match process.silence().asked() {
             Some(Asked::Silent { had_answered, .. }) => had_answered,
             Some(Asked::Starved) => {
                 // One that was slow is not to be disturbed again soon.
-                self.hunger = if process.answered_late {
+                self.hunger = if process.silence().answered_late() {
                     SILENCE
                 } else {
                     SHORT
@@ -140,13 +78,13 @@ impl Scheduler {
             }
             None => return,
         };
-        let has_answered_all = process.owed.is_empty();
-        if !has_answered_all && !self.is_prompt(process, now) {
+        let has_answered_all = process.owed().is_empty();
+        if !has_answered_all && !process.is_prompt(now) {
             return;
         }
         if has_answered_all && had_answered {
             // It may have been slow, or have held its answers back.
-        } else if has_answered_all && process.answered_late {
+        } else if has_answered_all && process.silence().answered_late() {
             self.has_shown_silence = false;
             self.workers[worker.0].silent = 0;
         } else {
@@ -161,24 +99,25 @@ impl Scheduler {
     /// A process has answered: whether it did so by itself.
     pub(super) fn note_own_answer(&mut self, worker: WorkerId, now: Instant) {
         self.moved_at = now;
-        let Some(process) = self.process(worker) else {
+        let Some(process) = self.process_mut(worker) else {
             return;
         };
-        if process.asked.is_none() {
+        let was_asked = process.silence().asked().is_some();
+        process.spoke(now);
+        if !was_asked {
             self.workers[worker.0].silent = 0;
-        } else if !process.answered_late && !self.is_prompt(process, now) {
-            self.process_mut(worker).expect("it runs").answered_late = true;
         }
     }
 
     /// Whether a process may wait for more records than it has been sent. Where it has no
     /// need to collect them, not once it has answered any.
     fn may_wait_for_more(&self, process: &Process) -> bool {
-        process.stage == Stage::Serving
-            && process.paused_since.is_none()
-            && !process.owed.is_empty()
-            && (self.policy.facts().may_collect || process.served == process.owed_records)
-            && process.owed_records < self.window(process)
+        process.is_serving()
+            && !process.is_paused()
+            && !process.owed().is_empty()
+            && (self.policy.facts().may_collect
+                || process.owed().served() == process.owed().records())
+            && process.owed().records() < self.window(process)
     }
 
     /// Looks for processes that wait for more records, which wait for room in the buffer, which
@@ -210,7 +149,7 @@ impl Scheduler {
             return;
         }
         for worker in hungry {
-            if self.process(worker).expect("it runs").reading == Reading::Behind {
+            if self.process(worker).expect("it runs").silence().reading() == Reading::Behind {
                 continue;
             }
             self.note_asked(worker, Asked::Starved);

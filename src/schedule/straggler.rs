@@ -28,10 +28,10 @@ impl Scheduler {
     /// What a process adds to the speed of all; nothing where that is not known.
     fn speed(&self, process: &Process, now: Instant) -> Option<Speed> {
         let each = process.expected(now);
-        let runs = process.is_ready && each > 0.0 && self.may_serve(process);
+        let runs = process.is_ready() && each > 0.0 && self.may_serve(process);
         runs.then(|| Speed {
             rate: 1.0 / each,
-            work: process.owed_records as f64,
+            work: process.owed().records() as f64,
             next: process.next_answer(now),
         })
     }

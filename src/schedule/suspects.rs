@@ -8,8 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::audit::AuditState;
-use super::process::{Process, Stage};
+use super::process::{AuditState, Process};
 use super::queue::{Isolation, Work};
 use super::{InputState, Scheduler};
 
@@ -33,7 +32,7 @@ impl Scheduler {
         while self.queue.has_alone() {
             let free_and_ready = (self.processes())
                 .filter(|(_, process)| self.is_ready(process) && is_free(process))
-                .min_by_key(|(_, process)| process.errors)
+                .min_by_key(|(_, process)| process.reputation().errors())
                 .map(|(worker, _)| worker);
             if let Some(worker) = free_and_ready {
                 if let Some(work) = self.queue.pop_alone(|_| true) {
@@ -51,7 +50,7 @@ impl Scheduler {
         }
         for worker in &mut self.workers {
             if let Some(process) = worker.process_mut() {
-                process.is_reserved = false;
+                process.reserve(false);
             }
         }
     }
@@ -59,8 +58,8 @@ impl Scheduler {
     /// Has a suspect open a process, for none is ready. Gives whether one does.
     fn open_one(&mut self, now: Instant) -> bool {
         let opens = |process: &Process| {
-            let serves = process.stage == Stage::Serving && !process.is_ready;
-            serves && !process.owed.is_empty() && !process.holds_alone()
+            let serves = process.is_serving() && !process.is_ready();
+            serves && !process.owed().is_empty() && !process.owed().holds_alone()
         };
         if self.awaits_ready
             || self.awaits_another(now)
@@ -118,7 +117,8 @@ impl Scheduler {
         let has_others = || {
             let mut processes = self.processes();
             self.queue.together() > 0
-                || processes.any(|(_, process)| !process.owed.is_empty() && !process.holds_alone())
+                || processes
+                    .any(|(_, process)| !process.owed().is_empty() && !process.owed().holds_alone())
         };
         self.known_start().is_none()
             && self.queue.has_alone()
@@ -131,21 +131,21 @@ impl Scheduler {
     /// Leaves one process to run empty, for the records that must be alone.
     fn reserve_one(&mut self, now: Instant) {
         let ready = || self.processes().filter(|(_, process)| self.is_ready(process));
-        if ready().any(|(_, process)| process.is_reserved || process.holds_alone()) {
+        if ready().any(|(_, process)| process.is_reserved() || process.owed().holds_alone()) {
             return;
         }
         let soonest = ready()
             .min_by(|(_, a), (_, b)| a.next_answer(now).total_cmp(&b.next_answer(now)))
             .map(|(worker, _)| worker);
         if let Some(process) = soonest.and_then(|worker| self.process_mut(worker)) {
-            process.is_reserved = true;
+            process.reserve(true);
         }
     }
 }
 
 /// Whether a process can take a record that must be alone.
 fn is_free(process: &Process) -> bool {
-    process.owed.is_empty() && !matches!(process.audit.state, AuditState::Watching(_))
+    process.owed().is_empty() && !matches!(process.audit().state(), AuditState::Watching(_))
 }
 
 /// Whether a record that must be alone may open a process. Once it was charged that would be a try

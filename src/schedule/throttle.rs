@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::action::WorkerId;
-use super::process::{Process, Stage};
+use super::process::Process;
 
 /// An output that has not moved on for so long waits for a slow record or a slow reader. Longer,
 /// and workers would stand idle each time that a slow fellow moves the output on.
@@ -63,15 +63,15 @@ impl Scheduler {
             _ if self.order.is_backed_up() || self.order.has_no_room() => ReadFrom::None,
             None => self.amid_answer(now),
             Some(_) => {
-                let by_index = |(_, process): &(WorkerId, &Process)| process.lowest();
+                let by_index = |(_, process): &(WorkerId, &Process)| process.owed().lowest();
                 let waits = self.queue.lowest();
                 let lowest = self
                     .processes()
-                    .filter(|(_, process)| !process.owed.is_empty())
+                    .filter(|(_, process)| !process.owed().is_empty())
                     .min_by_key(by_index);
-                let reserved = self.processes().find(|(_, process)| process.is_reserved);
+                let reserved = self.processes().find(|(_, process)| process.is_reserved());
                 match (lowest, reserved) {
-                    (Some((_, process)), Some((worker, _))) if waits < process.lowest() => {
+                    (Some((_, process)), Some((worker, _))) if waits < process.owed().lowest() => {
                         ReadFrom::Only(worker)
                     }
                     (Some((worker, _)), _) => ReadFrom::Only(worker),
@@ -90,25 +90,13 @@ impl Scheduler {
             let Some(process) = self.workers[number].process_mut() else {
                 continue;
             };
-            let is_read_from =
-                is_read_from || matches!(only, ReadFrom::Only(_)) && process.has_stalled;
-            match (is_read_from, process.paused_since) {
-                (true, Some(since)) => {
-                    let pause = until.saturating_duration_since(since);
-                    process.delay(pause);
-                    process.paused_for += pause;
-                    if let Stage::Closing(at) = &mut process.stage {
-                        *at += pause.min(now.saturating_duration_since(*at));
-                    }
-                    process.paused_since = None;
-                    process.said_at = now;
-                    process.pace.busy_from(now);
-                    self.watch_oldest(WorkerId(number));
-                    self.wake_by(now);
-                }
-                // It may have begun only a moment after `now`.
-                (false, None) => process.paused_since = Some(now.max(process.clock)),
-                _ => {}
+            let is_read_from = is_read_from
+                || matches!(only, ReadFrom::Only(_)) && process.listening().has_stalled();
+            if !is_read_from && !process.is_paused() {
+                process.pause(now);
+            } else if is_read_from && process.resume(until, now) {
+                self.watch_oldest(WorkerId(number));
+                self.wake_by(now);
             }
         }
     }
@@ -119,17 +107,11 @@ impl Scheduler {
         let enough = MOST_BEGUN.min(self.budget.limit() / 8).max(1);
         self.note_stalled(now);
         let patience = self.patience();
-        let amid =
-            || (self.processes()).filter(|(_, process)| process.begun > 0 && !process.has_stalled);
-        let begun: usize = amid().map(|(_, process)| process.begun).sum();
+        let amid = || self.processes().filter(|(_, process)| process.listening().is_amid());
+        let begun: usize = amid().map(|(_, process)| process.listening().begun()).sum();
         let first = amid()
-            .max_by_key(|(_, process)| (process.paused_since.is_none(), process.begun))
-            .map(|(worker, process)| {
-                (
-                    worker,
-                    process.paused_since.map_or(process.said_at, |_| now),
-                )
-            });
+            .max_by_key(|(_, process)| (!process.is_paused(), process.listening().begun()))
+            .map(|(worker, process)| (worker, process.listening().silent_since(now)));
         match first {
             Some((worker, since)) if begun >= enough => {
                 self.wake_by(since + patience);
@@ -145,13 +127,15 @@ impl Scheduler {
     fn note_stalled(&mut self, now: Instant) {
         let patience = self.patience();
         let (mut stalls, mut goes_on) = (false, false);
-        for process in self.amid_answers().filter(|process| process.paused_since.is_none()) {
-            process.has_stalled = now >= process.said_at + patience;
-            stalls |= process.has_stalled;
-            goes_on |= !process.has_stalled;
+        for process in self.amid_answers().filter(|process| !process.is_paused()) {
+            if now >= process.listening().silent_since(now) + patience {
+                process.stalled();
+            }
+            stalls |= process.listening().has_stalled();
+            goes_on |= !process.listening().has_stalled();
         }
         if stalls && !goes_on {
-            self.amid_answers().for_each(|process| process.has_stalled = true);
+            self.amid_answers().for_each(Process::stalled);
         }
     }
 
@@ -159,12 +143,12 @@ impl Scheduler {
     fn amid_answers(&mut self) -> impl Iterator<Item = &mut Process> {
         (self.workers.iter_mut())
             .filter_map(|worker| worker.process_mut())
-            .filter(|process| process.is_working() && process.begun > 0 && !process.has_stalled)
+            .filter(|process| process.is_working() && process.listening().is_amid())
     }
 
     /// For how long one is waited for that says nothing amid an answer.
     fn patience(&self) -> Duration {
-        match self.processes().any(|(_, process)| process.has_stalled) {
+        match self.processes().any(|(_, process)| process.listening().has_stalled()) {
             true => SHORT_PATIENCE,
             false => PATIENCE,
         }
@@ -173,9 +157,7 @@ impl Scheduler {
     /// So many bytes are held of an answer that a worker has begun.
     pub(super) fn note_begun(&mut self, worker: WorkerId, bytes: usize, now: Instant) {
         if let Some(process) = self.process_mut(worker) {
-            process.begun = bytes;
-            process.said_at = now;
-            process.has_stalled = false;
+            process.said(bytes, now);
         }
     }
 
@@ -202,16 +184,15 @@ impl Scheduler {
     /// Whether a process may have something to say that counts: an answer, or its last word.
     pub fn awaits_words(&self, worker: WorkerId) -> bool {
         let may_leave = |process: &Process| {
-            let is_closing = matches!(process.stage, Stage::Closing(_));
-            self.policy.facts().has_last_word && is_closing && !process.has_left
+            let is_closing = process.is_closing();
+            self.policy.facts().has_last_word && is_closing && !process.pipes().has_left()
         };
         self.owed(worker) > 0 || self.process(worker).is_some_and(may_leave)
     }
 
     /// Whether this worker's answers are to be read.
     pub fn reads_from(&self, worker: WorkerId) -> bool {
-        self.process(worker)
-            .is_some_and(|process| process.paused_since.is_none() && process.is_working())
+        self.process(worker).is_some_and(|process| !process.is_paused() && process.is_working())
     }
 }
 

@@ -19,7 +19,7 @@ use super::action::WorkerId;
 use super::clock::ample_start;
 use super::event::Event;
 use super::policy::Window;
-use super::process::{Process, Stage, Startup};
+use super::process::{Process, Startup};
 use super::suspects::may_open;
 
 /// The shortest trial.
@@ -40,8 +40,8 @@ impl Scheduler {
         self.long_trial = self.long_trial.max(Some(trial));
         // What has stood a shorter trial stands on.
         for seat in &mut self.workers {
-            if let Some(process) = seat.process_mut().filter(|process| process.owed.is_empty()) {
-                process.has_stood = false;
+            if let Some(process) = seat.process_mut() {
+                process.outlived_others();
             }
         }
         is_first && self.has_trials()
@@ -68,7 +68,7 @@ impl Scheduler {
                 self.queue.together() == 0 && self.queue.has_alone() && !alone.any(may_open)
             }
         };
-        let is_ready = |process: &Process| process.is_ready && self.may_serve(process);
+        let is_ready = |process: &Process| process.is_ready() && self.may_serve(process);
         is_called_for
             && self.known_start().is_some()
             && !self.awaits_ready
@@ -77,7 +77,7 @@ impl Scheduler {
 
     fn has_suspects(&self) -> bool {
         self.queue.has_alone()
-            || self.processes().any(|(_, process)| process.holds_alone())
+            || self.processes().any(|(_, process)| process.owed().holds_alone())
             || (self.policy.window == Window::Full && self.queue.has_again())
     }
 
@@ -98,8 +98,8 @@ impl Scheduler {
 
     /// Until when a process is on trial.
     pub(super) fn trial_end(&self, process: &Process) -> Option<Instant> {
-        let is_on_trial = is_unproven(process) && self.has_trials();
-        is_on_trial.then(|| process.started + process.paused_for + self.trial())
+        let is_on_trial = process.is_unproven() && self.has_trials();
+        is_on_trial.then(|| process.start().since() + self.trial())
     }
 
     /// Sets the deadlines of trials.
@@ -107,7 +107,7 @@ impl Scheduler {
         if !self.has_trials() || self.unread_since.is_some() {
             return;
         }
-        let processes = self.processes().filter(|(_, process)| process.paused_since.is_none());
+        let processes = self.processes().filter(|(_, process)| !process.is_paused());
         let ends = processes.filter_map(|(_, process)| self.trial_end(process));
         if let Some(at) = ends.min() {
             self.wake_by(at);
@@ -116,18 +116,12 @@ impl Scheduler {
 
     /// Ends the trial of a process that has stayed up.
     pub(super) fn end_trial(&mut self, worker: WorkerId, now: Instant) {
-        let process = self.process(worker).filter(|process| process.paused_since.is_none());
+        let process = self.process(worker).filter(|process| !process.is_paused());
         if (process.and_then(|process| self.trial_end(process))).is_none_or(|at| now < at) {
             return;
         }
-        self.process_mut(worker).expect("it runs").has_stood = true;
+        self.process_mut(worker).expect("it runs").stood();
         self.workers[worker.0].stood();
         self.tell(Event::StayedUp { worker });
     }
-}
-
-/// Whether nothing is known of what a process does, for it was sent nothing.
-fn is_unproven(process: &Process) -> bool {
-    let is_silent = !process.is_ready && !process.has_stood && process.owed.is_empty();
-    is_silent && process.stage == Stage::Serving && process.hung_up.is_none()
 }

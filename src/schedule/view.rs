@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::action::WorkerId;
 use super::ending::Phase;
-use super::process::{Process, Stage, State};
+use super::process::{Process, Stage};
+use super::worker::{State, Worker};
 use super::{InputState, Scheduler};
 use crate::record::Index;
 
@@ -74,16 +75,16 @@ pub struct Oldest {
 impl Scheduler {
     /// The records that have no outcome yet.
     pub fn under_way(&self, now: Instant) -> UnderWay {
-        let owed = |worker: &super::Worker| match &worker.state {
-            State::Running(process) | State::DeferredExit(process, ..) => process.owed_records,
+        let owed = |worker: &Worker| match &worker.state {
+            State::Running(process) | State::DeferredExit(process, ..) => process.owed().records(),
             State::Vacant(_) | State::GivenUp => 0,
         };
         let oldest = |(worker, process): (WorkerId, &Process)| {
             Some(Oldest {
-                index: process.oldest()?,
+                index: process.owed().oldest()?,
                 worker,
                 age: process.age(now),
-                is_ready: process.is_ready,
+                is_ready: process.is_ready(),
             })
         };
         let unsent = self.queue.together() + self.queue.alone() + self.queue.rejected();
@@ -130,15 +131,15 @@ impl Scheduler {
     }
 
     fn standing_of(&self, process: &Process) -> Standing {
-        let is_idle = process.owed.is_empty();
-        match process.stage {
+        let is_idle = process.owed().is_empty();
+        match process.stage() {
             Stage::Stopping(_) | Stage::Killed(_) => Standing::Exiting,
             Stage::Closing(_) if is_idle => Standing::Exiting,
             _ if is_idle && self.awaits_ready_of(process) => Standing::Starting,
-            _ if is_idle && !process.is_ready => Standing::Unready,
+            _ if is_idle && !process.is_ready() => Standing::Unready,
             _ if is_idle => Standing::Idle,
-            _ if process.paused_since.is_some() => Standing::Paused,
-            _ if !process.is_ready => Standing::Starting,
+            _ if process.is_paused() => Standing::Paused,
+            _ if !process.is_ready() => Standing::Starting,
             _ => Standing::Working,
         }
     }
@@ -169,8 +170,8 @@ impl Scheduler {
         if self.phase != Phase::Feeding {
             return None;
         }
-        let held = |worker: &super::Worker| match &worker.state {
-            State::Running(process) | State::DeferredExit(process, ..) => process.owed_bytes,
+        let held = |worker: &Worker| match &worker.state {
+            State::Running(process) | State::DeferredExit(process, ..) => process.owed().bytes(),
             State::Vacant(_) | State::GivenUp => 0,
         };
         let owed = self.workers.iter().map(held).sum::<usize>();

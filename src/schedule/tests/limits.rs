@@ -239,12 +239,12 @@ fn a_process_with_more_to_do_answers_one_record_more_later() {
     let now = Instant::now();
     let budget = Budget::new(1 << 20);
     let mut process = Process::new(now);
-    process.pace.is_up(now);
-    process.pace.answered(10, now + 10 * MILLISECOND);
+    process.announced(None, now);
+    process.answered(10, now + 10 * MILLISECOND);
     let near = |seconds: f64, expected: f64| (seconds - expected).abs() < 1e-9;
     assert!(near(process.expected(now), 0.001));
     assert!(near(process.next_answer(now), 0.001));
-    assert_eq!(process.lowest(), None);
+    assert_eq!(process.owed().lowest(), None);
     let mut queue = Queue::new(Separator::Newline);
     budget.add(8 + BOOKKEEPING);
     queue.push(Block {
@@ -252,9 +252,9 @@ fn a_process_with_more_to_do_answers_one_record_more_later() {
         count: 4,
         bytes: Slice::new(b"1\n2\n3\n4\n".to_vec(), &budget),
     });
-    process.push_owed(queue.pop(3, usize::MAX, &[]).unwrap(), now);
+    process.sent(queue.pop(3, usize::MAX, &[]).unwrap(), now);
     assert!(near(process.next_answer(now), 0.004));
-    assert_eq!(process.lowest(), Some(Index(7)));
+    assert_eq!(process.owed().lowest(), Some(Index(7)));
     let later = now + 50 * MILLISECOND;
     assert!(
         near(process.expected(later), 0.05),

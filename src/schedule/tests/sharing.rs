@@ -10,7 +10,7 @@ use crate::outcome::{ExitStatus, Lines};
 use crate::protocol::message::Message;
 use crate::protocol::stdout::Tail;
 use crate::schedule::policy::{Order, Policy, Readiness, Window};
-use crate::schedule::process::Stage;
+use crate::schedule::process::{Process, Stage};
 use crate::schedule::{Action, Death, Scheduler, WorkerId};
 
 /// A worker that takes this long over each record, in turn.
@@ -120,7 +120,7 @@ fn run(records: usize, times: &[&[Duration]], change: impl FnOnce(&mut Policy)) 
 
 fn exit(scheduler: &mut Scheduler, worker: WorkerId, now: Instant) {
     assert!(matches!(
-        scheduler.process(worker).map(|process| process.stage),
+        scheduler.process(worker).map(Process::stage),
         Some(Stage::Closing(_))
     ));
     let death = Death {

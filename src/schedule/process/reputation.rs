@@ -1,0 +1,56 @@
+//! What the answers of a process say of it, where answers have ids.
+
+use crate::record::Index;
+
+/// What it has answered so far.
+#[derive(Debug, Default)]
+pub(crate) struct Reputation {
+    /// The record that it answered last.
+    last_answered: Option<Index>,
+    /// Whether it has given a result.
+    has_result: bool,
+    /// How many records it has answered with errors since the last result, one after the other,
+    errors: u32,
+    /// and the last of those.
+    refused: Option<Index>,
+    /// It is to be replaced, for it has come to answer with nothing but errors.
+    is_spoilt: bool,
+}
+
+impl Reputation {
+    pub(crate) fn last_answered(&self) -> Option<Index> {
+        self.last_answered
+    }
+
+    /// How many of its last answers were errors.
+    pub(crate) fn errors(&self) -> u32 {
+        self.errors
+    }
+
+    pub(crate) fn is_spoilt(&self) -> bool {
+        self.is_spoilt
+    }
+
+    pub(super) fn answered(&mut self, index: Index) {
+        self.last_answered = Some(index);
+    }
+
+    pub(super) fn gave_result(&mut self) {
+        self.has_result = true;
+        self.errors = 0;
+    }
+
+    pub(super) fn gave_error(&mut self, index: Index) {
+        if self.refused.replace(index) != Some(index) {
+            self.errors = self.errors.saturating_add(1);
+        }
+    }
+
+    /// Finds it spoilt where it has given results, and then so many errors. Gives whether that is
+    /// news.
+    pub(super) fn judge(&mut self, enough: u32) -> bool {
+        let is_news = self.has_result && self.errors >= enough && !self.is_spoilt;
+        self.is_spoilt |= is_news;
+        is_news
+    }
+}
