@@ -35,11 +35,11 @@ impl Scheduler {
             && self.policy.window == Window::Auto
             && self.policy.delivery == Delivery::AtLeastOnce
             && process.is_serving()
-            && process.audit().state() == AuditState::Off
+            && process.audit.state() == AuditState::Off
             && process.is_ready()
-            && !process.owed().holds_alone()
-            && !process.owed().is_empty();
-        may_check.then(|| process.owed().clock() + process.patience())
+            && !process.owed.holds_alone()
+            && !process.owed.is_empty();
+        may_check.then(|| process.owed.clock() + process.patience())
     }
 
     /// When a process is asked, by the end of its stdin, whether it has skipped the record it owes:
@@ -48,11 +48,11 @@ impl Scheduler {
         let may_wait_for_more = match self.policy.window {
             _ if !self.policy.facts().may_collect => false,
             Window::Auto => false,
-            Window::Records(records) => process.owed().records() < records.get(),
+            Window::Records(records) => process.owed.records() < records.get(),
             Window::Full => true,
         };
         let limit = self.silence_limit(process)?;
-        let may_ask = process.is_serving() && !process.owed().is_empty() && !may_wait_for_more;
+        let may_ask = process.is_serving() && !process.owed.is_empty() && !may_wait_for_more;
         may_ask.then(|| process.silent_since() + limit)
     }
 
@@ -65,9 +65,9 @@ impl Scheduler {
         process.go_on_with_check(now);
         if is_stuck {
             // No clock runs that could end a watch.
-            process.leave_unwatched(now);
+            process.audit.leave_unwatched(now);
         }
-        if let Some(at) = process.audit().goes_on_at(process.owed().clock()) {
+        if let Some(at) = process.audit.goes_on_at(process.owed.clock()) {
             self.wake_by(at);
         }
     }
@@ -79,7 +79,7 @@ impl Scheduler {
         let may_owe_more =
             self.policy.window == Window::Auto && self.policy.delivery == Delivery::AtLeastOnce;
         if !may_owe_more
-            || process.pipes().hung_up().is_some()
+            || process.pipes.hung_up().is_some()
             || process.is_reserved()
             || self.is_spent(process)
         {
@@ -106,7 +106,7 @@ impl Scheduler {
     fn ask_by_end(&mut self, worker: WorkerId, now: Instant) {
         let process = self.process(worker).expect("only a running process is asked");
         let (waited, had_answered) = (process.age(now), process.is_ready());
-        if let Some(index) = process.owed().oldest() {
+        if let Some(index) = process.owed.oldest() {
             let asking = match had_answered {
                 true => Asking::Skipped(index),
                 false => Asking::Unanswered(index, waited),
@@ -135,18 +135,18 @@ impl Scheduler {
             self.process_mut(worker).expect("it runs").begin_check();
         }
         let process = self.process(worker).expect("it runs");
-        let at = process.audit().goes_on_at(process.owed().clock());
-        match process.audit().state() {
+        let at = process.audit.goes_on_at(process.owed.clock());
+        match process.audit.state() {
             _ if at.is_some_and(|at| now < at) => self.wake_by(at.unwrap_or(now)),
             AuditState::Off | AuditState::Probing(_) => {}
             AuditState::Watching(_) => {
-                self.process_mut(worker).expect("it runs").passed_check();
-                self.workers[worker.0].protocol_violations = 0;
+                self.process_mut(worker).expect("it runs").audit.passed();
+                self.workers[worker.0].restarts.kept_step();
             }
             AuditState::RunningEmpty => {
                 // Without a record at hand the next tick after one has come tries again.
                 if self.probe(worker, now) {
-                    self.process_mut(worker).expect("it runs").probed(now);
+                    self.process_mut(worker).expect("it runs").audit.probed(now);
                 } else if self.is_in_the_way(worker, now) {
                     self.ask_by_end(worker, now);
                 }

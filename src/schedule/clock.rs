@@ -7,7 +7,6 @@ use super::ending::Phase;
 use super::event::{Event, Expiry, Overdue};
 use super::policy::Window;
 use super::process::{HINT, Process, Stage};
-use super::worker::State;
 use super::{Scheduler, Unsent};
 use crate::outcome::Verdict;
 
@@ -26,9 +25,7 @@ impl Scheduler {
     pub fn is_timed(&self) -> bool {
         let limits = self.policy.timeout.or(self.policy.init_timeout).is_some();
         let is_timed = |process: &Process| match process.stage() {
-            Stage::Serving => {
-                limits && (!process.owed().is_empty() || self.awaits_ready_of(process))
-            }
+            Stage::Serving => limits && (!process.owed.is_empty() || self.awaits_ready_of(process)),
             Stage::Closing(_) | Stage::Stopping(_) => true,
             Stage::Killed(_) => false,
         };
@@ -45,7 +42,10 @@ impl Scheduler {
         self.feed_the_starved(now);
         for number in 0..self.workers.len() {
             let worker = WorkerId(number);
-            self.judge_tick(worker, now);
+            self.judge_deferred(worker, now);
+            if let Some(at) = self.workers[number].judged_at() {
+                self.wake_by(at);
+            }
             let Some(process) = self.process(worker) else {
                 continue;
             };
@@ -82,13 +82,13 @@ impl Scheduler {
         let Some(process) = self.process(worker) else {
             return;
         };
-        if process.owed().is_empty() || process.is_paused() || self.unread_since.is_some() {
+        if process.owed.is_empty() || process.is_paused() || self.unread_since.is_some() {
             return;
         }
-        let clock = process.owed().clock();
+        let clock = process.owed.clock();
         let expiry = self.deadline(process).map(|(at, _)| at);
-        let hint = (!process.is_ready() && !process.silence().was_hinted()).then(|| clock + HINT);
-        let reminder = clock + process.silence().next_reminder();
+        let hint = (!process.is_ready() && !process.silence.was_hinted()).then(|| clock + HINT);
+        let reminder = clock + process.silence.next_reminder();
         let audit = self.audit_deadline(process);
         let silence = self.silence_deadline(process);
         let flush = self.flush_deadline(process);
@@ -102,7 +102,7 @@ impl Scheduler {
         let expiry = self.expiry(process);
         let at = match expiry {
             Expiry::Record => self.up_by(process) + self.policy.timeout?,
-            Expiry::Start => process.owed().clock() + self.policy.init_timeout?,
+            Expiry::Start => process.owed.clock() + self.policy.init_timeout?,
         };
         Some((at, expiry))
     }
@@ -126,7 +126,7 @@ impl Scheduler {
             Expiry::Record => ample_start(self.known_start()?) + self.policy.timeout?,
             Expiry::Start => self.policy.init_timeout?,
         };
-        Some((process.start().since() + limit, limit))
+        Some((process.start.since() + limit, limit))
     }
 
     /// Sets the deadlines of a process that is sent nothing before it has said that it is up.
@@ -138,7 +138,7 @@ impl Scheduler {
         if !self.awaits_ready || !self.awaits_ready_of(process) || is_paused {
             return;
         }
-        let reminder = process.start().since() + process.silence().next_reminder();
+        let reminder = process.start.since() + process.silence.next_reminder();
         let deadline = self.start_deadline(process).map(|(at, _)| at);
         for at in [deadline, Some(reminder)].into_iter().flatten() {
             self.wake_by(at);
@@ -155,17 +155,17 @@ impl Scheduler {
         let Some(process) = self.process(worker) else {
             return;
         };
-        let age = now.saturating_duration_since(process.start().since());
+        let age = now.saturating_duration_since(process.start.since());
         let is_read_from = !process.is_paused();
         if !is_read_from
             || !self.awaits_ready
             || !self.awaits_ready_of(process)
-            || age < process.silence().next_reminder()
+            || age < process.silence.next_reminder()
         {
             return;
         }
         let expiry = self.expiry(process);
-        self.process_mut(worker).expect("it runs").reminded(age);
+        self.process_mut(worker).expect("it runs").silence.reminded(age);
         self.tell(Event::StartAwaited {
             worker,
             age,
@@ -180,7 +180,7 @@ impl Scheduler {
         if process.is_paused() {
             return;
         }
-        if process.owed().is_empty() {
+        if process.owed.is_empty() {
             if let Some((at, limit)) = self.start_deadline(process)
                 && now >= at
             {
@@ -189,9 +189,7 @@ impl Scheduler {
             return;
         }
         match self.deadline(process) {
-            Some((at, Expiry::Record))
-                if now >= at && unsent(worker) >= process.owed().records() =>
-            {
+            Some((at, Expiry::Record)) if now >= at && unsent(worker) >= process.owed.records() => {
                 // It takes no records: none can have taken it too long.
                 self.terminate_faulty(worker, Verdict::StdinClosed, unsent(worker), now);
             }
@@ -210,11 +208,11 @@ impl Scheduler {
             return;
         };
         let age = process.age(now);
-        let Some(index) = process.owed().oldest() else {
+        let Some(index) = process.owed.oldest() else {
             return;
         };
-        let is_first = !process.is_ready() && !process.silence().was_hinted() && age >= HINT;
-        if !is_first && age < process.silence().next_reminder() {
+        let is_first = !process.is_ready() && !process.silence.was_hinted() && age >= HINT;
+        if !is_first && age < process.silence.next_reminder() {
             return;
         }
         let overdue = Overdue {
@@ -222,14 +220,14 @@ impl Scheduler {
             index,
             age,
             is_first,
-            reading: process.silence().reading(),
+            reading: process.silence.reading(),
             expiry: self.expiry(process),
             is_full: self.budget.is_full() || self.budget.has_waiter(),
         };
         let process = self.process_mut(worker).expect("it runs");
         match is_first {
-            true => process.hinted(),
-            false => process.reminded(age),
+            true => process.silence.hinted(),
+            false => process.silence.reminded(age),
         }
         self.tell(Event::Overdue(overdue));
     }
@@ -243,7 +241,7 @@ impl Scheduler {
         let is_last = nothing_waits || self.is_spent(process);
         let is_due = (is_last && process.age(now) >= process.patience_at_the_end())
             || self.flush_deadline(process).is_some_and(|at| now >= at);
-        if is_due && process.is_serving() && !process.owed().is_empty() && !process.is_paused() {
+        if is_due && process.is_serving() && !process.owed.is_empty() && !process.is_paused() {
             self.close_stdin(worker, now);
         }
     }
@@ -254,7 +252,7 @@ impl Scheduler {
     fn flush_deadline(&self, process: &Process) -> Option<Instant> {
         let may_collect =
             matches!(self.policy.window, Window::Records(records) if records.get() > 1);
-        if !may_collect || !process.owed().holds_alone() || !process.is_serving() {
+        if !may_collect || !process.owed.holds_alone() || !process.is_serving() {
             return None;
         }
         let half = self.policy.timeout.map_or(Duration::MAX, |limit| limit / 2);
@@ -264,10 +262,10 @@ impl Scheduler {
     /// When the clock of a process's oldest record begins: not before the process must be up.
     fn up_by(&self, process: &Process) -> Instant {
         if process.is_ready() {
-            return process.owed().clock();
+            return process.owed.clock();
         }
         let start = self.known_start().map_or(HINT, ample_start);
-        process.owed().clock().max(process.start().since() + start)
+        process.owed.clock().max(process.start.since() + start)
     }
 
     fn expire_closing(&mut self, worker: WorkerId, now: Instant) {
@@ -278,10 +276,10 @@ impl Scheduler {
         let Stage::Closing(since) = process.stage() else {
             return;
         };
-        if !process.owed().is_empty() || process.is_paused() {
+        if !process.owed.is_empty() || process.is_paused() {
             return;
         }
-        let at = since.max(process.owed().clock()) + limit;
+        let at = since.max(process.owed.clock()) + limit;
         if now < at {
             self.wake_by(at);
             return;
@@ -298,8 +296,8 @@ impl Scheduler {
             (None, false) => {
                 self.unread_since = Some(now);
                 for worker in &mut self.workers {
-                    if let State::Running(process) = &mut worker.state {
-                        process.leave_unwatched(now);
+                    if let Some(process) = worker.process_mut() {
+                        process.audit.leave_unwatched(now);
                     }
                 }
                 self.wake_by(now);
@@ -307,7 +305,7 @@ impl Scheduler {
             (Some(since), true) => {
                 self.unread_since = None;
                 for worker in &mut self.workers {
-                    if let State::Running(process) = &mut worker.state {
+                    if let Some(process) = worker.process_mut() {
                         process.stand_still(now.saturating_duration_since(since), now);
                     }
                 }
@@ -320,7 +318,7 @@ impl Scheduler {
     /// mtask and its workers were stopped for so long: no clock has run.
     pub fn was_suspended(&mut self, pause: Duration, now: Instant) {
         for worker in &mut self.workers {
-            if let State::Running(process) = &mut worker.state {
+            if let Some(process) = worker.process_mut() {
                 process.was_suspended(pause, now);
             }
         }
@@ -337,7 +335,7 @@ impl Scheduler {
     pub fn was_stopped(&mut self, now: Instant) {
         let leave_after = self.patience_with_killed();
         for worker in &mut self.workers {
-            if let State::Running(process) = &mut worker.state {
+            if let Some(process) = worker.process_mut() {
                 process.was_stopped(now + self.policy.grace, now + leave_after, now);
             }
         }

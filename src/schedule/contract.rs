@@ -6,23 +6,26 @@
 //! failed: it may end the run. What a process still owes at its end fails and is not sent again,
 //! for nobody knows what the worker has done with it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::Scheduler;
-use super::action::WorkerId;
+use super::action::{Action, WorkerId};
 use super::doubts::Doubts;
 use super::event::{Breach, Event, Trigger};
 use super::policy::OnError;
-use super::process::{Break, Death, Process};
-use crate::outcome::{Lines, Verdict};
+use super::process::{Break, Death, Pipe, Process};
+use super::{Scheduler, Unsent};
+use crate::outcome::Verdict;
 use crate::protocol::message::beginning;
+
+/// A process that has closed its stdout is given so long to exit.
+const HANG_UP: Duration = Duration::from_millis(200);
 
 impl Scheduler {
     /// An answer came that nothing was asked for.
     pub(super) fn stray(&mut self, worker: WorkerId, line: &[u8], now: Instant) {
         if self
             .process(worker)
-            .is_some_and(|process| process.pipes().is_partially_written() && process.is_working())
+            .is_some_and(|process| process.pipes.is_partially_written() && process.is_working())
         {
             // It answered a part of a record for the whole.
             self.terminate_faulty(worker, Verdict::StdinClosed, 0, now);
@@ -40,11 +43,8 @@ impl Scheduler {
         if !process.is_working() {
             return;
         }
-        debug_assert!(
-            process.owed().is_empty(),
-            "a line answers what is owed first"
-        );
-        let in_doubt = process.audit().in_doubt(Break::TooMany);
+        debug_assert!(process.owed.is_empty(), "a line answers what is owed first");
+        let in_doubt = process.audit.in_doubt(Break::TooMany);
         let startup = self.startup(process, now);
         self.stop(worker, now);
         self.count_process(worker, startup, false, Death::by(Verdict::OutOfStep));
@@ -55,7 +55,7 @@ impl Scheduler {
     /// Counts and tells that a process did not give one answer for each record.
     pub(super) fn note_breach(&mut self, worker: WorkerId, breach: Breach, in_doubt: Doubts) {
         self.tally.protocol_violations += 1;
-        self.workers[worker.0].protocol_violations += 1;
+        self.workers[worker.0].restarts.broke_step();
         if !self.policy.names_records() {
             self.tally.doubtful += u64::from(!in_doubt.is_empty());
             self.tally.doubts.extend(&in_doubt);
@@ -70,7 +70,7 @@ impl Scheduler {
     /// A process has ended, and owed nothing when it wrote what stands after its last whole line.
     pub(super) fn note_tail(&mut self, worker: WorkerId, process: &Process, death: &Death) {
         let breach = Breach::Tail(beginning(&death.tail.bytes));
-        self.note_breach(worker, breach, process.audit().in_doubt(Break::TooMany));
+        self.note_breach(worker, breach, process.audit.in_doubt(Break::TooMany));
     }
 
     /// Counts something that a worker wrote and nothing had asked for as a failure, and ends the
@@ -86,28 +86,88 @@ impl Scheduler {
         }
     }
 
-    /// A line without its end is an answer where the worker was to finish and exited well.
-    pub(super) fn take_last_line(&mut self, worker: WorkerId, death: &mut Death, now: Instant) {
-        let Some(process) = self.process(worker) else {
+    /// A process has closed its stdin in the middle of a record: [`Scheduler::hung_up`] is to
+    /// follow.
+    pub fn record_partially_written(&mut self, worker: WorkerId) {
+        if let Some(process) = self.process_mut(worker) {
+            process.pipes.wrote_in_part();
+        }
+    }
+
+    /// A process has closed one of its pipes. The last `unsent` records that it holds are not begun
+    /// to be written to it, and are taken back.
+    pub fn hung_up(&mut self, worker: WorkerId, pipe: Pipe, unsent: usize, now: Instant) {
+        let separator = self.policy.shape.separator;
+        let process = self.process_mut(worker).filter(|process| process.is_working());
+        let Some(process) = process else {
             return;
         };
-        let may_be_answer = process.has_seen_end(death.unsent) && self.owed(worker) > 0;
-        if may_be_answer && death.exit.is_success() && !death.tail.bytes.is_empty() {
-            let mut tail = std::mem::take(&mut death.tail);
-            if tail.is_too_long {
-                self.answered_too_large(worker, now);
-            } else {
-                tail.bytes.push(self.policy.shape.separator.byte());
-                self.answered(
-                    worker,
-                    1,
-                    Lines::Given {
-                        buffer: &mut tail.bytes,
-                        from: 0,
-                    },
-                    now,
-                );
-            }
+        let back = process.hung_up(pipe, unsent, separator, now);
+        back.into_iter().for_each(|work| self.queue.put_back(work));
+        self.wake_by(now + HANG_UP);
+        self.feed(now);
+    }
+
+    /// Deals with a process that has closed a pipe and does not exit.
+    pub(super) fn hang_up_tick(&mut self, worker: WorkerId, unsent: Unsent<'_>, now: Instant) {
+        let exit_timeout = self.policy.exit_timeout;
+        let Some(process) = self.process_mut(worker) else {
+            return;
+        };
+        let Some((since, pipe)) = process.pipes.hung_up() else {
+            return;
+        };
+        let is_done = process.owed.is_empty() && process.is_closing();
+        if !process.is_working() || is_done || process.is_paused() {
+            return;
         }
+        let until = match pipe {
+            Pipe::Stdin if !process.owed.is_empty() => {
+                since.max(process.owed.clock()) + exit_timeout
+            }
+            _ => since + HANG_UP,
+        };
+        if now < until {
+            self.wake_by(until);
+            return;
+        }
+        let verdict = match pipe {
+            Pipe::Stdin => Verdict::StdinClosed,
+            Pipe::Stdout => Verdict::StdoutClosed,
+        };
+        self.terminate_faulty(worker, verdict, unsent(worker), now);
+    }
+
+    /// Ends a running process that is as good as dead, and deals with what it held.
+    pub(super) fn terminate_faulty(
+        &mut self,
+        worker: WorkerId,
+        verdict: Verdict,
+        unsent: usize,
+        now: Instant,
+    ) {
+        let process = self.process(worker).expect("only a running process can be found faulty");
+        let startup = self.startup(process, now);
+        let owed = self.process_mut(worker).expect("it runs").owed.take_all();
+        self.stop(worker, now);
+        let death = Death {
+            unsent,
+            ..Death::by(verdict)
+        };
+        let charged = self.blame(worker, owed, startup, &death, now);
+        self.count_process(worker, startup, charged, death);
+    }
+
+    /// Tells a process's group to end.
+    pub(super) fn stop(&mut self, worker: WorkerId, now: Instant) {
+        let kill_at = now + self.policy.grace;
+        let process = self.process_mut(worker).expect("only a running process can be stopped");
+        debug_assert!(
+            process.owed.is_empty(),
+            "a process is stopped after its records have been dealt with"
+        );
+        process.stop(kill_at, kill_at);
+        self.actions.push(Action::Terminate(worker));
+        self.wake_by(kill_at);
     }
 }

@@ -8,7 +8,7 @@ use super::pending::PendingFailures;
 use super::policy::OnError;
 use super::process::Death;
 use super::tally::EarlyEnd;
-use super::worker::{State, Worker};
+use super::worker::Worker;
 use super::{InputState, Scheduler};
 use crate::exit::Status;
 use crate::outcome::ExitStatus;
@@ -105,7 +105,7 @@ impl Scheduler {
     }
 
     fn owed_by_all(&self) -> usize {
-        self.processes().map(|(_, process)| process.owed().records()).sum()
+        self.processes().map(|(_, process)| process.owed.records()).sum()
     }
 
     /// Goes on in another way.
@@ -181,16 +181,14 @@ impl Scheduler {
     /// Nobody waits for the judgement of a process that has ended.
     fn dismiss_judged(&mut self, now: Instant) {
         for worker in &mut self.workers {
-            if let State::DeferredExit(..) = worker.state {
-                worker.state = State::Vacant(now);
-            }
+            worker.take_deferred(|_, _| true, now);
         }
     }
 
     fn kill_all(&mut self, now: Instant) {
         let until = now + self.patience_with_killed();
         for (number, worker) in self.workers.iter_mut().enumerate() {
-            if let State::Running(process) = &mut worker.state {
+            if let Some(process) = worker.process_mut() {
                 process.killed(until);
                 self.actions.push(Action::Kill(WorkerId(number)));
             }
@@ -212,7 +210,7 @@ impl Scheduler {
 
     /// A process that was to end cannot be ended, and is not waited for.
     pub fn left_behind(&mut self, worker: WorkerId, now: Instant) {
-        self.workers[worker.0].left_behind += 1;
+        self.workers[worker.0].restarts.was_left_behind();
         self.died(worker, Death::by(ExitStatus::Signal(libc::SIGKILL)), now);
     }
 
@@ -240,16 +238,13 @@ impl Scheduler {
             let is_stuck = self.phase.is_interrupted() && !self.pending_will_move();
             let waits = !self.queue.is_empty() || !(self.pending.is_empty() || is_stuck);
             if more_to_come || waits {
-                let is_given_up = |worker: &Worker| matches!(worker.state, State::GivenUp);
-                if !self.workers.iter().all(is_given_up) || self.pending_will_move() {
+                if !self.workers.iter().all(Worker::is_given_up) || self.pending_will_move() {
                     return;
                 }
                 self.give_up();
             }
         }
-        let is_running =
-            |worker: &Worker| matches!(worker.state, State::Running(_) | State::DeferredExit(..));
-        if self.workers.iter().any(is_running) {
+        if self.workers.iter().any(|worker| worker.last_process().is_some()) {
             return;
         }
         let reason = match self.phase {

@@ -3,14 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::action::{Action, ProcessNumber, WorkerId};
+use super::action::{Action, WorkerId};
 use super::ending::Phase;
 use super::event::Event;
 use super::policy::{Delivery, Window};
 use super::process::Process;
 use super::queue::Work;
 use super::straggler::Fleet;
-use super::worker::{State, Worker};
+use super::worker::Worker;
 use super::{InputState, Scheduler};
 
 /// The most that is sent in one piece, in bytes.
@@ -54,7 +54,7 @@ impl Scheduler {
         // What is due next depends on how far that check has got.
         self.watch_oldest(worker);
         if let Some(process) = self.process(worker)
-            && process.owed().is_empty()
+            && process.owed.is_empty()
             && process.is_closing()
         {
             self.wake_by(now + self.policy.exit_timeout);
@@ -70,7 +70,7 @@ impl Scheduler {
                 }
             }
             // One that has been given its last record is to be told so in time.
-            let goes_on = |process: &Process| !process.owed().is_empty() && self.may_serve(process);
+            let goes_on = |process: &Process| !process.owed.is_empty() && self.may_serve(process);
             if self.queue.together() > 0 && self.process(worker).is_some_and(goes_on) {
                 return;
             }
@@ -96,7 +96,7 @@ impl Scheduler {
                 continue;
             }
             let process = self.process(worker).expect("only a process can take records");
-            let next = (process.next_answer(now), process.owed().records(), worker);
+            let next = (process.next_answer(now), process.owed.records(), worker);
             if best.is_none_or(|best| next < best) {
                 best = Some(next);
             }
@@ -114,10 +114,10 @@ impl Scheduler {
         };
         if !process.is_serving()
             || process.is_reserved()
-            || process.owed().holds_alone()
-            || process.audit().holds_back()
-            || process.pipes().hung_up().is_some()
-            || process.reputation().is_spoilt()
+            || process.owed.holds_alone()
+            || process.audit.holds_back()
+            || process.pipes.hung_up().is_some()
+            || process.reputation.is_spoilt()
             || self.awaits_ready_of(process)
             || pending == 0
         {
@@ -125,28 +125,28 @@ impl Scheduler {
         }
         let mut window = self.window(process);
         let is_measured = self.is_measured(process);
-        let is_shared =
-            self.policy.window == Window::Auto || process.owed().concurrency().is_some();
+        let is_shared = self.policy.window == Window::Auto || process.owed.concurrency().is_some();
         if is_measured && self.input == InputState::Ended {
             // Towards the end, all are to be done at the same time.
             window = window.min(pending.div_ceil(jobs)).max(1);
         }
         let overdue_at = self.overdue_at(process);
         let is_overdue = overdue_at.is_some_and(|at| now >= at);
-        let room = if is_overdue && process.owed().records() <= window {
+        let room = if is_overdue && process.owed.records() <= window {
             1
-        } else if is_measured && process.owed().records() > window / 2 {
+        } else if is_measured && process.owed.records() > window / 2 {
             // Half a window at a time, so that blocks stay large.
             0
         } else {
-            window.saturating_sub(process.owed().records())
+            window.saturating_sub(process.owed.records())
         };
-        if is_measured && process.owed().bytes() >= IN_FLIGHT {
+        if is_measured && process.owed.bytes() >= IN_FLIGHT {
             return 0;
         }
-        let left = self.policy.lifespan.map_or(usize::MAX, |n| {
-            n.get() - process.owed().served().min(n.get())
-        });
+        let left = self
+            .policy
+            .lifespan
+            .map_or(usize::MAX, |n| n.get() - process.owed.served().min(n.get()));
         let room = room.min(left);
         if let Some(at) = overdue_at.filter(|_| room == 0 && !is_overdue) {
             self.wake_by(at);
@@ -174,44 +174,44 @@ impl Scheduler {
         let may_pass = self.policy.names_records()
             && self.policy.window == Window::Auto
             && self.policy.delivery == Delivery::AtLeastOnce
-            && process.owed().concurrency().is_none()
+            && process.owed.concurrency().is_none()
             && process.is_ready()
-            && !process.owed().is_empty();
-        may_pass.then(|| process.owed().clock() + process.patience())
+            && !process.owed.is_empty();
+        may_pass.then(|| process.owed.clock() + process.patience())
     }
 
     /// Whether the window of this process follows from measured time.
     pub(super) fn is_measured(&self, process: &Process) -> bool {
-        self.policy.window == Window::Auto && process.owed().concurrency().is_none()
+        self.policy.window == Window::Auto && process.owed.concurrency().is_none()
     }
 
     /// How many records this process may have been sent and not yet answered.
     pub(super) fn window(&self, process: &Process) -> usize {
-        let asked = match (self.policy.window, process.owed().concurrency()) {
+        let asked = match (self.policy.window, process.owed.concurrency()) {
             _ if self.policy.delivery == Delivery::AtMostOnce => return 1,
-            (Window::Auto, None) => return process.pace().window(),
+            (Window::Auto, None) => return process.pace.window(),
             (Window::Auto | Window::Full, _) => usize::MAX,
             (Window::Records(records), _) => records.get(),
         };
-        (process.owed().concurrency()).map_or(asked, |concurrency| asked.min(concurrency.get()))
+        (process.owed.concurrency()).map_or(asked, |concurrency| asked.min(concurrency.get()))
     }
 
     /// Whether this process is to say that it is up, or to stay up, before it is sent anything.
     pub(super) fn awaits_ready_of(&self, process: &Process) -> bool {
-        let is_unfed = !process.is_ready() && process.owed().is_empty();
+        let is_unfed = !process.is_ready() && process.owed.is_empty();
         is_unfed && (self.awaits_ready || self.trial_end(process).is_some())
     }
 
     /// Whether a process can be given records, now or when it has answered some.
     pub(super) fn may_serve(&self, process: &Process) -> bool {
-        process.is_serving() && process.pipes().hung_up().is_none() && !self.is_spent(process)
+        process.is_serving() && process.pipes.hung_up().is_none() && !self.is_spent(process)
     }
 
     /// Whether a process has been given all the records that it is to serve.
     pub(super) fn is_spent(&self, process: &Process) -> bool {
         let is_over =
-            (self.policy.lifespan).is_some_and(|records| process.owed().served() >= records.get());
-        is_over || process.reputation().is_spoilt()
+            (self.policy.lifespan).is_some_and(|records| process.owed.served() >= records.get());
+        is_over || process.reputation.is_spoilt()
     }
 
     /// Whether nothing but the lowest record may be given out, because the budget is full.
@@ -219,9 +219,8 @@ impl Scheduler {
         self.budget.is_full()
             && self.order.next().is_some()
             && self.queue.lowest().is_some_and(|lowest| {
-                self.processes().any(|(_, process)| {
-                    process.owed().oldest().is_some_and(|oldest| oldest < lowest)
-                })
+                self.processes()
+                    .any(|(_, process)| process.owed.oldest().is_some_and(|oldest| oldest < lowest))
             })
     }
 
@@ -240,7 +239,7 @@ impl Scheduler {
             self.send(worker, work, now);
             if is_overdue && let Some(process) = self.process_mut(worker) {
                 // The silence before says nothing about this record.
-                process.busy_from(now);
+                process.pace.busy_from(now);
             }
         }
         true
@@ -250,7 +249,7 @@ impl Scheduler {
         work.sent += 1;
         let process = self.process_mut(worker).expect("records are sent to a running process");
         let block = work.block.clone();
-        let is_first = process.owed().is_empty();
+        let is_first = process.owed.is_empty();
         process.sent(work, now);
         if is_first {
             self.watch_oldest(worker);
@@ -272,10 +271,10 @@ impl Scheduler {
             if !nothing_waits && !self.is_spent(process) {
                 continue;
             }
-            if process.owed().is_empty() || (nothing_waits && self.policy.window == Window::Full) {
+            if process.owed.is_empty() || (nothing_waits && self.policy.window == Window::Full) {
                 self.close_stdin(worker, now);
             } else {
-                let at = process.owed().clock() + process.patience_at_the_end();
+                let at = process.owed.clock() + process.patience_at_the_end();
                 if !process.is_paused() && self.unread_since.is_none() {
                     self.wake_by(at);
                 }
@@ -300,7 +299,7 @@ impl Scheduler {
         let is_picky = self.queue.has_shunning();
         let idle = self
             .processes()
-            .filter(|(_, l)| l.is_serving() && l.owed().is_empty())
+            .filter(|(_, l)| l.is_serving() && l.owed.is_empty())
             .filter(|(worker, _)| !is_picky || self.is_of_use(*worker, now))
             .count();
         let running = self.processes().filter(|(_, l)| l.is_serving()).count();
@@ -324,11 +323,13 @@ impl Scheduler {
         if wanted == 0 {
             return 0;
         }
-        let vacant = |(number, worker): (usize, &Worker)| match worker.state {
-            // Those that may begin now go first, and of those the ones whose last processes were of
-            // use.
-            State::Vacant(from) => Some((from.max(now), worker.failed_starts, number)),
-            _ => None,
+        // Those that may begin now go first, and of those the ones whose last processes were of use.
+        let vacant = |(number, worker): (usize, &Worker)| {
+            Some((
+                worker.vacant_from()?.max(now),
+                worker.restarts.failed_starts(),
+                number,
+            ))
         };
         let mut seats: Vec<_> = self.workers.iter().enumerate().filter_map(vacant).collect();
         seats.sort_unstable();
@@ -350,11 +351,7 @@ impl Scheduler {
     }
 
     fn start(&mut self, worker: WorkerId, now: Instant) {
-        let seat = &mut self.workers[worker.0];
-        let number = ProcessNumber(seat.next_process);
-        seat.next_process += 1;
-        let is_restart = std::mem::take(&mut seat.replaces_failed);
-        seat.state = State::Running(Box::new(Process::new(now)));
+        let (number, is_restart) = self.workers[worker.0].begin(now);
         self.tally.restarts += u64::from(is_restart);
         self.tell(Event::Started {
             worker,

@@ -21,7 +21,7 @@ impl Scheduler {
         let first = self.take_oldest(worker);
         let process = self.process(worker).expect("only a running process can be too slow");
         let startup = self.startup(process, now);
-        let mut others = self.process_mut(worker).expect("it runs").take_owed();
+        let mut others = self.process_mut(worker).expect("it runs").owed.take_all();
         self.stop(worker, now);
         let charged = suspects <= 1;
         self.count_process(worker, startup, charged, Death::by(Verdict::TimedOut));
@@ -51,7 +51,7 @@ impl Scheduler {
                 );
                 left -= work.remaining();
                 self.tell_again(worker, &work);
-                self.suspect(work);
+                self.queue.put_back_alone(work);
             }
         }
     }
@@ -68,10 +68,6 @@ impl Scheduler {
             return 1;
         }
         let timeout = self.policy.timeout.unwrap_or_default();
-        process.owed().expired(
-            process.owed().records().saturating_sub(unsent),
-            timeout,
-            now,
-        )
+        process.owed.expired(process.owed.records().saturating_sub(unsent), timeout, now)
     }
 }

@@ -15,9 +15,9 @@
 
 mod action;
 mod audit;
-mod blame;
 mod clock;
 mod contract;
+mod death;
 mod doubts;
 mod ending;
 pub mod event;
@@ -25,13 +25,13 @@ mod feed;
 mod heard;
 mod late;
 mod order;
-mod outside;
 mod pace;
 mod pending;
 pub mod policy;
 mod process;
 mod queue;
 mod replies;
+mod restarts;
 mod retry;
 mod settle;
 mod silence;
@@ -152,7 +152,9 @@ impl Scheduler {
         Self {
             queue: Queue::new(policy.shape.separator),
             pending: PendingFailures::default(),
-            workers: (0..policy.jobs.get()).map(|_| Worker::new(now)).collect(),
+            workers: (0..policy.jobs.get())
+                .map(|_| Worker::new(policy.max_restarts, now))
+                .collect(),
             order: OrderBuffer::new(policy.order, budget),
             tally: Tally::default(),
             slowest: None,
@@ -216,7 +218,7 @@ impl Scheduler {
         self.queue.push(block);
         if self
             .processes()
-            .any(|(_, process)| process.audit().state() == process::AuditState::RunningEmpty)
+            .any(|(_, process)| process.audit.state() == process::AuditState::RunningEmpty)
         {
             self.wake_by(now);
         }
@@ -276,7 +278,7 @@ impl Scheduler {
 
     /// The worker that owes answers, where there is but one.
     pub fn only_debtor(&self) -> Option<WorkerId> {
-        let mut debtors = self.processes().filter(|(_, process)| !process.owed().is_empty());
+        let mut debtors = self.processes().filter(|(_, process)| !process.owed.is_empty());
         let (worker, _) = debtors.next()?;
         debtors.next().is_none().then_some(worker)
     }
@@ -351,5 +353,10 @@ impl Scheduler {
         if self.wake_at.is_none_or(|earlier| at < earlier) {
             self.wake_at = Some(at);
         }
+    }
+
+    /// Whether no record will come any more.
+    pub(super) fn input_is_over(&self) -> bool {
+        self.input == InputState::Ended || !self.phase.takes_input()
     }
 }

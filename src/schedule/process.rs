@@ -13,7 +13,6 @@ mod reputation;
 mod silence;
 mod start;
 
-use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
@@ -77,14 +76,14 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct Process {
     stage: Stage,
-    start: Start,
-    owed: Owed,
-    listening: Listening,
-    pipes: Pipes,
-    reputation: Reputation,
-    silence: Silence,
-    pace: Pace,
-    audit: Audit,
+    pub(crate) start: Start,
+    pub(crate) owed: Owed,
+    pub(crate) listening: Listening,
+    pub(crate) pipes: Pipes,
+    pub(crate) reputation: Reputation,
+    pub(crate) silence: Silence,
+    pub(crate) pace: Pace,
+    pub(crate) audit: Audit,
     /// It is left to run empty so that it can take a record that must be alone.
     is_reserved: bool,
 }
@@ -108,38 +107,6 @@ impl Process {
 
     pub(crate) fn stage(&self) -> Stage {
         self.stage
-    }
-
-    pub(crate) fn start(&self) -> &Start {
-        &self.start
-    }
-
-    pub(crate) fn owed(&self) -> &Owed {
-        &self.owed
-    }
-
-    pub(crate) fn listening(&self) -> &Listening {
-        &self.listening
-    }
-
-    pub(crate) fn pipes(&self) -> &Pipes {
-        &self.pipes
-    }
-
-    pub(crate) fn reputation(&self) -> &Reputation {
-        &self.reputation
-    }
-
-    pub(crate) fn silence(&self) -> &Silence {
-        &self.silence
-    }
-
-    pub(crate) fn pace(&self) -> &Pace {
-        &self.pace
-    }
-
-    pub(crate) fn audit(&self) -> &Audit {
-        &self.audit
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -284,15 +251,6 @@ impl Process {
         self.silence.end();
     }
 
-    pub(crate) fn became_ready(&mut self) {
-        self.start.became_ready();
-    }
-
-    /// It has stayed up for as long as it had to.
-    pub(crate) fn stood(&mut self) {
-        self.start.stood();
-    }
-
     /// Others like it have died: what has stood a shorter trial stands on.
     pub(crate) fn outlived_others(&mut self) {
         if self.owed.is_empty() {
@@ -318,11 +276,6 @@ impl Process {
         self.is_reserved = false;
         // Clocks that stand still go on from there once it is listened to.
         self.owed.push(work, self.listening.until(now));
-    }
-
-    /// It was sent another record than the one it is silent about, which that says nothing of.
-    pub(crate) fn busy_from(&mut self, now: Instant) {
-        self.pace.busy_from(now);
     }
 
     /// It has answered so many of the oldest records. Gives how long each took.
@@ -357,33 +310,6 @@ impl Process {
         }
     }
 
-    /// Gives up the longest run of up to `most` answered records: see [`Owed`].
-    pub(crate) fn take_answered(&mut self, most: usize) -> (Index, usize, u32) {
-        self.owed.take_answered(most)
-    }
-
-    /// Gives up this record.
-    pub(crate) fn take(&mut self, index: Index, separator: Separator) -> Option<Work> {
-        self.owed.take(index, separator)
-    }
-
-    /// Gives up all that it owes.
-    pub(crate) fn take_owed(&mut self) -> VecDeque<Work> {
-        self.owed.take_all()
-    }
-
-    pub(crate) fn answered_last(&mut self, index: Index) {
-        self.reputation.answered(index);
-    }
-
-    pub(crate) fn gave_result(&mut self) {
-        self.reputation.gave_result();
-    }
-
-    pub(crate) fn gave_error(&mut self, index: Index) {
-        self.reputation.gave_error(index);
-    }
-
     /// Finds it spoilt if so many errors in a row are enough for that. Gives whether that is news.
     pub(crate) fn judge_errors(&mut self, enough: u32) -> bool {
         self.is_serving() && self.reputation.judge(enough)
@@ -392,29 +318,6 @@ impl Process {
     /// It has said something, by itself or because it was asked.
     pub(crate) fn spoke(&mut self, now: Instant) {
         self.silence.spoke(self.stage, now);
-    }
-
-    /// So many bytes are held of an answer that it has begun.
-    pub(crate) fn said(&mut self, begun: usize, now: Instant) {
-        self.listening.said(begun, now);
-    }
-
-    /// It has said nothing for long amid an answer.
-    pub(crate) fn stalled(&mut self) {
-        self.listening.stalled();
-    }
-
-    pub(crate) fn has_read(&mut self, reading: Reading, now: Instant) {
-        self.silence.has_read(reading, now);
-    }
-
-    /// The user was told that it is waited for: for the first time, as a hint, or after so long.
-    pub(crate) fn hinted(&mut self) {
-        self.silence.hinted();
-    }
-
-    pub(crate) fn reminded(&mut self, age: Duration) {
-        self.silence.reminded(age);
     }
 
     /// It is not listened to from now on.
@@ -435,11 +338,6 @@ impl Process {
         }
         self.pace.busy_from(now);
         true
-    }
-
-    /// It has closed its stdin in the middle of a record.
-    pub(crate) fn wrote_in_part(&mut self) {
-        self.pipes.wrote_in_part();
     }
 
     /// It has closed a pipe. Gives the last `unsent` records back, which were not written to it.
@@ -463,11 +361,6 @@ impl Process {
         is_news
     }
 
-    /// It has died, which is judged later.
-    pub(crate) fn died(&mut self, now: Instant) {
-        self.start.died(now);
-    }
-
     /// Whether it is time for a check, if it could be checked at all.
     pub(crate) fn may_be_checked(&self, now: Instant) -> bool {
         self.is_ready() && !self.owed.holds_alone() && self.is_serving() && self.audit.is_due(now)
@@ -487,29 +380,9 @@ impl Process {
         }
     }
 
-    /// It did not run empty, and was sent one record to see whether an answer comes at once.
-    pub(crate) fn probed(&mut self, now: Instant) {
-        self.audit.probed(now);
-    }
-
-    /// It was watched, and nothing came.
-    pub(crate) fn passed_check(&mut self) {
-        self.audit.passed();
-    }
-
-    /// It is not watched any more, for there can be no end of that now.
-    pub(crate) fn leave_unwatched(&mut self, now: Instant) {
-        self.audit.leave_unwatched(now);
-    }
-
     /// Its stdin is closed; `asked` tells why, where that is before its time.
     pub(crate) fn close(&mut self, now: Instant) {
         self.stage = Stage::Closing(now);
-    }
-
-    /// The end of its stdin is shown to it before its time.
-    pub(crate) fn ask(&mut self, asked: Asked) {
-        self.silence.ask(asked);
     }
 
     /// It is to be gone by then, or gone soon after SIGKILL by `leave_at`: nobody wants its answers.

@@ -208,6 +208,15 @@ impl Queue {
         }
     }
 
+    /// Takes back a suspect, which is sent alone from now on.
+    pub(crate) fn put_back_alone(&mut self, work: Work) {
+        self.put_back(Work {
+            isolation: Isolation::Alone,
+            behind: self.end,
+            ..work
+        });
+    }
+
     /// A worker's process is at its end: what has failed in it may go anywhere.
     pub(crate) fn release(&mut self, worker: WorkerId) {
         let Some(those) = self.shunning.remove(&worker) else {
@@ -334,11 +343,6 @@ impl Queue {
         !self.again.is_empty()
             || self.has_shunning()
             || self.lowest_fresh().is_some_and(|first| first < behind)
-    }
-
-    /// The index after the last record that came.
-    pub(crate) fn end(&self) -> Index {
-        self.end
     }
 
     /// Drops what was never sent.

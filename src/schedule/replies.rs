@@ -55,7 +55,7 @@ impl Scheduler {
         self.time_answers(worker, answers, now);
         self.note_own_answer(worker, now);
         let process = self.process_mut(worker).expect("it runs");
-        let oldest = process.owed().oldest();
+        let oldest = process.owed.oldest();
         let share = process.answered_by_name(answers.len(), now);
         self.note_ready(worker, now);
         let mut left = answers;
@@ -107,19 +107,18 @@ impl Scheduler {
         }
         // Worth a restart, however many such processes there are: one answer alone may be all that
         // a worker ever gives that breaks the rules with every record.
-        let is_of_use = process.owed().served() > process.owed().records() + 1;
+        let is_of_use = process.owed.served() > process.owed.records() + 1;
         // What it holds has nothing to do with a second answer to the record before.
-        let verdict = match (unasked, process.reputation().last_answered()) {
+        let verdict = match (unasked, process.reputation.last_answered()) {
             (Unasked::Record(index), Some(last)) if *index == last => Verdict::AnsweredTwice,
             _ => Verdict::Unasked,
         };
         self.tally.protocol_violations += 1;
-        let seat = &mut self.workers[worker.0];
-        seat.protocol_violations = if is_of_use {
-            1
-        } else {
-            seat.protocol_violations + 1
-        };
+        let restarts = &mut self.workers[worker.0].restarts;
+        match is_of_use {
+            true => restarts.broke_step_once(),
+            false => restarts.broke_step(),
+        }
         let unasked = unasked.clone();
         self.tell(Event::AnsweredUnasked { worker, unasked });
         self.terminate_faulty(worker, verdict, unsent, now);
@@ -128,7 +127,7 @@ impl Scheduler {
 
     /// Whether this process owes an answer to that record.
     pub fn owes(&self, worker: WorkerId, index: Index) -> bool {
-        self.process(worker).is_some_and(|process| process.owed().find(index).is_some())
+        self.process(worker).is_some_and(|process| process.owed.find(index).is_some())
     }
 
     /// Whether what a process has to say at its end counts: once, after the end of its stdin.
@@ -157,7 +156,7 @@ impl Scheduler {
     /// How many of the first answers are results of the oldest records that the process owes, in
     /// turn.
     fn results_in_turn(&self, worker: WorkerId, answers: &[Answer<'_>]) -> usize {
-        let Some(oldest) = self.process(worker).and_then(|process| process.owed().oldest()) else {
+        let Some(oldest) = self.process(worker).and_then(|process| process.owed.oldest()) else {
             return 0;
         };
         let is_in_turn = |(number, answer): &(usize, &Answer<'_>)| {
@@ -174,18 +173,18 @@ impl Scheduler {
         now: Instant,
     ) -> Option<Duration> {
         let process = self.process(worker)?;
-        Some(process.took(process.owed().front()?, share?, now))
+        Some(process.took(process.owed.front()?, share?, now))
     }
 
     fn note_result(&mut self, worker: WorkerId) {
         if let Some(process) = self.process_mut(worker) {
-            process.gave_result();
+            process.reputation.gave_result();
         }
     }
 
     fn note_last_answered(&mut self, worker: WorkerId, index: Index) {
         if let Some(process) = self.process_mut(worker) {
-            process.answered_last(index);
+            process.reputation.answered(index);
         }
     }
 
@@ -228,7 +227,7 @@ impl Scheduler {
     /// Takes one record out of what a process owes, wherever it stands.
     pub(super) fn take(&mut self, worker: WorkerId, index: Index) -> Option<Work> {
         let separator = self.policy.shape.separator;
-        self.process_mut(worker)?.take(index, separator)
+        self.process_mut(worker)?.owed.take(index, separator)
     }
 
     fn goes_on_from(&mut self, worker: WorkerId, oldest: Option<Index>, now: Instant) {

@@ -14,7 +14,7 @@ use super::event::{Event, Fate};
 use super::policy::Delivery;
 use super::process::Process;
 use super::queue::{Isolation, Work};
-use super::worker::{State, Worker};
+use super::worker::Worker;
 use crate::outcome::{Cause, Retry};
 use crate::record::Index;
 
@@ -24,9 +24,6 @@ const FAILING: u32 = 2;
 /// A busy process is waited for by what another one refused until its record has taken as long as
 /// its records take, but for at least so long.
 const LEAST_WAIT: Duration = Duration::from_secs(1);
-/// A process that has given results, and then answers so many records with errors, is replaced.
-/// Each time that it happens to a worker the number doubles: the records may be at fault.
-const SPOILT: u32 = 4;
 
 impl Scheduler {
     /// What comes of it that a record is charged with a failure of this cause.
@@ -82,7 +79,7 @@ impl Scheduler {
         work.charged += 1;
         self.tell_again(worker, &work);
         if retry == Retry::Alone {
-            self.suspect(work);
+            self.queue.put_back_alone(work);
             return None;
         }
         work.isolation = Isolation::Together;
@@ -95,21 +92,21 @@ impl Scheduler {
     /// Puts down that a process answered a record with an error.
     fn note_error(&mut self, worker: WorkerId, index: Index) {
         if let Some(process) = self.process_mut(worker) {
-            process.gave_error(index);
+            process.reputation.gave_error(index);
         }
     }
 
     /// Replaces a process that has come to answer with nothing but errors, once it owes nothing.
     fn judge_errors(&mut self, worker: WorkerId) {
-        let enough = SPOILT << self.workers[worker.0].spoilt.min(20);
+        let enough = self.workers[worker.0].restarts.enough_errors();
         let Some(process) = self.process_mut(worker) else {
             return;
         };
         if !process.judge_errors(enough) {
             return;
         }
-        let errors = process.reputation().errors();
-        self.workers[worker.0].spoilt += 1;
+        let errors = process.reputation.errors();
+        self.workers[worker.0].restarts.was_spoilt();
         self.tell(Event::Spoilt { worker, errors });
     }
 
@@ -136,22 +133,20 @@ impl Scheduler {
 
     /// Whether this worker may have records that the process of `last` has just refused.
     fn may_take(&self, worker: WorkerId, last: WorkerId, now: Instant) -> bool {
-        let errors = self.process(worker).map_or(0, |process| process.reputation().errors());
+        let errors = self.process(worker).map_or(0, |process| process.reputation.errors());
         if worker != last && errors == 0 {
             return true;
         }
         let is_better = |(other, process): (WorkerId, &Process)| {
             let is_other = other != worker && other != last;
-            let is_soon_free = process.owed().is_empty() || process.age(now) < busy_for(process);
-            let suits = is_soon_free && (worker == last || process.reputation().errors() == 0);
+            let is_soon_free = process.owed.is_empty() || process.age(now) < busy_for(process);
+            let suits = is_soon_free && (worker == last || process.reputation.errors() == 0);
             is_other && self.is_ready(process) && suits
         };
         let is_on_its_way = |(number, seat): (usize, &Worker)| {
-            let is_coming = match &seat.state {
-                State::GivenUp => false,
-                State::Running(process) if self.is_ready(process) => false,
-                State::Running(process) => now < self.comes_before(process),
-                _ => true,
+            let is_coming = match seat.process() {
+                None => !seat.is_given_up(),
+                Some(process) => !self.is_ready(process) && now < self.comes_before(process),
             };
             number != worker.0 && is_coming
         };
@@ -162,22 +157,22 @@ impl Scheduler {
     /// When a process is not waited for any longer by what another one refused.
     pub(super) fn is_awaited_until(&self, process: &Process) -> Instant {
         match self.is_ready(process) {
-            true => process.owed().clock() + busy_for(process),
+            true => process.owed.clock() + busy_for(process),
             false => self.comes_before(process),
         }
     }
 
     /// The same for one that is not ready.
     fn comes_before(&self, process: &Process) -> Instant {
-        process.start().since() + ample_start(self.startup_time.unwrap_or_default())
+        process.start.since() + ample_start(self.startup_time.unwrap_or_default())
     }
 
     /// Whether a process is ready, or has stood its trial, and may be given more.
     pub(super) fn is_ready(&self, process: &Process) -> bool {
-        (process.is_ready() || process.start().has_stood()) && self.may_serve(process)
+        (process.is_ready() || process.start.has_stood()) && self.may_serve(process)
     }
 }
 
 fn busy_for(process: &Process) -> Duration {
-    process.pace().per_record().max(LEAST_WAIT)
+    process.pace.per_record().max(LEAST_WAIT)
 }

@@ -31,7 +31,7 @@ impl Scheduler {
     /// consecutive indices that were sent equally often. They are to be settled with an outcome.
     pub(super) fn take_answered(&mut self, worker: WorkerId, most: usize) -> Settled {
         let process = self.process_mut(worker).expect("only a running process answers");
-        let (first, count, attempts) = process.take_answered(most);
+        let (first, count, attempts) = process.owed.take_answered(most);
         Settled {
             first,
             count,
@@ -44,7 +44,7 @@ impl Scheduler {
 
     /// Takes the oldest record that a process owes.
     pub(super) fn take_oldest(&mut self, worker: WorkerId) -> Work {
-        let oldest = self.process(worker).and_then(|process| process.owed().oldest());
+        let oldest = self.process(worker).and_then(|process| process.owed.oldest());
         oldest.and_then(|index| self.take(worker, index)).expect("it owes a record")
     }
 
@@ -71,16 +71,16 @@ impl Scheduler {
         if !process.is_ready() {
             let took = process.time_to_ready(now);
             let process = self.process_mut(worker).expect("it runs");
-            process.became_ready();
+            process.start.became_ready();
             // One that answers at the end of its stdin may have waited for that.
-            let is_told = process.is_serving() || process.silence().answered_late();
+            let is_told = process.is_serving() || process.silence.answered_late();
             self.tell(Event::Ready { worker, took });
             self.startup_time = Some(match self.startup_time {
                 Some(learnt) if is_told => learnt.max(took),
                 Some(learnt) => learnt,
                 None => took,
             });
-            self.workers[worker.0].became_ready();
+            self.workers[worker.0].restarts.became_ready();
             self.long_trial = None;
         }
     }

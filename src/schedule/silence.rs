@@ -23,14 +23,14 @@ impl Scheduler {
     /// Whether it is of interest what a worker has read: it has not answered for long.
     pub fn asks_after_reading(&self, worker: WorkerId, now: Instant) -> bool {
         self.process(worker).is_some_and(|process| {
-            process.is_serving() && !process.owed().is_empty() && process.age(now) >= HINT
+            process.is_serving() && !process.owed.is_empty() && process.age(now) >= HINT
         })
     }
 
     /// This is what a worker has read.
     pub fn note_reading(&mut self, worker: WorkerId, reading: Reading, now: Instant) {
         if let Some(process) = self.process_mut(worker) {
-            process.has_read(reading, now);
+            process.silence.has_read(reading, now);
         }
     }
 
@@ -41,15 +41,15 @@ impl Scheduler {
             true => HINT,
             false => SILENCE,
         };
-        let has_read = process.silence().reading() == Reading::All;
+        let has_read = process.silence.reading() == Reading::All;
         let usual = match (process.is_ready(), self.startup_time) {
             // Before an answer has been timed, the first one of all tells how long they may take.
-            (true, first) => process.pace().measured().or(first).unwrap_or_default(),
+            (true, first) => process.pace.measured().or(first).unwrap_or_default(),
             // What was learnt of those that waited for their end says nothing.
             (false, Some(_)) if has_read && self.has_shown_silence => Duration::ZERO,
             (false, Some(learnt)) => learnt,
             // It may be starting, for as long as that takes.
-            (false, None) if process.silence().reading() == Reading::Unknown => return None,
+            (false, None) if process.silence.reading() == Reading::Unknown => return None,
             // The time counts from when it was last seen not to have read what it was sent.
             (false, None) => Duration::ZERO,
         };
@@ -59,17 +59,17 @@ impl Scheduler {
     /// Notes that the end of its stdin is shown to a process.
     pub(super) fn note_asked(&mut self, worker: WorkerId, asked: Asked) {
         if let Some(process) = self.process_mut(worker) {
-            process.ask(asked);
+            process.silence.ask(asked);
         }
     }
 
     /// A process that was shown the end of its stdin is ready now, or has ended.
     pub(super) fn judge_silence(&mut self, worker: WorkerId, process: &Process, now: Instant) {
-        let had_answered = match process.silence().asked() {
+        let had_answered = match process.silence.asked() {
             Some(Asked::Silent { had_answered, .. }) => had_answered,
             Some(Asked::Starved) => {
                 // One that was slow is not to be disturbed again soon.
-                self.hunger = if process.silence().answered_late() {
+                self.hunger = if process.silence.answered_late() {
                     SILENCE
                 } else {
                     SHORT
@@ -78,18 +78,18 @@ impl Scheduler {
             }
             None => return,
         };
-        let has_answered_all = process.owed().is_empty();
+        let has_answered_all = process.owed.is_empty();
         if !has_answered_all && !process.is_prompt(now) {
             return;
         }
         if has_answered_all && had_answered {
             // It may have been slow, or have held its answers back.
-        } else if has_answered_all && process.silence().answered_late() {
+        } else if has_answered_all && process.silence.answered_late() {
             self.has_shown_silence = false;
-            self.workers[worker.0].silent = 0;
+            self.workers[worker.0].restarts.spoke();
         } else {
             let is_news = !std::mem::replace(&mut self.has_shown_silence, true);
-            self.workers[worker.0].silent += 1;
+            self.workers[worker.0].restarts.was_silent();
             if is_news && has_answered_all {
                 self.tell(Event::AnsweredAtEnd { worker });
             }
@@ -102,10 +102,10 @@ impl Scheduler {
         let Some(process) = self.process_mut(worker) else {
             return;
         };
-        let was_asked = process.silence().asked().is_some();
+        let was_asked = process.silence.asked().is_some();
         process.spoke(now);
         if !was_asked {
-            self.workers[worker.0].silent = 0;
+            self.workers[worker.0].restarts.spoke();
         }
     }
 
@@ -114,10 +114,9 @@ impl Scheduler {
     fn may_wait_for_more(&self, process: &Process) -> bool {
         process.is_serving()
             && !process.is_paused()
-            && !process.owed().is_empty()
-            && (self.policy.facts().may_collect
-                || process.owed().served() == process.owed().records())
-            && process.owed().records() < self.window(process)
+            && !process.owed.is_empty()
+            && (self.policy.facts().may_collect || process.owed.served() == process.owed.records())
+            && process.owed.records() < self.window(process)
     }
 
     /// Looks for processes that wait for more records, which wait for room in the buffer, which
@@ -149,7 +148,7 @@ impl Scheduler {
             return;
         }
         for worker in hungry {
-            if self.process(worker).expect("it runs").silence().reading() == Reading::Behind {
+            if self.process(worker).expect("it runs").silence.reading() == Reading::Behind {
                 continue;
             }
             self.note_asked(worker, Asked::Starved);

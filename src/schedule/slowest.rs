@@ -88,7 +88,7 @@ impl Scheduler {
         };
         if let Some(each) = process.share(count, now)
             && slowest.takes(each)
-            && let Some(work) = process.owed().front()
+            && let Some(work) = process.owed.front()
         {
             let record = slow(
                 work,
@@ -116,7 +116,7 @@ impl Scheduler {
             return;
         };
         for answer in answers {
-            let Some(work) = process.owed().find(answer.index) else {
+            let Some(work) = process.owed.find(answer.index) else {
                 continue;
             };
             let took = process.took(work, share, now);

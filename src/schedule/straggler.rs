@@ -31,7 +31,7 @@ impl Scheduler {
         let runs = process.is_ready() && each > 0.0 && self.may_serve(process);
         runs.then(|| Speed {
             rate: 1.0 / each,
-            work: process.owed().records() as f64,
+            work: process.owed.records() as f64,
             next: process.next_answer(now),
         })
     }

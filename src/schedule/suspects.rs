@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use super::process::{AuditState, Process};
-use super::queue::{Isolation, Work};
+use super::queue::Work;
 use super::{InputState, Scheduler};
 
 /// For how long suspects wait for another record to come.
@@ -18,21 +18,12 @@ const WAIT_FOR_ANOTHER: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(100);
 
 impl Scheduler {
-    /// A record is to be sent alone from now on.
-    pub(super) fn suspect(&mut self, work: Work) {
-        self.queue.put_back(Work {
-            isolation: Isolation::Alone,
-            behind: self.queue.end(),
-            ..work
-        });
-    }
-
     /// Gives records that must be alone to processes that hold nothing else.
     pub(super) fn feed_alone(&mut self, now: Instant) {
         while self.queue.has_alone() {
             let free_and_ready = (self.processes())
                 .filter(|(_, process)| self.is_ready(process) && is_free(process))
-                .min_by_key(|(_, process)| process.reputation().errors())
+                .min_by_key(|(_, process)| process.reputation.errors())
                 .map(|(worker, _)| worker);
             if let Some(worker) = free_and_ready {
                 if let Some(work) = self.queue.pop_alone(|_| true) {
@@ -59,7 +50,7 @@ impl Scheduler {
     fn open_one(&mut self, now: Instant) -> bool {
         let opens = |process: &Process| {
             let serves = process.is_serving() && !process.is_ready();
-            serves && !process.owed().is_empty() && !process.owed().holds_alone()
+            serves && !process.owed.is_empty() && !process.owed.holds_alone()
         };
         if self.awaits_ready
             || self.awaits_another(now)
@@ -118,7 +109,7 @@ impl Scheduler {
             let mut processes = self.processes();
             self.queue.together() > 0
                 || processes
-                    .any(|(_, process)| !process.owed().is_empty() && !process.owed().holds_alone())
+                    .any(|(_, process)| !process.owed.is_empty() && !process.owed.holds_alone())
         };
         self.known_start().is_none()
             && self.queue.has_alone()
@@ -131,7 +122,7 @@ impl Scheduler {
     /// Leaves one process to run empty, for the records that must be alone.
     fn reserve_one(&mut self, now: Instant) {
         let ready = || self.processes().filter(|(_, process)| self.is_ready(process));
-        if ready().any(|(_, process)| process.is_reserved() || process.owed().holds_alone()) {
+        if ready().any(|(_, process)| process.is_reserved() || process.owed.holds_alone()) {
             return;
         }
         let soonest = ready()
@@ -145,7 +136,7 @@ impl Scheduler {
 
 /// Whether a process can take a record that must be alone.
 fn is_free(process: &Process) -> bool {
-    process.owed().is_empty() && !matches!(process.audit().state(), AuditState::Watching(_))
+    process.owed.is_empty() && !matches!(process.audit.state(), AuditState::Watching(_))
 }
 
 /// Whether a record that must be alone may open a process. Once it was charged that would be a try

@@ -135,7 +135,7 @@ impl Bench {
     /// The records that a worker has been sent and has not answered, oldest first.
     fn held_by(&self, worker: WorkerId) -> Vec<u64> {
         let owed = self.scheduler.process(worker).into_iter();
-        let owed = owed.flat_map(|process| process.owed().iter());
+        let owed = owed.flat_map(|process| process.owed.iter());
         owed.flat_map(|work| work.first().0..work.block.end().0).collect()
     }
 

@@ -63,15 +63,15 @@ impl Scheduler {
             _ if self.order.is_backed_up() || self.order.has_no_room() => ReadFrom::None,
             None => self.amid_answer(now),
             Some(_) => {
-                let by_index = |(_, process): &(WorkerId, &Process)| process.owed().lowest();
+                let by_index = |(_, process): &(WorkerId, &Process)| process.owed.lowest();
                 let waits = self.queue.lowest();
                 let lowest = self
                     .processes()
-                    .filter(|(_, process)| !process.owed().is_empty())
+                    .filter(|(_, process)| !process.owed.is_empty())
                     .min_by_key(by_index);
                 let reserved = self.processes().find(|(_, process)| process.is_reserved());
                 match (lowest, reserved) {
-                    (Some((_, process)), Some((worker, _))) if waits < process.owed().lowest() => {
+                    (Some((_, process)), Some((worker, _))) if waits < process.owed.lowest() => {
                         ReadFrom::Only(worker)
                     }
                     (Some((worker, _)), _) => ReadFrom::Only(worker),
@@ -91,7 +91,7 @@ impl Scheduler {
                 continue;
             };
             let is_read_from = is_read_from
-                || matches!(only, ReadFrom::Only(_)) && process.listening().has_stalled();
+                || matches!(only, ReadFrom::Only(_)) && process.listening.has_stalled();
             if !is_read_from && !process.is_paused() {
                 process.pause(now);
             } else if is_read_from && process.resume(until, now) {
@@ -107,11 +107,11 @@ impl Scheduler {
         let enough = MOST_BEGUN.min(self.budget.limit() / 8).max(1);
         self.note_stalled(now);
         let patience = self.patience();
-        let amid = || self.processes().filter(|(_, process)| process.listening().is_amid());
-        let begun: usize = amid().map(|(_, process)| process.listening().begun()).sum();
+        let amid = || self.processes().filter(|(_, process)| process.listening.is_amid());
+        let begun: usize = amid().map(|(_, process)| process.listening.begun()).sum();
         let first = amid()
-            .max_by_key(|(_, process)| (!process.is_paused(), process.listening().begun()))
-            .map(|(worker, process)| (worker, process.listening().silent_since(now)));
+            .max_by_key(|(_, process)| (!process.is_paused(), process.listening.begun()))
+            .map(|(worker, process)| (worker, process.listening.silent_since(now)));
         match first {
             Some((worker, since)) if begun >= enough => {
                 self.wake_by(since + patience);
@@ -128,14 +128,14 @@ impl Scheduler {
         let patience = self.patience();
         let (mut stalls, mut goes_on) = (false, false);
         for process in self.amid_answers().filter(|process| !process.is_paused()) {
-            if now >= process.listening().silent_since(now) + patience {
-                process.stalled();
+            if now >= process.listening.silent_since(now) + patience {
+                process.listening.stalled();
             }
-            stalls |= process.listening().has_stalled();
-            goes_on |= !process.listening().has_stalled();
+            stalls |= process.listening.has_stalled();
+            goes_on |= !process.listening.has_stalled();
         }
         if stalls && !goes_on {
-            self.amid_answers().for_each(Process::stalled);
+            self.amid_answers().for_each(|process| process.listening.stalled());
         }
     }
 
@@ -143,12 +143,12 @@ impl Scheduler {
     fn amid_answers(&mut self) -> impl Iterator<Item = &mut Process> {
         (self.workers.iter_mut())
             .filter_map(|worker| worker.process_mut())
-            .filter(|process| process.is_working() && process.listening().is_amid())
+            .filter(|process| process.is_working() && process.listening.is_amid())
     }
 
     /// For how long one is waited for that says nothing amid an answer.
     fn patience(&self) -> Duration {
-        match self.processes().any(|(_, process)| process.listening().has_stalled()) {
+        match self.processes().any(|(_, process)| process.listening.has_stalled()) {
             true => SHORT_PATIENCE,
             false => PATIENCE,
         }
@@ -157,7 +157,7 @@ impl Scheduler {
     /// So many bytes are held of an answer that a worker has begun.
     pub(super) fn note_begun(&mut self, worker: WorkerId, bytes: usize, now: Instant) {
         if let Some(process) = self.process_mut(worker) {
-            process.said(bytes, now);
+            process.listening.said(bytes, now);
         }
     }
 
@@ -185,7 +185,7 @@ impl Scheduler {
     pub fn awaits_words(&self, worker: WorkerId) -> bool {
         let may_leave = |process: &Process| {
             let is_closing = process.is_closing();
-            self.policy.facts().has_last_word && is_closing && !process.pipes().has_left()
+            self.policy.facts().has_last_word && is_closing && !process.pipes.has_left()
         };
         self.owed(worker) > 0 || self.process(worker).is_some_and(may_leave)
     }

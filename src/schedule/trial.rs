@@ -49,7 +49,7 @@ impl Scheduler {
 
     /// Tells for how long the next process is on trial, where the last one was not ready.
     pub(super) fn tell_trial(&mut self, worker: WorkerId) {
-        if self.workers[worker.0].failed_starts > 0
+        if self.workers[worker.0].restarts.failed_starts() > 0
             && self.long_trial.is_some()
             && self.has_trials()
         {
@@ -77,7 +77,7 @@ impl Scheduler {
 
     fn has_suspects(&self) -> bool {
         self.queue.has_alone()
-            || self.processes().any(|(_, process)| process.owed().holds_alone())
+            || self.processes().any(|(_, process)| process.owed.holds_alone())
             || (self.policy.window == Window::Full && self.queue.has_again())
     }
 
@@ -99,7 +99,7 @@ impl Scheduler {
     /// Until when a process is on trial.
     pub(super) fn trial_end(&self, process: &Process) -> Option<Instant> {
         let is_on_trial = process.is_unproven() && self.has_trials();
-        is_on_trial.then(|| process.start().since() + self.trial())
+        is_on_trial.then(|| process.start.since() + self.trial())
     }
 
     /// Sets the deadlines of trials.
@@ -120,8 +120,8 @@ impl Scheduler {
         if (process.and_then(|process| self.trial_end(process))).is_none_or(|at| now < at) {
             return;
         }
-        self.process_mut(worker).expect("it runs").stood();
-        self.workers[worker.0].stood();
+        self.process_mut(worker).expect("it runs").start.stood();
+        self.workers[worker.0].restarts.stood();
         self.tell(Event::StayedUp { worker });
     }
 }

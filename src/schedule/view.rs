@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::action::WorkerId;
 use super::ending::Phase;
 use super::process::{Process, Stage};
-use super::worker::{State, Worker};
+use super::worker::Worker;
 use super::{InputState, Scheduler};
 use crate::record::Index;
 
@@ -75,13 +75,10 @@ pub struct Oldest {
 impl Scheduler {
     /// The records that have no outcome yet.
     pub fn under_way(&self, now: Instant) -> UnderWay {
-        let owed = |worker: &Worker| match &worker.state {
-            State::Running(process) | State::DeferredExit(process, ..) => process.owed().records(),
-            State::Vacant(_) | State::GivenUp => 0,
-        };
+        let held = self.workers.iter().filter_map(Worker::last_process);
         let oldest = |(worker, process): (WorkerId, &Process)| {
             Some(Oldest {
-                index: process.owed().oldest()?,
+                index: process.owed.oldest()?,
                 worker,
                 age: process.age(now),
                 is_ready: process.is_ready(),
@@ -89,7 +86,7 @@ impl Scheduler {
         };
         let unsent = self.queue.together() + self.queue.alone() + self.queue.rejected();
         UnderWay {
-            in_flight: self.workers.iter().map(owed).sum(),
+            in_flight: held.map(|process| process.owed.records()).sum(),
             waiting: unsent + self.pending.records(),
             oldest: self.processes().filter_map(oldest).max_by_key(|it| it.age),
         }
@@ -122,16 +119,16 @@ impl Scheduler {
     /// What a worker is about.
     pub fn standing(&self, worker: WorkerId) -> Standing {
         let seat = &self.workers[worker.0];
-        match &seat.state {
-            State::Vacant(_) if seat.next_process == 0 => Standing::Unstarted,
-            State::Vacant(_) if self.is_over() => Standing::Gone,
-            State::Vacant(_) | State::DeferredExit(..) | State::GivenUp => Standing::Between,
-            State::Running(process) => self.standing_of(process),
+        match seat.process() {
+            Some(process) => self.standing_of(process),
+            None if !seat.has_begun() => Standing::Unstarted,
+            None if seat.vacant_from().is_some() && self.is_over() => Standing::Gone,
+            None => Standing::Between,
         }
     }
 
     fn standing_of(&self, process: &Process) -> Standing {
-        let is_idle = process.owed().is_empty();
+        let is_idle = process.owed.is_empty();
         match process.stage() {
             Stage::Stopping(_) | Stage::Killed(_) => Standing::Exiting,
             Stage::Closing(_) if is_idle => Standing::Exiting,
@@ -170,11 +167,8 @@ impl Scheduler {
         if self.phase != Phase::Feeding {
             return None;
         }
-        let held = |worker: &Worker| match &worker.state {
-            State::Running(process) | State::DeferredExit(process, ..) => process.owed().bytes(),
-            State::Vacant(_) | State::GivenUp => 0,
-        };
-        let owed = self.workers.iter().map(held).sum::<usize>();
+        let held = self.workers.iter().filter_map(Worker::last_process);
+        let owed = held.map(|process| process.owed.bytes()).sum::<usize>();
         let unfinished = self.queue.bytes() + self.pending.bytes() + owed;
         Some(self.seen_bytes.saturating_sub(unfinished as u64))
     }

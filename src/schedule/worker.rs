@@ -1,47 +1,25 @@
-//! A worker and its running process, as the scheduler knows them.
+//! A worker: one of the N places where COMMAND runs. Owns its process.
 
 use std::time::{Duration, Instant};
 
+use super::action::ProcessNumber;
+use super::event::LossCause;
 use super::process::{Death, Process};
+use super::restarts::Restarts;
 use crate::outcome::Exit;
-
-/// The first wait before a restart; it doubles with each process that is never ready.
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 
 /// One of the N places where COMMAND runs.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    pub(crate) state: State,
+    state: State,
     /// The number of the next process.
-    pub(crate) next_process: u32,
-    /// The next process replaces one that was not meant to end.
-    pub(crate) replaces_failed: bool,
-    /// Processes in a row that were never ready.
-    pub(crate) failed_starts: u32,
-    /// How its last process ended that counts.
-    pub(crate) last_exit: Option<Exit>,
-    /// Processes in a row that were never ready and charged nobody.
-    pub(crate) unready_exits: u32,
-    /// Processes in a row that did not give one answer for each record, and no more than one that
-    /// is of use where answers have ids.
-    pub(crate) protocol_violations: u32,
-    /// Processes in a row that did nothing before the end of their stdin, which was shown to them
-    /// for that.
-    pub(crate) silent: u32,
-    /// Processes that could not be ended.
-    pub(crate) left_behind: u32,
-    /// How many of its processes were replaced because they had come to answer with nothing but
-    /// errors.
-    pub(crate) spoilt: u32,
-    /// The next process would end as the last one did.
-    pub(crate) is_unrunnable: bool,
-    backoff: Duration,
+    next_process: u32,
+    pub(crate) restarts: Restarts,
 }
 
 /// Where a worker stands.
 #[derive(Debug)]
-pub(crate) enum State {
+enum State {
     /// No process runs; one may be started from then on.
     Vacant(Instant),
     /// A process runs.
@@ -54,20 +32,11 @@ pub(crate) enum State {
 }
 
 impl Worker {
-    pub(crate) fn new(now: Instant) -> Self {
+    pub(crate) fn new(max_restarts: u32, now: Instant) -> Self {
         Self {
             state: State::Vacant(now),
             next_process: 0,
-            replaces_failed: false,
-            failed_starts: 0,
-            last_exit: None,
-            unready_exits: 0,
-            protocol_violations: 0,
-            silent: 0,
-            left_behind: 0,
-            spoilt: 0,
-            is_unrunnable: false,
-            backoff: FIRST_BACKOFF,
+            restarts: Restarts::new(max_restarts),
         }
     }
 
@@ -85,21 +54,97 @@ impl Worker {
         }
     }
 
-    /// A process is ready.
-    pub(crate) fn became_ready(&mut self) {
-        self.failed_starts = 0;
-        self.unready_exits = 0;
-        self.stood();
+    /// The process that runs, or that has died and is not judged yet.
+    pub(crate) fn last_process(&self) -> Option<&Process> {
+        match &self.state {
+            State::Running(process) | State::DeferredExit(process, ..) => Some(process),
+            State::Vacant(_) | State::GivenUp => None,
+        }
     }
 
-    /// A process has stayed up: the next one need not wait for longer.
-    pub(crate) fn stood(&mut self) {
-        self.backoff = FIRST_BACKOFF;
+    /// From when on its next process may be started.
+    pub(crate) fn vacant_from(&self) -> Option<Instant> {
+        match self.state {
+            State::Vacant(from) => Some(from),
+            _ => None,
+        }
     }
 
-    /// A process is over that was not meant to end: the next may begin after a while.
+    /// When the death of its process is judged, where that waits.
+    pub(crate) fn judged_at(&self) -> Option<Instant> {
+        match self.state {
+            State::DeferredExit(_, _, at) => Some(at),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_given_up(&self) -> bool {
+        matches!(self.state, State::GivenUp)
+    }
+
+    /// Whether any process of it has begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.next_process > 0
+    }
+
+    /// A process begins. Gives its number, and whether it replaces one that was not meant to end.
+    pub(crate) fn begin(&mut self, now: Instant) -> (ProcessNumber, bool) {
+        let number = ProcessNumber(self.next_process);
+        self.next_process += 1;
+        self.state = State::Running(Box::new(Process::new(now)));
+        (number, self.restarts.began())
+    }
+
+    /// Its process has ended.
+    pub(crate) fn end(&mut self, now: Instant) -> Option<Box<Process>> {
+        self.process()?;
+        match std::mem::replace(&mut self.state, State::Vacant(now)) {
+            State::Running(process) => Some(process),
+            _ => None,
+        }
+    }
+
+    /// That is judged at this time.
+    pub(crate) fn defer(&mut self, process: Box<Process>, death: Death, at: Instant) {
+        self.state = State::DeferredExit(process, death, at);
+    }
+
+    /// Gives the death that is not judged yet, if it is the one for which `suits` says so.
+    pub(crate) fn take_deferred(
+        &mut self,
+        suits: impl FnOnce(&Process, &Death) -> bool,
+        now: Instant,
+    ) -> Option<(Box<Process>, Death)> {
+        match &self.state {
+            State::DeferredExit(process, death, _) if suits(process, death) => {}
+            _ => return None,
+        }
+        match std::mem::replace(&mut self.state, State::Vacant(now)) {
+            State::DeferredExit(process, death, _) => Some((process, death)),
+            _ => None,
+        }
+    }
+
+    /// Its process is over that was not meant to end: the next may begin after a while.
     pub(crate) fn vacate(&mut self, now: Instant) {
-        self.state = State::Vacant(now + self.backoff);
-        self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
+        self.state = State::Vacant(now + self.restarts.wait());
+    }
+
+    /// The wait for the next process has begun so much earlier.
+    pub(crate) fn has_waited(&mut self, time: Duration, now: Instant) {
+        if let State::Vacant(from) = &mut self.state {
+            *from = from.checked_sub(time).unwrap_or(now);
+        }
+    }
+
+    /// The same, unless no other is worth it: then the worker is given up. Gives how many processes
+    /// have shown that, why, and how the last one ended.
+    pub(crate) fn replace(&mut self, now: Instant) -> Option<(u32, LossCause, Option<Exit>)> {
+        let Some((processes, cause)) = self.restarts.loss() else {
+            self.vacate(now);
+            return None;
+        };
+        self.state = State::GivenUp;
+        Some((processes, cause, self.restarts.take_last_exit()))
     }
 }

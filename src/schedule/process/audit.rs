@@ -147,7 +147,7 @@ impl Audit {
     }
 
     /// A record was sent though it did not run empty.
-    pub(super) fn probed(&mut self, now: Instant) {
+    pub(crate) fn probed(&mut self, now: Instant) {
         self.state = AuditState::Probing(now);
     }
 
@@ -196,7 +196,7 @@ impl Audit {
     }
 
     /// It goes on without a watch, of which there can be no end now.
-    pub(super) fn leave_unwatched(&mut self, now: Instant) {
+    pub(crate) fn leave_unwatched(&mut self, now: Instant) {
         if matches!(self.state, AuditState::Watching(_)) {
             self.emptied();
             self.put_off(now);
@@ -219,7 +219,7 @@ impl Audit {
     }
 
     /// The process was found in step: what it answered is beyond doubt.
-    pub(super) fn passed(&mut self) {
+    pub(crate) fn passed(&mut self) {
         self.state = AuditState::Off;
         self.emptied();
         self.since_step = None;

@@ -57,13 +57,13 @@ impl Listening {
     }
 
     /// Of an answer that it has begun so many bytes are held now.
-    pub(super) fn said(&mut self, begun: usize, now: Instant) {
+    pub(crate) fn said(&mut self, begun: usize, now: Instant) {
         self.begun = begun;
         self.said_at = now;
         self.has_stalled = false;
     }
 
-    pub(super) fn stalled(&mut self) {
+    pub(crate) fn stalled(&mut self) {
         self.has_stalled = true;
     }
 

@@ -113,7 +113,7 @@ impl Owed {
 
     /// Takes up to `most` answered records off the front, the longest run of consecutive indices
     /// that were sent equally often: the first, how many, and how often.
-    pub(super) fn take_answered(&mut self, most: usize) -> (Index, usize, u32) {
+    pub(crate) fn take_answered(&mut self, most: usize) -> (Index, usize, u32) {
         let oldest = self.works.front().expect("a process answers only what it owes");
         let (first, sent) = (oldest.first(), oldest.sent);
         let mut run = 0;
@@ -135,7 +135,7 @@ impl Owed {
     }
 
     /// Takes one record out, wherever it stands.
-    pub(super) fn take(&mut self, index: Index, separator: Separator) -> Option<Work> {
+    pub(crate) fn take(&mut self, index: Index, separator: Separator) -> Option<Work> {
         let place = self.works.iter().position(|work| work.holds(index))?;
         let work = self.works.remove(place)?;
         self.bytes -= work.block.bytes.len();
@@ -152,7 +152,7 @@ impl Owed {
         Some(taken)
     }
 
-    pub(super) fn take_all(&mut self) -> VecDeque<Work> {
+    pub(crate) fn take_all(&mut self) -> VecDeque<Work> {
         self.records = 0;
         self.bytes = 0;
         std::mem::take(&mut self.works)

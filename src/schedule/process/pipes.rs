@@ -49,7 +49,7 @@ impl Pipes {
         }
     }
 
-    pub(super) fn wrote_in_part(&mut self) {
+    pub(crate) fn wrote_in_part(&mut self) {
         self.is_partially_written = true;
     }
 

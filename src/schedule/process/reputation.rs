@@ -31,16 +31,16 @@ impl Reputation {
         self.is_spoilt
     }
 
-    pub(super) fn answered(&mut self, index: Index) {
+    pub(crate) fn answered(&mut self, index: Index) {
         self.last_answered = Some(index);
     }
 
-    pub(super) fn gave_result(&mut self) {
+    pub(crate) fn gave_result(&mut self) {
         self.has_result = true;
         self.errors = 0;
     }
 
-    pub(super) fn gave_error(&mut self, index: Index) {
+    pub(crate) fn gave_error(&mut self, index: Index) {
         if self.refused.replace(index) != Some(index) {
             self.errors = self.errors.saturating_add(1);
         }

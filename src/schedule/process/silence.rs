@@ -100,14 +100,14 @@ impl Silence {
         now.saturating_duration_since(since) <= limit
     }
 
-    pub(super) fn has_read(&mut self, reading: Reading, now: Instant) {
+    pub(crate) fn has_read(&mut self, reading: Reading, now: Instant) {
         self.reading = reading;
         if reading == Reading::Behind {
             self.behind_at = Some(now);
         }
     }
 
-    pub(super) fn ask(&mut self, asked: Asked) {
+    pub(crate) fn ask(&mut self, asked: Asked) {
         self.asked = Some(asked);
     }
 
@@ -120,11 +120,11 @@ impl Silence {
         self.next_reminder = REMINDER;
     }
 
-    pub(super) fn hinted(&mut self) {
+    pub(crate) fn hinted(&mut self) {
         self.was_hinted = true;
     }
 
-    pub(super) fn reminded(&mut self, age: Duration) {
+    pub(crate) fn reminded(&mut self, age: Duration) {
         self.next_reminder = age * 2;
     }
 }

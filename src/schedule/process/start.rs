@@ -90,11 +90,11 @@ impl Start {
         self.began = now;
     }
 
-    pub(super) fn became_ready(&mut self) {
+    pub(crate) fn became_ready(&mut self) {
         self.is_ready = true;
     }
 
-    pub(super) fn stood(&mut self) {
+    pub(crate) fn stood(&mut self) {
         self.has_stood = true;
     }
 
@@ -103,7 +103,7 @@ impl Start {
         self.has_stood = false;
     }
 
-    pub(super) fn died(&mut self, now: Instant) {
+    pub(crate) fn died(&mut self, now: Instant) {
         self.died_at = Some(now);
     }
 

@@ -244,7 +244,7 @@ fn a_process_with_more_to_do_answers_one_record_more_later() {
     let near = |seconds: f64, expected: f64| (seconds - expected).abs() < 1e-9;
     assert!(near(process.expected(now), 0.001));
     assert!(near(process.next_answer(now), 0.001));
-    assert_eq!(process.owed().lowest(), None);
+    assert_eq!(process.owed.lowest(), None);
     let mut queue = Queue::new(Separator::Newline);
     budget.add(8 + BOOKKEEPING);
     queue.push(Block {
@@ -254,7 +254,7 @@ fn a_process_with_more_to_do_answers_one_record_more_later() {
     });
     process.sent(queue.pop(3, usize::MAX, &[]).unwrap(), now);
     assert!(near(process.next_answer(now), 0.004));
-    assert_eq!(process.owed().lowest(), Some(Index(7)));
+    assert_eq!(process.owed.lowest(), Some(Index(7)));
     let later = now + 50 * MILLISECOND;
     assert!(
         near(process.expected(later), 0.05),

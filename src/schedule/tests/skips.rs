@@ -138,7 +138,7 @@ fn a_process_that_answers_a_trial_late_is_tried_again_in_its_time() {
     bench.wait(300 * MILLISECOND);
     bench.answer(1);
     assert_eq!(bench.sent.len(), tried, "it still owes one");
-    let usual = bench.scheduler.process(WORKER).unwrap().pace().per_record();
+    let usual = bench.scheduler.process(WORKER).unwrap().pace.per_record();
     assert!(usual < 2 * SECOND, "{usual:?}");
     bench.wait(usual * 20 + SECOND);
     assert_eq!(bench.sent.len(), tried + 1);
@@ -321,7 +321,7 @@ fn answers_in_the_middle_of_a_check_call_for_nothing_before_its_next_deadline() 
 fn input_that_comes_while_a_process_runs_empty_is_no_reason_to_try_it_sooner() {
     let mut bench = Bench::new(|_| ());
     bench.records(10_000);
-    while !bench.scheduler.process(WORKER).unwrap().audit().holds_back() {
+    while !bench.scheduler.process(WORKER).unwrap().audit.holds_back() {
         bench.wait(MILLISECOND);
         bench.answer(1);
     }
