@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use super::Scheduler;
 use super::action::WorkerId;
+use super::deadline::Deadline;
 use super::event::{Asking, Event};
 use super::policy::{Delivery, Window};
-use super::process::{Asked, AuditState, Process, REMINDER};
+use super::process::{Asked, AuditState, REMINDER};
 
 impl Scheduler {
     /// Begins a check of this worker's process if it is time for one.
@@ -28,34 +29,6 @@ impl Scheduler {
         }
     }
 
-    /// When a process that answers nothing is checked out of turn: it may have skipped the record
-    /// it owes, and wait for the next one.
-    pub(super) fn audit_deadline(&self, process: &Process) -> Option<Instant> {
-        let may_check = !self.policy.names_records()
-            && self.policy.window == Window::Auto
-            && self.policy.delivery == Delivery::AtLeastOnce
-            && process.is_serving()
-            && process.audit.state() == AuditState::Off
-            && process.is_ready()
-            && !process.owed.holds_alone()
-            && !process.owed.is_empty();
-        may_check.then(|| process.owed.clock() + process.patience())
-    }
-
-    /// When a process is asked, by the end of its stdin, whether it has skipped the record it owes:
-    /// the last resort, where no further record may show it or none has shown it.
-    pub(super) fn silence_deadline(&self, process: &Process) -> Option<Instant> {
-        let may_wait_for_more = match self.policy.window {
-            _ if !self.policy.facts().may_collect => false,
-            Window::Auto => false,
-            Window::Records(records) => process.owed.records() < records.get(),
-            Window::Full => true,
-        };
-        let limit = self.silence_limit(process)?;
-        let may_ask = process.is_serving() && !process.owed.is_empty() && !may_wait_for_more;
-        may_ask.then(|| process.silent_since() + limit)
-    }
-
     /// Goes on with a check after answers.
     pub(super) fn audit_answered(&mut self, worker: WorkerId, now: Instant) {
         let is_stuck = self.unread_since.is_some();
@@ -67,9 +40,7 @@ impl Scheduler {
             // No clock runs that could end a watch.
             process.audit.leave_unwatched(now);
         }
-        if let Some(at) = process.audit.goes_on_at(process.owed.clock()) {
-            self.wake_by(at);
-        }
+        self.watch_for(worker, Deadline::Check);
     }
 
     /// Sends one record, if one waits, to a process that owes some and may owe more. A process that
@@ -103,7 +74,7 @@ impl Scheduler {
     }
 
     /// Closes a process's stdin: only there does it show whether it still means to answer.
-    fn ask_by_end(&mut self, worker: WorkerId, now: Instant) {
+    pub(super) fn ask_by_end(&mut self, worker: WorkerId, now: Instant) {
         let process = self.process(worker).expect("only a running process is asked");
         let (waited, had_answered) = (process.age(now), process.is_ready());
         if let Some(index) = process.owed.oldest() {
@@ -123,39 +94,21 @@ impl Scheduler {
         self.close_stdin(worker, now);
     }
 
-    /// Goes on with a check as time passes.
-    pub(super) fn audit_tick(&mut self, worker: WorkerId, now: Instant) {
-        let Some(process) = self.process_mut(worker) else {
-            return;
-        };
-        if !process.is_serving() || process.is_paused() {
-            return;
-        }
-        if self.audit_deadline(self.process(worker).expect("it runs")).is_some_and(|at| now >= at) {
-            self.process_mut(worker).expect("it runs").begin_check();
-        }
-        let process = self.process(worker).expect("it runs");
-        let at = process.audit.goes_on_at(process.owed.clock());
+    /// Goes on with a check though nothing was answered in time.
+    pub(super) fn go_on_with_check(&mut self, worker: WorkerId, now: Instant) {
+        let process = self.process_mut(worker).expect("only a running process is checked");
         match process.audit.state() {
-            _ if at.is_some_and(|at| now < at) => self.wake_by(at.unwrap_or(now)),
             AuditState::Off | AuditState::Probing(_) => {}
             AuditState::Watching(_) => {
-                self.process_mut(worker).expect("it runs").audit.passed();
+                process.audit.passed();
                 self.workers[worker.0].restarts.kept_step();
             }
-            AuditState::RunningEmpty => {
-                // Without a record at hand the next tick after one has come tries again.
-                if self.probe(worker, now) {
-                    self.process_mut(worker).expect("it runs").audit.probed(now);
-                } else if self.is_in_the_way(worker, now) {
-                    self.ask_by_end(worker, now);
-                }
+            // Without a record at hand the next look after one has come tries again.
+            AuditState::RunningEmpty if self.probe(worker, now) => {
+                self.process_mut(worker).expect("it runs").audit.probed(now);
             }
-            AuditState::Doubting => self.ask_by_end(worker, now),
-        }
-        let silence = self.process(worker).and_then(|process| self.silence_deadline(process));
-        if silence.is_some_and(|at| now >= at) {
-            self.ask_by_end(worker, now);
+            AuditState::RunningEmpty if !self.is_in_the_way(worker, now) => {}
+            AuditState::RunningEmpty | AuditState::Doubting => self.ask_by_end(worker, now),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! failed: it may end the run. What a process still owes at its end fails and is not sent again,
 //! for nobody knows what the worker has done with it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::action::{Action, WorkerId};
 use super::doubts::Doubts;
@@ -16,9 +16,6 @@ use super::process::{Break, Death, Pipe, Process};
 use super::{Scheduler, Unsent};
 use crate::outcome::Verdict;
 use crate::protocol::message::beginning;
-
-/// A process that has closed its stdout is given so long to exit.
-const HANG_UP: Duration = Duration::from_millis(200);
 
 impl Scheduler {
     /// An answer came that nothing was asked for.
@@ -104,38 +101,8 @@ impl Scheduler {
         };
         let back = process.hung_up(pipe, unsent, separator, now);
         back.into_iter().for_each(|work| self.queue.put_back(work));
-        self.wake_by(now + HANG_UP);
+        self.watch(worker);
         self.feed(now);
-    }
-
-    /// Deals with a process that has closed a pipe and does not exit.
-    pub(super) fn hang_up_tick(&mut self, worker: WorkerId, unsent: Unsent<'_>, now: Instant) {
-        let exit_timeout = self.policy.exit_timeout;
-        let Some(process) = self.process_mut(worker) else {
-            return;
-        };
-        let Some((since, pipe)) = process.pipes.hung_up() else {
-            return;
-        };
-        let is_done = process.owed.is_empty() && process.is_closing();
-        if !process.is_working() || is_done || process.is_paused() {
-            return;
-        }
-        let until = match pipe {
-            Pipe::Stdin if !process.owed.is_empty() => {
-                since.max(process.owed.clock()) + exit_timeout
-            }
-            _ => since + HANG_UP,
-        };
-        if now < until {
-            self.wake_by(until);
-            return;
-        }
-        let verdict = match pipe {
-            Pipe::Stdin => Verdict::StdinClosed,
-            Pipe::Stdout => Verdict::StdoutClosed,
-        };
-        self.terminate_faulty(worker, verdict, unsent(worker), now);
     }
 
     /// Ends a running process that is as good as dead, and deals with what it held.
@@ -168,6 +135,16 @@ impl Scheduler {
         );
         process.stop(kill_at, kill_at);
         self.actions.push(Action::Terminate(worker));
-        self.wake_by(kill_at);
+        self.watch(worker);
+    }
+
+    /// A process that has closed a pipe has not exited in time.
+    pub(super) fn end_hung_up(&mut self, worker: WorkerId, unsent: Unsent<'_>, now: Instant) {
+        let pipes = self.process(worker).and_then(|process| process.pipes.hung_up());
+        let verdict = match pipes {
+            Some((_, Pipe::Stdout)) => Verdict::StdoutClosed,
+            _ => Verdict::StdinClosed,
+        };
+        self.terminate_faulty(worker, verdict, unsent(worker), now);
     }
 }

@@ -91,7 +91,7 @@ impl Scheduler {
         {
             self.judge_silence(worker, &process, now);
             self.workers[worker.0].defer(process, death, now + JUDGED_LATER);
-            self.wake_by(now + JUDGED_LATER);
+            self.watch(worker);
         } else {
             self.judge_silence(worker, &process, now);
             self.judge(worker, *process, death, now);
@@ -100,9 +100,7 @@ impl Scheduler {
 
     /// Passes judgement on a process whose time has come.
     pub(super) fn judge_deferred(&mut self, worker: WorkerId, now: Instant) {
-        let seat = &mut self.workers[worker.0];
-        let is_due = seat.judged_at().is_some_and(|at| now >= at);
-        if let Some((process, death)) = seat.take_deferred(|_, _| is_due, now) {
+        if let Some((process, death)) = self.workers[worker.0].take_deferred(|_, _| true, now) {
             self.judge(worker, *process, death, now);
             // The wait for the next process has begun with this one's end.
             self.workers[worker.0].has_waited(JUDGED_LATER, now);

@@ -186,16 +186,9 @@ impl Scheduler {
     }
 
     fn kill_all(&mut self, now: Instant) {
-        let until = now + self.patience_with_killed();
-        for (number, worker) in self.workers.iter_mut().enumerate() {
-            if let Some(process) = worker.process_mut() {
-                process.killed(until);
-                self.actions.push(Action::Kill(WorkerId(number)));
-            }
-        }
+        (0..self.workers.len()).for_each(|number| self.kill(WorkerId(number), now));
         self.dismiss_judged(now);
         self.forget_waiting();
-        self.wake_by(until);
     }
 
     /// How long a process that was killed may take to die. At the end of a run nobody waits long
@@ -212,6 +205,16 @@ impl Scheduler {
     pub fn left_behind(&mut self, worker: WorkerId, now: Instant) {
         self.workers[worker.0].restarts.was_left_behind();
         self.died(worker, Death::by(ExitStatus::Signal(libc::SIGKILL)), now);
+    }
+
+    /// Kills the group of a process.
+    pub(super) fn kill(&mut self, worker: WorkerId, now: Instant) {
+        let until = now + self.patience_with_killed();
+        if let Some(process) = self.process_mut(worker) {
+            process.killed(until);
+            self.actions.push(Action::Kill(worker));
+            self.watch(worker);
+        }
     }
 
     fn stop_all(&mut self, kill_at: Instant, now: Instant) {

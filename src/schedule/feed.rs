@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::action::{Action, WorkerId};
+use super::deadline::Deadline;
 use super::ending::Phase;
 use super::event::Event;
 use super::policy::{Delivery, Window};
@@ -52,13 +53,7 @@ impl Scheduler {
     pub(super) fn after_answers(&mut self, worker: WorkerId, now: Instant) {
         self.audit_answered(worker, now);
         // What is due next depends on how far that check has got.
-        self.watch_oldest(worker);
-        if let Some(process) = self.process(worker)
-            && process.owed.is_empty()
-            && process.is_closing()
-        {
-            self.wake_by(now + self.policy.exit_timeout);
-        }
+        self.watch(worker);
         // With a full buffer, this answer may let another worker take the lowest record.
         let is_plain = !self.queue.has_alone() && !self.queue.has_shunning();
         if is_plain && !self.budget.is_full() {
@@ -130,8 +125,7 @@ impl Scheduler {
             // Towards the end, all are to be done at the same time.
             window = window.min(pending.div_ceil(jobs)).max(1);
         }
-        let overdue_at = self.overdue_at(process);
-        let is_overdue = overdue_at.is_some_and(|at| now >= at);
+        let is_overdue = self.overdue_at(process).is_some_and(|at| now >= at);
         let room = if is_overdue && process.owed.records() <= window {
             1
         } else if is_measured && process.owed.records() > window / 2 {
@@ -148,8 +142,8 @@ impl Scheduler {
             .lifespan
             .map_or(usize::MAX, |n| n.get() - process.owed.served().min(n.get()));
         let room = room.min(left);
-        if let Some(at) = overdue_at.filter(|_| room == 0 && !is_overdue) {
-            self.wake_by(at);
+        if room == 0 && !is_overdue {
+            self.watch_for(worker, Deadline::Overdue);
         }
         if room == 0 || self.must_hold_back() {
             return 0;
@@ -165,19 +159,6 @@ impl Scheduler {
         } else {
             room
         }
-    }
-
-    /// When the oldest record of a process is long overdue. Where answers have ids, perhaps it will
-    /// never be answered, and the others are not to wait behind it. A worker that has said how many
-    /// it takes is sent no more than that: it could not begin with one more, whose clock would run.
-    fn overdue_at(&self, process: &Process) -> Option<Instant> {
-        let may_pass = self.policy.names_records()
-            && self.policy.window == Window::Auto
-            && self.policy.delivery == Delivery::AtLeastOnce
-            && process.owed.concurrency().is_none()
-            && process.is_ready()
-            && !process.owed.is_empty();
-        may_pass.then(|| process.owed.clock() + process.patience())
     }
 
     /// Whether the window of this process follows from measured time.
@@ -252,14 +233,14 @@ impl Scheduler {
         let is_first = process.owed.is_empty();
         process.sent(work, now);
         if is_first {
-            self.watch_oldest(worker);
+            self.watch(worker);
         }
         self.actions.push(Action::Send(worker, block));
     }
 
     /// Tells processes that no more comes, where that is so.
     fn wind_down(&mut self, now: Instant) {
-        let nothing_waits = self.queue.is_empty() && self.input_is_over();
+        let nothing_waits = self.nothing_waits();
         for number in 0..self.workers.len() {
             let worker = WorkerId(number);
             let Some(process) = self.process(worker) else {
@@ -274,20 +255,16 @@ impl Scheduler {
             if process.owed.is_empty() || (nothing_waits && self.policy.window == Window::Full) {
                 self.close_stdin(worker, now);
             } else {
-                let at = process.owed.clock() + process.patience_at_the_end();
-                if !process.is_paused() && self.unread_since.is_none() {
-                    self.wake_by(at);
-                }
+                self.watch_for(worker, Deadline::End);
             }
         }
     }
 
     pub(super) fn close_stdin(&mut self, worker: WorkerId, now: Instant) {
-        let limit = self.policy.exit_timeout;
         let process = self.process_mut(worker).expect("only a running process has a stdin");
         process.close(now);
         self.actions.push(Action::CloseStdin(worker));
-        self.wake_by(now + limit);
+        self.watch(worker);
     }
 
     /// Starts processes where they are of use, and gives their number.
@@ -359,7 +336,7 @@ impl Scheduler {
             is_restart,
         });
         self.actions.push(Action::Start(worker, number));
-        self.watch_start(worker);
+        self.watch(worker);
         // Its first record goes with it, if one waits.
         if self.queue.has_alone() {
             self.feed_alone(now);

@@ -17,6 +17,7 @@ mod action;
 mod audit;
 mod clock;
 mod contract;
+mod deadline;
 mod death;
 mod doubts;
 mod ending;
@@ -348,11 +349,9 @@ impl Scheduler {
         self.actions.push(Action::Tell(event));
     }
 
-    /// Sets a deadline: `tick` is to be called at that time.
-    fn wake_by(&mut self, at: Instant) {
-        if self.wake_at.is_none_or(|earlier| at < earlier) {
-            self.wake_at = Some(at);
-        }
+    /// Whether no record waits or will come any more.
+    fn nothing_waits(&self) -> bool {
+        self.queue.is_empty() && self.input_is_over()
     }
 
     /// Whether no record will come any more.

@@ -75,6 +75,7 @@ impl Scheduler {
             // One that answers at the end of its stdin may have waited for that.
             let is_told = process.is_serving() || process.silence.answered_late();
             self.tell(Event::Ready { worker, took });
+            let is_first = self.startup_time.is_none();
             self.startup_time = Some(match self.startup_time {
                 Some(learnt) if is_told => learnt.max(took),
                 Some(learnt) => learnt,
@@ -82,6 +83,10 @@ impl Scheduler {
             });
             self.workers[worker.0].restarts.became_ready();
             self.long_trial = None;
+            if is_first {
+                // Another limit holds for the others from now on.
+                self.watch_all();
+            }
         }
     }
 

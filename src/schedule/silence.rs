@@ -90,6 +90,10 @@ impl Scheduler {
         } else {
             let is_news = !std::mem::replace(&mut self.has_shown_silence, true);
             self.workers[worker.0].restarts.was_silent();
+            if is_news {
+                // Others are not waited for as long as before.
+                self.watch_all();
+            }
             if is_news && has_answered_all {
                 self.tell(Event::AnsweredAtEnd { worker });
             }

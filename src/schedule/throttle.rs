@@ -95,7 +95,7 @@ impl Scheduler {
             if !is_read_from && !process.is_paused() {
                 process.pause(now);
             } else if is_read_from && process.resume(until, now) {
-                self.watch_oldest(WorkerId(number));
+                self.watch(WorkerId(number));
                 self.wake_by(now);
             }
         }

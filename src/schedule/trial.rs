@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use super::Scheduler;
 use super::action::WorkerId;
 use super::clock::ample_start;
+use super::deadline::Deadline;
 use super::event::Event;
 use super::policy::Window;
 use super::process::{Process, Startup};
@@ -104,22 +105,15 @@ impl Scheduler {
 
     /// Sets the deadlines of trials.
     pub(super) fn watch_trials(&mut self) {
-        if !self.has_trials() || self.unread_since.is_some() {
-            return;
-        }
-        let processes = self.processes().filter(|(_, process)| !process.is_paused());
-        let ends = processes.filter_map(|(_, process)| self.trial_end(process));
-        if let Some(at) = ends.min() {
-            self.wake_by(at);
+        if self.has_trials() {
+            for worker in (0..self.workers.len()).map(WorkerId) {
+                self.watch_for(worker, Deadline::Trial);
+            }
         }
     }
 
-    /// Ends the trial of a process that has stayed up.
-    pub(super) fn end_trial(&mut self, worker: WorkerId, now: Instant) {
-        let process = self.process(worker).filter(|process| !process.is_paused());
-        if (process.and_then(|process| self.trial_end(process))).is_none_or(|at| now < at) {
-            return;
-        }
+    /// A process on trial has stayed up.
+    pub(super) fn end_trial(&mut self, worker: WorkerId) {
         self.process_mut(worker).expect("it runs").start.stood();
         self.workers[worker.0].restarts.stood();
         self.tell(Event::StayedUp { worker });

@@ -122,7 +122,7 @@ impl Scheduler {
         match seat.process() {
             Some(process) => self.standing_of(process),
             None if !seat.has_begun() => Standing::Unstarted,
-            None if seat.vacant_from().is_some() && self.is_over() => Standing::Gone,
+            None if seat.vacant_from().is_some() && self.nothing_waits() => Standing::Gone,
             None => Standing::Between,
         }
     }
@@ -155,10 +155,6 @@ impl Scheduler {
         } else {
             Bottleneck::Input
         }
-    }
-
-    fn is_over(&self) -> bool {
-        self.queue.is_empty() && self.input_is_over()
     }
 
     /// The bytes of the records that have an outcome; the answered ones of a block that a process

@@ -1,0 +1,323 @@
+//! All that time brings: which deadlines stand, when each is due, and what happens then.
+//!
+//! Always: when a deadline is due is stated in [`Scheduler::due`] alone. Whoever does something by
+//! which one may begin has the worker watched ([`Scheduler::watch`]); it need not know which.
+//! Clocks stand still while a process is not listened to, and while nobody reads stderr.
+
+use std::time::{Duration, Instant};
+
+use super::action::{Action, WorkerId};
+use super::clock::ample_start;
+use super::event::{Event, Expiry};
+use super::policy::{Delivery, Window};
+use super::process::{AuditState, HINT, Pipe, Process, Stage};
+use super::{Scheduler, Unsent};
+use crate::outcome::Verdict;
+
+/// A process that has closed its stdout is given so long to exit.
+const HANG_UP: Duration = Duration::from_millis(200);
+
+/// What a worker has until some time for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deadline {
+    /// The death of its process is judged.
+    Judgement,
+    /// A process that was told to end is killed.
+    Kill,
+    /// One that was killed is not waited for any longer.
+    Leave,
+    /// One that is on trial has stayed up for long enough.
+    Trial,
+    /// The user is told that one has not said that it is ready.
+    StartReminder,
+    /// It has not said so in time.
+    Start,
+    /// The oldest record has taken too long, or its process has taken too long to start.
+    Record,
+    /// A process that has closed a pipe has not exited in time.
+    HangUp,
+    /// One may have skipped the record that it owes, and wait for the next one: it is checked.
+    Skip,
+    /// A check goes on without an answer.
+    Check,
+    /// The last resort, where no further record may show that one was skipped, or none has.
+    Silence,
+    /// The user is told that nothing has come of a process yet,
+    Hint,
+    /// or that its record is waited for.
+    Reminder,
+    /// The end of stdin is shown to a process that may collect until then.
+    End,
+    /// A process has not exited in time after it.
+    Exit,
+    /// A record is long overdue, and those are not to wait behind it that wait now: they are given
+    /// out at the end of each look.
+    Overdue,
+}
+
+impl Deadline {
+    /// Those that ring, in the order in which they are looked at. What one of them begins may be rung by those after
+    /// it, but a process that was told to end is killed at the next look, at the earliest.
+    const ALL: [Self; 15] = [
+        Self::Judgement,
+        Self::Kill,
+        Self::Leave,
+        Self::Trial,
+        Self::StartReminder,
+        Self::Start,
+        Self::Record,
+        Self::HangUp,
+        Self::Skip,
+        Self::Check,
+        Self::Silence,
+        Self::Hint,
+        Self::Reminder,
+        Self::End,
+        Self::Exit,
+    ];
+}
+
+impl Scheduler {
+    /// When [`Scheduler::tick`] is to be called next, if no other event comes before. Nothing is
+    /// due before that.
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.wake_at
+    }
+
+    /// Has `tick` called at that time.
+    pub(super) fn wake_by(&mut self, at: Instant) {
+        if self.wake_at.is_none_or(|earlier| at < earlier) {
+            self.wake_at = Some(at);
+        }
+    }
+
+    /// Whether a limit runs that time alone brings to its end, and that means something for a
+    /// record or a worker.
+    pub fn is_timed(&self) -> bool {
+        let limits = self.policy.timeout.or(self.policy.init_timeout).is_some();
+        let is_timed = |process: &Process| match process.stage() {
+            Stage::Serving => limits && (!process.owed.is_empty() || self.awaits_ready_of(process)),
+            Stage::Closing(_) | Stage::Stopping(_) => true,
+            Stage::Killed(_) => false,
+        };
+        (self.workers.iter()).filter_map(super::Worker::process).any(is_timed)
+    }
+
+    /// Time has passed. Everything that workers had written by `now` must have been reported.
+    pub fn tick(&mut self, unsent: Unsent<'_>, now: Instant) {
+        if self.wake_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.wake_at = None;
+        self.interrupted_tick(now);
+        self.feed_the_starved(now);
+        for worker in (0..self.workers.len()).map(WorkerId) {
+            for deadline in Deadline::ALL {
+                if self.due(worker, deadline).is_some_and(|at| now >= at) {
+                    self.ring(worker, deadline, unsent, now);
+                }
+            }
+            // Whatever is due has had its turn.
+            for deadline in Deadline::ALL {
+                if let Some(at) = self.due(worker, deadline).filter(|at| *at > now) {
+                    self.wake_by(at);
+                }
+            }
+        }
+        self.feed(now);
+    }
+
+    /// Something has happened to this worker, by which deadlines may begin.
+    pub(super) fn watch(&mut self, worker: WorkerId) {
+        for deadline in Deadline::ALL {
+            self.watch_for(worker, deadline);
+        }
+    }
+
+    /// The same, of all of them.
+    pub(super) fn watch_all(&mut self) {
+        (0..self.workers.len()).for_each(|number| self.watch(WorkerId(number)));
+    }
+
+    /// The same, where it can be but this one.
+    pub(super) fn watch_for(&mut self, worker: WorkerId, deadline: Deadline) {
+        if let Some(at) = self.due(worker, deadline) {
+            self.wake_by(at);
+        }
+    }
+
+    /// When this is due, if it stands at all.
+    fn due(&self, worker: WorkerId, deadline: Deadline) -> Option<Instant> {
+        let Some(process) = self.process(worker) else {
+            let seat = &self.workers[worker.0];
+            return seat.judged_at().filter(|_| deadline == Deadline::Judgement);
+        };
+        match process.stage() {
+            Stage::Stopping(at) => return (deadline == Deadline::Kill).then_some(at),
+            Stage::Killed(at) => return (deadline == Deadline::Leave).then_some(at),
+            _ if process.is_paused() || self.unread_since.is_some() => return None,
+            Stage::Serving | Stage::Closing(_) => {}
+        }
+        let (clock, owes) = (process.owed.clock(), !process.owed.is_empty());
+        match deadline {
+            Deadline::Judgement | Deadline::Kill | Deadline::Leave => None,
+            Deadline::Trial => self.trial_end(process),
+            Deadline::StartReminder => (self.awaits_ready && self.awaits_ready_of(process))
+                .then(|| process.start.since() + process.silence.next_reminder()),
+            Deadline::Start => Some(process.start.since() + self.start_limit(process)?),
+            Deadline::Record if owes => self.record_limit(process),
+            Deadline::HangUp => self.hang_up_limit(process),
+            Deadline::Skip => self.is_overdue_by_step(process).then(|| clock + process.patience()),
+            Deadline::Check if process.is_serving() => process.audit.goes_on_at(clock),
+            Deadline::Silence => self.silence_deadline(process),
+            Deadline::Hint => {
+                let is_unhinted = !process.is_ready() && !process.silence.was_hinted();
+                (owes && is_unhinted).then(|| clock + HINT)
+            }
+            Deadline::Reminder if owes => Some(clock + process.silence.next_reminder()),
+            Deadline::End if owes => self.end_deadline(process),
+            Deadline::Exit => match process.stage() {
+                Stage::Closing(since) if !owes => Some(since.max(clock) + self.policy.exit_timeout),
+                _ => None,
+            },
+            Deadline::Overdue => self.overdue_at(process),
+            Deadline::Record | Deadline::Check | Deadline::Reminder | Deadline::End => None,
+        }
+    }
+
+    /// A deadline is due.
+    fn ring(&mut self, worker: WorkerId, deadline: Deadline, unsent: Unsent<'_>, now: Instant) {
+        match deadline {
+            Deadline::Judgement => self.judge_deferred(worker, now),
+            Deadline::Kill => self.kill(worker, now),
+            Deadline::Leave => self.actions.push(Action::Leave(worker)),
+            Deadline::Trial => self.end_trial(worker),
+            Deadline::StartReminder => self.remind_of_start(worker, now),
+            Deadline::Start => {
+                let limit = self.process(worker).and_then(|process| self.start_limit(process));
+                let verdict = Verdict::NotReady(limit.unwrap_or_default());
+                self.terminate_faulty(worker, verdict, 0, now);
+            }
+            Deadline::Record => self.expire(worker, unsent, now),
+            Deadline::HangUp => self.end_hung_up(worker, unsent, now),
+            Deadline::Skip => self.process_mut(worker).expect("it runs").begin_check(),
+            Deadline::Check => self.go_on_with_check(worker, now),
+            Deadline::Silence => self.ask_by_end(worker, now),
+            Deadline::Hint | Deadline::Reminder => {
+                self.remind(worker, deadline == Deadline::Hint, now);
+            }
+            Deadline::End => self.close_stdin(worker, now),
+            Deadline::Exit => {
+                self.count_bad_end();
+                self.tell(Event::ExitOverdue { worker });
+                self.stop(worker, now);
+            }
+            Deadline::Overdue => {}
+        }
+    }
+
+    /// Until when the oldest record must be answered.
+    fn record_limit(&self, process: &Process) -> Option<Instant> {
+        Some(match self.expiry(process) {
+            Expiry::Record => self.up_by(process) + self.policy.timeout?,
+            Expiry::Start => process.owed.clock() + self.policy.init_timeout?,
+        })
+    }
+
+    /// Which limit holds for a process's oldest record.
+    pub(super) fn expiry(&self, process: &Process) -> Expiry {
+        let is_start_known = self.known_start().is_some() && self.policy.timeout.is_some();
+        match process.is_ready() || is_start_known {
+            true => Expiry::Record,
+            false => Expiry::Start,
+        }
+    }
+
+    /// How long a process may take to say that it is ready, where it is sent nothing before.
+    fn start_limit(&self, process: &Process) -> Option<Duration> {
+        if !self.awaits_ready_of(process) || !self.awaits_ready || !process.is_serving() {
+            return None;
+        }
+        match self.expiry(process) {
+            Expiry::Record => Some(ample_start(self.known_start()?) + self.policy.timeout?),
+            Expiry::Start => self.policy.init_timeout,
+        }
+    }
+
+    /// When the clock of a process's oldest record begins: not before the process must be up.
+    fn up_by(&self, process: &Process) -> Instant {
+        let clock = process.owed.clock();
+        if process.is_ready() {
+            return clock;
+        }
+        let start = self.known_start().map_or(HINT, ample_start);
+        clock.max(process.start.since() + start)
+    }
+
+    /// When one that has closed a pipe must have exited.
+    fn hang_up_limit(&self, process: &Process) -> Option<Instant> {
+        let (since, pipe) = process.pipes.hung_up()?;
+        let owes = !process.owed.is_empty();
+        let is_done = !owes && process.is_closing();
+        (!is_done).then(|| match pipe {
+            Pipe::Stdin if owes => since.max(process.owed.clock()) + self.policy.exit_timeout,
+            _ => since + HANG_UP,
+        })
+    }
+
+    /// Whether a process that answers nothing is checked out of turn.
+    fn is_overdue_by_step(&self, process: &Process) -> bool {
+        !self.policy.names_records()
+            && self.policy.window == Window::Auto
+            && self.policy.delivery == Delivery::AtLeastOnce
+            && process.is_serving()
+            && process.audit.state() == AuditState::Off
+            && process.is_ready()
+            && !process.owed.holds_alone()
+            && !process.owed.is_empty()
+    }
+
+    /// When a process is asked, by the end of its stdin, whether it has skipped the record it owes.
+    fn silence_deadline(&self, process: &Process) -> Option<Instant> {
+        let may_wait_for_more = match self.policy.window {
+            _ if !self.policy.facts().may_collect => false,
+            Window::Auto => false,
+            Window::Records(records) => process.owed.records() < records.get(),
+            Window::Full => true,
+        };
+        let may_ask = process.is_serving() && !process.owed.is_empty() && !may_wait_for_more;
+        let limit = may_ask.then(|| self.silence_limit(process))??;
+        Some(process.silent_since() + limit)
+    }
+
+    /// When a process whose last answers are awaited in vain, or that may collect several records
+    /// and holds one that must be alone, is shown the end of its stdin, so that it answers. One
+    /// that may still be starting is given the time for it.
+    fn end_deadline(&self, process: &Process) -> Option<Instant> {
+        if !process.is_serving() {
+            return None;
+        }
+        let is_last = self.nothing_waits() || self.is_spent(process);
+        let end = is_last.then(|| process.owed.clock() + process.patience_at_the_end());
+        let may_collect =
+            matches!(self.policy.window, Window::Records(records) if records.get() > 1);
+        let flush = (may_collect && process.owed.holds_alone()).then(|| {
+            let half = self.policy.timeout.map_or(Duration::MAX, |limit| limit / 2);
+            self.up_by(process) + process.patience().min(half)
+        });
+        [end, flush].into_iter().flatten().min()
+    }
+
+    /// When the oldest record of a process is long overdue. Where answers have ids, perhaps it will
+    /// never be answered, and the others are not to wait behind it. A worker that has said how many
+    /// it takes is sent no more than that: it could not begin with one more, whose clock would run.
+    pub(super) fn overdue_at(&self, process: &Process) -> Option<Instant> {
+        let may_pass = self.policy.names_records()
+            && self.policy.window == Window::Auto
+            && self.policy.delivery == Delivery::AtLeastOnce
+            && process.owed.concurrency().is_none()
+            && process.is_ready()
+            && !process.owed.is_empty();
+        may_pass.then(|| process.owed.clock() + process.patience())
+    }
+}
