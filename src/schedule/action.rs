@@ -1,23 +1,8 @@
 //! What the scheduler asks of the engine.
 
-use std::fmt;
-
 use super::event::Event;
+use super::ids::{ProcessNumber, WorkerId};
 use crate::record::Block;
-
-/// A worker's number, from 0. It outlives the worker's processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WorkerId(pub usize);
-
-impl fmt::Display for WorkerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "worker {}", self.0)
-    }
-}
-
-/// A process's number among those of its worker, from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProcessNumber(pub u32);
 
 /// One thing to do. The engine does them in order.
 #[derive(Debug)]

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use super::Scheduler;
-use super::action::WorkerId;
 use super::deadline::Deadline;
 use super::event::{Asking, Event};
+use super::ids::WorkerId;
 use super::policy::{Delivery, Window};
 use super::process::{Asked, AuditState, REMINDER};
 
@@ -31,7 +31,7 @@ impl Scheduler {
 
     /// Goes on with a check after answers.
     pub(super) fn audit_answered(&mut self, worker: WorkerId, now: Instant) {
-        let is_stuck = self.unread_since.is_some();
+        let is_stuck = self.throttle.is_stderr_stuck();
         let Some(process) = self.process_mut(worker) else {
             return;
         };

@@ -3,22 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::action::WorkerId;
-use super::ending::Phase;
 use super::event::{Event, Expiry, Overdue};
+use super::ids::WorkerId;
+use super::worker::Worker;
 use super::{Scheduler, Unsent};
 use crate::outcome::Verdict;
 
-/// Later processes may take so many times as long to be ready as the first one did.
-const START_FACTOR: u32 = 3;
-const SHORTEST_START: Duration = Duration::from_secs(1);
-
 impl Scheduler {
-    /// How long processes take to be ready at most, as far as this run or an earlier one knows.
-    pub(super) fn known_start(&self) -> Option<Duration> {
-        self.startup_time.or(self.earlier_startup_time)
-    }
-
     /// Names a process that has not said for long that it is up.
     pub(super) fn remind_of_start(&mut self, worker: WorkerId, now: Instant) {
         let process = self.process(worker).expect("only a running process is awaited");
@@ -72,58 +63,38 @@ impl Scheduler {
     /// Whether what workers write to stderr is read. While it is not, because nobody takes it from
     /// mtask, a worker may be stuck in writing it: no clock runs.
     pub fn reads_stderr(&mut self, reads: bool, now: Instant) {
-        match (self.unread_since, reads) {
-            (None, false) => {
-                self.unread_since = Some(now);
-                for worker in &mut self.workers {
-                    if let Some(process) = worker.process_mut() {
-                        process.audit.leave_unwatched(now);
-                    }
-                }
-                self.wake_by(now);
-            }
-            (Some(since), true) => {
-                self.unread_since = None;
-                for worker in &mut self.workers {
-                    if let Some(process) = worker.process_mut() {
-                        process.stand_still(now.saturating_duration_since(since), now);
-                    }
-                }
-                self.wake_by(now);
-            }
-            _ => {}
+        let was_stuck = self.throttle.is_stderr_stuck();
+        let since = self.throttle.reads_stderr(reads, now);
+        if was_stuck != reads {
+            return;
         }
+        for process in self.workers.iter_mut().filter_map(Worker::process_mut) {
+            match since {
+                Some(since) => process.stand_still(now.saturating_duration_since(since), now),
+                None => process.audit.leave_unwatched(now),
+            }
+        }
+        self.wake_by(now);
     }
 
     /// mtask and its workers were stopped for so long: no clock has run.
     pub fn was_suspended(&mut self, pause: Duration, now: Instant) {
-        for worker in &mut self.workers {
-            if let Some(process) = worker.process_mut() {
-                process.was_suspended(pause, now);
-            }
+        for process in self.workers.iter_mut().filter_map(Worker::process_mut) {
+            process.was_suspended(pause, now);
         }
-        if let Phase::Interrupted(signal, terminate_at, kill_at) = self.phase {
-            self.phase = Phase::Interrupted(signal, terminate_at + pause, kill_at + pause);
-        }
-        self.moved_at = (self.moved_at + pause).min(now);
-        self.none_at_hand_since = (self.none_at_hand_since).map(|since| (since + pause).min(now));
+        self.course.was_suspended(pause);
+        self.intake.was_suspended(pause, now);
+        self.command.was_suspended(pause, now);
         self.wake_by(now);
     }
 
     /// mtask was stopped for a time that is not known, if at all: all clocks start anew. The grace
     /// of a signal does not, for that might go on for ever.
     pub fn was_stopped(&mut self, now: Instant) {
-        let leave_after = self.patience_with_killed();
-        for worker in &mut self.workers {
-            if let Some(process) = worker.process_mut() {
-                process.was_stopped(now + self.policy.grace, now + leave_after, now);
-            }
+        let (kill_at, leave_at) = (now + self.policy.grace, now + self.patience_with_killed());
+        for process in self.workers.iter_mut().filter_map(Worker::process_mut) {
+            process.was_stopped(kill_at, leave_at, now);
         }
         self.wake_by(now);
     }
-}
-
-/// How long a process may take to start where the slowest so far took `learnt`.
-pub(super) fn ample_start(learnt: Duration) -> Duration {
-    (learnt * START_FACTOR).max(SHORTEST_START)
 }

@@ -8,9 +8,10 @@
 
 use std::time::Instant;
 
-use super::action::{Action, WorkerId};
+use super::action::Action;
 use super::doubts::Doubts;
 use super::event::{Breach, Event, Trigger};
+use super::ids::WorkerId;
 use super::policy::OnError;
 use super::process::{Break, Death, Pipe, Process};
 use super::{Scheduler, Unsent};
@@ -51,11 +52,11 @@ impl Scheduler {
 
     /// Counts and tells that a process did not give one answer for each record.
     pub(super) fn note_breach(&mut self, worker: WorkerId, breach: Breach, in_doubt: Doubts) {
-        self.tally.protocol_violations += 1;
+        self.outcomes.tally.protocol_violations += 1;
         self.workers[worker.0].restarts.broke_step();
         if !self.policy.names_records() {
-            self.tally.doubtful += u64::from(!in_doubt.is_empty());
-            self.tally.doubts.extend(&in_doubt);
+            self.outcomes.tally.doubtful += u64::from(!in_doubt.is_empty());
+            self.outcomes.tally.doubts.extend(&in_doubt);
         }
         self.tell(Event::OutOfStep {
             worker,
@@ -73,12 +74,12 @@ impl Scheduler {
     /// Counts something that a worker wrote and nothing had asked for as a failure, and ends the
     /// run if it is one too many.
     pub(super) fn count_stray(&mut self, now: Instant) {
-        self.tally.strays += 1;
-        if self.policy.on_error == OnError::Raise && self.phase.gives_out() {
+        self.outcomes.tally.strays += 1;
+        if self.policy.on_error == OnError::Raise && self.course.gives_out() {
             self.raise(Trigger::Stray, now);
-        } else if self.phase.takes_input() && self.is_last_failure(self.failures()) {
+        } else if self.course.takes_input() && self.is_last_failure(self.failures()) {
             // What fails from now on has not ended the run.
-            self.has_last_failure = true;
+            self.course.failed_for_the_last_time();
             self.drain(Trigger::Stray, now);
         }
     }

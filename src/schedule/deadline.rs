@@ -6,9 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::action::{Action, WorkerId};
-use super::clock::ample_start;
+use super::action::Action;
 use super::event::{Event, Expiry};
+use super::ids::WorkerId;
 use super::policy::{Delivery, Window};
 use super::process::{AuditState, HINT, Pipe, Process, Stage};
 use super::{Scheduler, Unsent};
@@ -155,15 +155,16 @@ impl Scheduler {
         match process.stage() {
             Stage::Stopping(at) => return (deadline == Deadline::Kill).then_some(at),
             Stage::Killed(at) => return (deadline == Deadline::Leave).then_some(at),
-            _ if process.is_paused() || self.unread_since.is_some() => return None,
+            _ if process.is_paused() || self.throttle.is_stderr_stuck() => return None,
             Stage::Serving | Stage::Closing(_) => {}
         }
         let (clock, owes) = (process.owed.clock(), !process.owed.is_empty());
         match deadline {
             Deadline::Judgement | Deadline::Kill | Deadline::Leave => None,
             Deadline::Trial => self.trial_end(process),
-            Deadline::StartReminder => (self.awaits_ready && self.awaits_ready_of(process))
-                .then(|| process.start.since() + process.silence.next_reminder()),
+            Deadline::StartReminder => (self.command.awaits_ready()
+                && self.awaits_ready_of(process))
+            .then(|| process.start.since() + process.silence.next_reminder()),
             Deadline::Start => Some(process.start.since() + self.start_limit(process)?),
             Deadline::Record if owes => self.record_limit(process),
             Deadline::HangUp => self.hang_up_limit(process),
@@ -226,7 +227,7 @@ impl Scheduler {
 
     /// Which limit holds for a process's oldest record.
     pub(super) fn expiry(&self, process: &Process) -> Expiry {
-        let is_start_known = self.known_start().is_some() && self.policy.timeout.is_some();
+        let is_start_known = self.command.known_start().is_some() && self.policy.timeout.is_some();
         match process.is_ready() || is_start_known {
             true => Expiry::Record,
             false => Expiry::Start,
@@ -235,11 +236,11 @@ impl Scheduler {
 
     /// How long a process may take to say that it is ready, where it is sent nothing before.
     fn start_limit(&self, process: &Process) -> Option<Duration> {
-        if !self.awaits_ready_of(process) || !self.awaits_ready || !process.is_serving() {
+        if !self.awaits_ready_of(process) || !self.command.awaits_ready() || !process.is_serving() {
             return None;
         }
         match self.expiry(process) {
-            Expiry::Record => Some(ample_start(self.known_start()?) + self.policy.timeout?),
+            Expiry::Record => Some(self.command.ample_start()? + self.policy.timeout?),
             Expiry::Start => self.policy.init_timeout,
         }
     }
@@ -250,7 +251,7 @@ impl Scheduler {
         if process.is_ready() {
             return clock;
         }
-        let start = self.known_start().map_or(HINT, ample_start);
+        let start = self.command.ample_start().unwrap_or(HINT);
         clock.max(process.start.since() + start)
     }
 

@@ -15,8 +15,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
-use super::action::WorkerId;
 use super::event::{Breach, Ended, Event, Loss, Moment, Span};
+use super::ids::WorkerId;
 use super::policy::{Delivery, Readiness, Window};
 use super::process::{Break, Death, Process, Startup};
 use super::queue::{Isolation, Work};
@@ -41,7 +41,7 @@ impl Scheduler {
         self.tell(Event::Gone { worker, exit });
         if !process.is_working() {
             self.replace(worker, now);
-        } else if !self.phase.gives_out() {
+        } else if !self.course.gives_out() {
             // Processes were told to end, or nobody wants their answers.
         } else {
             self.judge_or_wait(worker, process, death, now);
@@ -83,9 +83,15 @@ impl Scheduler {
         now: Instant,
     ) {
         process.start.died(now);
-        if self.phase.is_interrupted() {
+        if self.course.is_interrupted() {
             self.outlive(worker, *process, death, now);
-        } else if is_forgiven(self.signalled, self.policy.delivery, &process, &death, now) {
+        } else if is_forgiven(
+            self.course.last_signal(),
+            self.policy.delivery,
+            &process,
+            &death,
+            now,
+        ) {
             self.forgive(worker, *process, &death, now);
         } else if is_signal_for_groups(&death.exit) || self.may_leave_outcome(&process, &death, now)
         {
@@ -111,14 +117,14 @@ impl Scheduler {
     pub(super) fn forgive_judged(&mut self, now: Instant) {
         for number in 0..self.workers.len() {
             let worker = WorkerId(number);
-            if self.phase.is_interrupted() {
+            if self.course.is_interrupted() {
                 if let Some((process, death)) = self.workers[number].take_deferred(|_, _| true, now)
                 {
                     self.outlive(worker, *process, death, now);
                 }
                 continue;
             }
-            let (signalled, delivery) = (self.signalled, self.policy.delivery);
+            let (signalled, delivery) = (self.course.last_signal(), self.policy.delivery);
             let suits = |process: &Process, death: &Death| {
                 is_forgiven(signalled, delivery, process, death, now)
             };
@@ -210,7 +216,7 @@ impl Scheduler {
         // Where COMMAND has never been ready, nothing is held against what it held.
         let is_futile = startup != Startup::Ready
             && !charged
-            && (again.is_empty() || self.known_start().is_none());
+            && (again.is_empty() || self.command.known_start().is_none());
         let moment = if is_futile {
             Moment::Start
         } else {
@@ -321,12 +327,12 @@ impl Scheduler {
         };
         // Once COMMAND has run, whatever keeps it from running now may pass.
         let may_be_unrunnable =
-            self.policy.readiness == Readiness::Announced && self.startup_time.is_none();
+            self.policy.readiness == Readiness::Announced && self.command.startup_time().is_none();
         let is_unrunnable =
             may_be_unrunnable && death.exit.says_unrunnable();
         let restarts = &mut self.workers[worker.0].restarts;
         restarts.failed(&death.exit, is_unrunnable);
-        self.last_death = Some(death);
+        self.course.lost_process(death);
         if startup != Startup::Ready {
             restarts.failed_to_start(match charged {
                 true => FailedStart::Charged,
@@ -341,7 +347,7 @@ impl Scheduler {
         let Some((processes, cause, last)) = self.workers[worker.0].replace(now) else {
             return self.tell_trial(worker);
         };
-        self.tally.given_up += 1;
+        self.outcomes.tally.given_up += 1;
         self.tell(Event::GivenUp(Loss {
             worker,
             processes,
@@ -390,7 +396,7 @@ impl Scheduler {
 
     /// mtask got this signal, which does not end the run.
     pub fn signalled(&mut self, signal: i32, now: Instant) {
-        self.signalled = Some((signal, now));
+        self.course.signalled(signal, now);
         self.forgive_judged(now);
         self.feed(now);
     }
@@ -398,7 +404,7 @@ impl Scheduler {
     /// A limit or an answer is of no account any more: what it was about has no outcome in this
     /// run.
     pub(super) fn is_beyond_blame(&self) -> bool {
-        self.phase.is_interrupted()
+        self.course.is_interrupted()
     }
 }
 

@@ -2,72 +2,27 @@
 
 use std::time::{Duration, Instant};
 
-use super::action::{Action, WorkerId};
+use super::Scheduler;
+use super::action::Action;
+use super::course::{EndReason, Phase};
 use super::event::{Event, Trigger, Turn};
+use super::ids::WorkerId;
 use super::pending::PendingFailures;
 use super::policy::OnError;
 use super::process::Death;
 use super::tally::EarlyEnd;
 use super::worker::Worker;
-use super::{InputState, Scheduler};
 use crate::exit::Status;
 use crate::outcome::ExitStatus;
 
 /// A process dies of SIGKILL at once. One that has not after so long, the system itself holds.
 const KILLED: Duration = Duration::from_secs(2);
 
-/// What a run is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Everything that the input gives is sent.
-    Feeding,
-    /// Only what was sent before comes to an outcome.
-    Draining,
-    /// The same, after this signal, which leaves all the time that it takes.
-    Notified(i32),
-    /// The same, after a signal, for a limited time: SIGTERM for all processes at the first time,
-    /// SIGKILL at the second.
-    Interrupted(i32, Instant, Instant),
-    /// Nothing comes to an outcome any more; processes are ended.
-    Aborted(EndReason),
-    /// All processes have ended.
-    Finished(Option<EndReason>),
-}
-
-/// Why a run was cut short.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EndReason {
-    Signal(i32),
-    Raised,
-    NoWorker,
-    OutputFailed,
-}
-
-impl Phase {
-    /// Whether records of the input are to come to an outcome.
-    pub(crate) fn takes_input(self) -> bool {
-        self == Self::Feeding
-    }
-
-    /// Whether records are sent at all.
-    pub(crate) fn gives_out(self) -> bool {
-        !matches!(self, Self::Aborted(_) | Self::Finished(_))
-    }
-
-    /// Whether mtask was told to end by a signal.
-    pub(crate) fn is_interrupted(self) -> bool {
-        matches!(
-            self,
-            Self::Notified(_) | Self::Interrupted(..) | Self::Aborted(EndReason::Signal(_))
-        )
-    }
-}
-
 impl Scheduler {
     /// A signal asks mtask to end: what was sent comes to an outcome if it can in time. A second
     /// one ends everything at once.
     pub fn interrupt(&mut self, signal: i32, now: Instant) {
-        match self.phase {
+        match self.course.phase() {
             Phase::Feeding | Phase::Draining | Phase::Notified(_) => {
                 let kill_at = now + self.policy.grace;
                 let terminate_at = now + self.policy.grace / 2;
@@ -85,14 +40,16 @@ impl Scheduler {
                 self.kill_all(now);
                 self.finish_if_done();
             }
-            Phase::Finished(_) => self.phase = Phase::Finished(Some(EndReason::Signal(signal))),
+            Phase::Finished(_) => {
+                self.course.turn(Phase::Finished(Some(EndReason::Signal(signal))));
+            }
         }
     }
 
     /// A signal tells that mtask's time will be over: what was sent comes to an outcome, however
     /// long that takes. Where mtask has been told to end before, it asks for that again.
     pub fn notify(&mut self, signal: i32, now: Instant) {
-        if !matches!(self.phase, Phase::Feeding | Phase::Draining) {
+        if !matches!(self.course.phase(), Phase::Feeding | Phase::Draining) {
             self.interrupt(signal, now);
             return;
         }
@@ -110,14 +67,14 @@ impl Scheduler {
 
     /// Goes on in another way.
     fn turn(&mut self, phase: Phase, turn: Turn) {
-        self.phase = phase;
+        self.course.turn(phase);
         self.tell(Event::Turned(turn));
     }
 
     /// Nothing can be written any more: everything is stopped.
     pub fn output_failed(&mut self, now: Instant) {
-        self.has_output_failed = true;
-        if matches!(self.phase, Phase::Finished(_) | Phase::Aborted(_)) {
+        self.course.output_failed();
+        if matches!(self.course.phase(), Phase::Finished(_) | Phase::Aborted(_)) {
             return;
         }
         self.abort(EndReason::OutputFailed, Turn::OutputFailed);
@@ -133,7 +90,7 @@ impl Scheduler {
 
     /// Nothing that was not sent yet is sent any more.
     pub(super) fn drain(&mut self, trigger: Trigger, now: Instant) {
-        if self.phase == Phase::Feeding {
+        if self.course.takes_input() {
             self.turn(Phase::Draining, Turn::Draining(trigger));
             self.queue.drop_fresh();
             self.wake_by(now);
@@ -142,7 +99,7 @@ impl Scheduler {
 
     /// No worker is left.
     fn give_up(&mut self) {
-        let (last, stderr) = match self.last_death.take() {
+        let (last, stderr) = match self.course.take_last_death() {
             Some(death) => (Some(death.exit), death.stderr),
             None => (None, Vec::new()),
         };
@@ -151,16 +108,13 @@ impl Scheduler {
 
     /// Ends the run, for this reason unless a signal has asked for its end before.
     fn abort(&mut self, reason: EndReason, turn: Turn) {
-        let reason = match self.phase {
-            Phase::Notified(signal) | Phase::Interrupted(signal, ..) => EndReason::Signal(signal),
-            _ => reason,
-        };
+        let reason = self.course.reason().unwrap_or(reason);
         self.turn(Phase::Aborted(reason), turn);
     }
 
     /// Goes on with the end of an interrupted run as time passes.
     pub(super) fn interrupted_tick(&mut self, now: Instant) {
-        let Phase::Interrupted(signal, terminate_at, kill_at) = self.phase else {
+        let Phase::Interrupted(signal, terminate_at, kill_at) = self.course.phase() else {
             return;
         };
         if now < terminate_at {
@@ -195,7 +149,7 @@ impl Scheduler {
     /// for what the system itself cannot end. During one, the next process may need what that one
     /// holds.
     pub(super) fn patience_with_killed(&self) -> Duration {
-        match self.phase {
+        match self.course.phase() {
             Phase::Feeding | Phase::Draining => self.policy.exit_timeout.max(KILLED),
             _ => KILLED,
         }
@@ -232,13 +186,13 @@ impl Scheduler {
 
     /// Ends the run once nothing is left to do and no process is left.
     pub(super) fn finish_if_done(&mut self) {
-        if matches!(self.phase, Phase::Finished(_)) {
+        if matches!(self.course.phase(), Phase::Finished(_)) {
             return;
         }
-        if self.phase.gives_out() {
-            let more_to_come = self.phase == Phase::Feeding && self.input == InputState::Open;
+        if self.course.gives_out() {
+            let more_to_come = self.course.takes_input() && self.intake.is_open();
             // Behind a record that is left without an outcome nothing is written.
-            let is_stuck = self.phase.is_interrupted() && !self.pending_will_move();
+            let is_stuck = self.course.is_interrupted() && !self.pending_will_move();
             let waits = !self.queue.is_empty() || !(self.pending.is_empty() || is_stuck);
             if more_to_come || waits {
                 if !self.workers.iter().all(Worker::is_given_up) || self.pending_will_move() {
@@ -250,15 +204,9 @@ impl Scheduler {
         if self.workers.iter().any(|worker| worker.last_process().is_some()) {
             return;
         }
-        let reason = match self.phase {
-            Phase::Aborted(reason) => Some(reason),
-            Phase::Notified(signal) | Phase::Interrupted(signal, ..) => {
-                Some(EndReason::Signal(signal))
-            }
-            _ => None,
-        };
+        let reason = self.course.reason();
         self.forget_waiting();
-        self.order.cut_at_gap();
+        self.outcomes.order.cut_at_gap();
         self.check_that_nothing_is_lost(reason);
         self.note_early_end(reason);
         self.turn(Phase::Finished(reason), Turn::Finished);
@@ -267,68 +215,52 @@ impl Scheduler {
 
     /// Law 1, on each run: a run that was not cut short has as many outcomes as records.
     fn check_that_nothing_is_lost(&mut self, reason: Option<EndReason>) {
-        let is_complete = reason.is_none() && self.phase == Phase::Feeding;
-        let outcomes = self.order.outcomes();
-        if is_complete
-            && (outcomes != self.seen
-                || (self.order.next()).is_some_and(|next| next.0 != self.first.0 + self.seen))
-        {
-            self.tally.lost = self.seen.abs_diff(outcomes).max(1);
-            self.tell(Event::Lost {
-                read: self.seen,
-                outcomes,
-            });
+        let is_complete = reason.is_none() && self.course.takes_input();
+        let (outcomes, read) = (self.outcomes.order.outcomes(), self.intake.seen());
+        if is_complete && (outcomes != read || self.outcomes.order.in_turn() != read) {
+            self.outcomes.tally.lost = read.abs_diff(outcomes).max(1);
+            self.tell(Event::Lost { read, outcomes });
         }
     }
 
     /// Counts a process that failed after it had answered everything.
     pub(super) fn count_bad_end(&mut self) {
-        self.tally.bad_ends += 1;
-        self.tally.bad_ends_when_told += u64::from(self.phase.is_interrupted());
+        self.outcomes.tally.bad_ends += 1;
+        self.outcomes.tally.bad_ends_when_told += u64::from(self.course.is_interrupted());
     }
 
     /// Counts what has no outcome in a run that was cut short. Where the output failed, nobody
     /// knows.
     fn note_early_end(&mut self, reason: Option<EndReason>) {
-        let is_whole = reason.is_none() && self.phase == Phase::Feeding;
-        if is_whole || self.has_output_failed {
+        let is_whole = reason.is_none() && self.course.takes_input();
+        if is_whole || self.course.has_output_failed() {
             return;
         }
-        let outcomes = match self.order.next() {
-            Some(next) => next.0 - self.first.0,
-            None => self.order.outcomes(),
-        };
         // Who sends a signal knows that input is left.
         let is_told = matches!(reason, Some(EndReason::Signal(_)));
-        self.tally.early_end = Some(EarlyEnd {
-            records: self.seen - outcomes,
-            is_input_left: self.input == InputState::Open && !is_told,
+        self.outcomes.tally.early_end = Some(EarlyEnd {
+            records: self.intake.seen() - self.outcomes.order.in_turn(),
+            is_input_left: self.intake.is_open() && !is_told,
         });
     }
 
     /// The exit status so far, as far as records and workers decide it.
     pub fn status(&self) -> Status {
-        let reason = match self.phase {
-            Phase::Finished(reason) => reason,
-            Phase::Aborted(reason) => Some(reason),
-            Phase::Notified(signal) | Phase::Interrupted(signal, ..) => {
-                Some(EndReason::Signal(signal))
-            }
-            Phase::Feeding | Phase::Draining => None,
-        };
+        let reason = self.course.reason();
         let by_reason = match reason {
             Some(EndReason::Signal(signal)) => Status::Signal(signal),
             Some(EndReason::NoWorker) => Status::NoWorker,
             Some(EndReason::Raised) => Status::RecordFailed,
             Some(EndReason::OutputFailed) | None => Status::Success,
         };
-        let failures = self.tally.earlier.failures() + self.tally.failures();
+        let failures = self.outcomes.tally.earlier.failures() + self.outcomes.tally.failures();
         // A limit that was reached is never ignored: records are left without an outcome.
-        let counts = self.policy.on_error != OnError::Ignore || self.has_last_failure;
+        let counts = self.policy.on_error != OnError::Ignore || self.course.has_last_failure();
         let a_record_failed = failures > 0 && counts;
-        let earlier = self.tally.earlier.worker_faults;
-        let a_worker_failed = self.tally.bad_ends > 0 || earlier.bad_ends > 0;
-        let out_of_step = self.tally.protocol_violations > 0 || earlier.protocol_violations > 0;
+        let earlier = self.outcomes.tally.earlier.worker_faults;
+        let a_worker_failed = self.outcomes.tally.bad_ends > 0 || earlier.bad_ends > 0;
+        let out_of_step =
+            self.outcomes.tally.protocol_violations > 0 || earlier.protocol_violations > 0;
         let by_records = if out_of_step && !self.policy.names_records() {
             Status::InDoubt
         } else if a_record_failed || a_worker_failed || out_of_step {
@@ -336,7 +268,7 @@ impl Scheduler {
         } else {
             Status::Success
         };
-        let by_count = if self.tally.lost > 0 {
+        let by_count = if self.outcomes.tally.lost > 0 {
             Status::Fault
         } else {
             Status::Success

@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::action::{ProcessNumber, WorkerId};
 use super::doubts::Doubts;
+use super::ids::{ProcessNumber, WorkerId};
 use super::process::Reading;
 use super::queue::Work;
 use crate::outcome::{Exit, Failure};

@@ -3,16 +3,16 @@
 
 use std::time::{Duration, Instant};
 
-use super::action::{Action, WorkerId};
+use super::Scheduler;
+use super::action::Action;
 use super::deadline::Deadline;
-use super::ending::Phase;
 use super::event::Event;
+use super::ids::WorkerId;
 use super::policy::{Delivery, Window};
 use super::process::Process;
 use super::queue::Work;
 use super::straggler::Fleet;
 use super::worker::Worker;
-use super::{InputState, Scheduler};
 
 /// The most that is sent in one piece, in bytes.
 const BLOCK: usize = 64 * 1024;
@@ -26,7 +26,7 @@ impl Scheduler {
     pub(super) fn feed(&mut self, now: Instant) {
         self.conclude_rejected(now);
         loop {
-            if self.phase.gives_out() {
+            if self.course.gives_out() {
                 self.feed_alone(now);
                 while self.queue.together() > 0
                     && let Some(worker) = self.best_worker(now)
@@ -35,7 +35,7 @@ impl Scheduler {
                     self.conclude_rejected(now);
                 }
             }
-            if !self.phase.gives_out() {
+            if !self.course.gives_out() {
                 break;
             }
             self.wind_down(now);
@@ -74,7 +74,7 @@ impl Scheduler {
     }
 
     fn conclude_rejected(&mut self, now: Instant) {
-        while self.phase.takes_input()
+        while self.course.takes_input()
             && let Some(rejected) = self.queue.pop_rejected()
         {
             self.reject(rejected, now);
@@ -121,7 +121,7 @@ impl Scheduler {
         let mut window = self.window(process);
         let is_measured = self.is_measured(process);
         let is_shared = self.policy.window == Window::Auto || process.owed.concurrency().is_some();
-        if is_measured && self.input == InputState::Ended {
+        if is_measured && !self.intake.is_open() {
             // Towards the end, all are to be done at the same time.
             window = window.min(pending.div_ceil(jobs)).max(1);
         }
@@ -180,7 +180,7 @@ impl Scheduler {
     /// Whether this process is to say that it is up, or to stay up, before it is sent anything.
     pub(super) fn awaits_ready_of(&self, process: &Process) -> bool {
         let is_unfed = !process.is_ready() && process.owed.is_empty();
-        is_unfed && (self.awaits_ready || self.trial_end(process).is_some())
+        is_unfed && (self.command.awaits_ready() || self.trial_end(process).is_some())
     }
 
     /// Whether a process can be given records, now or when it has answered some.
@@ -198,7 +198,7 @@ impl Scheduler {
     /// Whether nothing but the lowest record may be given out, because the budget is full.
     fn must_hold_back(&self) -> bool {
         self.budget.is_full()
-            && self.order.next().is_some()
+            && self.outcomes.order.next().is_some()
             && self.queue.lowest().is_some_and(|lowest| {
                 self.processes()
                     .any(|(_, process)| process.owed.oldest().is_some_and(|oldest| oldest < lowest))
@@ -269,7 +269,7 @@ impl Scheduler {
 
     /// Starts processes where they are of use, and gives their number.
     fn staff(&mut self, now: Instant) -> usize {
-        let Some(may_start) = self.may_start else {
+        let Some(may_start) = self.intake.may_start() else {
             return 0;
         };
         let waiting = self.queue.together() + self.queue.alone();
@@ -286,12 +286,12 @@ impl Scheduler {
                 self.wake_by(at);
             }
         }
-        let mut wanted = if self.input == InputState::Open && self.phase == Phase::Feeding {
+        let mut wanted = if self.intake.is_open() && self.course.takes_input() {
             let of_use = if now >= may_start + LATE_START {
                 self.policy.jobs.get()
             } else {
                 self.wake_by(may_start + LATE_START);
-                self.seen.max(1) as usize
+                self.intake.seen().max(1) as usize
             };
             of_use.saturating_sub(running)
         } else {
@@ -313,7 +313,7 @@ impl Scheduler {
         let mut started = 0;
         for (from, _, number) in seats {
             // A rejected record behind what a new process was given may just have ended the run.
-            if wanted == 0 || !self.phase.gives_out() {
+            if wanted == 0 || !self.course.gives_out() {
                 break;
             }
             wanted -= 1;
@@ -329,7 +329,7 @@ impl Scheduler {
 
     fn start(&mut self, worker: WorkerId, now: Instant) {
         let (number, is_restart) = self.workers[worker.0].begin(now);
-        self.tally.restarts += u64::from(is_restart);
+        self.outcomes.tally.restarts += u64::from(is_restart);
         self.tell(Event::Started {
             worker,
             process: number,

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::Scheduler;
-use super::action::WorkerId;
-use super::settle::Results;
+use super::ids::WorkerId;
+use super::outcomes::Results;
 use crate::outcome::{Cause, Lines};
 use crate::protocol::message::{End, Message, Reception};
 

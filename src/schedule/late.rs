@@ -5,8 +5,8 @@
 
 use std::time::Instant;
 
-use super::action::WorkerId;
 use super::event::{Event, Suspects};
+use super::ids::WorkerId;
 use super::process::Death;
 use super::{Scheduler, Unsent};
 use crate::outcome::{Cause, Verdict};

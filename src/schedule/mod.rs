@@ -16,7 +16,9 @@
 mod action;
 mod audit;
 mod clock;
+mod command;
 mod contract;
+mod course;
 mod deadline;
 mod death;
 mod doubts;
@@ -24,8 +26,11 @@ mod ending;
 pub mod event;
 mod feed;
 mod heard;
+mod ids;
+mod intake;
 mod late;
 mod order;
+mod outcomes;
 mod pace;
 mod pending;
 pub mod policy;
@@ -49,8 +54,9 @@ mod worker;
 
 use std::time::{Duration, Instant};
 
-pub use action::{Action, ProcessNumber, WorkerId};
+pub use action::Action;
 pub use doubts::Doubts;
+pub use ids::{ProcessNumber, WorkerId};
 pub use order::Written;
 pub use process::{Death, Pipe, Reading};
 pub use slowest::SlowRecord;
@@ -61,14 +67,16 @@ use crate::budget::Budget;
 use crate::input::Rejected;
 use crate::outcome::{Done, ExitStatus, Rendering};
 use crate::record::{Block, Index};
-use ending::Phase;
+use command::Command;
+use course::Course;
 use event::Event;
-use order::OrderBuffer;
+use intake::Intake;
+use outcomes::Outcomes;
 use pending::PendingFailures;
 use policy::Policy;
 use process::Process;
 use queue::Queue;
-use slowest::Slowest;
+use throttle::Throttle;
 use worker::Worker;
 
 /// How many records of a process, the last ones it was sent, were not written to it, not even in
@@ -82,109 +90,37 @@ const READ_AHEAD: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Scheduler {
     policy: Policy,
-    rendering: Rendering,
     budget: Budget,
+    intake: Intake,
     queue: Queue,
-    pending: PendingFailures,
     workers: Vec<Worker>,
-    order: OrderBuffer,
-    tally: Tally,
-    /// Where they are asked for.
-    slowest: Option<Slowest>,
-    phase: Phase,
-    input: InputState,
-    /// The first record that has no outcome from an earlier run, where results are in input order.
-    first: Index,
-    /// How many records the input has given so far, and their bytes.
-    seen: u64,
-    seen_bytes: u64,
-    /// The first process may begin: there is input, or none has come for a moment.
-    may_start: Option<Instant>,
-    /// Whether any process of COMMAND has been ready, and how long the slowest took to be.
-    startup_time: Option<Duration>,
-    /// How long the slowest took in an earlier run, where this one goes on with that.
-    earlier_startup_time: Option<Duration>,
-    /// For how long processes are to stay up by what is known of those that died before they were
-    /// ready, since one last became ready.
-    long_trial: Option<Duration>,
-    /// Since when only suspects are at hand, before COMMAND has been ready.
-    none_at_hand_since: Option<Instant>,
-    /// A process of COMMAND that said nothing has answered, or left its records, at the end of its
-    /// stdin.
-    has_shown_silence: bool,
-    /// How long nothing may move before a process that may wait for more records than the buffer
-    /// holds is shown the end of its stdin.
-    hunger: Duration,
-    /// When records last came or were answered.
-    moved_at: Instant,
-    /// COMMAND has once said that it is up: its later processes will too, and get nothing before.
-    awaits_ready: bool,
-    /// Whether a failure has ended the run, under `drain` or `--max-errors`.
-    has_last_failure: bool,
-    /// The last signal that mtask got and that does not end the run, and when that was.
-    signalled: Option<(i32, Instant)>,
-    /// Whether outcomes can no longer be written.
-    has_output_failed: bool,
-    /// Whether workers were left paused_for at the last look, because the budget was full.
-    was_full: bool,
-    /// Since when what workers write to stderr is not read.
-    unread_since: Option<Instant>,
-    /// Outcomes are far ahead of the output, which moves on: more input would be of no use.
-    is_far_ahead: bool,
-    /// What had been passed to the output when it moved on last, and when that was.
-    moved_on: (u64, Instant),
-    /// How the last process ended that was of no use.
-    last_death: Option<Death>,
-    /// No deadline lies before this time.
+    command: Command,
+    throttle: Throttle,
+    outcomes: Outcomes,
+    pending: PendingFailures,
+    course: Course,
+    /// Nothing is due before this time.
     wake_at: Option<Instant>,
     actions: Vec<Action>,
-}
-
-/// How much is known of the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum InputState {
-    Open,
-    Ended,
 }
 
 impl Scheduler {
     /// A run in which nothing has happened yet.
     pub fn new(policy: Policy, rendering: Rendering, budget: &Budget, now: Instant) -> Self {
+        let awaits_ready = policy.readiness == policy::Readiness::Announced;
+        let worker = || Worker::new(policy.max_restarts, now);
         Self {
+            intake: Intake::new(now),
             queue: Queue::new(policy.shape.separator),
+            workers: (0..policy.jobs.get()).map(|_| worker()).collect(),
+            command: Command::new(awaits_ready),
+            throttle: Throttle::new(now),
+            outcomes: Outcomes::new(&policy, rendering, budget),
             pending: PendingFailures::default(),
-            workers: (0..policy.jobs.get())
-                .map(|_| Worker::new(policy.max_restarts, now))
-                .collect(),
-            order: OrderBuffer::new(policy.order, budget),
-            tally: Tally::default(),
-            slowest: None,
-            phase: Phase::Feeding,
-            input: InputState::Open,
-            first: Index(0),
-            seen: 0,
-            seen_bytes: 0,
-            may_start: None,
-            startup_time: None,
-            earlier_startup_time: None,
-            long_trial: None,
-            none_at_hand_since: None,
-            has_shown_silence: false,
-            hunger: process::HUNGER,
-            moved_at: now,
-            awaits_ready: policy.readiness == policy::Readiness::Announced,
-            has_last_failure: false,
-            signalled: None,
-            has_output_failed: false,
-            was_full: false,
-            unread_since: None,
-            is_far_ahead: false,
-            moved_on: (0, now),
-            last_death: None,
+            course: Course::new(),
             wake_at: None,
             actions: Vec::new(),
             budget: budget.clone(),
-            rendering,
             policy,
         }
     }
@@ -199,23 +135,21 @@ impl Scheduler {
         doubts: Doubts,
         start: Option<Duration>,
     ) {
-        self.earlier_startup_time = start;
-        self.order.tell(Index(earlier.ranges.end()));
-        self.first = Index(earlier.ranges.end());
-        self.tally.earlier = earlier.into();
-        self.tally.earlier.worker_faults = worker_faults;
-        self.tally.doubts = doubts;
+        self.command.resume(start);
+        self.outcomes.order.tell(Index(earlier.ranges.end()));
+        self.outcomes.tally.earlier = earlier.into();
+        self.outcomes.tally.earlier.worker_faults = worker_faults;
+        self.outcomes.tally.doubts = doubts;
     }
 
     /// Records came from the input.
     pub fn records(&mut self, block: Block, now: Instant) {
-        if !self.phase.takes_input() {
+        if !self.course.takes_input() {
             return;
         }
-        self.seen += block.count as u64;
-        self.seen_bytes += block.bytes.len() as u64;
-        self.may_start.get_or_insert(now);
-        self.moved_at = now;
+        self.intake.came(block.count, block.bytes.len());
+        self.intake.may_begin(now);
+        self.intake.moved(now);
         self.queue.push(block);
         if self
             .processes()
@@ -228,35 +162,34 @@ impl Scheduler {
 
     /// A record came from the input that no worker will see.
     pub fn rejected(&mut self, rejected: Rejected, now: Instant) {
-        if !self.phase.takes_input() {
+        if !self.course.takes_input() {
             return;
         }
-        self.seen += 1;
-        self.seen_bytes += rejected.bytes() as u64;
+        self.intake.came(1, rejected.bytes());
         self.queue.push_rejected(rejected);
         self.feed(now);
     }
 
     /// Whether what the input gives is still to come to an outcome.
     pub fn takes_input(&self) -> bool {
-        self.phase.takes_input()
+        self.course.takes_input()
     }
 
     /// Whether more input is of use now: enough is at hand to keep the workers busy, otherwise.
     pub fn wants_input(&self) -> bool {
         let waiting = self.queue.fresh_bytes();
-        !self.is_far_ahead && waiting < READ_AHEAD.min(self.budget.limit() / 8).max(1)
+        !self.throttle.is_far_ahead() && waiting < READ_AHEAD.min(self.budget.limit() / 8).max(1)
     }
 
     /// Nothing has come from the input for a moment: workers may start before their first record.
     pub fn input_is_slow(&mut self, now: Instant) {
-        self.may_start.get_or_insert(now);
+        self.intake.may_begin(now);
         self.feed(now);
     }
 
     /// The input has ended.
     pub fn input_ended(&mut self, now: Instant) {
-        self.input = InputState::Ended;
+        self.intake.ended();
         self.feed(now);
     }
 
@@ -304,27 +237,27 @@ impl Scheduler {
 
     /// Tells how many bytes the output takes now.
     pub fn set_output_room(&mut self, bytes: usize) {
-        self.order.set_room(bytes);
+        self.outcomes.order.set_room(bytes);
     }
 
     /// What may be written now. The caller takes the bytes out.
     pub fn written(&mut self) -> &mut Written {
-        self.order.out()
+        self.outcomes.order.out()
     }
 
     /// Whether outcomes wait for nothing but room in the output.
     pub fn is_backed_up(&self) -> bool {
-        self.order.is_backed_up()
+        self.outcomes.order.is_backed_up()
     }
 
     /// How long the slowest process took to be ready, if any has been.
     pub fn startup_time(&self) -> Option<Duration> {
-        self.startup_time
+        self.command.startup_time()
     }
 
     /// The counts so far.
     pub fn tally(&self) -> &Tally {
-        &self.tally
+        &self.outcomes.tally
     }
 
     fn process(&self, worker: WorkerId) -> Option<&Process> {
@@ -356,6 +289,6 @@ impl Scheduler {
 
     /// Whether no record will come any more.
     pub(super) fn input_is_over(&self) -> bool {
-        self.input == InputState::Ended || !self.phase.takes_input()
+        !self.intake.is_open() || !self.course.takes_input()
     }
 }

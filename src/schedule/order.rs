@@ -99,6 +99,8 @@ pub(crate) struct OrderBuffer {
     next: u64,
     /// Where the next piece goes if results are written as they finish.
     end: u64,
+    /// The first record that has no outcome from an earlier run, where results are in input order.
+    first: u64,
     pieces: BTreeMap<u64, Piece>,
     held: Held,
     /// How many outcomes have been put in.
@@ -116,6 +118,7 @@ impl OrderBuffer {
             budget: budget.clone(),
             next: 0,
             end: 0,
+            first: 0,
             pieces: BTreeMap::new(),
             held: Held::default(),
             outcomes: 0,
@@ -131,6 +134,7 @@ impl OrderBuffer {
         self.telling = Telling::Now;
         if self.order == policy::Order::Input {
             self.next = before.0;
+            self.first = before.0;
         }
     }
 
@@ -276,6 +280,11 @@ impl OrderBuffer {
             }
             policy::Order::Finish => None,
         }
+    }
+
+    /// How many records have an outcome that may be written, or wait for nothing but the output.
+    pub(crate) fn in_turn(&self) -> u64 {
+        self.next().map_or(self.outcomes, |next| next.0 - self.first)
     }
 
     /// How much waits for its turn or for room in the output.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Scheduler;
-use super::action::WorkerId;
 use super::event::Trigger;
+use super::ids::WorkerId;
 use super::policy::OnError;
 use super::queue::Work;
 use crate::outcome::Cause;
@@ -107,14 +107,15 @@ impl Scheduler {
     pub(super) fn settle_pending(&mut self, now: Instant) -> bool {
         let enough = ENOUGH.min(self.budget.limit() / 8).max(1);
         let mut has_settled = false;
-        while self.phase.gives_out()
+        while self.course.gives_out()
             && let Some(first) = self.pending.first()
         {
             // What is in turn takes no room. Anything else may have to wait for that for long, but
             // not what ends the run.
-            let is_next = self.order.next() == Some(first) && !self.order.is_backed_up();
+            let is_next =
+                self.outcomes.order.next() == Some(first) && !self.outcomes.order.is_backed_up();
             let may_wait = !is_next && self.policy.on_error != OnError::Raise;
-            if may_wait && self.order.held().bytes >= enough {
+            if may_wait && self.outcomes.order.held().bytes >= enough {
                 break;
             }
             let Some(one) = self.pending.pop(self.policy.shape.separator) else {
@@ -132,9 +133,9 @@ impl Scheduler {
             return false;
         };
         // In input order only what is next moves for sure: before it there may be a gap for ever.
-        match self.order.next() {
+        match self.outcomes.order.next() {
             Some(next) => next == first,
-            None => self.order.is_backed_up(),
+            None => self.outcomes.order.is_backed_up(),
         }
     }
 

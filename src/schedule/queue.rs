@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use super::action::WorkerId;
+use super::ids::WorkerId;
 use crate::budget::BOOKKEEPING;
 use crate::input::Rejected;
 use crate::record::{Block, Index, Separator};

@@ -5,11 +5,11 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
-use super::action::WorkerId;
 use super::event::{Event, NoConcurrency, Settled};
+use super::ids::WorkerId;
+use super::outcomes::Results;
 use super::process::Process;
 use super::queue::Work;
-use super::settle::Results;
 use crate::outcome::{BadAnswer, Cause, Verdict};
 use crate::protocol::message::{Answer, Reception, Reply, Unasked};
 use crate::record::Index;
@@ -33,7 +33,7 @@ impl Scheduler {
             return Reception::Ignored;
         }
         process.announced(concurrency.unwrap_or_default(), now);
-        self.awaits_ready = true;
+        self.command.announced();
         self.note_ready(worker, now);
         if let Err(given) = concurrency {
             let given = given.chars().take(MOST_KEPT).collect();
@@ -113,7 +113,7 @@ impl Scheduler {
             (Unasked::Record(index), Some(last)) if *index == last => Verdict::AnsweredTwice,
             _ => Verdict::Unasked,
         };
-        self.tally.protocol_violations += 1;
+        self.outcomes.tally.protocol_violations += 1;
         let restarts = &mut self.workers[worker.0].restarts;
         match is_of_use {
             true => restarts.broke_step_once(),
@@ -140,13 +140,13 @@ impl Scheduler {
 
     /// A process wrote lines that are no answers.
     pub(super) fn logged(&mut self, worker: WorkerId, lines: u64) {
-        self.tally.log_lines += lines;
-        self.tally.loggers.insert(worker);
+        self.outcomes.tally.log_lines += lines;
+        self.outcomes.tally.loggers.insert(worker);
     }
 
     /// What a process had to say at its end was not kept.
     pub fn exit_not_kept(&mut self) {
-        self.tally.unkept_exits += 1;
+        self.outcomes.tally.unkept_exits += 1;
     }
 
     fn is_read_from_out(&self, worker: WorkerId) -> bool {

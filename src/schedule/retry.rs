@@ -8,9 +8,8 @@
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
-use super::action::WorkerId;
-use super::clock::ample_start;
 use super::event::{Event, Fate};
+use super::ids::WorkerId;
 use super::policy::Delivery;
 use super::process::Process;
 use super::queue::{Isolation, Work};
@@ -38,7 +37,7 @@ impl Scheduler {
     fn may_retry(&self, work: &Work, retry: Retry) -> bool {
         retry != Retry::Never
             && self.policy.delivery == Delivery::AtLeastOnce
-            && self.phase.gives_out()
+            && self.course.gives_out()
             && work.charged < self.policy.retries
     }
 
@@ -164,7 +163,7 @@ impl Scheduler {
 
     /// The same for one that is not ready.
     fn comes_before(&self, process: &Process) -> Instant {
-        process.start.since() + ample_start(self.startup_time.unwrap_or_default())
+        process.start.since() + self.command.start_in_this_run()
     }
 
     /// Whether a process is ready, or has stood its trial, and may be given more.

@@ -3,28 +3,16 @@
 //! Always: what came of a record goes through [`Scheduler::settle`], once, and from nowhere else
 //! into the order buffer and the counts.
 
-use std::mem::take;
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
-use super::action::WorkerId;
 use super::event::{Event, Settled, Trigger};
-use super::order::{Outcome, Written};
+use super::ids::WorkerId;
+use super::outcomes::{Results, Weight};
 use super::policy::OnError;
 use super::queue::Work;
 use crate::input::Rejected;
-use crate::outcome::{Cause, Failure, Lines, Rendering};
-use crate::protocol::message::{Answer, Reply};
-use crate::record::Index;
-
-/// The answers that are results of as many records.
-#[derive(Debug)]
-pub(super) enum Results<'a, 'b> {
-    /// The first so many bytes of these lines.
-    Lines(&'a mut Lines<'b>, usize),
-    /// The outputs in these answers.
-    Outputs(&'a mut [Answer<'b>]),
-}
+use crate::outcome::{Cause, Failure};
 
 impl Scheduler {
     /// Takes up to `most` answered records off the front of what a process owes: the longest run of
@@ -75,15 +63,8 @@ impl Scheduler {
             // One that answers at the end of its stdin may have waited for that.
             let is_told = process.is_serving() || process.silence.answered_late();
             self.tell(Event::Ready { worker, took });
-            let is_first = self.startup_time.is_none();
-            self.startup_time = Some(match self.startup_time {
-                Some(learnt) if is_told => learnt.max(took),
-                Some(learnt) => learnt,
-                None => took,
-            });
             self.workers[worker.0].restarts.became_ready();
-            self.long_trial = None;
-            if is_first {
+            if self.command.became_ready(took, is_told) {
                 // Another limit holds for the others from now on.
                 self.watch_all();
             }
@@ -93,21 +74,18 @@ impl Scheduler {
     /// Puts down what came of records that are nowhere else any more. A failure that is one too
     /// many ends the run.
     pub(super) fn settle(&mut self, settled: Settled<Results<'_, '_>>, now: Instant) {
-        let Settled { first, count, .. } = settled;
         match settled.outcome {
             Ok(results) => {
-                self.tally.results += count as u64;
-                let rendering = &self.rendering;
-                let write = |out: &mut Written| results.write(rendering, first, count, out);
-                self.order.put(first, count, Outcome::Results, write);
-                self.tell(Event::Settled(Settled {
-                    first,
-                    count,
+                let records = Settled {
+                    first: settled.first,
+                    count: settled.count,
                     worker: settled.worker,
                     attempts: settled.attempts,
                     took: settled.took,
                     outcome: Ok(()),
-                }));
+                };
+                self.outcomes.succeeded(&records, results);
+                self.tell(Event::Settled(records));
             }
             Err(failure) => self.settle_failure(failure, settled.took, now),
         }
@@ -116,27 +94,23 @@ impl Scheduler {
     fn settle_failure(&mut self, mut failure: Box<Failure>, took: Option<Duration>, now: Instant) {
         let raises = self.policy.on_error == OnError::Raise;
         if raises {
-            if !self.phase.gives_out() {
+            if !self.course.gives_out() {
                 return;
             }
             self.raise(Trigger::Failure, now);
         }
         // The one that ended the run is the last of those that were allowed as they are put down.
-        let failures = self.tally.failures_and_strays() + 1;
-        let is_last = !raises && self.is_last_failure(failures) && !self.has_last_failure;
-        self.has_last_failure |= is_last;
-        let kind = failure.cause.kind();
-        self.tally.failed(kind);
-        let (rendering, place) = (&self.rendering, self.policy.error_records);
-        let index = failure.index;
-        let write = |out: &mut Written| rendering.failure(&mut failure, out.errors_at(place));
-        match (raises, is_last) {
-            (true, _) => self.order.put_last(write),
-            (false, true) => (self.order).put(index, 1, Outcome::LastFailure, write),
-            (false, false) => (self.order).put(index, 1, Outcome::Failure(kind), write),
+        let failures = self.outcomes.tally.failures_and_strays() + 1;
+        let is_last = !raises && self.is_last_failure(failures) && !self.course.has_last_failure();
+        let weight = match (raises, is_last) {
+            (true, _) => Weight::Ends,
+            (false, true) => Weight::Last,
+            (false, false) => Weight::Usual,
+        };
+        if is_last {
+            self.course.failed_for_the_last_time();
         }
-        // Its bytes are written by now, and count in the budget until they are dropped.
-        failure.record = None;
+        self.outcomes.failed(&mut failure, weight, &self.policy);
         self.tell(Event::Settled(Settled::failed(failure, took)));
         if !raises && self.is_last_failure(self.failures()) {
             self.drain(Trigger::Failure, now);
@@ -149,7 +123,7 @@ impl Scheduler {
     /// How many failures there were, in earlier runs too: of records, also where that is not put
     /// down yet, and of workers that wrote what nothing had asked for.
     pub(super) fn failures(&self) -> u64 {
-        self.tally.failures_and_strays() + self.pending.records() as u64
+        self.outcomes.tally.failures_and_strays() + self.pending.records() as u64
     }
 
     /// Whether the last of so many failures is one after which nothing more is sent.
@@ -205,24 +179,6 @@ impl<T> Settled<T> {
             attempts: failure.attempts,
             took,
             outcome: Err(failure),
-        }
-    }
-}
-
-impl Results<'_, '_> {
-    fn write(self, rendering: &Rendering, first: Index, count: usize, out: &mut Written) {
-        match self {
-            Self::Lines(lines, bytes) => {
-                rendering.results(first, count, lines, bytes, &mut out.results);
-            }
-            Self::Outputs(answers) => {
-                for answer in answers {
-                    let Reply::Output(output) = &mut answer.reply else {
-                        unreachable!("only outputs are put down as results");
-                    };
-                    rendering.value(answer.index, take(output), &mut out.results);
-                }
-            }
         }
     }
 }

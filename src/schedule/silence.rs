@@ -8,16 +8,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::action::WorkerId;
+use super::Scheduler;
 use super::event::{Asking, Event};
+use super::ids::WorkerId;
 use super::policy::{Delivery, Window};
 use super::process::{Asked, HINT, Process, Reading};
-use super::{InputState, Scheduler};
 
 /// A record unanswered for so long, where others took far less, may have been skipped.
 pub(super) const SILENCE: Duration = Duration::from_secs(5 * 60);
-/// How long a full buffer is what everything waits for, once that has been found to be so.
-const SHORT: Duration = Duration::from_secs(1);
 
 impl Scheduler {
     /// Whether it is of interest what a worker has read: it has not answered for long.
@@ -37,16 +35,16 @@ impl Scheduler {
     /// For how long a process may be silent that usually takes so long; `None` where only its user
     /// knows.
     pub(super) fn silence_limit(&self, process: &Process) -> Option<Duration> {
-        let least = match self.has_shown_silence {
+        let least = match self.command.has_shown_silence() {
             true => HINT,
             false => SILENCE,
         };
         let has_read = process.silence.reading() == Reading::All;
-        let usual = match (process.is_ready(), self.startup_time) {
+        let usual = match (process.is_ready(), self.command.startup_time()) {
             // Before an answer has been timed, the first one of all tells how long they may take.
             (true, first) => process.pace.measured().or(first).unwrap_or_default(),
             // What was learnt of those that waited for their end says nothing.
-            (false, Some(_)) if has_read && self.has_shown_silence => Duration::ZERO,
+            (false, Some(_)) if has_read && self.command.has_shown_silence() => Duration::ZERO,
             (false, Some(learnt)) => learnt,
             // It may be starting, for as long as that takes.
             (false, None) if process.silence.reading() == Reading::Unknown => return None,
@@ -69,11 +67,10 @@ impl Scheduler {
             Some(Asked::Silent { had_answered, .. }) => had_answered,
             Some(Asked::Starved) => {
                 // One that was slow is not to be disturbed again soon.
-                self.hunger = if process.silence.answered_late() {
-                    SILENCE
-                } else {
-                    SHORT
-                };
+                match process.silence.answered_late() {
+                    true => self.intake.was_slow(SILENCE),
+                    false => self.intake.starved(),
+                }
                 return;
             }
             None => return,
@@ -85,10 +82,10 @@ impl Scheduler {
         if has_answered_all && had_answered {
             // It may have been slow, or have held its answers back.
         } else if has_answered_all && process.silence.answered_late() {
-            self.has_shown_silence = false;
+            self.command.was_slow();
             self.workers[worker.0].restarts.spoke();
         } else {
-            let is_news = !std::mem::replace(&mut self.has_shown_silence, true);
+            let is_news = self.command.showed_silence();
             self.workers[worker.0].restarts.was_silent();
             if is_news {
                 // Others are not waited for as long as before.
@@ -102,7 +99,7 @@ impl Scheduler {
 
     /// A process has answered: whether it did so by itself.
     pub(super) fn note_own_answer(&mut self, worker: WorkerId, now: Instant) {
-        self.moved_at = now;
+        self.intake.moved(now);
         let Some(process) = self.process_mut(worker) else {
             return;
         };
@@ -129,16 +126,16 @@ impl Scheduler {
     pub(super) fn feed_the_starved(&mut self, now: Instant) {
         let may_collect = self.policy.window != Window::Auto
             && self.policy.delivery == Delivery::AtLeastOnce
-            && self.phase.takes_input();
+            && self.course.takes_input();
         if !may_collect {
             return;
         }
-        let at = self.moved_at + self.hunger;
+        let at = self.intake.starves_at();
         if now < at {
             self.wake_by(at);
             return;
         }
-        let is_over = self.input == InputState::Ended && self.queue.is_empty();
+        let is_over = !self.intake.is_open() && self.queue.is_empty();
         let is_full = self.budget.has_waiter() || self.budget.is_full();
         let hungry: Vec<_> = (self.processes())
             .filter(|(_, process)| !is_over && self.may_wait_for_more(process))
@@ -147,7 +144,7 @@ impl Scheduler {
         if hungry.is_empty() {
             return;
         }
-        self.wake_by(now + self.hunger);
+        self.wake_by(now + self.intake.hunger());
         if !is_full {
             return;
         }
@@ -159,7 +156,7 @@ impl Scheduler {
             self.close_stdin(worker, now);
             let asking = Asking::Starved {
                 buffer: self.budget.limit(),
-                is_news: self.hunger != SHORT,
+                is_news: !self.intake.has_starved(),
             };
             self.tell(Event::Asked { worker, asking });
         }

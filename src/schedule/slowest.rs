@@ -12,7 +12,7 @@
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
-use super::action::WorkerId;
+use super::ids::WorkerId;
 use super::queue::Work;
 use crate::protocol::message::Answer;
 use crate::record::Index;
@@ -70,17 +70,17 @@ impl Slowest {
 impl Scheduler {
     /// Keeps the slowest records from now on.
     pub fn keep_slowest(&mut self) {
-        self.slowest = Some(Slowest::default());
+        self.outcomes.slowest = Some(Slowest::default());
     }
 
     /// The slowest records, the slowest first; none if they were not kept.
     pub fn slowest(&self) -> &[SlowRecord] {
-        self.slowest.as_ref().map_or(&[], |slowest| &slowest.records)
+        self.outcomes.slowest.as_ref().map_or(&[], |slowest| &slowest.records)
     }
 
     /// A process is about to be done with `count` of the oldest records that it owes, at once.
     pub(super) fn time_oldest(&mut self, worker: WorkerId, count: usize, now: Instant) {
-        let Some(slowest) = &mut self.slowest else {
+        let Some(slowest) = &mut self.outcomes.slowest else {
             return;
         };
         let Some(process) = self.workers[worker.0].process() else {
@@ -103,7 +103,7 @@ impl Scheduler {
 
     /// A process is about to be done with the records of these answers, read together.
     pub(super) fn time_answers(&mut self, worker: WorkerId, answers: &[Answer<'_>], now: Instant) {
-        let Some(slowest) = &mut self.slowest else {
+        let Some(slowest) = &mut self.outcomes.slowest else {
             return;
         };
         let Some(process) = self.workers[worker.0].process() else {

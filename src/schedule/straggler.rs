@@ -5,15 +5,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::action::WorkerId;
+use super::Scheduler;
+use super::ids::WorkerId;
 use super::policy::Window;
 use super::process::Process;
-use super::{InputState, Scheduler};
 
 impl Scheduler {
     /// How fast all workers are together, where that decides who gets the last records.
     pub(super) fn fleet(&self, now: Instant) -> Option<Fleet> {
-        if self.input == InputState::Open || self.policy.window != Window::Auto {
+        if self.intake.is_open() || self.policy.window != Window::Auto {
             return None;
         }
         let mut fleet = Fleet::default();

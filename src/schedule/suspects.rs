@@ -8,9 +8,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::Scheduler;
 use super::process::{AuditState, Process};
 use super::queue::Work;
-use super::{InputState, Scheduler};
 
 /// For how long suspects wait for another record to come.
 const WAIT_FOR_ANOTHER: Duration = Duration::from_secs(5);
@@ -52,7 +52,7 @@ impl Scheduler {
             let serves = process.is_serving() && !process.is_ready();
             serves && !process.owed.is_empty() && !process.owed.holds_alone()
         };
-        if self.awaits_ready
+        if self.command.awaits_ready()
             || self.awaits_another(now)
             || self.processes().any(|(_, process)| opens(process))
         {
@@ -79,20 +79,20 @@ impl Scheduler {
     /// Whether others are to open a process before a suspect does: those that were there before it
     /// was one.
     fn is_behind(&self, work: &Work) -> bool {
-        self.known_start().is_some() && self.queue.has_before(work.behind)
+        self.command.known_start().is_some() && self.queue.has_before(work.behind)
     }
 
     /// Whether no suspect is to open a process, for another record may still show that COMMAND can
     /// be ready: one is at hand, or may be about to come.
     fn awaits_another(&mut self, now: Instant) -> bool {
-        if self.known_start().is_some() {
+        if self.command.known_start().is_some() {
             return false;
         }
         if self.queue.together() > 0 {
-            self.none_at_hand_since = None;
+            self.command.others_at_hand();
             return true;
         }
-        let until = *self.none_at_hand_since.get_or_insert(now) + WAIT_FOR_ANOTHER;
+        let until = self.command.none_at_hand(now) + WAIT_FOR_ANOTHER;
         if now >= until || self.input_is_over() {
             return false;
         }
@@ -111,10 +111,10 @@ impl Scheduler {
                 || processes
                     .any(|(_, process)| !process.owed.is_empty() && !process.owed.holds_alone())
         };
-        self.known_start().is_none()
+        self.command.known_start().is_none()
             && self.queue.has_alone()
             && self.takes_input()
-            && self.input == InputState::Open
+            && self.intake.is_open()
             && self.budget.has_waiter()
             && !has_others()
     }

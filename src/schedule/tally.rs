@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::action::WorkerId;
 use super::doubts::Doubts;
+use super::ids::WorkerId;
 use crate::outcome::Done;
 
 /// The counts of a run.

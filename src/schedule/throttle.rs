@@ -16,7 +16,7 @@
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
-use super::action::WorkerId;
+use super::ids::WorkerId;
 use super::process::Process;
 
 /// An output that has not moved on for so long waits for a slow record or a slow reader. Longer,
@@ -32,6 +32,50 @@ const SHORT_PATIENCE: Duration = Duration::from_secs(1);
 /// So many bytes of answers may be begun before one worker is heard alone: less is no reason to let
 /// the others wait for one that may be slow.
 const MOST_BEGUN: usize = 1024 * 1024;
+
+/// Who is listened to, and how far outcomes are ahead.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    /// Whether workers were left paused at the last look, because the budget was full.
+    was_full: bool,
+    /// Since when what workers write to stderr is not read.
+    unread_since: Option<Instant>,
+    /// Outcomes are far ahead of the output, which moves on: more input would be of no use.
+    is_far_ahead: bool,
+    /// What had been passed to the output when it moved on last, and when that was.
+    moved_on: (u64, Instant),
+}
+
+impl Throttle {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            was_full: false,
+            unread_since: None,
+            is_far_ahead: false,
+            moved_on: (0, now),
+        }
+    }
+
+    pub(super) fn is_far_ahead(&self) -> bool {
+        self.is_far_ahead
+    }
+
+    /// Whether nobody takes from mtask what workers write to stderr.
+    pub(super) fn is_stderr_stuck(&self) -> bool {
+        self.unread_since.is_some()
+    }
+
+    /// Gives since when stderr was not read, if that is over.
+    pub(super) fn reads_stderr(&mut self, reads: bool, now: Instant) -> Option<Instant> {
+        match reads {
+            true => self.unread_since.take(),
+            false => {
+                self.unread_since.get_or_insert(now);
+                None
+            }
+        }
+    }
+}
 
 impl Scheduler {
     /// Decides whether the input is listened to, and which workers are: all, unless the budget is
@@ -50,17 +94,19 @@ impl Scheduler {
             self.wake_by(now);
         }
         let is_full = self.budget.is_full();
-        if !is_full && !self.was_full {
+        if !is_full && !self.throttle.was_full {
             return;
         }
-        self.was_full = is_full;
+        self.throttle.was_full = is_full;
         if !is_full {
             // Records may have been held back.
             self.feed(now);
         }
-        let only = match self.order.next() {
+        let only = match self.outcomes.order.next() {
             _ if !is_full => ReadFrom::All,
-            _ if self.order.is_backed_up() || self.order.has_no_room() => ReadFrom::None,
+            _ if self.outcomes.order.is_backed_up() || self.outcomes.order.has_no_room() => {
+                ReadFrom::None
+            }
             None => self.amid_answer(now),
             Some(_) => {
                 let by_index = |(_, process): &(WorkerId, &Process)| process.owed.lowest();
@@ -80,7 +126,7 @@ impl Scheduler {
             }
         };
         // From when stderr is not read, that alone counts: the time is not to be added twice.
-        let until = self.unread_since.unwrap_or(now);
+        let until = self.throttle.unread_since.unwrap_or(now);
         for number in 0..self.workers.len() {
             let is_read_from = match only {
                 ReadFrom::All => true,
@@ -165,18 +211,18 @@ impl Scheduler {
     /// cost memory and win nothing; while it stands still, workers go on as far as the budget
     /// allows.
     fn look_ahead(&mut self, now: Instant) {
-        let passed = self.order.passed();
-        if passed != self.moved_on.0 {
-            self.moved_on = (passed, now);
+        let passed = self.outcomes.order.passed();
+        if passed != self.throttle.moved_on.0 {
+            self.throttle.moved_on = (passed, now);
         }
-        let (held, lead) = (self.order.held(), self.policy.lead);
+        let (held, lead) = (self.outcomes.order.held(), self.policy.lead);
         let jobs = self.policy.jobs.get();
-        let stands_still_at = self.moved_on.1 + STANDSTILL;
-        self.is_far_ahead = self.takes_input()
+        let stands_still_at = self.throttle.moved_on.1 + STANDSTILL;
+        self.throttle.is_far_ahead = self.takes_input()
             && held.records > jobs.saturating_mul(lead.records)
             && held.bytes > jobs.saturating_mul(lead.bytes)
             && now < stands_still_at;
-        if self.is_far_ahead {
+        if self.throttle.is_far_ahead {
             self.wake_by(stands_still_at);
         }
     }

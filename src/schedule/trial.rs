@@ -15,30 +15,19 @@
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
-use super::action::WorkerId;
-use super::clock::ample_start;
 use super::deadline::Deadline;
 use super::event::Event;
+use super::ids::WorkerId;
 use super::policy::Window;
 use super::process::{Process, Startup};
 use super::suspects::may_open;
-
-/// The shortest trial.
-const SHORTEST_TRIAL: Duration = Duration::from_secs(1);
-/// A process that has stayed up for so long, where starts do not take as long, is able to: what
-/// dies later with a record has worked at that.
-const LONGEST_START: Duration = Duration::from_secs(10);
 
 impl Scheduler {
     /// A process has died so long after its beginning, and was never ready. Gives whether trials
     /// begin with that.
     pub(super) fn note_early(&mut self, age: Duration, held_any: bool) -> bool {
-        let is_first = self.long_trial.is_none();
-        let trial = match held_any {
-            true => (age * 3 / 2).min(self.ample_trial()),
-            false => age * 3 / 2,
-        };
-        self.long_trial = self.long_trial.max(Some(trial));
+        let is_first = !self.command.has_died_early();
+        self.command.died_early(age, held_any);
         // What has stood a shorter trial stands on.
         for seat in &mut self.workers {
             if let Some(process) = seat.process_mut() {
@@ -51,10 +40,10 @@ impl Scheduler {
     /// Tells for how long the next process is on trial, where the last one was not ready.
     pub(super) fn tell_trial(&mut self, worker: WorkerId) {
         if self.workers[worker.0].restarts.failed_starts() > 0
-            && self.long_trial.is_some()
+            && self.command.has_died_early()
             && self.has_trials()
         {
-            let trial = self.trial();
+            let trial = self.command.trial();
             self.tell(Event::Trial { worker, trial });
         }
     }
@@ -62,17 +51,17 @@ impl Scheduler {
     /// Whether processes that are not ready are to stay up before they are sent anything: one has
     /// died early, or nothing waits but what may open no process.
     fn has_trials(&self) -> bool {
-        let is_called_for = match self.long_trial {
-            Some(_) => self.has_suspects(),
-            None => {
+        let is_called_for = match self.command.has_died_early() {
+            true => self.has_suspects(),
+            false => {
                 let mut alone = self.queue.those_alone();
                 self.queue.together() == 0 && self.queue.has_alone() && !alone.any(may_open)
             }
         };
         let is_ready = |process: &Process| process.is_ready() && self.may_serve(process);
         is_called_for
-            && self.known_start().is_some()
-            && !self.awaits_ready
+            && self.command.known_start().is_some()
+            && !self.command.awaits_ready()
             && !self.processes().any(|(_, process)| is_ready(process))
     }
 
@@ -82,25 +71,15 @@ impl Scheduler {
             || (self.policy.window == Window::Full && self.queue.has_again())
     }
 
-    /// For how long processes are to stay up.
-    fn trial(&self) -> Duration {
-        self.long_trial.unwrap_or_default().max(SHORTEST_TRIAL)
-    }
-
-    /// For how long a start takes at most, as far as is known.
-    fn ample_trial(&self) -> Duration {
-        self.known_start().map_or(LONGEST_START, |start| ample_start(start).max(LONGEST_START))
-    }
-
     /// How far a process has come.
     pub(super) fn startup(&self, process: &Process, now: Instant) -> Startup {
-        process.startup(self.ample_trial().max(self.trial()), now)
+        process.startup(self.command.proof(), now)
     }
 
     /// Until when a process is on trial.
     pub(super) fn trial_end(&self, process: &Process) -> Option<Instant> {
         let is_on_trial = process.is_unproven() && self.has_trials();
-        is_on_trial.then(|| process.start.since() + self.trial())
+        is_on_trial.then(|| process.start.since() + self.command.trial())
     }
 
     /// Sets the deadlines of trials.

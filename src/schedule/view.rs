@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::action::WorkerId;
-use super::ending::Phase;
+use super::Scheduler;
+use super::course::Phase;
+use super::ids::WorkerId;
 use super::process::{Process, Stage};
 use super::worker::Worker;
-use super::{InputState, Scheduler};
 use crate::record::Index;
 
 /// What a worker is about.
@@ -95,20 +95,21 @@ impl Scheduler {
     /// How many records the input has given, and their bytes.
     #[cfg(test)]
     pub(crate) fn seen(&self) -> (u64, u64) {
-        (self.seen, self.seen_bytes)
+        (self.intake.seen(), self.intake.seen_bytes())
     }
 
     /// How many records there are, once the input has ended and all of them are to come to an
     /// outcome.
     pub fn total_records(&self) -> Option<u64> {
-        let is_whole = match self.phase {
+        let is_whole = match self.course.phase() {
             Phase::Feeding => true,
             Phase::Finished(_) => {
-                !self.has_output_failed && self.tally.early_end.is_none_or(|end| end.records == 0)
+                !self.course.has_output_failed()
+                    && self.outcomes.tally.early_end.is_none_or(|end| end.records == 0)
             }
             _ => false,
         };
-        (is_whole && self.input == InputState::Ended).then_some(self.seen)
+        (is_whole && !self.intake.is_open()).then_some(self.intake.seen())
     }
 
     /// How many workers there are.
@@ -144,9 +145,9 @@ impl Scheduler {
     /// Why workers that have nothing to do have nothing to do.
     pub fn bottleneck(&self) -> Bottleneck {
         let is_tight = self.budget.is_full() || self.budget.has_waiter();
-        if self.order.is_backed_up() {
+        if self.outcomes.order.is_backed_up() {
             Bottleneck::Output
-        } else if is_tight && self.order.holds_back() {
+        } else if is_tight && self.outcomes.order.holds_back() {
             Bottleneck::Order
         } else if !self.queue.is_empty() {
             Bottleneck::Restart
@@ -160,12 +161,12 @@ impl Scheduler {
     /// The bytes of the records that have an outcome; the answered ones of a block that a process
     /// has not answered as a whole are left out. `None` once records were dropped.
     pub fn finished_bytes(&self) -> Option<u64> {
-        if self.phase != Phase::Feeding {
+        if !self.course.takes_input() {
             return None;
         }
         let held = self.workers.iter().filter_map(Worker::last_process);
         let owed = held.map(|process| process.owed.bytes()).sum::<usize>();
         let unfinished = self.queue.bytes() + self.pending.bytes() + owed;
-        Some(self.seen_bytes.saturating_sub(unfinished as u64))
+        Some(self.intake.seen_bytes().saturating_sub(unfinished as u64))
     }
 }

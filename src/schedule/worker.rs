@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::action::ProcessNumber;
 use super::event::LossCause;
+use super::ids::ProcessNumber;
 use super::process::{Death, Process};
 use super::restarts::Restarts;
 use crate::outcome::Exit;

@@ -429,7 +429,7 @@ fn many_failures_at_once_wait_for_the_output() {
     bench.end_input();
     let mut written = 0;
     for _ in 0..1000 {
-        let held = bench.scheduler.order.held().bytes;
+        let held = bench.scheduler.outcomes.order.held().bytes;
         assert!(held < 2 << 20, "{held} bytes wait");
         written += bench.written().lines().count();
         bench.scheduler.set_output_room(256 << 10);

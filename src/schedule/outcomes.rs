@@ -1,0 +1,97 @@
+//! What has become of records: put into their turn, counted, and the slowest of them.
+//!
+//! Always: what is put down is counted, once; nothing else writes results or error records.
+
+use std::mem::take;
+
+use super::event::Settled;
+use super::order::{OrderBuffer, Outcome, Written};
+use super::policy::Policy;
+use super::slowest::Slowest;
+use super::tally::Tally;
+use crate::budget::Budget;
+use crate::outcome::{Failure, Lines, Rendering};
+use crate::protocol::message::{Answer, Reply};
+use crate::record::Index;
+
+/// Outcomes on their way out, and the counts of them.
+#[derive(Debug)]
+pub(super) struct Outcomes {
+    pub(super) order: OrderBuffer,
+    pub(super) tally: Tally,
+    /// Where they are asked for.
+    pub(super) slowest: Option<Slowest>,
+    rendering: Rendering,
+}
+
+/// The answers that are results of as many records.
+#[derive(Debug)]
+pub(super) enum Results<'a, 'b> {
+    /// The first so many bytes of these lines.
+    Lines(&'a mut Lines<'b>, usize),
+    /// The outputs in these answers.
+    Outputs(&'a mut [Answer<'b>]),
+}
+
+/// What a failure means for the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// The run goes on.
+    Usual,
+    /// It is the last one that is allowed.
+    Last,
+    /// It ends the run at once.
+    Ends,
+}
+
+impl Outcomes {
+    pub(super) fn new(policy: &Policy, rendering: Rendering, budget: &Budget) -> Self {
+        Self {
+            order: OrderBuffer::new(policy.order, budget),
+            tally: Tally::default(),
+            slowest: None,
+            rendering,
+        }
+    }
+
+    /// Records gave these results.
+    pub(super) fn succeeded(&mut self, records: &Settled<()>, results: Results<'_, '_>) {
+        let (first, count, rendering) = (records.first, records.count, &self.rendering);
+        self.tally.results += count as u64;
+        let write = |out: &mut Written| results.write(rendering, first, count, out);
+        self.order.put(first, count, Outcome::Results, write);
+    }
+
+    /// A record has failed.
+    pub(super) fn failed(&mut self, failure: &mut Failure, weight: Weight, policy: &Policy) {
+        let (kind, index) = (failure.cause.kind(), failure.index);
+        self.tally.failed(kind);
+        let (rendering, place) = (&self.rendering, policy.error_records);
+        let write = |out: &mut Written| rendering.failure(failure, out.errors_at(place));
+        match weight {
+            Weight::Ends => self.order.put_last(write),
+            Weight::Last => self.order.put(index, 1, Outcome::LastFailure, write),
+            Weight::Usual => self.order.put(index, 1, Outcome::Failure(kind), write),
+        }
+        // Its bytes are written by now, and count in the budget until they are dropped.
+        failure.record = None;
+    }
+}
+
+impl Results<'_, '_> {
+    fn write(self, rendering: &Rendering, first: Index, count: usize, out: &mut Written) {
+        match self {
+            Self::Lines(lines, bytes) => {
+                rendering.results(first, count, lines, bytes, &mut out.results);
+            }
+            Self::Outputs(answers) => {
+                for answer in answers {
+                    let Reply::Output(output) = &mut answer.reply else {
+                        unreachable!("only outputs are put down as results");
+                    };
+                    rendering.value(answer.index, take(output), &mut out.results);
+                }
+            }
+        }
+    }
+}
