@@ -37,32 +37,40 @@ pub fn summary(tally: &Tally) -> Option<String> {
     let given_up =
         plural(tally.given_up, "worker", "workers").map(|text| format!("{text} given up"));
     let earlier = tally.earlier.worker_faults;
-    let bad_ends = plural(earlier.bad_ends + tally.bad_ends, "worker", "workers").map(|text| {
-        let before = before(earlier.bad_ends, tally.bad_ends);
+    let bad_ends = plural(
+        earlier.bad_ends + tally.faults.bad_ends,
+        "worker",
+        "workers",
+    )
+    .map(|text| {
+        let before = before(earlier.bad_ends, tally.faults.bad_ends);
         format!("{text} failed at the end{before}")
     });
     let broken = plural(
-        earlier.protocol_violations + tally.protocol_violations,
+        earlier.protocol_violations + tally.faults.protocol_violations,
         "process",
         "processes",
     )
     .map(|text| {
-        let before = before(earlier.protocol_violations, tally.protocol_violations);
+        let before = before(
+            earlier.protocol_violations,
+            tally.faults.protocol_violations,
+        );
         format!("{text} that did not give one answer for each record{before}")
     });
-    let loggers: Vec<_> = tally.loggers.iter().take(3).map(ToString::to_string).collect();
-    let more = if tally.loggers.len() > loggers.len() {
+    let loggers: Vec<_> = tally.chatter.loggers.iter().take(3).map(ToString::to_string).collect();
+    let more = if tally.chatter.loggers.len() > loggers.len() {
         ", …"
     } else {
         ""
     };
-    let log_lines = plural(tally.log_lines, "line", "lines").map(|text| {
+    let log_lines = plural(tally.chatter.lines, "line", "lines").map(|text| {
         format!(
             "{text} on stdout without an answer ({}{more})",
             loggers.join(", ")
         )
     });
-    let exits = plural(tally.unkept_exits, "exit value", "exit values")
+    let exits = plural(tally.chatter.unkept_exits, "exit value", "exit values")
         .map(|text| format!("{text} not kept (--exits FILE keeps them)"));
     let parts = [
         failed,
@@ -95,7 +103,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::schedule::WorkerId;
+    use crate::schedule::{WorkerFaults, WorkerId};
 
     #[test]
     fn a_run_without_incident_needs_no_summary() {
@@ -112,7 +120,10 @@ mod tests {
             results: 996,
             failed: BTreeMap::from([("worker_exit", 2), ("bad_answer", 1), ("timeout", 1)]),
             restarts: 2,
-            bad_ends: 1,
+            faults: WorkerFaults {
+                bad_ends: 1,
+                ..WorkerFaults::default()
+            },
             ..Tally::default()
         };
         assert_eq!(
@@ -127,10 +138,10 @@ mod tests {
         let mut tally = Tally {
             results: 5,
             failed: BTreeMap::from([("timeout", 1)]),
-            log_lines: 7,
-            loggers: (0..3).map(WorkerId).collect(),
             ..Tally::default()
         };
+        tally.chatter.lines = 7;
+        tally.chatter.loggers = (0..3).map(WorkerId).collect();
         tally.earlier.results = 10;
         tally.earlier.failed.insert("timeout", 4);
         assert_eq!(
@@ -138,7 +149,7 @@ mod tests {
             "5 of 20 records failed (5 timeout), 4 before this run; 7 lines on stdout without \
              an answer (worker 0, worker 1, worker 2)"
         );
-        tally.loggers.insert(WorkerId(3));
+        tally.chatter.loggers.insert(WorkerId(3));
         assert!(summary(&tally).unwrap().ends_with("worker 2, …)"));
     }
 

@@ -52,7 +52,7 @@ impl Scheduler {
 
     /// Counts and tells that a process did not give one answer for each record.
     pub(super) fn note_breach(&mut self, worker: WorkerId, breach: Breach, in_doubt: Doubts) {
-        self.outcomes.tally.protocol_violations += 1;
+        self.outcomes.tally.faults.protocol_violations += 1;
         self.workers[worker.0].restarts.broke_step();
         if !self.policy.names_records() {
             self.outcomes.tally.doubtful += u64::from(!in_doubt.is_empty());
@@ -74,7 +74,7 @@ impl Scheduler {
     /// Counts something that a worker wrote and nothing had asked for as a failure, and ends the
     /// run if it is one too many.
     pub(super) fn count_stray(&mut self, now: Instant) {
-        self.outcomes.tally.strays += 1;
+        self.outcomes.tally.faults.strays += 1;
         if self.policy.on_error == OnError::Raise && self.course.gives_out() {
             self.raise(Trigger::Stray, now);
         } else if self.course.takes_input() && self.is_last_failure(self.failures()) {

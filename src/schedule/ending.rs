@@ -225,7 +225,7 @@ impl Scheduler {
 
     /// Counts a process that failed after it had answered everything.
     pub(super) fn count_bad_end(&mut self) {
-        self.outcomes.tally.bad_ends += 1;
+        self.outcomes.tally.faults.bad_ends += 1;
         self.outcomes.tally.bad_ends_when_told += u64::from(self.course.is_interrupted());
     }
 
@@ -258,9 +258,9 @@ impl Scheduler {
         let counts = self.policy.on_error != OnError::Ignore || self.course.has_last_failure();
         let a_record_failed = failures > 0 && counts;
         let earlier = self.outcomes.tally.earlier.worker_faults;
-        let a_worker_failed = self.outcomes.tally.bad_ends > 0 || earlier.bad_ends > 0;
+        let a_worker_failed = self.outcomes.tally.faults.bad_ends > 0 || earlier.bad_ends > 0;
         let out_of_step =
-            self.outcomes.tally.protocol_violations > 0 || earlier.protocol_violations > 0;
+            self.outcomes.tally.faults.protocol_violations > 0 || earlier.protocol_violations > 0;
         let by_records = if out_of_step && !self.policy.names_records() {
             Status::InDoubt
         } else if a_record_failed || a_worker_failed || out_of_step {

@@ -9,7 +9,7 @@
 //! Always:
 //! - each record is in exactly one of those places, and leaves the last one once (law 1);
 //! - a record is charged with a death only if it was alone with the process that died, and that was
-//!   ready or had stayed up without a record (`blame`, `suspects`);
+//!   ready or had stayed up without a record (`death`, `suspects`);
 //! - while anything is left to do, a process runs, or a deadline is set ([`Scheduler::wake_at`]),
 //!   or the engine waits for input or for room in the output.
 
@@ -60,7 +60,7 @@ pub use ids::{ProcessNumber, WorkerId};
 pub use order::Written;
 pub use process::{Death, Pipe, Reading};
 pub use slowest::SlowRecord;
-pub use tally::{Earlier, EarlyEnd, Tally, WorkerFaults};
+pub use tally::{Chatter, Earlier, EarlyEnd, Tally, WorkerFaults};
 pub use view::{Bottleneck, Oldest, Standing, UnderWay};
 
 use crate::budget::Budget;

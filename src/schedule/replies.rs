@@ -113,7 +113,7 @@ impl Scheduler {
             (Unasked::Record(index), Some(last)) if *index == last => Verdict::AnsweredTwice,
             _ => Verdict::Unasked,
         };
-        self.outcomes.tally.protocol_violations += 1;
+        self.outcomes.tally.faults.protocol_violations += 1;
         let restarts = &mut self.workers[worker.0].restarts;
         match is_of_use {
             true => restarts.broke_step_once(),
@@ -140,13 +140,13 @@ impl Scheduler {
 
     /// A process wrote lines that are no answers.
     pub(super) fn logged(&mut self, worker: WorkerId, lines: u64) {
-        self.outcomes.tally.log_lines += lines;
-        self.outcomes.tally.loggers.insert(worker);
+        self.outcomes.tally.chatter.lines += lines;
+        self.outcomes.tally.chatter.loggers.insert(worker);
     }
 
     /// What a process had to say at its end was not kept.
     pub fn exit_not_kept(&mut self) {
-        self.outcomes.tally.unkept_exits += 1;
+        self.outcomes.tally.chatter.unkept_exits += 1;
     }
 
     fn is_read_from_out(&self, worker: WorkerId) -> bool {

@@ -20,26 +20,18 @@ pub struct Tally {
     pub restarts: u64,
     /// Workers that are not started any more.
     pub given_up: u64,
-    /// Processes that failed after they had answered everything: at their exit, or by not exiting.
-    pub bad_ends: u64,
-    /// Those of them that came after mtask was told to end, as the workers may have been.
+    /// Processes that failed though no record did.
+    pub faults: WorkerFaults,
+    /// Those of the bad ends that came after mtask was told to end, as the workers may have been.
     pub bad_ends_when_told: u64,
     /// Records without an outcome at the end of a whole run: a fault of mtask.
     pub lost: u64,
-    /// Processes that did not keep to one answer for each record.
-    pub protocol_violations: u64,
-    /// Those of them whose answers are in doubt, as answers without ids can be.
+    /// Processes whose answers are in doubt, as answers without ids can be.
     pub doubtful: u64,
     /// Whose answers these are, in all runs.
     pub doubts: Doubts,
-    /// How often a worker wrote what nothing had asked for, where that is a failure.
-    pub strays: u64,
-    /// Lines on workers' stdout that are no answers, where answers have ids.
-    pub log_lines: u64,
-    /// The workers that wrote such lines.
-    pub loggers: BTreeSet<WorkerId>,
-    /// What workers had to say at their ends, and nobody had asked for.
-    pub unkept_exits: u64,
+    /// What workers said that is no answer.
+    pub chatter: Chatter,
     /// Set where the run was cut short.
     pub early_end: Option<EarlyEnd>,
 }
@@ -51,6 +43,17 @@ pub struct EarlyEnd {
     pub records: u64,
     /// The end of the input has not been seen, which is news.
     pub is_input_left: bool,
+}
+
+/// What workers said that is no answer.
+#[derive(Clone, Debug, Default)]
+pub struct Chatter {
+    /// Lines on their stdout that are no answers, where answers have ids.
+    pub lines: u64,
+    /// The workers that wrote such lines.
+    pub loggers: BTreeSet<WorkerId>,
+    /// What they had to say at their ends, and nobody had asked for.
+    pub unkept_exits: u64,
 }
 
 /// The counts of the runs that are gone on with.
@@ -111,7 +114,7 @@ impl Tally {
     /// The failures that have been put down, in all runs: of records, and of workers that wrote
     /// what nothing had asked for.
     pub(super) fn failures_and_strays(&self) -> u64 {
-        let strays = self.earlier.worker_faults.strays.saturating_add(self.strays);
+        let strays = self.earlier.worker_faults.strays.saturating_add(self.faults.strays);
         (self.earlier.failures() + self.failures()).saturating_add(strays)
     }
 
@@ -125,8 +128,8 @@ impl Tally {
         let earlier = self.earlier.worker_faults;
         WorkerFaults {
             protocol_violations: earlier.protocol_violations + self.doubtful,
-            strays: earlier.strays.saturating_add(self.strays),
-            bad_ends: earlier.bad_ends + self.bad_ends - self.bad_ends_when_told,
+            strays: earlier.strays.saturating_add(self.faults.strays),
+            bad_ends: earlier.bad_ends + self.faults.bad_ends - self.bad_ends_when_told,
         }
     }
 }

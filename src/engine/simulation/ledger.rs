@@ -318,13 +318,13 @@ impl Ledger {
             assert!(!self.interrupts.is_empty(), "nobody has sent a signal");
         }
         let (counted, said) = (
-            (tally.log_lines, tally.unkept_exits),
+            (tally.chatter.lines, tally.chatter.unkept_exits),
             (self.log_lines, self.exits),
         );
         if self.policy.on_error == OnError::Raise {
             // A failure read together with others may have ended the run in between.
             let all = self.log_lines + self.exits;
-            let counted = tally.log_lines + tally.unkept_exits;
+            let counted = tally.chatter.lines + tally.chatter.unkept_exits;
             assert!((all..=all + self.behind).contains(&counted));
         } else {
             assert_eq!(counted, said, "lines that are no answers, and exit values");

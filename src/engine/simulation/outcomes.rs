@@ -231,7 +231,7 @@ impl Outcomes {
         let outcomes = self.results + self.failures;
         let total = scenario.records.len() as u64;
         let is_ignored = self.policy.on_error == OnError::Ignore;
-        let faults = self.failures + tally.strays;
+        let faults = self.failures + tally.faults.strays;
         let drains = (self.policy.on_error == OnError::Drain && faults > 0)
             || self.policy.max_errors.is_some_and(|most| faults >= most);
         let is_raised = self.policy.on_error == OnError::Raise && faults > 0;
@@ -243,7 +243,7 @@ impl Outcomes {
             "wrong results and no word"
         );
         // One that was ended for its late exit had more to show.
-        if scenario.lies_in_one_way() && tally.early_end.is_none() && tally.bad_ends == 0 {
+        if scenario.lies_in_one_way() && tally.early_end.is_none() && tally.faults.bad_ends == 0 {
             let ranges = tally.doubts.ranges();
             for index in &self.wrong {
                 let is_named = ranges.iter().any(|(a, b)| (*a..=*b).contains(index));
@@ -260,20 +260,23 @@ impl Outcomes {
                     self.failures == 0 || (is_ignored && !drains),
                     "records failed"
                 );
-                assert_eq!(tally.protocol_violations + tally.bad_ends, 0);
+                assert_eq!(tally.faults.protocol_violations + tally.faults.bad_ends, 0);
             }
             Status::InDoubt => {
-                assert!(tally.protocol_violations > 0, "all answered line by line");
+                assert!(
+                    tally.faults.protocol_violations > 0,
+                    "all answered line by line"
+                );
                 assert_eq!(self.policy.shape.protocol, Protocol::Lines);
             }
             Status::RecordFailed => {
                 let records_failed = self.failures > 0 && (!is_ignored || drains);
                 assert!(
-                    records_failed || tally.protocol_violations + tally.bad_ends > 0,
+                    records_failed || tally.faults.protocol_violations + tally.faults.bad_ends > 0,
                     "nothing failed"
                 );
-                let is_in_step =
-                    tally.protocol_violations == 0 || self.policy.shape.protocol == Protocol::Json;
+                let is_in_step = tally.faults.protocol_violations == 0
+                    || self.policy.shape.protocol == Protocol::Json;
                 assert!(is_in_step, "results in doubt do not show");
             }
             Status::NoWorker => {}
@@ -283,12 +286,12 @@ impl Outcomes {
         let breaks = |past: &EarlierRun| matches!(past.effect, Some(Effect::Says(_, saying)) if saying.is_break());
         if !self.has_liars && none_is_missing && !pasts.iter().any(breaks) {
             assert_eq!(
-                tally.protocol_violations, 0,
+                tally.faults.protocol_violations, 0,
                 "no worker has given a line too many or too few"
             );
         }
         // A line too many that nobody reads keeps its process from exiting.
-        if tally.bad_ends > 0 && !self.has_liars {
+        if tally.faults.bad_ends > 0 && !self.has_liars {
             let command = &scenario.command;
             let closes = |past: &EarlierRun| matches!(past.effect, Some(Effect::ClosesStdout(_)));
             let has_closers = pasts.iter().any(closes);

@@ -221,7 +221,7 @@ fn a_failure_at_the_end_costs_no_record_and_shows_in_the_status() {
         "worker 0 (pid 1) died (exit status 3) after its last answer: no record is lost, but the \
          status is 123"
     );
-    assert_eq!(bench.scheduler.tally().bad_ends, 1);
+    assert_eq!(bench.scheduler.tally().faults.bad_ends, 1);
     assert_eq!(bench.scheduler.status(), Status::RecordFailed);
     assert_eq!(bench.written(), "y\ny\n");
 }
@@ -341,7 +341,7 @@ fn an_answer_to_a_part_of_a_record_is_none() {
     bench.act();
     assert_eq!(bench.ends, ["SIGTERM"]);
     assert_eq!(bench.scheduler.tally().results, 2);
-    assert_eq!(bench.scheduler.tally().protocol_violations, 0);
+    assert_eq!(bench.scheduler.tally().faults.protocol_violations, 0);
     bench.die(ExitStatus::Signal(15));
     bench.wait(SECOND);
     assert_eq!(bench.sent, [1, 2, 2]);

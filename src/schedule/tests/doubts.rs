@@ -304,7 +304,7 @@ fn what_a_worker_writes_after_its_last_answer_is_shown_and_shows_in_the_status()
         let text =
             format!("wrote \"{shown}\" after its last answer; the answer of record 0 is in doubt");
         assert_eq!(bench.notices_with(&text), 1, "{:?}", bench.notices);
-        assert_eq!(bench.scheduler.tally().protocol_violations, 1);
+        assert_eq!(bench.scheduler.tally().faults.protocol_violations, 1);
         assert_eq!(bench.scheduler.status(), Status::InDoubt);
     }
 }
@@ -326,7 +326,7 @@ fn a_run_that_is_resumed_is_told_of_each_process_whose_answers_are_in_doubt() {
         bench.write_too_much();
         assert_eq!(in_doubt(&bench), processes);
     }
-    assert_eq!(bench.scheduler.tally().protocol_violations, 3);
+    assert_eq!(bench.scheduler.tally().faults.protocol_violations, 3);
 }
 
 #[test]

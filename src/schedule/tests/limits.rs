@@ -66,7 +66,7 @@ fn a_worker_that_does_not_exit_is_killed_and_shows_in_the_status() {
     bench.wait(2 * SECOND);
     assert_eq!(bench.ends, ["end of stdin", "SIGTERM", "SIGKILL"]);
     bench.die(ExitStatus::Signal(9));
-    assert_eq!(bench.scheduler.tally().bad_ends, 1);
+    assert_eq!(bench.scheduler.tally().faults.bad_ends, 1);
     assert_eq!(bench.scheduler.status(), Status::RecordFailed);
 }
 
