@@ -7,7 +7,8 @@
 //! to whom ([`ledger`]), and what comes out ([`outcomes`], and [`promises`] of what the journal
 //! vouches for). Both are looked at after each turn of the engine ([`checks`]).
 //!
-//! `MTASK_SIMULATIONS=1000000` runs more worlds, `MTASK_SEED=17` one of them, with a trace.
+//! `MTASK_SIMULATIONS=1000000` runs more worlds, `MTASK_SIMULATIONS_FROM=1000` others,
+//! `MTASK_SEED=17` one of them, with a trace.
 //!
 //! [`World`]: super::world::World
 
@@ -64,14 +65,15 @@ fn the_laws_hold_in_random_worlds() {
         println!("{:?}", run(seed, true));
         return;
     }
+    let from = number("MTASK_SIMULATIONS_FROM").unwrap_or(0);
     let seeds = number("MTASK_SIMULATIONS").unwrap_or(SEEDS);
-    let next = AtomicU64::new(0);
+    let next = AtomicU64::new(from);
     let failed = Mutex::new(Vec::new());
     let met = Mutex::new([0; Fault::ALL.len()]);
     let work = || {
         loop {
             let seed = next.fetch_add(1, SeqCst);
-            if seed >= seeds || failed.lock().expect("nobody panics here").len() >= ENOUGH {
+            if seed >= from + seeds || failed.lock().expect("nobody panics here").len() >= ENOUGH {
                 return;
             }
             match catch_unwind(AssertUnwindSafe(|| run(seed, false))) {
@@ -90,7 +92,7 @@ fn the_laws_hold_in_random_worlds() {
     thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
     let mut failed = failed.into_inner().expect("nobody panics here");
     failed.sort_unstable();
-    let tried = next.into_inner().min(seeds);
+    let tried = (next.into_inner() - from).min(seeds);
     assert!(
         failed.is_empty(),
         "{} of {tried} worlds break a law; MTASK_SEED=… replays one of {failed:?}",
