@@ -20,7 +20,7 @@ use crate::record::{Separator, Slice};
 use crate::schedule::WorkerId;
 use crate::shape::Protocol;
 use crate::worker::child::{Sent, Unwritten};
-use worker::{Activity, Task};
+use worker::{Activity, CANNOT_START, Task};
 
 /// Why an actor came to its end, or stopped to be of use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,9 +102,12 @@ impl Actor {
         let up = now + command.start.mul_f64(0.5 + rng.f64() / 2.0);
         let at = match accident {
             Some(Accident::DiesAtStart) => now + (up - now).mul_f64(rng.f64()),
+            Some(Accident::CannotStart(takes)) => now + takes.mul_f64(0.75 + rng.f64() / 4.0),
+            Some(Accident::KilledAt(at)) => at,
             _ => up + (scale * 10 + millis(2)).mul_f64(rng.f64() * rng.f64()),
         };
         let is_never_up = accident == Some(Accident::NeverUp);
+        let does_nothing = is_never_up || matches!(accident, Some(Accident::CannotStart(_)));
         let bad_end = rng.f64() < command.bad_end;
         let is_late = rng.f64() < command.late_end;
         Self {
@@ -123,7 +126,7 @@ impl Actor {
             refuses_stdin: false,
             stdout_has_ended: false,
             command: command.clone(),
-            activity: if is_never_up {
+            activity: if does_nothing {
                 Activity::Hanging
             } else {
                 Activity::Starting(up)
@@ -147,7 +150,7 @@ impl Actor {
             beyond: (rng.f64() < command.beyond.0).then_some(command.beyond.1),
             is_left: false,
             exit: None,
-            spoilt: is_never_up.then_some(Blame::Outside),
+            spoilt: does_nothing.then_some(Blame::Outside),
             end: (
                 if bad_end {
                     ExitStatus::Code(4)
@@ -367,11 +370,12 @@ impl Actor {
         self.beyond.expect("it could have been ended")
     }
 
-    /// What went wrong, if it was ended by a signal that mtask got too.
+    /// What its end shows to have gone wrong that is to go wrong in many worlds.
     pub(super) fn fault_of_end(&self) -> Option<Fault> {
         match &self.exit {
             Some((ExitStatus::Signal(libc::SIGUSR1), Blame::Signal)) => Some(Fault::StatusToAll),
             Some((_, Blame::Signal)) => Some(Fault::EndFromOutside),
+            Some((CANNOT_START, Blame::Outside)) => Some(Fault::Fall),
             _ => None,
         }
     }

@@ -161,13 +161,15 @@ impl Outside {
     }
 
     fn run_processes(&mut self) {
+        let was_ready = self.ledger.was_ready();
         for actor in self.processes.iter_mut().flatten() {
             let had_exited = actor.has_exited();
             actor.run(&mut self.scenario.records, self.now);
             self.moans += actor.take_moans();
             if actor.has_exited() && !had_exited {
                 self.requests.push_back(Request::LookAtProcesses);
-                self.faults.extend(actor.fault_of_end());
+                let is_known = |fault: &Fault| *fault != Fault::Fall || was_ready;
+                self.faults.extend(actor.fault_of_end().filter(is_known));
             }
         }
     }
@@ -312,9 +314,6 @@ impl Outside {
         );
         trace!(self, "> start process {number} of {worker}");
         let accident = self.accident(worker);
-        if matches!(accident, Some(Accident::CannotStart(_))) && self.ledger.was_ready() {
-            self.note(Fault::Fall);
-        }
         self.ledger.started(worker, number, self.now);
         if accident == Some(Accident::NotStarted) {
             trace!(self, "< {worker} could not be started");

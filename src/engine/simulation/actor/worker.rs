@@ -16,6 +16,8 @@ use crate::shape::Protocol;
 const STDERR: usize = 64 * 1024;
 /// How each line on stderr begins, and nothing else that is written there.
 pub(in super::super) const MOAN: u8 = b'~';
+/// How an actor exits that cannot start, and no other.
+pub(super) const CANNOT_START: ExitStatus = ExitStatus::Code(255);
 
 /// What an actor is about, the records that it works on aside.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -122,7 +124,7 @@ impl Actor {
             // It cannot be told from one that dies of its first record.
             Accident::KilledAt(_) if self.answers == 0 => return,
             Accident::DiesAtStart => ExitStatus::Code(7),
-            Accident::CannotStart(_) => ExitStatus::Code(255),
+            Accident::CannotStart(_) => CANNOT_START,
             Accident::Killed | Accident::KilledAt(_) => ExitStatus::Signal(libc::SIGKILL),
             Accident::Terminated => ExitStatus::Signal(libc::SIGTERM),
             Accident::ClosesStdin => {
