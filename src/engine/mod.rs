@@ -353,6 +353,8 @@ impl<W: World> Engine<W> {
         let has_input = |input: &Receiver<Arrival>| !input.is_empty();
         (self.scheduler.wants_input() && self.input.as_ref().is_some_and(has_input))
             || (self.output.has_news() && !self.is_output_broken)
+            // Only what is read then is waited for with a limit.
+            || (self.scheduler.leaves_stderr() && !self.messages.is_full())
     }
 
     /// The next time at which something is to be done even if nothing happens.

@@ -77,6 +77,11 @@ impl Scheduler {
         self.wake_by(now);
     }
 
+    /// Whether it was last told that what workers write to stderr is not read.
+    pub fn leaves_stderr(&self) -> bool {
+        self.unread_since.is_some()
+    }
+
     /// mtask and its workers were stopped for so long: no clock has run.
     pub fn was_suspended(&mut self, pause: Duration, now: Instant) {
         for process in self.workers.iter_mut().filter_map(Worker::process_mut) {

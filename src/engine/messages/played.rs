@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 
-use super::{Messages, StderrWriter, WriterCommand, WriterThread};
+use super::{ENOUGH, Messages, StderrWriter, WriterCommand, WriterThread};
 use crate::report::Verbosity;
 use crate::waker::Waker;
 
@@ -39,6 +39,11 @@ impl PlayedStderr {
                 None
             }
         }
+    }
+
+    /// Whether so much waits that what workers write to stderr is not to be read.
+    pub(in crate::engine) fn is_full(&self) -> bool {
+        self.waiting.load(SeqCst) >= ENOUGH
     }
 
     /// Whether something waits to be written.

@@ -245,6 +245,9 @@ impl Outside {
     fn wait(&mut self, sources: &mut Vec<Source>, until: Option<Duration>) {
         self.tell_ledger();
         self.ledger.begin_to_wait();
+        if until.is_none() && !self.stderr.is_full() {
+            self.ledger.check_that_none_owes();
+        }
         let from = self.now;
         self.run();
         while !sources.iter().any(|source| self.is_ready(*source)) {

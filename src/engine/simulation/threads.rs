@@ -404,6 +404,11 @@ impl Stderr {
         self.pending.0
     }
 
+    /// Whether what workers write to stderr is not to be read.
+    pub(super) fn is_full(&self) -> bool {
+        self.played.is_full()
+    }
+
     pub(super) fn take_said(&mut self) -> String {
         String::from_utf8(mem::take(&mut self.said)).expect("messages are text")
     }

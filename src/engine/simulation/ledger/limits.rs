@@ -66,6 +66,20 @@ impl Ledger {
         }
     }
 
+    /// The engine waits for something to happen, however long: nobody may be waited for then.
+    pub(in super::super) fn check_that_none_owes(&self) {
+        for (number, process) in self.processes.iter().enumerate() {
+            let owes = process.as_ref().is_some_and(|process| {
+                process.is_working() && process.is_read_from && !process.owed.is_empty()
+            });
+            assert!(
+                !owes,
+                "{} is waited for, and no clock runs",
+                WorkerId(number)
+            );
+        }
+    }
+
     /// Documented limits end a wait.
     pub(in super::super) fn check_limits(&self, now: Duration) {
         let slack = self.time_slack;
