@@ -79,7 +79,7 @@ impl Scheduler {
 
     /// Whether it was last told that what workers write to stderr is not read.
     pub fn leaves_stderr(&self) -> bool {
-        self.unread_since.is_some()
+        self.throttle.is_stderr_stuck()
     }
 
     /// mtask and its workers were stopped for so long: no clock has run.
@@ -87,6 +87,7 @@ impl Scheduler {
         for process in self.workers.iter_mut().filter_map(Worker::process_mut) {
             process.was_suspended(pause, now);
         }
+        self.throttle.was_suspended(pause, now);
         self.course.was_suspended(pause);
         self.intake.was_suspended(pause, now);
         self.command.was_suspended(pause, now);

@@ -65,6 +65,11 @@ impl Throttle {
         self.unread_since.is_some()
     }
 
+    /// Nothing has moved for `pause`: that time is not to be added twice.
+    pub(super) fn was_suspended(&mut self, pause: Duration, now: Instant) {
+        self.unread_since = self.unread_since.map(|since| (since + pause).min(now));
+    }
+
     /// Gives since when stderr was not read, if that is over.
     pub(super) fn reads_stderr(&mut self, reads: bool, now: Instant) -> Option<Instant> {
         match reads {

@@ -273,3 +273,20 @@ fn a_time_that_is_paused_for_and_has_unread_messages_counts_once() {
     bench.wait(600 * MILLISECOND);
     assert_eq!(bench.ends, ["SIGTERM", "SIGTERM"], "after a second each");
 }
+
+#[test]
+fn a_pause_of_mtask_while_messages_are_unread_counts_once() {
+    let mut bench = Bench::new(|policy| policy.timeout = Some(10 * SECOND));
+    bench.records(1);
+    bench.answer(1);
+    bench.records(1);
+    bench.wait(5 * SECOND);
+    bench.scheduler.reads_stderr(false, bench.now);
+    bench.now += 3 * SECOND;
+    bench.scheduler.was_suspended(3 * SECOND, bench.now);
+    bench.scheduler.reads_stderr(true, bench.now);
+    bench.wait(4900 * MILLISECOND);
+    assert!(bench.ends.is_empty(), "{:?}", bench.ends);
+    bench.wait(200 * MILLISECOND);
+    assert_eq!(bench.ends, ["SIGTERM"], "10 s of its time are over");
+}
