@@ -98,13 +98,20 @@ impl Command {
         self.awaits_ready = true;
     }
 
-    /// A process took so long to be ready, by itself or perhaps because it was shown the end of its
-    /// stdin. Gives whether it is the first.
-    pub(super) fn became_ready(&mut self, took: Duration, by_itself: bool) -> bool {
+    /// A process took so long to be ready, and was `heard` for so long of that; by itself or perhaps
+    /// because it was shown the end of its stdin. Gives whether it is the first.
+    pub(super) fn became_ready(
+        &mut self,
+        took: Duration,
+        heard: Duration,
+        by_itself: bool,
+    ) -> bool {
         let is_first = self.startup_time.is_none();
-        if is_first || by_itself {
-            self.startup_time = self.startup_time.max(Some(took));
-        }
+        self.startup_time = Some(match self.startup_time {
+            None => took,
+            Some(learnt) if by_itself => learnt.max(heard),
+            Some(learnt) => learnt,
+        });
         self.long_trial = None;
         is_first
     }

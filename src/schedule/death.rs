@@ -328,8 +328,7 @@ impl Scheduler {
         // Once COMMAND has run, whatever keeps it from running now may pass.
         let may_be_unrunnable =
             self.policy.readiness == Readiness::Announced && self.command.startup_time().is_none();
-        let is_unrunnable =
-            may_be_unrunnable && death.exit.says_unrunnable();
+        let is_unrunnable = may_be_unrunnable && death.exit.says_unrunnable();
         let restarts = &mut self.workers[worker.0].restarts;
         restarts.failed(&death.exit, is_unrunnable);
         self.course.lost_process(death);

@@ -58,13 +58,15 @@ impl Scheduler {
         };
         if !process.is_ready() {
             let took = process.time_to_ready(now);
+            // While nobody listened it may have been ready for long.
+            let heard = took.saturating_sub(process.start.unheard());
             let process = self.process_mut(worker).expect("it runs");
             process.start.became_ready();
             // One that answers at the end of its stdin may have waited for that.
             let is_told = process.is_serving() || process.silence.answered_late();
             self.tell(Event::Ready { worker, took });
             self.workers[worker.0].restarts.became_ready();
-            if self.command.became_ready(took, is_told) {
+            if self.command.became_ready(took, heard, is_told) {
                 // Another limit holds for the others from now on.
                 self.watch_all();
             }

@@ -59,6 +59,11 @@ impl Start {
         self.began + self.unheard
     }
 
+    /// How long mtask has not listened to it.
+    pub(crate) fn unheard(&self) -> Duration {
+        self.unheard
+    }
+
     /// How long it runs.
     pub(crate) fn ran(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.began)

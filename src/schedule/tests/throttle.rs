@@ -290,3 +290,22 @@ fn a_pause_of_mtask_while_messages_are_unread_counts_once() {
     bench.wait(200 * MILLISECOND);
     assert_eq!(bench.ends, ["SIGTERM"], "10 s of its time are over");
 }
+
+#[test]
+fn a_start_that_was_not_listened_to_makes_no_other_long() {
+    let mut bench = Bench::of_equals(2, |_| ());
+    bench.die(ExitStatus::Code(1));
+    bench.records(2);
+    bench.wait(2 * SECOND);
+    assert_eq!(
+        [WORKER, OTHER].map(|worker| bench.held_by(worker)),
+        [[3], [2]]
+    );
+    bench.fill_buffer();
+    assert_eq!(bench.heard(), [OTHER.0]);
+    bench.wait(300 * SECOND);
+    bench.empty_buffer();
+    bench.answer(1);
+    let learnt = bench.scheduler.startup_time().expect("it was ready");
+    assert!(learnt < 3 * SECOND, "{learnt:?}");
+}

@@ -116,10 +116,12 @@ impl Ledger {
             let took = now - process.started;
             self.long_trial = None;
             // One that was to end may have waited for that.
-            let learnt = self.startup_time.unwrap_or(took);
-            self.startup_time = Some(match process.closed {
-                None => learnt.max(took),
-                Some(_) => learnt,
+            // While it was not listened to it may have been ready for long.
+            let heard = process.up;
+            self.startup_time = Some(match (self.startup_time, process.closed) {
+                (None, _) => took,
+                (Some(learnt), None) => learnt.max(heard),
+                (Some(learnt), Some(_)) => learnt,
             });
         }
     }
