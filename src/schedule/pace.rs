@@ -27,6 +27,8 @@ pub(crate) struct Pace {
     answers: f64,
     /// Seconds of the slowest of the recent records, fading with each read.
     slow: f64,
+    /// The same between two reads, however many answers came with the second.
+    gap: f64,
     window: usize,
     /// The moment from which the next answer is timed.
     since: Option<Instant>,
@@ -39,6 +41,7 @@ impl Pace {
             busy: 0.0,
             answers: 0.0,
             slow: 0.0,
+            gap: 0.0,
             window: 1,
             since: None,
             warm: false,
@@ -75,9 +78,11 @@ impl Pace {
         }
         let each = took / count as f64;
         self.slow *= 0.9;
+        self.gap *= 0.9;
         // Many answers in one read say little about any one of them.
         if count <= 4 && each > NOTABLE {
             self.slow = self.slow.max(each);
+            self.gap = self.gap.max(took);
         }
         let wanted = IN_FLIGHT.as_secs_f64() / self.seconds_per_record().max(1e-9);
         self.window = (wanted as usize).clamp(1, (self.window * 2).min(LARGEST));
@@ -100,6 +105,12 @@ impl Pace {
     /// The same, once an answer has been timed.
     pub(crate) fn measured(&self) -> Option<Duration> {
         (self.answers > 0.0).then(|| self.per_record())
+    }
+
+    /// How long the next line of a process may take that gives lines too many: one that comes with
+    /// an answer makes that look as if it had taken half the time.
+    pub(crate) fn line_time(&self) -> Option<Duration> {
+        Some(self.measured()?.max(Duration::from_secs_f64(self.gap)))
     }
 
     /// How many records to keep in flight.

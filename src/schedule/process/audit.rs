@@ -242,6 +242,6 @@ impl Audit {
 /// How long a further answer might take to come; not known before an answer has been timed. Where
 /// it is too long to be waited for, nothing is.
 fn watch_time(pace: &Pace) -> Option<Duration> {
-    let time = pace.measured()? * 2 + Duration::from_millis(1);
+    let time = pace.line_time()? * 2 + Duration::from_millis(1);
     (time <= LONGEST_WATCH).then_some(time)
 }

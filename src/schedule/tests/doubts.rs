@@ -124,6 +124,22 @@ fn a_process_whose_answers_may_take_longer_than_it_was_idle_is_not_known_to_be_i
 }
 
 #[test]
+fn a_line_too_many_that_comes_with_an_answer_makes_no_worker_look_quick() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(1);
+    bench.answer(1);
+    bench.records(2);
+    bench.wait(80 * MILLISECOND);
+    // The second line is one too many, and passes for the answer of record 2.
+    bench.answer(2);
+    bench.wait(100 * MILLISECOND);
+    bench.records(1);
+    bench.wait(50 * MILLISECOND);
+    let said = bench.write_too_much();
+    assert!(said.contains("records 0 to 3 are in doubt"), "{said}");
+}
+
+#[test]
 fn where_a_line_is_missing_little_is_in_doubt() {
     for skipped in [20, 300, 3000] {
         let mut bench = Bench::new(|_| ());
