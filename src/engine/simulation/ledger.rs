@@ -86,6 +86,8 @@ struct ProcessLedger {
     killed: Option<Duration>,
     /// How many of its answers since the last result were errors.
     errors: u32,
+    /// There were so many of them that it may be replaced, whatever it answers since.
+    may_be_spoilt: bool,
     /// How many records it takes at a time, where it has said so.
     concurrency: Option<usize>,
     /// The largest window that the speed of its answers can have led to.

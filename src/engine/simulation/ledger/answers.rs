@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Charge, Ledger};
+use super::{Charge, Ledger, SPOILT};
 use crate::engine::simulation::actor::Blame;
 use crate::engine::simulation::scenario::{Effect, Saying};
 use crate::schedule::WorkerId;
@@ -72,6 +72,7 @@ impl Ledger {
             Said::Error | Said::Bad => process.errors + 1,
             Said::TooLarge => process.errors,
         };
+        process.may_be_spoilt |= process.errors >= SPOILT;
         let is_sent_once = self.policy.delivery == Delivery::AtMostOnce;
         let past = &mut self.pasts[index as usize];
         past.holder = None;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LEAST_WAIT, Ledger, Owed, ProcessLedger, Proof, SAME_MOMENT, SILENT, SPOILT};
+use super::{LEAST_WAIT, Ledger, Owed, ProcessLedger, Proof, SAME_MOMENT, SILENT};
 use crate::engine::simulation::actor::Actor;
 use crate::engine::simulation::scenario::Effect;
 use crate::schedule::WorkerId;
@@ -120,7 +120,8 @@ impl Ledger {
                 "suspect {index} opens an actor though another record does"
             );
         }
-        if past.refused_by == Some((worker, self.begun_processes[worker.0])) {
+        // One that is busy while stderr is not read may be stuck in that, for as long as that takes.
+        if past.refused_by == Some((worker, self.begun_processes[worker.0])) && self.reads_stderr {
             let is_soon_free =
                 |process: &ProcessLedger| process.owed.is_empty() || process.clock().0 < LEAST_WAIT;
             assert!(
@@ -135,7 +136,7 @@ impl Ledger {
         let is_spent = (self.policy.lifespan).is_some_and(|records| process.sent >= records.get());
         let is_serving =
             process.is_working() && process.closed.is_none() && process.hung_up.is_none();
-        let may_be_spoilt = self.policy.retries > 0 && process.errors >= SPOILT;
+        let may_be_spoilt = self.policy.retries > 0 && process.may_be_spoilt;
         is_serving && !is_spent && !may_be_spoilt
     }
 
