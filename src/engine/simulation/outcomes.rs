@@ -13,8 +13,6 @@ const ERROR: &str = "{\"mtask_error\":";
 pub(super) struct Outcomes {
     policy: Policy,
     has_liars: bool,
-    /// Processes die at random of what is no record's fault.
-    has_accidents: bool,
     answers: Vec<usize>,
     /// How much of the two outputs has been looked at.
     results_read: usize,
@@ -37,7 +35,6 @@ impl Outcomes {
         Self {
             policy: scenario.policy.clone(),
             has_liars: scenario.has_liars(),
-            has_accidents: !scenario.command.kinds.is_empty(),
             answers: scenario.records.iter().map(|record| record.answer_len).collect(),
             results_read: 0,
             errors_read: 0,
@@ -202,8 +199,8 @@ impl Outcomes {
                 let is_killer = past.outside_hits < past.hits;
                 let is_full = self.policy.window == Window::Full && past.sends >= 2;
                 let at_most_once = self.policy.delivery == Delivery::AtMostOnce;
-                let is_unlucky = (self.has_accidents || past.unlucky_hits > 0)
-                    && past.hits + past.own_faults() >= 2;
+                // Trusted processes died of themselves with it.
+                let is_unlucky = past.unlucky_hits > 0 && past.hits + past.own_faults() >= 2;
                 is_killer || is_full || at_most_once || is_unlucky
             }
         };

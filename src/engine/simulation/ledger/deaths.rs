@@ -319,7 +319,7 @@ impl Ledger {
         // Of one that could not be started the scheduler learns only after what it asked for
         // meanwhile.
         let is_certain = !self.is_to_be_interrupted;
-        if is_working && exit.is_some() && !is_for_groups && is_certain {
+        if is_working && exit.is_some() && !is_for_groups && is_certain && !leaves_well {
             self.note_early(worker, held_any);
         }
         self.processes[worker.0] = None;
@@ -357,7 +357,7 @@ impl Ledger {
             let is_outside = blame != Blame::Record(*index);
             past.hits += 1;
             past.outside_hits += u32::from(is_outside);
-            past.unlucky_hits += u32::from(is_outside && proof == Proof::Certain);
+            past.unlucky_hits += u32::from(is_outside && proof != Proof::None);
             let is_alone = begun.len() == 1 && past.may_be_suspect;
             let is_charged = match is_full {
                 _ if at_most_once => true,

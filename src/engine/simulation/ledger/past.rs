@@ -40,7 +40,8 @@ pub(in super::super) struct EarlierRun {
     /// How many processes died with it, and how many of those for reasons of their own.
     pub(in super::super) hits: u32,
     pub(in super::super) outside_hits: u32,
-    /// How many of the latter processes had been ready.
+    /// How many of the latter processes had been ready or, as far as can be told, had stayed up for
+    /// longer than those that cannot start, and than they lived with the record.
     pub(in super::super) unlucky_hits: u32,
     /// What it was charged with, and whether that is certain.
     pub(super) charges: Vec<(Charge, bool)>,

@@ -76,7 +76,7 @@ impl Ledger {
         };
         if let Some(process) = &self.processes[worker.0]
             && process.proof(self.time_slack) == Proof::None
-            && process.closed.is_none()
+            && (process.closed.is_none() || held_any)
         {
             let trial = (process.up * 3 / 2).min(longest);
             self.long_trial = self.long_trial.max(Some(trial));
