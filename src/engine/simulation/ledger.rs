@@ -40,6 +40,9 @@ const SPOILT: u32 = 4;
 /// One that has been busy with a record for so long need not be waited for.
 const LEAST_WAIT: Duration = millis(1_000);
 
+/// The most bytes of an error record that come from its process's stderr.
+const LAST_WORDS: usize = 4 * 1024;
+
 /// A record that a process holds.
 #[derive(Debug)]
 struct Owed {
@@ -327,7 +330,11 @@ impl Ledger {
             // A failure read together with others may have ended the run in between.
             let all = self.log_lines + self.exits;
             let counted = tally.chatter.lines + tally.chatter.unkept_exits;
-            assert!((all..=all + self.behind).contains(&counted));
+            assert!(
+                (all..=all + self.behind).contains(&counted),
+                "{counted} lines are no answers or exit values of {all} and up to {}",
+                self.behind
+            );
         } else {
             assert_eq!(counted, said, "lines that are no answers, and exit values");
         }
@@ -354,5 +361,11 @@ fn slack(scenario: &Scenario) -> usize {
     let read = 2 * (scenario.command.stdout + super::scenario::MAX_ANSWER) + BOOKKEEPING;
     let burst = scenario.input.iter().map(|burst| burst.records).max().unwrap_or(0);
     let longest = scenario.records.iter().map(|record| record.len).max().unwrap_or(0);
-    jobs * read + (2 * burst + 100) * (600 + longest)
+    // Records that fail together, each with the last words of its process, go as far as the output
+    // takes them.
+    let last_words = match scenario.command.moans {
+        0 => 0,
+        _ => scenario.output.room + LAST_WORDS,
+    };
+    jobs * read + (2 * burst + 100) * (600 + longest) + last_words
 }

@@ -162,6 +162,8 @@ impl Ledger {
                     continue;
                 }
                 StdoutLine::Answer(index, said) => {
+                    // With a few words before it.
+                    self.behind += u64::from(said == Said::TooLarge);
                     let has_parted = self.parted(worker, index, was_text);
                     if has_parted && said != Said::Bad && !self.owes(worker, index) {
                         // It may repeat that on a line of its own.
