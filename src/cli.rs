@@ -37,8 +37,7 @@ use workers::Workers;
     name = "mtask",
     version,
     override_usage = "mtask [OPTIONS] [--] COMMAND [ARG]...\n       \
-                      mtask [OPTIONS] --python FILE.py:NAME [-- COMMAND [ARG]...]\n       \
-                      mtask --join --resume 'JOURNAL-{shard}' -o FILE 'OUT-{shard}'",
+                      mtask [OPTIONS] --python FILE.py:NAME [-- COMMAND [ARG]...]",
     after_help = after_help::SHORT,
     after_long_help = after_help::long(),
     args_override_self = true,
