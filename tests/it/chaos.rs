@@ -22,7 +22,7 @@ use crate::live::Live;
 use world::{Cut, Expected, World};
 
 /// How many runs `cargo test` makes.
-const RUNS: u64 = 200;
+const RUNS: u64 = 80;
 /// So many at a time: most of a run's time is waited for.
 const AT_A_TIME: usize = 4;
 /// What mtask is in memory beside what it holds, and what comes on top of `--buffer`: the reads of

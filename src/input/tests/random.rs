@@ -212,7 +212,7 @@ fn random_input_comes_out_as_the_model_says_and_not_later_than_it_may() {
 
 #[test]
 fn a_small_budget_bounds_what_is_held_and_never_stops_a_run() {
-    for seed in 0..500 {
+    for seed in 0..100 {
         let mut rng = Rng::with_seed(seed);
         let case = Case::random(&mut rng);
         let limit = rng.choice([0, 500, 8 << 10, 64 << 10]).unwrap();
