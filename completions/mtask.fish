@@ -57,7 +57,7 @@ complete -c mtask -n __mtask_takes_options -l retries -d 'How often to try a fai
 complete -c mtask -n __mtask_takes_options -l max-restarts -d 'Give a worker up after N deaths without an answer' -r -f
 complete -c mtask -n __mtask_takes_options -l exit-timeout -d 'How long a worker may take to exit at its end' -r -f
 complete -c mtask -n __mtask_takes_options -l grace -d 'The time between SIGTERM and SIGKILL' -r -f
-complete -c mtask -n __mtask_takes_options -l progress -d 'Show progress: auto, always or never' -r -f -a "auto\t'As a bar, where stderr is a terminal and neither records nor results use one'
+complete -c mtask -n __mtask_takes_options -l progress -d 'Show progress: auto, always or never' -r -f -a "auto\t'As a bar, where stderr is a terminal, records are not typed at one, and results go neither to one nor into a pipe'
 always\t'As a bar where it can be one, else as a plain line every few seconds and at the end'
 never\t'Not at all'"
 complete -c mtask -n __mtask_takes_options -l desc -d 'What the progress calls this run' -r -f

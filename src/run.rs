@@ -24,7 +24,8 @@ use crate::journal::{self, Journal};
 use crate::output::files::{OutputFile, Outputs};
 use crate::output::{Destination, Destinations};
 use crate::report::{
-    Counts, Display, Expected, Form, Progress, Report, Targets, Teller, Terminals, Verbosity,
+    Counts, Display, Expected, Form, Progress, Report, Results, Targets, Teller, Terminals,
+    Verbosity,
 };
 use crate::schedule::{Earlier, Scheduler};
 use crate::signal::{self, Requests};
@@ -306,7 +307,7 @@ fn show_progress(
     let mut report = Report::new(teller, Instant::now());
     let types_records = config.inputs.contains(&InputSource::Stdin)
         && rustix::termios::isatty(rustix::stdio::stdin());
-    let terminals = Terminals::look_up(types_records, output.is_terminal());
+    let terminals = Terminals::look_up(types_records, Results::look_up(output.results()));
     let form = Form::choose(config.progress, config.verbosity, terminals);
     if form == Form::None {
         return report;

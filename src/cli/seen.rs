@@ -15,7 +15,8 @@ How far the run is, on stderr
 
 Records done (failed ones included), failed ones, the rate of late and the time since the start; where \
 the number of records (`--total`) or the size of the input (regular files) is known, also a percentage \
-and the time left. It is shown";
+and the time left. Where nothing is done for a second: whether the first worker is not ready yet, the \
+input is awaited or the output is not read. It is shown";
 
 /// The options under "What you see".
 #[derive(Clone, Debug, Args)]

@@ -11,6 +11,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
@@ -387,9 +388,9 @@ impl<S: Sink> Output<S> {
 }
 
 impl Output<Destination> {
-    /// Whether results go to a terminal.
-    pub fn is_terminal(&self) -> bool {
-        rustix::termios::isatty(&self.files.results.file)
+    /// The file that results go to.
+    pub fn results(&self) -> BorrowedFd<'_> {
+        self.files.results.file.as_fd()
     }
 }
 

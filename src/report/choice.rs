@@ -1,13 +1,16 @@
 //! Whether progress is shown, and how.
 
 use std::env;
+use std::os::fd::BorrowedFd;
 
 use clap::ValueEnum;
+use rustix::fs::FileType;
 
 /// When progress is shown (`--progress`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum When {
-    /// As a bar, where stderr is a terminal and neither records nor results use one
+    /// As a bar, where stderr is a terminal, records are not typed at one, and results go neither to
+    /// one nor into a pipe
     Auto,
     /// As a bar where it can be one, else as a plain line every few seconds and at the end
     Always,
@@ -75,13 +78,24 @@ pub struct Terminals {
     pub narrowing: Narrowing,
     /// Records are typed at one.
     pub records: bool,
-    /// Results are written to one.
-    pub results: bool,
+    /// Where results are written.
+    pub results: Results,
+}
+
+/// Where results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Results {
+    /// To a terminal.
+    Terminal,
+    /// To a pipe or socket: its reader is likely to write to a terminal, and to the same one.
+    Pipe,
+    /// To a file or device that is none.
+    File,
 }
 
 impl Terminals {
     /// Asks stderr and the environment.
-    pub fn look_up(records: bool, results: bool) -> Self {
+    pub fn look_up(records: bool, results: Results) -> Self {
         let has = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         let term = env::var_os("TERM").unwrap_or_default();
         // xterm, the console and GNU screen are the ones known not to; in tmux it is tmux that
@@ -102,12 +116,27 @@ impl Terminals {
     }
 }
 
+impl Results {
+    /// Asks what `file` is.
+    pub fn look_up(file: BorrowedFd<'_>) -> Self {
+        let kind = rustix::fs::fstat(file).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        match kind {
+            Ok(FileType::Fifo | FileType::Socket) => Self::Pipe,
+            _ if rustix::termios::isatty(file) => Self::Terminal,
+            _ => Self::File,
+        }
+    }
+}
+
 impl Form {
     /// The form for what was asked and where it is to be shown. A bar would run into records that
-    /// are typed, or results that are written, at a terminal; lines do not.
+    /// are typed, or results that are written, at a terminal; lines do not. Into those that the
+    /// reader of a pipe writes there as well, so that one is drawn beside a pipe only where that is
+    /// asked for.
     pub fn choose(when: When, verbosity: Verbosity, terminals: Terminals) -> Self {
-        let is_in_the_way = terminals.records || terminals.results;
+        let is_in_the_way = terminals.records || terminals.results == Results::Terminal;
         let can_draw = terminals.stderr && terminals.can_redraw && !is_in_the_way;
+        let is_wanted = verbosity == Verbosity::Normal && terminals.results != Results::Pipe;
         let colour = if terminals.wants_colour {
             Colour::On
         } else {
@@ -121,7 +150,7 @@ impl Form {
             When::Never => Self::None,
             When::Always if can_draw => bar,
             When::Always => Self::Lines,
-            When::Auto if can_draw && verbosity == Verbosity::Normal => bar,
+            When::Auto if can_draw && is_wanted => bar,
             When::Auto => Self::None,
         }
     }
@@ -137,7 +166,7 @@ mod tests {
         wants_colour: true,
         narrowing: Narrowing::Cuts,
         records: false,
-        results: false,
+        results: Results::File,
     };
 
     const BAR: Form = Form::Bar(Drawing {
@@ -166,7 +195,11 @@ mod tests {
                 ..TERMINAL
             },
             Terminals {
-                results: true,
+                results: Results::Terminal,
+                ..TERMINAL
+            },
+            Terminals {
+                results: Results::Pipe,
                 ..TERMINAL
             },
         ];
@@ -180,10 +213,15 @@ mod tests {
     #[test]
     fn always_draws_where_it_can_and_writes_lines_elsewhere() {
         let results = Terminals {
-            results: true,
+            results: Results::Terminal,
             ..TERMINAL
         };
         assert_eq!(choose(When::Always, results), Form::Lines);
+        let pipe = Terminals {
+            results: Results::Pipe,
+            ..TERMINAL
+        };
+        assert_eq!(choose(When::Always, pipe), BAR);
         assert_eq!(Form::choose(When::Always, Verbosity::Quiet, TERMINAL), BAR);
         let dumb = Terminals {
             can_redraw: false,

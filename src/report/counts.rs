@@ -1,7 +1,9 @@
 //! The counts of a run as the thread that shows them sees them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use super::status::Wait;
 
 /// Stands for a number that is not known.
 const UNKNOWN: u64 = u64::MAX;
@@ -17,6 +19,7 @@ struct LatestCounts {
     failed: AtomicU64,
     bytes: AtomicU64,
     total: AtomicU64,
+    wait: AtomicU8,
 }
 
 impl Default for LatestCounts {
@@ -26,6 +29,7 @@ impl Default for LatestCounts {
             failed: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             total: AtomicU64::new(UNKNOWN),
+            wait: AtomicU8::new(0),
         }
     }
 }
@@ -37,22 +41,25 @@ pub(super) struct Counted {
     pub(super) done: u64,
     /// Those of them that failed.
     pub(super) failed: u64,
-    /// The bytes of the input that they took.
-    pub(super) bytes: u64,
+    /// The bytes of the input that they took, where these can be told.
+    pub(super) bytes: Option<u64>,
     /// How many records there are, once that is known for certain.
     pub(super) total: Option<u64>,
+    /// What everything has waited for, for a while.
+    pub(super) wait: Wait,
 }
 
 impl Counts {
     /// Puts a sample there. Without a number of bytes the last one stays.
-    pub(super) fn set(&self, done: u64, failed: u64, bytes: Option<u64>, total: Option<u64>) {
+    pub(super) fn set(&self, counted: Counted) {
         let Self(inner) = self;
-        inner.done.store(done, Relaxed);
-        inner.failed.store(failed, Relaxed);
-        if let Some(bytes) = bytes {
+        inner.done.store(counted.done, Relaxed);
+        inner.failed.store(counted.failed, Relaxed);
+        if let Some(bytes) = counted.bytes {
             inner.bytes.store(bytes, Relaxed);
         }
-        inner.total.store(total.unwrap_or(UNKNOWN), Relaxed);
+        inner.total.store(counted.total.unwrap_or(UNKNOWN), Relaxed);
+        inner.wait.store(counted.wait as u8, Relaxed);
     }
 
     pub(super) fn done(&self) -> u64 {
@@ -65,8 +72,9 @@ impl Counts {
         Counted {
             done: self.done(),
             failed: inner.failed.load(Relaxed),
-            bytes: inner.bytes.load(Relaxed),
+            bytes: Some(inner.bytes.load(Relaxed)),
             total: (total != UNKNOWN).then_some(total),
+            wait: Wait::of(inner.wait.load(Relaxed)),
         }
     }
 }

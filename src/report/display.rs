@@ -145,7 +145,7 @@ fn ended(mut line: String) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::super::choice::{Colour, Narrowing};
-    use super::super::counts::Counts;
+    use super::super::counts::{Counted, Counts};
     use super::super::progress::Expected;
     use super::*;
 
@@ -166,6 +166,13 @@ mod tests {
         Display::bar(Progress::new(counts.clone(), expected, now), drawing, now)
     }
 
+    fn done(done: u64) -> Counted {
+        Counted {
+            done,
+            ..Counted::default()
+        }
+    }
+
     fn screen() -> vt100::Parser {
         let size = |number| std::num::NonZero::new(number).unwrap();
         vt100::Parser::new(size(24), size(80), 0)
@@ -183,11 +190,15 @@ mod tests {
         let mut display = display(&counts, Narrowing::Cuts, now);
         let mut screen = screen();
         for round in 0..5 {
-            counts.set(round * 10, 0, None, None);
+            counts.set(done(round * 10));
             screen.process(&display.draw(WIDE, now));
             screen.process(&display.write(format!("line {round}\r\n").as_bytes(), WIDE, now));
         }
-        counts.set(100, 1, None, Some(100));
+        counts.set(Counted {
+            failed: 1,
+            total: Some(100),
+            ..done(100)
+        });
         screen.process(&display.finish(WIDE, now + Duration::from_secs(10)));
         let bar = "=".repeat(40);
         let last = format!("100% [{bar}] 100/100, 1 failed, 10/s, 0:10");
@@ -212,7 +223,7 @@ mod tests {
         // What is there already is not drawn again.
         assert_eq!(display.draw(narrow, now), b"");
         // It does fit now.
-        counts.set(1, 0, None, None);
+        counts.set(done(1));
         let text = String::from_utf8(display.draw(narrow, now)).unwrap();
         assert!(text.starts_with("\r\x1b[K"), "{text:?}");
     }

@@ -35,6 +35,7 @@ struct Shown {
     bar: bool,
     rate: bool,
     elapsed: bool,
+    wait: bool,
     name: bool,
     left: bool,
 }
@@ -43,10 +44,11 @@ const ALL: Shown = Shown {
     bar: true,
     rate: true,
     elapsed: true,
+    wait: true,
     name: true,
     left: true,
 };
-const LEVELS: [Shown; 6] = [
+const LEVELS: [Shown; 7] = [
     ALL,
     Shown { bar: false, ..ALL },
     Shown {
@@ -73,6 +75,15 @@ const LEVELS: [Shown; 6] = [
         rate: false,
         name: false,
         left: false,
+        ..ALL
+    },
+    Shown {
+        bar: false,
+        elapsed: false,
+        rate: false,
+        name: false,
+        left: false,
+        wait: false,
     },
 ];
 
@@ -119,6 +130,8 @@ impl Words {
         counts.extend(shown.elapsed.then(|| clock(view.elapsed)));
         let left = view.left.filter(|_| shown.left);
         counts.extend(left.map(|left| format!("ETA {}", clock(left))));
+        let wait = view.wait.words().filter(|_| shown.wait);
+        counts.extend(wait.map(ToOwned::to_owned));
         Self {
             name: name.map_or_else(String::new, |name| format!("{name}: ")),
             percent: view.percent().map_or_else(String::new, |percent| format!("{percent:3}% ")),
@@ -183,6 +196,9 @@ pub(super) fn plain(name: Option<&str>, view: &View) -> String {
     if let Some(left) = view.left {
         line += &format!(", about {} left", clock(left));
     }
+    if let Some(wait) = view.wait.words() {
+        line += &format!(", {wait}");
+    }
     line
 }
 
@@ -190,6 +206,7 @@ pub(super) fn plain(name: Option<&str>, view: &View) -> String {
 mod tests {
     use std::time::Duration;
 
+    use super::super::status::Wait;
     use super::*;
 
     fn view() -> View {
@@ -201,6 +218,7 @@ mod tests {
             rate: Some(37.2),
             elapsed: Duration::from_secs(12),
             left: Some(Duration::from_secs(15)),
+            wait: Wait::None,
         }
     }
 
@@ -237,6 +255,29 @@ mod tests {
         ] {
             assert_eq!(show(Some("sorting"), &view(), width), expected);
         }
+    }
+
+    #[test]
+    fn what_is_waited_for_goes_before_all_but_the_counts() {
+        let waits = View {
+            wait: Wait::Input,
+            ..view()
+        };
+        for (width, expected) in [
+            (
+                79,
+                " 45% [-------------] 450/1000, 3 failed, 37/s, 0:12, ETA 0:15, input is awaited",
+            ),
+            (42, " 45% 450/1000, 3 failed, input is awaited"),
+            (40, " 45% 450/1000, 3 failed"),
+        ] {
+            assert_eq!(show(None, &waits, width), expected);
+        }
+        let line = plain(None, &waits);
+        assert!(
+            line.ends_with("about 0:15 left, input is awaited"),
+            "{line}"
+        );
     }
 
     #[test]

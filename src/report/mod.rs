@@ -20,7 +20,7 @@ mod telling;
 mod text;
 
 pub use bar::Place;
-pub use choice::{Form, Terminals, Verbosity, When};
+pub use choice::{Form, Results, Terminals, Verbosity, When};
 pub use counts::Counts;
 pub use display::Display;
 pub use progress::{Expected, Progress};
@@ -34,12 +34,15 @@ use std::time::{Duration, Instant};
 
 use crate::input::LeftOut;
 use crate::schedule::event::Event;
-use crate::schedule::{Bottleneck, Scheduler};
+use crate::schedule::{Bottleneck, Scheduler, Standing, WorkerId};
+use counts::Counted;
 use stats::Stats;
 use status::Wait;
 
 /// How often the scheduler's counts are looked at while they change.
 const SAMPLE: Duration = Duration::from_millis(100);
+/// For how long nothing is done before the progress says what is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The engine's side of all reports: hears of events and takes samples of the scheduler.
 #[derive(Debug)]
@@ -79,8 +82,18 @@ struct Sampler {
     counts: Counts,
     left_out: LeftOut,
     next: Instant,
-    /// The counts have changed since the last sample.
-    is_behind: bool,
+    /// When a sample is to be taken even if nothing happens.
+    due: Option<Instant>,
+    standstill: Standstill,
+}
+
+/// What everything has waited for, and since when.
+#[derive(Debug)]
+struct Standstill {
+    wait: Wait,
+    /// How many records had an outcome by then.
+    done: u64,
+    since: Instant,
 }
 
 /// How much was told.
@@ -121,11 +134,17 @@ impl Report {
 
     /// Puts samples of the run's progress into `counts` from now on.
     pub fn sample_into(&mut self, counts: Counts, left_out: LeftOut) {
+        let now = Instant::now();
         self.progress = Some(Sampler {
             counts,
             left_out,
-            next: Instant::now(),
-            is_behind: true,
+            next: now,
+            due: Some(now),
+            standstill: Standstill {
+                wait: Wait::None,
+                done: 0,
+                since: now,
+            },
         });
     }
 
@@ -156,9 +175,9 @@ impl Report {
         }
         if let Some(sampler) = &mut self.progress {
             if now < sampler.next {
-                sampler.is_behind = sampler.counts.done() != scheduler.tally().outcomes();
+                sampler.due = Some(sampler.next);
             } else {
-                sampler.take(scheduler, now);
+                sampler.take(scheduler, wait(scheduler, is_draining, now), now);
             }
         }
     }
@@ -167,13 +186,7 @@ impl Report {
     /// waited for.
     pub fn status(&self, scheduler: &Scheduler, is_draining: bool, now: Instant) -> String {
         let under_way = scheduler.under_way(now);
-        let is_idle = under_way.in_flight + under_way.waiting == 0;
-        let wait = match scheduler.bottleneck() {
-            _ if is_draining => Wait::Output,
-            Bottleneck::Output => Wait::Output,
-            Bottleneck::Input if is_idle => Wait::Input,
-            _ => Wait::None,
-        };
+        let wait = wait(scheduler, is_draining, now);
         let elapsed = now.saturating_duration_since(self.began);
         let total = scheduler.total_records();
         status::status(scheduler.tally(), total, &under_way, wait, elapsed)
@@ -190,7 +203,7 @@ impl Report {
     /// Looks at the scheduler for the last time, and says what is left to be said.
     pub fn finish(&mut self, scheduler: &Scheduler, now: Instant) -> Closing {
         if let Some(sampler) = &mut self.progress {
-            sampler.take(scheduler, now);
+            sampler.take(scheduler, Wait::None, now);
         }
         let mut closing = Closing::default();
         let Some(stats) = &mut self.stats else {
@@ -213,21 +226,100 @@ impl Report {
 
     /// When [`Report::observe`] is to be called even if nothing happens.
     pub fn wake_at(&self) -> Option<Instant> {
-        self.progress.as_ref().filter(|sampler| sampler.is_behind).map(|sampler| sampler.next)
+        self.progress.as_ref().and_then(|sampler| sampler.due)
     }
 }
 
+/// What everything waits for, where that is plain.
+fn wait(scheduler: &Scheduler, is_draining: bool, now: Instant) -> Wait {
+    let under_way = scheduler.under_way(now);
+    let is_idle = under_way.in_flight + under_way.waiting == 0;
+    match scheduler.bottleneck() {
+        _ if is_draining => Wait::Output,
+        Bottleneck::Output => Wait::Output,
+        Bottleneck::Input if is_idle => Wait::Input,
+        _ if none_is_ready(scheduler) => Wait::Ready,
+        _ => Wait::None,
+    }
+}
+
+/// Whether workers start up, and no other is up.
+fn none_is_ready(scheduler: &Scheduler) -> bool {
+    let standings = (0..scheduler.jobs()).map(|number| scheduler.standing(WorkerId(number)));
+    let mut starts = false;
+    for standing in standings {
+        match standing {
+            Standing::Starting => starts = true,
+            Standing::Idle | Standing::Paused | Standing::Working => return false,
+            Standing::Unstarted
+            | Standing::Between
+            | Standing::Gone
+            | Standing::Unready
+            | Standing::Exiting => {}
+        }
+    }
+    starts
+}
+
 impl Sampler {
-    fn take(&mut self, scheduler: &Scheduler, now: Instant) {
+    fn take(&mut self, scheduler: &Scheduler, wait: Wait, now: Instant) {
         let tally = scheduler.tally();
         let bytes = scheduler.finished_bytes();
-        self.counts.set(
-            tally.outcomes(),
-            tally.failures(),
-            bytes.map(|bytes| bytes.saturating_add_signed(self.left_out.bytes())),
-            scheduler.total_records(),
-        );
+        let wait = self.standstill.look(wait, tally.outcomes(), now);
+        self.due = wait.err();
+        self.counts.set(Counted {
+            done: tally.outcomes(),
+            failed: tally.failures(),
+            bytes: bytes.map(|bytes| bytes.saturating_add_signed(self.left_out.bytes())),
+            total: scheduler.total_records(),
+            wait: wait.unwrap_or(Wait::None),
+        });
         self.next = now + SAMPLE;
-        self.is_behind = false;
+    }
+}
+
+impl Standstill {
+    /// What is to be said of a wait: the error is when there will be something, if it lasts.
+    fn look(&mut self, wait: Wait, done: u64, now: Instant) -> Result<Wait, Instant> {
+        if (wait, done) != (self.wait, self.done) {
+            *self = Self {
+                wait,
+                done,
+                since: now,
+            };
+        }
+        let tells = self.since + PATIENCE;
+        if wait == Wait::None || now >= tells {
+            Ok(wait)
+        } else {
+            Err(tells)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_told_once_it_has_lasted() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let mut standstill = Standstill {
+            wait: Wait::None,
+            done: 0,
+            since: now,
+        };
+        assert_eq!(standstill.look(Wait::None, 0, now), Ok(Wait::None));
+        let began = now + second;
+        assert_eq!(
+            standstill.look(Wait::Input, 5, began),
+            Err(began + PATIENCE)
+        );
+        let told = began + PATIENCE;
+        assert_eq!(standstill.look(Wait::Input, 5, told), Ok(Wait::Input));
+        // Something was done meanwhile.
+        assert_eq!(standstill.look(Wait::Input, 6, told), Err(told + PATIENCE));
+        assert_eq!(standstill.look(Wait::Output, 6, told), Err(told + PATIENCE));
     }
 }

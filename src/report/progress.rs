@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::counts::{Counted, Counts};
 use super::recent::Recent;
+use super::status::Wait;
 use crate::schedule::Earlier;
 
 /// What is known of a run before it begins.
@@ -43,6 +44,8 @@ pub(super) struct View {
     pub(super) rate: Option<f64>,
     pub(super) elapsed: Duration,
     pub(super) left: Option<Duration>,
+    /// What everything has waited for, for a while.
+    pub(super) wait: Wait,
 }
 
 impl View {
@@ -83,6 +86,7 @@ impl Progress {
             rate: self.recent.rate(now, counted.done),
             elapsed,
             left: fraction.and_then(|fraction| self.recent.left(now, fraction)),
+            wait: counted.wait,
         }
     }
 
@@ -93,6 +97,7 @@ impl Progress {
         view.rate =
             (done > 0 && !view.elapsed.is_zero()).then(|| done as f64 / view.elapsed.as_secs_f64());
         view.left = None;
+        view.wait = Wait::None;
         view
     }
 
@@ -117,7 +122,8 @@ impl Expected {
         }
         let read = self.bytes.filter(|bytes| *bytes > 0);
         // The end of the input may yet show more than its size did.
-        let by_bytes = read.map(|size| (counted.bytes as f64 / size as f64).min(0.999));
+        let by_bytes =
+            read.map(|size| (counted.bytes.unwrap_or(0) as f64 / size as f64).min(0.999));
         (None, by_bytes)
     }
 }
@@ -130,8 +136,9 @@ mod tests {
         Counted {
             done,
             failed: 0,
-            bytes,
+            bytes: Some(bytes),
             total,
+            ..Counted::default()
         }
     }
 
@@ -208,7 +215,12 @@ mod tests {
         let mut progress = Progress::new(counts.clone(), expected, base);
         let view = progress.look(base);
         assert_eq!((view.done, view.failed, view.percent()), (70, 1, Some(70)));
-        counts.set(30, 2, None, Some(30));
+        counts.set(Counted {
+            done: 30,
+            failed: 2,
+            total: Some(30),
+            ..Counted::default()
+        });
         let view = progress.look_back(base + Duration::from_secs(10));
         assert_eq!((view.done, view.failed, view.total), (100, 3, Some(100)));
         assert_eq!(view.rate, Some(3.0));
@@ -218,9 +230,14 @@ mod tests {
     fn the_view_back_tells_the_rate_of_the_whole_run() {
         let (base, counts) = (Instant::now(), Counts::default());
         let mut progress = Progress::new(counts.clone(), Expected::default(), base);
-        counts.set(0, 0, None, None);
+        counts.set(Counted::default());
         progress.look(base);
-        counts.set(30, 2, None, Some(30));
+        counts.set(Counted {
+            done: 30,
+            failed: 2,
+            total: Some(30),
+            ..Counted::default()
+        });
         let view = progress.look_back(base + Duration::from_secs(10));
         assert_eq!((view.done, view.failed, view.total), (30, 2, Some(30)));
         assert_eq!(view.rate, Some(3.0));

@@ -6,14 +6,37 @@ use super::text::{clock, span};
 use crate::schedule::{Tally, UnderWay};
 
 /// What everything waits for, where that is plain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Wait {
     /// Nothing, or nothing that is plain.
+    #[default]
     None,
     /// Results have no room in the output.
     Output,
     /// Nothing is to be done before more input comes.
     Input,
+    /// Workers start up, and none has shown yet that it is up.
+    Ready,
+}
+
+impl Wait {
+    const ALL: [Self; 4] = [Self::None, Self::Output, Self::Input, Self::Ready];
+
+    /// The one of this discriminant.
+    pub(super) fn of(number: u8) -> Self {
+        let is_it = |wait: &Self| *wait as u8 == number;
+        Self::ALL.into_iter().find(is_it).unwrap_or_default()
+    }
+
+    /// In a few words, if anything is waited for.
+    pub(super) fn words(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Output => Some("output is not read"),
+            Self::Input => Some("input is awaited"),
+            Self::Ready => Some("no worker is ready yet"),
+        }
+    }
 }
 
 /// The line, without a name before it or an end.
@@ -49,6 +72,7 @@ pub(super) fn status(
         Wait::None => "",
         Wait::Output => "; results wait for the reader of the output",
         Wait::Input => "; input is awaited",
+        Wait::Ready => "; no worker is ready yet",
     };
     line + &format!("; {} elapsed", clock(elapsed))
 }

@@ -32,7 +32,7 @@ fn assert_one_bar(done: &Done, columns: u16) -> String {
 }
 
 fn on_terminal(env: &TestEnv, columns: u16) -> Run<'_> {
-    let run = env.mtask().terminal(Terminal::new(columns));
+    let run = env.mtask().terminal(Terminal::new(columns)).args(["--progress", "always"]);
     run.var("NO_COLOR", "1")
 }
 
@@ -84,13 +84,7 @@ fn a_narrow_terminal_has_the_counts() {
 fn nothing_in_a_description_reaches_the_terminal_but_text() {
     let env = TestEnv::new();
     let done = on_terminal(&env, 160)
-        .args([
-            "-j1",
-            "--desc",
-            "a\u{1b}[2Jb\nc\td\u{202e}e {bar}",
-            "--progress",
-            "always",
-        ])
+        .args(["-j1", "--desc", "a\u{1b}[2Jb\nc\td\u{202e}e {bar}"])
         .echo()
         .stdin(numbers(3))
         .run();
@@ -104,7 +98,8 @@ fn nothing_in_a_description_reaches_the_terminal_but_text() {
 #[test]
 fn colour_is_used_unless_no_color_is_set() {
     let env = TestEnv::new();
-    let run = || env.mtask().terminal(Terminal::new(80)).args(["-j1"]).echo().stdin(numbers(3));
+    let options = ["-j1", "--progress", "always"];
+    let run = || env.mtask().terminal(Terminal::new(80)).args(options).echo().stdin(numbers(3));
     let coloured = run().run();
     coloured.check(coloured.stderr.contains("\u{1b}[36m"), "there is no colour");
     let plain = run().var("NO_COLOR", "1").run();
@@ -115,7 +110,14 @@ fn colour_is_used_unless_no_color_is_set() {
 #[test]
 fn auto_shows_nothing_where_it_would_be_in_the_way() {
     let env = TestEnv::new();
-    let run = |terminal: Terminal| env.mtask().terminal(terminal).args(["-j1"]).stdin(numbers(3));
+    let run = |terminal: Terminal| {
+        let run = env.mtask().terminal(terminal).args(["-j1"]).stdin(numbers(3));
+        run.stdout_file("/dev/null")
+    };
+    // The reader of a pipe is likely to write to the same terminal.
+    let pipe = env.mtask().terminal(Terminal::new(80)).args(["-j1"]);
+    let pipe = pipe.echo().stdin(numbers(3)).run();
+    pipe.assert_stderr_empty().assert_stdout(numbers(3));
     let results = Terminal::new(80);
     let writer = results.writer();
     let beside_results = run(results).echo().stdout_descriptor(writer).run();
@@ -287,11 +289,15 @@ fn a_terminal_that_changes_its_width_has_a_bar_that_fits() {
     let env = TestEnv::new();
     let terminal = Terminal::new(100);
     let resize = terminal.resizer();
-    let run = env
-        .mtask()
-        .terminal(terminal)
-        .var("NO_COLOR", "1")
-        .args(["-j1", "--total", "9", "--desc", "resized"]);
+    let run = env.mtask().terminal(terminal).var("NO_COLOR", "1").args([
+        "-j1",
+        "--total",
+        "9",
+        "--desc",
+        "resized",
+        "--progress",
+        "always",
+    ]);
     let mut live = run.echo().open();
     live.wait_for_stderr("resized:   0% [");
     resize(30);
@@ -312,7 +318,13 @@ fn a_terminal_that_changes_its_width_has_a_bar_that_fits() {
 fn a_stuck_terminal_stops_no_record() {
     let env = TestEnv::new();
     let terminal = Terminal::new(80).stuck_until(env.path("go"));
-    let run = env.mtask().terminal(terminal).var("NO_COLOR", "1").args(["-j1", "--total", "100"]);
+    let run = env.mtask().terminal(terminal).var("NO_COLOR", "1").args([
+        "-j1",
+        "--total",
+        "100",
+        "--progress",
+        "always",
+    ]);
     let mut live = run.worker(["--suffix", "!"]).open();
     // More than a terminal takes that nobody reads.
     let noisy = "@errlines:4000";
@@ -327,4 +339,33 @@ fn a_stuck_terminal_stops_no_record() {
     done.check(whole == 4000, "lines of workers are missing");
     done.check(done.stderr.ends_with('\n'), "the bar has no end");
     done.assert_stderr_has("100% [").assert_stderr_has("] 100/100, ");
+}
+
+#[test]
+fn the_bar_says_what_is_waited_for() {
+    let env = TestEnv::new();
+    let mut live = on_terminal(&env, 80).args(["-j1"]).echo().open();
+    live.wait_for_stderr(", input is awaited");
+    live.send(format!("@wait:{}", env.path("go")));
+    live.wait_for_stderr(", no worker is ready yet");
+    env.write("go", "");
+    assert_eq!(live.line(), format!("@wait:{}", env.path("go")));
+    let done = live.wait();
+    let screen = Screen::after(&done.stderr, 80);
+    done.check(screen.last().contains("] 1/1, "), "the last state is wrong");
+    done.check(!screen.last().contains("awaited"), "nothing is waited for");
+}
+
+#[test]
+fn the_bar_says_that_the_output_is_not_read() {
+    let env = TestEnv::new();
+    let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
+    let run = on_terminal(&env, 80).args(["-j1"]).echo().stdout_descriptor(writer);
+    // More than a pipe holds, and less than is read ahead.
+    let live = run.stdin(numbers(50_000)).start();
+    live.wait_for_stderr(", output is not read");
+    let mut results = Vec::new();
+    std::io::Read::read_to_end(&mut std::fs::File::from(reader), &mut results).expect("results");
+    live.wait().assert_status(0);
+    assert_eq!(results, numbers(50_000));
 }

@@ -112,7 +112,11 @@ fn an_output_that_nobody_reads_is_named() {
 #[test]
 fn the_line_stands_above_the_bar() {
     let env = TestEnv::new();
-    let run = env.mtask().terminal(Terminal::new(120)).var("NO_COLOR", "1");
+    let run = env
+        .mtask()
+        .terminal(Terminal::new(120))
+        .var("NO_COLOR", "1")
+        .args(["--progress", "always"]);
     let mut live = run.args(["-j1", "--total", "3"]).echo().open();
     live.ask("first", "first");
     live.wait_for_stderr(" 1/3");
