@@ -69,8 +69,8 @@ pub enum Cause {
     InvalidInput {
         /// What is wrong.
         flaw: Flaw,
-        /// Whether the line is likely to be text, and not JSON with a mistake in it.
-        is_text: bool,
+        /// What the line is likely to be.
+        line: BadLine,
     },
     /// It is longer than a record may be.
     RecordTooLarge {
@@ -79,6 +79,17 @@ pub enum Cause {
     },
     /// Its answer is longer than an answer may be.
     AnswerTooLarge,
+}
+
+/// What a line is likely to be that is not one JSON value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadLine {
+    /// Text.
+    Text,
+    /// JSON with a mistake in it.
+    Mistake,
+    /// The beginning of a value that goes on in the next line.
+    Unfinished,
 }
 
 /// How a record is tried again, where `--retries` allows it.
@@ -179,8 +190,8 @@ impl From<Rejected> for Failure {
     fn from(rejected: Rejected) -> Self {
         let (cause, record) = match rejected.reason {
             Rejection::Invalid { flaw, record } => {
-                let is_text = is_text(&record);
-                (Cause::InvalidInput { flaw, is_text }, Some(record))
+                let line = BadLine::of(&record);
+                (Cause::InvalidInput { flaw, line }, Some(record))
             }
             Rejection::TooLarge { max } => (Cause::RecordTooLarge { max }, None),
         };
@@ -194,8 +205,18 @@ impl From<Rejected> for Failure {
     }
 }
 
-/// Whether a line that is no JSON is likely to be text.
-fn is_text(line: &[u8]) -> bool {
-    let first = line.trim_ascii_start().first();
-    str::from_utf8(line).is_ok() && !matches!(first, Some(b'{' | b'['))
+impl BadLine {
+    fn of(line: &[u8]) -> Self {
+        let is_value = |line: &[u8]| matches!(line.trim_ascii_start().first(), Some(b'{' | b'['));
+        let Ok(text) = str::from_utf8(line) else {
+            return Self::Mistake;
+        };
+        if !is_value(text.trim_start_matches('\u{feff}').as_bytes()) {
+            return Self::Text;
+        }
+        match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+            Err(error) if error.is_eof() => Self::Unfinished,
+            _ => Self::Mistake,
+        }
+    }
 }

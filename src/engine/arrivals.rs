@@ -35,6 +35,7 @@ impl<W: World> Engine<W> {
             self.start_by = (self.start_by).filter(|_| matches!(arrival, Arrival::Awaited(_)));
             match arrival {
                 Arrival::Awaited(pipe) => self.messages.warning(&pipe.to_string()),
+                Arrival::Odd(source) => self.messages.warning(&source.to_string()),
                 Arrival::Records(block) => self.scheduler.records(block, now),
                 Arrival::Rejected(rejected) => self.scheduler.rejected(rejected, now),
                 Arrival::End => {

@@ -15,8 +15,9 @@ use crate::record::{Block, Index, Separator, Slice};
 use crate::shape::{Format, Shape};
 
 use super::buffer::Buffer;
+use super::kind::{Kind, OddSource};
 use super::validator::{RecordFault, Sifted, Start, Validator, fault};
-use super::{Arrival, Flaw, Gone, LeftOut, Rejected, Rejection};
+use super::{Arrival, Flaw, Gone, InputSource, LeftOut, Rejected, Rejection};
 
 /// So much is read of a source without room for it.
 const PROBE: usize = 512;
@@ -31,8 +32,13 @@ pub(super) struct Cutter<S> {
     left_out: LeftOut,
     /// How many records are in the buffer, where it holds rows.
     rows: usize,
+    source: InputSource,
     /// What the source is called, where there are several.
     name: Option<String>,
+    /// What the source is likely to be instead of records.
+    kind: Option<Kind>,
+    /// The index of the first record of the source.
+    first: Index,
     send: S,
 }
 
@@ -85,7 +91,10 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
             unfinished: Unfinished::Held,
             left_out: LeftOut::default(),
             rows: 0,
+            source: InputSource::Stdin,
             name: None,
+            kind: None,
+            first: Index(0),
             send,
         }
     }
@@ -95,9 +104,11 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
         self.left_out = left_out;
     }
 
-    /// Calls the source that is read next by this name, where that must be told from others.
-    pub(super) fn name_source(&mut self, name: String) {
-        self.name = Some(name);
+    /// This source is read next, and named where it must be told from others.
+    pub(super) fn turn_to(&mut self, source: &InputSource, others: usize) {
+        self.source = source.clone();
+        let is_within = matches!(source, InputSource::Part(part) if part.range.start > 0);
+        self.name = (others > 0 || is_within).then(|| source.to_string());
     }
 
     /// Tells of something between two reads.
@@ -113,8 +124,9 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
         self.buffer.budget()
     }
 
-    /// Reads a source, which begins at `start`, to its end through `fill`, which appends one read of at most so many bytes
-    /// to the buffer without making it grow, and returns their number, 0 at the end.
+    /// Reads a source, which begins at `start`, to its end through `fill`, which appends one read of
+    /// at most so many bytes to the buffer without making it grow, and returns their number, 0 at the
+    /// end.
     pub(super) fn read(
         &mut self,
         block: usize,
@@ -125,6 +137,7 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
         // A record may still be unfinished when it has all the bytes it may have, and then there
         // must be room to read on.
         let max = self.shape.max_record.saturating_add(block);
+        let mut is_first = true;
         loop {
             let before = self.buffer.len();
             let read = match self.buffer.make_room_now(block, max) {
@@ -133,7 +146,12 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
             };
             match read {
                 Ok(0) => break,
-                Ok(_) => self.cut(before, block)?,
+                Ok(_) => {
+                    if std::mem::take(&mut is_first) {
+                        self.look_at(Kind::of(&self.buffer, self.shape))?;
+                    }
+                    self.cut(before, block)?;
+                }
                 Err(error) => {
                     let unfinished = self.buffer.len();
                     return Err(Stop::Failed { error, unfinished });
@@ -166,18 +184,38 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
     fn begin_source(&mut self, block: usize, start: Start) {
         self.validator.begin_source(start);
         self.unfinished = Unfinished::Held;
+        self.kind = None;
+        self.first = self.next;
         if self.buffer.capacity() != block {
             self.buffer = Buffer::new(self.budget().clone());
         }
     }
 
+    /// Looks at what was read first of a source: perhaps it holds no records.
+    fn look_at(&mut self, kind: Option<Kind>) -> Result<(), Gone> {
+        self.kind = kind;
+        match kind {
+            // Only its end shows whether there are others.
+            None | Some(Kind::Array) => Ok(()),
+            Some(kind) => self.tell_kind(kind),
+        }
+    }
+
+    fn tell_kind(&mut self, kind: Kind) -> Result<(), Gone> {
+        let source = self.source.clone();
+        self.tell(Arrival::Odd(OddSource { source, kind }))
+    }
+
     /// A last line without the separator is a record too.
     fn end_source(&mut self, block: usize) -> Result<(), Gone> {
-        if self.buffer.is_empty() {
-            return Ok(());
+        if !self.buffer.is_empty() {
+            self.buffer.push(self.shape.separator.byte());
+            self.pass_on(self.buffer.len(), block)?;
         }
-        self.buffer.push(self.shape.separator.byte());
-        self.pass_on(self.buffer.len(), block)
+        if self.kind == Some(Kind::Array) && self.next == self.first.plus(1) {
+            self.tell_kind(Kind::Array)?;
+        }
+        Ok(())
     }
 
     /// Sends on the records that end in the bytes from `new` on, which were just read.
@@ -255,6 +293,11 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
     /// A source of rows begins.
     pub(super) fn begin_rows(&mut self, block: usize) {
         self.begin_source(block, Start::OfFile);
+    }
+
+    /// These are its first bytes.
+    pub(super) fn look_at_rows(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+        self.look_at(Kind::of(bytes, self.shape))
     }
 
     /// Takes a record that is known to be one: a line of JSON, from so many bytes of the source.
@@ -373,6 +416,9 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
                 RecordFault::Invalid { line } => {
                     let record = kept.part(mark.place.start..mark.place.end - 1);
                     let (column, mut message) = fault(&record);
+                    if let Some(kind) = self.kind.and_then(Kind::words) {
+                        message.push_str(&format!(" ({kind})"));
+                    }
                     self.name_place(&mut message);
                     let expected = match self.shape.format {
                         Format::Jsonl => "JSON",

@@ -8,6 +8,7 @@
 
 mod buffer;
 mod cut;
+mod kind;
 mod part;
 mod rows;
 mod source;
@@ -31,6 +32,9 @@ pub use rows::check_names;
 
 use cut::{Cutter, Stop};
 
+pub use kind::OddSource;
+pub use validator::strange_number;
+
 /// What the input has to tell the engine.
 #[derive(Debug)]
 pub enum Arrival {
@@ -40,6 +44,8 @@ pub enum Arrival {
     Rejected(Rejected),
     /// A named pipe that nobody writes to: its writer is waited for.
     Awaited(AwaitedFile),
+    /// What a source holds is likely to be no records. It is read all the same.
+    Odd(OddSource),
     /// All sources are read. The last arrival.
     End,
     /// A source could not be read to its end. The last arrival, after all that was read before.
@@ -237,10 +243,7 @@ pub fn read_all(
     let mut end = Arrival::End;
     let mut names = None;
     for source in &sources {
-        let is_part = matches!(source, InputSource::Part(part) if part.range.start > 0);
-        if sources.len() > 1 || is_part {
-            cutter.name_source(source.to_string());
-        }
+        cutter.turn_to(source, sources.len() - 1);
         match source::read(source, &mut cutter, &mut names) {
             Ok(()) => {}
             Err(Stop::Gone) => return,

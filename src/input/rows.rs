@@ -270,6 +270,7 @@ impl<'a, S: FnMut(Arrival) -> Result<(), Gone>> RowReader<'a, S> {
     ) -> Result<(), Stop> {
         self.cutter.begin_rows(self.block);
         let mut chunk = Vec::with_capacity(self.block);
+        let mut is_first = true;
         loop {
             chunk.clear();
             let count = match fill(&mut chunk, self.block) {
@@ -283,6 +284,9 @@ impl<'a, S: FnMut(Arrival) -> Result<(), Gone>> RowReader<'a, S> {
             };
             if count == 0 {
                 break;
+            }
+            if std::mem::take(&mut is_first) {
+                self.cutter.look_at_rows(&chunk)?;
             }
             if !self.take(&chunk)? {
                 return Ok(());

@@ -45,14 +45,15 @@ fn note(arrival: &Arrival, separator: Separator, seen: &mut Vec<Seen>) {
                 Rejection::TooLarge { .. } => Seen::TooLarge,
             });
         }
+        Arrival::Odd(_) => {}
         Arrival::Awaited(_) | Arrival::End | Arrival::Failed(_) | Arrival::Changed(_) => {
             panic!("{arrival:?} comes from read_all")
         }
     }
 }
 
-const LINES: Shape = Shape::LINES;
-const JSONL: Shape = Shape {
+pub(super) const LINES: Shape = Shape::LINES;
+pub(super) const JSONL: Shape = Shape {
     format: Format::Jsonl,
     ..LINES
 };
@@ -111,7 +112,13 @@ fn an_invalid_line_is_named_by_line_column_and_fault() {
     assert_eq!(invalid(b" {\"a\" 1}"), text((3, 7, "expected `:`")));
     assert_eq!(invalid(b"1 2\r"), text((3, 3, "trailing characters")));
     assert_eq!(invalid(b"\"a\xff\""), text((3, 3, "invalid UTF-8")));
-    assert_eq!(invalid(b"NaN"), text((3, 1, "expected value")));
+    assert_eq!(invalid(b"{\"a\": NaN}"), text((3, 7, "JSON has no NaN")));
+    assert_eq!(
+        invalid(b"[1,-Infinity]"),
+        text((3, 5, "JSON has no Infinity"))
+    );
+    let bom = "a byte order mark in the middle of a file";
+    assert_eq!(invalid(b"\xef\xbb\xbf{}"), text((3, 1, bom)));
 }
 
 #[test]
@@ -259,7 +266,11 @@ fn counted(content: &[u8], shape: Shape) -> (usize, i64) {
         sent += match arrival {
             Arrival::Records(block) => block.bytes.len(),
             Arrival::Rejected(rejected) => rejected.bytes(),
-            Arrival::Awaited(_) | Arrival::End | Arrival::Failed(_) | Arrival::Changed(_) => 0,
+            Arrival::Awaited(_)
+            | Arrival::Odd(_)
+            | Arrival::End
+            | Arrival::Failed(_)
+            | Arrival::Changed(_) => 0,
         };
         Ok(())
     });

@@ -232,13 +232,36 @@ pub(super) fn fault(line: &[u8]) -> (usize, String) {
     if let Err(error) = str::from_utf8(line) {
         return (error.valid_up_to() + 1, "invalid UTF-8".to_owned());
     }
+    if line.starts_with(BOM) {
+        let what = "a byte order mark in the middle of a file";
+        return (1, what.to_owned());
+    }
     match serde_json::from_slice::<IgnoredAny>(line) {
         Ok(_) => (1, "not one JSON value".to_owned()),
         Err(error) => {
+            let number =
+                str::from_utf8(line).ok().and_then(|line| strange_number(line, error.column()));
+            if let Some(number) = number {
+                return (error.column().max(1), format!("JSON has no {number}"));
+            }
             let place = format!(" at line {} column {}", error.line(), error.column());
             let message = error.to_string();
             let message = message.strip_suffix(&place).unwrap_or(&message);
             (error.column().max(1), message.to_owned())
         }
     }
+}
+
+/// What is no number in JSON and stands at that column, from 1: NaN or an infinity, as most
+/// languages print them.
+pub fn strange_number(line: &str, column: usize) -> Option<&str> {
+    let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
+    let (before, after) = line.split_at_checked(column.saturating_sub(1))?;
+    let before = before.bytes().rev().take_while(is_letter).count();
+    let after = after.bytes().take_while(is_letter).count();
+    let word = &line[column - 1 - before..column - 1 + after];
+    ["nan", "inf", "infinity"]
+        .iter()
+        .any(|known| word.eq_ignore_ascii_case(known))
+        .then_some(word)
 }

@@ -268,7 +268,7 @@ mod tests {
     use super::*;
     use crate::budget::{BOOKKEEPING, Budget};
     use crate::input::{Flaw, Rejected, Rejection};
-    use crate::outcome::BadAnswer;
+    use crate::outcome::{BadAnswer, BadLine};
     use crate::record::{Separator, Slice};
     use crate::shape::Format;
 
@@ -390,7 +390,7 @@ mod tests {
                 column: 1,
                 message: "m".into(),
             },
-            is_text: false,
+            line: BadLine::Mistake,
         };
         assert_eq!(
             input(JSONL, invalid(), b"{\"a\":"),

@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 pub(super) use self::dialogue::JsonReader;
 pub use self::named::{NamedRecord, Scanner, named};
 use super::message::{Answer, Reply};
+use crate::input::strange_number;
 use crate::outcome::OutputFormat;
 use crate::record::{Block, Index, Separator};
 use crate::shape::Format;
@@ -364,20 +365,6 @@ fn no_object(line: &str, error: &serde_json::Error) -> String {
         format!("{} at column {column} of ", &message[..end])
     };
     quoting(&format!("it is not a JSON object: {why}"), line)
-}
-
-/// What is no number in JSON and stands at that column, from 1: NaN or an infinity, as most
-/// languages print them.
-fn strange_number(line: &str, column: usize) -> Option<&str> {
-    let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
-    let (before, after) = line.split_at_checked(column.saturating_sub(1))?;
-    let before = before.bytes().rev().take_while(is_letter).count();
-    let after = after.bytes().take_while(is_letter).count();
-    let word = &line[column - 1 - before..column - 1 + after];
-    ["nan", "inf", "infinity"]
-        .iter()
-        .any(|known| word.eq_ignore_ascii_case(known))
-        .then_some(word)
 }
 
 /// A reason, followed by the beginning of the line.

@@ -159,6 +159,64 @@ fn lines_of_text_are_told_from_json_with_a_mistake() {
 }
 
 #[test]
+fn the_wrong_kind_of_file_is_named() {
+    let gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x33\n\x54\xff\n";
+    let utf_16: Vec<u8> = "\u{feff}{\"a\":1}\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let env = TestEnv::new();
+    env.write("x.gz", gzip);
+    for (input, said, failed) in [
+        (
+            &gzip[..],
+            "standard input is compressed with gzip: unpack it with zcat",
+            "invalid UTF-8",
+        ),
+        (
+            &utf_16,
+            "standard input is UTF-16: iconv -f UTF-16 -t UTF-8",
+            "(it is UTF-16) at",
+        ),
+        (
+            b"{\"a\": NaN}\n",
+            "JSON has no NaN at line 1 column 7",
+            "JSON has no NaN",
+        ),
+        (
+            b"\xef\xbb\xbf1\n\xef\xbb\xbf{}\n",
+            "a byte order mark in the middle of a file at line 2",
+            "a byte order mark",
+        ),
+        (
+            b"[\n  {\"v\": 1},\n  {\"v\": 2}\n]\n",
+            "jq -c '.[]' each element",
+            "EOF",
+        ),
+    ] {
+        let run = env.mtask().args(["-j1", "--format", "jsonl"]).echo().stdin(input);
+        let done = run.run();
+        done.assert_status(123).assert_stderr_has(said).assert_stderr_has(failed);
+        done.check(!done.stderr.contains("--format lines"), "it is no text");
+    }
+    let done = env.mtask().args(["-j1", "--format", "jsonl", "-i", "x.gz"]).echo().run();
+    done.assert_stderr_has("x.gz is compressed with gzip: zcat x.gz | mtask … unpacks it");
+    // Any bytes are lines; they are passed on, but named.
+    let done = env.mtask().args(["-j1"]).echo().stdin(gzip).run();
+    done.assert_status(0).assert_stdout(gzip).assert_stderr_has("compressed with gzip");
+}
+
+#[test]
+fn an_array_that_is_the_only_record_is_named() {
+    let run = |input: &str| {
+        let run = TestEnv::new();
+        run.mtask().args(["-j1", "--format", "jsonl"]).echo().stdin(input).run()
+    };
+    let done = run("[{\"v\": 1}, {\"v\": 2}]");
+    done.assert_status(0)
+        .assert_stderr_has("is one JSON array, and so one record: jq -c '.[]'");
+    run("[{\"v\": 1}]\n[{\"v\": 2}]\n").assert_status(0).assert_stderr_empty();
+    run("[1, 2]\n").assert_status(0).assert_stderr_empty();
+}
+
+#[test]
 fn a_line_that_is_not_utf8_is_invalid() {
     let input = b"0\n\"\xff\"\n2\n";
     let done = TestEnv::new().mtask().args(["-j1", "--format", "jsonl"]).echo().stdin(*input).run();

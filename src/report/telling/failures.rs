@@ -1,7 +1,7 @@
 //! Records that failed.
 
 use super::{Notice, Teller};
-use crate::outcome::{Cause, Failure};
+use crate::outcome::{BadLine, Cause, Failure};
 use crate::schedule::policy::{ErrorRecords, OnError};
 use crate::shape::Format;
 use crate::visible;
@@ -22,10 +22,15 @@ impl Teller {
             _ => format!(": {}", visible::excerpt(&failure.message(), MOST_SAID)),
         };
         let way_out = match failure.cause {
-            Cause::InvalidInput { is_text: true, .. }
-                if self.policy.shape.format == Format::Jsonl =>
-            {
-                "; for lines of text use --format lines"
+            Cause::InvalidInput { line, .. } if self.policy.shape.format == Format::Jsonl => {
+                match line {
+                    BadLine::Text => "; for lines of text use --format lines",
+                    BadLine::Unfinished => {
+                        "; is it a value over several lines? jq -c . writes each value on one line, \
+                         jq -c '.[]' each element of an array"
+                    }
+                    BadLine::Mistake => "",
+                }
             }
             _ => "",
         };

@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use super::*;
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::input::{Flaw, Rejected, Rejection};
-use crate::outcome::{BadAnswer, Cause};
+use crate::outcome::{BadAnswer, BadLine, Cause};
 use crate::record::Slice;
 
 fn failure(cause: Cause) -> Box<Failure> {
@@ -41,7 +41,7 @@ fn causes() -> Vec<Cause> {
 fn invalid() -> Cause {
     Cause::InvalidInput {
         flaw: flaw(),
-        is_text: false,
+        line: BadLine::Mistake,
     }
 }
 
@@ -139,10 +139,12 @@ fn lines_of_text_that_are_no_json_are_told_from_json_with_a_mistake() {
         teller.policy.shape.format = Format::Jsonl;
         told(&mut teller, [settled(Err(Box::new(rejected.into())))])
     };
-    let texts = [text(b"Berlin"), text(b" {\"a\":"), text(b"Bern \xff")];
+    let lines = [&b"Berlin"[..], b" {\"a\":}", b" {\"a\":", b"Bern \xff"];
+    let texts = lines.map(text);
     assert_snapshot!(texts.join("\n"), @"
     Warning: record 7 failed (invalid_input): not valid one JSON value: expected value at line 8 column 1; for lines of text use --format lines; its error record is in the output, later failures are counted
     Warning: record 7 failed (invalid_input): not valid one JSON value: expected value at line 8 column 1; its error record is in the output, later failures are counted
+    Warning: record 7 failed (invalid_input): not valid one JSON value: expected value at line 8 column 1; is it a value over several lines? jq -c . writes each value on one line, jq -c '.[]' each element of an array; its error record is in the output, later failures are counted
     Warning: record 7 failed (invalid_input): not valid one JSON value: expected value at line 8 column 1; its error record is in the output, later failures are counted
     ");
 }

@@ -83,6 +83,7 @@ pub(crate) fn input(mut data: &[u8]) {
                         Rejection::TooLarge { .. } => Seen::TooLarge,
                     });
                 }
+                Arrival::Odd(_) => {}
                 Arrival::Awaited(pipe) => panic!("{pipe}"),
                 Arrival::End => has_ended = true,
                 Arrival::Failed(error) => panic!("{error}"),
