@@ -7,6 +7,7 @@
 mod after_help;
 pub mod backpressure;
 pub mod failures;
+mod foreign;
 pub mod input;
 pub mod output;
 pub mod seen;
@@ -92,6 +93,18 @@ pub struct Arguments {
     /// Print the version
     #[arg(short = 'V', long, action = ArgAction::Version, help_heading = seen::HEADING)]
     version: Option<bool>,
+}
+
+impl Arguments {
+    /// Reads a command line, the program's name first.
+    ///
+    /// # Errors
+    /// What is refused, and, as clap has it, the help and the version.
+    pub fn read(
+        words: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        Self::try_parse_from(words).map_err(foreign::advise)
+    }
 }
 
 #[cfg(test)]

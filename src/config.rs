@@ -4,9 +4,10 @@
 //! [`Surroundings`]. Whether the named files can be used is asked apart, in [`files`].
 
 pub mod files;
+mod hints;
 
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::thread;
@@ -18,13 +19,11 @@ use crate::input::InputSource;
 use crate::outcome::{OutputFormat, Rendering};
 use crate::record::Separator;
 use crate::report::{Verbosity, When};
-use crate::schedule::policy::{
-    Delivery, ErrorRecords, Lead, OnError, Order, Policy, Readiness, Window,
-};
+use crate::schedule::policy::{Delivery, ErrorRecords, Lead, Order, Policy, Readiness, Window};
 use crate::shape::{Format, Protocol, Shape};
 use crate::shard::Shard;
 use crate::worker::command::{init_unless_placed, worker_commands};
-use crate::worker::init::{Init, inits};
+use crate::worker::init::inits;
 use crate::worker::launcher::{Launcher, PythonUnbuffered};
 use crate::worker::python::{self, ArgumentType, Callable, PythonWorker};
 use crate::worker::stderr::StderrTags;
@@ -137,7 +136,7 @@ impl Config {
     pub fn resolve(arguments: Arguments, surroundings: &Surroundings) -> Result<Self, Unusable> {
         let inits = inits(&arguments.workers.worker_arg, &arguments.workers.shared_arg)?;
         let jobs = jobs(&arguments, surroundings)?;
-        let hints = hints(&arguments, &inits);
+        let hints = hints::hints(&arguments, &inits);
         let shape = shape(&arguments)?;
         let rendering = Rendering {
             shape,
@@ -436,44 +435,6 @@ fn resume(arguments: &Arguments) -> Result<Option<PathBuf>, Unusable> {
         return Err(Unusable::usage("--resume - is ambiguous: name a file"));
     }
     Ok(Some(journal.clone()))
-}
-
-fn hints(arguments: &Arguments, inits: &[Init]) -> Vec<String> {
-    let mut hints = Vec::new();
-    if arguments.command.iter().any(|word| holds_empty_braces(word)) {
-        hints.push(
-            "{} in COMMAND is left as it is: records come on stdin, not in place of {}".into(),
-        );
-    }
-    hints.extend(
-        inits.iter().filter(|init| init.is_broken_object()).map(|init| {
-            format!(
-                "--worker-arg {} is taken as plain text: it is not a JSON object, whose keys stand \
-                     in double quotes",
-                init.text
-            )
-        }),
-    );
-    if arguments.failures.at_most_once && arguments.failures.retries > 0 {
-        hints.push(
-            "--retries has no effect with --at-most-once, which sends no record twice".into(),
-        );
-    }
-    let ending = match arguments.failures.on_error {
-        OnError::Defer | OnError::Ignore => None,
-        OnError::Raise => Some("raise"),
-        OnError::Drain => Some("drain"),
-    };
-    if let (Some(_), Some(action)) = (arguments.failures.max_errors, ending) {
-        hints.push(format!(
-            "--max-errors has no effect with --on-error {action}: the first failure is the last"
-        ));
-    }
-    hints
-}
-
-fn holds_empty_braces(word: &OsStr) -> bool {
-    word.as_encoded_bytes().windows(2).any(|pair| pair == b"{}")
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The `mtask` binary.
 
+use std::env;
 use std::io::{self, Write};
 
-use clap::Parser;
 use mtask::cli::Arguments;
 use mtask::config::{self, Config, Mode, Surroundings};
 use mtask::exit::{Status, Unusable};
@@ -26,7 +26,7 @@ fn say(text: &str) {
 }
 
 fn begin() -> anyhow::Result<Status> {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::read(env::args_os()) {
         Ok(arguments) => arguments,
         Err(error) if error.use_stderr() => return Ok(refuse(&error)),
         Err(help) => return print_help(&help),

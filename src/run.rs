@@ -6,7 +6,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use clap::Parser;
 use crossbeam_channel::{Receiver, bounded, unbounded};
 use rustix::fs::FileType;
 
@@ -169,7 +168,7 @@ pub fn refuse(error: &clap::Error) -> Status {
     } else {
         // The same fault of words that can be seen.
         let words = env::args_os().map(visible::name);
-        match Arguments::try_parse_from(words) {
+        match Arguments::read(words) {
             Err(error) if error.use_stderr() => error.print().is_ok(),
             _ => false,
         }

@@ -54,6 +54,36 @@ fn an_unknown_option_is_not_taken_for_the_command() {
 }
 
 #[test]
+fn options_of_xargs_and_parallel_are_answered_with_those_of_mtask() {
+    for (option, instead) in [
+        ("-I{}", "each worker reads them from its stdin"),
+        ("-n1", "--window N"),
+        ("-L", "--window N"),
+        ("-X", "--window N"),
+        ("--bar", "--progress always"),
+        ("--eta", "--progress always"),
+        ("--joblog=log", "--errors FILE"),
+        ("--halt", "--on-error raise"),
+        ("--tag", "--output-format envelope"),
+        ("--colsep", "--argument-type args"),
+    ] {
+        let error = Arguments::read(["mtask", option, "cat"]).expect_err("refused");
+        let message = error.to_string();
+        let tips = message.lines().filter(|line| line.trim_start().starts_with("tip:"));
+        assert_eq!(tips.count(), 1, "{message}");
+        assert!(message.contains(instead), "{message}");
+    }
+    // What is no option of anybody is no command either.
+    let message = Arguments::read(["mtask", "--foo", "cat"]).expect_err("refused").to_string();
+    assert!(!message.contains("tip:"), "{message}");
+    let message = Arguments::read(["mtask", "--job", "cat"]).expect_err("refused").to_string();
+    assert!(
+        message.contains("'--jobs'") && !message.contains("as a value"),
+        "{message}"
+    );
+}
+
+#[test]
 fn the_command_is_required_and_need_not_be_utf8() {
     assert_eq!(
         parse(&[]).unwrap_err().kind(),

@@ -158,3 +158,11 @@ fn a_dry_run_shows_each_workers_command_and_environment_and_starts_nothing() {
     done.check(!shown.contains("{gpu}"), "a placeholder is left");
     assert!(!env.exists("w.pids"), "a worker was started");
 }
+
+#[test]
+fn an_option_of_xargs_is_answered_with_what_mtask_has() {
+    let done = TestEnv::new().mtask().args(["-I{}", "echo", "{}"]).run();
+    done.assert_status(2).assert_stderr_has("unexpected argument '-I'");
+    done.assert_stderr_has("records are not put into COMMAND");
+    done.check(!done.stderr.contains("-- -I"), "-I is no command");
+}
