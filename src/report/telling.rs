@@ -68,7 +68,13 @@ impl Teller {
     /// What is to be said of an event, if anything.
     pub fn tell(&mut self, event: &Event) -> Option<Notice> {
         match event {
-            Event::Settled(settled) => self.failed(settled.outcome.as_ref().err()?),
+            Event::Settled(settled) => match &settled.outcome {
+                Ok(()) => {
+                    self.answered(settled.worker, settled.count);
+                    None
+                }
+                Err(failure) => self.failed(failure),
+            },
             Event::TooManyFailures { failures } => self.too_many(*failures),
             Event::Ended(ended) => self.ended(ended),
             Event::OutOfStep {
@@ -96,10 +102,11 @@ impl Teller {
             Event::TimedOut { worker, suspects } => Some(self.timed_out(*worker, *suspects)),
             Event::GivenUp(loss) => self.given_up(loss),
             Event::Ready { .. } => self.ready(),
-            Event::Started { .. }
-            | Event::StayedUp { .. }
-            | Event::Gone { .. }
-            | Event::SentAgain { .. } => None,
+            Event::Started { worker, .. } => {
+                self.begins(*worker);
+                None
+            }
+            Event::StayedUp { .. } | Event::Gone { .. } | Event::SentAgain { .. } => None,
         }
     }
 }

@@ -230,3 +230,30 @@ fn a_worker_that_never_answers_is_given_a_hint_after_ten_seconds() {
     let done = live.wait_with_open_stdin();
     done.assert_stderr_has("--window full");
 }
+
+#[test]
+fn a_command_that_ends_after_one_record_is_told_what_runs_such_commands() {
+    let env = TestEnv::new();
+    let run = |options: &[&str], script: &str| {
+        let run = env.mtask().args(["-j1", "--window", "1"]).args(options);
+        run.args(["sh", "-c", script]).stdin(numbers(5)).run()
+    };
+    let done = run(&[], "IFS= read -r x; echo \"$x\"");
+    done.assert_status(0).assert_stdout(numbers(5));
+    let hint = "xited after one record: a worker is to go on until its stdin ends, as a loop does";
+    let hints = done.stderr.matches(hint).count();
+    done.check(hints == 1, "the hint is not there once");
+    done.assert_stderr_has("xargs and GNU parallel start a command anew for each record");
+    // After two it has shown that it goes on.
+    let done = run(&[], "for _ in 1 2; do IFS= read -r x; echo \"$x\"; done");
+    done.check(!done.stderr.contains(hint), "there is a hint");
+    // mtask itself has ended this one.
+    let done = run(
+        &["--lifespan", "1"],
+        "while IFS= read -r x; do echo \"$x\"; done",
+    );
+    done.assert_status(0).assert_stderr_empty();
+    let done = run(&[], "exit 0");
+    done.assert_status(125)
+        .assert_stderr_has("a worker is to answer one record after another");
+}

@@ -22,13 +22,35 @@ pub(super) struct Deaths {
     has_been_ready: bool,
     /// Workers that were given up without a word, once one has been told of.
     given_up: Option<Vec<WorkerId>>,
+    /// How many records the present process of each worker has answered.
+    answered: BTreeMap<WorkerId, u64>,
+    /// It was said that COMMAND ends after one record.
+    has_told_one_shot: bool,
 }
+
+/// What a worker is, and what there is for a command that is none.
+const ONE_SHOT: &str = "\
+a worker is to go on until its stdin ends, as a loop does (sh -c 'while IFS= read -r x; do … </dev/null; \
+done'). xargs and GNU parallel start a command anew for each record";
 
 impl Teller {
     /// Tells of the first deaths of each kind, and then of one now and then, for that may go on for
     /// long.
     pub(super) fn ended(&mut self, ended: &Ended) -> Option<Notice> {
-        let text = self.death(ended)?;
+        let text = match (self.death(ended), self.ends_after_one(ended)) {
+            (text, false) => text?,
+            (Some(text), true) => {
+                return Some(Notice::warning(format!(
+                    "{text}. It exited after one record: {ONE_SHOT}"
+                )));
+            }
+            (None, true) => {
+                return Some(Notice::warning(format!(
+                    "{} exited after one record: {ONE_SHOT}",
+                    ended.worker
+                )));
+            }
+        };
         let kind = match &ended.exit {
             // The limit follows the measured time.
             Exit::Verdict(Verdict::NotReady(_)) => String::new(),
@@ -47,6 +69,28 @@ impl Teller {
             _ => return None,
         };
         Some(Notice::warning(text))
+    }
+
+    /// A process begins.
+    pub(super) fn begins(&mut self, worker: WorkerId) {
+        self.deaths.answered.insert(worker, 0);
+    }
+
+    /// A process has answered so many records.
+    pub(super) fn answered(&mut self, worker: Option<WorkerId>, count: usize) {
+        if let Some(worker) = worker {
+            *self.deaths.answered.entry(worker).or_default() += count as u64;
+        }
+    }
+
+    /// Whether a process has answered one record and exited, as a command does that is made for
+    /// one. That is said once.
+    fn ends_after_one(&mut self, ended: &Ended) -> bool {
+        let is_one_shot = ended.exit.is_success()
+            && ended.moment == Moment::Work
+            && ended.charged.is_none()
+            && self.deaths.answered.get(&ended.worker) == Some(&1);
+        is_one_shot && !std::mem::replace(&mut self.deaths.has_told_one_shot, true)
     }
 
     fn death(&self, ended: &Ended) -> Option<String> {

@@ -65,6 +65,10 @@ fn no_worker(last: Option<&Exit>, stderr: &[u8]) -> Notice {
     let quoted = Some(said).filter(|said| !said.is_empty());
     let where_to_look = match quoted {
         Some(_) => "its last words on stderr:",
+        None if last.is_some_and(Exit::is_success) => {
+            "it said nothing on stderr, and answered nothing: a worker is to answer one record after \
+             another until its stdin ends"
+        }
         None => "it said nothing on stderr: try COMMAND by itself, with a record on its stdin",
     };
     Notice {
