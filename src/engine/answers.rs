@@ -10,6 +10,7 @@ use crate::protocol::message::{Message, Reception};
 use crate::protocol::stdout::Tail;
 use crate::protocol::{Aside, Listener, Reader};
 use crate::record::{Index, Separator};
+use crate::schedule::event::Event;
 use crate::schedule::{Scheduler, WorkerId};
 use crate::worker::child::Child;
 
@@ -72,6 +73,11 @@ impl<W: World> Engine<W> {
             let may_wait = !self.messages.is_full();
             process.stderr.log(&aside.log, may_wait.then(|| self.messages.lines()));
             self.messages.flush();
+        }
+        if let Some(protocol) = aside.foreign
+            && let Some(notice) = self.report.hear(&Event::Misspoken { worker, protocol })
+        {
+            self.messages.say(&notice);
         }
         let number = process.number;
         let mut failure = None;

@@ -337,11 +337,20 @@ pub fn begins_like_an_answer(line: &[u8]) -> bool {
     behind_id_key(line).is_some()
 }
 
-/// What stands behind the key of the id in a line that begins with it; white space counts for
-/// nothing.
+/// Whether a line begins as that which says that a process is up.
+pub(super) fn says_ready(line: &[u8]) -> bool {
+    behind_key(b"\"ready\"", line).is_some()
+}
+
+/// What stands behind the key of the id in a line that begins with it.
 fn behind_id_key(line: &[u8]) -> Option<&[u8]> {
+    behind_key(b"\"id\"", line)
+}
+
+/// What stands behind this key in a line that begins with it; white space counts for nothing.
+fn behind_key<'a>(key: &[u8], line: &'a [u8]) -> Option<&'a [u8]> {
     let rest = line.trim_ascii_start().strip_prefix(b"{")?;
-    let rest = rest.trim_ascii_start().strip_prefix(b"\"id\"")?;
+    let rest = rest.trim_ascii_start().strip_prefix(key)?;
     let rest = rest.trim_ascii_start().strip_prefix(b":")?;
     Some(rest.trim_ascii_start())
 }

@@ -4,17 +4,19 @@ use memchr::memchr;
 
 use super::message::{End, Message};
 use super::stdout::{Part, StdoutLines, Tail};
-use super::{Aside, Listener, Reads, let_go};
+use super::{Aside, Listener, Reads, json, let_go};
 use crate::budget::Budget;
 use crate::outcome::Lines;
 use crate::record::Separator;
-use crate::shape::Shape;
+use crate::shape::{Protocol, Shape};
 
 /// The stdout of a process of the lines protocol.
 #[derive(Debug)]
 pub(super) struct LinesReader {
     stdout: StdoutLines,
     separator: Separator,
+    /// Nothing has been said yet.
+    is_new: bool,
 }
 
 impl LinesReader {
@@ -23,6 +25,7 @@ impl LinesReader {
         Self {
             stdout: StdoutLines::new(shape.separator, shape.max_record, budget),
             separator: shape.separator,
+            is_new: true,
         }
     }
 }
@@ -44,10 +47,18 @@ impl Reads for LinesReader {
         self.stdout.text()
     }
 
-    fn read(&mut self, buffer: &mut Vec<u8>, listener: &mut dyn Listener, _: &mut Aside) -> End {
+    fn read(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        listener: &mut dyn Listener,
+        aside: &mut Aside,
+    ) -> End {
         let before = listener.owed();
         let mut owed = before;
         self.stdout.cut(buffer, |part| {
+            if std::mem::take(&mut self.is_new) && begins_like_json(&part) {
+                aside.foreign = Some(Protocol::Json);
+            }
             read(part, &mut owed, self.separator, |message| {
                 listener.heard(message);
             });
@@ -64,6 +75,15 @@ impl Reads for LinesReader {
     /// Whether it is an answer, the exit must tell.
     fn read_tail(&mut self, _: &mut dyn Listener, _: &mut Aside) -> (Tail, End) {
         (self.stdout.take_tail(), End::Partial)
+    }
+}
+
+/// Whether a process has begun as those of the json protocol do that say when they are up.
+fn begins_like_json(part: &Part<'_>) -> bool {
+    match part {
+        Part::Lines(lines) => json::says_ready(lines),
+        Part::Rest(lines) => json::says_ready(lines),
+        Part::TooLong(..) => false,
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Aside {
     pub log: Vec<u8>,
     /// What it had to say at its end, as JSON.
     pub exits: Vec<String>,
+    /// It has begun as processes of another protocol do.
+    pub foreign: Option<Protocol>,
 }
 
 /// What a protocol makes of the stdout of one process.

@@ -45,6 +45,8 @@ pub struct Teller {
     is_interrupted: bool,
     /// A record has failed.
     has_failure: bool,
+    /// A process has spoken another protocol.
+    has_misspoken: bool,
     /// A process has asked for what is no number of records at a time.
     has_refused_concurrency: bool,
     /// The longest that processes were said to have to stay up before they are sent anything.
@@ -59,6 +61,7 @@ impl Teller {
             policy,
             is_interrupted: false,
             has_failure: false,
+            has_misspoken: false,
             has_refused_concurrency: false,
             told_trial: Duration::ZERO,
             deaths: Deaths::default(),
@@ -85,6 +88,7 @@ impl Teller {
             Event::AnsweredUnasked { worker, unasked } => {
                 Some(self.answered_unasked(*worker, unasked))
             }
+            Event::Misspoken { worker, protocol } => self.misspoken(*worker, *protocol),
             Event::NoConcurrency(refused) => self.no_concurrency(refused),
             Event::Spoilt { worker, errors } => Some(self.spoilt(*worker, *errors)),
             Event::Overdue(overdue) => Some(self.overdue(overdue)),

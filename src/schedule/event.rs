@@ -14,6 +14,7 @@ use super::queue::Work;
 use crate::outcome::{Exit, Failure};
 use crate::protocol::message::Unasked;
 use crate::record::Index;
+use crate::shape::Protocol;
 
 /// One thing that has happened.
 #[derive(Debug)]
@@ -73,6 +74,13 @@ pub enum Event {
         worker: WorkerId,
         /// The answer.
         unasked: Unasked,
+    },
+    /// A process has begun as those of another protocol do. The engine, which reads it, tells that.
+    Misspoken {
+        /// Whose.
+        worker: WorkerId,
+        /// The protocol that it seems to speak.
+        protocol: Protocol,
     },
     /// A process wants to be sent what is no number of records at a time.
     NoConcurrency(NoConcurrency),

@@ -257,3 +257,22 @@ fn a_command_that_ends_after_one_record_is_told_what_runs_such_commands() {
     done.assert_status(125)
         .assert_stderr_has("a worker is to answer one record after another");
 }
+
+#[test]
+fn a_worker_of_the_json_protocol_is_told_the_option() {
+    let worker = "echo '{ \"ready\": true, \"concurrency\": 2 }'; exec cat";
+    let env = TestEnv::new();
+    let done = env.mtask().args(["-j2", "sh", "-c", worker]).stdin(numbers(3)).run();
+    let hint = "begins with {\"ready\":…}, which counts as the answer of a record here: is --protocol \
+                json meant?";
+    let hints = done.stderr.matches(hint).count();
+    done.assert_status(122).check(hints == 1, "the hint is not there once");
+    let records = "1\n{\"ready\":true}\n";
+    env.mtask()
+        .args(["-j1"])
+        .echo()
+        .stdin(records)
+        .run()
+        .assert_status(0)
+        .assert_stderr_empty();
+}

@@ -4,6 +4,7 @@ use super::{Notice, Teller, records};
 use crate::protocol::message::Unasked;
 use crate::schedule::event::{Breach, NoConcurrency};
 use crate::schedule::{Doubts, WorkerId};
+use crate::shape::Protocol;
 use crate::visible;
 
 /// How much is said of what a worker wrote.
@@ -62,6 +63,21 @@ impl Teller {
         Notice::error(format!(
             "{worker} {what}: each record is to be answered once, with the id it came with"
         ))
+    }
+
+    /// That is said once in a run, for the others are likely to run the same program.
+    pub(super) fn misspoken(&mut self, worker: WorkerId, protocol: Protocol) -> Option<Notice> {
+        if std::mem::replace(&mut self.has_misspoken, true) {
+            return None;
+        }
+        let (says, option) = match protocol {
+            Protocol::Json => ("{\"ready\":…}", "--protocol json"),
+            Protocol::Lines => ("lines", "--protocol lines"),
+        };
+        Some(Notice::warning(format!(
+            "{worker} begins with {says}, which counts as the answer of a record here: is {option} \
+             meant?"
+        )))
     }
 
     /// That is said once in a run, for the others are likely to run the same program.
