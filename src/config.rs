@@ -203,10 +203,11 @@ impl Config {
 }
 
 fn jobs(arguments: &Arguments, surroundings: &Surroundings) -> Result<NonZeroUsize, Unusable> {
+    let asked = arguments.workers.jobs.map(|jobs| jobs.on(surroundings.cpus));
     let Some(given) = NonZeroUsize::new(arguments.workers.worker_arg.len()) else {
-        return Ok(arguments.workers.jobs.unwrap_or_else(surroundings.cpus));
+        return Ok(asked.unwrap_or_else(surroundings.cpus));
     };
-    let jobs = arguments.workers.jobs.unwrap_or(given);
+    let jobs = asked.unwrap_or(given);
     if jobs.get() % given != 0 {
         return Err(Unusable::usage(format!(
             "--jobs {jobs} is not a multiple of the {given} --worker-arg given, which are dealt \

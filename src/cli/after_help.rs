@@ -15,8 +15,9 @@ Examples:
 
 const VALUES: &str = "\
 Values:
-  DURATION  a number with ms, s, m, h or d; without one it is seconds
-  SIZE      a number of bytes, or a number with K, M or G, powers of 1024";
+  DURATION  a number with ms, s, m, h or d, or several as in 1m30s; bare, seconds
+  SIZE      a number of bytes, or a number with K, M or G (KiB, MiB, GiB),
+            powers of 1024, or with KB, MB or GB, powers of 1000";
 
 const EXIT_STATUSES: &str = "\
 Exit status:

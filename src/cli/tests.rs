@@ -10,6 +10,11 @@ fn parse(words: &[&str]) -> Result<Arguments, clap::Error> {
     Arguments::try_parse_from(["mtask"].iter().chain(words))
 }
 
+fn jobs(typed: &Arguments) -> usize {
+    let jobs = typed.workers.jobs.expect("-j is given");
+    jobs.on(|| unreachable!("it is a number")).get()
+}
+
 fn refusal(words: &[&str]) -> String {
     let error = parse(words).expect_err("refused");
     assert_eq!(error.exit_code(), 2);
@@ -28,7 +33,7 @@ fn options_end_at_the_command() {
         typed.command,
         ["sed", "-u", "--help", "-j9", "--", "s/x/y/"]
     );
-    assert_eq!(typed.workers.jobs.unwrap().get(), 4);
+    assert_eq!(jobs(&typed), 4);
     assert!(!typed.output.unordered);
 }
 
@@ -98,16 +103,13 @@ fn the_command_is_required_and_need_not_be_utf8() {
 fn the_letters_of_xargs_and_parallel_are_accepted() {
     let typed = parse(&["-a", "x", "-i", "-", "-P", "3", "-k", "-0", "cat"]).unwrap();
     assert_eq!(typed.input.input, [PathBuf::from("x"), PathBuf::from("-")]);
-    assert_eq!(typed.workers.jobs.unwrap().get(), 3);
+    assert_eq!(jobs(&typed), 3);
     assert!(typed.input.null);
 }
 
 #[test]
 fn of_a_repeated_option_and_of_k_and_u_the_last_wins() {
-    assert_eq!(
-        parse(&["-j1", "-q", "-j2", "-q", "cat"]).unwrap().workers.jobs.unwrap().get(),
-        2
-    );
+    assert_eq!(jobs(&parse(&["-j1", "-q", "-j2", "-q", "cat"]).unwrap()), 2);
     assert!(!parse(&["-u", "-k", "cat"]).unwrap().output.unordered);
     assert!(parse(&["-k", "-u", "cat"]).unwrap().output.unordered);
 }

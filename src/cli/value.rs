@@ -18,28 +18,47 @@ const MAX_DURATION: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
 /// The most workers that can be asked for, more than any process table holds in practice.
 const MAX_JOBS: usize = 65_536;
 
-/// DURATION: a number, fractions too, with `ms`, `s`, `m`, `h` or `d`; bare, it is seconds.
+/// The units of a DURATION, from the longest, and their seconds.
+const DURATION_UNITS: [(&str, f64); 5] = [
+    ("d", 86_400.0),
+    ("h", 3_600.0),
+    ("m", 60.0),
+    ("s", 1.0),
+    ("ms", 0.001),
+];
+
+/// DURATION: a number, fractions too, with `ms`, `s`, `m`, `h` or `d`, or a sum of such, longer units
+/// first, as `1m30s`; bare, it is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    const EXPECTED: &str = "expected a number with ms, s, m, h or d, such as 500ms, 1.5s or 2h";
+    const EXPECTED: &str =
+        "expected a number with ms, s, m, h or d, such as 500ms, 1.5s or 2h, or 1m30s";
     refuse_negative(text)?;
-    let (number, unit) = split_unit(text);
-    let unit_seconds = match unit {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3_600.0,
-        "d" => 86_400.0,
-        _ => return Err(EXPECTED.into()),
-    };
-    // Only digits and dots are left, so "inf", "nan" and exponents never get here.
-    let number: f64 = number.parse().map_err(|_| EXPECTED)?;
-    let seconds = number * unit_seconds;
+    // Only digits and dots get there, so "inf", "nan" and exponents never do.
+    let parse = |number: &str| number.parse::<f64>().map_err(|_| EXPECTED);
+    let (number, mut rest) = split_unit(text);
+    let mut parts = Vec::new();
+    if rest.is_empty() {
+        parts.push(parse(number)?);
+    }
+    let (mut number, mut units) = (number, &DURATION_UNITS[..]);
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        let (unit, next) = rest.split_at(end);
+        let place = units.iter().position(|(name, _)| *name == unit).ok_or(EXPECTED)?;
+        parts.push(parse(number)? * units[place].1);
+        units = &units[place + 1..];
+        (number, rest) = split_unit(next);
+        if rest.is_empty() && !number.is_empty() {
+            return Err(EXPECTED.into());
+        }
+    }
+    let seconds: f64 = parts.iter().sum();
     if seconds > MAX_DURATION.as_secs_f64() {
         return Err("longer than 36500d".into());
     }
     let duration = Duration::from_secs_f64(seconds);
     // 0 has a meaning of its own, which what is merely short must not get by rounding.
-    Ok(if number > 0.0 {
+    Ok(if seconds > 0.0 {
         duration.max(Duration::from_nanos(1))
     } else {
         duration
@@ -54,17 +73,21 @@ pub fn duration_above_zero(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// SIZE: a number of bytes, or a number with `K`, `M` or `G`, powers of 1024; at least 1.
+/// SIZE: a number of bytes, or a number with `K`, `M` or `G`, or `KiB` and so on, powers of 1024, or
+/// with `KB` and so on, powers of 1000; at least 1.
 pub fn size(text: &str) -> Result<NonZeroUsize, String> {
     const EXPECTED: &str =
-        "expected a number of bytes, or a number with K, M or G, such as 512K or 64M";
+        "expected a number of bytes, or a number with K, M or G, such as 512K, 64M or 64MB";
     refuse_negative(text)?;
     let (number, unit) = split_unit(text);
-    let unit_bytes: usize = match unit {
+    let unit_bytes: usize = match unit.to_ascii_lowercase().as_str() {
         "" => 1,
-        "K" | "k" => 1 << 10,
-        "M" | "m" => 1 << 20,
-        "G" | "g" => 1 << 30,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
         _ => return Err(EXPECTED.into()),
     };
     if number.is_empty() || number.contains('.') {
@@ -98,13 +121,41 @@ pub fn shard(text: &str) -> Result<Shard, String> {
     text.parse()
 }
 
-/// A number of workers.
-pub fn jobs(text: &str) -> Result<NonZeroUsize, String> {
-    let jobs = count(text)?;
+/// How many workers are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jobs {
+    /// So many.
+    Count(NonZeroUsize),
+    /// So many for a hundred CPUs.
+    Percent(NonZeroUsize),
+}
+
+impl Jobs {
+    /// The number of workers where there are so many CPUs: rounded down, but at least 1.
+    pub fn on(self, cpus: impl Fn() -> NonZeroUsize) -> NonZeroUsize {
+        match self {
+            Self::Count(count) => count,
+            Self::Percent(percent) => {
+                let jobs = cpus().get().saturating_mul(percent.get()) / 100;
+                NonZeroUsize::new(jobs.min(MAX_JOBS)).unwrap_or(NonZeroUsize::MIN)
+            }
+        }
+    }
+}
+
+/// A number of workers, or a percentage of the CPUs, as `50%`.
+pub fn jobs(text: &str) -> Result<Jobs, String> {
+    const EXPECTED: &str =
+        "expected a whole number of at least 1, or a percentage of the CPUs as 50%";
+    refuse_negative(text)?;
+    if let Some(percent) = text.strip_suffix('%') {
+        return percent.parse().map(Jobs::Percent).map_err(|_| EXPECTED.into());
+    }
+    let jobs: NonZeroUsize = text.parse().map_err(|_| EXPECTED)?;
     if jobs.get() > MAX_JOBS {
         return Err(format!("expected at most {MAX_JOBS} workers"));
     }
-    Ok(jobs)
+    Ok(Jobs::Count(jobs))
 }
 
 /// Any text. clap's own parser of strings does not say which option has an argument that is none.
@@ -192,6 +243,9 @@ mod tests {
             ("2m", 120_000),
             ("1h", 3_600_000),
             ("1d", 86_400_000),
+            ("1m30s", 90_000),
+            ("1d2h3m4s5ms", 93_784_005),
+            ("1.5h0.5m", 5_430_000),
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
@@ -201,6 +255,7 @@ mod tests {
     fn what_is_no_duration_is_refused() {
         for text in [
             "", "s", ".", "-1", "nan", "inf", "1e3", "1.2.3", "5 s", "5sec", "+5", "36501d", "1_0",
+            "1m30", "30s1m", "1s1s", "1m30x", "1ms1", "m30s", "1m.s",
         ] {
             assert!(duration(text).is_err(), "{text}");
         }
@@ -217,12 +272,16 @@ mod tests {
     }
 
     #[test]
-    fn a_size_is_in_powers_of_1024() {
+    fn a_size_is_in_powers_of_1024_or_with_a_b_of_1000() {
         for (text, bytes) in [
             ("1", 1),
             ("5K", 5 << 10),
             ("64M", 64 << 20),
             ("2g", 2 << 30),
+            ("64MiB", 64 << 20),
+            ("64MB", 64_000_000),
+            ("3kB", 3_000),
+            ("1gib", 1 << 30),
         ] {
             assert_eq!(size(text).map(NonZeroUsize::get), Ok(bytes), "{text}");
         }
@@ -237,7 +296,8 @@ mod tests {
             "0G",
             "-1",
             "1.5M",
-            "1KB",
+            "1KX",
+            "1B",
             "1T",
             "18446744073709551615K",
             "1 K",
@@ -266,6 +326,11 @@ mod tests {
     #[test]
     fn the_number_of_workers_has_bounds() {
         assert!(jobs("0").is_err() && jobs("65537").is_err() && jobs("many").is_err());
-        assert_eq!(jobs("65536").map(NonZeroUsize::get), Ok(65_536));
+        for (text, on_7) in [("65536", 65_536), ("50%", 3), ("1%", 1), ("200%", 14)] {
+            let jobs = jobs(text).map(|jobs| jobs.on(|| NonZeroUsize::new(7).unwrap()).get());
+            assert_eq!(jobs, Ok(on_7), "{text}");
+        }
+        assert!(jobs("0%").is_err() && jobs("%").is_err() && jobs("-5%").is_err());
+        assert!(jobs("1.5%").is_err());
     }
 }

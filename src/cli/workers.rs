@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueHint};
 
-use super::value;
+use super::value::{self, Jobs};
 use crate::shape::Protocol;
 use crate::worker::init::SharedArg;
 use crate::worker::python::{ArgumentType, Callable};
@@ -16,7 +16,8 @@ use crate::worker::python::{ArgumentType, Callable};
 pub struct Workers {
     /// How many [default: one for each usable CPU]
     ///
-    /// With `--worker-arg`, one for each of them unless said otherwise. Usable CPUs are those this
+    /// A percentage is one of the usable CPUs: `-j50%` is half of them, but at least 1. With
+    /// `--worker-arg`, one for each of them unless said otherwise. Usable CPUs are those this
     /// process may use: affinity and cgroup limits are respected. `-P` is accepted too, as in
     /// xargs.
     #[arg(
@@ -27,7 +28,7 @@ pub struct Workers {
         value_parser = value::jobs,
         allow_negative_numbers = true
     )]
-    pub jobs: Option<NonZeroUsize>,
+    pub jobs: Option<Jobs>,
 
     /// Their protocol: lines or json
     #[arg(

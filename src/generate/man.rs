@@ -81,8 +81,10 @@ impl Page {
     fn options(&mut self, command: &Command) {
         self.line(".SH OPTIONS");
         self.prose(
-            "DURATION is a number with `ms`, `s`, `m`, `h` or `d`; without one it is seconds. \
-             SIZE is a number of bytes, or a number with `K`, `M` or `G`, powers of 1024.",
+            "DURATION is a number with `ms`, `s`, `m`, `h` or `d`, or several of them, longer ones \
+             first, as in `1m30s`; without a unit it is seconds. SIZE is a number of bytes, or a \
+             number with `K`, `M` or `G` (or `KiB`, `MiB`, `GiB`), powers of 1024, or with `KB`, \
+             `MB` or `GB`, powers of 1000.",
         );
         let mut heading = None;
         for option in command.get_arguments().filter(|arg| !arg.is_positional()) {
