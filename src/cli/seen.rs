@@ -84,7 +84,7 @@ pub struct Seen {
     /// Print the workers' command lines, start nothing
     ///
     /// Each with its environment, in a form that a shell can run; what could not be seen is escaped
-    /// as bash, zsh and ksh read it: $'\033'.
+    /// as bash, zsh and ksh read it: $'\033'. Of `--python` the adapter's own text is left out.
     #[arg(long)]
     pub dry_run: bool,
 

@@ -38,7 +38,10 @@ impl<W: World> Engine<W> {
         }
         let status = self.scheduler.status().worst(self.status);
         if let Some(summary) = report::summary(self.scheduler.tally())
-            && status != Status::Signal(libc::SIGPIPE)
+            && !matches!(
+                status,
+                Status::Signal(libc::SIGPIPE) | Status::NotFound | Status::NotExecutable
+            )
         {
             self.messages.warning(&summary);
         }

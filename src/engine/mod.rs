@@ -40,7 +40,7 @@ use crate::schedule::{Action, Reading, Scheduler, WorkerId};
 use crate::shape::Shape;
 use crate::waker::Waker;
 use crate::worker::child::Child;
-use crate::worker::stderr::StderrTags;
+use crate::worker::stderr::{AdapterNotes, StderrTags};
 use processes::RunningProcess;
 use pulse::Pulse;
 use requests::Paused;
@@ -96,6 +96,8 @@ pub struct Engine<W: World> {
     has_requests: bool,
     output: Output<W::Sink>,
     messages: Messages,
+    /// What the adapters of `--python` have said of themselves.
+    adapter_notes: AdapterNotes,
     report: Report,
     waker: Waker,
     budget: Budget,
@@ -158,6 +160,7 @@ impl<W: World> Engine<W> {
             has_requests: false,
             output,
             messages,
+            adapter_notes: AdapterNotes::default(),
             report,
             waker,
             budget,

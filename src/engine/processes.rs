@@ -151,7 +151,7 @@ impl<W: World> Engine<W> {
             return;
         };
         if let Ok(1..) = process.child.read_stderr(emptied(&mut self.buffer)) {
-            process.stderr.pass(&self.buffer, self.messages.lines());
+            process.stderr.pass(&self.buffer, &mut self.adapter_notes, self.messages.lines());
             let unfinished = process.stderr.unfinished();
             if unfinished > SHORT_LINE && unfinished >= longest_unfinished(&self.processes, 0) {
                 let process = self.processes[worker.0].as_mut().expect("it is still there");
@@ -219,7 +219,7 @@ impl<W: World> Engine<W> {
             if count > left {
                 break;
             }
-            process.stderr.pass(&self.buffer, self.messages.lines());
+            process.stderr.pass(&self.buffer, &mut self.adapter_notes, self.messages.lines());
             left -= count;
         }
         let tail = self.pass_tail(worker, now);

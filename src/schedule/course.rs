@@ -28,6 +28,8 @@ pub(super) enum EndReason {
     Signal(i32),
     Raised,
     NoWorker,
+    /// COMMAND cannot be run, as this exit status of its last process tells.
+    Unrunnable(i32),
     OutputFailed,
 }
 

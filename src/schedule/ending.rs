@@ -8,12 +8,12 @@ use super::course::{EndReason, Phase};
 use super::event::{Event, Trigger, Turn};
 use super::ids::WorkerId;
 use super::pending::PendingFailures;
-use super::policy::OnError;
+use super::policy::{OnError, Readiness};
 use super::process::Death;
 use super::tally::EarlyEnd;
 use super::worker::Worker;
 use crate::exit::Status;
-use crate::outcome::ExitStatus;
+use crate::outcome::{Exit, ExitStatus};
 
 /// A process dies of SIGKILL at once. One that has not after so long, the system itself holds.
 const KILLED: Duration = Duration::from_secs(2);
@@ -103,7 +103,16 @@ impl Scheduler {
             Some(death) => (Some(death.exit), death.stderr),
             None => (None, Vec::new()),
         };
-        self.abort(EndReason::NoWorker, Turn::NoWorker { last, stderr });
+        // Each worker was given up for what COMMAND says before it has ever been ready.
+        let may_be_unrunnable =
+            self.policy.readiness == Readiness::Announced && self.command.startup_time().is_none();
+        let reason = match last.as_ref().and_then(Exit::status) {
+            Some(ExitStatus::Code(code @ (126 | 127))) if may_be_unrunnable => {
+                EndReason::Unrunnable(*code)
+            }
+            _ => EndReason::NoWorker,
+        };
+        self.abort(reason, Turn::NoWorker { last, stderr });
     }
 
     /// Ends the run, for this reason unless a signal has asked for its end before.
@@ -250,6 +259,8 @@ impl Scheduler {
         let by_reason = match reason {
             Some(EndReason::Signal(signal)) => Status::Signal(signal),
             Some(EndReason::NoWorker) => Status::NoWorker,
+            Some(EndReason::Unrunnable(126)) => Status::NotExecutable,
+            Some(EndReason::Unrunnable(_)) => Status::NotFound,
             Some(EndReason::Raised) => Status::RecordFailed,
             Some(EndReason::OutputFailed) | None => Status::Success,
         };

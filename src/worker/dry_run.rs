@@ -9,6 +9,7 @@ use shlex::bytes::Quoter;
 use crate::visible::{self, Letter};
 
 use super::launcher::Launcher;
+use super::python;
 
 /// Writes each worker's environment and command line, a line for each worker (more where a word
 /// holds a newline), quoted so that a shell can run it. What could not be seen is escaped as bash,
@@ -24,7 +25,10 @@ pub fn write_commands(launcher: &Launcher, mut to: impl Write) -> io::Result<()>
         to.write_all(&quote(&program.name)?)?;
         for arg in &program.args {
             to.write_all(b" ")?;
-            to.write_all(&quote(arg)?)?;
+            match python::is_adapter(arg) {
+                true => to.write_all("'…'".as_bytes())?,
+                false => to.write_all(&quote(arg)?)?,
+            }
         }
         to.write_all(b"\n")?;
     }

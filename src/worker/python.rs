@@ -162,6 +162,11 @@ impl Callable {
     }
 }
 
+/// Whether a word of a command line is the adapter, which is of no interest to people.
+pub fn is_adapter(word: &OsStr) -> bool {
+    word == ADAPTER
+}
+
 /// The same JSON in ASCII: only in its strings can there be anything else.
 fn ascii(json: &str) -> String {
     let mut text = String::with_capacity(json.len());

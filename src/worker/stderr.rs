@@ -1,6 +1,10 @@
 //! What a process writes to stderr: passed on in whole lines, the last of it kept for error
 //! records.
 
+use std::collections::BTreeSet;
+
+use memchr::{memmem, memrchr};
+
 use crate::visible::LONGEST_LINE;
 
 /// How much of the end is kept.
@@ -13,6 +17,41 @@ pub enum StderrTags {
     None,
     /// The worker's number: `[worker 2] `.
     Worker,
+}
+
+/// How a line begins in which the adapter of `--python` speaks itself: mostly why there is no worker.
+const ADAPTER: &[u8] = b"mtask: --python";
+/// What stands before it where code of the user's raised.
+const TRACEBACK: &[u8] = b"Traceback (most recent call last):\n";
+/// So many different ones are known.
+const MOST_NOTES: usize = 32;
+
+/// What the adapters of `--python` have said themselves: each line is shown once, for what keeps one
+/// from coming up is likely to keep all.
+#[derive(Debug, Default)]
+pub struct AdapterNotes(BTreeSet<Vec<u8>>);
+
+impl AdapterNotes {
+    /// How much of what was read is to be shown: not a note that has been shown before, with its
+    /// traceback. One that was not read in one piece is shown again.
+    pub fn news<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let Some(lines) = bytes.strip_suffix(b"\n") else {
+            return bytes;
+        };
+        let last = memrchr(b'\n', lines).map_or(0, |end| end + 1);
+        let note = &lines[last..];
+        if !note.starts_with(ADAPTER) || note.len() > KEPT {
+            return bytes;
+        }
+        if self.0.contains(note) {
+            let begin = memmem::find(lines, TRACEBACK).unwrap_or(last);
+            return &bytes[..begin];
+        }
+        if self.0.len() < MOST_NOTES {
+            self.0.insert(note.to_vec());
+        }
+        bytes
+    }
 }
 
 /// The stderr of one process.
@@ -37,9 +76,13 @@ impl StderrLines {
         }
     }
 
-    /// Appends to `out` the lines that `bytes` complete.
-    pub fn pass(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+    /// Appends to `out` the lines that `bytes` complete, but for what is said again.
+    pub fn pass(&mut self, bytes: &[u8], notes: &mut AdapterNotes, out: &mut Vec<u8>) {
         self.keep(bytes);
+        let bytes = match self.partial.is_empty() {
+            true => notes.news(bytes),
+            false => bytes,
+        };
         for piece in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
             // A line feed right after a carriage return belongs to the line that has been passed
             // on.
@@ -123,7 +166,8 @@ mod tests {
     fn pass(tag: &str, reads: &[&str]) -> String {
         let mut lines = StderrLines::new(tag.into());
         let mut out = Vec::new();
-        reads.iter().for_each(|read| lines.pass(read.as_bytes(), &mut out));
+        let mut notes = AdapterNotes::default();
+        reads.iter().for_each(|read| lines.pass(read.as_bytes(), &mut notes, &mut out));
         lines.finish(&mut out);
         String::from_utf8(out).unwrap()
     }
@@ -141,6 +185,24 @@ mod tests {
     }
 
     #[test]
+    fn a_note_of_an_adapter_is_shown_once() {
+        let mut notes = AdapterNotes::default();
+        let first = b"loading\nTraceback (most recent call last):\n  x\nmtask: --python a:A: no\n";
+        assert_eq!(notes.news(first), first);
+        assert_eq!(notes.news(first), b"loading\n");
+        assert_eq!(notes.news(b"mtask: --python a:A: no\n"), b"");
+        for other in [
+            &b"mtask: --python a:A: yes\n"[..],
+            b"x\n",
+            b"",
+            b"\n",
+            b"mtask: --python",
+        ] {
+            assert_eq!(notes.news(other), other);
+        }
+    }
+
+    #[test]
     fn long_lines_are_cut() {
         let out = pass("", &["x".repeat(LONGEST_LINE * 2 + 10).as_str(), "\n"]);
         assert_eq!(
@@ -154,7 +216,8 @@ mod tests {
         let mut lines = StderrLines::new(Vec::new());
         let mut out = Vec::new();
         for number in 0..10_000 {
-            lines.pass(format!("line {number}\n").as_bytes(), &mut out);
+            let line = format!("line {number}\n");
+            lines.pass(line.as_bytes(), &mut AdapterNotes::default(), &mut out);
         }
         let last = String::from_utf8(lines.last_lines()).unwrap();
         assert!(

@@ -11,7 +11,7 @@ use super::{Notice, Teller, records};
 use crate::outcome::{Exit, ExitStatus, Verdict};
 use crate::schedule::WorkerId;
 use crate::schedule::event::{Ended, Fate, Loss, LossCause, Moment};
-use crate::schedule::policy::Window;
+use crate::schedule::policy::{Readiness, Window};
 
 /// What was said of deaths, and what was left unsaid.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub(super) struct Deaths {
     has_been_ready: bool,
     /// Workers that were given up without a word, once one has been told of.
     given_up: Option<Vec<WorkerId>>,
+    /// Workers that cannot run COMMAND, which has said so itself.
+    unrunnable: Vec<WorkerId>,
     /// How many records the present process of each worker has answered.
     answered: BTreeMap<WorkerId, u64>,
     /// It was said that COMMAND ends after one record.
@@ -105,6 +107,7 @@ impl Teller {
         };
         match (ended.moment, exit) {
             (Moment::Excused, _) => None,
+            (Moment::Start, exit) if self.is_unrunnable(exit) => None,
             (_, exit) if exit.is_success() && ended.held.count == 0 => None,
             // It has been said already what it did.
             (_, Exit::Verdict(Verdict::Unasked | Verdict::AnsweredTwice))
@@ -142,6 +145,10 @@ impl Teller {
         let Loss {
             worker, processes, ..
         } = loss;
+        if loss.cause == LossCause::Unrunnable && !self.deaths.has_been_ready {
+            self.deaths.unrunnable.push(*worker);
+            return None;
+        }
         let most = self.policy.max_restarts.max(1);
         let fault = match loss.cause {
             LossCause::OutOfStep => "that did not give one answer for each record",
@@ -187,14 +194,20 @@ impl Teller {
     /// missed.
     pub(super) fn ready(&mut self) -> Option<Notice> {
         self.deaths.has_been_ready = true;
-        let mut given_up = self.deaths.given_up.take().unwrap_or_default();
-        given_up.sort_unstable();
-        let workers = match given_up.as_slice() {
-            [] => return None,
-            [worker] => format!("{worker} is"),
-            _ => format!("workers {} are", listed(&given_up)),
-        };
-        Some(Notice::warning(format!("{workers} given up too")))
+        let given_up = self.deaths.given_up.take().unwrap_or_default();
+        let unrunnable = std::mem::take(&mut self.deaths.unrunnable);
+        let too = all(given_up).map(|workers| format!("{workers} given up too"));
+        let cannot =
+            all(unrunnable).map(|workers| format!("{workers} given up: COMMAND cannot run"));
+        let texts: Vec<_> = [too, cannot].into_iter().flatten().collect();
+        (!texts.is_empty()).then(|| Notice::warning(texts.join("; ")))
+    }
+
+    /// Whether this exit tells that COMMAND cannot be run at all.
+    pub(super) fn is_unrunnable(&self, exit: &Exit) -> bool {
+        self.policy.readiness == Readiness::Announced
+            && !self.deaths.has_been_ready
+            && exit.says_unrunnable()
     }
 }
 
@@ -206,6 +219,16 @@ impl Fate {
             Self::TriedAgain => "is tried again",
             Self::Failed => "fails",
         }
+    }
+}
+
+/// These workers with their verb, if there are any.
+fn all(mut workers: Vec<WorkerId>) -> Option<String> {
+    workers.sort_unstable();
+    match workers.as_slice() {
+        [] => None,
+        [worker] => Some(format!("{worker} is")),
+        _ => Some(format!("workers {} are", listed(&workers))),
     }
 }
 

@@ -32,11 +32,17 @@ impl Teller {
             }
             // Who has ended the run may have ended the workers too.
             Turn::NoWorker { .. } if self.is_interrupted => None,
+            // COMMAND has said why, and the status tells.
+            Turn::NoWorker { last, stderr } if self.has_said_why(last.as_ref(), stderr) => None,
             Turn::NoWorker { last, stderr } => Some(no_worker(last.as_ref(), stderr)),
             // It has been said what failed.
             Turn::Raised(Trigger::Failure) | Turn::Draining(Trigger::Failure) => None,
             Turn::OutputFailed | Turn::Cut { .. } | Turn::Finished => None,
         }
+    }
+
+    fn has_said_why(&self, last: Option<&Exit>, stderr: &[u8]) -> bool {
+        last.is_some_and(|exit| self.is_unrunnable(exit)) && !stderr.trim_ascii().is_empty()
     }
 
     pub(super) fn lost(&self, read: u64, outcomes: u64) -> Notice {

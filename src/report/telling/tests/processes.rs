@@ -167,6 +167,28 @@ fn of_deaths_that_are_alike_the_first_ones_are_told_and_then_one_now_and_then() 
 }
 
 #[test]
+fn workers_that_cannot_run_are_told_where_others_can() {
+    let loss = |number| {
+        Event::GivenUp(Loss {
+            worker: WorkerId(number),
+            processes: 1,
+            cause: LossCause::Unrunnable,
+            last: None,
+        })
+    };
+    let ready = Event::Ready {
+        worker: WorkerId(1),
+        took: SECOND,
+    };
+    let texts = told(&mut teller(usual), [loss(2), loss(0), ready]);
+    assert_snapshot!(texts, @"
+    -
+    -
+    Warning: workers 0, 2 are given up: COMMAND cannot run
+    ");
+}
+
+#[test]
 fn a_worker_that_is_given_up_is_told_with_what_its_processes_did() {
     let loss = |cause, processes| {
         Event::GivenUp(Loss {
@@ -192,7 +214,7 @@ fn a_worker_that_is_given_up_is_told_with_what_its_processes_did() {
     Warning: worker 3 is given up after 5 processes in a row that answered nothing before their stdin was closed: each record is to be answered by one line, at once (--max-restarts 5); others are counted until a first answer
     Warning: worker 3 is given up after 5 processes in a row without an answer (--max-restarts 5); others are counted until a first answer
     Warning: worker 3 is given up after 1 process without an answer (--max-restarts 5); others are counted until a first answer
-    Warning: worker 3 is given up after 1 process without an answer (it cannot be run); others are counted until a first answer
+    -
     ");
     let alone = told_alone(
         |policy| policy.jobs = NonZeroUsize::MIN,
