@@ -8,7 +8,6 @@ use super::wait::Waited;
 use super::world::World;
 use crate::exit::Status;
 use crate::journal::Known;
-use crate::report;
 use crate::schedule::Scheduler;
 use crate::visible;
 
@@ -37,7 +36,7 @@ impl<W: World> Engine<W> {
             self.status = self.status.worst(Status::Fault);
         }
         let status = self.scheduler.status().worst(self.status);
-        if let Some(summary) = report::summary(self.scheduler.tally())
+        if let Some(summary) = self.report.summary(self.scheduler.tally())
             && !matches!(
                 status,
                 Status::Signal(libc::SIGPIPE) | Status::NotFound | Status::NotExecutable

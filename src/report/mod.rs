@@ -11,6 +11,7 @@ mod counts;
 mod display;
 mod line;
 mod progress;
+mod reasons;
 mod recent;
 mod stats;
 mod status;
@@ -24,7 +25,6 @@ pub use choice::{Form, Results, Terminals, Verbosity, When};
 pub use counts::Counts;
 pub use display::Display;
 pub use progress::{Expected, Progress};
-pub use summary::summary;
 pub use telling::{Level, Notice, Teller};
 
 use std::fs::File;
@@ -33,9 +33,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::input::LeftOut;
-use crate::schedule::event::Event;
-use crate::schedule::{Bottleneck, Scheduler, Standing, WorkerId};
+use crate::schedule::event::{Event, Settled};
+use crate::schedule::{Bottleneck, Scheduler, Standing, Tally, WorkerId};
 use counts::Counted;
+use reasons::Reasons;
 use stats::Stats;
 use status::Wait;
 
@@ -53,6 +54,7 @@ pub struct Report {
     pub(crate) heard: Heard,
     began: Instant,
     progress: Option<Sampler>,
+    reasons: Reasons,
     stats: Option<Stats>,
     /// Where the statistics go.
     targets: Targets,
@@ -127,6 +129,7 @@ impl Report {
             heard: Heard::default(),
             began: now,
             progress: None,
+            reasons: Reasons::default(),
             stats: None,
             targets: Targets::default(),
         }
@@ -161,6 +164,13 @@ impl Report {
     pub fn hear(&mut self, event: &Event) -> Option<Notice> {
         #[cfg(test)]
         self.heard.count(event);
+        if let Event::Settled(Settled {
+            outcome: Err(failure),
+            ..
+        }) = event
+        {
+            self.reasons.count(failure);
+        }
         if let Some(stats) = &mut self.stats {
             stats.hear(event);
         }
@@ -198,6 +208,11 @@ impl Report {
         if let Some(stats) = &mut self.stats {
             stats.shift(pause);
         }
+    }
+
+    /// The last line of the run, if anything was out of the ordinary.
+    pub fn summary(&self, tally: &Tally) -> Option<String> {
+        summary::summary(tally, &self.reasons)
     }
 
     /// Looks at the scheduler for the last time, and says what is left to be said.

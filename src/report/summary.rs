@@ -1,10 +1,11 @@
 //! The last line of a run.
 
+use super::reasons::Reasons;
 use super::telling::doubtful;
 use crate::schedule::{EarlyEnd, Tally};
 
 /// One line for the user, if anything was out of the ordinary.
-pub fn summary(tally: &Tally) -> Option<String> {
+pub(super) fn summary(tally: &Tally, reasons: &Reasons) -> Option<String> {
     let plural = |count: u64, one: &str, many: &str| match count {
         0 => None,
         1 => Some(format!("1 {one}")),
@@ -19,7 +20,15 @@ pub fn summary(tally: &Tally) -> Option<String> {
     }
     let mut kinds: Vec<_> = failed.iter().collect();
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    let kinds: Vec<_> = kinds.into_iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let texts: Vec<_> = kinds.iter().map(|(kind, count)| reasons.of(kind, **count)).collect();
+    // Messages are separated by commas.
+    let separator = match texts.iter().all(String::is_empty) {
+        true => ", ",
+        false => "; ",
+    };
+    let kinds =
+        kinds.iter().zip(texts).map(|((kind, count), text)| format!("{count} {kind}{text}"));
+    let kinds: Vec<_> = kinds.collect();
     let before = |earlier: u64, now: u64| match (earlier, now) {
         (0, _) => String::new(),
         (_, 0) => ", before this run".into(),
@@ -28,7 +37,7 @@ pub fn summary(tally: &Tally) -> Option<String> {
     let failed = (failures > 0).then(|| {
         format!(
             "{failures} of {records} records failed ({}){}",
-            kinds.join(", "),
+            kinds.join(separator),
             before(earlier, tally.failures())
         )
     });
@@ -105,13 +114,17 @@ mod tests {
     use super::*;
     use crate::schedule::{WorkerFaults, WorkerId};
 
+    fn told(tally: &Tally) -> Option<String> {
+        summary(tally, &Reasons::default())
+    }
+
     #[test]
     fn a_run_without_incident_needs_no_summary() {
         let tally = Tally {
             results: 1000,
             ..Tally::default()
         };
-        assert_eq!(summary(&tally), None);
+        assert_eq!(told(&tally), None);
     }
 
     #[test]
@@ -127,7 +140,7 @@ mod tests {
             ..Tally::default()
         };
         assert_eq!(
-            summary(&tally).unwrap(),
+            told(&tally).unwrap(),
             "4 of 1000 records failed (2 worker_exit, 1 bad_answer, 1 timeout); 2 restarts; 1 worker \
              failed at the end"
         );
@@ -145,17 +158,17 @@ mod tests {
         tally.earlier.results = 10;
         tally.earlier.failed.insert("timeout", 4);
         assert_eq!(
-            summary(&tally).unwrap(),
+            told(&tally).unwrap(),
             "5 of 20 records failed (5 timeout), 4 before this run; 7 lines on stdout without \
              an answer (worker 0, worker 1, worker 2)"
         );
         tally.chatter.loggers.insert(WorkerId(3));
-        assert!(summary(&tally).unwrap().ends_with("worker 2, …)"));
+        assert!(told(&tally).unwrap().ends_with("worker 2, …)"));
     }
 
     #[test]
     fn an_early_end_tells_what_it_has_left() {
-        let told = |records, is_input_left| {
+        let early = |records, is_input_left| {
             let tally = Tally {
                 early_end: Some(EarlyEnd {
                     records,
@@ -163,15 +176,15 @@ mod tests {
                 }),
                 ..Tally::default()
             };
-            summary(&tally).unwrap_or_default()
+            told(&tally).unwrap_or_default()
         };
-        assert_eq!(told(0, false), "");
+        assert_eq!(early(0, false), "");
         assert_eq!(
-            told(1, false),
+            early(1, false),
             "the run ended early: 1 record that was read has no outcome"
         );
         assert_eq!(
-            told(7, true),
+            early(7, true),
             "the run ended early: 7 records that were read have no outcome, and the input was not \
              read to its end"
         );

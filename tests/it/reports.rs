@@ -23,7 +23,30 @@ fn a_summary_counts_failures_by_kind() {
     done.assert_status(123)
         .assert_stderr_has("3 of 60 records failed")
         .assert_stderr_has("restarts");
-    done.assert_stderr_has("2 worker_exit").assert_stderr_has("1 timeout");
+    done.assert_stderr_has("(2 worker_exit: exit status 3; 1 timeout)");
+}
+
+#[test]
+fn a_summary_groups_failures_by_what_was_said_of_them() {
+    let worker = r#"
+        while IFS= read -r line; do
+            id=${line#*:} id=${id%%,*}
+            case $id in
+            ?) error='500 Internal Server Error' ;;
+            *) error="429 Too Many Requests\\nrequest $id" ;;
+            esac
+            printf '{"id":%s,"error":"%s"}\n' "$id" "$error"
+        done"#;
+    let env = TestEnv::new();
+    let done = env
+        .mtask()
+        .args(["-j2", "--protocol", "json", "sh", "-c", worker])
+        .stdin(numbers(240))
+        .run();
+    done.assert_status(123).assert_stderr_has(
+        "240 of 240 records failed (240 worker_error: 429 Too Many Requests (230), 500 Internal Server \
+         Error (10))",
+    );
 }
 
 /// The lines on stderr that tell of a record's failure.
@@ -34,7 +57,7 @@ fn announced(stderr: &str) -> Vec<&str> {
 
 #[test]
 fn the_first_failed_record_is_named_and_later_ones_are_counted() {
-    let input = records(["0", "{", "2", "}", "4"]);
+    let input = records(["0", "{]", "2", "}", "4"]);
     let env = TestEnv::new();
     let jsonl = ["-j1", "--format", "jsonl"];
     for (options, where_to, what_follows) in [
@@ -68,8 +91,8 @@ fn the_first_failed_record_is_named_and_later_ones_are_counted() {
         let run = env.mtask().args(jsonl).args(options).echo();
         let done = run.stdin(input.clone()).run();
         let line = format!(
-            "mtask: record 1 failed (invalid_input): not valid JSON: EOF while parsing an object at \
-             line 2 column 1; its error record is {where_to}, {what_follows}"
+            "mtask: record 1 failed (invalid_input): not valid JSON: key must be a string at line 2 \
+             column 2; its error record is {where_to}, {what_follows}"
         );
         assert_eq!(announced(&done.stderr), [line], "{}", done.stderr);
     }
