@@ -58,6 +58,7 @@ pub fn run(config: Config) -> anyhow::Result<Status> {
 /// Starts the threads around the engine, and makes the engine itself.
 fn assemble(config: Config) -> anyhow::Result<Engine<System>> {
     sys::close_inherited_on_exec();
+    sys::descriptors::raise_limit();
     let waker = Waker::new().context("cannot make an event descriptor")?;
     let mut messages = Messages::new(config.verbosity, &waker);
     config.hints.iter().for_each(|hint| messages.warning(hint));

@@ -1,6 +1,7 @@
 //! The few system calls that no safe library offers. The only module with `unsafe`, in two files.
 #![expect(unsafe_code, reason = "each block says why it is sound")]
 
+pub mod descriptors;
 pub mod spawn;
 
 use std::io;

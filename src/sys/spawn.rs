@@ -67,6 +67,13 @@ pub fn spawn(program: Program, stdio: [OwnedFd; 3]) -> io::Result<Pid> {
         .stdin(stdin)
         .stdout(stdout)
         .stderr(stderr);
+    // SAFETY: it makes one system call and allocates nothing.
+    unsafe {
+        command.pre_exec(|| {
+            super::descriptors::restore_limit();
+            Ok(())
+        });
+    }
     let child = command.spawn()?;
     Ok(Pid::from_child(&child))
 }
@@ -85,6 +92,7 @@ mod linux {
     };
     use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
+    use super::super::descriptors::restore_limit;
     use super::{OsStr, OsString, OwnedFd, Pid, Program, Variable, assignment, io};
 
     /// The new process's stack: execvpe(3) builds paths on it, and a command line for a script
@@ -166,6 +174,7 @@ mod linux {
         }
         setpgid(None, None)?;
         forget_signals(&plan.blocked);
+        restore_limit();
         let [stdin, stdout, stderr] = &plan.stdio;
         dup2_stdin(stdin)?;
         dup2_stdout(stdout)?;

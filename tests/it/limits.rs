@@ -106,15 +106,29 @@ fn a_line_of_100_megabytes_fails_by_default() {
 }
 
 #[test]
+fn mtask_may_open_more_files_than_it_was_given_and_workers_as_many() {
+    // Three descriptors each; the answers tell the limit.
+    let worker = "while read -r x; do ulimit -S -n; done";
+    let done = TestEnv::new()
+        .mtask()
+        .args(["-j50", "--window", "1", "sh", "-c", worker])
+        .shell("ulimit -S -n 40 && exec \"$0\" \"$@\"")
+        .stdin(numbers(500))
+        .run();
+    done.assert_status(0).assert_stdout("40\n".repeat(500)).assert_stderr_empty();
+}
+
+#[test]
 fn workers_that_cannot_be_started_leave_their_records_to_the_others() {
     let done = TestEnv::new()
         .mtask()
-        .args(["-j50"])
+        .args(["-j50", "--max-restarts", "1"])
         .echo()
         .shell("ulimit -n 40 && exec \"$0\" \"$@\"")
         .stdin(numbers(1000))
         .run();
     done.assert_status(0).assert_stdout(numbers(1000)).assert_stderr_has("ulimit -n");
+    done.assert_stderr_has(" of 50 workers go on");
 }
 
 #[test]

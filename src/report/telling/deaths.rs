@@ -22,6 +22,8 @@ pub(super) struct Deaths {
     has_been_ready: bool,
     /// Workers that were given up without a word, once one has been told of.
     given_up: Option<Vec<WorkerId>>,
+    /// How many workers were given up.
+    lost: usize,
     /// Workers that cannot run COMMAND, which has said so itself.
     unrunnable: Vec<WorkerId>,
     /// How many records the present process of each worker has answered.
@@ -145,6 +147,7 @@ impl Teller {
         let Loss {
             worker, processes, ..
         } = loss;
+        self.deaths.lost += 1;
         if loss.cause == LossCause::Unrunnable && !self.deaths.has_been_ready {
             self.deaths.unrunnable.push(*worker);
             return None;
@@ -170,13 +173,13 @@ impl Teller {
         };
         let text = format!("{worker} is given up after {in_a_row} {fault} ({reason})");
         if loss.cause == LossCause::OutOfStep {
-            return Some(Notice::warning(text));
+            return Some(Notice::warning(format!("{text}{}", self.left())));
         }
         if self.deaths.has_been_ready {
             // Its own deaths may all be among those that were left unsaid.
             let last = loss.last.as_ref();
             let how = last.map_or_else(String::new, |exit| format!("; the last one died ({exit})"));
-            return Some(Notice::warning(format!("{text}{how}")));
+            return Some(Notice::warning(format!("{text}{how}{}", self.left())));
         }
         if let Some(others) = &mut self.deaths.given_up {
             others.push(*worker);
@@ -200,7 +203,21 @@ impl Teller {
         let cannot =
             all(unrunnable).map(|workers| format!("{workers} given up: COMMAND cannot run"));
         let texts: Vec<_> = [too, cannot].into_iter().flatten().collect();
-        (!texts.is_empty()).then(|| Notice::warning(texts.join("; ")))
+        (!texts.is_empty()).then(|| {
+            let texts = texts.join("; ");
+            Notice::warning(format!("{texts}{}", self.left()))
+        })
+    }
+
+    /// How many workers there are still, where there were several.
+    fn left(&self) -> String {
+        match self.policy.jobs.get() {
+            1 => String::new(),
+            jobs => format!(
+                "; {} of {jobs} workers go on",
+                jobs.saturating_sub(self.deaths.lost)
+            ),
+        }
     }
 
     /// Whether this exit tells that COMMAND cannot be run at all.

@@ -184,7 +184,7 @@ fn workers_that_cannot_run_are_told_where_others_can() {
     assert_snapshot!(texts, @"
     -
     -
-    Warning: workers 0, 2 are given up: COMMAND cannot run
+    Warning: workers 0, 2 are given up: COMMAND cannot run; 1 of 3 workers go on
     ");
 }
 
@@ -209,7 +209,7 @@ fn a_worker_that_is_given_up_is_told_with_what_its_processes_did() {
         ]
     };
     assert_snapshot!(told_alone(usual, losses()), @"
-    Warning: worker 3 is given up after 5 processes in a row that did not give one answer for each record (--max-restarts 5)
+    Warning: worker 3 is given up after 5 processes in a row that did not give one answer for each record (--max-restarts 5); 2 of 3 workers go on
     Warning: worker 3 is given up after 5 processes that could not be ended (--max-restarts 5); others are counted until a first answer
     Warning: worker 3 is given up after 5 processes in a row that answered nothing before their stdin was closed: each record is to be answered by one line, at once (--max-restarts 5); others are counted until a first answer
     Warning: worker 3 is given up after 5 processes in a row without an answer (--max-restarts 5); others are counted until a first answer
@@ -224,12 +224,12 @@ fn a_worker_that_is_given_up_is_told_with_what_its_processes_did() {
     let mut teller = teller(usual);
     teller.tell(&ready());
     assert_snapshot!(told(&mut teller, losses()), @"
-    Warning: worker 3 is given up after 5 processes in a row that did not give one answer for each record (--max-restarts 5)
-    Warning: worker 3 is given up after 5 processes that could not be ended (--max-restarts 5); the last one died (exit status 3)
-    Warning: worker 3 is given up after 5 processes in a row that answered nothing before their stdin was closed: each record is to be answered by one line, at once (--max-restarts 5); the last one died (exit status 3)
-    Warning: worker 3 is given up after 5 processes in a row without an answer (--max-restarts 5); the last one died (exit status 3)
-    Warning: worker 3 is given up after 1 process without an answer (--max-restarts 5); the last one died (exit status 3)
-    Warning: worker 3 is given up after 1 process without an answer (it cannot be run); the last one died (exit status 3)
+    Warning: worker 3 is given up after 5 processes in a row that did not give one answer for each record (--max-restarts 5); 2 of 3 workers go on
+    Warning: worker 3 is given up after 5 processes that could not be ended (--max-restarts 5); the last one died (exit status 3); 1 of 3 workers go on
+    Warning: worker 3 is given up after 5 processes in a row that answered nothing before their stdin was closed: each record is to be answered by one line, at once (--max-restarts 5); the last one died (exit status 3); 0 of 3 workers go on
+    Warning: worker 3 is given up after 5 processes in a row without an answer (--max-restarts 5); the last one died (exit status 3); 0 of 3 workers go on
+    Warning: worker 3 is given up after 1 process without an answer (--max-restarts 5); the last one died (exit status 3); 0 of 3 workers go on
+    Warning: worker 3 is given up after 1 process without an answer (it cannot be run); the last one died (exit status 3); 0 of 3 workers go on
     ");
 }
 
@@ -254,7 +254,7 @@ fn workers_that_were_given_up_before_are_named_once_one_is_ready() {
     Warning: worker 0 is given up after 5 processes in a row without an answer (--max-restarts 5); others are counted until a first answer
     -
     -
-    Warning: workers 1, 2 are given up too
+    Warning: workers 1, 2 are given up too; 0 of 3 workers go on
     -
     ");
 }
