@@ -101,7 +101,7 @@ fn json_write(bencher: Bencher<'_, '_>, format: Format) {
     bencher
         .counter(BytesCount::new(block.bytes.len()))
         .counter(ItemsCount::new(block.count))
-        .bench_local(|| json::write(&block, format));
+        .bench_local(|| json::write(&block, None, format));
 }
 
 /// Lines of a worker to answers; `{"id":N,"output":...}` is the usual form.

@@ -17,6 +17,7 @@ use crate::cli::Arguments;
 use crate::exit::Unusable;
 use crate::input::InputSource;
 use crate::outcome::{OutputFormat, Rendering};
+use crate::protocol::Attempts;
 use crate::record::Separator;
 use crate::report::{Verbosity, When};
 use crate::schedule::policy::{Delivery, ErrorRecords, Lead, Order, Policy, Readiness, Window};
@@ -57,6 +58,8 @@ pub struct Config {
     pub buffer: usize,
     /// The rules of the schedule.
     pub policy: Policy,
+    /// Whether workers are told which attempt at a record they are sent.
+    pub attempts: Attempts,
     /// The file that holds what `--python` names, if it can be looked up here.
     pub python_file: Option<Callable>,
     /// COMMAND as it was typed, what `--python` names before it.
@@ -168,6 +171,10 @@ impl Config {
             rendering,
             buffer: arguments.backpressure.buffer.get(),
             policy,
+            attempts: match python {
+                Some(_) => Attempts::Told,
+                None => Attempts::Untold,
+            },
             python_file: python
                 .map(|python| python.callable)
                 .filter(|_| python::is_run_here(&arguments.command)),

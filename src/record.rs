@@ -30,6 +30,10 @@ impl fmt::Display for Index {
     }
 }
 
+/// Which of the times it is that a record is sent, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt(pub u32);
+
 /// The byte that ends each record, towards workers and in all output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Separator {

@@ -108,6 +108,7 @@ fn assemble(config: Config) -> anyhow::Result<Engine<System>> {
         stderr_tags: config.stderr_tags,
         shape: config.shape,
         wanted: config.rendering.output_format.into(),
+        attempts: config.attempts,
         grace: config.policy.grace,
         first_look,
     };

@@ -17,15 +17,9 @@ RuntimeError when it is asked for: `worker` outside a worker, `record` outside a
 import os
 import sys
 import sysconfig
-from contextvars import ContextVar
-from typing import Tuple
+from typing import Any, Mapping, Optional
 
 __all__ = ["Record", "Worker", "find", "record", "worker"]
-
-
-#: The index and attempt of the record that is worked on. Whoever makes a call sets it: it is that
-#: call's own in threads and in tasks.
-call: "ContextVar[Tuple[int, int]]" = ContextVar("mtask.call")
 
 
 class Record:
@@ -36,12 +30,12 @@ class Record:
     @property
     def index(self) -> int:
         """The record's index, from 0: the same each time the record is sent."""
-        return _call()[0]
+        return int(_record()["id"])
 
     @property
     def attempt(self) -> int:
         """1, and one more each time the record is tried again."""
-        return _call()[1]
+        return int(_record().get("attempt", 1))
 
 
 class Worker:
@@ -72,13 +66,13 @@ worker = Worker()
 def find() -> str:
     """The path of the mtask program that was installed with this package."""
     name = "mtask" + (sysconfig.get_config_var("EXE") or "")
-    here = os.path.dirname(os.path.abspath(__file__))
-    folders = [
-        sysconfig.get_path("scripts"),
-        sysconfig.get_path("scripts", _user_scheme()),
-        os.path.join(os.path.dirname(here), "bin"),  # pip install --target
-        os.path.join(here, "..", "..", "..", "..", "bin"),  # pip install --prefix
-    ]
+    folders = [sysconfig.get_path("scripts"), sysconfig.get_path("scripts", _user_scheme())]
+    if "__file__" in globals():  # not where mtask itself has brought the module
+        here = os.path.dirname(os.path.abspath(__file__))
+        folders += [
+            os.path.join(os.path.dirname(here), "bin"),  # pip install --target
+            os.path.join(here, "..", "..", "..", "..", "bin"),  # pip install --prefix
+        ]
     places = [os.path.normpath(os.path.join(folder, name)) for folder in folders]
     for place in places:
         if os.path.isfile(place):
@@ -86,13 +80,16 @@ def find() -> str:
     raise FileNotFoundError(f"the mtask program is not there: looked for {', '.join(places)}")
 
 
-def _call() -> Tuple[int, int]:
-    try:
-        return call.get()
-    except LookupError:
+def _record() -> Mapping[str, Any]:
+    # What runs the calls keeps a context variable there, which threads and tasks do not share.
+    current = getattr(sys.modules.get("_mtask"), "current", None)
+    record: Optional[Mapping[str, Any]] = current and current.get(None)
+    if record is None:
         raise RuntimeError(
-            "mtask.record is known only within a call that `mtask --python` makes"
-        ) from None
+            "mtask.record is known only in a call of `mtask --python` for one record: not with "
+            "--batch, and in a thread that the call starts only with contextvars.copy_context()"
+        )
+    return record
 
 
 def _variable(name: str) -> int:

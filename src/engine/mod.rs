@@ -34,7 +34,7 @@ use crate::budget::Budget;
 use crate::exit::Status;
 use crate::input::Arrival;
 use crate::output::WriteError;
-use crate::protocol::{self, Wanted};
+use crate::protocol::{self, Attempts, Wanted};
 use crate::report::Report;
 use crate::schedule::{Action, Reading, Scheduler, WorkerId};
 use crate::shape::Shape;
@@ -58,6 +58,8 @@ pub struct EngineConfig {
     pub shape: Shape,
     /// The form in which results are wanted, where the protocol has several.
     pub wanted: Wanted,
+    /// Whether workers are told which attempt at a record they are sent.
+    pub attempts: Attempts,
     /// How long a run may go on that was told to end.
     pub grace: Duration,
     /// For how long workers wait for news of the input before they start, if not for ever.
@@ -261,8 +263,9 @@ impl<W: World> Engine<W> {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Start(worker, number) => self.start(worker, number.0),
-            Action::Send(worker, block) => {
-                let bytes = protocol::write(block, &self.config.shape, &self.budget);
+            Action::Send(worker, block, attempt) => {
+                let shown = self.config.attempts.shown(attempt);
+                let bytes = protocol::write(block, shown, &self.config.shape, &self.budget);
                 if let Some(process) = &mut self.processes[worker.0] {
                     process.child.push(bytes);
                     self.write(worker);

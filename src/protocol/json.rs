@@ -21,7 +21,7 @@ pub use self::named::{NamedRecord, Scanner, named};
 use super::message::{Answer, Reply};
 use crate::input::strange_number;
 use crate::outcome::OutputFormat;
-use crate::record::{Block, Index, Separator};
+use crate::record::{Attempt, Block, Index, Separator};
 use crate::shape::Format;
 use crate::visible;
 
@@ -70,11 +70,12 @@ const MOST_QUOTED: usize = 100;
 /// So many bytes of what an error says become the message; the error itself is passed on whole.
 const LONGEST_MESSAGE: usize = 64 * 1024;
 
-/// The lines that carry the records of `block`.
+/// The lines that carry the records of `block`, and which attempt at them this is if the worker is
+/// told.
 ///
 /// # Panics
 /// Where a record of [`Format::Lines`] is not UTF-8: such are rejected where they are read.
-pub fn write(block: &Block, format: Format) -> Vec<u8> {
+pub fn write(block: &Block, attempt: Option<Attempt>, format: Format) -> Vec<u8> {
     // An id, the frame, and some escapes.
     let mut lines = Vec::with_capacity(block.bytes.len() + block.count * 40);
     let newline = Separator::Newline.byte();
@@ -83,7 +84,11 @@ pub fn write(block: &Block, format: Format) -> Vec<u8> {
         let record = &block.bytes[start..end];
         start = end + 1;
         let index = block.first.plus(number);
-        write!(lines, "{ID}{index},\"input\":").expect("a Vec takes everything");
+        write!(lines, "{ID}{index},").expect("a Vec takes everything");
+        if let Some(Attempt(attempt)) = attempt {
+            write!(lines, "\"attempt\":{attempt},").expect("a Vec takes everything");
+        }
+        lines.extend_from_slice(b"\"input\":");
         match format {
             Format::Jsonl | Format::Csv | Format::Tsv => lines.extend_from_slice(record),
             Format::Lines => {

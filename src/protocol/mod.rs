@@ -14,7 +14,7 @@ use std::fmt::Debug;
 pub use json::Wanted;
 
 use crate::budget::{BOOKKEEPING, Budget};
-use crate::record::{Block, Index, Slice};
+use crate::record::{Attempt, Block, Index, Slice};
 use crate::shape::{Protocol, Shape};
 use message::{End, Message, Reception};
 use stdout::{Awaited, StdoutLines, Tail};
@@ -39,6 +39,22 @@ pub trait Listener {
 
     /// It says this.
     fn heard(&mut self, message: Message<'_, '_>) -> Reception;
+}
+
+/// Whether workers are told which attempt at a record they are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempts {
+    /// They know what to make of it.
+    Told,
+    /// Records are all that they are sent.
+    Untold,
+}
+
+impl Attempts {
+    /// What the worker is told of this attempt: of a first one nothing.
+    pub fn shown(self, attempt: Attempt) -> Option<Attempt> {
+        (self == Self::Told && attempt != Attempt(1)).then_some(attempt)
+    }
 }
 
 /// What a process said that is not the listener's.
@@ -126,14 +142,15 @@ impl Reader {
     }
 }
 
-/// The bytes that carry the records of a block to a worker.
+/// The bytes that carry the records of a block to a worker, and which attempt at them this is if
+/// the worker is told.
 ///
 /// # Panics
 /// Where a record is not of the protocol's encoding: such are rejected where they are read.
-pub fn write(block: Block, shape: &Shape, budget: &Budget) -> Slice {
+pub fn write(block: Block, attempt: Option<Attempt>, shape: &Shape, budget: &Budget) -> Slice {
     let bytes = match shape.protocol {
         Protocol::Lines => return block.bytes,
-        Protocol::Json => json::write(&block, shape.format),
+        Protocol::Json => json::write(&block, attempt, shape.format),
     };
     // They are counted until they are written.
     budget.add(bytes.capacity() + BOOKKEEPING);

@@ -2,15 +2,15 @@
 
 use super::event::Event;
 use super::ids::{ProcessNumber, WorkerId};
-use crate::record::Block;
+use crate::record::{Attempt, Block};
 
 /// One thing to do. The engine does them in order.
 #[derive(Debug)]
 pub enum Action {
     /// Start a process, then say so by `started` or `start_failed`.
     Start(WorkerId, ProcessNumber),
-    /// Send these records to the worker's running process.
-    Send(WorkerId, Block),
+    /// Send these records to the worker's running process. It is this attempt at each of them.
+    Send(WorkerId, Block, Attempt),
     /// Close the process's stdin once everything sent has been written.
     CloseStdin(WorkerId),
     /// SIGTERM to the process group. Its answers are of no interest any more.

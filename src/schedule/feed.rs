@@ -13,6 +13,7 @@ use super::process::Process;
 use super::queue::Work;
 use super::straggler::Fleet;
 use super::worker::Worker;
+use crate::record::Attempt;
 
 /// The most that is sent in one piece, in bytes.
 const BLOCK: usize = 64 * 1024;
@@ -229,13 +230,13 @@ impl Scheduler {
     pub(super) fn send(&mut self, worker: WorkerId, mut work: Work, now: Instant) {
         work.sent += 1;
         let process = self.process_mut(worker).expect("records are sent to a running process");
-        let block = work.block.clone();
+        let (block, attempt) = (work.block.clone(), Attempt(work.sent));
         let is_first = process.owed.is_empty();
         process.sent(work, now);
         if is_first {
             self.watch(worker);
         }
-        self.actions.push(Action::Send(worker, block));
+        self.actions.push(Action::Send(worker, block, attempt));
     }
 
     /// Tells processes that no more comes, where that is so.

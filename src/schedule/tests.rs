@@ -199,7 +199,7 @@ impl Bench {
                     self.starts += 1;
                     self.scheduler.started(worker, self.now);
                 }
-                Action::Send(_, block) => {
+                Action::Send(_, block, _) => {
                     (self.sent).extend((0..block.count).map(|i| block.first.plus(i).0));
                 }
                 Action::CloseStdin(_) => self.ends.push("end of stdin"),

@@ -19,6 +19,9 @@ use crate::visible;
 /// The adapter's source, which may not be longer than a word of a command line (128 KiB on Linux).
 const ADAPTER: &str = include_str!("python/adapter.py");
 
+/// The source of the module `mtask`, for an interpreter that has it not installed.
+const MODULE: &str = include_str!("../../python/mtask/__init__.py");
+
 /// What starts the interpreter where no COMMAND is given.
 const INTERPRETER: &str = "python3";
 
@@ -67,7 +70,8 @@ impl PythonWorker {
         let python = [OsString::from(INTERPRETER)];
         let command = if command.is_empty() { &python } else { command };
         worker_commands(command, inits, workers, |init, placed| {
-            vec!["-c".into(), ADAPTER.into(), self.task(init, placed).into()]
+            let task = self.task(init, placed).into();
+            vec!["-c".into(), ADAPTER.into(), task, MODULE.into()]
         })
     }
 
@@ -221,7 +225,7 @@ mod tests {
         let inits = inits(&[init.to_owned()], &[]).unwrap();
         let made = worker("a.py:f").commands(&command, &inits, NonZeroUsize::MIN);
         let made = made.unwrap().remove(0);
-        made.args.last().unwrap().to_str().unwrap().to_owned()
+        made.args[made.args.len() - 2].to_str().unwrap().to_owned()
     }
 
     #[test]
@@ -253,6 +257,7 @@ mod tests {
         let made = worker("a.py:f").commands(&[], &[], workers).unwrap();
         assert_eq!((made.len(), made[0].program.to_str()), (2, Some("python3")));
         assert_eq!(made[0].args[..2], ["-c".into(), OsString::from(ADAPTER)]);
+        assert_eq!(made[0].args[3..], [OsString::from(MODULE)]);
         assert_eq!(
             made[0].args[2],
             r#"{"callable":"a.py:f","args":[],"kwargs":{},"placed":[],"argument_type":"single","batch":null}"#

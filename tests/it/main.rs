@@ -42,6 +42,7 @@ mod unkillable;
 
 mod python;
 mod python_batch;
+mod python_module;
 mod python_start;
 
 mod contract;

@@ -19,7 +19,7 @@ use crate::exit::Status;
 use crate::journal::Journal;
 use crate::outcome::Done;
 use crate::output::Destinations;
-use crate::protocol::Wanted;
+use crate::protocol::{Attempts, Wanted};
 use crate::report::{Report, Teller};
 use crate::schedule::policy::ErrorRecords;
 use crate::schedule::{Doubts, Scheduler, WorkerFaults, WorkerId};
@@ -79,6 +79,7 @@ impl Simulation {
             None,
         );
         let config = EngineConfig {
+            attempts: Attempts::Untold,
             stderr_tags: StderrTags::None,
             shape: Shape {
                 max_record: MAX_ANSWER,

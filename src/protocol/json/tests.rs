@@ -282,6 +282,10 @@ fn a_long_line_is_known_by_its_beginning_or_by_an_id_that_is_owed() {
 }
 
 fn written(records: &str, format: Format) -> String {
+    written_again(records, None, format)
+}
+
+fn written_again(records: &str, attempt: Option<Attempt>, format: Format) -> String {
     let budget = Budget::new(1 << 20);
     let bytes = records.as_bytes().to_vec();
     budget.add(bytes.capacity() + BOOKKEEPING);
@@ -290,7 +294,15 @@ fn written(records: &str, format: Format) -> String {
         count: records.matches('\n').count(),
         bytes: Slice::new(bytes, &budget),
     };
-    String::from_utf8(write(&block, format)).unwrap()
+    String::from_utf8(write(&block, attempt, format)).unwrap()
+}
+
+#[test]
+fn a_worker_that_is_told_finds_the_attempt_behind_the_id() {
+    assert_eq!(
+        written_again("1\n2\n", Some(Attempt(3)), Format::Jsonl),
+        "{\"id\":9,\"attempt\":3,\"input\":1}\n{\"id\":10,\"attempt\":3,\"input\":2}\n"
+    );
 }
 
 #[test]

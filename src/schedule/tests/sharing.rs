@@ -69,7 +69,7 @@ fn run(records: usize, times: &[&[Duration]], change: impl FnOnce(&mut Policy)) 
             for action in actions {
                 match action {
                     Action::Start(worker, _) => scheduler.started(worker, now),
-                    Action::Send(worker, block) => {
+                    Action::Send(worker, block, _) => {
                         sends += 1;
                         let seat = &mut seats[worker.0];
                         let is_idle = seat.holds.is_empty();
@@ -318,7 +318,7 @@ fn holders(bench: &mut Bench) -> Vec<WorkerId> {
     for action in bench.scheduler.take_actions() {
         match action {
             Action::Start(worker, _) => bench.scheduler.started(worker, bench.now),
-            Action::Send(worker, _) => holders.push(worker),
+            Action::Send(worker, ..) => holders.push(worker),
             Action::Tell(_) => {}
             other => panic!("{other:?}"),
         }

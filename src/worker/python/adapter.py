@@ -1,6 +1,7 @@
 # mtask's adapter: makes a Python function or class a worker that speaks the json protocol.
 #
-# mtask runs it as `python3 -c THIS_TEXT OBJECT`. OBJECT is JSON:
+# mtask runs it as `python3 -c THIS_TEXT OBJECT MODULE`. MODULE is the source of the module `mtask`.
+# OBJECT is JSON:
 #   callable       "embed.py:Embedder" or "package.module:NAME", as it was typed
 #   args, kwargs   what a class is constructed with
 #   placed         which of these stand in the command line too; "arg" for the whole of it
@@ -141,6 +142,7 @@ try:
     with library:
         from importlib.machinery import PathFinder, SourceFileLoader  # which `library` needs itself
 
+        import contextvars
         import functools
         import importlib.util
         import itertools
@@ -168,6 +170,7 @@ def main():
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # mtask judges a worker that is ended by a signal, and it has to see that it was.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    offer_module(sys.argv[2])
     channel = Channel()
     try:
         worker = Worker(task)
@@ -308,6 +311,37 @@ class Channel:
             pass  # the main thread will find that out by itself
 
 
+# The module `mtask`, for the user's code
+
+current = contextvars.ContextVar("mtask.current")  # the record that a call is for, as it was sent
+
+
+def offer_module(source):
+    """Lets the user's code import `mtask`, be it installed or not, and tells it of the current record."""
+    told = type(sys)("_mtask")  # where that module looks
+    told.current = current
+    sys.modules["_mtask"] = told
+    sys.meta_path.insert(0, Offer(source))
+
+
+class Offer:
+    """Finds the module `mtask` where Python itself finds none."""
+
+    def __init__(self, source):
+        self.source = source
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "mtask" or is_found(name, None):
+            return None
+        return importlib.util.spec_from_loader(name, self)
+
+    def create_module(self, spec):
+        return None  # a usual one
+
+    def exec_module(self, module):
+        exec(compile(self.source, "<mtask>", "exec", dont_inherit=True), vars(module))
+
+
 # Answering
 
 
@@ -322,6 +356,7 @@ def answer_one_by_one(channel, call):
             channel.look_after_gathered()
         due = clock() + GATHER
         for record in records:
+            current.set(record)
             try:
                 output = call(record["input"])
             except BaseException as error:
@@ -336,6 +371,7 @@ def answer_one_by_one(channel, call):
             if clock() > due:
                 channel.write()
                 due = clock() + GATHER
+        current.set(None)
         channel.write()
 
 

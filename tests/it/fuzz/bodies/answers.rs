@@ -151,7 +151,7 @@ fn write_json(lines: &[u8]) {
         count: lines.iter().filter(|byte| **byte == b'\n').count(),
         bytes: Slice::new(bytes, &budget),
     };
-    let written = json::write(&block, Format::Lines);
+    let written = json::write(&block, None, Format::Lines);
     let written = String::from_utf8(written).expect("JSON is UTF-8");
     let mut came_back = Vec::new();
     for (number, line) in written.split_terminator('\n').enumerate() {
