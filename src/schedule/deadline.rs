@@ -17,6 +17,9 @@ use crate::outcome::Verdict;
 /// A process that has closed its stdout is given so long to exit.
 const HANG_UP: Duration = Duration::from_millis(200);
 
+/// No limit but those that the user sets is shorter for the record of a process that is ready.
+const NEAREST: Duration = Duration::from_secs(1);
+
 /// What a worker has until some time for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Deadline {
@@ -131,6 +134,19 @@ impl Scheduler {
     pub(super) fn watch(&mut self, worker: WorkerId) {
         for deadline in Deadline::ALL {
             self.watch_for(worker, deadline);
+        }
+    }
+
+    /// The same, where it was sent records or has answered some. Of a process that is ready nothing
+    /// is due then for a while, and a look that comes before that finds whatever begins now.
+    pub(super) fn watch_busy(&mut self, worker: WorkerId) {
+        let half = self.policy.timeout.map_or(Duration::MAX, |limit| limit / 2);
+        let has_time = |process: &Process| {
+            let soonest = process.owed.clock() + NEAREST.min(half);
+            process.is_steady() && self.wake_at.is_some_and(|at| at <= soonest)
+        };
+        if !self.process(worker).is_some_and(has_time) {
+            self.watch(worker);
         }
     }
 

@@ -54,7 +54,7 @@ impl Scheduler {
     pub(super) fn after_answers(&mut self, worker: WorkerId, now: Instant) {
         self.audit_answered(worker, now);
         // What is due next depends on how far that check has got.
-        self.watch(worker);
+        self.watch_busy(worker);
         // With a full buffer, this answer may let another worker take the lowest record.
         let is_plain = !self.queue.has_alone() && !self.queue.has_shunning();
         if is_plain && !self.budget.is_full() {
@@ -234,7 +234,7 @@ impl Scheduler {
         let is_first = process.owed.is_empty();
         process.sent(work, now);
         if is_first {
-            self.watch(worker);
+            self.watch_busy(worker);
         }
         self.actions.push(Action::Send(worker, block, attempt));
     }

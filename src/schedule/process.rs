@@ -134,6 +134,12 @@ impl Process {
         self.is_serving() || self.is_closing()
     }
 
+    /// Whether records simply come and go.
+    pub(crate) fn is_steady(&self) -> bool {
+        let is_sound = self.pipes.hung_up().is_none() && !self.audit.holds_back();
+        is_sound && self.is_serving() && self.is_ready()
+    }
+
     /// How many records it may answer.
     pub(crate) fn answerable(&self) -> usize {
         self.owed.records().saturating_sub(usize::from(self.pipes.is_partially_written()))
