@@ -226,7 +226,7 @@ impl Report {
         };
         let account = stats.close(scheduler, now);
         if let Some(verbosity) = self.targets.stderr {
-            closing.text = table::table(&account);
+            closing.text = table::table(&account, columns());
             if verbosity == Verbosity::Normal {
                 closing.text += &table::hint(&account);
             }
@@ -242,6 +242,14 @@ impl Report {
     /// When [`Report::observe`] is to be called even if nothing happens.
     pub fn wake_at(&self) -> Option<Instant> {
         self.progress.as_ref().and_then(|sampler| sampler.due)
+    }
+}
+
+/// The columns of stderr: those of a terminal, or as many as fit into most of them.
+fn columns() -> usize {
+    match rustix::termios::isatty(rustix::stdio::stderr()) {
+        true => Place::look().columns,
+        false => 80,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The statistics of a run as people (`--stats`) and programs (`--stats-file`) read them.
 
+use std::iter;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -10,11 +11,16 @@ use super::text::{cut, rate, span};
 use crate::schedule::SlowRecord;
 use crate::visible;
 
-/// The most columns of a record.
+/// The most columns of a record, and the fewest beside what is said of it.
 const RECORD: usize = 48;
+const SHORTEST_RECORD: usize = 8;
+/// What is between two columns.
+const GAP: &str = "  ";
+/// What stands before a record on a line of its own.
+const INDENT: &str = "    ";
 
-/// The table for stderr, whole lines.
-pub(super) fn table(account: &Account) -> String {
+/// The table for stderr, whole lines of at most so many columns, where they can be cut at all.
+pub(super) fn table(account: &Account, most: usize) -> String {
     let heads = [
         "worker",
         "records",
@@ -67,9 +73,14 @@ pub(super) fn table(account: &Account) -> String {
         text += &format!(", {}", rate(account.rate()));
     }
     text.push('\n');
-    for row in rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:>width$}"));
-        text += &(cells.collect::<Vec<_>>().join("  ") + "\n");
+    for columns in blocks(&widths, most) {
+        let says =
+            |row: &&[String; 9]| columns.clone().skip(1).any(|column| !row[column].is_empty());
+        for row in rows.iter().filter(says) {
+            let cells =
+                columns.clone().map(|column| format!("{:>1$}", row[column], widths[column]));
+            text += &(cells.collect::<Vec<_>>().join(GAP) + "\n");
+        }
     }
     let had: u64 = account.workers.iter().map(|worker| worker.records).sum();
     if had < account.records {
@@ -79,15 +90,36 @@ pub(super) fn table(account: &Account) -> String {
         text += "slowest records:\n";
     }
     for slow in &account.slowest {
-        text += &format!(
-            "{:>9}  {}  record {}: {}\n",
+        let what = format!(
+            "{:>9}  {}  record {}:",
             precise(slow.took),
             slow.worker,
-            slow.index,
-            cut(&shown(slow), RECORD)
+            slow.index
         );
+        let (before, left) = match most.saturating_sub(what.len() + 1) {
+            left if left >= SHORTEST_RECORD => (" ".to_owned(), left),
+            _ => (format!("\n{INDENT}"), most.saturating_sub(INDENT.len())),
+        };
+        text += &format!("{what}{before}{}\n", cut(&shown(slow), left.min(RECORD)));
     }
     text
+}
+
+/// Which columns stand beside each other so that a row fits, the first one always: in a narrow terminal
+/// there are several tables, one below the other.
+fn blocks(widths: &[usize], most: usize) -> Vec<impl Iterator<Item = usize> + Clone + use<>> {
+    let mut blocks = Vec::new();
+    let (mut from, mut used) = (1, widths[0]);
+    for column in 1..widths.len() {
+        let width = GAP.len() + widths[column];
+        if used + width > most && column > from {
+            blocks.push(iter::once(0).chain(from..column));
+            (from, used) = (column, widths[0]);
+        }
+        used += width;
+    }
+    blocks.push(iter::once(0).chain(from..widths.len()));
+    blocks
 }
 
 /// What would have kept the workers busy, a line for stderr; empty where they were.
@@ -302,11 +334,49 @@ worker  records  failed  processes  starting  waiting  working  exiting  absent
 slowest records:
     2.35s  worker 1  record 17: a\\tb\\u{1b}[2J…
 ";
-        assert_eq!(table(&account()), expected);
+        assert_eq!(table(&account(), 80), expected);
         let expected =
             "mtask: the workers worked 54% of the time: for 44% of it the input gave nothing\n";
         assert_eq!(hint(&account()), expected);
         assert_eq!(hint(&Account::default()), "");
+    }
+
+    #[test]
+    fn a_narrow_terminal_has_tables_below_each_other() {
+        let mut account = account();
+        account.slowest[0].index = Index(1_234_567);
+        account.slowest[0].start = vec![b'x'; 100];
+        let expected = "\
+mtask: 1001 records in 61.5s, 16/s
+worker  records  failed  processes
+     0      900       1          2
+     1      100       1          2
+   all     1001       3          4
+worker  starting  waiting  working
+     0     1.50s    1.00s    59.0s
+     1     1.50s    53.0s    7.00s
+   all     3.00s    54.0s    66.0s
+ share      2.4%    43.9%    53.6%
+worker  exiting  absent
+     0    0.04s   0.00s
+     1    0.04s   0.00s
+   all    0.08s   0.00s
+ share     0.1%    0.0%
+1 records never reached a worker
+slowest records:
+    2.35s  worker 1  record 1234567:
+    xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…
+";
+        assert_eq!(table(&account, 40), expected);
+        for most in [40, 60, 80, 100] {
+            let table = table(&account, most);
+            assert!(
+                table.lines().all(|line| line.chars().count() <= most),
+                "{table}"
+            );
+        }
+        assert!(table(&account, 80).contains("record 1234567: xxx"));
+        assert!(!table(&account, 1).is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::done::{numbers, records};
 use crate::env::{TestEnv, let_pass, skip};
+use crate::terminal::Terminal;
 
 /// The document of a run that wrote it to `stats`.
 fn document(env: &TestEnv) -> Value {
@@ -264,4 +265,19 @@ fn a_full_disk_is_said() {
     let done =
         run.mtask().args(["-j1", "--stats-file", "/dev/full"]).echo().stdin(numbers(3)).run();
     done.assert_status(1).assert_stdout(numbers(3)).assert_stderr_has("/dev/full");
+}
+
+#[test]
+fn the_table_fits_into_a_narrow_terminal() {
+    let long = "x".repeat(100);
+    let done = TestEnv::new()
+        .mtask()
+        .terminal(Terminal::new(40))
+        .args(["-j2", "--stats", "-q"])
+        .echo()
+        .stdin(records([&long, &long]))
+        .run();
+    done.assert_status(0).assert_stderr_has("worker  starting  waiting  working\r\n");
+    let widest = done.stderr.lines().map(|line| line.chars().count()).max();
+    done.check(widest <= Some(40), "a line is wider than the terminal");
 }
