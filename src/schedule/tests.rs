@@ -237,7 +237,7 @@ fn a_single_worker_given_up_before_a_first_answer_is_named_after_it() {
     bench.act();
     bench.notices.clear();
     bench.answer(1);
-    assert_eq!(bench.notices, ["worker 2 is given up too"]);
+    assert_eq!(bench.notices, ["worker 2 is given up too; 1 of 3 workers go on"]);
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn workers_given_up_before_a_first_answer_are_named_after_it_and_later_ones_at_o
     );
     bench.notices.clear();
     bench.answer(1);
-    assert_eq!(bench.notices, ["workers 1, 5 to 7 are given up too"]);
+    assert_eq!(bench.notices, ["workers 1, 5 to 7 are given up too; 3 of 8 workers go on"]);
     bench.notices.clear();
     (bench.scheduler).start_failed(WorkerId(2), "no luck".into(), bench.now);
     bench.act();
