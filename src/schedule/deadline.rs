@@ -138,15 +138,16 @@ impl Scheduler {
     }
 
     /// The same, where it was sent records or has answered some. Of a process that is ready nothing
-    /// is due then for a while, and a look that comes before that finds whatever begins now.
+    /// is due then for a while: a look after that is early enough, and finds what stands.
     pub(super) fn watch_busy(&mut self, worker: WorkerId) {
         let half = self.policy.timeout.map_or(Duration::MAX, |limit| limit / 2);
-        let has_time = |process: &Process| {
-            let soonest = process.owed.clock() + NEAREST.min(half);
-            process.is_steady() && self.wake_at.is_some_and(|at| at <= soonest)
-        };
-        if !self.process(worker).is_some_and(has_time) {
-            self.watch(worker);
+        let process = self.process(worker).filter(|process| process.is_steady());
+        let soonest = process.map(|process| process.owed.clock() + NEAREST.min(half));
+        match soonest {
+            // Where answers name their records, a look by itself may give out more.
+            Some(at) if !self.policy.names_records() => self.wake_by(at),
+            Some(at) if self.wake_at.is_some_and(|next| next <= at) => {}
+            _ => self.watch(worker),
         }
     }
 

@@ -134,10 +134,11 @@ impl Process {
         self.is_serving() || self.is_closing()
     }
 
-    /// Whether records simply come and go.
+    /// Whether records simply come and go, one after the other.
     pub(crate) fn is_steady(&self) -> bool {
         let is_sound = self.pipes.hung_up().is_none() && !self.audit.holds_back();
-        is_sound && self.is_serving() && self.is_ready()
+        let is_heard = !self.is_paused() && self.owed.concurrency().is_none();
+        is_sound && is_heard && self.is_serving() && self.is_ready()
     }
 
     /// How many records it may answer.
