@@ -237,7 +237,10 @@ fn a_single_worker_given_up_before_a_first_answer_is_named_after_it() {
     bench.act();
     bench.notices.clear();
     bench.answer(1);
-    assert_eq!(bench.notices, ["worker 2 is given up too; 1 of 3 workers go on"]);
+    assert_eq!(
+        bench.notices,
+        ["worker 2 is given up too; 1 of 3 workers go on"]
+    );
 }
 
 #[test]
@@ -258,7 +261,10 @@ fn workers_given_up_before_a_first_answer_are_named_after_it_and_later_ones_at_o
     );
     bench.notices.clear();
     bench.answer(1);
-    assert_eq!(bench.notices, ["workers 1, 5 to 7 are given up too; 3 of 8 workers go on"]);
+    assert_eq!(
+        bench.notices,
+        ["workers 1, 5 to 7 are given up too; 3 of 8 workers go on"]
+    );
     bench.notices.clear();
     (bench.scheduler).start_failed(WorkerId(2), "no luck".into(), bench.now);
     bench.act();
@@ -266,7 +272,7 @@ fn workers_given_up_before_a_first_answer_are_named_after_it_and_later_ones_at_o
         bench.notices,
         [
             "worker 2 is given up after 1 process without an answer (--max-restarts 1); the last one \
-             died (it could not be started: no luck)"
+             died (it could not be started: no luck); 2 of 8 workers go on"
         ]
     );
 }

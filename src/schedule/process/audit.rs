@@ -31,6 +31,8 @@ const FIRST_SHARE: u32 = 100;
 const SHARE: u32 = 50;
 /// How long at least a process is given that seems to have skipped a record.
 const DOUBT: Duration = Duration::from_secs(3);
+/// However quick a process is, it is watched for so long.
+const SHORTEST_WATCH: Duration = Duration::from_millis(1);
 /// A process that would have to be watched for longer is found out when its input pauses, or at its
 /// end.
 const LONGEST_WATCH: Duration = Duration::from_secs(60);
@@ -97,7 +99,9 @@ impl Audit {
     /// as were asked for. If it was silent for as long as it would be watched, it is in step.
     pub(super) fn was_empty(&mut self, since: Instant, now: Instant, pace: &Pace) {
         self.emptied();
-        if watch_time(pace).is_some_and(|time| now.saturating_duration_since(since) >= time) {
+        let silent = now.saturating_duration_since(since);
+        // Most often it is too short for any watch.
+        if silent >= SHORTEST_WATCH && watch_time(pace).is_some_and(|time| silent >= time) {
             self.since_step = None;
             self.watched = now;
         }
@@ -242,6 +246,6 @@ impl Audit {
 /// How long a further answer might take to come; not known before an answer has been timed. Where
 /// it is too long to be waited for, nothing is.
 fn watch_time(pace: &Pace) -> Option<Duration> {
-    let time = pace.line_time()? * 2 + Duration::from_millis(1);
+    let time = pace.line_time()? * 2 + SHORTEST_WATCH;
     (time <= LONGEST_WATCH).then_some(time)
 }
