@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::Arguments;
 use crate::config::files::Identity;
 use crate::exit::{Status, Unusable};
+use crate::outcome::Ranges;
 use crate::schedule::policy::OnError;
 use crate::shard::{PLACEHOLDER, has_place};
 use crate::visible;
@@ -149,22 +150,29 @@ impl Join {
     /// What is written must not be what is read.
     fn refuse_own_files(&self, done: &[DoneShard]) -> Result<(), Unusable> {
         let identity = |path: &Path| File::open(path).ok().and_then(|it| Identity::of_file(&it));
-        let written: Vec<_> = [&self.to, &self.errors_to].into_iter().flatten().collect();
-        for path in &written {
-            let Some(wanted) = identity(path) else {
+        let name = |path: &PathBuf| (visible::name(path), identity(path));
+        let results = self.to.as_ref().map_or_else(
+            || {
+                let stdout = rustix::stdio::stdout();
+                ("standard output".into(), Identity::of_stream(stdout))
+            },
+            name,
+        );
+        let files: Vec<_> =
+            [Some(results), self.errors_to.as_ref().map(name)].into_iter().flatten().collect();
+        let are_there = files.iter().any(|(_, file)| file.is_some());
+        for read in done.iter().flat_map(|done| done.files(&self.journals)).filter(|_| are_there) {
+            let Some(found) = identity(&read) else {
                 continue;
             };
-            let read = done.iter().flat_map(DoneShard::files);
-            if let Some(read) =
-                read.into_iter().find(|read| identity(read).as_ref() == Some(&wanted))
-            {
+            if let Some((name, _)) = files.iter().find(|(_, file)| file.as_ref() == Some(&found)) {
                 return Err(Unusable::usage(format!(
-                    "{} is {}, which a shard has written: name another file",
-                    visible::name(path),
-                    visible::name(read)
+                    "{name} is {}, which a shard has written: name another file",
+                    visible::name(&read)
                 )));
             }
         }
+        let written: Vec<_> = [&self.to, &self.errors_to].into_iter().flatten().collect();
         match written[..] {
             [one, other]
                 if one == other || identity(one).is_some() && identity(one) == identity(other) =>
@@ -195,8 +203,14 @@ fn write(to: Option<&Path>, parts: &[ShardFile<'_>]) -> Result<NewFile, Unusable
 fn summary(done: &[DoneShard]) -> String {
     let records: u64 = done.iter().map(DoneShard::records).sum();
     let failed: u64 = done.iter().map(DoneShard::failed).sum();
-    let with_failures = done.iter().filter(|done| done.failed() > 0);
-    let numbers: Vec<u64> = with_failures.map(|done| done.shard.number()).collect();
+    let mut numbers = Ranges::default();
+    for done in done.iter().filter(|done| done.failed() > 0) {
+        let number = done.shard.number();
+        assert!(
+            numbers.insert(number..number + 1),
+            "each shard is joined once"
+        );
+    }
     let shards = match done.len() {
         1 => "1 shard is".into(),
         count => format!("{count} shards are"),

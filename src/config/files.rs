@@ -194,7 +194,7 @@ impl Identity {
     }
 
     /// `None` also for a stream that is closed: that is found and said where it is used.
-    fn of_stream(stream: BorrowedFd<'_>) -> Option<Self> {
+    pub(crate) fn of_stream(stream: BorrowedFd<'_>) -> Option<Self> {
         Self::of_file(&File::from(stream.try_clone_to_owned().ok()?))
     }
 }

@@ -3,10 +3,11 @@
 //! Where the file system can, it has no name until then, so that nothing of it is left when mtask is
 //! killed. What is no regular file (a pipe, a device, stdout) is written to as it is.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process;
 
 use crate::config::files::directory_of;
 use crate::exit::{Status, Unusable};
@@ -43,8 +44,7 @@ impl NewFile {
             return Ok(Self { file, name, place });
         };
         let name = visible::name(path);
-        // A link stays one: what it leads to is replaced.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let path = end_of_links(path);
         let (file, place) = open(path).map_err(|error| failed(&name, &error))?;
         Ok(Self { file, name, place })
     }
@@ -67,30 +67,55 @@ impl NewFile {
 
     /// Makes it safe, and puts it in its place, instead of what is there.
     pub(super) fn put_in_place(mut self) -> Result<(), Unusable> {
-        let place = std::mem::replace(&mut self.place, Whereabouts::InPlace);
-        let put = match &place {
-            Whereabouts::InPlace => return Ok(()),
-            #[cfg(target_os = "linux")]
-            Whereabouts::Nameless { path } => self.file.sync_all().and_then(|()| {
-                let beside = beside(path);
-                give_name(&self.file, &beside)?;
-                rename(&beside, path)
-            }),
-            Whereabouts::Beside { path, beside } => {
-                self.file.sync_all().and_then(|()| rename(beside, path))
-            }
-        };
-        put.map_err(|error| self.failed(&error))
+        let put = self.put().map_err(|error| self.failed(&error));
+        if put.is_ok() {
+            self.place = Whereabouts::InPlace;
+        }
+        put
+    }
+
+    fn put(&mut self) -> io::Result<()> {
+        if !matches!(self.place, Whereabouts::InPlace) {
+            self.file.sync_all()?;
+        }
+        #[cfg(target_os = "linux")]
+        if let Whereabouts::Nameless { path } = &self.place {
+            let (beside, path) = (beside(path), path.clone());
+            give_name(&self.file, &beside)?;
+            self.place = Whereabouts::Beside { path, beside };
+        }
+        match &self.place {
+            Whereabouts::Beside { path, beside } => rename(beside, path),
+            _ => Ok(()),
+        }
     }
 }
 
 impl Drop for NewFile {
     fn drop(&mut self) {
+        // Nothing is left of what has failed.
         if let Whereabouts::Beside { beside, .. } = &self.place {
-            // It is of no use, and may be gone.
             let _ = fs::remove_file(beside);
         }
     }
+}
+
+/// Where a link leads, for it stays one; also where nothing is there yet.
+fn end_of_links(path: &Path) -> PathBuf {
+    /// More links in a row are a circle.
+    const MOST_LINKS: usize = 40;
+    let mut end = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        // What is no file on a disk, as a pipe under /dev/fd, has a link that leads nowhere.
+        if let Ok(found) = fs::canonicalize(&end) {
+            return found;
+        }
+        match fs::read_link(&end) {
+            Ok(to) if !end.exists() => end = directory_of(&end).join(to),
+            _ => break,
+        }
+    }
+    end
 }
 
 fn open(path: PathBuf) -> io::Result<(File, Whereabouts)> {
@@ -107,10 +132,13 @@ fn open(path: PathBuf) -> io::Result<(File, Whereabouts)> {
     Ok((file, Whereabouts::Beside { path, beside }))
 }
 
-/// A file without a name, where the file system has such.
+/// A file without a name, where the file system has such, and one can be given to it.
 #[cfg(target_os = "linux")]
 fn nameless(directory: &Path) -> Option<File> {
     use rustix::fs::{CWD, Mode, OFlags, openat};
+    if !Path::new("/proc/self/fd").exists() {
+        return None;
+    }
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     openat(CWD, directory, flags, Mode::from_raw_mode(0o666)).ok().map(File::from)
 }
@@ -124,12 +152,7 @@ fn give_name(file: &File, path: &Path) -> io::Result<()> {
 }
 
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    let renamed = fs::rename(from, to);
-    if renamed.is_err() {
-        // Nothing is left of what has failed.
-        let _ = fs::remove_file(from);
-    }
-    renamed?;
+    fs::rename(from, to)?;
     // Some file systems cannot do that, and need not.
     if let Ok(directory) = File::open(directory_of(to)) {
         let _ = directory.sync_all();
@@ -137,11 +160,15 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The name it has until it is whole: nobody else's.
+/// The name it has until it is whole: nobody else's. In containers and on other hosts, others have the
+/// same process number.
 fn beside(path: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
+    let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}", process::id()));
+    name.push(format!(
+        ".{:016x}",
+        RandomState::new().build_hasher().finish()
+    ));
     path.with_file_name(name)
 }
 

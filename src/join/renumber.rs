@@ -11,6 +11,7 @@ use std::path::Path;
 use super::shards::DoneShard;
 use crate::exit::{Status, Unusable};
 use crate::journal::format::Extent;
+use crate::journal::vouches_for;
 use crate::outcome::Cause;
 use crate::visible;
 
@@ -99,64 +100,96 @@ impl<'a> ShardFile<'a> {
     /// Copies it.
     pub(super) fn copy(&self, out: &mut impl Write) -> Result<(), CopyFault> {
         let file = File::open(self.path).map_err(|error| self.unreadable(&error))?;
-        let mut bytes = file.take(self.extent.bytes);
+        let mut bytes = (&file).take(self.extent.bytes);
         // The indices of the first shard are those of the whole input.
-        let copied = if self.before == 0 || self.form == Numbering::Plain {
-            let copied = copy_all(&mut bytes, out, |error| self.unreadable(&error))?;
-            (copied == self.extent.bytes).then_some(())
+        if self.before == 0 || self.form == Numbering::Plain {
+            copy_all(&mut bytes, out, |error| self.unreadable(&error))?;
         } else {
-            Some(self.renumber(BufReader::with_capacity(BLOCK, bytes), out)?)
-        };
-        copied.ok_or_else(|| self.refused("has become shorter"))
+            self.renumber(BufReader::with_capacity(BLOCK, bytes), out)?;
+        }
+        // A task may have begun anew since the journal was read.
+        match vouches_for(&file, self.extent) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.refused("has changed meanwhile")),
+            Err(error) => Err(self.unreadable(&error)),
+        }
     }
 
     fn renumber(&self, mut bytes: impl BufRead, out: &mut impl Write) -> Result<(), CopyFault> {
         let separator = self.done.separator();
+        let mut counts = Counts::default();
         let mut line = Vec::new();
-        let (mut lines, mut errors) = (0, 0);
         loop {
-            line.clear();
-            let read = bytes.read_until(separator, &mut line);
-            if read.map_err(|error| self.unreadable(&error))? == 0 {
+            let block = match bytes.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read.map_err(|error| self.unreadable(&error))?,
+            };
+            if block.is_empty() {
                 break;
             }
-            let numbered = self.index_of(&line, lines);
-            let (head, rest) = match numbered {
-                Some(Numbered {
-                    index,
-                    place,
-                    is_error,
-                }) => {
-                    errors += u64::from(is_error);
-                    let (head, rest) = line.split_at(place);
-                    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-                    out.write_all(head).map_err(CopyFault::Write)?;
-                    let index = (index + self.before).to_string();
-                    (index.into_bytes(), &rest[digits..])
-                }
-                None if self.form == Numbering::Mixed => (Vec::new(), &*line),
-                None => {
-                    let text = format!("holds something else than records in line {}", lines + 1);
-                    return Err(self.refused(&text));
-                }
-            };
-            out.write_all(&head).map_err(CopyFault::Write)?;
-            out.write_all(rest).map_err(CopyFault::Write)?;
-            lines += 1;
+            let mut from = 0;
+            for last in memchr::memchr_iter(separator, block) {
+                self.renumber_line(&block[from..=last], &mut counts, out)?;
+                from = last + 1;
+            }
+            if from > 0 {
+                bytes.consume(from);
+                continue;
+            }
+            // Its end is in another block.
+            line.clear();
+            let read = bytes.read_until(separator, &mut line);
+            read.map_err(|error| self.unreadable(&error))?;
+            self.renumber_line(&line, &mut counts, out)?;
         }
-        if self.form != Numbering::ErrorRecords && lines != self.done.records() {
-            let text = format!("has {lines} lines for {} records", self.done.records());
+        if self.form != Numbering::ErrorRecords && counts.lines != self.outcomes() {
+            let text = format!("has {} lines for {} records", counts.lines, self.outcomes());
             return Err(self.refused(&text));
         }
-        if errors != self.failures() {
+        if counts.errors != self.failures() {
             return Err(self.refused(&format!(
-                "has {errors} lines that look like error records, and {} records failed: results that look \
+                "has {} lines that look like error records, and {} records failed: results that look \
                  like error records cannot be told from them; run the shards with --errors or with \
                  --output-format envelope",
+                counts.errors,
                 self.failures()
             )));
         }
         Ok(())
+    }
+
+    fn renumber_line(
+        &self,
+        line: &[u8],
+        counts: &mut Counts,
+        out: &mut impl Write,
+    ) -> Result<(), CopyFault> {
+        let write = match self.index_of(line, counts.lines) {
+            Some(numbered) => {
+                counts.errors += u64::from(numbered.is_error);
+                let (head, rest) = (&line[..numbered.place], &line[numbered.end..]);
+                let index = numbered.index + self.before;
+                (out.write_all(head))
+                    .and_then(|()| write!(out, "{index}"))
+                    .and_then(|()| out.write_all(rest))
+            }
+            None if self.form == Numbering::Mixed => out.write_all(line),
+            None => {
+                let text = format!(
+                    "holds something else than records in line {}",
+                    counts.lines + 1
+                );
+                return Err(self.refused(&text));
+            }
+        };
+        counts.lines += 1;
+        write.map_err(CopyFault::Write)
+    }
+
+    /// How many records have their outcomes in the output.
+    fn outcomes(&self) -> u64 {
+        let elsewhere = self.done.errors.as_ref().map_or(0, |_| self.done.failed());
+        self.done.records() - elsewhere
     }
 
     /// How many error records the file has.
@@ -184,6 +217,7 @@ impl<'a> ShardFile<'a> {
         (is_own && is_in_place).then_some(Numbered {
             index,
             place,
+            end: place + digits,
             is_error,
         })
     }
@@ -204,10 +238,18 @@ impl<'a> ShardFile<'a> {
     }
 }
 
+/// What has been copied of a file.
+#[derive(Default)]
+struct Counts {
+    lines: u64,
+    errors: u64,
+}
+
 /// The index of a line, and where it stands.
 struct Numbered {
     index: u64,
     place: usize,
+    end: usize,
     is_error: bool,
 }
 
@@ -221,21 +263,17 @@ fn error_record(line: &[u8]) -> Option<usize> {
     Some(b"{\"mtask_error\":\"".len() + kind.len() + b"\",\"index\":".len())
 }
 
-/// Copies all bytes; gives how many they were.
+/// Copies all bytes.
 fn copy_all(
     bytes: &mut impl Read,
     out: &mut impl Write,
     unreadable: impl Fn(io::Error) -> CopyFault,
-) -> Result<u64, CopyFault> {
+) -> Result<(), CopyFault> {
     let mut block = vec![0; BLOCK];
-    let mut copied = 0;
     loop {
         match bytes.read(&mut block) {
-            Ok(0) => return Ok(copied),
-            Ok(count) => {
-                out.write_all(&block[..count]).map_err(CopyFault::Write)?;
-                copied += count as u64;
-            }
+            Ok(0) => return Ok(()),
+            Ok(count) => out.write_all(&block[..count]).map_err(CopyFault::Write)?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(unreadable(error)),
         }

@@ -4,15 +4,29 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::BufReader;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::files::directory_of;
 use crate::exit::{Status, Unusable};
-use crate::journal::format::{self, JournalFault, Past};
+use crate::journal::format::{self, Extent, JournalFault, Past};
 use crate::journal::vouches_for;
+use crate::outcome::Ranges;
 use crate::shard::{PLACEHOLDER, Shard, has_place, place, split_once};
 use crate::visible;
+
+/// Why a shard cannot be joined: how it is, and what shows that.
+type Fault = (&'static str, String);
+
+/// The options that decide what is written, with their values.
+type Terms = BTreeMap<String, String>;
+
+const DAMAGED: &str = "damaged";
+const OF_ANOTHER_RUN: &str = "of another run";
+
+/// So many ranges of numbers are listed.
+const MOST_LISTED: usize = 1000;
 
 /// A shard that is done.
 #[derive(Debug)]
@@ -55,8 +69,14 @@ impl DoneShard {
         self.term("--protocol") != "lines"
     }
 
-    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
-        [Some(&*self.output), self.errors.as_deref()].into_iter().flatten()
+    /// All files that it has written, of which the journals have that name.
+    pub(super) fn files(&self, journals: &Path) -> impl Iterator<Item = PathBuf> {
+        let files = [
+            Some(self.output.clone()),
+            self.errors.clone(),
+            Some(self.shard.place(journals)),
+        ];
+        files.into_iter().flatten()
     }
 
     fn term(&self, option: &str) -> &str {
@@ -69,7 +89,7 @@ impl DoneShard {
 pub(super) struct Shards {
     of: u64,
     /// What is under the names that the journals have, by the digits in them.
-    found: BTreeMap<String, Result<Past, String>>,
+    found: BTreeMap<String, Result<Past, Fault>>,
     journals: PathBuf,
     outputs: PathBuf,
     errors: Option<PathBuf>,
@@ -115,69 +135,82 @@ impl Shards {
 
     /// Those that are done, in the order of the input, and what is wrong with the others.
     pub(super) fn sort(mut self) -> (Vec<DoneShard>, Troubles) {
-        let mut done: Vec<DoneShard> = Vec::new();
+        let mut done = Vec::new();
         let mut troubles = Troubles::of(self.of);
-        for number in 0..self.of {
-            let shard = Shard::new(number, self.of).expect("numbers are below N");
-            let name = shard.name();
-            let judged = match self.found.remove(&name) {
-                None => Err(("missing", "there is no journal".to_owned())),
-                Some(Err(fault)) => Err(("damaged", fault)),
-                Some(Ok(past)) => self.judge(shard, past, done.first()),
+        let mut next = 0;
+        let found = std::mem::take(&mut self.found);
+        let usual = self.usual_terms(&found);
+        // Names with as many digits stand in the order of their numbers.
+        for (digits, past) in found {
+            let Some(shard) = self.shard_of_name(&digits) else {
+                let own = match past.as_ref().ok().and_then(shard_of) {
+                    Some(shard) => format!("it is of --shard {shard}"),
+                    None => "it is of no shard".into(),
+                };
+                let name = visible::name(place(&self.journals, &digits));
+                troubles.others.push(format!("{name} is not of this run: {own}"));
+                continue;
             };
-            match judged {
+            troubles.note_missing(next..shard.number());
+            next = shard.number() + 1;
+            match past.and_then(|past| self.judge(shard, past, &usual)) {
                 Ok(shard) => done.push(shard),
-                Err((kind, fault)) => troubles.note(kind, fault, number),
+                Err(fault) => troubles.note(fault, shard.number()..next),
             }
         }
-        for (digits, past) in &self.found {
-            let own = match past.as_ref().ok().and_then(shard_of) {
-                Some(shard) => format!("it is of --shard {shard}"),
-                None => "it is of no shard".into(),
-            };
-            let name = visible::name(place(&self.journals, digits));
-            troubles.others.push(format!("{name} is not of this run: {own}"));
-        }
+        troubles.note_missing(next..self.of);
         (done, troubles)
     }
 
-    /// Whether a shard is done, in the same run as the `first` one that is.
-    fn judge(
-        &self,
-        shard: Shard,
-        past: Past,
-        first: Option<&DoneShard>,
-    ) -> Result<DoneShard, (&'static str, String)> {
+    /// Which shard of this run a journal with these digits is of.
+    fn shard_of_name(&self, digits: &str) -> Option<Shard> {
+        let shard = Shard::new(digits.parse().ok()?, self.of)?;
+        (shard.name() == digits).then_some(shard)
+    }
+
+    /// What most shards were run with.
+    fn usual_terms(&self, found: &BTreeMap<String, Result<Past, Fault>>) -> Terms {
+        let mut counts: BTreeMap<Terms, usize> = BTreeMap::new();
+        for past in found.values().flatten() {
+            if shard_of(past).is_some_and(|shard| shard.of() == self.of) {
+                *counts.entry(terms_of_run(past)).or_default() += 1;
+            }
+        }
+        let most = counts.into_iter().max_by_key(|(_, count)| *count);
+        most.map(|(terms, _)| terms).unwrap_or_default()
+    }
+
+    /// Whether a shard is done, in a run with these terms.
+    fn judge(&self, shard: Shard, past: Past, usual: &Terms) -> Result<DoneShard, Fault> {
         match shard_of(&past) {
             Some(own) if own == shard => {}
             Some(own) => {
-                return Err(("of another run", format!("the journal is of --shard {own}")));
+                return Err((OF_ANOTHER_RUN, format!("the journal is of --shard {own}")));
             }
-            None => return Err(("of another run", "the journal is of no shard".into())),
+            None => return Err((OF_ANOTHER_RUN, "the journal is of no shard".into())),
         }
-        if let Some(difference) = first.and_then(|first| difference(&past, &first.past)) {
-            return Err(("of another run", difference));
+        if let Some(difference) = difference(&terms_of_run(&past), usual) {
+            return Err((OF_ANOTHER_RUN, difference));
         }
         if !past.is_whole {
             return Err(("unfinished", "the run has not come to its end".into()));
         }
         let output = shard.place(&self.outputs);
-        let changed = |fault| ("not as it was", fault);
-        vouches_for(&output, past.output).map_err(changed)?;
+        check(&output, past.output)?;
         let errors = match (&self.errors, &past.files.errors) {
             (Some(errors), Some(_)) => Some(shard.place(errors)),
             (None, None) => None,
             (Some(_), None) => {
                 let fault = "it was run without --errors: leave the second name out";
-                return Err(("of another run", fault.into()));
+                return Err((OF_ANOTHER_RUN, fault.into()));
             }
             (None, Some(_)) => {
                 let fault = "it was run with --errors: name those files too, behind the outputs";
-                return Err(("of another run", fault.into()));
+                return Err((OF_ANOTHER_RUN, fault.into()));
             }
         };
         if let Some(errors) = &errors {
-            vouches_for(errors, past.errors).map_err(changed)?;
+            check(errors, past.errors)?;
         }
         Ok(DoneShard {
             shard,
@@ -188,12 +221,23 @@ impl Shards {
     }
 }
 
+/// Whether the file is what its journal vouches for.
+fn check(path: &Path, extent: Extent) -> Result<(), Fault> {
+    let name = visible::name(path);
+    let fault = match File::open(path).and_then(|file| vouches_for(&file, extent)) {
+        Ok(true) => return Ok(()),
+        Ok(false) => format!("{name} is not what the journal vouches for"),
+        Err(error) => format!("{name}: {error}"),
+    };
+    Err(("not as it was", fault))
+}
+
 /// What is wrong with shards.
 #[derive(Debug)]
 pub(super) struct Troubles {
     of: u64,
     /// The shards by what is wrong with them.
-    shards: BTreeMap<(&'static str, String), Vec<u64>>,
+    shards: BTreeMap<Fault, Ranges>,
     /// Journals that are of no shard of this run.
     others: Vec<String>,
 }
@@ -207,8 +251,14 @@ impl Troubles {
         }
     }
 
-    fn note(&mut self, kind: &'static str, fault: String, number: u64) {
-        self.shards.entry((kind, fault)).or_default().push(number);
+    fn note(&mut self, fault: Fault, numbers: Range<u64>) {
+        add(self.shards.entry(fault).or_default(), numbers);
+    }
+
+    fn note_missing(&mut self, numbers: Range<u64>) {
+        if !numbers.is_empty() {
+            self.note(("missing", "there is no journal".into()), numbers);
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -218,7 +268,7 @@ impl Troubles {
     /// All of it, a line each.
     pub(super) fn lines(&self) -> Vec<String> {
         let shards = self.shards.iter().map(|((kind, fault), numbers)| {
-            let are = if numbers.len() == 1 { "is" } else { "are" };
+            let are = if numbers.count() == 1 { "is" } else { "are" };
             format!("{} of {} {are} {kind}: {fault}", list(numbers), self.of)
         });
         shards.chain(self.others.iter().cloned()).collect()
@@ -226,36 +276,50 @@ impl Troubles {
 
     /// What to do about it.
     pub(super) fn way_out(&self) -> String {
-        let mut left: Vec<u64> = self.shards.values().flatten().copied().collect();
-        left.sort_unstable();
-        match left.len() {
-            0 => "nothing is joined: move what is not of this run away".into(),
-            count => format!(
-                "nothing is joined: {} of {} shards are done; run the others again (--array={} in Slurm), and \
-                 join then",
-                self.of - count as u64,
-                self.of,
-                ranges(&left)
-            ),
+        let mut left = Ranges::default();
+        for range in self.shards.values().flat_map(Ranges::iter) {
+            add(&mut left, range);
         }
+        if left.is_empty() {
+            return "nothing is joined: move what is not of this run away".into();
+        }
+        let is_of_no_use = |(kind, _): &Fault| [DAMAGED, OF_ANOTHER_RUN].contains(kind);
+        let first = match self.shards.keys().any(is_of_no_use) {
+            true => "move journals that are damaged or of another run away, and their outputs; ",
+            false => "",
+        };
+        format!(
+            "nothing is joined: {} of {} shards are done; {first}run the others again (--array={} in \
+             Slurm), and join then",
+            self.of - left.count(),
+            self.of,
+            in_ranges(&left)
+        )
     }
 }
 
-/// These shards by name.
-pub(super) fn list(numbers: &[u64]) -> String {
-    let plural = if numbers.len() == 1 { "" } else { "s" };
-    format!("shard{plural} {}", ranges(numbers))
+fn add(numbers: &mut Ranges, range: Range<u64>) {
+    let is_new = numbers.insert(range);
+    debug_assert!(is_new, "a shard is noted once");
 }
 
-/// Rising numbers as batch systems write them: `3,5-9`.
-fn ranges(numbers: &[u64]) -> String {
-    let runs = numbers.chunk_by(|one, next| one + 1 == *next);
-    let run = |run: &[u64]| match run {
-        [one] => one.to_string(),
-        [first, .., last] => format!("{first}-{last}"),
-        [] => String::new(),
+/// These shards by name.
+pub(super) fn list(numbers: &Ranges) -> String {
+    let plural = if numbers.count() == 1 { "" } else { "s" };
+    format!("shard{plural} {}", in_ranges(numbers))
+}
+
+/// As batch systems write them: `3,5-9`.
+fn in_ranges(numbers: &Ranges) -> String {
+    let range = |range: Range<u64>| match range.end - range.start {
+        1 => range.start.to_string(),
+        _ => format!("{}-{}", range.start, range.end - 1),
     };
-    runs.map(run).collect::<Vec<_>>().join(",")
+    let mut ranges: Vec<_> = numbers.iter().take(MOST_LISTED).map(range).collect();
+    if numbers.len() > MOST_LISTED {
+        ranges.push("…".into());
+    }
+    ranges.join(",")
 }
 
 /// The shard that a journal is of.
@@ -263,34 +327,42 @@ fn shard_of(past: &Past) -> Option<Shard> {
     past.header.terms.get(format::SHARD)?.parse().ok()
 }
 
-/// In what a run differs from the first one.
-fn difference(past: &Past, first: &Past) -> Option<String> {
-    let (own, other) = (&past.header.terms, &first.header.terms);
-    let mut options = own.keys().chain(other.keys());
-    let differs = |option: &&String| own.get(*option) != other.get(*option);
-    let option = options.find(|option| *option != format::SHARD && differs(option))?;
-    let value = |terms: &BTreeMap<String, String>| terms.get(option).cloned().unwrap_or_default();
+/// What a shard was run with, but for its number.
+fn terms_of_run(past: &Past) -> Terms {
+    let mut terms = past.header.terms.clone();
+    terms.remove(format::SHARD);
+    terms
+}
+
+/// In what a shard differs from most.
+fn difference(own: &Terms, usual: &Terms) -> Option<String> {
+    let mut options = own.keys().chain(usual.keys());
+    let option = options.find(|option| own.get(*option) != usual.get(*option))?;
+    let value = |terms: &Terms| terms.get(option).cloned().unwrap_or_default();
     Some(format!(
-        "it has {option} {}, where the first one has {}",
+        "it has {option} {}, where most have {}",
         value(own),
-        value(other)
+        value(usual)
     ))
 }
 
-fn read(journal: &Path) -> Result<Past, String> {
-    let file = File::open(journal).map_err(|error| error.to_string())?;
+fn read(journal: &Path) -> Result<Past, Fault> {
+    let damaged = |why: String| (DAMAGED, why);
+    let file = File::open(journal).map_err(|error| damaged(error.to_string()))?;
     match format::read(BufReader::new(file)) {
         Ok(Some(past)) => Ok(past),
-        Ok(None) => Err("the journal has not been begun".into()),
-        Err(JournalFault::Foreign) => Err("the file is no journal of mtask".into()),
-        Err(JournalFault::Version(version)) => Err(format!(
-            "the journal is of version {version}, which this mtask does not know"
-        )),
-        Err(JournalFault::Damaged(line)) => Err(format!("the journal is damaged in line {line}")),
-        Err(JournalFault::OutOfPlace(line)) => Err(format!(
-            "line {line} of the journal does not follow what stands before it"
-        )),
-        Err(JournalFault::Unreadable(why)) => Err(why),
+        Ok(None) => Err(("unfinished", "the journal has not been begun".into())),
+        Err(fault) => Err(damaged(match fault {
+            JournalFault::Foreign => "the file is no journal of mtask".into(),
+            JournalFault::Version(version) => {
+                format!("the journal is of version {version}, which this mtask does not know")
+            }
+            JournalFault::Damaged(line) => format!("the journal is damaged in line {line}"),
+            JournalFault::OutOfPlace(line) => {
+                format!("line {line} of the journal does not follow what stands before it")
+            }
+            JournalFault::Unreadable(why) => why,
+        })),
     }
 }
 

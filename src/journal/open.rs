@@ -265,26 +265,12 @@ impl Looked<'_> {
 /// Whether the file is what a journal vouches for, and no more.
 ///
 /// # Errors
-/// What is wrong with it, as a clause that names it.
-pub fn vouches_for(path: &Path, extent: Extent) -> Result<(), String> {
-    let name = visible::name(path);
-    let check = || {
-        let file = File::open(path)?;
-        let length = file.metadata()?.len();
-        Ok(match length == extent.bytes {
-            true => extent.bytes == 0 || tail(&file, extent.bytes)? == extent.tail,
-            false => false,
-        })
-    };
-    match check() {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(format!("{name} is not what the journal vouches for")),
-        Err(error) => Err(read_failed(&name, &error)),
-    }
-}
-
-fn read_failed(name: &str, error: &io::Error) -> String {
-    format!("{name}: {error}")
+/// Where it cannot be read.
+pub fn vouches_for(file: &File, extent: Extent) -> io::Result<bool> {
+    Ok(match file.metadata()?.len() == extent.bytes {
+        true => extent.bytes == 0 || tail(file, extent.bytes)? == extent.tail,
+        false => false,
+    })
 }
 
 /// Creates the journal, locked.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::symlink;
 
 use rustix::process::Signal;
 
@@ -318,4 +319,113 @@ fn a_shard_says_where_in_the_file_an_invalid_record_stands() {
         message.contains("in from byte 6 on at line 2 column 1"),
         "{message}"
     );
+}
+
+#[test]
+fn envelopes_and_error_records_apart_are_joined() {
+    let env = TestEnv::new();
+    env.write("in", mixed(300));
+    let form = ["--format", "jsonl", "--output-format", "envelope"];
+    let whole = env.mtask().args(["-i", "in", "--errors", "e"]).args(form).echo().run();
+    run_all(&env, 4, &[&form[..], &["--errors", "e-{shard}"]].concat());
+    let names = ["-o", "all", "--errors", "errors", "o-{shard}", "e-{shard}"];
+    join(&env, &names).assert_status(123);
+    assert_eq!(env.read("all"), whole.stdout);
+    assert_eq!(outcomes(&env.read("errors")), outcomes(&env.read("e")));
+}
+
+#[test]
+fn results_longer_than_what_is_read_at_a_time_are_renumbered() {
+    let env = TestEnv::new();
+    let line = |number: usize| format!("{}\n", "x".repeat(number * 97_001 % 700_000));
+    env.write("in", (0..30).map(line).collect::<String>());
+    let form = ["--output-format", "envelope"];
+    let whole = env.mtask().args(["-i", "in"]).args(form).echo().run();
+    run_all(&env, 3, &form);
+    join(&env, &["-o", "all", "o-{shard}"]).assert_status(0);
+    assert!(env.read("all") == whole.stdout, "not the same");
+}
+
+#[test]
+fn what_a_shard_has_written_is_never_written_to() {
+    let env = TestEnv::new();
+    env.write("in", numbers(9));
+    run_all(&env, 2, &[]);
+    let journal = env.read("j-1");
+    let output = env.read("o-1");
+    join(&env, &["-o", "j-1", "o-{shard}"]).assert_status(2).assert_stderr_has("j-1");
+    let appended =
+        env.mtask().args(JOIN).args(["o-{shard}"]).shell("exec \"$0\" \"$@\" >> o-1").run();
+    appended.assert_status(2).assert_stderr_has("standard output is o-1");
+    assert_eq!((env.read("j-1"), env.read("o-1")), (journal, output));
+}
+
+#[test]
+fn a_link_to_what_is_not_there_yet_stays_a_link() {
+    let env = TestEnv::new();
+    env.write("in", numbers(9));
+    run_all(&env, 2, &[]);
+    fs::create_dir(env.path("far")).unwrap();
+    symlink("far/one", env.path("all")).unwrap();
+    symlink("two", env.path("far/one")).unwrap();
+    join(&env, &["-o", "all", "o-{shard}"]).assert_status(0);
+    assert!(fs::symlink_metadata(env.path("all")).unwrap().is_symlink());
+    assert_eq!(env.read("far/two"), numbers(9));
+}
+
+#[test]
+fn outputs_may_be_links_and_the_number_the_name_of_a_folder() {
+    let env = TestEnv::new();
+    env.write("in", numbers(90));
+    fs::create_dir(env.path("far")).unwrap();
+    for number in 0..10 {
+        let folder = format!("run-{number:02}");
+        fs::create_dir(env.path(&folder)).unwrap();
+        symlink(
+            format!("../far/{number}"),
+            env.path(&format!("{folder}/out")),
+        )
+        .unwrap();
+        let shard = format!("{number}/10");
+        let run = env.mtask().args(["-i", "in", "-o", "run-{shard}/out", "--shard", &shard]);
+        run.args(["--resume", "run-{shard}/journal"]).echo().run().assert_status(0);
+    }
+    let join = env.mtask().args(["--join", "--resume", "run-{shard}/journal", "-o", "all"]);
+    join.args(["run-{shard}/out"]).run().assert_status(0);
+    assert_eq!(env.read("all"), numbers(90));
+}
+
+#[test]
+fn one_shard_among_many_others_is_of_another_run_whatever_its_number() {
+    let env = TestEnv::new();
+    env.write("in", numbers(30));
+    run_shard(&env, "0/4", &["-u"]);
+    for number in 1..4 {
+        run_shard(&env, &format!("{number}/4"), &[]);
+    }
+    join(&env, &["-o", "all", "o-{shard}"])
+        .assert_status(1)
+        .assert_stderr_has("shard 0 of 4 is of another run: it has --unordered yes")
+        .assert_stderr_has("move journals that are damaged or of another run away")
+        .assert_stderr_has("--array=0 in");
+}
+
+#[test]
+fn however_many_shards_there_are_those_that_are_missing_are_named() {
+    let env = TestEnv::new();
+    env.write("in", numbers(30));
+    let of = u64::MAX;
+    for number in [7, of - 2] {
+        run_shard(&env, &format!("{number}/{of}"), &[]).assert_status(0);
+    }
+    let missing = format!("shards 0-6,8-{},{} of {of} are missing", of - 3, of - 1);
+    join(&env, &["-o", "all", "o-{shard}"])
+        .assert_status(1)
+        .assert_stderr_has(&missing)
+        .assert_stderr_has("2 of ");
+    // A task that was killed before it began a journal.
+    env.write(&format!("j-{:020}", 8), "");
+    join(&env, &["-o", "all", "o-{shard}"])
+        .assert_status(1)
+        .assert_stderr_has("is unfinished: the journal has not been begun");
 }
