@@ -63,6 +63,11 @@ fn every_worker_in_docs_workers_does_what_it_says() {
 }
 
 #[test]
+fn every_way_beyond_one_machine_does_what_it_says() {
+    run_all("docs/far.md", include_str!("../../docs/far.md"));
+}
+
+#[test]
 fn every_test_that_docs_promises_names_exists() {
     let promises = include_str!("../../docs/promises.md");
     let named: Vec<&str> = promises

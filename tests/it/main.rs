@@ -67,6 +67,7 @@ mod rooms;
 mod rows;
 mod shards;
 mod signals;
+mod slurm;
 mod stats;
 mod status_line;
 mod waits;

@@ -1,7 +1,7 @@
 //! `--shard` and `--join`: the shards of a run, each a run of its own, and their outputs as one.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
 
 use rustix::process::Signal;
@@ -358,6 +358,22 @@ fn what_a_shard_has_written_is_never_written_to() {
         env.mtask().args(JOIN).args(["o-{shard}"]).shell("exec \"$0\" \"$@\" >> o-1").run();
     appended.assert_status(2).assert_stderr_has("standard output is o-1");
     assert_eq!((env.read("j-1"), env.read("o-1")), (journal, output));
+}
+
+#[test]
+fn an_output_that_changes_while_it_is_joined_is_noticed() {
+    let env = TestEnv::new();
+    env.write("in", numbers(100_000));
+    run_all(&env, 2, &[]);
+    let mut pipe = env.fifo("all");
+    let live = env.mtask().args(JOIN).args(["-o", "all", "o-{shard}"]).start();
+    // It has looked at all of them, and is amid the first.
+    pipe.read_exact(&mut [0]).unwrap();
+    let other = vec![b'x'; env.read("o-1").len()];
+    let rest = env.read("o-0").len() - 1 + other.len();
+    env.write("o-1", other);
+    pipe.read_exact(&mut vec![0; rest]).unwrap();
+    live.wait().assert_status(1).assert_stderr_has("o-1, of shard 1/2, has changed meanwhile");
 }
 
 #[test]
