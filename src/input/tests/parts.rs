@@ -43,18 +43,23 @@ fn without_lines(seen: Vec<Seen>) -> Vec<Seen> {
 fn all_shards_together_are_the_whole_input() {
     let mut rng = fastrand::Rng::with_seed(7);
     for case in 0..400 {
+        let (format, separator) = match rng.u8(0..3) {
+            0 => (Format::Jsonl, Separator::Newline),
+            1 => (Format::Lines, Separator::Newline),
+            _ => (Format::Lines, Separator::Nul),
+        };
         let shape = Shape {
-            format: if rng.bool() {
-                Format::Jsonl
-            } else {
-                Format::Lines
-            },
+            format,
+            separator,
             max_record: rng.usize(3..60),
             ..LINES
         };
-        let words: [&[u8]; 8] = [
+        let words: [&[u8]; 11] = [
             b"\n",
             b"\n",
+            b"\r\n",
+            b"\0",
+            b"\0\0",
             b"1",
             b"\"ab\"",
             b" ",
