@@ -173,25 +173,26 @@ fn nothing_is_joined_unless_all_is_there_and_each_fault_is_named() {
 }
 
 #[test]
-fn a_shard_that_was_interrupted_is_unfinished_until_it_is_run_again() {
-    let env = TestEnv::new();
-    env.write("in", numbers(50));
-    run_all(&env, 2, &[]);
-    fs::remove_file(env.path("j-1")).unwrap();
-    fs::remove_file(env.path("o-1")).unwrap();
-    env.fifo("gate");
-    let run = env.mtask().args(["-j1", "-i", "in", "-o", "o-{shard}", "--shard", "1/2"]);
-    let live = run.args(JOURNALS).args(["sh", "-c", "read a; echo $a; cat gate"]).start();
-    env.wait_for_lines("o-1", 1);
-    live.signal(Signal::INT);
-    live.signal(Signal::INT);
-    live.wait().assert_signal(Signal::INT);
-    join(&env, &["-o", "all", "o-{shard}"])
-        .assert_status(1)
-        .assert_stderr_has("shard 1 of 2 is unfinished");
-    run_shard(&env, "1/2", &[]).assert_status(0);
-    join(&env, &["-o", "all", "o-{shard}"]).assert_status(0);
-    assert_eq!(env.read("all"), numbers(50));
+fn a_shard_that_was_interrupted_or_killed_is_unfinished_until_it_is_run_again() {
+    for signals in [&[Signal::INT, Signal::INT][..], &[Signal::KILL]] {
+        let env = TestEnv::new();
+        env.write("in", numbers(50));
+        run_shard(&env, "0/2", &[]);
+        env.fifo("gate");
+        let run = env.mtask().args(["-j1", "-i", "in", "-o", "o-{shard}", "--shard", "1/2"]);
+        let live = run.args(JOURNALS).args(["sh", "-c", "read a; echo $a; cat gate"]).start();
+        env.wait_for_lines("o-1", 1);
+        for signal in signals {
+            live.signal(*signal);
+        }
+        live.wait().assert_signal(signals[0]);
+        join(&env, &["-o", "all", "o-{shard}"])
+            .assert_status(1)
+            .assert_stderr_has("shard 1 of 2 is unfinished");
+        run_shard(&env, "1/2", &[]).assert_status(0);
+        join(&env, &["-o", "all", "o-{shard}"]).assert_status(0);
+        assert_eq!(env.read("all"), numbers(50));
+    }
 }
 
 #[test]
