@@ -37,7 +37,7 @@ pub struct Failures {
     /// The limit for one record [default: none]
     ///
     /// A worker that takes longer is stopped and replaced, and the record fails or is tried again
-    /// (`--retries`). 0 is no limit, as for timeout(1). Not allowed with `--window full`, where
+    /// (`--retries`). With `--batch` it is the limit for a call. 0 is no limit, as for timeout(1). Not allowed with `--window full`, where
     /// nobody can tell which record is late.
     #[arg(
         long,

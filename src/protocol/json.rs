@@ -10,7 +10,6 @@ mod parted;
 
 use std::borrow::Cow;
 use std::io::Write;
-use std::num::NonZeroUsize;
 
 use memchr::{memchr, memchr_iter};
 use serde::{Deserialize, Deserializer};
@@ -18,7 +17,7 @@ use serde_json::value::RawValue;
 
 pub(super) use self::dialogue::JsonReader;
 pub use self::named::{NamedRecord, Scanner, named};
-use super::message::{Answer, Reply};
+use super::message::{Answer, Begins, Capabilities, Reply};
 use crate::input::strange_number;
 use crate::outcome::OutputFormat;
 use crate::record::{Attempt, Block, Index, Separator};
@@ -34,9 +33,10 @@ pub enum Statement<'a> {
     Mention(Answer<'a>),
     /// It begins like an answer, and names no record.
     Nameless,
-    /// It is up, and may want to be sent so many records at a time; or wants what is no number of
-    /// records, as it stands there.
-    Ready(Result<Option<NonZeroUsize>, &'a str>),
+    /// It is up.
+    Ready(Capabilities<'a>),
+    /// It has begun these records, together.
+    Begun(Vec<Index>),
     /// What it has to say at its end, as JSON.
     Exit(&'a str),
     /// Nothing to mtask: a line for people.
@@ -175,6 +175,10 @@ struct Fields<'a> {
     ready: Option<&'a RawValue>,
     #[serde(borrow)]
     concurrency: Option<&'a RawValue>,
+    #[serde(borrow)]
+    can: Option<&'a RawValue>,
+    #[serde(borrow)]
+    started: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     exit: Option<&'a RawValue>,
 }
@@ -196,13 +200,12 @@ struct ErrorObject<'a> {
 impl<'a> Fields<'a> {
     fn message(&self, line: &str, wanted: Wanted) -> Statement<'a> {
         let Some(id) = self.id else {
-            return match (self.ready, self.exit) {
-                (Some(ready), _) if ready.get() == "true" => {
-                    let given = self.concurrency.map(RawValue::get);
-                    let number = given.map(|text| text.parse().map_err(|_| text));
-                    Statement::Ready(number.transpose())
+            return match (self.ready, self.exit, self.started) {
+                (Some(ready), ..) if ready.get() == "true" => Statement::Ready(self.capabilities()),
+                (None, Some(exit), _) => Statement::Exit(exit.get()),
+                (None, None, Some(started)) => {
+                    ids(started.get()).map_or(Statement::Log, Statement::Begun)
                 }
-                (None, Some(exit)) => Statement::Exit(exit.get()),
                 _ => Statement::Log,
             };
         };
@@ -227,6 +230,27 @@ impl<'a> Fields<'a> {
             Statement::Answer(answer)
         }
     }
+
+    /// What a process that is up says of itself.
+    fn capabilities(&self) -> Capabilities<'a> {
+        let given = self.concurrency.map(RawValue::get);
+        let number = given.map(|text| text.parse().map_err(|_| text));
+        let can = self.can.map(RawValue::get).unwrap_or_default();
+        let words: Vec<&RawValue> = serde_json::from_str(can).unwrap_or_default();
+        Capabilities {
+            concurrency: number.transpose(),
+            begins: match words.iter().any(|word| word.get() == "\"start\"") {
+                true => Begins::Told,
+                false => Begins::Untold,
+            },
+        }
+    }
+}
+
+/// The ids in a list, if it is one.
+fn ids(list: &str) -> Option<Vec<Index>> {
+    let ids: Vec<u64> = serde_json::from_str(list).ok()?;
+    Some(ids.into_iter().map(Index).collect())
 }
 
 /// The id and the output of the most usual line, `{"id":…,"output":…}`, which is looked at but

@@ -21,9 +21,11 @@ pub enum Message<'m, 'b> {
     Stray(&'b [u8]),
     /// Answers that name their records.
     Answers(&'m mut [Answer<'b>]),
-    /// It is up, and may want to be sent so many records at a time; or wants what is no number of
-    /// records, as it stands there.
-    Ready(Result<Option<NonZeroUsize>, &'b str>),
+    /// It is up.
+    Ready(Capabilities<'b>),
+    /// It has begun these records, with one call. Those of an earlier call of which one is among
+    /// them wait again.
+    Begun(&'m [Index]),
     /// It has something to say at its end.
     LastWord,
     /// So many lines that are no answers.
@@ -36,6 +38,26 @@ pub enum Message<'m, 'b> {
         /// So many bytes that count are held of an answer that it has begun.
         begun: usize,
     },
+}
+
+/// What a process says of itself when it is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities<'b> {
+    /// How many records it wants to be sent at a time, if it says so; or what it gives there and is
+    /// no number of records, as it stands.
+    pub concurrency: Result<Option<NonZeroUsize>, &'b str>,
+    /// Whether it says which records it has begun.
+    pub begins: Begins,
+}
+
+/// Whether a process says which records it has begun.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Begins {
+    /// Nobody knows: it may be at any of those that it was sent.
+    #[default]
+    Untold,
+    /// It does, and is at no others.
+    Told,
 }
 
 /// What a read comes to.

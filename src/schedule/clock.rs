@@ -40,7 +40,7 @@ impl Scheduler {
     pub(super) fn remind(&mut self, worker: WorkerId, is_first: bool, now: Instant) {
         let process = self.process(worker).expect("only a running process is waited for");
         let age = process.age(now);
-        let Some(index) = process.owed.oldest() else {
+        let Some(index) = process.owed.awaited() else {
             return;
         };
         let overdue = Overdue {

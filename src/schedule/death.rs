@@ -3,7 +3,8 @@
 //! Nobody knows which of the records that a process held has killed it. So nobody is charged at
 //! first: what was held becomes suspect, and each suspect is sent again, alone, to a process that
 //! holds nothing else and is ready, or has stayed up for long enough (`suspects`). If that process
-//! dies too, the record is charged; the others finish.
+//! dies too, the record is charged; the others finish. Where the process said what it had begun
+//! (`process/owed/calls`), the rest of what it held is beyond suspicion.
 //!
 //! A batch system or a container runtime that ends a run signals all of its processes, in no order
 //! that could be relied on. So a death that would leave an outcome leaves it only once mtask might
@@ -203,6 +204,10 @@ impl Scheduler {
         let is_alone =
             owed.len() == 1 && owed[0].remaining() == 1 && owed[0].isolation == Isolation::Alone;
         let is_full = self.policy.window == Window::Full;
+        let unbegun = match self.policy.delivery {
+            Delivery::AtMostOnce => VecDeque::new(),
+            Delivery::AtLeastOnce => Work::take_unbegun(&mut owed),
+        };
         let verdict = death.exit.verdict();
         let may_charge = startup.is_proof() && !matches!(verdict, Some(Verdict::NotReady(_)));
         let is_guilty = |work: &Work| match self.policy.delivery {
@@ -231,8 +236,15 @@ impl Scheduler {
             moment,
             held,
             charged: fate,
-            again: again.iter().map(Work::remaining).sum(),
+            again: again.iter().chain(&unbegun).map(Work::remaining).sum(),
         })));
+        for work in unbegun {
+            self.tell_again(worker, &work);
+            self.queue.put_back(Work {
+                shuns: None,
+                ..work
+            });
+        }
         for mut work in again {
             work.shuns = None;
             self.tell_again(worker, &work);

@@ -17,7 +17,8 @@ impl Scheduler {
             Message::TooLarge => self.answered_too_large(worker, now),
             Message::Stray(line) => self.stray(worker, line, now),
             Message::Answers(answers) => return self.replied(worker, answers, now),
-            Message::Ready(concurrency) => return self.announced(worker, concurrency, now),
+            Message::Ready(said) => return self.announced(worker, said, now),
+            Message::Begun(indices) => return self.began(worker, indices, now),
             Message::LastWord => return self.took_leave(worker),
             Message::Log(lines) => self.logged(worker, lines),
             Message::End { end, begun } => {

@@ -1,7 +1,8 @@
 //! A record that took longer than `--timeout` allows: which it is, and what becomes of the others.
 //!
 //! A worker of the lines protocol is at its oldest record. One whose answers have ids may be at any
-//! of several: then nobody is charged, and each of them is sent again, alone.
+//! of several: then nobody is charged, and each of them is sent again, alone. Where it says what it
+//! has begun (`process/owed/calls`), these are no others than that.
 
 use std::time::Instant;
 
@@ -61,13 +62,17 @@ impl Scheduler {
     ///
     /// With the lines protocol that is the oldest. Where answers come in any order, it may be at
     /// any record that has been written to it, or, where each has a clock of its own, at any of
-    /// them whose time is over.
-    fn expired(&self, worker: WorkerId, unsent: usize, now: Instant) -> usize {
-        let process = self.process(worker).expect("only a running process can be late");
-        if !self.policy.names_records() {
+    /// them whose time is over. One that says what it has begun is at nothing else, and what has
+    /// taken too long of that is moved to the front; where it has begun nothing, it has left the
+    /// oldest one lying.
+    fn expired(&mut self, worker: WorkerId, unsent: usize, now: Instant) -> usize {
+        let timeout = self.policy.timeout.unwrap_or_default();
+        let names_records = self.policy.names_records();
+        let process = self.process_mut(worker).expect("only a running process can be late");
+        if !names_records {
             return 1;
         }
-        let timeout = self.policy.timeout.unwrap_or_default();
-        process.owed.expired(process.owed.records().saturating_sub(unsent), timeout, now)
+        let written = process.owed.records().saturating_sub(unsent);
+        process.owed.lead_with_expired(written, |since| now >= since + timeout)
     }
 }

@@ -1,7 +1,7 @@
 //! A running process, as the scheduler knows it.
 //!
 //! Each thing that is known of it has its owner, whose fields nobody else sees: what it owes
-//! (`owed`), how far it has come (`start`), whether it is listened to (`listening`), its pipes, its
+//! (`owed`) and has begun of that (`owed/calls`), how far it has come (`start`), whether it is listened to (`listening`), its pipes, its
 //! pace, the check of its answers (`audit`), what they say of it (`reputation`), and its silence.
 //! What happens to it is told to the process alone, by methods named for that.
 
@@ -29,6 +29,7 @@ pub(crate) use start::{Start, Startup};
 use super::pace::Pace;
 use super::queue::Work;
 use crate::outcome::Exit;
+use crate::protocol::message::Capabilities;
 use crate::protocol::stdout::Tail;
 use crate::record::{Index, Separator};
 
@@ -176,13 +177,13 @@ impl Process {
         self.is_ready().then(|| self.age(now) / answers)
     }
 
-    /// How long a record of it took, that being its share: where it takes several at a time, since
-    /// it was sent.
+    /// How long a record of it took, that being its share: since it was begun, where that is known;
+    /// where it takes several at a time, since it was sent.
     pub(crate) fn took(&self, work: &Work, share: Duration, now: Instant) -> Duration {
-        match (self.owed.concurrency(), work.since) {
-            (Some(_), Some(since)) => self.listening.until(now).saturating_duration_since(since),
-            _ => share,
-        }
+        let sent = work.since.filter(|_| self.owed.concurrency().is_some());
+        let since = work.call.map(|call| call.since).or(sent);
+        let until = self.listening.until(now);
+        since.map_or(share, |since| until.saturating_duration_since(since))
     }
 
     /// How long an answer may take before it is asked whether it will come at all.
@@ -247,9 +248,10 @@ impl Process {
         self.owed.start_clocks(now);
     }
 
-    /// It says that it is up, and perhaps how many records it wants at a time.
-    pub(crate) fn announced(&mut self, concurrency: Option<NonZeroUsize>, now: Instant) {
-        self.owed.takes(concurrency);
+    /// It says that it is up, and what else it says of itself.
+    pub(crate) fn announced(&mut self, said: Capabilities<'_>, now: Instant) {
+        self.owed.takes(said.concurrency.unwrap_or_default());
+        self.owed.will_tell(said.begins);
         self.pace.is_up(now);
         // One that owes nothing may be on its way out, and is given no more time for that.
         if !self.owed.is_empty() {
@@ -308,10 +310,34 @@ impl Process {
         share
     }
 
+    /// It says that it has begun these records, with one call. Gives whether that is news: it owes
+    /// some of them, and has said before that it would say so.
+    pub(crate) fn began_call(
+        &mut self,
+        indices: &[Index],
+        separator: Separator,
+        now: Instant,
+    ) -> bool {
+        let tells = self.owed.tells_calls() && self.is_working();
+        let is_news = tells && self.owed.begin(indices, separator, now);
+        if is_news {
+            self.follow_calls(now);
+        }
+        is_news
+    }
+
+    fn follow_calls(&mut self, now: Instant) {
+        if self.owed.follow_calls(now) {
+            self.silence.end();
+        }
+    }
+
     /// It has answered, and `oldest` was the record that it owed for longest before that: the clock
     /// of the next one begins.
     pub(crate) fn goes_on_from(&mut self, oldest: Option<Index>, now: Instant) {
-        if self.owed.oldest() != oldest {
+        if self.owed.tells_calls() {
+            self.follow_calls(now);
+        } else if self.owed.oldest() != oldest {
             self.silence.end();
             self.owed.restart_own_clock(now);
         }

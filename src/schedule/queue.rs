@@ -18,6 +18,8 @@ pub(crate) struct Work {
     pub(crate) answered: usize,
     /// When the records were sent last, time not listened to left out.
     pub(crate) since: Option<Instant>,
+    /// The call with which a process that says so has begun them.
+    pub(crate) call: Option<Call>,
     /// How often the records were sent.
     pub(crate) sent: u32,
     /// How often the records were charged with a failure.
@@ -29,6 +31,15 @@ pub(crate) struct Work {
     /// How many records the input had given when it became suspect: where it would have to open a
     /// process, those go first.
     pub(crate) behind: Index,
+}
+
+/// What a process has begun with one call, which others of it may be under way beside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    /// Since when it is at that, time not listened to left out.
+    pub(crate) since: Instant,
+    /// Which of its calls it is.
+    pub(crate) number: u64,
 }
 
 /// Whether records may be sent together with others.
@@ -47,6 +58,7 @@ impl Work {
             block,
             answered: 0,
             since: None,
+            call: None,
             sent: 0,
             charged: 0,
             isolation: Isolation::Together,
@@ -68,6 +80,14 @@ impl Work {
     /// Whether this record is among those that are not answered yet.
     pub(crate) fn holds(&self, index: Index) -> bool {
         (self.first()..self.block.end()).contains(&index)
+    }
+
+    /// Moves the moments from which its time runs.
+    pub(crate) fn move_clocks(&mut self, to: impl Fn(Instant) -> Instant) {
+        self.since = self.since.map(&to);
+        if let Some(call) = &mut self.call {
+            call.since = to(call.since);
+        }
     }
 
     /// Forgets the answered records.
@@ -107,6 +127,18 @@ impl Work {
             back.push(work);
         }
         back
+    }
+
+    /// Takes out of what a dead process held what it had not begun, where it had begun anything: it
+    /// did not die of that.
+    pub(crate) fn take_unbegun(works: &mut VecDeque<Self>) -> VecDeque<Self> {
+        if works.iter().all(|work| work.call.is_none()) {
+            return VecDeque::new();
+        }
+        let (begun, unbegun) =
+            std::mem::take(works).into_iter().partition(|work| work.call.is_some());
+        *works = begun;
+        unbegun
     }
 }
 

@@ -1,7 +1,6 @@
 //! Answers that name their records: in any order, and perhaps errors.
 
 use std::mem::take;
-use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
@@ -11,19 +10,19 @@ use super::outcomes::Results;
 use super::process::Process;
 use super::queue::Work;
 use crate::outcome::{BadAnswer, Cause, Verdict};
-use crate::protocol::message::{Answer, Reception, Reply, Unasked};
+use crate::protocol::message::{Answer, Capabilities, Reception, Reply, Unasked};
 use crate::record::Index;
 
 /// How many characters are kept of a value that is not what it should be.
 const MOST_KEPT: usize = 100;
 
 impl Scheduler {
-    /// A process says that it is up, and perhaps how many records it wants to be sent at a time.
-    /// That is no news once the process has given an answer.
+    /// A process says that it is up, and perhaps how many records it wants to be sent at a time and
+    /// whether it will say which it has begun. That is no news once the process has given an answer.
     pub(super) fn announced(
         &mut self,
         worker: WorkerId,
-        concurrency: Result<Option<NonZeroUsize>, &str>,
+        said: Capabilities<'_>,
         now: Instant,
     ) -> Reception {
         let Some(process) = self.process_mut(worker) else {
@@ -32,14 +31,25 @@ impl Scheduler {
         if process.is_ready() {
             return Reception::Ignored;
         }
-        process.announced(concurrency.unwrap_or_default(), now);
+        process.announced(said, now);
         self.command.announced();
         self.note_ready(worker, now);
-        if let Err(given) = concurrency {
+        if let Err(given) = said.concurrency {
             let given = given.chars().take(MOST_KEPT).collect();
             self.tell(Event::NoConcurrency(NoConcurrency { worker, given }));
         }
         Reception::Taken
+    }
+
+    /// A process says that it has begun these records. That is no news where it has not said before
+    /// that it would say so, or owes none of them.
+    pub(super) fn began(&mut self, worker: WorkerId, indices: &[Index], now: Instant) -> Reception {
+        let separator = self.policy.shape.separator;
+        let process = self.process_mut(worker);
+        match process.is_some_and(|process| process.began_call(indices, separator, now)) {
+            true => Reception::Taken,
+            false => Reception::Ignored,
+        }
     }
 
     /// A process gave these answers, each to the record that it names.

@@ -1,5 +1,6 @@
 //! Rules of time, with a simulated clock: what the binary's tests would have to wait for.
 
+mod calls;
 mod deaths;
 mod doubts;
 mod failures;

@@ -59,14 +59,14 @@ pub struct UnderWay {
     pub oldest: Option<Oldest>,
 }
 
-/// The record that a worker has owed for longest.
+/// The record that a worker has been at for longest, as far as that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Oldest {
     /// Its index.
     pub index: Index,
     /// Who has it.
     pub worker: WorkerId,
-    /// For how long it has been the oldest of its worker, time not listened to left out.
+    /// For how long that is, time not listened to left out.
     pub age: Duration,
     /// Whether the worker's process is ready.
     pub is_ready: bool,
@@ -78,7 +78,7 @@ impl Scheduler {
         let held = self.workers.iter().filter_map(Worker::last_process);
         let oldest = |(worker, process): (WorkerId, &Process)| {
             Some(Oldest {
-                index: process.owed.oldest()?,
+                index: process.owed.awaited()?,
                 worker,
                 age: process.age(now),
                 is_ready: process.is_ready(),

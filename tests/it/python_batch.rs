@@ -1,9 +1,26 @@
 //! `--batch`: calls with several records at once.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::done::{numbers, records};
+use crate::env::TestEnv;
 use crate::python::{error, python};
+
+/// COMMAND, of which the file `said` keeps what the adapter writes.
+const OVERHEARD: [&str; 5] = ["--", "sh", "-c", "python3 \"$@\" | tee said", "sh"];
+
+/// What the adapter has said in turn: with `started` and with `id` as keys.
+fn said(env: &TestEnv) -> Vec<Value> {
+    let lines = env.lines("said").into_iter();
+    lines.map(|line| serde_json::from_str(&line).expect("JSON")).collect()
+}
+
+/// The records of each call.
+fn calls(env: &TestEnv) -> Vec<Vec<u64>> {
+    let said = said(env);
+    let calls = said.iter().filter_map(|line| line["started"].as_array());
+    calls.map(|call| call.iter().filter_map(Value::as_u64).collect()).collect()
+}
 
 #[test]
 fn a_call_gets_as_many_records_as_are_waiting_and_no_more_than_it_may() {
@@ -112,4 +129,43 @@ fn a_result_that_is_not_json_fails_alone_in_its_batch() {
     done.assert_status(123);
     done.assert_one_error(3, "worker_error");
     done.assert_results_but(3, &numbers(8));
+}
+
+#[test]
+fn each_call_is_announced_before_its_answers_and_has_nothing_else() {
+    let source = r#"
+def work(batch):
+    if len(batch) > 1 and 5 in batch:
+        raise ValueError("5 is bad in company")
+    return batch
+"#;
+    let Some(env) = python(source) else { return };
+    let done = env
+        .mtask()
+        .args(["-j1", "--batch", "4", "--python", "work.py:work"])
+        .args(OVERHEARD)
+        .stdin(numbers(40))
+        .run();
+    done.assert_status(0).assert_stdout(numbers(40));
+    done.check(
+        !done.stderr.contains("started"),
+        "what was announced was no news",
+    );
+    let mut begun = Vec::new();
+    let mut is_called = 0;
+    for line in said(&env) {
+        if let Some(call) = line["started"].as_array() {
+            begun = call.iter().filter_map(Value::as_u64).collect();
+            is_called += usize::from(begun.contains(&5));
+        } else if let Some(id) = line["id"].as_u64() {
+            done.check(begun.contains(&id), "an answer is not of the last call");
+        } else {
+            assert_eq!(
+                line,
+                json!({"ready": true, "concurrency": 8, "can": ["start"]})
+            );
+        }
+    }
+    let together = calls(&env).iter().any(|call| call.len() > 1 && call.contains(&5));
+    assert_eq!(is_called > 1, together, "it is announced once more");
 }

@@ -3,6 +3,7 @@
 //! What the engine does to it comes through [`child`](super::child). The worker's side is in
 //! [`worker`].
 
+mod calls;
 mod worker;
 
 pub(super) use worker::MOAN;
@@ -20,6 +21,7 @@ use crate::record::{Separator, Slice};
 use crate::schedule::WorkerId;
 use crate::shape::Protocol;
 use crate::worker::child::{Sent, Unwritten};
+use calls::CallUnderWay;
 use worker::{Activity, CANNOT_START, Task};
 
 /// Why an actor came to its end, or stopped to be of use.
@@ -61,6 +63,7 @@ pub(super) struct Actor {
     command: Command,
     activity: Activity,
     tasks: Vec<Task>,
+    call: CallUnderWay,
     /// Records that it will never answer.
     stuck: Vec<u64>,
     read: VecDeque<u8>,
@@ -132,6 +135,7 @@ impl Actor {
                 Activity::Starting(up)
             },
             tasks: Vec::new(),
+            call: CallUnderWay::default(),
             stuck: Vec::new(),
             read: VecDeque::new(),
             collected: Vec::new(),
@@ -396,6 +400,7 @@ impl Actor {
         for task in &mut self.tasks {
             task.done_at = task.done_at.map(|at| at + pause);
         }
+        self.call.delay(pause);
         if let Some((_, at, _)) = &mut self.accident {
             *at += pause;
         }

@@ -51,6 +51,8 @@ struct Owed {
     /// last began to wait. It begins anew when the process says that it is up.
     age: Duration,
     age_before: Duration,
+    /// The call with which the process has begun it, where it says so. Its age begins with that.
+    call: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -93,6 +95,9 @@ struct ProcessLedger {
     may_be_spoilt: bool,
     /// How many records it takes at a time, where it has said so.
     concurrency: Option<usize>,
+    /// Whether it says what it has begun, and how often it has.
+    tells_calls: bool,
+    calls: u64,
     /// The largest window that the speed of its answers can have led to.
     window: usize,
     /// For how long its oldest record has been that, while it was listened to: now, and when the
@@ -123,10 +128,20 @@ impl ProcessLedger {
         }
     }
 
-    /// What the clock of its oldest record says, now and when the engine last began to wait.
+    /// Whether it has begun anything.
+    fn is_at_call(&self) -> bool {
+        self.owed.iter().any(|owed| owed.call.is_some())
+    }
+
+    /// What the clock of its oldest record says, or of what it has been at for longest, now and when
+    /// the engine last began to wait.
     fn clock(&self) -> (Duration, Duration) {
+        let begun = self.owed.iter().filter(|owed| owed.call.is_some());
+        if let Some(owed) = begun.max_by_key(|owed| owed.age) {
+            return (owed.age, owed.age_before);
+        }
         match (self.concurrency, self.owed.front()) {
-            (Some(_), Some(owed)) => (owed.age, owed.age_before),
+            (Some(_), Some(owed)) if !self.tells_calls => (owed.age, owed.age_before),
             _ => (self.age, self.age_before),
         }
     }
@@ -168,6 +183,8 @@ pub(super) struct Ledger {
     reads_stderr: bool,
     /// An answer has come on a line with something else.
     has_parted: bool,
+    /// A process has begun a record once more.
+    has_begun_again: bool,
     finished: Option<Duration>,
 }
 
@@ -201,6 +218,7 @@ impl Ledger {
             outcomes: Outcomes::new(scenario),
             reads_stderr: true,
             has_parted: false,
+            has_begun_again: false,
             finished: None,
             policy: scenario.policy.clone(),
         }
@@ -213,6 +231,7 @@ impl Ledger {
         [
             retried.then_some(Fault::RetriedError),
             self.has_parted.then_some(Fault::TextBeforeAnswer),
+            self.has_begun_again.then_some(Fault::BegunAgain),
         ]
         .into_iter()
         .flatten()

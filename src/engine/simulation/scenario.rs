@@ -112,6 +112,27 @@ pub(super) enum Announcement {
     NoNumber,
 }
 
+/// Whether a process says which records it has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Calls {
+    Untold,
+    /// It does, but has not said that it would.
+    Unannounced,
+    /// It begins up to so many with one call, in place of what `slots` says.
+    Told {
+        most: usize,
+        fate: CallFate,
+    },
+}
+
+/// What becomes of calls with several records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CallFate {
+    Answered,
+    /// Some fail, and their records are begun once more, one by one.
+    SomeFail,
+}
+
 /// Whether a dying worker writes the beginning of an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Half {
@@ -133,6 +154,7 @@ pub(super) struct Command {
     pub(super) ready: Announcement,
     /// How many records it works on at a time.
     pub(super) slots: usize,
+    pub(super) calls: Calls,
     /// It writes a line for people before each answer.
     pub(super) chats: bool,
     /// It writes a few words before an answer, on the same line.
@@ -255,6 +277,8 @@ pub(super) enum Fault {
     UnreadStderr,
     /// A process asked for what is no number of records.
     NoNumber,
+    /// A process has begun a record once more.
+    BegunAgain,
     /// A process closed its stdin in the middle of a record.
     TornRecord,
     /// mtask and the workers were stopped.
@@ -268,7 +292,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::EndFromOutside,
         Self::StatusToAll,
         Self::RetriedError,
@@ -279,6 +303,7 @@ impl Fault {
         Self::Moans,
         Self::UnreadStderr,
         Self::NoNumber,
+        Self::BegunAgain,
         Self::TornRecord,
         Self::Suspended,
         Self::OutputFailed,

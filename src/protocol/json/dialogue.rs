@@ -190,7 +190,7 @@ impl<'s> Dialogue<'s> {
             Statement::Answer(answer) if is_valid(&answer) => {
                 self.take_valid(answer, line, answers);
             }
-            message @ (Statement::Ready(_) | Statement::Exit(_)) => {
+            message @ (Statement::Ready(_) | Statement::Begun(_) | Statement::Exit(_)) => {
                 self.take(message, line, answers);
             }
             message => {
@@ -363,11 +363,16 @@ impl<'s> Dialogue<'s> {
                 answers.push(answer);
             }
             Statement::Nameless => self.said.unasked = Some(Unasked::line(line)),
-            Statement::Ready(concurrency) if self.is_taken(Message::Ready(concurrency)) => {}
+            Statement::Ready(capabilities) if self.is_taken(Message::Ready(capabilities)) => {}
+            Statement::Begun(indices) if self.is_taken(Message::Begun(&indices)) => {}
             Statement::Exit(exit) if self.is_taken(Message::LastWord) => {
                 self.said.exits.push(exit.to_owned());
             }
-            Statement::Mention(_) | Statement::Ready(_) | Statement::Exit(_) | Statement::Log => {
+            Statement::Mention(_)
+            | Statement::Ready(_)
+            | Statement::Begun(_)
+            | Statement::Exit(_)
+            | Statement::Log => {
                 self.log(line);
             }
         }

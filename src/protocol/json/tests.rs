@@ -1,3 +1,5 @@
+use std::num::NonZeroUsize;
+
 use super::*;
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::record::Slice;
@@ -216,8 +218,10 @@ fn a_worker_says_that_it_is_ready_and_what_it_has_to_say_at_its_end() {
     let ready = |concurrency: &str| {
         let line = format!("{{\"ready\":true{concurrency}}}");
         match read(line.as_bytes(), Wanted::Json) {
-            Statement::Ready(Ok(concurrency)) => Ok(concurrency.map_or(0, NonZeroUsize::get)),
-            Statement::Ready(Err(given)) => Err(given.to_owned()),
+            Statement::Ready(said) => match said.concurrency {
+                Ok(concurrency) => Ok(concurrency.map_or(0, NonZeroUsize::get)),
+                Err(given) => Err(given.to_owned()),
+            },
             other => panic!("{line} is {other:?}"),
         }
     };
@@ -236,6 +240,33 @@ fn a_worker_says_that_it_is_ready_and_what_it_has_to_say_at_its_end() {
         read(br#"{"exit":null}"#, Wanted::Json),
         Statement::Exit("null")
     );
+}
+
+#[test]
+fn a_worker_says_what_it_can_and_what_it_has_begun() {
+    let begins = |can: &str| {
+        let line = format!("{{\"ready\":true,\"can\":{can}}}");
+        match read(line.as_bytes(), Wanted::Json) {
+            Statement::Ready(said) => said.begins,
+            other => panic!("{line} is {other:?}"),
+        }
+    };
+    assert_eq!(begins(r#"["cancel", "start"]"#), Begins::Told);
+    assert_eq!(begins(r#"[1,"start"]"#), Begins::Told);
+    for other in [r#"["stop"]"#, "[]", r#""start""#, "true", "null"] {
+        assert_eq!(begins(other), Begins::Untold);
+    }
+    let begun = |line: &str| match read(line.as_bytes(), Wanted::Json) {
+        Statement::Begun(indices) => Some(indices),
+        Statement::Log => None,
+        other => panic!("{line} is {other:?}"),
+    };
+    let expected = Some(vec![Index(3), Index(17)]);
+    assert_eq!(begun(r#" { "started" : [ 3, 17 ], "more": 1 }"#), expected);
+    assert_eq!(begun(r#"{"started":[]}"#), Some(vec![]));
+    for other in ["3", r#"["3"]"#, "[-1]", "[3.0]", "[3,null]", "{}", "null"] {
+        assert_eq!(begun(&format!("{{\"started\":{other}}}")), None, "{other}");
+    }
 }
 
 #[test]

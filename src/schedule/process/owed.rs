@@ -1,8 +1,13 @@
-//! What a process was sent and has not answered, and since when it has been about the oldest of it.
+//! What a process was sent and has not answered, and since when it has been about the oldest of it,
+//! or about what it has begun, where it says so (`calls`).
+
+mod calls;
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use calls::Calls;
 
 use crate::record::{Index, Separator};
 use crate::schedule::queue::{Isolation, Work};
@@ -18,6 +23,7 @@ pub(crate) struct Owed {
     served: usize,
     /// Since when its oldest record has been the oldest, time not listened to left out.
     clock: Instant,
+    calls: Calls,
     /// How many records it wants to be sent at a time, where it has said so: then each has a clock
     /// of its own.
     concurrency: Option<NonZeroUsize>,
@@ -31,6 +37,7 @@ impl Owed {
             bytes: 0,
             served: 0,
             clock: now,
+            calls: Calls::default(),
             concurrency: None,
         }
     }
@@ -87,11 +94,19 @@ impl Owed {
         self.front().is_some_and(|work| work.isolation == Isolation::Alone)
     }
 
-    /// How many of the first records it may have taken too long over by `now`, where `written`
-    /// were written to it and it may be at any of those: all, or where each has a clock of its
-    /// own, those whose time is over.
-    pub(crate) fn expired(&self, written: usize, timeout: Duration, now: Instant) -> usize {
-        let is_over = |work: &&Work| work.since.is_none_or(|since| now >= since + timeout);
+    /// How many of the first records it may have taken too long over, where `written` were written
+    /// to it and it may be at any of those: all, or where each has a clock of its own, those of which
+    /// the time since then is over. Where it says what it has begun, what has taken too long of that
+    /// comes first from now on; where it has begun nothing, it has left the oldest one lying.
+    pub(crate) fn lead_with_expired(
+        &mut self,
+        written: usize,
+        is_over: impl Fn(Instant) -> bool,
+    ) -> usize {
+        if self.tells_calls() {
+            return self.lead_with_late_calls(is_over).max(1);
+        }
+        let is_over = |work: &&Work| work.since.is_none_or(&is_over);
         let over = match self.concurrency {
             None => written,
             Some(_) => self.works.iter().take_while(is_over).map(Work::remaining).sum(),
@@ -105,6 +120,7 @@ impl Owed {
             self.clock = clock;
         }
         work.since = Some(clock);
+        work.call = None;
         self.served += work.block.count;
         self.records += work.block.count;
         self.bytes += work.block.bytes.len();
@@ -187,14 +203,11 @@ impl Owed {
     /// All clocks begin anew.
     pub(super) fn start_clocks(&mut self, now: Instant) {
         self.move_clocks(|_| now);
-        self.works.iter_mut().for_each(|work| work.since = Some(now));
     }
 
     /// All clocks are set to what `later` makes of them.
     pub(super) fn move_clocks(&mut self, later: impl Fn(Instant) -> Instant) {
         self.clock = later(self.clock);
-        for work in &mut self.works {
-            work.since = work.since.map(&later);
-        }
+        self.works.iter_mut().for_each(|work| work.move_clocks(&later));
     }
 }

@@ -8,6 +8,7 @@ use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
 use crate::input::{Flaw, Rejected, Rejection};
 use crate::outcome::{Done, ExitStatus};
+use crate::protocol::message::{Begins, Capabilities};
 use crate::record::{Block, Index, Separator, Slice};
 use crate::schedule::policy::{Delivery, Window};
 use crate::schedule::process::Process;
@@ -239,7 +240,11 @@ fn a_process_with_more_to_do_answers_one_record_more_later() {
     let now = Instant::now();
     let budget = Budget::new(1 << 20);
     let mut process = Process::new(now);
-    process.announced(None, now);
+    let said = Capabilities {
+        concurrency: Ok(None),
+        begins: Begins::Untold,
+    };
+    process.announced(said, now);
     process.answered(10, now + 10 * MILLISECOND);
     let near = |seconds: f64, expected: f64| (seconds - expected).abs() < 1e-9;
     assert!(near(process.expected(now), 0.001));

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::{Bench, SECOND, WHOLE, WORKER};
 use crate::outcome::ExitStatus;
-use crate::protocol::message::{Answer, End, Message, Reception, Reply, Unasked};
+use crate::protocol::message::{
+    Answer, Begins, Capabilities, End, Message, Reception, Reply, Unasked,
+};
 use crate::record::Index;
 use crate::schedule::policy::{Delivery, Order, Policy, Readiness, Window};
 use crate::shape::Protocol;
@@ -20,8 +22,11 @@ impl Bench {
 
     pub(super) fn ready(&mut self, concurrency: usize) {
         let concurrency = NonZeroUsize::new(concurrency);
-        let message = Message::Ready(Ok(concurrency));
-        self.scheduler.heard(WORKER, message, self.now);
+        let said = Capabilities {
+            concurrency: Ok(concurrency),
+            begins: Begins::Untold,
+        };
+        self.scheduler.heard(WORKER, Message::Ready(said), self.now);
         self.scheduler.heard(WORKER, WHOLE, self.now);
         self.act();
     }
@@ -56,7 +61,7 @@ impl Bench {
     }
 
     /// What was sent since the last look.
-    fn take_sent(&mut self) -> Vec<u64> {
+    pub(super) fn take_sent(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.sent)
     }
 }

@@ -181,7 +181,7 @@ def main():
         sys.exit(unusable.status)
     try:
         if task["batch"]:
-            channel.say({"ready": True, "concurrency": 2 * task["batch"]})
+            channel.say({"ready": True, "concurrency": 2 * task["batch"], "can": ["start"]})
             answer_in_batches(channel, worker.call, task["batch"])
         else:
             channel.say({"ready": True})
@@ -388,6 +388,7 @@ def answer_in_batches(channel, call, size):
             return
         lines = "\n".join(waiting[:size])
         del waiting[:size]
+        say_started(channel, map(number_of, lines.split("\n")))
         records = decode(lines, channel.gathered)
         error = answer_together(channel, call, records)
         if error and not has_warned:
@@ -396,9 +397,22 @@ def answer_in_batches(channel, call, size):
         if error:
             # Decoded once more, as the call may have changed them.
             for record in decode(lines, []):
+                say_started(channel, [record["id"]])
                 answer_together(channel, call, [record])
                 channel.write()
-        channel.write()
+        if len(waiting) < size:
+            channel.write()  # else with the beginning of the next call, which nothing holds up
+
+
+def say_started(channel, numbers):
+    """Tells which records the next call has: their time begins."""
+    channel.gathered.append(f'{{"started":[{",".join(map(str, numbers))}]}}\n')
+    channel.write()
+
+
+def number_of(line):
+    """The id of the record on this line, which mtask writes so."""
+    return line[len('{"id":') : line.index(",")]
 
 
 def answer_together(channel, call, records):
@@ -446,9 +460,8 @@ def decode(lines, gathered):
         try:
             records.append(json.loads(line))
         except (ValueError, RecursionError, MemoryError) as error:
-            number = line[len('{"id":') : line.index(",")]
             message = f"Python cannot read the record: {text_of(error)}"
-            gathered.append(failed(number, name_of(type(error)), message))
+            gathered.append(failed(number_of(line), name_of(type(error)), message))
     return records
 
 

@@ -7,7 +7,8 @@ use memchr::memchr_iter;
 
 use super::{Actor, Blame};
 use crate::engine::simulation::scenario::{
-    Accident, Announcement, Effect, Half, PREFIX, Record, Saying, answer_text, input_text, millis,
+    Accident, Announcement, Calls, Effect, Half, PREFIX, Record, Saying, answer_text, input_text,
+    millis,
 };
 use crate::outcome::ExitStatus;
 use crate::shape::Protocol;
@@ -32,7 +33,7 @@ pub(super) enum Activity {
 /// A record that it works on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Task {
-    index: u64,
+    pub(super) index: u64,
     /// Until then, or for ever.
     pub(super) done_at: Option<Duration>,
 }
@@ -46,7 +47,10 @@ impl Actor {
         let own = match self.activity {
             _ if !self.unsaid.is_empty() || !self.unmoaned.is_empty() => None,
             Activity::Starting(at) | Activity::Ending(at) => Some(at),
-            Activity::Serving => self.tasks.iter().filter_map(|task| task.done_at).min(),
+            Activity::Serving => {
+                let done = self.tasks.iter().filter_map(|task| task.done_at);
+                done.chain(self.call.fails_at).min()
+            }
             Activity::Hanging => None,
         };
         let accident = self.accident.map(|(_, at, _)| at);
@@ -150,15 +154,18 @@ impl Actor {
     }
 
     fn say_ready(&mut self) {
-        match self.command.ready {
-            Announcement::Never => {}
-            Announcement::Plain => self.unsaid.extend(b"{\"ready\":true}\n"),
-            Announcement::Concurrency(count) => {
-                let line = format!("{{\"ready\":true,\"concurrency\":{count}}}\n");
-                self.unsaid.extend(line.bytes());
-            }
-            Announcement::NoNumber => self.unsaid.extend(b"{\"ready\":true,\"concurrency\":0}\n"),
-        }
+        let concurrency = match self.command.ready {
+            Announcement::Never => return,
+            Announcement::Plain => String::new(),
+            Announcement::Concurrency(count) => format!(",\"concurrency\":{count}"),
+            Announcement::NoNumber => ",\"concurrency\":0".into(),
+        };
+        let can = match self.command.calls {
+            Calls::Told { .. } => ",\"can\":[\"start\"]",
+            _ => "",
+        };
+        let line = format!("{{\"ready\":true{concurrency}{can}}}\n");
+        self.unsaid.extend(line.bytes());
     }
 
     /// Writes what its stderr takes.
@@ -192,6 +199,9 @@ impl Actor {
     }
 
     fn work(&mut self, records: &mut [Record], now: Duration) -> bool {
+        if self.fail_call(now) {
+            return true;
+        }
         let first_done = (self.tasks.iter().enumerate())
             .filter_map(|(place, task)| Some((task.done_at?, place)))
             .min()
@@ -201,15 +211,21 @@ impl Actor {
             self.answer(task.index, records);
             return true;
         }
-        self.tasks.len() < self.command.slots && self.take(records, now)
+        self.has_room() && self.take(records, now)
     }
 
-    /// Takes the next record.
-    fn take(&mut self, records: &mut [Record], now: Duration) -> bool {
-        self.read.extend(self.stdin.drain(..));
-        if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.read.drain(..=end).collect();
-            let index = self.parse(&line, records);
+    /// The next record that it has been sent whole.
+    pub(super) fn next_record(&mut self, records: &[Record]) -> Option<u64> {
+        let end = self.read.iter().position(|byte| *byte == b'\n')?;
+        let line: Vec<u8> = self.read.drain(..=end).collect();
+        Some(self.parse(&line, records))
+    }
+
+    /// Begins these records.
+    fn begin(&mut self, indices: &[u64], records: &mut [Record], now: Duration) {
+        self.say_begun(indices);
+        self.call.fails_at = self.failure_of(indices, records, now);
+        for &index in indices {
             let record = &mut records[index as usize];
             let done_at = match &mut record.effect {
                 Effect::Hangs(times) if *times > 0 => {
@@ -218,9 +234,19 @@ impl Actor {
                     self.spoilt = Some(Blame::Record(index));
                     None
                 }
+                _ if self.call.fails_at.is_some() => None,
                 _ => Some(now + record.work),
             };
             self.tasks.push(Task { index, done_at });
+        }
+    }
+
+    /// Takes what it begins next.
+    fn take(&mut self, records: &mut [Record], now: Duration) -> bool {
+        self.read.extend(self.stdin.drain(..));
+        let next = self.next_call(records);
+        if !next.is_empty() {
+            self.begin(&next, records, now);
             return true;
         }
         if self.stdin_is_open || !self.tasks.is_empty() {
@@ -348,7 +374,8 @@ impl Actor {
             let is_last = !self.stdin_is_open
                 && self.stdin.is_empty()
                 && self.read.is_empty()
-                && self.tasks.is_empty();
+                && self.tasks.is_empty()
+                && self.call.left.is_empty();
             self.flush();
             if is_last
                 && self.halves_last_line

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Charge, Ledger, SPOILT};
+use super::{Charge, Ledger, Owed, SPOILT};
 use crate::engine::simulation::actor::Blame;
 use crate::engine::simulation::scenario::{Effect, Saying};
 use crate::schedule::WorkerId;
@@ -60,7 +60,7 @@ impl Ledger {
             return false;
         };
         process.owed.remove(place);
-        if process.oldest() != oldest {
+        if process.tells_calls || process.oldest() != oldest {
             process.age = Duration::ZERO;
             process.age_before = Duration::ZERO;
         }
@@ -96,6 +96,7 @@ impl Ledger {
         &mut self,
         worker: WorkerId,
         concurrency: Option<usize>,
+        tells_calls: bool,
         now: Duration,
     ) -> bool {
         let process = self.processes[worker.0].as_mut().expect("a process is ready");
@@ -103,8 +104,32 @@ impl Ledger {
             return false;
         }
         process.concurrency = concurrency;
+        process.tells_calls = tells_calls;
         self.awaits_ready = true;
         self.became_ready(worker, now);
+        true
+    }
+
+    /// A process says that it has begun these. Gives whether that is news.
+    pub(in super::super) fn begun(&mut self, worker: WorkerId, indices: &[u64]) -> bool {
+        let process = self.processes[worker.0].as_mut().expect("a process begins a call");
+        let owes = indices.iter().any(|index| process.holds(*index));
+        if !process.tells_calls || !process.is_working() || !owes {
+            return false;
+        }
+        process.calls += 1;
+        let call = Some(process.calls);
+        let is_begun = |owed: &Owed| indices.contains(&owed.index);
+        let begun = process.owed.iter().filter(|owed| is_begun(owed));
+        let earlier: Vec<_> = begun.filter_map(|owed| owed.call).collect();
+        self.has_begun_again |= !earlier.is_empty();
+        for owed in &mut process.owed {
+            if is_begun(owed) {
+                (owed.age, owed.age_before, owed.call) = (Duration::ZERO, Duration::ZERO, call);
+            } else if owed.call.is_some_and(|call| earlier.contains(&call)) {
+                owed.call = None;
+            }
+        }
         true
     }
 

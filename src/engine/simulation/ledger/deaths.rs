@@ -61,6 +61,27 @@ impl Ledger {
         self.left[worker.0] += 1;
     }
 
+    /// Of what a process holds, what may have ended it: what it has begun, where it says so and has
+    /// begun anything, first of all what it may have been at for too long. The last `unsent` ones were
+    /// not sent.
+    fn suspects(&mut self, worker: WorkerId, unsent: usize) -> Vec<u64> {
+        let (slack, limit) = (self.time_slack, self.policy.timeout.unwrap_or_default());
+        let is_sent_once = self.policy.delivery == Delivery::AtMostOnce;
+        let process = self.processes[worker.0].as_mut().expect("a process");
+        let is_at_call = process.is_at_call();
+        if is_at_call {
+            let lateness = |owed: &Owed| match owed.call {
+                Some(_) if owed.age_before >= limit + slack => 0,
+                Some(_) if owed.age_before + slack >= limit => 1,
+                _ => 2,
+            };
+            process.owed.make_contiguous().sort_by_key(lateness);
+        }
+        let sent = process.owed.len() - unsent.min(process.owed.len());
+        let may_be = |owed: &&Owed| !is_at_call || is_sent_once || owed.call.is_some();
+        process.owed.iter().take(sent).filter(may_be).map(|owed| owed.index).collect()
+    }
+
     fn drop_records(&mut self, owed: VecDeque<Owed>) {
         for owed in owed {
             self.pasts[owed.index as usize].holder = None;
@@ -100,6 +121,7 @@ impl Ledger {
             return self.drop_records(owed);
         }
         let grounds = self.grounds(worker, now);
+        let suspects = self.suspects(worker, actor.unsent());
         let expired = self.expired(worker, actor.unsent());
         let begun = self.take_begun(worker, actor.unsent());
         if is_outlived {
@@ -107,7 +129,7 @@ impl Ledger {
         }
         if let Some((blame, charge)) = unasked {
             self.broken[worker.0] += 1;
-            return self.hit(proof, &begun, charge, blame, true);
+            return self.hit(proof, &suspects, charge, blame, true);
         }
         match (holds, self.is_ending(now)) {
             (0, true) => {}
@@ -121,13 +143,13 @@ impl Ledger {
                 // It may have been ended for another reason a moment before.
                 if grounds.has_hung_up {
                     let blame = actor.spoilt.unwrap_or(Blame::Outside);
-                    self.hit(proof, &begun, Charge::Death, blame, false);
+                    self.hit(proof, &suspects, Charge::Death, blame, false);
                 }
-                if grounds.took_too_long && !begun.is_empty() {
-                    self.took_too_long(&begun, expired, actor, true);
+                if grounds.took_too_long && !suspects.is_empty() {
+                    self.took_too_long(&suspects, expired, actor, true);
                 }
             }
-            (_, false) => self.terminated_at_work(worker, actor, grounds, &begun, expired),
+            (_, false) => self.terminated_at_work(worker, actor, grounds, &suspects, expired),
         }
     }
 
@@ -240,7 +262,10 @@ impl Ledger {
         if self.policy.shape.protocol == Protocol::Lines {
             return (1, 1);
         }
-        if process.concurrency.is_none() {
+        if process.tells_calls && !process.is_at_call() {
+            return (1, 1);
+        }
+        if process.concurrency.is_none() && !process.tells_calls {
             return (begun, begun);
         }
         let count = |slack: Duration, limit: Duration| {
@@ -306,6 +331,7 @@ impl Ledger {
         }
         let held_any =
             (self.processes[worker.0].as_ref()).is_some_and(|process| !process.owed.is_empty());
+        let suspects = self.suspects(worker, unsent);
         let begun = self.take_begun(worker, unsent);
         let is_for_groups = matches!(
             exit,
@@ -340,7 +366,7 @@ impl Ledger {
         }
         self.broken[worker.0] += u32::from(was_closed && !begun.is_empty());
         let blame = exit.map_or(Blame::Outside, |(_, blame, _)| blame);
-        self.hit(proof, &begun, Charge::Death, blame, is_certain);
+        self.hit(proof, &suspects, Charge::Death, blame, is_certain);
     }
 
     /// Whether what a process held that has failed in nothing may be sent to another.

@@ -9,14 +9,16 @@ use crate::schedule::WorkerId;
 use crate::shape::Protocol;
 
 /// What a line says that is to be read with the json protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum StdoutLine {
     Answer(u64, Said),
     /// The same, if the record is owed; otherwise it is for people.
     Mention(u64),
     /// An answer without an id, because of this record.
     Nameless(u64),
-    Ready(Option<usize>),
+    /// How many records it takes at a time, and whether it says what it begins.
+    Ready(Option<usize>, bool),
+    Begun(Vec<u64>),
     Exit,
     /// It is for people.
     Log,
@@ -64,12 +66,17 @@ impl StdoutLine {
                 _ => Self::Answer(index, Said::Output),
             };
         }
+        let list = after("{\"started\":[").and_then(|rest| rest.strip_suffix("]}"));
+        if let Some(list) = list {
+            return Self::Begun(list.split(',').filter_map(number).collect());
+        }
         match after("{\"ready\":true") {
             Some(rest) => Self::Ready(
                 rest.strip_prefix(",\"concurrency\":")
                     .and_then(number)
                     .map(|count| count as usize)
                     .filter(|count| *count > 0),
+                rest.contains("\"can\""),
             ),
             None if line.starts_with("{\"exit\":") => Self::Exit,
             None => Self::Log,
@@ -181,8 +188,12 @@ impl Ledger {
                     continue;
                 }
                 StdoutLine::Nameless(guilty) => return self.heard_unasked(worker, guilty, lines),
-                StdoutLine::Ready(concurrency) => {
-                    if !self.ready(worker, concurrency, now) {
+                StdoutLine::Begun(indices) => match self.begun(worker, &indices) {
+                    true => self.behind += 1,
+                    false => self.logged(1),
+                },
+                StdoutLine::Ready(concurrency, tells_calls) => {
+                    if !self.ready(worker, concurrency, tells_calls, now) {
                         self.logged(1);
                     }
                 }

@@ -76,6 +76,7 @@ impl Ledger {
                 index,
                 age: Duration::ZERO,
                 age_before: Duration::ZERO,
+                call: None,
             });
         }
         process.sent += count;
@@ -201,7 +202,7 @@ impl Ledger {
             "{worker}'s stdin is closed twice"
         );
         process.closed = Some(now);
-        let is_silent = !process.owed.is_empty() && process.age + self.time_slack >= SILENT;
+        let is_silent = !process.owed.is_empty() && process.clock().0 + self.time_slack >= SILENT;
         self.silent[worker.0] += u32::from(is_silent);
     }
 }

@@ -6,7 +6,9 @@ use super::parts::pick;
 use super::theme::Theme;
 use std::time::Duration;
 
-use super::{Accident, Announcement, Beyond, Command, Fall, Record, micros, millis};
+use super::{
+    Accident, Announcement, Beyond, CallFate, Calls, Command, Fall, Record, micros, millis,
+};
 use crate::schedule::policy::{Policy, Readiness, Window};
 
 /// How many answers a worker collects before it writes them.
@@ -36,6 +38,16 @@ pub(super) fn command(
         policy.readiness = Readiness::Announced;
     }
     let is_json = theme.is_json();
+    let calls = match ready {
+        _ if !is_json => Calls::Untold,
+        _ if rng.u32(..10) == 0 => Calls::Unannounced,
+        Announcement::Never => Calls::Untold,
+        _ if rng.u32(..3) > 0 => Calls::Told {
+            most: rng.usize(1..8),
+            fate: *pick(rng, &[CallFate::Answered, CallFate::SomeFail]),
+        },
+        _ => Calls::Untold,
+    };
     let slots = match ready {
         _ if !is_json => 1,
         // Each record's clock runs from its sending.
@@ -48,6 +60,7 @@ pub(super) fn command(
         protocol: theme.protocol,
         ready,
         slots,
+        calls,
         prefixes: is_json && rng.u32(..12) == 0,
         moans: match rng.u32(..40) {
             0..3 => rng.usize(1..200),

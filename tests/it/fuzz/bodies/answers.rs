@@ -113,7 +113,7 @@ fn read_json(line: &[u8]) {
                 assert!(is_json && fields().id.is_none());
                 assert_eq!(fields().exit.map_or("null", RawValue::get), exit);
             }
-            Statement::Ready(_) => assert!(is_json),
+            Statement::Ready(_) | Statement::Begun(_) => assert!(is_json),
             Statement::Nameless => assert!(begins_with_id(line)),
             Statement::Log => assert!(!line.starts_with(b"{\"id\":")),
         }
