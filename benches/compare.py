@@ -185,6 +185,23 @@ def python(place):
     )
 
 
+def batches(place):
+    count = place.count(2_000)
+    batch = f"-j1 --format lines --on-error ignore --batch 64 --python {PEERS}:"
+    calls = count / 64 + count // 1000 * 64
+    yield Workload(
+        "batches",
+        f"{count:,} records in batches of 64, 0.1 s a call, two of them bad",
+        place.records(count),
+        count,
+        [
+            mtask("**mtask --python --batch 64**, none bad", f"{batch}call_all", [PYTHON]),
+            mtask("**mtask --python --batch 64**", f"{batch}call_most", [PYTHON], check=None),
+            Contender("failed batches one by one (computed)", None, ideal=lambda: calls * 0.1),
+        ],
+    )
+
+
 def single(place):
     if not shutil.which("taskset"):
         print("no taskset: without one at a time\n", file=sys.stderr)
@@ -599,7 +616,7 @@ def machine():
     )
 
 
-WORKLOADS = [echo, python, single, uneven, start, memory, small, growth, slow_fellow]
+WORKLOADS = [echo, python, batches, single, uneven, start, memory, small, growth, slow_fellow]
 
 
 def main():

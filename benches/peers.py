@@ -18,6 +18,19 @@ def echo_all(lines):
     return lines
 
 
+def call_all(lines):
+    """A call that takes as long for many as for one."""
+    time.sleep(0.1)
+    return lines
+
+
+def call_most(lines):
+    """The same, which two of 2,000 records fail."""
+    if any(int(line[7:14]) % 1000 == 500 for line in call_all(lines)):
+        raise ValueError("a bad record")
+    return lines
+
+
 def sleep(line):
     time.sleep(float(line))
     return line

@@ -110,8 +110,8 @@ pub struct Workers {
     /// Call with lists of up to N records
     ///
     /// With `--python`: as many as are waiting; the call returns a list of as many results. Where
-    /// it raises, or returns another number, its records are tried one by one, as lists of one. A
-    /// worker has up to 2N records at a time.
+    /// it raises, or returns another number, its records are tried again in halves, down to lists of
+    /// one. A worker has up to 2N records at a time.
     #[arg(
         long,
         value_name = "N",

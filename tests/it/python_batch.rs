@@ -169,3 +169,109 @@ def work(batch):
     let together = calls(&env).iter().any(|call| call.len() > 1 && call.contains(&5));
     assert_eq!(is_called > 1, together, "it is announced once more");
 }
+
+/// How many calls there are beside those with which batches begin: each has records that were in an
+/// earlier one.
+fn later_calls(env: &TestEnv) -> Vec<Vec<u64>> {
+    let mut seen = 0;
+    let mut later = calls(env);
+    later.retain(|call| {
+        let is_later = call[0] < seen;
+        seen = seen.max(call[call.len() - 1] + 1);
+        is_later
+    });
+    later
+}
+
+#[test]
+fn a_batch_that_fails_is_halved_until_its_bad_records_are_found() {
+    let source = r#"
+def work(batch, bad=()):
+    if any(x in bad for x in batch):
+        raise ValueError("bad")
+    return batch
+def one(batch): return work(batch, [37])
+def two(batch): return work(batch, [3, 61])
+"#;
+    let Some(env) = python(source) else { return };
+    for (name, bad, most) in [("one", vec![37], 2 * 6), ("two", vec![3, 61], 2 * 2 * 6)] {
+        let done = env
+            .mtask()
+            .args(["-j1", "--batch", "64", "--errors", "errors"])
+            .args(["--python", &format!("work.py:{name}")])
+            .args(OVERHEARD)
+            .stdin(numbers(64))
+            .run();
+        let good = (0..64).filter(|x| !bad.contains(x)).map(|x| x.to_string());
+        done.assert_status(123).assert_stdout(records(good));
+        let failed = env.lines("errors");
+        assert_eq!(failed.len(), bad.len());
+        for (line, index) in failed.iter().zip(bad) {
+            done.check(line.contains(&format!("\"index\":{index},")), line);
+        }
+        let later = later_calls(&env).len();
+        done.check(later <= most, &format!("{later} calls to find what is bad"));
+    }
+}
+
+#[test]
+fn where_a_third_half_fails_the_rest_of_the_batch_is_tried_one_by_one() {
+    let source = r#"
+def work(batch): raise ValueError("no luck")
+def alone(batch): return batch if len(batch) == 1 else []
+"#;
+    let Some(env) = python(source) else { return };
+    for (name, status) in [("work", 123), ("alone", 0)] {
+        let done = env
+            .mtask()
+            .args([
+                "-j1",
+                "--batch",
+                "64",
+                "--python",
+                &format!("work.py:{name}"),
+            ])
+            .args(OVERHEARD)
+            .stdin(numbers(64))
+            .run();
+        done.assert_status(status);
+        done.check(done.lines().len() == 64, "there are not 64 outcomes");
+        let failed = later_calls(&env).iter().filter(|call| call.len() > 1).count();
+        // A whole batch that fails has so many halves of halves in a row.
+        let batches = calls(&env).len() - later_calls(&env).len();
+        done.check(failed <= 8 * batches, &format!("{failed} halves"));
+    }
+}
+
+#[test]
+fn a_record_that_python_cannot_read_is_no_part_of_a_batch_that_fails() {
+    let source = r#"
+def work(batch):
+    if 3 in batch:
+        raise ValueError("3 is bad")
+    return batch
+"#;
+    let Some(env) = python(source) else { return };
+    let digits = "7".repeat(5000);
+    let input = ["0", "1", &digits, "3", &digits, "5"];
+    let done = env
+        .mtask()
+        .args(["-j1", "--batch", "6", "--error-input", "none"])
+        .args(["--python", "work.py:work"])
+        .args(OVERHEARD)
+        .stdin(records(input))
+        .run();
+    done.assert_status(123);
+    done.check(done.lines().len() == 6, "there are not 6 outcomes");
+    // Before Python 3.11 it may read as many digits as there are.
+    if !done.lines()[2].starts_with(b"7") {
+        for bad in [2, 3, 4] {
+            error(&done, bad);
+        }
+        done.check(
+            calls(&env).iter().flatten().all(|index| ![2, 4].contains(index)),
+            "what cannot be read is in a call",
+        );
+    }
+    done.check(!done.stderr.contains("started"), "a call has nothing in it");
+}

@@ -161,6 +161,7 @@ except ImportError as missing:
 
 BLOCK = 1 << 16  # what a pipe holds
 GATHER = 0.001  # seconds: an answer older than this is written before the next call
+MOST_BESIDE = 3  # parts of a batch that fail beside each other before all is tried one by one
 LAG = 0.003  # seconds: how often it is looked whether a call keeps answers waiting
 
 
@@ -386,37 +387,62 @@ def answer_in_batches(channel, call, size):
             waiting += lines.split("\n")
         if not waiting:
             return
-        lines = "\n".join(waiting[:size])
+        batch = waiting[:size]
         del waiting[:size]
-        say_started(channel, map(number_of, lines.split("\n")))
+        lines = "\n".join(batch)
+        if len(lines) > BLOCK:
+            channel.write()  # what is answered does not wait for more than a moment
         records = decode(lines, channel.gathered)
+        say_started(channel, records)
         error = answer_together(channel, call, records)
-        if error and not has_warned:
-            has_warned = True
-            people.tell(f"the inputs of a batch of {len(records)} are tried one by one: {error}")
-        if error:
-            # Decoded once more, as the call may have changed them.
-            for record in decode(lines, []):
-                say_started(channel, [record["id"]])
-                answer_together(channel, call, [record])
-                channel.write()
+        if error and len(records) > 1:
+            if not has_warned:
+                has_warned = True
+                people.tell(f"the inputs of a batch of {len(records)} are tried in halves: {error}")
+            answer_in_halves(channel, call, batch)
         if len(waiting) < size:
             channel.write()  # else with the beginning of the next call, which nothing holds up
 
 
-def say_started(channel, numbers):
+def answer_in_halves(channel, call, lines):
+    """Answers records that have failed together: each half with one call, those that fail in halves
+    again. Where so many fail beside each other that this finds more than it saves, all that is left
+    is tried one by one."""
+    beside = 1  # parts that have failed and hold no other one that has
+    halves = cut_in_halves(lines)
+    while halves:
+        half, failed = halves.pop(0)
+        if beside == MOST_BESIDE and len(half) > 1:
+            halves[:0] = [([line], []) for line in half]
+            continue
+        # Decoded once more, as the call may have changed them.
+        records = decode("\n".join(half), [])
+        say_started(channel, records)
+        error = answer_together(channel, call, records)
+        channel.write()
+        if error:
+            failed.append(half)
+            beside = min(beside + (len(failed) == 2), MOST_BESIDE)
+            if len(records) > 1:
+                halves[:0] = cut_in_halves(half)
+
+
+def cut_in_halves(lines):
+    """Both, each with a list for those of the two that fail."""
+    middle = len(lines) // 2
+    failed = []
+    return [(lines[:middle], failed), (lines[middle:], failed)]
+
+
+def say_started(channel, records):
     """Tells which records the next call has: their time begins."""
-    channel.gathered.append(f'{{"started":[{",".join(map(str, numbers))}]}}\n')
+    if records:
+        channel.gathered.append(f'{{"started":{[record["id"] for record in records]}}}\n')
     channel.write()
 
 
-def number_of(line):
-    """The id of the record on this line, which mtask writes so."""
-    return line[len('{"id":') : line.index(",")]
-
-
 def answer_together(channel, call, records):
-    """Answers records with one call. Where that cannot be done for several, says why."""
+    """Answers records with one call, or one that fails with its error. Says why that has failed."""
     channel.records = records
     if not records:
         return None
@@ -425,8 +451,9 @@ def answer_together(channel, call, records):
     except BaseException as error:
         if len(records) > 1 and not channel.is_forked():
             return what_was_raised(error)
+        what = what_was_raised(error)
         channel.gathered.append(failure(records[0]["id"], error, channel))
-        return None
+        return what
     for record, output in zip(records, outputs):
         channel.gathered.append(answer(record["id"], output, channel))
     return None
@@ -461,7 +488,8 @@ def decode(lines, gathered):
             records.append(json.loads(line))
         except (ValueError, RecursionError, MemoryError) as error:
             message = f"Python cannot read the record: {text_of(error)}"
-            gathered.append(failed(number_of(line), name_of(type(error)), message))
+            number = line[len('{"id":') : line.index(",")]
+            gathered.append(failed(number, name_of(type(error)), message))
     return records
 
 
