@@ -11,7 +11,9 @@ use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use mtask::budget::{BOOKKEEPING, Budget};
 use mtask::input::{self, InputSource, LeftOut};
-use mtask::outcome::{Cause, Chunks, ErrorInput, Failure, Lines, OutputFormat, Rendering};
+use mtask::outcome::{
+    Cause, Chunks, ErrorInput, Failure, Lines, OutputFormat, Rendering, TimeLimit,
+};
 use mtask::protocol::stdout::{Part, StdoutLines};
 use mtask::protocol::{json, lines};
 use mtask::record::{Block, Index, Separator, Slice};
@@ -154,7 +156,7 @@ fn render_failure(bencher: Bencher<'_, '_>) {
     let failure = Failure {
         index: Index(17),
         cause: Cause::Timeout {
-            limit: Duration::from_secs(5),
+            limit: TimeLimit::Usual(Duration::from_secs(5)),
         },
         worker: Some(1),
         attempts: 3,

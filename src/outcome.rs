@@ -7,12 +7,12 @@
 mod chunks;
 mod done;
 mod exit;
+mod limit;
 mod lines;
 mod rendering;
 
 use std::borrow::Cow;
 use std::fmt::Display;
-use std::time::Duration;
 
 use crate::input::{Flaw, Rejected, Rejection};
 use crate::record::{Index, Slice};
@@ -20,6 +20,7 @@ use crate::record::{Index, Slice};
 pub use chunks::Chunks;
 pub use done::{Done, Ranges, Stretch};
 pub use exit::{Exit, ExitStatus, Verdict};
+pub use limit::TimeLimit;
 pub use lines::Lines;
 pub use rendering::{ErrorInput, OutputFormat, Rendering};
 
@@ -58,8 +59,8 @@ pub enum Cause {
     },
     /// The worker took longer over it than it may.
     Timeout {
-        /// How long that is (`--timeout`).
-        limit: Duration,
+        /// How long that is.
+        limit: TimeLimit,
     },
     /// The worker skipped it, or answers cannot be told apart any more.
     MissingAnswer,
@@ -125,7 +126,7 @@ impl Failure {
             Cause::WorkerExit { exit, .. } => died(exit),
             Cause::BadAnswer(BadAnswer::Unasked(verdict)) => died(verdict),
             Cause::WorkerError { message, .. } => return Cow::Borrowed(message),
-            Cause::Timeout { limit } => format!("no answer within --timeout {limit:?}"),
+            Cause::Timeout { limit } => format!("no answer within {limit}"),
             Cause::MissingAnswer => format!("{} left it without an answer", worker()),
             Cause::BadAnswer(BadAnswer::Invalid(why)) => {
                 format!("{} gave no valid answer: {why}", worker())

@@ -49,7 +49,9 @@ pub struct Failures {
 
     /// The limit for a worker's first answer
     ///
-    /// The default is 5m with `--timeout`, else none. 0 is no limit.
+    /// Where a worker says that it is ready, as `--python` does, that comes in time too, and then its
+    /// first answer, with `--timeout` where that is more. The default is 5m with `--timeout`, else none. 0
+    /// is no limit.
     #[arg(
         long,
         value_name = "DURATION",

@@ -268,7 +268,7 @@ mod tests {
     use super::*;
     use crate::budget::{BOOKKEEPING, Budget};
     use crate::input::{Flaw, Rejected, Rejection};
-    use crate::outcome::{BadAnswer, BadLine};
+    use crate::outcome::{BadAnswer, BadLine, TimeLimit};
     use crate::record::{Separator, Slice};
     use crate::shape::Format;
 
@@ -307,7 +307,7 @@ mod tests {
     }
 
     const TIMEOUT: Cause = Cause::Timeout {
-        limit: Duration::from_secs(5),
+        limit: TimeLimit::Usual(Duration::from_secs(5)),
     };
 
     fn exit(exit: Exit) -> Cause {

@@ -103,7 +103,11 @@ impl Teller {
             Event::ExitOverdue { worker } => Some(self.exit_overdue(*worker)),
             Event::Turned(turn) => self.turned(turn),
             Event::Lost { read, outcomes } => Some(self.lost(*read, *outcomes)),
-            Event::TimedOut { worker, suspects } => Some(self.timed_out(*worker, *suspects)),
+            Event::TimedOut {
+                worker,
+                suspects,
+                limit,
+            } => Some(waits::timed_out(*worker, *suspects, *limit)),
             Event::GivenUp(loss) => self.given_up(loss),
             Event::Ready { .. } => self.ready(),
             Event::Started { worker, .. } => {

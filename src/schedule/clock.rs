@@ -49,7 +49,7 @@ impl Scheduler {
             age,
             is_first,
             reading: process.silence.reading(),
-            expiry: self.expiry(process),
+            expiry: self.told_expiry(process),
             is_full: self.budget.is_full() || self.budget.has_waiter(),
         };
         let process = self.process_mut(worker).expect("it runs");

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::process::Generation;
+
 /// Later processes may take so many times as long to be ready as the first one did.
 const START_FACTOR: u32 = 3;
 const SHORTEST_START: Duration = Duration::from_secs(1);
@@ -18,6 +20,8 @@ pub(super) struct Command {
     startup_time: Option<Duration>,
     /// How long the slowest took in an earlier run, where this one goes on with that.
     earlier_startup_time: Option<Duration>,
+    /// Whether any process has given an answer, and how long the slowest took to its first one.
+    first_answer_time: Option<Duration>,
     /// For how long processes are to stay up by what is known of those that died before they were
     /// ready, since one last became ready.
     long_trial: Option<Duration>,
@@ -34,6 +38,7 @@ impl Command {
         Self {
             startup_time: None,
             earlier_startup_time: None,
+            first_answer_time: None,
             long_trial: None,
             awaits_ready,
             has_shown_silence: false,
@@ -63,6 +68,20 @@ impl Command {
     /// The same, by this run alone; where none has been ready yet, not long.
     pub(super) fn start_in_this_run(&self) -> Duration {
         ample(self.startup_time.unwrap_or_default())
+    }
+
+    /// How long a first answer may take in processes that begin after one was given, beside
+    /// `--timeout`.
+    pub(super) fn ample_first_answer(&self) -> Option<Duration> {
+        self.first_answer_time.map(|took| took * START_FACTOR)
+    }
+
+    /// That of a process that begins now.
+    pub(super) fn generation(&self) -> Generation {
+        match self.first_answer_time {
+            None => Generation::First,
+            Some(_) => Generation::Later,
+        }
     }
 
     pub(super) fn awaits_ready(&self) -> bool {
@@ -114,6 +133,11 @@ impl Command {
         });
         self.long_trial = None;
         is_first
+    }
+
+    /// A process took so long to its first answer.
+    pub(super) fn answered_first(&mut self, took: Duration) {
+        self.first_answer_time = self.first_answer_time.max(Some(took));
     }
 
     /// A process died that was never ready and had run for so long. How long a record takes to kill

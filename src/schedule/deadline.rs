@@ -10,9 +10,9 @@ use super::action::Action;
 use super::event::{Event, Expiry};
 use super::ids::WorkerId;
 use super::policy::{Delivery, Window};
-use super::process::{AuditState, HINT, Pipe, Process, Stage};
+use super::process::{AuditState, Generation, HINT, Pipe, Process, Stage};
 use super::{Scheduler, Unsent};
-use crate::outcome::Verdict;
+use crate::outcome::{TimeLimit, Verdict};
 
 /// A process that has closed its stdout is given so long to exit.
 const HANG_UP: Duration = Duration::from_millis(200);
@@ -237,9 +237,43 @@ impl Scheduler {
     /// Until when the oldest record must be answered.
     fn record_limit(&self, process: &Process) -> Option<Instant> {
         Some(match self.expiry(process) {
-            Expiry::Record => self.up_by(process) + self.policy.timeout?,
+            Expiry::Record => self.up_by(process) + self.time_limit(process)?.duration(),
             Expiry::Start => process.owed.clock() + self.policy.init_timeout?,
         })
+    }
+
+    /// How long a process may be at a record now. Only its author knows what the first call of one
+    /// that is up still has to load, so until COMMAND has given an answer anywhere, the first answer
+    /// has the larger one of both limits; in processes that begin after that it is told by how long
+    /// the slowest took.
+    pub(super) fn time_limit(&self, process: &Process) -> Option<TimeLimit> {
+        let timeout = self.policy.timeout?;
+        let usual = TimeLimit::Usual(timeout);
+        if !process.is_ready() || process.first_answer.is_given() {
+            return Some(usual);
+        }
+        match (
+            process.first_answer.generation(),
+            self.command.ample_first_answer(),
+        ) {
+            (Generation::Later, Some(ample)) => Some(TimeLimit::Learnt {
+                limit: ample + timeout,
+                timeout,
+            }),
+            _ => match self.policy.init_timeout? {
+                init if init > timeout => Some(TimeLimit::First(init)),
+                _ => Some(usual),
+            },
+        }
+    }
+
+    /// Which option is told to end the wait for a record.
+    pub(super) fn told_expiry(&self, process: &Process) -> Expiry {
+        let is_limited = process.is_ready() && self.policy.timeout.is_some();
+        match self.time_limit(process) {
+            None | Some(TimeLimit::First(_)) if is_limited => Expiry::Start,
+            _ => self.expiry(process),
+        }
     }
 
     /// Which limit holds for a process's oldest record.
@@ -262,11 +296,12 @@ impl Scheduler {
         }
     }
 
-    /// When the clock of a process's oldest record begins: not before the process must be up.
+    /// When the clock of a process's oldest record begins: not before the process must be up, and not
+    /// before its first answer, if it has given that.
     fn up_by(&self, process: &Process) -> Instant {
         let clock = process.owed.clock();
         if process.is_ready() {
-            return clock;
+            return process.first_answer.counts_from(clock);
         }
         let start = self.command.ample_start().unwrap_or(HINT);
         clock.max(process.start.since() + start)

@@ -11,7 +11,7 @@ use super::doubts::Doubts;
 use super::ids::{ProcessNumber, WorkerId};
 use super::process::Reading;
 use super::queue::Work;
-use crate::outcome::{Exit, Failure};
+use crate::outcome::{Exit, Failure, TimeLimit};
 use crate::protocol::message::Unasked;
 use crate::record::Index;
 use crate::shape::Protocol;
@@ -142,6 +142,8 @@ pub enum Event {
         worker: WorkerId,
         /// What it may have been at.
         suspects: Suspects,
+        /// How long it may take.
+        limit: TimeLimit,
     },
     /// A worker is not started any more.
     GivenUp(Loss),

@@ -329,7 +329,8 @@ impl Scheduler {
     }
 
     fn start(&mut self, worker: WorkerId, now: Instant) {
-        let (number, is_restart) = self.workers[worker.0].begin(now);
+        let generation = self.command.generation();
+        let (number, is_restart) = self.workers[worker.0].begin(generation, now);
         self.outcomes.tally.restarts += u64::from(is_restart);
         self.tell(Event::Started {
             worker,

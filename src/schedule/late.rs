@@ -1,10 +1,10 @@
-//! A record that took longer than `--timeout` allows: which it is, and what becomes of the others.
+//! A record that took longer than it may (`deadline`): which it is, and what becomes of the others.
 //!
 //! A worker of the lines protocol is at its oldest record. One whose answers have ids may be at any
 //! of several: then nobody is charged, and each of them is sent again, alone. Where it says what it
 //! has begun (`process/owed/calls`), these are no others than that.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::event::{Event, Suspects};
 use super::ids::WorkerId;
@@ -16,8 +16,9 @@ impl Scheduler {
     /// A record took longer than it may: it is charged, the others that the process held are sent
     /// again.
     pub(super) fn time_out(&mut self, worker: WorkerId, unsent: Unsent<'_>, now: Instant) {
-        let limit = self.policy.timeout.unwrap_or_default();
-        let suspects = self.expired(worker, unsent(worker), now);
+        let process = self.process(worker).expect("only a running process can be too slow");
+        let limit = self.time_limit(process).expect("there is a limit where one is over");
+        let suspects = self.expired(worker, limit.duration(), unsent(worker), now);
         self.time_oldest(worker, 1, now);
         let first = self.take_oldest(worker);
         let process = self.process(worker).expect("only a running process can be too slow");
@@ -31,7 +32,11 @@ impl Scheduler {
             others.into_iter().for_each(|work| self.queue.put_back(work));
             let cause = Cause::Timeout { limit };
             let suspects = Suspects::One(first.first(), self.fate(&first, &cause));
-            self.tell(Event::TimedOut { worker, suspects });
+            self.tell(Event::TimedOut {
+                worker,
+                suspects,
+                limit,
+            });
             self.charge(first, cause, worker, None, now);
             return;
         }
@@ -39,6 +44,7 @@ impl Scheduler {
         self.tell(Event::TimedOut {
             worker,
             suspects: several,
+            limit,
         });
         others.push_front(first);
         let mut left = suspects;
@@ -65,14 +71,13 @@ impl Scheduler {
     /// them whose time is over. One that says what it has begun is at nothing else, and what has
     /// taken too long of that is moved to the front; where it has begun nothing, it has left the
     /// oldest one lying.
-    fn expired(&mut self, worker: WorkerId, unsent: usize, now: Instant) -> usize {
-        let timeout = self.policy.timeout.unwrap_or_default();
+    fn expired(&mut self, worker: WorkerId, limit: Duration, unsent: usize, now: Instant) -> usize {
         let names_records = self.policy.names_records();
         let process = self.process_mut(worker).expect("only a running process can be late");
         if !names_records {
             return 1;
         }
         let written = process.owed.records().saturating_sub(unsent);
-        process.owed.lead_with_expired(written, |since| now >= since + timeout)
+        process.lead_with_expired(written, limit, now)
     }
 }

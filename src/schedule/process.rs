@@ -1,11 +1,13 @@
 //! A running process, as the scheduler knows it.
 //!
 //! Each thing that is known of it has its owner, whose fields nobody else sees: what it owes
-//! (`owed`) and has begun of that (`owed/calls`), how far it has come (`start`), whether it is listened to (`listening`), its pipes, its
-//! pace, the check of its answers (`audit`), what they say of it (`reputation`), and its silence.
-//! What happens to it is told to the process alone, by methods named for that.
+//! (`owed`) and has begun of that (`owed/calls`), how far it has come (`start`, `first_answer`),
+//! whether it is listened to (`listening`), its pipes, its pace, the check of its answers (`audit`),
+//! what they say of it (`reputation`), and its silence. What happens to it is told to the process
+//! alone, by methods named for that.
 
 mod audit;
+mod first_answer;
 mod listening;
 mod owed;
 mod pipes;
@@ -17,6 +19,7 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 pub(crate) use audit::{Audit, AuditState, Break};
+pub(crate) use first_answer::{FirstAnswer, Generation};
 pub(crate) use listening::Listening;
 pub(crate) use owed::Owed;
 pub use pipes::Pipe;
@@ -78,6 +81,7 @@ pub(crate) enum Stage {
 pub(crate) struct Process {
     stage: Stage,
     pub(crate) start: Start,
+    pub(crate) first_answer: FirstAnswer,
     pub(crate) owed: Owed,
     pub(crate) listening: Listening,
     pub(crate) pipes: Pipes,
@@ -91,10 +95,11 @@ pub(crate) struct Process {
 
 /// What is known of it.
 impl Process {
-    pub(crate) fn new(now: Instant) -> Self {
+    pub(crate) fn new(generation: Generation, now: Instant) -> Self {
         Self {
             stage: Stage::Serving,
             start: Start::new(now),
+            first_answer: FirstAnswer::new(generation),
             owed: Owed::new(now),
             listening: Listening::new(now),
             pipes: Pipes::default(),
@@ -321,6 +326,7 @@ impl Process {
         let tells = self.owed.tells_calls() && self.is_working();
         let is_news = tells && self.owed.begin(indices, separator, now);
         if is_news {
+            self.first_answer.called(now);
             self.follow_calls(now);
         }
         is_news
@@ -365,6 +371,7 @@ impl Process {
             return false;
         };
         self.owed.move_clocks(|since| since + pause);
+        self.first_answer.move_clocks(|since| since + pause);
         self.start.was_unheard(pause);
         if let Stage::Closing(at) = &mut self.stage {
             *at += pause.min(now.saturating_duration_since(*at));
@@ -441,6 +448,7 @@ impl Process {
     pub(crate) fn stand_still(&mut self, pause: Duration, now: Instant) {
         let later = |since: Instant| (since + pause).min(now);
         self.owed.move_clocks(later);
+        self.first_answer.move_clocks(later);
         self.start.stand_still(later);
         self.listening.stand_still(later);
         self.pipes.stand_still(later);
@@ -461,6 +469,7 @@ impl Process {
     /// It was stopped for a time that is not known: all its clocks begin anew.
     pub(crate) fn was_stopped(&mut self, kill_at: Instant, leave_at: Instant, now: Instant) {
         self.owed.start_clocks(now);
+        self.first_answer.move_clocks(|_| now);
         self.start.start_anew(now);
         self.listening.stand_still(|_| now);
         self.pipes.stand_still(|_| now);

@@ -64,6 +64,7 @@ impl Scheduler {
         }
         self.time_answers(worker, answers, now);
         self.note_own_answer(worker, now);
+        self.note_first_answer(worker, now);
         let process = self.process_mut(worker).expect("it runs");
         let oldest = process.owed.oldest();
         let share = process.answered_by_name(answers.len(), now);

@@ -45,10 +45,19 @@ impl Scheduler {
     ) -> Option<Duration> {
         self.time_oldest(worker, count, now);
         self.note_own_answer(worker, now);
+        self.note_first_answer(worker, now);
         let process = self.process_mut(worker).expect("only a running process answers");
         let took = process.answered(count, now);
         self.note_ready(worker, now);
         took
+    }
+
+    /// Puts down that a process answers, before its clocks begin anew.
+    pub(super) fn note_first_answer(&mut self, worker: WorkerId, now: Instant) {
+        let process = self.process_mut(worker);
+        if let Some(took) = process.and_then(|process| process.gives_first_answer(now)) {
+            self.command.answered_first(took);
+        }
     }
 
     /// Puts down that a process is up.

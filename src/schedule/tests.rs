@@ -4,6 +4,7 @@ mod calls;
 mod deaths;
 mod doubts;
 mod failures;
+mod first_answers;
 mod limits;
 mod replies;
 mod retries;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::event::LossCause;
 use super::ids::ProcessNumber;
-use super::process::{Death, Process};
+use super::process::{Death, Generation, Process};
 use super::restarts::Restarts;
 use crate::outcome::Exit;
 
@@ -88,10 +88,10 @@ impl Worker {
     }
 
     /// A process begins. Gives its number, and whether it replaces one that was not meant to end.
-    pub(crate) fn begin(&mut self, now: Instant) -> (ProcessNumber, bool) {
+    pub(crate) fn begin(&mut self, generation: Generation, now: Instant) -> (ProcessNumber, bool) {
         let number = ProcessNumber(self.next_process);
         self.next_process += 1;
-        self.state = State::Running(Box::new(Process::new(now)));
+        self.state = State::Running(Box::new(Process::new(generation, now)));
         (number, self.restarts.began())
     }
 

@@ -64,6 +64,8 @@ pub(super) struct Actor {
     activity: Activity,
     tasks: Vec<Task>,
     call: CallUnderWay,
+    /// When it has loaded what its first call needs.
+    warm_at: Option<Duration>,
     /// Records that it will never answer.
     stuck: Vec<u64>,
     read: VecDeque<u8>,
@@ -136,6 +138,7 @@ impl Actor {
             },
             tasks: Vec::new(),
             call: CallUnderWay::default(),
+            warm_at: None,
             stuck: Vec::new(),
             read: VecDeque::new(),
             collected: Vec::new(),
@@ -401,6 +404,7 @@ impl Actor {
             task.done_at = task.done_at.map(|at| at + pause);
         }
         self.call.delay(pause);
+        self.warm_at = self.warm_at.map(|at| at + pause);
         if let Some((_, at, _)) = &mut self.accident {
             *at += pause;
         }

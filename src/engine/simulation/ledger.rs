@@ -93,6 +93,13 @@ struct ProcessLedger {
     errors: u32,
     /// There were so many of them that it may be replaced, whatever it answers since.
     may_be_spoilt: bool,
+    /// It began when COMMAND had given an answer.
+    is_later: bool,
+    /// How long ago it gave its first answer, listened to: now, and when the engine last began to
+    /// wait.
+    since_first: Option<(Duration, Duration)>,
+    /// How long ago it began its first call, listened to, where it says so.
+    since_call: Option<Duration>,
     /// How many records it takes at a time, where it has said so.
     concurrency: Option<usize>,
     /// Whether it says what it has begun, and how often it has.
@@ -131,6 +138,14 @@ impl ProcessLedger {
     /// Whether it has begun anything.
     fn is_at_call(&self) -> bool {
         self.owed.iter().any(|owed| owed.call.is_some())
+    }
+
+    /// As much of a clock as counts for a limit: what came before its first answer does not.
+    fn counted(&self, (age, before): (Duration, Duration)) -> (Duration, Duration) {
+        match self.since_first {
+            Some((first_age, first_before)) => (age.min(first_age), before.min(first_before)),
+            None => (age, before),
+        }
     }
 
     /// What the clock of its oldest record says, or of what it has been at for longest, now and when
@@ -173,6 +188,10 @@ pub(super) struct Ledger {
     /// Lines that may be for people, or not, if what stood before them has ended the run.
     behind: u64,
     startup_time: Option<Duration>,
+    /// How long the slowest took to its first answer, and whether that was longer than later ones
+    /// may take.
+    first_answer_time: Option<Duration>,
+    has_lazy_first: bool,
     /// For how long processes are to stay up by what died before it was ready, since one last
     /// became ready.
     long_trial: Option<Duration>,
@@ -212,6 +231,8 @@ impl Ledger {
             exits: 0,
             behind: 0,
             startup_time: None,
+            first_answer_time: None,
+            has_lazy_first: false,
             long_trial: None,
             interrupts: Vec::new(),
             ended_early: None,
@@ -232,6 +253,7 @@ impl Ledger {
             retried.then_some(Fault::RetriedError),
             self.has_parted.then_some(Fault::TextBeforeAnswer),
             self.has_begun_again.then_some(Fault::BegunAgain),
+            self.has_lazy_first.then_some(Fault::LazyFirst),
         ]
         .into_iter()
         .flatten()
@@ -274,6 +296,7 @@ impl Ledger {
             started: now,
             window: 1,
             is_read_from: true,
+            is_later: self.first_answer_time.is_some(),
             ..ProcessLedger::default()
         });
     }

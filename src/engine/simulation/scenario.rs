@@ -166,6 +166,8 @@ pub(super) struct Command {
     /// It has something to say at its end.
     pub(super) says_exit: bool,
     pub(super) start: Duration,
+    /// So much longer its first call takes.
+    pub(super) lazy: Duration,
     pub(super) stdin: usize,
     pub(super) stdout: usize,
     /// How many answers it collects before it writes them; at the end of its stdin it writes all.
@@ -279,6 +281,8 @@ pub(super) enum Fault {
     NoNumber,
     /// A process has begun a record once more.
     BegunAgain,
+    /// A first answer took longer than later ones may.
+    LazyFirst,
     /// A process closed its stdin in the middle of a record.
     TornRecord,
     /// mtask and the workers were stopped.
@@ -292,7 +296,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::EndFromOutside,
         Self::StatusToAll,
         Self::RetriedError,
@@ -304,6 +308,7 @@ impl Fault {
         Self::UnreadStderr,
         Self::NoNumber,
         Self::BegunAgain,
+        Self::LazyFirst,
         Self::TornRecord,
         Self::Suspended,
         Self::OutputFailed,

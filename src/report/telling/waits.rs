@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Notice, Teller};
+use crate::outcome::TimeLimit;
 use crate::schedule::event::{Asking, Expiry, Overdue, Suspects};
 use crate::schedule::{Reading, WorkerId};
 use crate::shape::Answers;
@@ -85,21 +86,6 @@ impl Teller {
         )))
     }
 
-    pub(super) fn timed_out(&self, worker: WorkerId, suspects: Suspects) -> Notice {
-        let limit = self.policy.timeout.unwrap_or_default();
-        Notice::warning(match suspects {
-            Suspects::One(index, fate) => format!(
-                "{worker} gave no answer for record {index} within --timeout {limit:?}; its process is \
-                 replaced, and the record {}",
-                fate.text()
-            ),
-            Suspects::Several(count) => format!(
-                "{worker} gave no answer within --timeout {limit:?} and may be at any of {count} \
-                 records; its process is replaced, and they are sent again, one at a time"
-            ),
-        })
-    }
-
     pub(super) fn exit_overdue(&self, worker: WorkerId) -> Notice {
         let limit = self.policy.exit_timeout;
         Notice::warning(format!(
@@ -136,6 +122,21 @@ impl Teller {
              command in it reads the records (give that one </dev/null)"
         ))
     }
+}
+
+/// A process took too long over a record.
+pub(super) fn timed_out(worker: WorkerId, suspects: Suspects, limit: TimeLimit) -> Notice {
+    Notice::warning(match suspects {
+        Suspects::One(index, fate) => format!(
+            "{worker} gave no answer for record {index} within {limit}; its process is replaced, and \
+             the record {}",
+            fate.text()
+        ),
+        Suspects::Several(count) => format!(
+            "{worker} gave no answer within {limit} and may be at any of {count} records; its process \
+             is replaced, and they are sent again, one at a time"
+        ),
+    })
 }
 
 macro_rules! silent {

@@ -22,7 +22,7 @@ impl Bench {
         bench
     }
 
-    fn tell_ready(&mut self, concurrency: usize) {
+    pub(super) fn tell_ready(&mut self, concurrency: usize) {
         let said = Capabilities {
             concurrency: Ok(NonZeroUsize::new(concurrency)),
             begins: Begins::Told,
@@ -32,7 +32,7 @@ impl Bench {
         self.act();
     }
 
-    fn begin(&mut self, indices: &[u64]) -> Reception {
+    pub(super) fn begin(&mut self, indices: &[u64]) -> Reception {
         let indices: Vec<_> = indices.iter().copied().map(Index).collect();
         let reception = self.scheduler.heard(WORKER, Message::Begun(&indices), self.now);
         self.scheduler.heard(WORKER, WHOLE, self.now);

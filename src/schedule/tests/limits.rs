@@ -11,7 +11,7 @@ use crate::outcome::{Done, ExitStatus};
 use crate::protocol::message::{Begins, Capabilities};
 use crate::record::{Block, Index, Separator, Slice};
 use crate::schedule::policy::{Delivery, Window};
-use crate::schedule::process::Process;
+use crate::schedule::process::{Generation, Process};
 use crate::schedule::queue::Queue;
 use crate::schedule::{Doubts, WorkerFaults, WorkerId};
 
@@ -239,7 +239,7 @@ fn a_limit_on_bytes_in_flight_follows_what_is_answered() {
 fn a_process_with_more_to_do_answers_one_record_more_later() {
     let now = Instant::now();
     let budget = Budget::new(1 << 20);
-    let mut process = Process::new(now);
+    let mut process = Process::new(Generation::First, now);
     let said = Capabilities {
         concurrency: Ok(None),
         begins: Begins::Untold,

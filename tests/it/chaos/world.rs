@@ -175,7 +175,7 @@ impl World {
             options.push(format!("--lifespan={}", rng.usize(1..30)));
         }
         if theme == Theme::Hangs {
-            options.extend(["--timeout=2s".into(), "--init-timeout=100s".into()]);
+            options.extend(["--timeout=2s".into(), "--init-timeout=20s".into()]);
         }
         options.push(format!("--grace={}ms", pick(rng, &[0, 50, 300])));
         self.options = options;

@@ -224,6 +224,7 @@ impl Actor {
     /// Begins these records.
     fn begin(&mut self, indices: &[u64], records: &mut [Record], now: Duration) {
         self.say_begun(indices);
+        let now = now.max(*self.warm_at.get_or_insert(now + self.command.lazy));
         self.call.fails_at = self.failure_of(indices, records, now);
         for &index in indices {
             let record = &mut records[index as usize];

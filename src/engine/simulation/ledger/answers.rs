@@ -38,12 +38,27 @@ impl Ledger {
 
     /// Answers of a process have been read together.
     pub(in super::super) fn answers_came(&mut self, worker: WorkerId, now: Duration) {
+        self.note_first_answer(worker, now);
         self.became_ready(worker, now);
         let process = self.processes[worker.0].as_mut().expect("a process answers");
         if process.concurrency.is_some_and(|takes| process.owed.len() > takes) {
             process.start_clocks();
         }
         process.window = (process.window * 2).min(1024);
+    }
+
+    fn note_first_answer(&mut self, worker: WorkerId, now: Duration) {
+        let process = self.processes[worker.0].as_mut().expect("a process answers");
+        if process.since_first.is_some() {
+            return;
+        }
+        process.since_first = Some((Duration::ZERO, Duration::ZERO));
+        let took = match process.is_ready {
+            true => process.since_call.unwrap_or(process.clock().0),
+            false => now - process.started,
+        };
+        self.first_answer_time = self.first_answer_time.max(Some(took));
+        self.has_lazy_first |= self.policy.timeout.is_some_and(|limit| took > limit);
     }
 
     /// A process answered this record, if it holds it. Gives whether it does.
@@ -118,6 +133,7 @@ impl Ledger {
             return false;
         }
         process.calls += 1;
+        process.since_call.get_or_insert(Duration::ZERO);
         let call = Some(process.calls);
         let is_begun = |owed: &Owed| indices.contains(&owed.index);
         let begun = process.owed.iter().filter(|owed| is_begun(owed));

@@ -65,14 +65,16 @@ impl Ledger {
     /// begun anything, first of all what it may have been at for too long. The last `unsent` ones were
     /// not sent.
     fn suspects(&mut self, worker: WorkerId, unsent: usize) -> Vec<u64> {
-        let (slack, limit) = (self.time_slack, self.policy.timeout.unwrap_or_default());
         let is_sent_once = self.policy.delivery == Delivery::AtMostOnce;
+        let process = self.processes[worker.0].as_ref().expect("a process");
+        let (limit, slack) = self.record_limit(process).unwrap_or_default();
         let process = self.processes[worker.0].as_mut().expect("a process");
+        let (_, most) = process.counted((Duration::MAX, Duration::MAX));
         let is_at_call = process.is_at_call();
         if is_at_call {
             let lateness = |owed: &Owed| match owed.call {
-                Some(_) if owed.age_before >= limit + slack => 0,
-                Some(_) if owed.age_before + slack >= limit => 1,
+                Some(_) if owed.age_before.min(most) >= limit + slack => 0,
+                Some(_) if owed.age_before.min(most) + slack >= limit => 1,
                 _ => 2,
             };
             process.owed.make_contiguous().sort_by_key(lateness);
@@ -217,10 +219,10 @@ impl Ledger {
         Grounds {
             age,
             has_hung_up: process.hung_up.is_some_and(|at| now >= at + HANG_UP),
-            took_too_long: self.policy.timeout.is_some_and(|limit| {
+            took_too_long: self.record_limit(process).is_some_and(|(limit, slack)| {
                 let is_up =
                     process.is_ready || start.is_some_and(|start| is_over(waited, start + limit));
-                is_up && is_over(age, limit)
+                is_up && process.counted((age, age)).0 + slack >= limit
             }),
             is_not_ready: !process.is_ready
                 && start.is_none()
@@ -258,7 +260,8 @@ impl Ledger {
     fn expired(&self, worker: WorkerId, unsent: usize) -> (usize, usize) {
         let process = self.processes[worker.0].as_ref().expect("a process");
         let begun = process.owed.len() - unsent.min(process.owed.len());
-        let limit = self.policy.timeout.unwrap_or_default();
+        let (limit, slack) = self.record_limit(process).unwrap_or_default();
+        let (_, most) = process.counted((Duration::MAX, Duration::MAX));
         if self.policy.shape.protocol == Protocol::Lines {
             return (1, 1);
         }
@@ -269,10 +272,9 @@ impl Ledger {
             return (begun, begun);
         }
         let count = |slack: Duration, limit: Duration| {
-            let is_over = |owed: &&Owed| owed.age_before + slack >= limit;
+            let is_over = |owed: &&Owed| owed.age_before.min(most) + slack >= limit;
             process.owed.iter().take(begun).take_while(is_over).count()
         };
-        let slack = self.time_slack;
         (count(slack, limit), count(Duration::ZERO, limit + slack))
     }
 

@@ -70,6 +70,10 @@ pub(super) fn command(
         chats: is_json && rng.u32(..10) == 0,
         repeats_ready: is_json && rng.u32(..20) == 0,
         says_exit: is_json && rng.u32(..6) == 0,
+        lazy: match ready {
+            Announcement::Never => micros(0),
+            _ => millis(*pick(rng, &[0, 5, 600, 900])),
+        },
         start: *pick(rng, &[micros(100), millis(5), millis(80), millis(250)]),
         stdin: match policy.timeout {
             Some(_) => largest + rng.usize(..1000),

@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use super::*;
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::input::{Flaw, Rejected, Rejection};
-use crate::outcome::{BadAnswer, BadLine, Cause};
+use crate::outcome::{BadAnswer, BadLine, Cause, TimeLimit};
 use crate::record::Slice;
 
 fn failure(cause: Cause) -> Box<Failure> {
@@ -28,7 +28,9 @@ fn causes() -> Vec<Cause> {
             error: "\"no such city\"".into(),
             message: "no such city".into(),
         },
-        Cause::Timeout { limit: 5 * SECOND },
+        Cause::Timeout {
+            limit: TimeLimit::Usual(5 * SECOND),
+        },
         Cause::MissingAnswer,
         Cause::BadAnswer(BadAnswer::Invalid("it has neither".into())),
         Cause::BadAnswer(BadAnswer::Unasked(Verdict::AnsweredTwice)),

@@ -3,6 +3,7 @@
 use insta::assert_snapshot;
 
 use super::*;
+use crate::outcome::TimeLimit;
 use crate::protocol::message::Unasked;
 use crate::schedule::event::{
     Asking, Breach, Ended, Expiry, Fate, Loss, LossCause, Moment, NoConcurrency, Overdue, Suspects,
@@ -422,22 +423,32 @@ fn a_stdin_that_is_closed_before_its_time_is_told_with_the_reason() {
 
 #[test]
 fn a_record_that_took_too_long_is_told_with_what_becomes_of_it() {
-    let timed_out = |suspects| Event::TimedOut {
+    let within = |suspects, limit| Event::TimedOut {
         worker: WORKER,
         suspects,
+        limit,
+    };
+    let timed_out = |suspects| within(suspects, TimeLimit::Usual(5 * SECOND));
+    let failed = Suspects::One(Index(7), Fate::Failed);
+    let learnt = TimeLimit::Learnt {
+        limit: SECOND * 11 / 7,
+        timeout: SECOND / 2,
     };
     let events = [
         timed_out(Suspects::One(Index(7), Fate::Failed)),
         timed_out(Suspects::One(Index(7), Fate::TriedAgain)),
         timed_out(Suspects::One(Index(7), Fate::LeftOut)),
         timed_out(Suspects::Several(4)),
+        within(failed, TimeLimit::First(300 * SECOND)),
+        within(failed, learnt),
     ];
-    let limited = |policy: &mut Policy| policy.timeout = Some(5 * SECOND);
-    assert_snapshot!(told_alone(limited, events), @"
+    assert_snapshot!(told_alone(usual, events), @"
     Warning: worker 3 gave no answer for record 7 within --timeout 5s; its process is replaced, and the record fails
     Warning: worker 3 gave no answer for record 7 within --timeout 5s; its process is replaced, and the record is tried again
     Warning: worker 3 gave no answer for record 7 within --timeout 5s; its process is replaced, and the record is left without an outcome
     Warning: worker 3 gave no answer within --timeout 5s and may be at any of 4 records; its process is replaced, and they are sent again, one at a time
+    Warning: worker 3 gave no answer for record 7 within --init-timeout 300s, the limit for a first answer; its process is replaced, and the record fails
+    Warning: worker 3 gave no answer for record 7 within 1.571s (--timeout 500ms, and three times as long as a first answer took); its process is replaced, and the record fails
     ");
 }
 

@@ -1,0 +1,91 @@
+//! The first answer of a process. Whatever else it holds by then may have waited for that, so that no
+//! clock counts the time before.
+
+use std::time::{Duration, Instant};
+
+use super::Process;
+
+/// Whether COMMAND had given an answer anywhere when a process began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Generation {
+    /// It had given none.
+    First,
+    /// It had.
+    Later,
+}
+
+/// Whether there is one, and since when.
+#[derive(Debug)]
+pub(crate) struct FirstAnswer {
+    generation: Generation,
+    given: Option<Instant>,
+    /// When the process has begun its first call, where it says so.
+    called: Option<Instant>,
+}
+
+impl FirstAnswer {
+    pub(super) fn new(generation: Generation) -> Self {
+        Self {
+            generation,
+            given: None,
+            called: None,
+        }
+    }
+
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    pub(crate) fn is_given(&self) -> bool {
+        self.given.is_some()
+    }
+
+    /// From when the time of a record counts that the process has been at since then.
+    pub(crate) fn counts_from(&self, since: Instant) -> Instant {
+        self.given.map_or(since, |at| since.max(at))
+    }
+
+    /// The process begins a call.
+    pub(super) fn called(&mut self, now: Instant) {
+        self.called.get_or_insert(now);
+    }
+
+    /// All clocks are set to what `later` makes of them.
+    pub(super) fn move_clocks(&mut self, later: impl Fn(Instant) -> Instant) {
+        self.given = self.given.map(&later);
+        self.called = self.called.map(&later);
+    }
+}
+
+impl Process {
+    /// It answers, and its clocks have not begun anew for that. Gives how long it took to it, if that
+    /// is the first time.
+    pub(crate) fn gives_first_answer(&mut self, now: Instant) -> Option<Duration> {
+        if self.first_answer.is_given() {
+            return None;
+        }
+        self.first_answer.given = Some(now);
+        Some(match self.is_ready() {
+            // What has been begun once more has its clock anew.
+            true => {
+                let since = self.first_answer.called.unwrap_or(self.owed.clock());
+                now.saturating_duration_since(since)
+            }
+            // Its start is a part of that.
+            false => self.time_to_ready(now),
+        })
+    }
+
+    /// How many of the first records it may have been at for longer than so long; of what it has begun,
+    /// where it says so, these come first from now on.
+    pub(crate) fn lead_with_expired(
+        &mut self,
+        written: usize,
+        limit: Duration,
+        now: Instant,
+    ) -> usize {
+        let first = &self.first_answer;
+        let is_over = |since| now >= first.counts_from(since) + limit;
+        self.owed.lead_with_expired(written, is_over)
+    }
+}
