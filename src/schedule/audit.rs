@@ -20,12 +20,17 @@ impl Scheduler {
             Window::Records(records) => records.get() == 1,
             Window::Full => false,
         };
-        let Some(process) = self.process_mut(worker) else {
-            return;
-        };
-        if answers_each && process.may_be_checked(now) {
-            process.begin_check();
+        if answers_each && self.process(worker).is_some_and(|process| process.may_be_checked(now)) {
+            self.let_run_empty(worker);
             self.audit_answered(worker, now);
+        }
+    }
+
+    /// Sends a process nothing before it owes nothing.
+    pub(super) fn let_run_empty(&mut self, worker: WorkerId) {
+        let patience = self.process(worker).and_then(|process| self.patience_with(process));
+        if let Some(process) = self.process_mut(worker) {
+            process.begin_check(patience.unwrap_or_else(|| process.patience()));
         }
     }
 

@@ -53,9 +53,9 @@ pub(super) enum Deadline {
     End,
     /// A process has not exited in time after it.
     Exit,
-    /// A record is long overdue, and those are not to wait behind it that wait now: they are given
-    /// out at the end of each look.
-    Overdue,
+    /// It may be given records that it was refused, as where one that it owes is long overdue: they
+    /// are given out at the end of each look.
+    Refusal,
 }
 
 impl Deadline {
@@ -172,6 +172,8 @@ impl Scheduler {
         match process.stage() {
             Stage::Stopping(at) => return (deadline == Deadline::Kill).then_some(at),
             Stage::Killed(at) => return (deadline == Deadline::Leave).then_some(at),
+            // No clock of it: others may have turned out slower.
+            _ if deadline == Deadline::Refusal => return process.held().until(),
             _ if process.is_paused() || self.throttle.is_stderr_stuck() => return None,
             Stage::Serving | Stage::Closing(_) => {}
         }
@@ -185,7 +187,9 @@ impl Scheduler {
             Deadline::Start => Some(process.start.since() + self.start_limit(process)?),
             Deadline::Record if owes => self.record_limit(process),
             Deadline::HangUp => self.hang_up_limit(process),
-            Deadline::Skip => self.is_overdue_by_step(process).then(|| clock + process.patience()),
+            Deadline::Skip if self.is_overdue_by_step(process) => {
+                Some(clock + self.patience_with(process)?)
+            }
             Deadline::Check if process.is_serving() => process.audit.goes_on_at(clock),
             Deadline::Silence => self.silence_deadline(process),
             Deadline::Hint => {
@@ -198,8 +202,8 @@ impl Scheduler {
                 Stage::Closing(since) if !owes => Some(since.max(clock) + self.policy.exit_timeout),
                 _ => None,
             },
-            Deadline::Overdue => self.overdue_at(process),
-            Deadline::Record | Deadline::Check | Deadline::Reminder | Deadline::End => None,
+            Deadline::Record | Deadline::Skip | Deadline::Check => None,
+            Deadline::Reminder | Deadline::End | Deadline::Refusal => None,
         }
     }
 
@@ -218,7 +222,7 @@ impl Scheduler {
             }
             Deadline::Record => self.expire(worker, unsent, now),
             Deadline::HangUp => self.end_hung_up(worker, unsent, now),
-            Deadline::Skip => self.process_mut(worker).expect("it runs").begin_check(),
+            Deadline::Skip => self.let_run_empty(worker),
             Deadline::Check => self.go_on_with_check(worker, now),
             Deadline::Silence => self.ask_by_end(worker, now),
             Deadline::Hint | Deadline::Reminder => {
@@ -230,7 +234,7 @@ impl Scheduler {
                 self.tell(Event::ExitOverdue { worker });
                 self.stop(worker, now);
             }
-            Deadline::Overdue => {}
+            Deadline::Refusal => {}
         }
     }
 
@@ -371,6 +375,19 @@ impl Scheduler {
             && process.owed.concurrency().is_none()
             && process.is_ready()
             && !process.owed.is_empty();
-        may_pass.then(|| process.owed.clock() + process.patience())
+        let is_unheard = process.is_paused() || self.throttle.is_stderr_stuck();
+        let may_pass = may_pass && !is_unheard;
+        let patience = may_pass.then(|| self.patience_with(process)).flatten()?;
+        Some(process.owed.clock() + patience)
+    }
+
+    /// How long an answer of a process may take before it is tried with one record more. Where none
+    /// of it has been timed, others tell how long one takes, or its first answer and its start do;
+    /// where nothing has been answered, nobody knows.
+    pub(super) fn patience_with(&self, process: &Process) -> Option<Duration> {
+        let of_others = || self.processes().filter_map(|(_, other)| other.pace.measured()).max();
+        let own = process.pace.measured();
+        let longest = own.or_else(of_others).or_else(|| process.pace.first())?;
+        Some(process.patience().max(longest * 20))
     }
 }

@@ -7,6 +7,7 @@ use super::Scheduler;
 use super::action::Action;
 use super::deadline::Deadline;
 use super::event::Event;
+use super::held::Held;
 use super::ids::WorkerId;
 use super::policy::{Delivery, Window};
 use super::process::Process;
@@ -100,33 +101,79 @@ impl Scheduler {
         best.map(|(_, _, worker)| worker)
     }
 
-    /// How many records may be sent to this worker now, together with others.
+    /// How many records may be sent to this worker now, together with others. Puts down why it may
+    /// be sent none.
     fn can_take(&mut self, worker: WorkerId, fleet: Option<&Fleet>, now: Instant) -> usize {
         self.audit_if_due(worker, now);
-        let pending = self.waiting_for(worker, now);
-        let jobs = self.policy.jobs.get();
         let Some(process) = self.process(worker) else {
             return 0;
         };
-        if !process.is_serving()
-            || process.is_reserved()
-            || process.owed.holds_alone()
-            || process.audit.holds_back()
-            || process.pipes.hung_up().is_some()
-            || process.reputation.is_spoilt()
-            || self.awaits_ready_of(process)
-            || pending == 0
-        {
-            return 0;
+        match self.room(worker, process, fleet, now) {
+            Ok(records) => records,
+            Err(held) => {
+                self.process_mut(worker).expect("it runs").hold(held);
+                self.watch_for(worker, Deadline::Refusal);
+                0
+            }
         }
+    }
+
+    /// The same, or why it is to be sent none.
+    fn room(
+        &self,
+        worker: WorkerId,
+        process: &Process,
+        fleet: Option<&Fleet>,
+        now: Instant,
+    ) -> Result<usize, Held> {
+        let waiting = self.waiting_for(worker, now);
+        if !self.may_serve(process) {
+            return Err(Held::Leaving);
+        } else if process.is_reserved() || process.owed.holds_alone() {
+            return Err(Held::Suspect);
+        } else if process.audit.holds_back() {
+            return Err(Held::Check);
+        } else if self.awaits_ready_of(process) {
+            return Err(Held::Start);
+        } else if waiting == 0 {
+            return Err(Held::Kept);
+        }
+        let room = self.room_in_window(process, waiting, now)?;
+        if self.must_hold_back() {
+            return Err(Held::Budget);
+        }
+        // The others are not to be given what shuns them, however fast they are.
+        if !self.queue.has_shunning()
+            && let Some(pause) = fleet.and_then(|fleet| self.is_outpaced(process, fleet, now))
+        {
+            return Err(Held::Outpaced { until: now + pause });
+        }
+        let left = (self.policy.lifespan).map_or(usize::MAX, |most| {
+            most.get().saturating_sub(process.owed.served())
+        });
+        let share = match process.owed.concurrency() {
+            Some(_) => self.share(worker, process, waiting, now)?,
+            None if self.policy.window == Window::Auto => self.part(waiting),
+            None => usize::MAX,
+        };
+        Ok(room.min(left).min(share))
+    }
+
+    /// How many records more fit into the window of a process.
+    fn room_in_window(
+        &self,
+        process: &Process,
+        waiting: usize,
+        now: Instant,
+    ) -> Result<usize, Held> {
         let mut window = self.window(process);
         let is_measured = self.is_measured(process);
-        let is_shared = self.policy.window == Window::Auto || process.owed.concurrency().is_some();
         if is_measured && !self.intake.is_open() {
             // Towards the end, all are to be done at the same time.
-            window = window.min(pending.div_ceil(jobs)).max(1);
+            window = window.min(self.part(waiting));
         }
-        let is_overdue = self.overdue_at(process).is_some_and(|at| now >= at);
+        let overdue_at = self.overdue_at(process);
+        let is_overdue = overdue_at.is_some_and(|at| now >= at);
         let room = if is_overdue && process.owed.records() <= window {
             1
         } else if is_measured && process.owed.records() > window / 2 {
@@ -135,31 +182,20 @@ impl Scheduler {
         } else {
             window.saturating_sub(process.owed.records())
         };
-        if is_measured && process.owed.bytes() >= IN_FLIGHT {
-            return 0;
+        match room {
+            _ if is_measured && process.owed.bytes() >= IN_FLIGHT => {
+                Err(Held::Full { until: None })
+            }
+            0 => Err(Held::Full {
+                until: overdue_at.filter(|_| !is_overdue),
+            }),
+            room => Ok(room),
         }
-        let left = self
-            .policy
-            .lifespan
-            .map_or(usize::MAX, |n| n.get() - process.owed.served().min(n.get()));
-        let room = room.min(left);
-        if room == 0 && !is_overdue {
-            self.watch_for(worker, Deadline::Overdue);
-        }
-        if room == 0 || self.must_hold_back() {
-            return 0;
-        }
-        // The others are not to be given what shuns them, however fast they are.
-        if !self.queue.has_shunning()
-            && fleet.is_some_and(|fleet| self.is_outpaced(worker, fleet, now))
-        {
-            return 0;
-        }
-        if is_shared {
-            room.min(pending.div_ceil(jobs))
-        } else {
-            room
-        }
+    }
+
+    /// An equal part of what waits, for each worker.
+    fn part(&self, waiting: usize) -> usize {
+        waiting.div_ceil(self.policy.jobs.get()).max(1)
     }
 
     /// Whether the window of this process follows from measured time.
@@ -214,15 +250,8 @@ impl Scheduler {
         if records == 0 {
             return false;
         }
-        let is_overdue = (self.process(worker))
-            .and_then(|process| self.overdue_at(process))
-            .is_some_and(|at| now >= at);
         if let Some(work) = self.queue.pop(records, BLOCK, &self.shuns_for(worker, now)) {
             self.send(worker, work, now);
-            if is_overdue && let Some(process) = self.process_mut(worker) {
-                // The silence before says nothing about this record.
-                process.pace.busy_from(now);
-            }
         }
         true
     }

@@ -19,6 +19,9 @@ const LARGEST: usize = 1024;
 /// A record this slow, seen alone, is remembered for a while: see [`Pace::slow`].
 const NOTABLE: f64 = 0.001;
 
+/// The quickest of so many reads tells whether a process is slow throughout.
+const LAST: usize = 4;
+
 /// The speed of one process.
 #[derive(Debug)]
 pub(crate) struct Pace {
@@ -29,6 +32,11 @@ pub(crate) struct Pace {
     slow: f64,
     /// The same between two reads, however many answers came with the second.
     gap: f64,
+    /// Seconds for each record of the last reads, the latest first, and how many reads there were.
+    last: [f64; LAST],
+    reads: u32,
+    /// How long the first answer took, where that includes the start.
+    first: Option<Duration>,
     window: usize,
     /// The moment from which the next answer is timed.
     since: Option<Instant>,
@@ -42,6 +50,9 @@ impl Pace {
             answers: 0.0,
             slow: 0.0,
             gap: 0.0,
+            last: [0.0; LAST],
+            reads: 0,
+            first: None,
             window: 1,
             since: None,
             warm: false,
@@ -53,6 +64,17 @@ impl Pace {
         self.since = Some(now);
     }
 
+    /// The first of the records that are answered now was sent at that time: it is not timed from
+    /// before, where the process was silent and was sent one more.
+    pub(crate) fn sent_at(&mut self, sent: Instant) {
+        self.since = self.since.map(|since| since.max(sent));
+    }
+
+    /// Since when the next answer is timed.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
     /// The process has said that it is up: its first answer tells its speed already.
     pub(crate) fn is_up(&mut self, now: Instant) {
         self.since = Some(now);
@@ -62,13 +84,18 @@ impl Pace {
     /// The process has answered `count` records, read together.
     pub(crate) fn answered(&mut self, count: usize, now: Instant) {
         let since = self.since.replace(now);
+        let took = since.map(|since| now.saturating_duration_since(since));
         // The first answer of a process includes its start: it only starts the clock.
         if !std::mem::replace(&mut self.warm, true) {
-            self.window = 2;
+            self.first = took;
+            if took.is_some_and(|took| took < IN_FLIGHT) {
+                self.window = 2;
+            }
             return;
         }
-        let Some(since) = since else { return };
-        let took = now.saturating_duration_since(since).as_secs_f64();
+        let Some(took) = took.map(|took| took.as_secs_f64()) else {
+            return;
+        };
         self.busy += took;
         self.answers += count as f64;
         let scale = MEMORY.as_secs_f64() / self.busy;
@@ -77,6 +104,9 @@ impl Pace {
             self.answers *= scale;
         }
         let each = took / count as f64;
+        self.last.rotate_right(1);
+        self.last[0] = each;
+        self.reads = self.reads.saturating_add(1);
         self.slow *= 0.9;
         self.gap *= 0.9;
         // Many answers in one read say little about any one of them.
@@ -111,6 +141,24 @@ impl Pace {
     /// an answer makes that look as if it had taken half the time.
     pub(crate) fn line_time(&self) -> Option<Duration> {
         Some(self.measured()?.max(Duration::from_secs_f64(self.gap)))
+    }
+
+    /// The least that a record took of late, and of how many reads of answers that is known. Many
+    /// answers in one read count as equally quick.
+    pub(crate) fn quickest(&self) -> (f64, u32) {
+        let seen = self.reads.min(LAST as u32);
+        let last = &self.last[..seen as usize];
+        (last.iter().copied().fold(f64::INFINITY, f64::min), seen)
+    }
+
+    /// How many reads of answers have been timed.
+    pub(crate) fn reads(&self) -> u32 {
+        self.reads
+    }
+
+    /// How long the first answer took, where that includes the start of the process.
+    pub(crate) fn first(&self) -> Option<Duration> {
+        self.first
     }
 
     /// How many records to keep in flight.

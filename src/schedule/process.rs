@@ -29,6 +29,7 @@ pub use silence::Reading;
 pub(crate) use silence::{Asked, HINT, HUNGER, REMINDER, Silence};
 pub(crate) use start::{Start, Startup};
 
+use super::held::Held;
 use super::pace::Pace;
 use super::queue::Work;
 use crate::outcome::Exit;
@@ -91,6 +92,8 @@ pub(crate) struct Process {
     pub(crate) audit: Audit,
     /// It is left to run empty so that it can take a record that must be alone.
     is_reserved: bool,
+    /// Why it was last given no record.
+    held: Held,
 }
 
 /// What is known of it.
@@ -108,6 +111,7 @@ impl Process {
             pace: Pace::new(),
             audit: Audit::new(now),
             is_reserved: false,
+            held: Held::Start,
         }
     }
 
@@ -121,6 +125,10 @@ impl Process {
 
     pub(crate) fn is_reserved(&self) -> bool {
         self.is_reserved
+    }
+
+    pub(crate) fn held(&self) -> Held {
+        self.held
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -235,13 +243,23 @@ impl Process {
     }
 
     /// Seconds that a record is expected to take: one that is already under way for long counts as
-    /// slow.
+    /// slow. What a process holds that takes several at a time may be answered together.
     pub(crate) fn expected(&self, now: Instant) -> f64 {
         let each = self.pace.seconds_per_record();
-        match self.owed.is_empty() {
-            true => each,
-            false => each.max(self.age(now).as_secs_f64()),
+        match self.owed.concurrency() {
+            _ if self.owed.is_empty() => each,
+            Some(_) => each.max(self.busy_for(now).as_secs_f64() / self.owed.records() as f64),
+            None => each.max(self.age(now).as_secs_f64()),
         }
+    }
+
+    /// For how long it has been busy since its last answer.
+    pub(crate) fn busy_for(&self, now: Instant) -> Duration {
+        let until = self.listening.until(now);
+        let since = self.pace.since().filter(|_| !self.owed.is_empty());
+        since.map_or(Duration::ZERO, |since| {
+            until.saturating_duration_since(since)
+        })
     }
 }
 
@@ -277,6 +295,11 @@ impl Process {
         self.is_reserved = is_reserved;
     }
 
+    /// It is given no record.
+    pub(crate) fn hold(&mut self, why: Held) {
+        self.held = why;
+    }
+
     /// Records are sent to it.
     pub(crate) fn sent(&mut self, work: Work, now: Instant) {
         if self.owed.is_empty() {
@@ -301,8 +324,14 @@ impl Process {
         took
     }
 
-    /// It has answered so many records that it names. Gives how long each took.
-    pub(crate) fn answered_by_name(&mut self, count: usize, now: Instant) -> Option<Duration> {
+    /// It has answered so many records that it names, the first of which was sent at that time.
+    /// Gives how long each took.
+    pub(crate) fn answered_by_name(
+        &mut self,
+        count: usize,
+        sent: Option<Instant>,
+        now: Instant,
+    ) -> Option<Duration> {
         let takes = self.owed.concurrency().map_or(usize::MAX, NonZeroUsize::get);
         let is_timed = self.is_ready() && self.owed.records() <= takes;
         let share = self.share(count, now).filter(|_| is_timed);
@@ -310,6 +339,9 @@ impl Process {
             // Until now it may have been starting, or, where it was sent more than it takes before
             // it could say so, at the records that it answers: that is no other record's time.
             self.owed.start_clocks(now);
+        }
+        if let Some(sent) = sent {
+            self.pace.sent_at(sent);
         }
         self.pace.answered(count, now);
         share
@@ -406,9 +438,9 @@ impl Process {
         self.is_ready() && !self.owed.holds_alone() && self.is_serving() && self.audit.is_due(now)
     }
 
-    /// It is sent nothing before it owes nothing.
-    pub(crate) fn begin_check(&mut self) {
-        self.audit.begin(self.patience());
+    /// It is sent nothing before it owes nothing, for which it is given so long.
+    pub(crate) fn begin_check(&mut self, patience: Duration) {
+        self.audit.begin(patience);
     }
 
     /// A check goes on after answers.

@@ -67,7 +67,9 @@ impl Scheduler {
         self.note_first_answer(worker, now);
         let process = self.process_mut(worker).expect("it runs");
         let oldest = process.owed.oldest();
-        let share = process.answered_by_name(answers.len(), now);
+        let is_answered = |work: &&Work| answers.iter().any(|answer| work.holds(answer.index));
+        let sent = process.owed.iter().find(is_answered).and_then(|work| work.since);
+        let share = process.answered_by_name(answers.len(), sent, now);
         self.note_ready(worker, now);
         let mut left = answers;
         while !left.is_empty() {

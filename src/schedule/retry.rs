@@ -162,7 +162,7 @@ impl Scheduler {
     }
 
     /// The same for one that is not ready.
-    fn comes_before(&self, process: &Process) -> Instant {
+    pub(super) fn comes_before(&self, process: &Process) -> Instant {
         process.start.since() + self.command.start_in_this_run()
     }
 

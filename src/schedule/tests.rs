@@ -1,11 +1,13 @@
 //! Rules of time, with a simulated clock: what the binary's tests would have to wait for.
 
 mod calls;
+mod course;
 mod deaths;
 mod doubts;
 mod failures;
 mod first_answers;
 mod limits;
+mod makespan;
 mod replies;
 mod retries;
 mod sharing;
@@ -364,7 +366,7 @@ fn later_processes_get_three_times_the_startup_time_and_the_timeout_on_top() {
         policy.timeout = Some(2 * SECOND);
         policy.init_timeout = Some(300 * SECOND);
     });
-    bench.records(3);
+    bench.records(2);
     bench.wait(10 * SECOND);
     bench.answer(1);
     bench.die(ExitStatus::Code(1));

@@ -1,136 +1,29 @@
 //! How records are shared among workers, in simulated time: how long a run takes against the best
 //! that is possible, and in how many pieces records are sent.
 
-use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::course::{self, Course, Manner, Seat};
 use super::{Bench, MILLISECOND, OTHER, SECOND, WHOLE, WORKER};
 use crate::outcome::{ExitStatus, Lines};
 use crate::protocol::message::Message;
-use crate::protocol::stdout::Tail;
 use crate::schedule::policy::{Order, Policy, Readiness, Window};
-use crate::schedule::process::{Process, Stage};
-use crate::schedule::{Action, Death, Scheduler, WorkerId};
+use crate::schedule::{Action, WorkerId};
 
-/// A worker that takes this long over each record, in turn.
-struct Seat {
-    times: Vec<Duration>,
-    answered: usize,
-    holds: VecDeque<u64>,
-    /// When it answers the first record that it holds.
-    next: Option<Instant>,
-}
-
-/// What came of a run.
-#[derive(Debug)]
-struct Course {
-    took: Duration,
-    sends: usize,
-    /// How many records each worker has answered.
-    shares: Vec<usize>,
-}
-
-impl Seat {
-    fn begin(&mut self, now: Instant) {
-        let time = self.times[self.answered % self.times.len()];
-        self.next = (!self.holds.is_empty()).then(|| now + time);
-    }
-}
-
-/// A run of so many records through workers that take these times over them.
+/// A run of so many records through workers that take these times over them, each in turn.
 fn run(records: usize, times: &[&[Duration]], change: impl FnOnce(&mut Policy)) -> Course {
-    let jobs = NonZeroUsize::new(times.len()).unwrap();
-    let mut bench = Bench::new(|policy| {
-        policy.jobs = jobs;
-        change(policy);
-    });
-    let mut seats: Vec<_> = (times.iter())
-        .map(|times| Seat {
-            times: times.to_vec(),
-            answered: 0,
-            holds: VecDeque::new(),
-            next: None,
+    let costs: Vec<_> = (times.iter())
+        .map(|times| |answered: usize, _: &[u64]| times[answered % times.len()])
+        .collect();
+    let seats: Vec<_> = (costs.iter())
+        .map(|cost| Seat {
+            ready_after: None,
+            manner: Manner::OneByOne,
+            cost,
         })
         .collect();
-    let begin = bench.now;
-    let mut sends = 0;
-    bench.hold_actions = true;
-    bench.records(records);
-    bench.end_input();
-    let scheduler = &mut bench.scheduler;
-    let mut now = begin;
-    loop {
-        loop {
-            let actions = scheduler.take_actions();
-            if actions.is_empty() {
-                break;
-            }
-            for action in actions {
-                match action {
-                    Action::Start(worker, _) => scheduler.started(worker, now),
-                    Action::Send(worker, block, _) => {
-                        sends += 1;
-                        let seat = &mut seats[worker.0];
-                        let is_idle = seat.holds.is_empty();
-                        (seat.holds).extend(block.first.0..block.end().0);
-                        if is_idle {
-                            seat.begin(now);
-                        }
-                    }
-                    Action::CloseStdin(worker) => {
-                        assert_eq!(seats[worker.0].holds.len(), 0, "told to end too early");
-                        exit(scheduler, worker, now);
-                    }
-                    Action::Tell(_) => {}
-                    Action::Finish => {
-                        let shares = seats.iter().map(|seat| seat.answered).collect();
-                        let took = now - begin;
-                        return Course {
-                            took,
-                            sends,
-                            shares,
-                        };
-                    }
-                    other => panic!("{other:?}"),
-                }
-            }
-        }
-        scheduler.written().results.take();
-        scheduler.set_output_room(1 << 20);
-        scheduler.choose_read_from(now);
-        let first = (0..seats.len()).filter(|seat| seats[*seat].next.is_some());
-        let first = first.min_by_key(|seat| seats[*seat].next);
-        let answers_at = first.and_then(|seat| seats[seat].next);
-        let wakes_at = scheduler.wake_at();
-        now = (answers_at.into_iter().chain(wakes_at)).min().expect("something happens").max(now);
-        if let Some(seat) = first.filter(|_| answers_at == Some(now)) {
-            let worker = WorkerId(seat);
-            let seat = &mut seats[seat];
-            seat.holds.pop_front();
-            seat.answered += 1;
-            seat.begin(now);
-            scheduler.heard(worker, Message::Results(1, Lines::Lent(b"y\n")), now);
-            scheduler.heard(worker, WHOLE, now);
-        } else {
-            scheduler.tick(&|_| 0, now);
-        }
-    }
-}
-
-fn exit(scheduler: &mut Scheduler, worker: WorkerId, now: Instant) {
-    assert!(matches!(
-        scheduler.process(worker).map(Process::stage),
-        Some(Stage::Closing(_))
-    ));
-    let death = Death {
-        pid: Some(1),
-        exit: ExitStatus::Code(0).into(),
-        stderr: Vec::new(),
-        tail: Tail::default(),
-        unsent: 0,
-    };
-    scheduler.died(worker, death, now);
+    course::run(records, &seats, change)
 }
 
 /// How long all workers need if none of them is ever idle.
