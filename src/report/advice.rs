@@ -43,6 +43,14 @@ pub(super) fn advice(account: &Account) -> Option<String> {
             "for {lost} of it no records were left for all workers; slow records first, or fewer workers \
              (-j), would waste less"
         ),
+        Reason::Quicker => format!(
+            "for {lost} of it the last records were left to workers that are clearly quicker; fewer workers \
+             (-j), all of them alike, would waste less"
+        ),
+        Reason::Check => format!(
+            "for {lost} of it they were watched for lines that answer nothing; workers that speak JSON \
+             (--protocol json) need no such check"
+        ),
         Reason::Restart => format!(
             "for {lost} of it processes were being replaced, or records of dead ones tried alone; see the \
              messages above"
@@ -136,6 +144,8 @@ mod tests {
         );
         assert_advice(20, Reason::Order, &["-u", "--buffer"]);
         assert_advice(20, Reason::End, &["no records were left"]);
+        assert_advice(20, Reason::Quicker, &["left to workers", "quicker", "-j"]);
+        assert_advice(20, Reason::Check, &["watched", "--protocol json"]);
         assert_advice(20, Reason::Restart, &["replaced"]);
         assert_advice(20, Reason::Exiting, &["exiting"]);
     }

@@ -17,8 +17,6 @@ pub(super) struct Stats {
     began: Instant,
     last: Instant,
     workers: Vec<Watched>,
-    /// Why workers were idle at the last look.
-    reason: Reason,
     lost: BTreeMap<Reason, Duration>,
 }
 
@@ -30,6 +28,8 @@ struct Watched {
     /// How many processes it has had.
     processes: u32,
     standing: Standing,
+    /// Why it had nothing to do at the last look, where it had nothing.
+    reason: Reason,
     times: Times,
     /// Time since a process began that is not ready and had nothing to do: starting up if it says
     /// that it is up before it is sent a record, else waiting.
@@ -64,6 +64,10 @@ pub(super) enum Reason {
     Order,
     /// No records were left for it.
     End,
+    /// Those that were left went to quicker ones.
+    Quicker,
+    /// It was seen whether it answers each record with one line.
+    Check,
     /// It was being replaced, or records were kept for another one.
     Restart,
     /// It was to exit.
@@ -102,7 +106,6 @@ impl Stats {
             began: now,
             last: now,
             workers: (0..jobs).map(|_| Watched::new()).collect(),
-            reason: Reason::Input,
             lost: BTreeMap::new(),
         }
     }
@@ -125,17 +128,13 @@ impl Stats {
     /// Looks at the scheduler. `is_draining` tells that only the output is still waited for.
     pub(super) fn observe(&mut self, scheduler: &Scheduler, is_draining: bool, now: Instant) {
         self.charge(now);
-        self.reason = match scheduler.bottleneck() {
-            _ if is_draining => Reason::Output,
-            Bottleneck::Input => Reason::Input,
-            Bottleneck::Output => Reason::Output,
-            Bottleneck::Order => Reason::Order,
-            Bottleneck::End => Reason::End,
-            Bottleneck::Restart => Reason::Restart,
-        };
         for (number, worker) in self.workers.iter_mut().enumerate() {
-            let standing = scheduler.standing(WorkerId(number));
-            worker.turn(standing, &mut self.lost);
+            let id = WorkerId(number);
+            worker.turn(scheduler.standing(id), &mut self.lost);
+            worker.reason = match scheduler.waits_for(id, now) {
+                _ if is_draining => Reason::Output,
+                wait => wait.into(),
+            };
         }
     }
 
@@ -174,7 +173,7 @@ impl Stats {
         let time = now.saturating_duration_since(self.last);
         self.last = self.last.max(now);
         for worker in &mut self.workers {
-            if let Some(reason) = worker.spend(time, self.reason) {
+            if let Some(reason) = worker.spend(time) {
                 *self.lost.entry(reason).or_default() += time;
             }
         }
@@ -189,13 +188,14 @@ impl Watched {
             failed: 0,
             processes: 0,
             standing: Standing::Unstarted,
+            reason: Reason::Input,
             times: Times::default(),
             unclear: BTreeMap::new(),
         }
     }
 
     /// Spends time as it stands. Gives why it was not spent on work, where that is clear.
-    fn spend(&mut self, time: Duration, reason: Reason) -> Option<Reason> {
+    fn spend(&mut self, time: Duration) -> Option<Reason> {
         let times = &mut self.times;
         match self.standing {
             Standing::Working => {
@@ -207,40 +207,20 @@ impl Watched {
                 Some(Reason::Starting)
             }
             Standing::Unready => {
-                *self.unclear.entry(reason).or_default() += time;
+                *self.unclear.entry(self.reason).or_default() += time;
                 None
             }
-            Standing::Idle => {
+            Standing::Idle | Standing::Paused => {
                 times.waiting += time;
-                Some(reason)
-            }
-            Standing::Paused => {
-                times.waiting += time;
-                Some(if reason == Reason::Output {
-                    reason
-                } else {
-                    Reason::Order
-                })
+                Some(self.reason)
             }
             Standing::Exiting => {
                 times.exiting += time;
                 Some(Reason::Exiting)
             }
-            Standing::Between => {
+            Standing::Unstarted | Standing::Between | Standing::Gone => {
                 times.absent += time;
-                Some(Reason::Restart)
-            }
-            Standing::Unstarted => {
-                times.absent += time;
-                Some(if reason == Reason::Restart {
-                    Reason::Input
-                } else {
-                    reason
-                })
-            }
-            Standing::Gone => {
-                times.absent += time;
-                Some(reason)
+                Some(self.reason)
             }
         }
     }
@@ -264,6 +244,20 @@ impl Watched {
             } else {
                 self.times.waiting += time;
             }
+        }
+    }
+}
+
+impl From<Bottleneck> for Reason {
+    fn from(wait: Bottleneck) -> Self {
+        match wait {
+            Bottleneck::Input => Self::Input,
+            Bottleneck::Output => Self::Output,
+            Bottleneck::Order => Self::Order,
+            Bottleneck::End => Self::End,
+            Bottleneck::Quicker => Self::Quicker,
+            Bottleneck::Check => Self::Check,
+            Bottleneck::Restart => Self::Restart,
         }
     }
 }
@@ -323,13 +317,18 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Spends a second in each of these standings.
+    /// Spends a second in each of these standings, and waits for this.
     fn live(standings: &[Standing]) -> (Times, BTreeMap<Reason, Duration>) {
         let mut lost = BTreeMap::new();
         let mut worker = Watched::new();
         for standing in standings {
             worker.turn(*standing, &mut lost);
-            if let Some(reason) = worker.spend(SECOND, Reason::Input) {
+            worker.reason = match standing {
+                Standing::Paused => Reason::Order,
+                Standing::Between => Reason::Restart,
+                _ => Reason::Input,
+            };
+            if let Some(reason) = worker.spend(SECOND) {
                 *lost.entry(reason).or_default() += SECOND;
             }
         }

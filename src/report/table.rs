@@ -207,6 +207,8 @@ struct LostEntry {
     output: f64,
     order: f64,
     end: f64,
+    quicker: f64,
+    check: f64,
     restart: f64,
     exiting: f64,
 }
@@ -250,6 +252,8 @@ pub(super) fn document(account: &Account) -> Vec<u8> {
             output: lost(Reason::Output),
             order: lost(Reason::Order),
             end: lost(Reason::End),
+            quicker: lost(Reason::Quicker),
+            check: lost(Reason::Check),
             restart: lost(Reason::Restart),
             exiting: lost(Reason::Exiting),
         },

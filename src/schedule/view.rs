@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::course::Phase;
+use super::held::Held;
 use super::ids::WorkerId;
 use super::process::{Process, Stage};
 use super::worker::Worker;
@@ -32,18 +33,22 @@ pub enum Standing {
     Exiting,
 }
 
-/// Why workers have nothing to do.
+/// Why a worker has nothing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bottleneck {
     /// The input gives nothing.
     Input,
     /// Nobody takes the output.
     Output,
-    /// Results wait for their turn, and hold all the bytes there are.
+    /// Results wait for their turn, and hold all the bytes there are, or are far ahead.
     Order,
-    /// No records are left for all workers.
+    /// No records are left for it.
     End,
-    /// Records wait for a worker of their own, or for a restart.
+    /// Those that are left go to quicker workers.
+    Quicker,
+    /// It is seen whether it answers each record with one line.
+    Check,
+    /// Its process is to be replaced, or what waits must be alone or go to others.
     Restart,
 }
 
@@ -142,19 +147,55 @@ impl Scheduler {
         }
     }
 
-    /// Why workers that have nothing to do have nothing to do.
+    /// Why a worker that does not work has nothing to do: what it was refused for when records were
+    /// last given out, where some wait, and what all wait for otherwise.
+    pub fn waits_for(&self, worker: WorkerId, now: Instant) -> Bottleneck {
+        let seat = &self.workers[worker.0];
+        let is_to_restart =
+            seat.vacant_from().is_some_and(|from| from > now && !self.nothing_waits());
+        if seat.is_given_up() || seat.judged_at().is_some() || is_to_restart {
+            return Bottleneck::Restart;
+        }
+        let Some(process) = seat.process() else {
+            return self.bottleneck();
+        };
+        match process.held() {
+            _ if process.is_paused() => self.held_up_by(),
+            _ if !self.course.gives_out() => self.bottleneck(),
+            _ if self.queue.together() == 0 => match self.queue.has_alone() {
+                true => Bottleneck::Restart,
+                false => self.bottleneck(),
+            },
+            Held::Outpaced { .. } => Bottleneck::Quicker,
+            Held::Check => Bottleneck::Check,
+            Held::Budget => self.held_up_by(),
+            Held::Suspect | Held::Kept | Held::Leaving => Bottleneck::Restart,
+            // One that has nothing to do is given something, or is not up.
+            Held::Full { .. } | Held::Share { .. } | Held::Start => self.bottleneck(),
+        }
+    }
+
+    /// Why nothing can be given out, or nothing is at hand.
     pub fn bottleneck(&self) -> Bottleneck {
-        let is_tight = self.budget.is_full() || self.budget.has_waiter();
+        let is_tight =
+            self.budget.is_full() || self.budget.has_waiter() || self.throttle.is_far_ahead();
         if self.outcomes.order.is_backed_up() {
             Bottleneck::Output
         } else if is_tight && self.outcomes.order.holds_back() {
             Bottleneck::Order
-        } else if !self.queue.is_empty() {
-            Bottleneck::Restart
         } else if self.input_is_over() {
             Bottleneck::End
         } else {
             Bottleneck::Input
+        }
+    }
+
+    /// What keeps a worker from being listened to, or from being given records, while the budget
+    /// is full.
+    fn held_up_by(&self) -> Bottleneck {
+        match self.outcomes.order.is_backed_up() {
+            true => Bottleneck::Output,
+            false => Bottleneck::Order,
         }
     }
 

@@ -177,3 +177,72 @@ fn results_that_wait_for_their_turn_hold_the_run_up_once_they_take_all_the_room(
     assert_eq!(bottleneck(&bench), Bottleneck::Input, "no result waits");
     bench.budget.free(limit);
 }
+
+#[test]
+fn a_worker_that_is_passed_over_waits_for_nothing_but_quicker_ones() {
+    let mut bench = Bench::of_workers(2, |_| ());
+    let slow = WorkerId(1);
+    bench.records(1060);
+    bench.end_input();
+    let mut idle = 0;
+    for step in 1.. {
+        bench.wait(10 * MILLISECOND);
+        let owed = |worker: WorkerId| bench.scheduler.owed(worker);
+        let (quick_owes, slow_owes) = (owed(WORKER), owed(slow));
+        if quick_owes > 0 {
+            bench.answer(1);
+        }
+        if step % 100 == 0 && slow_owes > 0 {
+            bench.answer_of(slow, 1);
+        }
+        if bench.scheduler.queue.together() == 0 {
+            break;
+        }
+        if bench.scheduler.standing(slow) == Standing::Idle {
+            idle += 1;
+            let waits_for = bench.scheduler.waits_for(slow, bench.now);
+            assert!(
+                matches!(waits_for, Bottleneck::Quicker | Bottleneck::Check),
+                "{waits_for:?}"
+            );
+        }
+    }
+    assert!(idle > 10, "{idle}");
+    let waits_for = bench.scheduler.waits_for(slow, bench.now);
+    assert_eq!(waits_for, Bottleneck::End);
+}
+
+#[test]
+fn a_process_that_is_watched_for_a_line_too_many_waits_for_that() {
+    let mut bench = Bench::new(|_| ());
+    bench.records(10_000);
+    while bench.scheduler.owed(WORKER) > 0 {
+        bench.wait(MILLISECOND);
+        bench.answer(1);
+    }
+    assert_eq!(standing(&bench), Standing::Idle);
+    assert_eq!(
+        bench.scheduler.waits_for(WORKER, bench.now),
+        Bottleneck::Check
+    );
+}
+
+#[test]
+fn a_process_is_being_replaced_until_the_next_one_may_begin() {
+    let mut bench = Bench::of_workers(2, |_| ());
+    let waits_for = |bench: &Bench, worker| bench.scheduler.waits_for(worker, bench.now);
+    bench.records(2);
+    bench.end_input();
+    bench.answer(1);
+    assert_eq!(waits_for(&bench, WORKER), Bottleneck::End, "it exits");
+    bench.die(ExitStatus::Code(0));
+    assert_eq!(waits_for(&bench, WORKER), Bottleneck::End);
+    bench.answer_of(WorkerId(1), 1);
+    assert_eq!(waits_for(&bench, WorkerId(1)), Bottleneck::End);
+
+    let mut bench = Bench::new(|_| ());
+    bench.records(9);
+    bench.answer(1);
+    bench.die(ExitStatus::Code(1));
+    assert_eq!(waits_for(&bench, WORKER), Bottleneck::Restart);
+}
