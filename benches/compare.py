@@ -16,6 +16,7 @@ all its children, peak memory that of the contender alone (sampled, on Linux).
 import argparse
 import collections
 import filecmp
+import heapq
 import importlib.util
 import json
 import os
@@ -185,7 +186,7 @@ def python(place):
     )
 
 
-def batches(place):
+def failed_batches(place):
     count = place.count(2_000)
     batch = f"-j1 --format lines --on-error ignore --batch 64 --python {PEERS}:"
     calls = count / 64 + count // 1000 * 64
@@ -251,6 +252,74 @@ def uneven(place):
             place.tool("xargs -n1", "xargs -P8 -n1 sleep", check=None),
         ],
     )
+
+
+def soonest(sleeps, workers):
+    """When all are done, if whoever is free takes the next."""
+    free = [0.0] * workers
+    for seconds in sleeps:
+        heapq.heapreplace(free, free[0] + seconds)
+    return max(free)
+
+
+def last(place):
+    """Few records that take long: how long workers wait for the last ones."""
+    numbers = random.Random(5)
+    equal = [(1 + i / 1e5) * place.scale for i in range(8)]
+    unequal = [numbers.uniform(0.5, 3) * place.scale for _ in range(24)]
+    for name, title, sleeps, workers in (
+        ("last", "8 sleeps of 1 s, 4 workers", equal, 4),
+        ("last-uneven", "24 sleeps of 0.5 to 3 s, 8 workers", unequal, 8),
+    ):
+        yield Workload(
+            name,
+            title,
+            place.file(name, (f"{seconds:.6f}\n" for seconds in sleeps)),
+            len(sleeps),
+            [
+                Contender(
+                    "whoever is free takes the next (computed)",
+                    None,
+                    ideal=lambda sleeps=sleeps, workers=workers: soonest(sleeps, workers),
+                ),
+                mtask("**mtask**", f"-j{workers}", place.sleeper()),
+                mtask(
+                    "**mtask --python**",
+                    f"-j{workers} --format lines --python {PEERS}:sleep",
+                    [PYTHON],
+                ),
+                *place.one_by_one("sleep", workers, place.sleeper()),
+                place.tool("xargs -n1", f"xargs -P{workers} -n1 sleep", check=None),
+                place.tool("parallel", f"parallel -j{workers} sleep", check=None),
+            ],
+        )
+
+
+def batches(place):
+    """Few records that are done in calls of up to 32, however many are in one."""
+    for count in 64, 128, 160:
+        source = place.file(
+            f"batches-{count}", (f"{place.scale:.3f}{i:03}\n" for i in range(count))
+        )
+        calls = -(-count // (4 * 32))
+        yield Workload(
+            f"batches-{count}",
+            f"{count} records in calls of 1 s over up to 32, 4 workers that take 0.3 s to start",
+            source,
+            count,
+            [
+                Contender(
+                    "best schedule (computed)",
+                    None,
+                    ideal=lambda calls=calls: 0.3 + calls * place.scale,
+                ),
+                mtask(
+                    "**mtask --python --batch 32**",
+                    f"-j4 --format lines --python {PEERS}:SleepTogether --batch 32",
+                    [PYTHON],
+                ),
+            ],
+        )
 
 
 def start(place):
@@ -616,7 +685,20 @@ def machine():
     )
 
 
-WORKLOADS = [echo, python, batches, single, uneven, start, memory, small, growth, slow_fellow]
+WORKLOADS = [
+    echo,
+    python,
+    failed_batches,
+    single,
+    uneven,
+    last,
+    batches,
+    start,
+    memory,
+    small,
+    growth,
+    slow_fellow,
+]
 
 
 def main():

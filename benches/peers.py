@@ -36,6 +36,17 @@ def sleep(line):
     return line
 
 
+class SleepTogether:
+    """Calls that take as long however many lines they are about, and a start of 0.3 s."""
+
+    def __init__(self):
+        time.sleep(0.3)
+
+    def __call__(self, lines):
+        time.sleep(max(map(float, lines)))
+        return lines
+
+
 def spin(line):
     """A millisecond of work."""
     end = time.thread_time() + 0.001
