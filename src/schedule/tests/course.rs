@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Bench, WHOLE};
 use crate::outcome::{ExitStatus, Lines};
-use crate::protocol::message::{Answer, Message, Reply};
+use crate::protocol::message::{Answer, Begins, Capabilities, Message, Reply};
 use crate::protocol::stdout::Tail;
 use crate::record::Index;
 use crate::schedule::policy::{Policy, Readiness};
@@ -171,7 +171,11 @@ pub(super) fn run(records: usize, seats: &[Seat<'_>], change: impl FnOnce(&mut P
                 Manner::OneByOne => None,
                 Manner::Batches(records) => NonZeroUsize::new(2 * records),
             };
-            scheduler.heard(worker, Message::Ready(Ok(takes)), now);
+            let said = Capabilities {
+                concurrency: Ok(takes),
+                begins: Begins::Untold,
+            };
+            scheduler.heard(worker, Message::Ready(said), now);
         } else if let Some((_, count)) = hand.call.take() {
             course.calls += 1;
             let answered: Vec<_> = hand.holds.drain(..count).collect();
