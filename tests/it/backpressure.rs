@@ -147,7 +147,7 @@ fn a_stderr_that_nobody_reads_stops_only_the_worker_that_floods_it() {
     let mut live = env
         .mtask()
         .args(options)
-        .args(["--grace", "1s"])
+        .words("--grace 1s")
         .worker(["--pids", &env.path("w.pids")])
         .shell("exec \"$0\" \"$@\" 2>stderr")
         .open();
@@ -166,7 +166,7 @@ fn a_stderr_that_nobody_reads_stops_only_the_worker_that_floods_it() {
 #[test]
 fn a_slow_first_record_stops_the_reading() {
     let env = TestEnv::new();
-    let mut live = env.mtask().args(["-j2", "--buffer", "8M", "--grace", "1s"]).echo().open();
+    let mut live = env.mtask().words("-j2 --buffer 8M --grace 1s").echo().open();
     live.send("@hang");
     assert_reading_stops(&mut live);
     live.signal_until_ended(Signal::TERM);
@@ -209,9 +209,7 @@ fn large_records_are_answered_while_they_are_sent() {
         &["-j2", "--buffer", "1M"],
         &["-j2", "--window", "4"],
     ] {
-        let done =
-            TestEnv::new().mtask().args(options).args(["--", "cat"]).stdin(input.clone()).run();
-        done.assert_status(0).assert_stdout(&input);
+        TestEnv::new().mtask().args(options).words("-- cat").run_on(&input).assert_output(&input);
     }
 }
 
@@ -221,13 +219,12 @@ fn a_record_larger_than_the_buffer_passes_alone() {
     let input = records(["0", &large, "2", &large, &large, "5"]);
     for jobs in ["-j1", "-j3"] {
         let options = [jobs, "--buffer", "1M"];
-        let done = TestEnv::new()
+        TestEnv::new()
             .mtask()
             .args(options)
             .worker(["--suffix", "!"])
-            .stdin(input.clone())
-            .run();
-        done.assert_status(0).assert_stdout(answers(&input, "!"));
+            .run_on(&input)
+            .assert_output(answers(&input, "!"));
     }
 }
 
@@ -246,21 +243,41 @@ fn answers_many_times_their_records_fit_through_a_small_buffer() {
         ["-j4", "--buffer=2M"],
         ["-j4", "--window=20"],
     ] {
-        let done = TestEnv::new().mtask().args(options).echo().stdin(input.clone()).run();
-        done.assert_status(0).assert_stdout(&expected);
+        TestEnv::new().mtask().args(options).echo().run_on(&input).assert_output(&expected);
     }
 }
 
 #[test]
 fn the_smallest_buffer_lets_one_record_after_the_other_pass() {
     for buffer in ["1", "100", "5000"] {
-        let done = TestEnv::new()
+        TestEnv::new()
             .mtask()
             .args(["-j3", "--buffer", buffer])
             .echo()
-            .stdin(numbers(300))
-            .run();
-        done.assert_status(0).assert_stdout(numbers(300));
+            .run_on(numbers(300))
+            .assert_output(numbers(300));
+    }
+}
+
+#[test]
+fn a_full_buffer_that_a_worker_waits_for_is_named_and_ends() {
+    let env = TestEnv::new();
+    let input = numbers(10_000);
+    // More than fit, and as many as there ever are.
+    let runs = [("1", "full"), ("2", "full"), ("1", "9999")].map(|(jobs, window)| {
+        env.mtask()
+            .args(["--buffer", "32K", "-j", jobs, "--window", window])
+            .worker(["--buffered"])
+            .stdin(input.clone())
+            .start()
+    });
+    for live in runs {
+        let done = live.wait();
+        done.assert_output(&input).assert_stderr_has("--buffer is full (32768 bytes)");
+        done.check(
+            done.stderr.matches("--buffer is full (").count() <= 2,
+            "it is said again and again",
+        );
     }
 }
 
@@ -270,10 +287,10 @@ fn a_reader_that_comes_late_gets_everything_through_a_small_buffer() {
     let input = numbers(200_000);
     let file = env.write("input", &input);
     // The pipe holds little. That mtask waits shows in nothing but time.
-    let done = env.sh(&format!(
+    env.sh(&format!(
         "\"$0\" -j2 --buffer 256K -i {file} cat | (sleep 1; cat)"
-    ));
-    done.assert_status(0).assert_stdout(&input);
+    ))
+    .assert_output(&input);
 }
 
 #[test]
@@ -282,10 +299,10 @@ fn a_slow_first_record_and_a_small_buffer_end_well() {
     let mut lines = vec![format!("@wait:{}", env.path("go"))];
     lines.extend((0..4000).map(|i| format!("{i} {}", "x".repeat(1000))));
     let input = records(lines);
-    let live = env.mtask().args(["-j3", "--buffer", "1M"]).echo().stdin(input.clone()).start();
+    let live = env.mtask().words("-j3 --buffer 1M").echo().stdin(input.clone()).start();
     // Whether the buffer is full by now or not, all must pass.
     env.write("go", "");
-    live.wait().assert_status(0).assert_stdout(input);
+    live.wait().assert_output(input);
 }
 
 fn closed_pipe(status: std::process::ExitStatus) -> bool {
@@ -323,7 +340,7 @@ fn who_says_nothing_amid_an_answer_stops_nobody_whatever_wakes_mtask() {
     let file = env.write("input", numbers(4000));
     let mut live = env
         .mtask()
-        .args(["-u", "-j2", "--buffer", "1K", "--window", "1"])
+        .words("-u -j2 --buffer 1K --window 1")
         .args(["--protocol", "json", "-i", &file])
         .args(["--", "sh", "-c", &script])
         .open();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::done::{Done, numbers, records};
-use crate::env::{TestEnv, let_pass};
+use crate::env::{TestEnv, let_pass, mtask};
 
 /// A json worker: `answer KEY VALUE` answers the record in `$line`.
 const ANSWER: &str =
@@ -34,19 +34,19 @@ fn a_worker_that_can_no_longer_start_costs_no_record_whatever_it_held() {
         until [ "$(wc -l < deaths)" -ge 5 ]; do sleep 0.05; done 2>/dev/null
         echo "$l"
     done"#;
-    for options in [
+    let all = [
         &["--window", "1"][..],
         &["--window", "4"],
         &["-u"],
         &["--retries", "2"],
-    ] {
-        let done = TestEnv::new()
-            .mtask()
-            .args(["-j2"])
-            .args(options)
-            .args(["--", "sh", "-c", script])
-            .stdin(numbers(40))
-            .run();
+    ];
+    // All at once: each waits before it starts a process again.
+    let runs = all.map(|options| {
+        let run = mtask("-j2").args(options).args(["--", "sh", "-c", script]);
+        run.stdin(numbers(40)).start()
+    });
+    for (options, run) in all.into_iter().zip(runs) {
+        let done = run.wait();
         done.assert_status(0).assert_stderr_has("worker 1 is given up");
         assert_each_has_its_result(&done, options);
     }
@@ -76,14 +76,13 @@ fn where_no_worker_can_start_any_more_no_record_is_charged() {
             1,
         ),
     ];
-    for (options, script, results) in cases {
-        let done = TestEnv::new()
-            .mtask()
-            .args(["--max-restarts", "4"])
-            .args(options)
-            .args(["--", "sh", "-c", script])
-            .stdin(numbers(6))
-            .run();
+    // All at once, as above.
+    let runs = cases.map(|(options, script, results)| {
+        let run = mtask("--max-restarts 4").args(options).args(["--", "sh", "-c", script]);
+        (run.stdin(numbers(6)).start(), results)
+    });
+    for (run, results) in runs {
+        let done = run.wait();
         done.assert_status(125)
             .assert_stderr_has("worker 0 is given up")
             .assert_stderr_has("(--max-restarts 4)");
@@ -102,9 +101,12 @@ fn killers_in_a_row_cost_themselves_alone() {
         2..=6 => format!("{i} @die:3"),
         _ => i.to_string(),
     }));
-    for jobs in ["-j1", "-j2"] {
-        let done =
-            TestEnv::new().mtask().args([jobs, "--window", "1"]).echo().stdin(input.clone()).run();
+    let runs = ["-j1", "-j2"].map(|jobs| {
+        let run = mtask(jobs).words("--window 1").echo();
+        (jobs, run.stdin(&*input).start())
+    });
+    for (jobs, run) in runs {
+        let done = run.wait();
         done.assert_status(123);
         done.check(done.lines().len() == 8, "there are not 8 outcomes");
         let failed: Vec<_> =
@@ -121,8 +123,7 @@ fn a_killer_costs_itself_alone_however_few_processes_may_end_without_an_answer()
             .mtask()
             .args(["-j1", "--max-restarts", most])
             .echo()
-            .stdin(records(["a", "b", "k @die:3"]))
-            .run();
+            .run_on(records(["a", "b", "k @die:3"]));
         done.assert_status(123);
         let failed = done.error_records().len();
         assert_eq!((failed, done.lines().len()), (1, 3), "{most}");
@@ -151,13 +152,10 @@ fn a_retry_goes_to_another_worker_that_is_ready() {
     );
     // Where worker 1 is kept from its answer for a second, the record may go to worker 0 once more.
     for options in [&["--window", "1"][..], &["--window", "1", "-u"]] {
-        let done = TestEnv::new()
-            .mtask()
-            .args(["-j2", "--retries", "3", "--protocol", "json"])
+        let done = mtask("-j2 --retries 3 --protocol json")
             .args(options)
             .args(["--", "sh", "-c", &script])
-            .stdin(numbers(40))
-            .run();
+            .run_on(numbers(40));
         done.assert_status(0);
         assert_each_has_its_result(&done, options);
     }
@@ -173,18 +171,15 @@ fn a_record_that_was_answered_with_an_error_is_tried_again_beside_others() {
         IFS= read -r line; answer output 1
         line=$second; answer output 2"
     );
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1", "--retries", "1", "--protocol", "json"])
+    mtask("-j1 --retries 1 --protocol json")
         .args(["--", "sh", "-c", &script])
-        .stdin("\"a\"\n\"b\"\n")
-        .run();
-    done.assert_status(0).assert_stdout("1\n2\n");
+        .run_on("\"a\"\n\"b\"\n")
+        .assert_output("1\n2\n");
 }
 
 #[test]
 fn records_that_kill_come_first_and_wait_for_one_that_is_slow_to_come() {
-    let mut live = TestEnv::new().mtask().args(["-j1"]).echo().open();
+    let mut live = mtask("-j1").echo().open();
     live.send("0 @die:3");
     live.wait_for_stderr("died");
     // Five of its processes in a row are gone by then, if they do not wait.
@@ -204,13 +199,12 @@ fn large_records_that_kill_come_first_and_cost_themselves_alone() {
         format!("2 @die:3 {big}"),
         format!("3 {big}"),
     ]);
-    for order in ["-k", "-u"] {
-        let done = TestEnv::new()
-            .mtask()
-            .args(["-j1", "--buffer", "500K", order])
-            .echo()
-            .stdin(input.clone())
-            .run();
+    let runs = ["-k", "-u"].map(|order| {
+        let run = mtask("-j1 --buffer 500K").words(order).echo();
+        (order, run.stdin(&*input).start())
+    });
+    for (order, run) in runs {
+        let done = run.wait();
         done.assert_status(123);
         let failed = done.error_records().len();
         assert_eq!((failed, done.lines().len()), (3, 4), "{order}");

@@ -2,7 +2,7 @@
 //! named, and never passed off as success.
 
 use crate::done::{answers, numbers, records};
-use crate::env::{TestEnv, skip};
+use crate::env::{TestEnv, mtask, skip};
 
 #[test]
 fn a_stray_line_before_an_answer_is_a_break() {
@@ -18,8 +18,7 @@ fn a_stray_line_before_an_answer_is_a_break() {
             .mtask()
             .args([jobs, "--window", window])
             .worker(["--at", "1", &words])
-            .stdin(numbers(20))
-            .run();
+            .run_on(numbers(20));
         done.assert_status(122).check(!done.stderr.is_empty(), "nothing was said");
         done.check(done.lines().len() == 20, "there are not 20 outcomes");
     }
@@ -28,26 +27,21 @@ fn a_stray_line_before_an_answer_is_a_break() {
 #[test]
 fn a_banner_of_each_process_is_a_break() {
     // Found before or after the first record is sent: either way the run fails, and ends.
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j2"])
-        .worker(["--banner", "Welcome"])
-        .stdin(numbers(20))
-        .run();
+    let done = mtask("-j2").worker(["--banner", "Welcome"]).run_on(numbers(20));
     let failed = matches!(done.status.code(), Some(122 | 125));
     done.check(failed, "it did not fail").check(!done.stderr.is_empty(), "nothing was said");
 }
 
 #[test]
 fn a_line_with_nothing_to_answer_is_named_with_its_bytes_and_the_record_in_doubt() {
-    let mut live = TestEnv::new().mtask().args(["-j1"]).echo().open();
+    let mut live = mtask("-j1").echo().open();
     for i in 0..17 {
         live.ask(&i.to_string(), &i.to_string());
     }
     // Once this result is out, its worker has written one line too many.
     live.ask("last @after:SURPLUS", "last @after:SURPLUS");
-    let done = live.wait();
-    done.assert_status(122)
+    live.wait()
+        .assert_status(122)
         .assert_stderr_has("SURPLUS")
         .assert_stderr_has_any(&["to 17 are in doubt", "record 17 is in doubt"]);
 }
@@ -62,13 +56,14 @@ fn two_lines_for_a_record_are_a_break() {
         }
     }));
     for window in ["1", "auto", "100"] {
-        let done = TestEnv::new()
+        TestEnv::new()
             .mtask()
             .args(["-j1", "--window", window])
             .echo()
-            .stdin(input.clone())
-            .run();
-        done.assert_status(122).assert_stdout(&input).assert_stderr_has("19 @double");
+            .run_on(&input)
+            .assert_status(122)
+            .assert_stdout(&input)
+            .assert_stderr_has("19 @double");
     }
 }
 
@@ -82,12 +77,7 @@ fn a_skipped_record_is_a_missing_answer() {
         }
     }));
     for window in ["1", "auto", "100"] {
-        let done = TestEnv::new()
-            .mtask()
-            .args(["-j1", "--window", window])
-            .echo()
-            .stdin(input.clone())
-            .run();
+        let done = TestEnv::new().mtask().args(["-j1", "--window", window]).echo().run_on(&input);
         done.assert_status(122)
             .assert_results_but(19, &input)
             .assert_stderr_has("record 19 failed (missing_answer)");
@@ -106,7 +96,7 @@ fn a_record_skipped_among_others_leaves_one_answer_missing() {
             i.to_string()
         }
     }));
-    let done = TestEnv::new().mtask().args(["-j1", "--window", "100"]).echo().stdin(input).run();
+    let done = mtask("-j1 --window 100").echo().run_on(input);
     done.assert_status(122).check(done.lines().len() == 20, "there are not 20 outcomes");
     done.assert_one_error(19, "missing_answer");
 }
@@ -119,7 +109,7 @@ fn a_missing_answer_is_not_tried_again() {
         "1".to_owned(),
         format!("2 @note:{} @skip", env.path("tries")),
     ]);
-    let done = env.mtask().args(["-j1", "--retries", "3"]).echo().stdin(input).run();
+    let done = env.mtask().words("-j1 --retries 3").echo().run_on(input);
     assert_eq!(
         done.assert_status(122).assert_one_error(2, "missing_answer")["attempts"],
         1
@@ -130,14 +120,13 @@ fn a_missing_answer_is_not_tried_again() {
 #[test]
 fn a_partial_line_is_an_answer_after_the_end_of_stdin_and_a_clean_exit() {
     let input = records(["0", "1", "2 @partial"]);
-    let done = TestEnv::new().mtask().args(["-j1"]).echo().stdin(input.clone()).run();
-    done.assert_status(0).assert_stdout(input);
+    mtask("-j1").echo().run_on(&input).assert_output(input);
 }
 
 #[test]
 fn a_partial_line_is_no_answer_where_the_worker_fails() {
     let input = records(["0", "1", "2 @partial @die:3"]);
-    let done = TestEnv::new().mtask().args(["-j1"]).echo().stdin(input.clone()).run();
+    let done = mtask("-j1").echo().run_on(&input);
     done.assert_status(123).assert_results_but(2, &input);
     done.check(
         done.error_records().len() == 1,
@@ -147,39 +136,34 @@ fn a_partial_line_is_no_answer_where_the_worker_fails() {
 
 #[test]
 fn a_line_after_the_last_answer_is_a_break() {
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1"])
+    mtask("-j1")
         .worker(["--end-line", "GOODBYE"])
-        .stdin(numbers(20))
-        .run();
-    done.assert_status(122).assert_stdout(numbers(20)).assert_stderr_has("GOODBYE");
+        .run_on(numbers(20))
+        .assert_status(122)
+        .assert_stdout(numbers(20))
+        .assert_stderr_has("GOODBYE");
 }
 
 #[test]
 fn a_worker_that_collects_records_needs_a_window_of_as_many() {
     // 96 of 100 records are answered in lots of eight, the last four at the end of stdin.
     let input = numbers(100);
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1", "--window", "8"])
+    mtask("-j1 --window 8")
         .worker(["--collect", "8", "--suffix", "!"])
-        .stdin(input.clone())
-        .run();
-    done.assert_status(0).assert_stdout(answers(&input, "!"));
+        .run_on(&input)
+        .assert_output(answers(&input, "!"));
 }
 
 #[test]
 fn a_worker_that_answers_at_the_end_of_stdin_works_with_a_full_window() {
     let input = numbers(20_000);
     for jobs in ["-j1", "-j3"] {
-        let done = TestEnv::new()
+        TestEnv::new()
             .mtask()
             .args([jobs, "--window", "full"])
             .worker(["--buffered", "--suffix", "!"])
-            .stdin(input.clone())
-            .run();
-        done.assert_status(0).assert_stdout(answers(&input, "!"));
+            .run_on(&input)
+            .assert_output(answers(&input, "!"));
     }
 }
 
@@ -195,14 +179,10 @@ fn filters_that_buffer_their_output_work_with_a_full_window() {
             skip(&format!("{} is not installed", filter[0]));
             continue;
         }
-        let done = TestEnv::new()
-            .mtask()
-            .args(["-j3", "--window", "full", "--"])
+        mtask("-j3 --window full --")
             .args(filter)
-            .stdin(input.clone())
-            .run();
-        done.assert_status(0)
-            .assert_stdout(answers(&input, if filter[0] == "tr" { "" } else { "!" }));
+            .run_on(&input)
+            .assert_output(answers(&input, if filter[0] == "tr" { "" } else { "!" }));
     }
 }
 
@@ -211,24 +191,20 @@ fn a_death_with_a_full_window_costs_no_record_where_it_happens_once() {
     let env = TestEnv::new();
     let words = format!("@once:{} @die:3", env.path("once"));
     let input = numbers(1000);
-    let done = env
-        .mtask()
-        .args(["-j2", "--window", "full"])
+    env.mtask()
+        .words("-j2 --window full")
         .worker(["--buffered", "--at", "100", &words])
-        .stdin(input.clone())
-        .run();
-    done.assert_status(0).assert_stdout(input);
+        .run_on(&input)
+        .assert_output(input);
 }
 
 #[test]
 fn a_worker_that_never_answers_is_given_a_hint_after_ten_seconds() {
-    let mut live =
-        TestEnv::new().mtask().args(["-j1", "--grace", "1s"]).worker(["--buffered"]).open();
+    let mut live = mtask("-j1 --grace 1s").worker(["--buffered"]).open();
     live.send("a");
     live.wait_for_stderr("--window");
     live.signal(rustix::process::Signal::TERM);
-    let done = live.wait_with_open_stdin();
-    done.assert_stderr_has("--window full");
+    live.wait_with_open_stdin().assert_stderr_has("--window full");
 }
 
 #[test]

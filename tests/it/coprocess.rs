@@ -38,7 +38,7 @@ fn a_result_comes_before_the_next_record_is_written_whatever_the_window() {
 #[test]
 fn an_envelope_comes_before_the_next_record_is_written() {
     let env = TestEnv::new();
-    let mut live = env.mtask().args(["-j2", "--output-format", "envelope"]).echo().open();
+    let mut live = env.mtask().words("-j2 --output-format envelope").echo().open();
     for i in 0..20 {
         live.send(format!("record {i}"));
         let envelope: Value = serde_json::from_str(&live.line()).expect("an envelope");
@@ -51,7 +51,7 @@ fn an_envelope_comes_before_the_next_record_is_written() {
 #[test]
 fn a_record_is_passed_on_before_its_block_is_full() {
     let env = TestEnv::new();
-    let mut live = env.mtask().args(["-j2"]).echo().open();
+    let mut live = env.mtask().words("-j2").echo().open();
     // A few at once, then silence: all of them have results.
     live.send("a\nb\nc\nd\ne");
     for expected in ["a", "b", "c", "d", "e"] {
@@ -63,7 +63,7 @@ fn a_record_is_passed_on_before_its_block_is_full() {
 #[test]
 fn an_error_record_comes_before_the_next_record_is_written() {
     let env = TestEnv::new();
-    let mut live = env.mtask().args(["-j2"]).echo().open();
+    let mut live = env.mtask().words("-j2").echo().open();
     live.ask("first", "first");
     live.send("second @die:3");
     let error = live.line();

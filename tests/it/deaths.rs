@@ -4,7 +4,7 @@
 use rustix::process::Signal;
 
 use crate::done::{Done, answers, numbers, records};
-use crate::env::{TestEnv, worker_path};
+use crate::env::{TestEnv, mtask, worker_path};
 
 /// How a worker dies, and what a warning may call it.
 const CAUSES: [(&str, &[&str]); 3] = [
@@ -42,7 +42,7 @@ fn a_worker_that_dies_once_costs_no_record() {
             let args = ["--suffix", "!", "--at", "3", &words];
             let done = run_with_input_held_open(&env, &["-j3", "--window", window], &args, &input);
             assert!(env.exists("once"), "no worker died");
-            done.assert_status(0).assert_stdout(answers(&input, "!"));
+            done.assert_output(answers(&input, "!"));
             done.assert_stderr_has_any(&["worker 0", "worker 1", "worker 2"])
                 .assert_stderr_has_any(names);
         }
@@ -60,7 +60,7 @@ fn a_worker_that_dies_once_in_a_run_from_a_file_costs_no_record() {
         let options = ["-j3", "--window", "1", "-i", &file];
         let done = env.mtask().args(options).worker(["--at", "3", &words]).run();
         assert!(env.exists("once"), "no worker died");
-        done.assert_status(0).assert_stdout(&input);
+        done.assert_output(&input);
     }
 }
 
@@ -118,8 +118,14 @@ fn a_killer_costs_its_neighbours_nothing_whatever_the_window() {
     }));
     for window in ["1", "2", "10", "1000", "auto"] {
         let options = ["-j1", "--window", window];
-        let done = TestEnv::new().mtask().args(options).echo().stdin(input.clone()).run();
-        done.assert_status(123).assert_results_but(20, &input).assert_one_error(20, "worker_exit");
+        TestEnv::new()
+            .mtask()
+            .args(options)
+            .echo()
+            .run_on(&input)
+            .assert_status(123)
+            .assert_results_but(20, &input)
+            .assert_one_error(20, "worker_exit");
     }
 }
 
@@ -135,7 +141,7 @@ fn several_killers_in_one_window_are_each_found() {
     };
     let input = records((0..20).map(line));
     let options = ["-j2", "--window", "20"];
-    let done = TestEnv::new().mtask().args(options).echo().stdin(input.clone()).run();
+    let done = TestEnv::new().mtask().args(options).echo().run_on(&input);
     let failed: Vec<u64> =
         done.error_records().iter().filter_map(|error| error["index"].as_u64()).collect();
     done.assert_status(123).check(failed == [5, 6, 11], "the wrong records failed");
@@ -145,7 +151,7 @@ fn several_killers_in_one_window_are_each_found() {
 #[test]
 fn a_worker_killed_from_outside_costs_no_record() {
     let env = TestEnv::new();
-    let mut live = env.mtask().args(["-j2"]).worker(["--suffix", "!"]).open();
+    let mut live = env.mtask().words("-j2").worker(["--suffix", "!"]).open();
     live.ask("first", "first!");
     let record = format!(
         "second @note:{} @wait:{}",
@@ -164,13 +170,13 @@ fn a_worker_killed_from_outside_costs_no_record() {
 #[test]
 fn a_worker_that_dies_while_it_holds_nothing_is_replaced() {
     let env = TestEnv::new();
-    let mut live = env.mtask().args(["-j1"]).worker(["--pids", &env.path("w.pids")]).open();
+    let mut live = env.mtask().words("-j1").worker(["--pids", &env.path("w.pids")]).open();
     live.ask("first", "first");
     env.processes("w.pids")[0].signal(Signal::KILL);
     env.wait_for_lines("w.pids", 2);
     live.ask("second", "second");
-    let done = live.wait();
-    done.assert_status(0)
+    live.wait()
+        .assert_status(0)
         .assert_stderr_has("worker 0")
         .assert_stderr_has_any(&["SIGKILL", "signal 9"]);
 }
@@ -199,8 +205,7 @@ fn a_death_in_the_middle_of_an_answer_leaves_no_trace_of_it() {
         "2".into(),
     ]);
     let options = ["-j1", "--window", "1"];
-    let done = env.mtask().args(options).echo().stdin(input.clone()).run();
-    done.assert_status(0).assert_stdout(input);
+    env.mtask().args(options).echo().run_on(&input).assert_output(input);
 }
 
 #[test]
@@ -219,8 +224,8 @@ fn a_worker_that_closes_its_stdout_while_it_owes_an_answer_counts_as_dead() {
         }
     }));
     let options = ["-j2", "--window", "1", "--grace", "1s"];
-    let done = env.mtask().args(options).echo().stdin(input.clone()).run();
-    done.assert_status(0).assert_stdout(input);
+    let done = env.mtask().args(options).echo().run_on(&input);
+    done.assert_output(input);
     env.assert_all_gone("w.pids");
 }
 
@@ -239,8 +244,8 @@ fn a_dead_workers_child_that_holds_its_stdout_delays_nothing_and_does_not_surviv
             i.to_string()
         }
     }));
-    let done = env.mtask().args(["-j2", "--window", "1"]).echo().stdin(input.clone()).run();
-    done.assert_status(0).assert_stdout(input);
+    let done = env.mtask().words("-j2 --window 1").echo().run_on(&input);
+    done.assert_output(input);
     env.assert_all_gone("child.pids");
 }
 
@@ -253,9 +258,7 @@ fn a_worker_that_stops_reading_is_replaced_without_loss() {
             i.to_string()
         }
     }));
-    let done =
-        TestEnv::new().mtask().args(["-j1", "--window", "1"]).echo().stdin(input.clone()).run();
-    done.assert_status(0).assert_stdout(input);
+    mtask("-j1 --window 1").echo().run_on(&input).assert_output(input);
 }
 
 /// Process 0 leaves all its work to a child in its group and exits with `status` once `left`, a
@@ -302,7 +305,7 @@ fn a_worker_whose_process_exits_is_dead_though_a_child_holds_its_pipes_and_answe
             }
             // The input stays open until the next process has come.
             env.wait_for("next");
-            live.wait().assert_status(0).assert_stdout(&input);
+            live.wait().assert_output(&input);
             env.assert_all_gone("child.pids");
         }
     }
@@ -320,8 +323,7 @@ fn workers_that_all_leave_a_child_behind_leave_no_process_and_no_record_without_
         let done = env
             .mtask()
             .args(["-j2", "--max-restarts", "1", "--", "sh", "-c", &script])
-            .stdin(numbers(30))
-            .run();
+            .run_on(numbers(30));
         // Whether a child answers before it is killed is its luck.
         match done.status.code() {
             Some(0 | 123) => {
@@ -354,15 +356,10 @@ fn a_dead_workers_child_in_a_group_of_its_own_delays_nothing() {
         env.path("child.pids")
     );
     let input = records((0..10).map(|i| if i == 5 { words.clone() } else { i.to_string() }));
-    let done = env
-        .mtask()
-        .args(["-j1", "--window", "1", "--exit-timeout", "1h"])
-        .echo()
-        .stdin(input.clone())
-        .run();
+    let done = env.mtask().words("-j1 --window 1 --exit-timeout 1h").echo().run_on(&input);
     // It is out of reach, as a daemon is.
     env.processes("child.pids").iter().for_each(|child| child.kill());
-    done.assert_status(0).assert_stdout(input);
+    done.assert_output(input);
 }
 
 #[test]
@@ -387,6 +384,5 @@ fn a_worker_that_closes_its_stdout_while_it_owes_nothing_is_replaced() {
 fn an_answer_to_a_part_of_a_record_is_none() {
     // The worker closes its stdin with the beginning of the next record at hand, and answers that.
     let input = records(["a @closein".to_owned(), "b".repeat(1_000_000), "c".into()]);
-    let done = TestEnv::new().mtask().args(["-j1", "--window", "2"]).echo().stdin(&*input).run();
-    done.assert_status(0).assert_stdout(input);
+    mtask("-j1 --window 2").echo().run_on(&*input).assert_output(input);
 }

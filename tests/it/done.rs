@@ -40,6 +40,12 @@ impl Done {
         )
     }
 
+    /// It succeeded, and this is its standard output, to the byte.
+    #[track_caller]
+    pub(crate) fn assert_output(&self, expected: impl AsRef<[u8]>) -> &Self {
+        self.assert_status(0).assert_stdout(expected)
+    }
+
     /// It was ended by this signal, as its caller sees it.
     #[track_caller]
     pub(crate) fn assert_signal(&self, signal: Signal) -> &Self {
@@ -207,10 +213,13 @@ pub(crate) fn records(lines: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Vec<
 /// What the test worker answers to these records with `--suffix`.
 pub(crate) fn answers(records: &[u8], suffix: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for record in records.split_inclusive(|byte| *byte == b'\n') {
-        bytes.extend(record.strip_suffix(b"\n").unwrap_or(record));
+    let mut rest = records;
+    while !rest.is_empty() {
+        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        bytes.extend(&rest[..end]);
         bytes.extend(suffix.bytes());
         bytes.push(b'\n');
+        rest = rest.get(end + 1..).unwrap_or_default();
     }
     bytes
 }

@@ -9,7 +9,7 @@ use crate::env::{Run, TestEnv, has, skip, wait_until};
 use crate::live::Live;
 
 /// A run that can be gone on with, one record at a time.
-fn resumable<'env>(env: &'env TestEnv, options: &[&str]) -> Run<'env> {
+fn resumable(env: &TestEnv, options: &[&str]) -> Run {
     let out = env.path("out");
     env.mtask()
         .args(["--resume", "journal", "-o", &out, "-j1", "--window", "1"])
@@ -24,7 +24,7 @@ fn tell_to_end(live: &mut Live, signal: Signal) {
 
 /// Goes on with the run to its end: what the run before has left must be what is true.
 fn assert_resumed_well(env: &TestEnv, options: &[&str], worker: &[&str], input: &str) {
-    let done = resumable(env, options).worker(worker).stdin(input).run();
+    let done = resumable(env, options).worker(worker).run_on(input);
     done.assert_status(0);
     assert_eq!(String::from_utf8_lossy(&env.read("out")), input);
 }
@@ -179,7 +179,7 @@ fn an_error_that_a_worker_answers_after_the_signal_counts() {
     let (begun, go) = (env.path("begun"), env.path("go"));
     let mut live = env
         .mtask()
-        .args(["--protocol", "json", "-j1", "--grace", "100s"])
+        .words("--protocol json -j1 --grace 100s")
         .worker(["--json"])
         .stdin(format!("\"@touch:{begun} @wait:{go} @error:bad\"\n"))
         .start();
@@ -256,8 +256,7 @@ fn a_notice_ends_a_run_whose_workers_do_not_start_any_more() {
         env.wait_for("begun");
         tell_to_end(&mut live, Signal::USR2);
         env.write("go", "");
-        let done = live.wait_with_open_stdin();
-        done.assert_signal(Signal::USR2).assert_stdout("");
+        live.wait_with_open_stdin().assert_signal(Signal::USR2).assert_stdout("");
     }
 }
 
@@ -319,7 +318,7 @@ fn whatever_signal_ends_mtask_its_workers_and_their_children_end() {
             "--child",
             &env.path("c.pids"),
         ];
-        let mut live = env.mtask().args(["-j2"]).worker(args).open();
+        let mut live = env.mtask().words("-j2").worker(args).open();
         live.ask("first", "first");
         env.wait_for_lines("c.pids", 1);
         live.signal_number(number);
@@ -341,7 +340,7 @@ fn what_was_ignored_at_the_start_stays_ignored_whichever_it_is() {
         if !has("python3") {
             return;
         }
-        let run = env.mtask().args(["-j2"]).echo();
+        let run = env.mtask().words("-j2").echo();
         let mut live =
             run.shell(&format!("exec python3 ignoring.py {number} \"$0\" \"$@\"")).open();
         live.ask("first", "first");

@@ -3,18 +3,13 @@
 use std::time::{Duration, Instant};
 
 use crate::done::numbers;
-use crate::env::TestEnv;
+use crate::env::{TestEnv, mtask};
 
 #[test]
 fn a_worker_that_fails_after_its_last_answer_makes_the_status_123() {
     let input = numbers(20);
     for options in [&["-j2"][..], &["-j2", "--on-error", "ignore"]] {
-        let done = TestEnv::new()
-            .mtask()
-            .args(options)
-            .worker(["--end-exit", "5"])
-            .stdin(input.clone())
-            .run();
+        let done = TestEnv::new().mtask().args(options).worker(["--end-exit", "5"]).run_on(&input);
         done.assert_status(123).assert_stdout(&input);
         done.assert_stderr_has_any(&["worker 0", "worker 1"]).assert_stderr_has("(exit status 5)");
     }
@@ -33,12 +28,7 @@ fn a_worker_that_hangs_at_its_end_is_killed() {
         "--end-hang",
     ];
     let start = Instant::now();
-    let done = env
-        .mtask()
-        .args(["-j2", "--exit-timeout", "1s", "--grace", "500ms"])
-        .worker(args)
-        .stdin(input.clone())
-        .run();
+    let done = env.mtask().words("-j2 --exit-timeout 1s --grace 500ms").worker(args).run_on(&input);
     done.assert_status(123).assert_stdout(input);
     done.assert_stderr_has_any(&["worker 0", "worker 1"]);
     done.check(
@@ -52,11 +42,8 @@ fn a_worker_that_hangs_at_its_end_is_killed() {
 #[test]
 fn results_are_written_before_a_worker_that_hangs_at_its_end_is_killed() {
     let env = TestEnv::new();
-    let mut live = env
-        .mtask()
-        .args(["-j1", "--exit-timeout", "2s", "--grace", "500ms"])
-        .worker(["--end-hang"])
-        .open();
+    let mut live =
+        env.mtask().words("-j1 --exit-timeout 2s --grace 500ms").worker(["--end-hang"]).open();
     for i in 0..10 {
         live.ask(&i.to_string(), &i.to_string());
     }
@@ -72,8 +59,8 @@ fn a_worker_may_take_its_time_to_exit() {
         "while IFS= read -r x; do echo \"$x\"; done; sleep 1; : > {}",
         env.path("finished")
     );
-    let done = env.mtask().args(["-j1", "--", "sh", "-c", &script]).stdin(numbers(5)).run();
-    done.assert_status(0).assert_stdout(numbers(5)).assert_stderr_empty();
+    let done = env.mtask().args(["-j1", "--", "sh", "-c", &script]).run_on(numbers(5));
+    done.assert_output(numbers(5)).assert_stderr_empty();
     assert!(env.exists("finished"), "mtask did not wait for its worker");
 }
 
@@ -85,14 +72,16 @@ fn a_worker_that_closes_its_stdout_at_the_end_may_go_on() {
         "while IFS= read -r x; do echo \"$x\"; done; exec >&-; sleep 1; : > {}",
         env.path("finished")
     );
-    let done = env.mtask().args(["-j1", "--", "sh", "-c", &script]).stdin(numbers(5)).run();
-    done.assert_status(0).assert_stdout(numbers(5));
+    let done = env.mtask().args(["-j1", "--", "sh", "-c", &script]).run_on(numbers(5));
+    done.assert_output(numbers(5));
     assert!(env.exists("finished"), "mtask did not wait for its worker");
 }
 
 #[test]
 fn a_worker_that_closes_its_stdin_still_answers() {
     // Time for mtask to see the closed pipe, which nothing tells of.
-    let done = TestEnv::new().mtask().args(["-j1"]).echo().stdin("a @closein @sleep:100\n").run();
-    done.assert_status(0).assert_stdout("a @closein @sleep:100\n");
+    mtask("-j1")
+        .echo()
+        .run_on("a @closein @sleep:100\n")
+        .assert_output("a @closein @sleep:100\n");
 }

@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -25,19 +26,26 @@ pub(crate) use crate::wait::{LIMIT, let_pass, wait_until};
 
 /// A temporary folder, gone when the test is done.
 pub(crate) struct TestEnv {
-    folder: TempDir,
+    folder: Arc<TempDir>,
+}
+
+/// A run of mtask with these options, in a folder that the test need not know.
+pub(crate) fn mtask(words: &str) -> Run {
+    TestEnv::new().mtask().words(words)
 }
 
 impl TestEnv {
     pub(crate) fn new() -> Self {
         let folder = TempDir::with_prefix("mtask-test-").expect("a temporary folder");
-        Self { folder }
+        Self {
+            folder: Arc::new(folder),
+        }
     }
 
     /// A run of mtask in this folder; its input is empty until the test says otherwise.
-    pub(crate) fn mtask(&self) -> Run<'_> {
+    pub(crate) fn mtask(&self) -> Run {
         Run {
-            env: self,
+            folder: Arc::clone(&self.folder),
             args: Vec::new(),
             launch: Vec::new(),
             program: env!("CARGO_BIN_EXE_mtask").into(),
@@ -199,8 +207,8 @@ enum Stdout {
 }
 
 /// A run of mtask that is being described.
-pub(crate) struct Run<'env> {
-    env: &'env TestEnv,
+pub(crate) struct Run {
+    folder: Arc<TempDir>,
     args: Vec<OsString>,
     /// What the launcher is to see to.
     launch: Vec<String>,
@@ -212,7 +220,12 @@ pub(crate) struct Run<'env> {
     terminal: Option<Terminal>,
 }
 
-impl Run<'_> {
+impl Run {
+    /// Arguments as one types them, with blanks between them.
+    pub(crate) fn words(self, words: &str) -> Self {
+        self.args(words.split_whitespace())
+    }
+
     pub(crate) fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
@@ -285,6 +298,11 @@ impl Run<'_> {
         self
     }
 
+    /// Runs mtask on this input, to its end.
+    pub(crate) fn run_on(self, input: impl AsRef<[u8]>) -> Done {
+        self.stdin(input.as_ref()).run()
+    }
+
     /// Runs mtask to its end.
     pub(crate) fn run(self) -> Done {
         self.start().wait()
@@ -305,7 +323,7 @@ impl Run<'_> {
             command.args(["sh", "-c", script]);
         }
         command.arg(&self.program).args(&self.args);
-        command.current_dir(self.env.folder.path()).process_group(0).stderr(match &self.terminal {
+        command.current_dir(self.folder.path()).process_group(0).stderr(match &self.terminal {
             Some(terminal) => terminal.writer().into(),
             None => Stdio::piped(),
         });
@@ -346,7 +364,7 @@ impl Run<'_> {
             // mtask may end before it has read everything; the test judges by other means.
             thread::spawn(move || pipe.write_all(&bytes));
         }
-        Live::new(shown, child, self.terminal)
+        Live::new(shown, child, self.terminal, self.folder)
     }
 
     /// The command and its input, as a failure shows them.

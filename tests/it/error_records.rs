@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::done::{Done, ERROR_MARK, numbers, records};
-use crate::env::TestEnv;
+use crate::env::{TestEnv, mtask};
 
 /// A run in which the second of three records fails.
 fn run_with_failure(env: &TestEnv, options: &[&str], record: &[u8]) -> Done {
     let input = records([b"0", record, b"2"]);
-    let done = env.mtask().args(["-j1"]).args(options).echo().stdin(input).run();
+    let done = env.mtask().words("-j1").args(options).echo().run_on(input);
     done.assert_status(123);
     done
 }
@@ -68,7 +68,7 @@ fn error_records_go_to_a_file_where_one_is_named() {
                 i.to_string()
             }
         }));
-        let done = env.mtask().args(["-j1", "--errors", &errors, order]).echo().stdin(input).run();
+        let done = env.mtask().args(["-j1", "--errors", &errors, order]).echo().run_on(input);
         done.assert_status(123);
         let mut results = done.lines();
         results
@@ -96,8 +96,7 @@ fn error_records_go_to_a_file_where_one_is_named() {
 #[test]
 fn a_file_for_error_records_that_cannot_be_written_is_an_error() {
     let env = TestEnv::new();
-    let done =
-        env.mtask().args(["--errors", "/no/such/folder/errors"]).echo().stdin(numbers(3)).run();
+    let done = env.mtask().words("--errors /no/such/folder/errors").echo().run_on(numbers(3));
     done.assert_stderr_has("/no/such/folder/errors")
         .check(!done.status.success(), "it did not fail");
 }
@@ -109,22 +108,19 @@ fn failed_records_can_be_run_again_from_their_error_records() {
         7 => json!({"n": i, "do": format!("@first:2:{} @die:3", env.path("tries"))}).to_string(),
         _ => json!({"n": i}).to_string(),
     }));
-    let first = env.mtask().args(["-j1", "--format", "jsonl"]).echo().stdin(input).run();
+    let first = env.mtask().words("-j1 --format jsonl").echo().run_on(input);
     let error = first.assert_status(123).assert_one_error(7, "worker_exit");
     let again = records([error["input"].to_string()]);
-    let second = env.mtask().args(["-j2", "--format", "jsonl"]).echo().stdin(again).run();
+    let second = env.mtask().words("-j2 --format jsonl").echo().run_on(again);
     second.assert_status(0);
     assert_eq!(second.parse(second.lines()[0])["n"], 7);
 }
 
 #[test]
 fn envelopes_hold_the_index_and_the_answer() {
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j2", "--output-format", "envelope"])
+    let done = mtask("-j2 --output-format envelope")
         .worker(["--suffix", "!"])
-        .stdin(*b"a\n\"q\\\n\nbad \xff\n")
-        .run();
+        .run_on(*b"a\n\"q\\\n\nbad \xff\n");
     let lines = done.assert_status(0).lines();
     let expected = [
         json!({"index": 0, "output": "a!"}),
@@ -146,7 +142,7 @@ fn envelopes_hold_the_index_and_the_answer() {
 fn unordered_envelopes_tell_which_record_they_belong_to() {
     let input = records((0..300).map(|i| format!("{i} @sleep:{}", i % 3)));
     let options = ["-u", "-j4", "--output-format", "envelope"];
-    let done = TestEnv::new().mtask().args(options).echo().stdin(input).run();
+    let done = TestEnv::new().mtask().args(options).echo().run_on(input);
     let mut seen = vec![false; 300];
     for line in done.assert_status(0).lines() {
         let envelope = done.parse(line);

@@ -57,7 +57,7 @@ fn names_of_files_are_shown() {
         &[&missing],
     ];
     for args in runs {
-        let done = env.mtask().args(args).stdin("1\n").run();
+        let done = env.mtask().args(args).run_on("1\n");
         done.check(!done.status.success(), "it is refused");
         assert_shown(&done);
     }
@@ -89,8 +89,8 @@ fn what_was_typed_is_shown() {
 fn a_command_that_a_journal_tells_of_is_shown() {
     let (env, text) = (TestEnv::new(), both());
     let run = |words: &[&str]| {
-        let run = env.mtask().args(["-j1", "--resume", "journal", "-o", "out"]);
-        run.args(words).stdin("1\n").run()
+        let run = env.mtask().words("-j1 --resume journal -o out");
+        run.args(words).run_on("1\n")
     };
     run(&["sh", "-c", "cat", &text]).assert_status(0);
     let done = run(&["cat"]);
@@ -110,8 +110,8 @@ fn what_workers_say_of_themselves_is_shown() {
     let env = TestEnv::new();
     env.write("text", both());
     let said = |script: &str, options: &[&str]| -> Done {
-        let run = env.mtask().args(["-j1"]).args(options);
-        run.args(["--", "sh", "-c", script]).stdin("1\n").run()
+        let run = env.mtask().words("-j1").args(options);
+        run.args(["--", "sh", "-c", script]).run_on("1\n")
     };
     // The last words of a worker: its lines stay apart.
     let done = said("cat text >&2; exit 3", &["--max-restarts", "1"]);
@@ -148,8 +148,8 @@ fn what_workers_write_to_stderr_is_passed_on_as_it_is() {
     let text = both() + "\n\u{ad}\x1b[0m\n";
     env.write("text", &text);
     let run = env.mtask().args(["-j1", "--", "sh", "-c", "cat text >&2; cat"]);
-    let done = run.stdin("1\n").run();
-    done.assert_status(0).assert_stdout("1\n");
+    let done = run.run_on("1\n");
+    done.assert_output("1\n");
     done.check(done.stderr == text, "it was changed");
 }
 
@@ -158,19 +158,19 @@ fn what_the_progress_and_the_statistics_show_is_shown() {
     let env = TestEnv::new();
     let text = both();
     let options = ["-j1", "--progress", "always", "--desc", &text];
-    let done = env.mtask().args(options).args(["cat"]).stdin("1\n").run();
+    let done = env.mtask().args(options).words("cat").run_on("1\n");
     done.assert_status(0);
     assert_shown(&done);
     // A record that takes time is one of the slowest, but for the first.
     let record = format!("1\n@sleep:200 {}\n", both().replace('\n', "\t"));
-    let run = env.mtask().args(["-j1", "--window", "1", "--stats"]).echo();
-    let done = run.stdin(record).run();
+    let run = env.mtask().words("-j1 --window 1 --stats").echo();
+    let done = run.run_on(record);
     done.assert_stderr_has("x\\u{1b}]0;owned");
     assert_harmless(&done);
 }
 
-fn dry_run<'env>(env: &'env TestEnv, words: &[&str]) -> Run<'env> {
-    env.mtask().args(["-j1", "--dry-run", "--"]).args(words)
+fn dry_run(env: &TestEnv, words: &[&str]) -> Run {
+    env.mtask().words("-j1 --dry-run --").args(words)
 }
 
 #[test]
@@ -194,5 +194,5 @@ fn a_dry_run_shows_what_it_would_run_and_can_be_pasted() {
     env.write("pasted", &done.stdout);
     let pasted = env.sh("bash pasted");
     let expected: String = words[2..].iter().map(|word| format!("{word}|")).collect();
-    pasted.assert_status(0).assert_stdout(expected);
+    pasted.assert_output(expected);
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::env::{TestEnv, skip};
+use crate::env::{TestEnv, mtask, skip};
 use crate::examples::{is_installed, run_all};
 
 /// What can be generated, and where it is committed.
@@ -41,15 +41,13 @@ fn what_is_committed_is_what_is_generated() {
 
 #[test]
 fn the_surroundings_do_not_show_in_what_is_generated() {
-    let plain = TestEnv::new().mtask().args(["--generate", "man"]).run();
-    let elsewhere = TestEnv::new()
-        .mtask()
-        .args(["-j3", "--generate", "man", "cat"])
+    let plain = mtask("--generate man").run();
+    let elsewhere = mtask("-j3 --generate man cat")
         .var("COLUMNS", "40")
         .var("LC_ALL", "C")
         .var("SOURCE_DATE_EPOCH", "1")
         .run();
-    elsewhere.assert_status(0).assert_stdout(&plain.stdout);
+    elsewhere.assert_output(&plain.stdout);
 }
 
 #[test]
@@ -86,8 +84,7 @@ fn the_man_page_is_well_formed() {
             continue;
         }
         let script = format!("set -- '{page}'; {}", script.replace("$0", "$1"));
-        let done = TestEnv::new().sh(&script);
-        done.assert_status(0).assert_stdout("").assert_stderr_empty();
+        TestEnv::new().sh(&script).assert_output("").assert_stderr_empty();
     }
 }
 
@@ -101,8 +98,8 @@ fn every_example_of_the_man_page_does_what_it_says() {
 
 #[test]
 fn the_man_page_names_every_status_that_the_help_does() {
-    let help = TestEnv::new().mtask().args(["--help"]).run();
-    let page = TestEnv::new().mtask().args(["--generate", "man"]).run();
+    let help = mtask("--help").run();
+    let page = mtask("--generate man").run();
     let (help, page) =
         [help, page].map(|done| String::from_utf8(done.stdout.clone()).expect("UTF-8")).into();
     let (_, statuses) = help.split_once("Exit status:\n").expect("statuses");

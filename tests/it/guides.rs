@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::env::TestEnv;
+use crate::env::mtask;
 use crate::examples::run_all;
 
 const GUIDE: &str = include_str!("../../docs/guide.md");
@@ -21,7 +21,7 @@ fn every_example_of_an_option_does_what_it_says() {
 
 #[test]
 fn every_option_has_an_example() {
-    let done = TestEnv::new().mtask().args(["--help"]).run();
+    let done = mtask("--help").run();
     let help = String::from_utf8_lossy(&done.stdout).into_owned();
     let options: Vec<&str> = help
         .lines()
@@ -43,7 +43,7 @@ fn every_option_has_an_example() {
 
 #[test]
 fn the_guide_names_every_status_that_the_help_does() {
-    let done = TestEnv::new().mtask().args(["--help"]).run();
+    let done = mtask("--help").run();
     let help = String::from_utf8_lossy(&done.stdout).into_owned();
     let (_, statuses) = help.split_once("Exit status:\n").expect("a list of statuses");
     for line in statuses.lines().take_while(|line| !line.is_empty()) {

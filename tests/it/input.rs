@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::done::{answers, numbers, records};
-use crate::env::{TestEnv, skip};
+use crate::env::{TestEnv, mtask, skip};
 
 #[test]
 fn bytes_pass_through_untouched() {
@@ -12,41 +12,39 @@ fn bytes_pass_through_untouched() {
     let input =
         b"\xef\xbb\xbfbom\ncr\r\n\r\nnul\0nul\n\n\xff\xfe\xc3(\n \t \n\n\\n \"{}' $HOME `x`\n";
     for jobs in ["-j1", "-j3"] {
-        let done =
-            TestEnv::new().mtask().args([jobs]).worker(["--suffix", "|"]).stdin(*input).run();
-        done.assert_status(0).assert_stdout(answers(input, "|")).assert_stderr_empty();
+        TestEnv::new()
+            .mtask()
+            .args([jobs])
+            .worker(["--suffix", "|"])
+            .run_on(*input)
+            .assert_output(answers(input, "|"))
+            .assert_stderr_empty();
     }
 }
 
 #[test]
 fn blank_lines_are_records() {
-    let done = TestEnv::new().mtask().args(["-j2"]).worker(["--suffix", "x"]).stdin("\n\n\n").run();
-    done.assert_status(0).assert_stdout("x\nx\nx\n");
+    mtask("-j2").worker(["--suffix", "x"]).run_on("\n\n\n").assert_output("x\nx\nx\n");
 }
 
 #[test]
 fn a_last_line_without_a_newline_is_a_record() {
-    let done =
-        TestEnv::new().mtask().args(["-j2"]).worker(["--suffix", "!"]).stdin("a\nb\nc").run();
-    done.assert_status(0).assert_stdout("a!\nb!\nc!\n");
+    mtask("-j2").worker(["--suffix", "!"]).run_on("a\nb\nc").assert_output("a!\nb!\nc!\n");
 }
 
 #[test]
 fn one_byte_is_a_record() {
-    let done = TestEnv::new().mtask().worker(["--suffix", "!"]).stdin("a").run();
-    done.assert_status(0).assert_stdout("a!\n");
+    TestEnv::new().mtask().worker(["--suffix", "!"]).run_on("a").assert_output("a!\n");
 }
 
 #[test]
 fn null_records_may_hold_newlines() {
     let env = TestEnv::new();
-    let done = env
-        .mtask()
-        .args(["-0", "-j2"])
+    env.mtask()
+        .words("-0 -j2")
         .worker(["--null", "--suffix", "!"])
-        .stdin("a\nb\0\0c")
-        .run();
-    done.assert_status(0).assert_stdout("a\nb!\0!\0c!\0");
+        .run_on("a\nb\0\0c")
+        .assert_output("a\nb!\0!\0c!\0");
 }
 
 #[test]
@@ -54,10 +52,9 @@ fn null_ends_error_records_too() {
     let env = TestEnv::new();
     let done = env
         .mtask()
-        .args(["--null", "-j1", "--max-record", "10"])
+        .words("--null -j1 --max-record 10")
         .worker(["--null"])
-        .stdin("a\0longer than ten bytes\0b\0")
-        .run();
+        .run_on("a\0longer than ten bytes\0b\0");
     let parts: Vec<&[u8]> = done.stdout.split(|byte| *byte == 0).collect();
     done.assert_status(123).check(
         parts.len() == 4,
@@ -75,8 +72,8 @@ fn empty_input_gives_nothing_and_starts_no_worker() {
     let env = TestEnv::new();
     let empty = env.write("empty", "");
     let done =
-        env.mtask().args(["-j3"]).worker(["--pids", &env.path("w.pids")]).stdin_file(empty).run();
-    done.assert_status(0).assert_stdout("").assert_stderr_empty();
+        env.mtask().words("-j3").worker(["--pids", &env.path("w.pids")]).stdin_file(empty).run();
+    done.assert_output("").assert_stderr_empty();
     assert!(!env.exists("w.pids"), "a worker was started");
 }
 
@@ -86,15 +83,13 @@ fn files_are_read_one_after_another_and_no_record_spans_two() {
     let first = env.write("first", "1\n2");
     let second = env.write("second", "3\n");
     let empty = env.write("empty", "");
-    let done = env
-        .mtask()
+    env.mtask()
         .args([
             "-j2", "-i", &first, "--input", &empty, "-i", "-", "-a", &second,
         ])
         .worker(["--suffix", "!"])
-        .stdin("stdin\nlast")
-        .run();
-    done.assert_status(0).assert_stdout("1!\n2!\nstdin!\nlast!\n3!\n");
+        .run_on("stdin\nlast")
+        .assert_output("1!\n2!\nstdin!\nlast!\n3!\n");
 }
 
 #[test]
@@ -102,7 +97,7 @@ fn stdin_is_not_read_where_input_files_are_given() {
     let env = TestEnv::new();
     let file = env.write("file", "1\n");
     let live = env.mtask().args(["-i", &file]).echo().open();
-    live.wait_with_open_stdin().assert_status(0).assert_stdout("1\n");
+    live.wait_with_open_stdin().assert_output("1\n");
 }
 
 #[test]
@@ -111,9 +106,9 @@ fn a_large_file_and_a_pipe_are_read_alike() {
     let input = numbers(50_000);
     let file = env.write("file", &input);
     let from_option = env.mtask().args(["-j2", "-i", &file]).echo().run();
-    from_option.assert_status(0).assert_stdout(&input);
-    let from_stdin = env.mtask().args(["-j2"]).echo().stdin_file(file).run();
-    from_stdin.assert_status(0).assert_stdout(&input);
+    from_option.assert_output(&input);
+    let from_stdin = env.mtask().words("-j2").echo().stdin_file(file).run();
+    from_stdin.assert_output(&input);
 }
 
 #[test]
@@ -144,8 +139,11 @@ fn a_directory_as_stdin_is_an_error_before_anything_runs() {
 fn a_directory_as_an_input_file_is_an_error_that_names_it() {
     let env = TestEnv::new();
     let folder = env.path("");
-    let done = env.mtask().args(["-i", &folder]).echo().run();
-    done.assert_status(1)
+    env.mtask()
+        .args(["-i", &folder])
+        .echo()
+        .run()
+        .assert_status(1)
         .assert_stdout("")
         .assert_stderr_has(&format!("--input {folder} is a directory: name the files"));
 }
@@ -165,8 +163,7 @@ fn a_named_pipe_that_nobody_writes_to_is_named_and_waited_for() {
         // The writer does not wait: there is a reader.
         std::fs::write(&pipe, text).expect("it is written to");
         let rest = if text.is_empty() { "" } else { "1\n2\n" };
-        let done = live.wait();
-        done.assert_status(0).assert_stdout(format!("0\n{rest}"));
+        live.wait().assert_output(format!("0\n{rest}"));
     }
     let live = env.mtask().args(["-i", &pipe]).echo().start();
     live.wait_for_stderr("is a named pipe that nobody writes to");
@@ -200,9 +197,7 @@ fn a_closed_stdin_is_not_taken_for_an_empty_one() {
 fn a_line_of_many_blocks_passes() {
     let line: String = (0..300_000).map(|i| i.to_string()).collect();
     let input = records(["before", &line, "after"]);
-    let done =
-        TestEnv::new().mtask().args(["-j2"]).worker(["--suffix", "!"]).stdin(input.clone()).run();
-    done.assert_status(0).assert_stdout(answers(&input, "!"));
+    mtask("-j2").worker(["--suffix", "!"]).run_on(&input).assert_output(answers(&input, "!"));
 }
 
 #[test]
@@ -214,6 +209,11 @@ fn a_read_error_ends_the_run_after_everything_read_before_has_its_result() {
     let input = numbers(100_000);
     let file = env.write("input", &input);
     // Its first page is never mapped: to read it is an error.
-    let done = env.mtask().args(["-j2", "-i", &file, "-i", "/proc/self/mem"]).echo().run();
-    done.assert_status(1).assert_stdout(&input).assert_stderr_has("/proc/self/mem");
+    env.mtask()
+        .args(["-j2", "-i", &file, "-i", "/proc/self/mem"])
+        .echo()
+        .run()
+        .assert_status(1)
+        .assert_stdout(&input)
+        .assert_stderr_has("/proc/self/mem");
 }

@@ -10,8 +10,8 @@ use crate::env::{Run, TestEnv};
 use crate::property::first_seed;
 
 /// Workers that speak JSON and answer each value with itself.
-fn echo<'env>(env: &'env TestEnv, options: &[&str], worker: &[&str]) -> Run<'env> {
-    env.mtask().args(["--protocol", "json"]).args(options).worker(["--json"]).args(worker)
+fn echo(env: &TestEnv, options: &[&str], worker: &[&str]) -> Run {
+    env.mtask().words("--protocol json").args(options).worker(["--json"]).args(worker)
 }
 
 /// JSON strings, one of which holds a directive.
@@ -43,15 +43,16 @@ fn values_pass_byte_for_byte() {
         "[]",
     ];
     let input = records(values);
-    let done = echo(&TestEnv::new(), &["-j3"], &[]).stdin(&*input).run();
-    done.assert_status(0).assert_stdout(input).assert_stderr_empty();
+    echo(&TestEnv::new(), &["-j3"], &[])
+        .run_on(&*input)
+        .assert_output(input)
+        .assert_stderr_empty();
 }
 
 #[test]
 fn deep_values_pass() {
     let deep = records([["[".repeat(20_000), "]".repeat(20_000)].concat()]);
-    let done = echo(&TestEnv::new(), &["-j1"], &[]).stdin(&*deep).run();
-    done.assert_status(0).assert_stdout(deep);
+    echo(&TestEnv::new(), &["-j1"], &[]).run_on(&*deep).assert_output(deep);
 }
 
 #[test]
@@ -59,15 +60,14 @@ fn answers_in_any_order_come_out_in_input_order() {
     let ready = r#"{"ready":true,"concurrency":8}"#;
     let worker = ["--banner", ready, "--collect", "8", "--reverse"];
     let input = numbers(800);
-    let done = echo(&TestEnv::new(), &["-j2"], &worker).stdin(&*input).run();
-    done.assert_status(0).assert_stdout(input);
+    echo(&TestEnv::new(), &["-j2"], &worker).run_on(&*input).assert_output(input);
 }
 
 #[test]
 fn unordered_they_come_out_as_they_came() {
     let ready = r#"{"ready":true,"concurrency":4}"#;
     let worker = ["--banner", ready, "--collect", "4", "--reverse"];
-    let done = echo(&TestEnv::new(), &["-j1", "-u"], &worker).stdin(numbers(4)).run();
+    let done = echo(&TestEnv::new(), &["-j1", "-u"], &worker).run_on(numbers(4));
     done.assert_status(0);
     let mut found = done.lines();
     // The first record is sent before the worker can say how many it takes.
@@ -80,15 +80,16 @@ fn unordered_they_come_out_as_they_came() {
 fn an_answer_out_of_order_is_known_by_its_id_without_concurrency_too() {
     let worker = ["--collect", "5", "--reverse"];
     let input = numbers(500);
-    let done = echo(&TestEnv::new(), &["-j2", "--window", "5"], &worker).stdin(&*input).run();
-    done.assert_status(0).assert_stdout(input);
+    echo(&TestEnv::new(), &["-j2", "--window", "5"], &worker)
+        .run_on(&*input)
+        .assert_output(input);
 }
 
 #[test]
 fn an_error_is_the_outcome_of_its_record_with_all_that_the_worker_said() {
     let env = TestEnv::new();
     let input = strings_with(3, 8, "@error:no_luck");
-    let done = echo(&env, &["-j2"], &[]).stdin(&*input).run();
+    let done = echo(&env, &["-j2"], &[]).run_on(&*input);
     let error = assert_only_failed(&done, &input, 3, "worker_error");
     assert_eq!(error["message"], "no_luck");
     assert_eq!(error["error"], json!({"message": "no_luck"}));
@@ -101,11 +102,9 @@ fn an_error_is_tried_again_as_often_as_asked() {
     let env = TestEnv::new();
     let once = format!("@once:{} @error:early", env.path("once"));
     let input = strings_with(2, 6, &once);
-    let done = echo(&env, &["-j2", "--retries", "1"], &[]).stdin(&*input).run();
-    done.assert_status(0).assert_stdout(&*input);
-    let done = echo(&env, &["-j2", "--retries", "2"], &[])
-        .stdin(strings_with(2, 6, "@error:always"))
-        .run();
+    echo(&env, &["-j2", "--retries", "1"], &[]).run_on(&*input).assert_output(&*input);
+    let done =
+        echo(&env, &["-j2", "--retries", "2"], &[]).run_on(strings_with(2, 6, "@error:always"));
     let error = done.assert_status(123).assert_one_error(2, "worker_error");
     assert_eq!(error["attempts"], 3);
 }
@@ -120,7 +119,7 @@ fn what_is_no_valid_answer_fails_its_record_alone() {
         ),
     ] {
         let input = strings_with(4, 9, directive);
-        let done = echo(&TestEnv::new(), &["-j2"], &[]).stdin(&*input).run();
+        let done = echo(&TestEnv::new(), &["-j2"], &[]).run_on(&*input);
         let error = assert_only_failed(&done, &input, 4, "bad_answer");
         done.check(
             error["message"]
@@ -140,9 +139,8 @@ fn other_lines_go_to_stderr_and_are_counted() {
         &["-j1", "--tag-stderr"],
         &["--banner", "loading"],
     )
-    .stdin(&*input)
-    .run();
-    done.assert_status(0).assert_stdout(&*input);
+    .run_on(&*input);
+    done.assert_output(&*input);
     done.assert_stderr_has("[worker 0] loading\n");
     done.assert_stderr_has("[worker 0] hello\n");
     done.assert_stderr_has("3 lines on stdout without an answer (worker 0)");
@@ -156,26 +154,23 @@ fn a_flood_of_other_lines_harms_nothing() {
         "i=0; while [ $i -lt 3000 ]; do echo {line}; i=$((i+1)); done; \
          while IFS= read -r x; do printf '%s\\n' \"$x\" | sed 's/input/output/'; done"
     );
-    let done = env
-        .mtask()
+    env.mtask()
         .args(["--protocol", "json", "-j2", "--", "sh", "-c", &script])
-        .stdin(numbers(50))
-        .run();
-    done.assert_status(0).assert_stdout(numbers(50));
+        .run_on(numbers(50))
+        .assert_output(numbers(50));
 }
 
 #[test]
 fn a_worker_takes_as_many_records_as_it_says() {
     // It answers nothing before it has eight.
     let ready = r#"{"ready":true,"concurrency":8}"#;
-    let done = echo(
+    echo(
         &TestEnv::new(),
         &["-j1"],
         &["--banner", ready, "--collect", "8"],
     )
-    .stdin(numbers(64))
-    .run();
-    done.assert_status(0).assert_stdout(numbers(64));
+    .run_on(numbers(64))
+    .assert_output(numbers(64));
 }
 
 #[test]
@@ -183,10 +178,9 @@ fn a_concurrency_that_is_no_number_is_ignored_and_said_once() {
     let env = TestEnv::new();
     for (given, shown) in [("0", "0"), ("\"8\"", "\"8\""), ("[ 8]", "[ 8]")] {
         let banner = format!("{{\"ready\":true,\"concurrency\":{given}}}");
-        let done = echo(&env, &["-j3", "--lifespan", "10"], &["--banner", &banner])
-            .stdin(numbers(100))
-            .run();
-        done.assert_status(0).assert_stdout(numbers(100));
+        let done =
+            echo(&env, &["-j3", "--lifespan", "10"], &["--banner", &banner]).run_on(numbers(100));
+        done.assert_output(numbers(100));
         let says = format!("says \"concurrency\":{shown}, which is ignored: a whole number of at");
         let warnings: Vec<_> = (done.stderr.lines()).filter(|line| line.contains(&says)).collect();
         let is_one = warnings.len() == 1 && warnings[0].starts_with("mtask: worker ");
@@ -197,16 +191,15 @@ fn a_concurrency_that_is_no_number_is_ignored_and_said_once() {
 #[test]
 fn a_line_is_a_json_string_and_comes_back_as_text() {
     let input = b"plain\n \"quoted\" \\ \t\r\n\n\xc3\xa9\n@env:MTASK_PROTOCOL\n";
-    let done = echo(&TestEnv::new(), &["--format", "lines", "-j2"], &[]).stdin(&input[..]).run();
+    let done = echo(&TestEnv::new(), &["--format", "lines", "-j2"], &[]).run_on(&input[..]);
     done.assert_status(0);
     done.assert_stdout(b"plain\n \"quoted\" \\ \t\r\n\n\xc3\xa9\njson/1\n");
 }
 
 #[test]
 fn a_line_that_is_not_utf8_never_reaches_a_worker() {
-    let done = echo(&TestEnv::new(), &["--format", "lines", "-j1"], &[])
-        .stdin(&b"a\nb\xff\nc\n"[..])
-        .run();
+    let done =
+        echo(&TestEnv::new(), &["--format", "lines", "-j1"], &[]).run_on(&b"a\nb\xff\nc\n"[..]);
     let error = done.assert_status(123).assert_one_error(1, "invalid_input");
     assert_eq!(error["input_base64"], "Yv8=");
     assert_eq!(error["attempts"], 0);
@@ -220,8 +213,7 @@ fn a_line_that_is_not_utf8_never_reaches_a_worker() {
 #[test]
 fn text_that_would_be_two_lines_is_no_valid_answer() {
     let input = b"[1]\n\"a\\nb\"\n\"c\"\n";
-    let done =
-        echo(&TestEnv::new(), &["--output-format", "text", "-j1"], &[]).stdin(&input[..]).run();
+    let done = echo(&TestEnv::new(), &["--output-format", "text", "-j1"], &[]).run_on(&input[..]);
     done.assert_status(123).assert_one_error(1, "bad_answer");
     done.assert_results_but(1, b"[1]\n?\nc\n");
 }
@@ -233,8 +225,7 @@ fn an_envelope_holds_the_value() {
         &["--output-format", "envelope", "-j1"],
         &[],
     )
-    .stdin(&b"{\"a\":1.0}\n\"x\"\n"[..])
-    .run();
+    .run_on(&b"{\"a\":1.0}\n\"x\"\n"[..]);
     done.assert_status(0);
     done.assert_stdout("{\"index\":0,\"output\":{\"a\":1.0}}\n{\"index\":1,\"output\":\"x\"}\n");
 }
@@ -243,7 +234,7 @@ fn an_envelope_holds_the_value() {
 fn an_answer_that_is_too_long_fails_its_record_alone() {
     let input = strings_with(2, 6, "@big:2M");
     let options = ["-j1", "--max-record", "1M", "--retries", "3"];
-    let done = echo(&TestEnv::new(), &options, &[]).stdin(&*input).run();
+    let done = echo(&TestEnv::new(), &options, &[]).run_on(&*input);
     let error = assert_only_failed(&done, &input, 2, "answer_too_large");
     assert_eq!(error["attempts"], 1, "it would be too long again");
 }
@@ -251,7 +242,7 @@ fn an_answer_that_is_too_long_fails_its_record_alone() {
 #[test]
 fn the_first_error_can_end_the_run() {
     let input = strings_with(3, 2000, "@error:first");
-    let done = echo(&TestEnv::new(), &["-j1", "--on-error", "raise"], &[]).stdin(&*input).run();
+    let done = echo(&TestEnv::new(), &["-j1", "--on-error", "raise"], &[]).run_on(&*input);
     done.assert_status(123).assert_one_error(3, "worker_error");
     assert_eq!(done.lines().len(), 4);
 }
@@ -275,8 +266,7 @@ fn options_that_do_not_fit_are_refused() {
         ),
     ] {
         env.write("in", "1\n");
-        let done = env.mtask().args(options).echo().run();
-        done.assert_status(2).assert_stderr_has(named);
+        env.mtask().args(options).echo().run().assert_status(2).assert_stderr_has(named);
     }
 }
 
@@ -320,7 +310,7 @@ fn every_record_has_one_outcome_whatever_json_workers_do() {
         if rng.bool() {
             worker.push("--reverse");
         }
-        let done = echo(&env, &[&jobs, "--max-record", "64K"], &worker).stdin(&*input).run();
+        let done = echo(&env, &[&jobs, "--max-record", "64K"], &worker).run_on(&*input);
         let what = format!("seed {seed}, round {round}");
         let lines = done.lines();
         assert_eq!(lines.len(), expected.len(), "{what}");

@@ -1,7 +1,7 @@
 //! `--format jsonl`: each record is one JSON value, passed on as it was written.
 
 use crate::done::{numbers, records};
-use crate::env::TestEnv;
+use crate::env::{TestEnv, mtask};
 
 #[test]
 fn valid_json_is_passed_on_byte_for_byte() {
@@ -14,43 +14,34 @@ fn valid_json_is_passed_on_byte_for_byte() {
         "-0",
         "[]",
     ]);
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j2", "--format", "jsonl"])
+    mtask("-j2 --format jsonl")
         .echo()
-        .stdin(input.clone())
-        .run();
-    done.assert_status(0).assert_stdout(input).assert_stderr_empty();
+        .run_on(&input)
+        .assert_output(input)
+        .assert_stderr_empty();
 }
 
 #[test]
 fn white_space_around_a_value_is_left_out() {
-    let done = TestEnv::new()
-        .mtask()
-        .args(["--format", "jsonl"])
+    mtask("--format jsonl")
         .echo()
-        .stdin(" {\"a\": 1}\t\r\n 2")
-        .run();
-    done.assert_status(0).assert_stdout("{\"a\": 1}\n2\n");
+        .run_on(" {\"a\": 1}\t\r\n 2")
+        .assert_output("{\"a\": 1}\n2\n");
 }
 
 #[test]
 fn blank_lines_and_a_bom_are_no_records() {
     let env = TestEnv::new();
-    let done = env
-        .mtask()
-        .args(["--format", "jsonl"])
+    env.mtask()
+        .words("--format jsonl")
         .worker(["--suffix", " "])
-        .stdin("\u{feff}{\"a\":1}\n\n \t\r\n{\"a\":2}\n\n")
-        .run();
-    done.assert_status(0).assert_stdout("{\"a\":1} \n{\"a\":2} \n");
+        .run_on("\u{feff}{\"a\":1}\n\n \t\r\n{\"a\":2}\n\n")
+        .assert_output("{\"a\":1} \n{\"a\":2} \n");
 }
 
 #[test]
 fn a_bom_alone_is_empty_input() {
-    let done =
-        TestEnv::new().mtask().args(["--format", "jsonl"]).echo().stdin("\u{feff}\n\n").run();
-    done.assert_status(0).assert_stdout("");
+    mtask("--format jsonl").echo().run_on("\u{feff}\n\n").assert_output("");
 }
 
 #[test]
@@ -58,7 +49,7 @@ fn a_malformed_line_fails_in_its_place_with_line_and_column() {
     let input = "{\"a\":1}\n\n{\"a\":}\n{\"a\":3}\n";
     let env = TestEnv::new();
     for jobs in ["-j1", "-j3"] {
-        let done = env.mtask().args([jobs, "--format", "jsonl"]).echo().stdin(input).run();
+        let done = env.mtask().args([jobs, "--format", "jsonl"]).echo().run_on(input);
         done.assert_status(123).assert_results_but(1, b"{\"a\":1}\n?\n{\"a\":3}\n");
         let error = done.assert_one_error(1, "invalid_input");
         assert_eq!(error["input"], "{\"a\":}");
@@ -94,8 +85,7 @@ fn of_several_files_the_one_with_the_malformed_line_is_named() {
         ),
         (&["-i", "b.jsonl"], 0, "a list at line 1 column 2"),
     ] {
-        let done =
-            env.mtask().args(["-j1", "--format", "jsonl"]).args(inputs).echo().stdin("[2\n").run();
+        let done = env.mtask().words("-j1 --format jsonl").args(inputs).echo().run_on("[2\n");
         let error = done.assert_status(123).assert_one_error(index, "invalid_input");
         let message = error["message"].as_str().unwrap_or_default();
         done.check(message.ends_with(place), "the message has another place");
@@ -108,10 +98,9 @@ fn a_malformed_line_never_reaches_a_worker() {
     let env = TestEnv::new();
     let done = env
         .mtask()
-        .args(["-j2", "--format", "jsonl"])
+        .words("-j2 --format jsonl")
         .echo()
-        .stdin(format!("1\n[2 @touch:{}\n3\n", env.path("reached")))
-        .run();
+        .run_on(format!("1\n[2 @touch:{}\n3\n", env.path("reached")));
     done.assert_status(123).assert_one_error(1, "invalid_input");
     assert!(!env.exists("reached"), "a worker got it");
 }
@@ -130,9 +119,10 @@ fn what_is_no_single_json_value_is_invalid() {
         "\u{feff}1",
     ] {
         let input = format!("0\n{line}\n2\n");
-        let done =
-            TestEnv::new().mtask().args(["-j1", "--format", "jsonl"]).echo().stdin(input).run();
-        done.assert_status(123)
+        mtask("-j1 --format jsonl")
+            .echo()
+            .run_on(input)
+            .assert_status(123)
             .assert_results_but(1, b"0\n?\n2\n")
             .assert_one_error(1, "invalid_input");
     }
@@ -148,8 +138,7 @@ fn lines_of_text_are_told_from_json_with_a_mistake() {
         (" [1,", false),
     ] {
         let env = TestEnv::new();
-        let done =
-            env.mtask().args(["-j1", "--format", "jsonl"]).echo().stdin(format!("{line}\n")).run();
+        let done = env.mtask().words("-j1 --format jsonl").echo().run_on(format!("{line}\n"));
         done.assert_status(123).check(
             done.stderr.contains("; for lines of text use --format lines; its error record")
                 == is_text,
@@ -219,8 +208,10 @@ fn an_array_that_is_the_only_record_is_named() {
 #[test]
 fn a_line_that_is_not_utf8_is_invalid() {
     let input = b"0\n\"\xff\"\n2\n";
-    let done = TestEnv::new().mtask().args(["-j1", "--format", "jsonl"]).echo().stdin(*input).run();
-    done.assert_status(123)
+    mtask("-j1 --format jsonl")
+        .echo()
+        .run_on(*input)
+        .assert_status(123)
         .assert_results_but(1, b"0\n?\n2\n")
         .assert_one_error(1, "invalid_input");
 }
@@ -228,7 +219,7 @@ fn a_line_that_is_not_utf8_is_invalid() {
 #[test]
 fn input_that_is_all_malformed_has_an_error_record_for_each_line() {
     let input = records((0..1000).map(|i| format!("[{i}")));
-    let done = TestEnv::new().mtask().args(["-j2", "--format", "jsonl"]).echo().stdin(input).run();
+    let done = mtask("-j2 --format jsonl").echo().run_on(input);
     let errors = done.assert_status(123).error_records();
     assert_eq!(errors.len(), 1000);
     done.check(
@@ -247,12 +238,7 @@ fn malformed_lines_do_not_disturb_the_order_of_many_records() {
         }
     });
     let input = records(lines);
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j3", "--format", "jsonl"])
-        .echo()
-        .stdin(input.clone())
-        .run();
+    let done = mtask("-j3 --format jsonl").echo().run_on(&input);
     let results: Vec<&[u8]> = done.assert_status(123).lines();
     let expected = numbers(20_000);
     done.check(results.len() == 20_000, "there are not 20000 outcomes");

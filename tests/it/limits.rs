@@ -1,7 +1,7 @@
 //! `--max-record`: records and answers that are too large, and large ones that are not.
 
 use crate::done::{answers, numbers, records};
-use crate::env::TestEnv;
+use crate::env::{TestEnv, mtask};
 
 #[test]
 fn a_record_that_is_too_large_fails_in_its_place_without_reaching_a_worker() {
@@ -12,8 +12,7 @@ fn a_record_that_is_too_large_fails_in_its_place_without_reaching_a_worker() {
             .mtask()
             .args([jobs, "--max-record", "1K"])
             .worker(["--suffix", "!"])
-            .stdin(input.clone())
-            .run();
+            .run_on(&input);
         done.assert_status(123).assert_results_but(2, &answers(&input, "!"));
         let error = done.assert_one_error(2, "record_too_large");
         done.check(
@@ -27,16 +26,14 @@ fn a_record_that_is_too_large_fails_in_its_place_without_reaching_a_worker() {
 #[test]
 fn a_record_of_exactly_the_limit_passes() {
     let input = records(["0", &"x".repeat(1024), "2"]);
-    let done =
-        TestEnv::new().mtask().args(["--max-record", "1K"]).echo().stdin(input.clone()).run();
-    done.assert_status(0).assert_stdout(input);
+    mtask("--max-record 1K").echo().run_on(&input).assert_output(input);
 }
 
 #[test]
 fn a_record_many_times_the_limit_is_skipped_over() {
     let long = vec![b'x'; 20 << 20];
     let input = records([&b"0"[..], &long, b"2"]);
-    let done = TestEnv::new().mtask().args(["--max-record", "64K"]).echo().stdin(input).run();
+    let done = mtask("--max-record 64K").echo().run_on(input);
     done.assert_status(123).assert_results_but(1, b"0\nx\n2\n");
     done.assert_one_error(1, "record_too_large");
 }
@@ -44,28 +41,18 @@ fn a_record_many_times_the_limit_is_skipped_over() {
 #[test]
 fn a_last_record_without_its_end_can_be_too_large() {
     let input = format!("0\n{}", "x".repeat(5000));
-    let done = TestEnv::new().mtask().args(["--max-record", "1K"]).echo().stdin(input).run();
-    done.assert_status(123).assert_one_error(1, "record_too_large");
+    mtask("--max-record 1K")
+        .echo()
+        .run_on(input)
+        .assert_status(123)
+        .assert_one_error(1, "record_too_large");
 }
 
 #[test]
 fn an_answer_that_is_too_large_fails_its_record_alone() {
     let input = records(["0", "1 @big:1025", "2 @big:1024", "3", "4 @big:1M"]);
     let expected = records(["0", "1", &"x".repeat(1024), "3", "4"]);
-    let done = TestEnv::new()
-        .mtask()
-        .args([
-            "-j1",
-            "--window",
-            "1",
-            "--max-record",
-            "1K",
-            "--retries",
-            "3",
-        ])
-        .echo()
-        .stdin(input)
-        .run();
+    let done = mtask("-j1 --window 1 --max-record 1K --retries 3").echo().run_on(input);
     let errors = done.assert_status(123).error_records();
     let lines = done.lines();
     let mut places = expected.split(|byte| *byte == b'\n').enumerate().take(5);
@@ -88,21 +75,21 @@ fn an_answer_that_is_too_large_fails_its_record_alone() {
 fn a_line_of_100_megabytes_passes_where_it_may() {
     let line = vec![b'z'; 100_000_000];
     let input = records([&b"before"[..], &line, b"after"]);
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j2", "--max-record", "200M"])
+    mtask("-j2 --max-record 200M")
         .worker(["--suffix", "!"])
-        .stdin(input.clone())
-        .run();
-    done.assert_status(0).assert_stdout(answers(&input, "!"));
+        .run_on(&input)
+        .assert_output(answers(&input, "!"));
 }
 
 #[test]
 fn a_line_of_100_megabytes_fails_by_default() {
     let line = vec![b'z'; 100_000_000];
     let input = records([&b"before"[..], &line, b"after"]);
-    let done = TestEnv::new().mtask().args(["-j2"]).echo().stdin(input).run();
-    done.assert_status(123).assert_one_error(1, "record_too_large");
+    mtask("-j2")
+        .echo()
+        .run_on(input)
+        .assert_status(123)
+        .assert_one_error(1, "record_too_large");
 }
 
 #[test]
@@ -138,13 +125,10 @@ fn however_few_files_may_be_open_mtask_ends_and_names_the_limit() {
     // How many are enough, and how few to open the libraries of a program, depends on what is open
     // when the tests begin.
     for most in 4..1000 {
-        let done = TestEnv::new()
-            .mtask()
-            .args(["-j1", "--max-restarts", "2"])
+        let done = mtask("-j1 --max-restarts 2")
             .echo()
             .shell(&format!("ulimit -n {most} && exec \"$0\" \"$@\""))
-            .stdin(numbers(10))
-            .run();
+            .run_on(numbers(10));
         let status = done.status.code();
         match status {
             Some(0) => {
@@ -172,6 +156,6 @@ fn one_record_needs_one_of_many_workers() {
     let env = TestEnv::new();
     let input = env.write("input", "0\n");
     let done = env.mtask().args(["-j64", "-i", &input]).worker(["--pids", &env.path("pids")]).run();
-    done.assert_status(0).assert_stdout("0\n");
+    done.assert_output("0\n");
     assert_eq!(env.lines("pids").len(), 1);
 }

@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use tempfile::TempDir;
 
 use crate::done::{Done, dump};
 use crate::env::{LIMIT, wait_until};
@@ -26,10 +27,17 @@ pub(crate) struct Live {
     stderr: Collected,
     watchdog: Watchdog,
     over: bool,
+    _folder: Arc<TempDir>,
 }
 
 impl Live {
-    pub(crate) fn new(shown: String, mut child: Child, terminal: Option<Terminal>) -> Self {
+    /// `folder` is where it runs, which is kept as long.
+    pub(crate) fn new(
+        shown: String,
+        mut child: Child,
+        terminal: Option<Terminal>,
+        folder: Arc<TempDir>,
+    ) -> Self {
         let stderr = match (terminal, child.stderr.take()) {
             (Some(mut terminal), _) => Collected::start(move |bytes| terminal.read(bytes)),
             (None, Some(mut pipe)) => Collected::start(move |bytes| pipe.read(bytes)),
@@ -44,6 +52,7 @@ impl Live {
             watchdog: Watchdog::start(child.id()),
             child,
             over: false,
+            _folder: folder,
         }
     }
 
@@ -109,13 +118,29 @@ impl Live {
         kill_process_group(pid(self.child.id()), signal).expect("mtask is there");
     }
 
+    /// Stops mtask's whole process group. The signal is sent again and again: one that comes while
+    /// mtask has not yet heard of the SIGCONT before it is cancelled by that.
+    pub(crate) fn stop_group(&self) {
+        wait_until("mtask stopped", || {
+            self.signal_group(Signal::TSTP);
+            self.is_stopped(WaitIdOptions::NOHANG)
+        });
+    }
+
     /// Waits until mtask has stopped.
     pub(crate) fn wait_for_stop(&self) {
-        let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        self.is_stopped(WaitIdOptions::empty());
+    }
+
+    /// Whether mtask is stopped, by the end of a wait with these options.
+    fn is_stopped(&self, options: WaitIdOptions) -> bool {
+        let options =
+            options | WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let status = waitid(WaitId::Pid(pid(self.child.id())), options);
-        let is_stopped = matches!(status, Ok(Some(status)) if status.stopped());
-        if !is_stopped {
-            self.fail("mtask ended where it was to stop");
+        match status.expect("mtask can be waited for") {
+            Some(status) if status.stopped() => true,
+            Some(_) => self.fail("mtask ended where it was to stop"),
+            None => false,
         }
     }
 

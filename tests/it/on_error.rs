@@ -1,7 +1,7 @@
 //! `--on-error` and `--max-errors`: what a failed record means for the others.
 
 use crate::done::{ERROR_MARK, numbers, records};
-use crate::env::TestEnv;
+use crate::env::{TestEnv, mtask};
 
 /// Numbers, but for one record.
 fn numbers_but(count: usize, index: usize, record: &str) -> Vec<u8> {
@@ -18,21 +18,26 @@ fn numbers_but(count: usize, index: usize, record: &str) -> Vec<u8> {
 fn defer_goes_on_and_is_the_default() {
     let input = numbers_but(50, 20, "@die:3");
     for options in [&["-j2"][..], &["-j2", "--on-error", "defer"]] {
-        let done = TestEnv::new().mtask().args(options).echo().stdin(input.clone()).run();
-        done.assert_status(123).assert_results_but(20, &input).assert_one_error(20, "worker_exit");
+        TestEnv::new()
+            .mtask()
+            .args(options)
+            .echo()
+            .run_on(&input)
+            .assert_status(123)
+            .assert_results_but(20, &input)
+            .assert_one_error(20, "worker_exit");
     }
 }
 
 #[test]
 fn ignore_goes_on_and_does_not_count_in_the_status() {
     let input = numbers_but(50, 20, "@die:3");
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j2", "--on-error", "ignore"])
+    mtask("-j2 --on-error ignore")
         .echo()
-        .stdin(input.clone())
-        .run();
-    done.assert_status(0).assert_results_but(20, &input).assert_one_error(20, "worker_exit");
+        .run_on(&input)
+        .assert_status(0)
+        .assert_results_but(20, &input)
+        .assert_one_error(20, "worker_exit");
 }
 
 #[test]
@@ -40,7 +45,7 @@ fn raise_writes_the_finished_prefix_and_the_error_record_last() {
     let input = numbers_but(100, 40, "@die:3");
     for jobs in ["-j1", "-j3"] {
         let options = [jobs, "--on-error", "raise"];
-        let done = TestEnv::new().mtask().args(options).echo().stdin(input.clone()).run();
+        let done = TestEnv::new().mtask().args(options).echo().run_on(&input);
         done.assert_status(123);
         let lines = done.lines();
         let (last, results) = lines.split_last().expect("an error record");
@@ -62,8 +67,8 @@ fn raise_ends_the_run_though_others_hang_and_the_input_stays_open() {
     let env = TestEnv::new();
     let mut live = env
         .mtask()
-        .args(["-j2", "--window", "1", "--on-error", "raise"])
-        .args(["--max-record", "64K"])
+        .words("-j2 --window 1 --on-error raise")
+        .words("--max-record 64K")
         .echo()
         .open();
     live.ask("0", "0");
@@ -93,8 +98,8 @@ fn raise_unordered_writes_all_that_is_finished_and_the_error_record_last() {
     let env = TestEnv::new();
     let mut live = env
         .mtask()
-        .args(["-u", "-j2", "--window", "1", "--on-error", "raise"])
-        .args(["--max-record", "64K"])
+        .words("-u -j2 --window 1 --on-error raise")
+        .words("--max-record 64K")
         .echo()
         .open();
     live.send(format!("0 @touch:{} @hang", env.path("hangs")));
@@ -121,7 +126,7 @@ fn raise_unordered_writes_all_that_is_finished_and_the_error_record_last() {
 #[test]
 fn raise_waits_for_what_a_ready_process_holds_before_a_death_is_charged() {
     let env = TestEnv::new();
-    let mut live = env.mtask().args(["-j2", "--window", "1", "--on-error", "raise"]).echo().open();
+    let mut live = env.mtask().words("-j2 --window 1 --on-error raise").echo().open();
     let first = format!("0 @touch:{} @wait:{}", env.path("begun"), env.path("both"));
     live.send(&first);
     env.wait_for("begun");
@@ -150,12 +155,7 @@ fn raise_waits_for_what_a_ready_process_holds_before_a_death_is_charged() {
 
 #[test]
 fn raise_stops_at_invalid_input() {
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1", "--format", "jsonl", "--on-error", "raise"])
-        .echo()
-        .stdin("0\n1\n[\n3\n")
-        .run();
+    let done = mtask("-j1 --format jsonl --on-error raise").echo().run_on("0\n1\n[\n3\n");
     done.assert_status(123);
     let lines = done.lines();
     let (last, results) = lines.split_last().expect("an error record");
@@ -169,19 +169,13 @@ fn raise_stops_at_invalid_input() {
 #[test]
 fn raise_without_a_failure_is_like_defer() {
     let input = numbers(1000);
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j3", "--on-error", "raise"])
-        .echo()
-        .stdin(input.clone())
-        .run();
-    done.assert_status(0).assert_stdout(input);
+    mtask("-j3 --on-error raise").echo().run_on(&input).assert_output(input);
 }
 
 #[test]
 fn drain_does_not_wait_for_more_input() {
     let env = TestEnv::new();
-    let mut live = env.mtask().args(["-j1", "--window", "1", "--on-error", "drain"]).echo().open();
+    let mut live = env.mtask().words("-j1 --window 1 --on-error drain").echo().open();
     live.ask("0", "0");
     live.send("1 @die:3");
     let done = live.wait_with_open_stdin();
@@ -193,7 +187,7 @@ fn drain_does_not_wait_for_more_input() {
 #[test]
 fn drain_finishes_what_was_sent() {
     let env = TestEnv::new();
-    let mut live = env.mtask().args(["-j2", "--window", "1", "--on-error", "drain"]).echo().open();
+    let mut live = env.mtask().words("-j2 --window 1 --on-error drain").echo().open();
     live.ask("0", "0");
     let slow = format!("1 @touch:{} @wait:{}", env.path("begun"), env.path("go"));
     live.send(&slow);
@@ -216,7 +210,7 @@ fn drain_writes_a_prefix_of_what_an_undisturbed_run_writes() {
     let input = numbers_but(1000, 100, "@die:3");
     for jobs in ["-j1", "-j4"] {
         let options = [jobs, "--on-error", "drain"];
-        let done = TestEnv::new().mtask().args(options).echo().stdin(input.clone()).run();
+        let done = TestEnv::new().mtask().args(options).echo().run_on(&input);
         done.assert_status(123);
         let lines = done.lines();
         done.check(lines.len() > 100, "the error record is missing");
@@ -236,7 +230,7 @@ fn drain_writes_a_prefix_of_what_an_undisturbed_run_writes() {
 #[test]
 fn max_errors_drains_at_that_many_failures() {
     let env = TestEnv::new();
-    let mut live = env.mtask().args(["-j1", "--window", "1", "--max-errors", "3"]).echo().open();
+    let mut live = env.mtask().words("-j1 --window 1 --max-errors 3").echo().open();
     for i in 0..100 {
         live.send(if i % 10 == 5 {
             format!("{i} @die:3")
@@ -259,31 +253,19 @@ fn max_errors_drains_at_that_many_failures() {
 #[test]
 fn fewer_failures_than_max_errors_stop_nothing() {
     let input = numbers_but(50, 20, "@die:3");
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j2", "--max-errors", "2"])
+    mtask("-j2 --max-errors 2")
         .echo()
-        .stdin(input.clone())
-        .run();
-    done.assert_status(123).assert_results_but(20, &input);
+        .run_on(&input)
+        .assert_status(123)
+        .assert_results_but(20, &input);
 }
 
 #[test]
 fn raise_ends_the_run_though_more_answers_came_with_the_failed_one() {
     // The first answer is too large, and three come at once.
-    let done = TestEnv::new()
-        .mtask()
-        .args([
-            "-j1",
-            "--window",
-            "3",
-            "--max-record",
-            "20",
-            "--on-error",
-            "raise",
-        ])
+    mtask("-j1 --window 3 --max-record 20 --on-error raise")
         .worker(["--collect", "3", "--at", "1", "@big:1K"])
-        .stdin(numbers(30))
-        .run();
-    done.assert_status(123).assert_one_error(0, "answer_too_large");
+        .run_on(numbers(30))
+        .assert_status(123)
+        .assert_one_error(0, "answer_too_large");
 }

@@ -9,7 +9,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::Signal;
 
 use crate::done::{Done, numbers, records};
-use crate::env::{TestEnv, skip};
+use crate::env::{TestEnv, mtask, skip};
 
 #[test]
 fn results_go_to_a_file_where_one_is_named() {
@@ -19,8 +19,8 @@ fn results_go_to_a_file_where_one_is_named() {
         "what was there before, and is longer than the results\n".repeat(100),
     );
     for option in ["-o", "--output"] {
-        let done = env.mtask().args(["-j2", option, &out]).echo().stdin(numbers(10)).run();
-        done.assert_status(0).assert_stdout("");
+        let done = env.mtask().args(["-j2", option, &out]).echo().run_on(numbers(10));
+        done.assert_output("");
         assert_eq!(env.read("out"), numbers(10));
     }
 }
@@ -71,7 +71,7 @@ fn a_file_that_is_stdout_or_stderr_by_another_name_keeps_what_goes_there_besides
         echo "log of $record" >&2; if [ "$record" != bad ]; then echo "$record"; else exit 1; fi
     done"#;
     let run = run.args(["--retries", "0", "--", "sh", "-c", worker]);
-    run.stdin("1\nbad\n2\n").run().assert_status(123);
+    run.run_on("1\nbad\n2\n").assert_status(123);
     let log = String::from_utf8(env.read("log")).expect("text");
     let whole = [
         "what was there before",
@@ -94,8 +94,8 @@ fn a_file_that_is_stdout_or_stderr_by_another_name_keeps_what_goes_there_besides
 
     let out = env.write("out", "before\n");
     let script = format!(r#"exec "$0" "$@" >>{out}"#);
-    let run = env.mtask().shell(&script).args(["-o", "/dev/stdout"]);
-    run.echo().stdin("1\n2\n").run().assert_status(0);
+    let run = env.mtask().shell(&script).words("-o /dev/stdout");
+    run.echo().run_on("1\n2\n").assert_status(0);
     assert_eq!(env.read("out"), b"before\n1\n2\n");
 }
 
@@ -104,8 +104,11 @@ fn a_file_that_may_not_grow_is_named() {
     let env = TestEnv::new();
     let out = env.path("out");
     let run = env.mtask().shell(r#"ulimit -f 16 && exec "$0" "$@""#);
-    let done = run.args(["-o", &out]).echo().stdin(numbers(100_000)).run();
-    done.assert_status(1).assert_stderr_has(&format!("cannot write {out}: File too large"));
+    run.args(["-o", &out])
+        .echo()
+        .run_on(numbers(100_000))
+        .assert_status(1)
+        .assert_stderr_has(&format!("cannot write {out}: File too large"));
 }
 
 #[test]
@@ -119,7 +122,7 @@ fn outputs_that_are_links_to_one_missing_file_are_refused() {
                 std::os::unix::fs::symlink("missing", link).expect("a link");
             }
             let precious = env.write("precious", "precious\n");
-            let mut run = env.mtask().args(["--protocol", "json"]);
+            let mut run = env.mtask().words("--protocol json");
             run = run.args([first, channels[0].as_str(), second, &channels[1]]);
             // A file is emptied only where nothing is refused.
             if ![first, second].contains(&&"--exits") {
@@ -163,12 +166,8 @@ fn a_named_pipe_that_nobody_reads_is_named_and_waited_for_until_a_signal() {
 fn an_output_file_that_cannot_be_created_is_an_error_before_anything_runs() {
     let env = TestEnv::new();
     let out = "/no/such/folder/out";
-    let done = env
-        .mtask()
-        .args(["-o", out])
-        .worker(["--pids", &env.path("w.pids")])
-        .stdin(numbers(10))
-        .run();
+    let done =
+        env.mtask().args(["-o", out]).worker(["--pids", &env.path("w.pids")]).run_on(numbers(10));
     done.assert_status(1).assert_stderr_has(out);
     assert!(!env.exists("w.pids"), "a worker was started");
 }
@@ -186,7 +185,7 @@ fn an_output_that_is_a_directory_or_in_none_is_refused_before_a_file_is_created(
             if option != "-o" {
                 run = run.args(["-o", &env.path("out")]);
             }
-            let done = run.worker(["--json"]).stdin("1\n").run();
+            let done = run.worker(["--json"]).run_on("1\n");
             done.assert_status(1).assert_stderr_has(&path);
             done.assert_stderr_has(fault);
             assert!(!env.exists("out"), "{option} {path}");
@@ -204,15 +203,19 @@ fn a_full_disk_is_an_error_that_ends_the_run() {
         let args = ["--pids", &env.path("w.pids")];
         let done = env
             .mtask()
-            .args(["-j2"])
+            .words("-j2")
             .worker(args)
             .stdin(numbers(count))
             .stdout_file("/dev/full")
             .run();
         done.assert_status(1).assert_stderr_has("No space left");
-        let done =
-            env.mtask().args(["-j2", "-o", "/dev/full"]).worker(args).stdin(numbers(count)).run();
-        done.assert_status(1).assert_stderr_has("No space left").assert_stderr_has("/dev/full");
+        env.mtask()
+            .words("-j2 -o /dev/full")
+            .worker(args)
+            .run_on(numbers(count))
+            .assert_status(1)
+            .assert_stderr_has("No space left")
+            .assert_stderr_has("/dev/full");
     }
     env.assert_all_gone("w.pids");
 }
@@ -227,7 +230,7 @@ fn a_full_disk_is_named_though_the_input_has_failed_before() {
     let live = env
         .mtask()
         .args(["-j1", "-i", &input, "-i", "/proc/self/mem"])
-        .args(["-o", "/dev/full"])
+        .words("-o /dev/full")
         .echo()
         .start();
     live.wait_for_stderr("/proc/self/mem");
@@ -240,7 +243,7 @@ fn a_full_disk_ends_the_run_though_the_input_stays_open() {
     if !Path::new("/dev/full").exists() {
         return skip("there is no /dev/full");
     }
-    let mut live = TestEnv::new().mtask().args(["-j2"]).echo().stdout_file("/dev/full").open();
+    let mut live = mtask("-j2").echo().stdout_file("/dev/full").open();
     live.send("a");
     live.wait_with_open_stdin().assert_status(1);
 }
@@ -250,7 +253,7 @@ fn a_reader_that_goes_away_ends_the_run_quietly() {
     let env = TestEnv::new();
     let mut live = env
         .mtask()
-        .args(["-j3"])
+        .words("-j3")
         .worker(["--pids", &env.path("w.pids")])
         .stdin(numbers(1_000_000))
         .start();
@@ -265,7 +268,7 @@ fn a_reader_that_goes_away_ends_the_run_quietly() {
 #[test]
 fn a_reader_that_goes_away_ends_a_run_whose_workers_are_busy() {
     let env = TestEnv::new();
-    let mut live = env.mtask().args(["-u", "-j2", "--window", "1", "--grace", "1s"]).echo().open();
+    let mut live = env.mtask().words("-u -j2 --window 1 --grace 1s").echo().open();
     live.send(format!("@note:{} @hang", env.path("w.pids")));
     env.wait_for_lines("w.pids", 1);
     live.close_stdout();
@@ -283,16 +286,21 @@ fn a_closed_stdout_is_an_error_before_anything_runs() {
         .mtask()
         .worker(["--pids", &env.path("w.pids")])
         .shell("exec \"$0\" \"$@\" >&-")
-        .stdin(numbers(10))
-        .run();
+        .run_on(numbers(10));
     done.assert_status(1).assert_stdout("").check(!done.stderr.is_empty(), "nothing was said");
     assert!(!env.exists("w.pids"), "a worker was started");
 }
 
 #[test]
 fn dev_null_is_an_output_like_any_other() {
-    let done = TestEnv::new().mtask().echo().stdin(numbers(10)).stdout_file("/dev/null").run();
-    done.assert_status(0).assert_stderr_empty();
+    TestEnv::new()
+        .mtask()
+        .echo()
+        .stdin(numbers(10))
+        .stdout_file("/dev/null")
+        .run()
+        .assert_status(0)
+        .assert_stderr_empty();
 }
 
 #[test]
@@ -303,8 +311,7 @@ fn a_stdout_that_does_not_block_is_coped_with_and_left_as_it_was() {
     let copy = writer.try_clone().expect("a descriptor");
     let input = records((0..3000).map(|i| format!("{i} {}", "x".repeat(1000))));
     let env = TestEnv::new();
-    let live =
-        env.mtask().args(["-j2"]).echo().stdin(input.clone()).stdout_descriptor(copy).start();
+    let live = env.mtask().words("-j2").echo().stdin(input.clone()).stdout_descriptor(copy).start();
     let mut found = vec![0; input.len()];
     reader.read_exact(&mut found).expect("all results");
     let done = live.wait();
@@ -318,7 +325,7 @@ fn a_stdout_that_blocks_is_left_as_it_was() {
     let writer = OwnedFd::from(writer);
     let copy = writer.try_clone().expect("a descriptor");
     let env = TestEnv::new();
-    let mut live = env.mtask().args(["-j2"]).echo().stdout_descriptor(copy).open();
+    let mut live = env.mtask().words("-j2").echo().stdout_descriptor(copy).open();
     live.send("a");
     let mut found = [0; 2];
     reader.read_exact(&mut found).expect("a result");

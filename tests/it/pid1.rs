@@ -35,7 +35,7 @@ fn container() -> Option<&'static str> {
 }
 
 /// A run of mtask as process 1.
-fn contained<'env>(env: &'env TestEnv, way: &str) -> Run<'env> {
+fn contained(env: &TestEnv, way: &str) -> Run {
     env.mtask().shell(&format!("exec {way} \"$0\" \"$@\""))
 }
 
@@ -56,11 +56,10 @@ fn a_signal_that_ends_the_run_is_the_status() {
         Signal::USR2,
     ] {
         let env = TestEnv::new();
-        let mut live = contained(&env, way).args(["-j2"]).echo().open();
+        let mut live = contained(&env, way).words("-j2").echo().open();
         live.ask("first", "first");
         first_process(&live).signal(signal);
-        let done = live.wait_with_open_stdin();
-        done.assert_status(128 + signal.as_raw()).assert_stdout("first\n");
+        live.wait_with_open_stdin().assert_status(128 + signal.as_raw()).assert_stdout("first\n");
     }
 }
 
@@ -85,7 +84,7 @@ fn a_closed_output_is_the_status() {
     let Some(way) = container() else { return };
     let env = TestEnv::new();
     let input = "x\n".repeat(1_000_000);
-    let mut live = contained(&env, way).args(["-j2"]).echo().stdin(input).start();
+    let mut live = contained(&env, way).words("-j2").echo().stdin(input).start();
     assert_eq!(live.line(), "x");
     live.close_stdout();
     live.wait().assert_status(141);
@@ -122,8 +121,7 @@ fn every_process_that_is_left_to_it_is_waited_for() {
     let Some(way) = container() else { return };
     let env = TestEnv::new();
     let worker = ["-j2", "sh", "-c", LEAVES_ORPHANS];
-    let done = contained(&env, way).args(worker).stdin("a\nb\nc\n").run();
-    done.assert_status(0).assert_stdout("a 0\nb 0\nc 0\n");
+    contained(&env, way).args(worker).run_on("a\nb\nc\n").assert_output("a 0\nb 0\nc 0\n");
 }
 
 /// Those of the program that it was before, too, and those of a worker that has ended.
@@ -137,8 +135,7 @@ fn orphans_from_before_and_of_dead_workers_are_waited_for() {
         "if mkdir once 2>/dev/null; then read -r x; ( : & ) ; exit 1; fi\n{LEAVES_ORPHANS}"
     );
     let run = env.mtask().shell(&shell).args(["-j1", "sh", "-c", &script]);
-    let done = run.stdin("a\nb\n").run();
-    done.assert_status(0).assert_stdout("a 0\nb 0\n");
+    run.run_on("a\nb\n").assert_output("a 0\nb 0\n");
 }
 
 #[test]
@@ -149,7 +146,7 @@ fn a_workers_own_end_is_not_lost_among_those_of_others() {
          while [ $i -lt 50 ]; do ( ( : ) & ) </dev/null >/dev/null 2>&1; i=$((i + 1)); done; \
          [ \"$x\" = bad ] && exit 7; echo \"$x\"; done";
     let worker = ["-j1", "--window", "1", "sh", "-c", script];
-    let done = contained(&env, way).args(worker).stdin("a\nbad\nb\n").run();
+    let done = contained(&env, way).args(worker).run_on("a\nbad\nb\n");
     done.assert_status(123);
     let lines = done.lines();
     assert_eq!((lines[0], lines[2]), (&b"a"[..], &b"b"[..]));

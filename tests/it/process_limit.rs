@@ -51,13 +51,13 @@ impl LimitedEnv {
             20_000 + process % 10_000 * 4 + number % 4
         });
         let limited = Self { env, user };
-        let can_run = limited.mtask().args(["--version"]).run();
+        let can_run = limited.mtask().words("--version").run();
         if !can_run.status.success() {
             skip("another user cannot run mtask in the temporary folder");
             return None;
         }
         // Without input no worker is started.
-        let unlimited = limited.mtask().processes(1).args(["--", "cat"]).run();
+        let unlimited = limited.mtask().processes(1).words("-- cat").run();
         if unlimited.status.success() {
             skip("this system does not keep the limit on processes");
             return None;
@@ -65,7 +65,7 @@ impl LimitedEnv {
         Some(limited)
     }
 
-    fn mtask(&self) -> Run<'_> {
+    fn mtask(&self) -> Run {
         let run = self.env.mtask();
         match self.user {
             Some(user) => run.user(user, self.env.path("mtask")),
@@ -75,7 +75,7 @@ impl LimitedEnv {
 
     /// A run with one worker, in which mtask may start nothing more, be it a thread.
     fn start_and_allow_no_more(&self) -> Live {
-        let mut live = self.mtask().args(["-j1"]).args(self.worker()).open();
+        let mut live = self.mtask().words("-j1").args(self.worker()).open();
         live.ask("@processes:1", "@processes:1");
         live
     }
@@ -93,7 +93,7 @@ fn run_until_an_answer(limited: &LimitedEnv, most: u64) -> Done {
         .mtask()
         .processes(most)
         .args(options)
-        .args(["--max-restarts", "2"])
+        .words("--max-restarts 2")
         .args(limited.worker())
         .args(["--suffix", "too long"])
         .open();
@@ -180,7 +180,7 @@ fn an_exit_value_for_which_no_thread_is_to_be_had_is_no_silent_loss() {
     let exits = limited.env.path("exits");
     let mut live = limited
         .mtask()
-        .args(["-j1", "--protocol", "json", "--format", "lines"])
+        .words("-j1 --protocol json --format lines")
         .args(["--exits", &exits])
         .args(limited.worker())
         .args(["--json", "--end-line", "{\"exit\":1}"])
@@ -231,12 +231,8 @@ fn an_interrupt_without_its_thread_lets_what_was_sent_finish() {
     let (begun, go) = (limited.env.path("begun"), limited.env.path("go"));
     let record = format!("@touch:{begun} @wait:{go}");
     // mtask, the reader of its input and the worker, or on a very busy machine the thread instead.
-    let mut live = limited
-        .mtask()
-        .processes(3)
-        .args(["-j1", "--grace", "100s"])
-        .args(limited.worker())
-        .open();
+    let mut live =
+        limited.mtask().processes(3).words("-j1 --grace 100s").args(limited.worker()).open();
     let mut pipe = live.take_stdin();
     // It may have ended before it has read anything.
     let _ = pipe.write_all(b"first\n");
@@ -276,7 +272,7 @@ fn workers_beyond_the_limit_leave_their_records_to_the_others() {
     // Those that could be started hold a record each.
     live.wait_for_stderr("ulimit -u");
     limited.env.write("go", "");
-    live.wait().assert_status(0).assert_stdout(input);
+    live.wait().assert_output(input);
     let processes = limited.env.lines("w.pids").len();
     assert!(
         (1..WORKERS).contains(&processes),
@@ -292,7 +288,7 @@ fn workers_that_cannot_be_replaced_leave_their_records_to_the_others() {
     let pids = limited.env.path("w.pids");
     let mut live = limited
         .mtask()
-        .args(["-j3", "--max-restarts", "1"])
+        .words("-j3 --max-restarts 1")
         .args(limited.worker())
         .args(["--pids", &pids])
         .open();
@@ -312,8 +308,8 @@ fn workers_that_cannot_be_replaced_leave_their_records_to_the_others() {
     last.signal(Signal::KILL);
     let mut expected = b"@processes:1\n".to_vec();
     expected.extend(numbers(20));
-    let done = live.wait_with_open_stdin();
-    done.assert_status(125)
+    live.wait_with_open_stdin()
+        .assert_status(125)
         .assert_stdout(expected)
         .assert_stderr_has("could not be started")
         .assert_stderr_has("ulimit -u");

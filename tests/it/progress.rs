@@ -31,7 +31,7 @@ fn assert_one_bar(done: &Done, columns: u16) -> String {
     bar.expect("the bar").clone()
 }
 
-fn on_terminal(env: &TestEnv, columns: u16) -> Run<'_> {
+fn on_terminal(env: &TestEnv, columns: u16) -> Run {
     let run = env.mtask().terminal(Terminal::new(columns)).args(["--progress", "always"]);
     run.var("NO_COLOR", "1")
 }
@@ -39,11 +39,8 @@ fn on_terminal(env: &TestEnv, columns: u16) -> Run<'_> {
 #[test]
 fn the_bar_stands_below_all_messages_and_ends_with_the_truth() {
     let env = TestEnv::new();
-    let done = on_terminal(&env, 80)
-        .args(["-j4", "--errors", "errors", "--desc", "test"])
-        .echo()
-        .stdin(eventful())
-        .run();
+    let done =
+        on_terminal(&env, 80).words("-j4 --errors errors --desc test").echo().run_on(eventful());
     done.assert_status(123).check(done.lines().len() == 199, "results are missing");
     let bar = assert_one_bar(&done, 80);
     let start = "test: 100% [===";
@@ -68,10 +65,9 @@ fn the_bar_stands_below_all_messages_and_ends_with_the_truth() {
 fn a_narrow_terminal_has_the_counts() {
     let env = TestEnv::new();
     let done = on_terminal(&env, 40)
-        .args(["-j4", "--errors", "errors", "--desc", "日本語の説明"])
+        .words("-j4 --errors errors --desc 日本語の説明")
         .echo()
-        .stdin(eventful())
-        .run();
+        .run_on(eventful());
     done.assert_status(123);
     let bar = assert_one_bar(&done, 40);
     done.check(
@@ -86,9 +82,8 @@ fn nothing_in_a_description_reaches_the_terminal_but_text() {
     let done = on_terminal(&env, 160)
         .args(["-j1", "--desc", "a\u{1b}[2Jb\nc\td\u{202e}e {bar}"])
         .echo()
-        .stdin(numbers(3))
-        .run();
-    done.assert_status(0).assert_stdout(numbers(3));
+        .run_on(numbers(3));
+    done.assert_output(numbers(3));
     let screen = Screen::after(&done.stderr, 160);
     done.check(screen.rows.len() == 1, "there is more than one row");
     let start = "a\\u{1b}[2Jb\\nc\\td\\u{202e}e {bar}: 100% [";
@@ -127,9 +122,9 @@ fn auto_shows_nothing_where_it_would_be_in_the_way() {
         "there is more than results",
     );
     run(Terminal::new(80)).echo().var("TERM", "dumb").run().assert_stderr_empty();
-    run(Terminal::new(80)).args(["-q"]).echo().run().assert_stderr_empty();
-    run(Terminal::new(80)).args(["--progress", "never"]).echo().run().assert_stderr_empty();
-    let no_terminal = env.mtask().args(["-j1"]).echo().stdin(numbers(3)).run();
+    run(Terminal::new(80)).words("-q").echo().run().assert_stderr_empty();
+    run(Terminal::new(80)).words("--progress never").echo().run().assert_stderr_empty();
+    let no_terminal = env.mtask().words("-j1").echo().run_on(numbers(3));
     no_terminal.assert_stderr_empty();
 }
 
@@ -141,7 +136,7 @@ fn auto_shows_progress_where_results_go_to_a_file() {
     let done = env
         .mtask()
         .terminal(terminal)
-        .args(["-j1", "-o", "results"])
+        .words("-j1 -o results")
         .echo()
         .stdin(numbers(3))
         .stdout_descriptor(writer)
@@ -155,8 +150,8 @@ fn auto_shows_progress_where_results_go_to_a_file() {
 fn a_log_gets_plain_lines_and_a_last_true_one() {
     let env = TestEnv::new();
     let run = |options: &[&str]| {
-        let run = env.mtask().args(["-j1", "--progress", "always"]).args(options);
-        run.echo().stdin(numbers(3)).run()
+        let run = env.mtask().words("-j1 --progress always").args(options);
+        run.echo().run_on(numbers(3))
     };
     let done = run(&["-q"]);
     done.assert_stdout(numbers(3));
@@ -174,10 +169,9 @@ fn a_log_gets_plain_lines_and_a_last_true_one() {
         .mtask()
         .terminal(Terminal::new(80))
         .var("TERM", "dumb")
-        .args(["-j1", "--progress", "always"])
+        .words("-j1 --progress always")
         .echo()
-        .stdin(numbers(3))
-        .run();
+        .run_on(numbers(3));
     dumb.assert_stderr_has("mtask: 3 of 3 done (100%), ");
 }
 
@@ -187,8 +181,8 @@ fn results_on_the_terminal_are_kept_apart_from_the_progress() {
     let terminal = Terminal::new(80);
     let writer = terminal.writer();
     let run = env.mtask().terminal(terminal).stdout_descriptor(writer);
-    let run = run.args(["-j1", "--progress", "always"]).echo();
-    let done = run.stdin(numbers(3)).run();
+    let run = run.words("-j1 --progress always").echo();
+    let done = run.run_on(numbers(3));
     let screen = Screen::after(&done.stderr, 80);
     done.check(screen.rows[..3] == ["0", "1", "2"], "results are torn");
     let last = screen.last();
@@ -211,7 +205,7 @@ fn a_log_gets_a_line_while_the_run_goes_on() {
 #[test]
 fn the_bar_follows_the_records() {
     let env = TestEnv::new();
-    let run = on_terminal(&env, 80).args(["-j1", "--total", "8"]);
+    let run = on_terminal(&env, 80).words("-j1 --total 8");
     let mut live = run.echo().open();
     live.wait_for_stderr("  0% [");
     for done in 1..=3 {
@@ -253,7 +247,7 @@ fn the_size_of_all_files_tells_the_percentage() {
 #[test]
 fn a_signal_leaves_a_whole_line() {
     let env = TestEnv::new();
-    let run = on_terminal(&env, 80).args(["-j1", "--total", "9"]);
+    let run = on_terminal(&env, 80).words("-j1 --total 9");
     let mut live = run.echo().open();
     live.ask("first", "first");
     live.wait_for_stderr(" 1/9");
@@ -267,7 +261,7 @@ fn a_signal_leaves_a_whole_line() {
 #[test]
 fn a_stopped_run_leaves_the_terminal_to_the_shell() {
     let env = TestEnv::new();
-    let run = on_terminal(&env, 80).args(["-j1", "--total", "9"]);
+    let run = on_terminal(&env, 80).words("-j1 --total 9");
     let mut live = run.echo().open();
     live.ask("first", "first");
     live.wait_for_stderr(" 1/9");

@@ -136,7 +136,7 @@ impl Case {
         eprintln!("{self} {order}");
         let input = records(&self.records);
         let run = self.env.mtask().args(&self.options).args([order]);
-        run.worker(["--suffix", self.suffix]).stdin(input).run()
+        run.worker(["--suffix", self.suffix]).run_on(input)
     }
 
     /// The record that a line of the output belongs to.

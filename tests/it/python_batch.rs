@@ -38,10 +38,9 @@ class Work:
     let Some(env) = python(source) else { return };
     let done = env
         .mtask()
-        .args(["-j1", "--batch", "8", "--exits", "exits"])
-        .args(["--python", "work.py:Work"])
-        .stdin(numbers(1000))
-        .run();
+        .words("-j1 --batch 8 --exits exits")
+        .words("--python work.py:Work")
+        .run_on(numbers(1000));
     done.assert_status(0).assert_stderr_empty();
     for (index, line) in done.lines().into_iter().enumerate() {
         let result = done.parse(line);
@@ -53,7 +52,7 @@ class Work:
     assert_eq!(exits, [r#"{"worker":0,"process":0,"exit":8}"#]);
 
     // None waits for more than there are.
-    let mut live = env.mtask().args(["-j1", "--batch", "8", "--python", "work.py:work"]).open();
+    let mut live = env.mtask().words("-j1 --batch 8 --python work.py:work").open();
     live.ask("7", "[7,1]");
     live.ask("8", "[8,1]");
     live.wait().assert_status(0);
@@ -73,9 +72,8 @@ def work(batch):
     let Some(env) = python(source) else { return };
     let done = env
         .mtask()
-        .args(["-j1", "--batch", "32", "--python", "work.py:work"])
-        .stdin(records((0..32).map(|x| format!("[5,{x}]"))))
-        .run();
+        .words("-j1 --batch 32 --python work.py:work")
+        .run_on(records((0..32).map(|x| format!("[5,{x}]"))));
     done.assert_status(123);
     let failed = done.assert_one_error(20, "worker_error");
     assert_eq!(failed["error"]["message"], "20 is bad");
@@ -98,12 +96,11 @@ def none(batch): return []
     let Some(env) = python(source) else { return };
     let run = |name: &str| {
         env.mtask()
-            .args(["-j1", "--window", "8", "--batch", "8"])
+            .words("-j1 --window 8 --batch 8")
             .args(["--python", &format!("work.py:{name}")])
-            .stdin(numbers(8))
-            .run()
+            .run_on(numbers(8))
     };
-    run("short").assert_status(0).assert_stdout(numbers(8));
+    run("short").assert_output(numbers(8));
     for (name, expected) in [
         ("text", "returns a list of outputs, and not str"),
         ("none", "was given 1 inputs and returned 0 outputs"),
@@ -121,11 +118,7 @@ def none(batch): return []
 fn a_result_that_is_not_json_fails_alone_in_its_batch() {
     let source = "def work(batch): return [float('nan') if x == 3 else x for x in batch]\n";
     let Some(env) = python(source) else { return };
-    let done = env
-        .mtask()
-        .args(["-j1", "--batch", "8", "--python", "work.py:work"])
-        .stdin(numbers(8))
-        .run();
+    let done = env.mtask().words("-j1 --batch 8 --python work.py:work").run_on(numbers(8));
     done.assert_status(123);
     done.assert_one_error(3, "worker_error");
     done.assert_results_but(3, &numbers(8));

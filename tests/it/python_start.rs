@@ -8,12 +8,7 @@ use crate::env::TestEnv;
 use crate::python::python;
 
 fn run(env: &TestEnv, options: &[&str], callable: &str) -> Done {
-    env.mtask()
-        .args(["-j2"])
-        .args(options)
-        .args(["--python", callable])
-        .stdin("1\n2\n3\n")
-        .run()
+    env.mtask().words("-j2").args(options).args(["--python", callable]).run_on("1\n2\n3\n")
 }
 
 /// The run ends with 125 before any record is charged, and stderr holds all of `texts`.
@@ -46,9 +41,9 @@ class Model:
     let mut go = env.fifo("go");
     let live = env
         .mtask()
-        .args(["--worker-arg", "gpu=0", "--worker-arg", "gpu=1"])
+        .words("--worker-arg gpu=0 --worker-arg gpu=1")
         .args(["--shared-arg", "names=[\"a\", 7]", "--exits", "exits"])
-        .args(["--python", "work.py:Model"])
+        .words("--python work.py:Model")
         .stdin(numbers(100))
         .start();
     env.wait_for_lines("constructed", 2);
@@ -79,9 +74,9 @@ fn plain_text_is_the_one_positional_argument() {
                   def __call__(self, x): return self.a\n";
     let Some(env) = python(source) else { return };
     let done = run(&env, &["--worker-arg", "cuda:0"], "work.py:Model");
-    done.assert_status(0).assert_stdout("[[\"cuda:0\"],{}]\n".repeat(3));
-    let done = run(&env, &["--worker-arg", "{\"a\": \"7\"}"], "work.py:Model");
-    done.assert_stdout("[[],{\"a\":\"7\"}]\n".repeat(3));
+    done.assert_output("[[\"cuda:0\"],{}]\n".repeat(3));
+    run(&env, &["--worker-arg", "{\"a\": \"7\"}"], "work.py:Model")
+        .assert_stdout("[[],{\"a\":\"7\"}]\n".repeat(3));
 }
 
 #[test]
@@ -101,14 +96,12 @@ def function(x): return os.environ["GPU"]
         ("Ignores", "\"7\"\n"),
         ("function", "\"7\"\n"),
     ] {
-        let done = env
-            .mtask()
-            .args(["--worker-arg", "gpu=7"])
+        env.mtask()
+            .words("--worker-arg gpu=7")
             .args(["--python", &format!("work.py:{name}")])
-            .args(["--", "env", "GPU={gpu}", "python3"])
-            .stdin("1\n")
-            .run();
-        done.assert_status(0).assert_stdout(expected);
+            .words("-- env GPU={gpu} python3")
+            .run_on("1\n")
+            .assert_output(expected);
     }
 }
 
@@ -131,9 +124,8 @@ def work(x):
     return [__name__, sibling.name, type(pickle.loads(pickle.dumps(Point()))) is Point, sys.argv]
 "#,
     );
-    let done = run(&env, &["-j1"], "lib/main-work.py:work");
-    done.assert_status(0)
-        .assert_stdout("[\"main-work\",\"sibling\",true,[\"lib/main-work.py\"]]\n".repeat(3));
+    run(&env, &["-j1"], "lib/main-work.py:work")
+        .assert_output("[\"main-work\",\"sibling\",true,[\"lib/main-work.py\"]]\n".repeat(3));
 }
 
 #[test]
@@ -146,8 +138,8 @@ fn a_module_is_found_from_the_working_directory_and_may_import_relatively() {
     env.write("package/names.py", "name = 'package'\n");
     let source = "from ..names import name\nclass A:\n  def f(x): return [name, __name__]\n";
     env.write("package/inner/work.py", source);
-    let done = run(&env, &[], "package.inner.work:A.f");
-    done.assert_status(0).assert_stdout("[\"package\",\"package.inner.work\"]\n".repeat(3));
+    run(&env, &[], "package.inner.work:A.f")
+        .assert_output("[\"package\",\"package.inner.work\"]\n".repeat(3));
 
     let done = run(&env, &[], "package/inner/work.py:A.f");
     done.assert_status(126)
@@ -292,8 +284,8 @@ fn what_cannot_heal_is_tried_once_in_each_worker_and_told_once() {
 #[test]
 fn a_file_that_is_not_there_is_found_before_anything_runs() {
     let env = TestEnv::new();
-    let done = run(&env, &[], "none.py:Model");
-    done.assert_status(127)
+    run(&env, &[], "none.py:Model")
+        .assert_status(127)
         .assert_stderr_has("--python none.py:Model: there is no file none.py");
 }
 
@@ -330,8 +322,7 @@ fn options_that_contradict_each_other_are_refused() {
             "--argument-type",
         ),
     ] {
-        let done = env.mtask().args(args).run();
-        done.assert_status(2).assert_stderr_has(text);
+        env.mtask().args(args).run().assert_status(2).assert_stderr_has(text);
     }
 }
 
@@ -348,16 +339,16 @@ class Odd(Quiet):
     def close(self): return {"seen": {1, 2}}
 "#;
     let Some(env) = python(source) else { return };
-    let done = run(&env, &["-j1"], "work.py:Raises");
-    done.assert_status(123)
+    run(&env, &["-j1"], "work.py:Raises")
+        .assert_status(123)
         .assert_stdout("1\n2\n3\n")
         .assert_stderr_has("in close")
         .assert_stderr_has("its close() raised OSError: disk full");
     let done = run(&env, &["-j1", "--exits", "exits"], "work.py:Quiet");
     done.assert_status(0).assert_stderr_has("closed");
     assert!(env.read("exits").is_empty());
-    let done = run(&env, &["-j1"], "work.py:Odd");
-    done.assert_status(123)
+    run(&env, &["-j1"], "work.py:Odd")
+        .assert_status(123)
         .assert_stdout("1\n2\n3\n")
         .assert_stderr_has("the exit value is not JSON: exit value['seen'] is of type set");
 }
@@ -375,8 +366,8 @@ def work(x):
     return x
 "#;
     let Some(env) = python(source) else { return };
-    let done = run(&env, &["-j1"], "work.py:work");
-    done.assert_status(0)
+    run(&env, &["-j1"], "work.py:work")
+        .assert_status(0)
         .assert_stderr_has("atexit ran")
         .assert_stderr_has("the thread has ended");
 }
@@ -452,12 +443,15 @@ fn init_arguments_are_the_same_in_every_locale() {
                 "[[],{\"größe\":[\"é\"],\"b\":\"ü\"}]",
             ),
         ] {
-            let mut run = env.mtask().args(["-j1"]).args(args);
+            let mut run = env.mtask().words("-j1").args(args);
             for (name, value) in locale {
                 run = run.var(name, value);
             }
-            let done = run.args(["--python", callable]).stdin("1\n").run();
-            done.assert_status(0).assert_stderr_empty().assert_stdout(format!("{expected}\n"));
+            run.args(["--python", callable])
+                .run_on("1\n")
+                .assert_status(0)
+                .assert_stderr_empty()
+                .assert_stdout(format!("{expected}\n"));
         }
     }
 }
@@ -467,8 +461,8 @@ fn the_environment_has_the_init_argument_as_it_was_given() {
     let source = "import os\ndef work(x): return list(os.environb[b'MTASK_ARG'])\n\
                   class C:\n def __init__(self, a): pass\n def __call__(self, x): return work(x)\n";
     let Some(env) = python(source) else { return };
-    let run = env.mtask().args(["-j1", "--worker-arg", "a=größe"]).var("LC_ALL", "C");
-    let done = run.args(["--python", "work.py:C"]).stdin("1\n").run();
+    let run = env.mtask().words("-j1 --worker-arg a=größe").var("LC_ALL", "C");
+    let done = run.words("--python work.py:C").run_on("1\n");
     let bytes: Vec<_> = "a=größe".bytes().map(|byte| byte.to_string()).collect();
-    done.assert_status(0).assert_stdout(format!("[{}]\n", bytes.join(",")));
+    done.assert_output(format!("[{}]\n", bytes.join(",")));
 }

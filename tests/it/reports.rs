@@ -3,12 +3,11 @@
 use rustix::process::Signal;
 
 use crate::done::{numbers, records};
-use crate::env::TestEnv;
+use crate::env::{TestEnv, mtask};
 
 #[test]
 fn a_run_without_incident_says_nothing() {
-    let done = TestEnv::new().mtask().args(["-j3"]).echo().stdin(numbers(1000)).run();
-    done.assert_status(0).assert_stderr_empty();
+    mtask("-j3").echo().run_on(numbers(1000)).assert_status(0).assert_stderr_empty();
 }
 
 #[test]
@@ -19,7 +18,7 @@ fn a_summary_counts_failures_by_kind() {
         30 | 40 => format!("{i} @die:3"),
         _ => i.to_string(),
     }));
-    let done = env.mtask().args(["-j2", "--timeout", "2s"]).echo().stdin(input).run();
+    let done = env.mtask().words("-j2 --timeout 2s").echo().run_on(input);
     done.assert_status(123)
         .assert_stderr_has("3 of 60 records failed")
         .assert_stderr_has("restarts");
@@ -89,7 +88,7 @@ fn the_first_failed_record_is_named_and_later_ones_are_counted() {
         ),
     ] {
         let run = env.mtask().args(jsonl).args(options).echo();
-        let done = run.stdin(input.clone()).run();
+        let done = run.run_on(&input);
         let line = format!(
             "mtask: record 1 failed (invalid_input): not valid JSON: key must be a string at line 2 \
              column 2; its error record is {where_to}, {what_follows}"
@@ -100,24 +99,16 @@ fn the_first_failed_record_is_named_and_later_ones_are_counted() {
 
 #[test]
 fn the_failures_that_are_one_too_many_are_told() {
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1", "--format", "jsonl", "--max-errors", "2"])
+    mtask("-j1 --format jsonl --max-errors 2")
         .echo()
-        .stdin(records(["0", "{", "2", "}", "4"]))
-        .run();
-    done.assert_status(123)
+        .run_on(records(["0", "{", "2", "}", "4"]))
+        .assert_status(123)
         .assert_stderr_has("2 records failed: nothing more is sent (--max-errors)");
 }
 
 #[test]
 fn what_is_said_of_a_dead_worker_is_not_said_again_of_its_record() {
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j1", "--retries", "1"])
-        .echo()
-        .stdin(records(["0", "1 @die:3", "2"]))
-        .run();
+    let done = mtask("-j1 --retries 1").echo().run_on(records(["0", "1 @die:3", "2"]));
     done.assert_status(123)
         .assert_stderr_has("while it held 1 record (index 1); the record is tried again")
         .assert_stderr_has("while it held 1 record (index 1); the record fails");
@@ -133,7 +124,7 @@ fn what_is_said_of_a_dead_worker_is_not_said_again_of_its_record() {
 #[test]
 fn a_signal_tells_what_is_still_waited_for() {
     let env = TestEnv::new();
-    let mut live = env.mtask().args(["-j1", "--grace", "60s"]).echo().open();
+    let mut live = env.mtask().words("-j1 --grace 60s").echo().open();
     live.send(format!("0 @touch:{} @hang", env.path("begun")));
     env.wait_for("begun");
     live.signal(Signal::TERM);
@@ -149,42 +140,42 @@ fn a_signal_tells_what_is_still_waited_for() {
 fn a_summary_counts_restarts() {
     let env = TestEnv::new();
     let words = format!("@once:{} @die:3", env.path("once"));
-    let done = env
-        .mtask()
-        .args(["-j1", "--window", "1"])
+    env.mtask()
+        .words("-j1 --window 1")
         .worker(["--at", "3", &words])
-        .stdin(numbers(60))
-        .run();
-    done.assert_status(0).assert_stdout(numbers(60)).assert_stderr_has("1 restart");
+        .run_on(numbers(60))
+        .assert_output(numbers(60))
+        .assert_stderr_has("1 restart");
 }
 
 #[test]
 fn quiet_leaves_out_warnings_and_the_summary() {
     let env = TestEnv::new();
-    let done = env.mtask().args(["-q", "--format", "jsonl"]).echo().stdin("{\n").run();
+    let done = env.mtask().words("-q --format jsonl").echo().run_on("{\n");
     done.assert_status(123).assert_stderr_empty();
     for option in ["-q", "--quiet"] {
         let words = format!("@once:{} @die:3", env.path(&format!("once{option}")));
-        let done = env
-            .mtask()
+        env.mtask()
             .args(["-j2", "--window", "1", option])
             .worker(["--at", "3", &words])
-            .stdin(numbers(60))
-            .run();
-        done.assert_status(0).assert_stdout(numbers(60)).assert_stderr_empty();
+            .run_on(numbers(60))
+            .assert_output(numbers(60))
+            .assert_stderr_empty();
     }
 }
 
 #[test]
 fn quiet_does_not_silence_errors() {
-    let done = TestEnv::new().mtask().args(["-q", "--", "mtask-no-such-command"]).run();
-    done.assert_status(127).assert_stderr_has("mtask-no-such-command");
+    mtask("-q -- mtask-no-such-command")
+        .run()
+        .assert_status(127)
+        .assert_stderr_has("mtask-no-such-command");
 }
 
 #[test]
 fn messages_have_no_colour_where_stderr_is_no_terminal() {
     let input = records(["0", "1 @die:3", "2"]);
-    let done = TestEnv::new().mtask().args(["-j1"]).echo().stdin(input).run();
+    let done = mtask("-j1").echo().run_on(input);
     done.assert_status(123).check(
         !done.stderr.contains('\u{1b}'),
         "there is an escape sequence",
@@ -202,11 +193,11 @@ fn a_run_that_ends_early_tells_what_has_no_outcome() {
         (&["--max-restarts", "1"], 125),
     ] {
         let command = match status {
-            125 => env.mtask().args(options).args(["-j1", "false"]),
-            _ => env.mtask().args(options).args(["-j1", "--window", "1"]).echo(),
+            125 => env.mtask().args(options).words("-j1 false"),
+            _ => env.mtask().args(options).words("-j1 --window 1").echo(),
         };
         // All of it is in the first read.
-        let done = command.stdin(records(["0", "1 @die:3", "2", "3"])).run();
+        let done = command.run_on(records(["0", "1 @die:3", "2", "3"]));
         let written = done.stdout.iter().filter(|byte| **byte == b'\n').count();
         done.assert_status(status).assert_stderr_has("the run ended early: ").assert_stderr_has(
             &match 4 - written {

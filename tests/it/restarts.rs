@@ -1,13 +1,15 @@
 //! Processes that end because they should, and workers that do not come back.
 
 use crate::done::{numbers, records};
-use crate::env::TestEnv;
+use crate::env::{TestEnv, mtask};
 
 #[test]
 fn a_process_ends_after_as_many_records_as_its_lifespan() {
     let input = records((0..10).map(|_| "@env:MTASK_PROCESS"));
-    let done = TestEnv::new().mtask().args(["-j1", "--lifespan", "3"]).echo().stdin(input).run();
-    done.assert_status(0).assert_stdout("0\n0\n0\n1\n1\n1\n2\n2\n2\n3\n");
+    mtask("-j1 --lifespan 3")
+        .echo()
+        .run_on(input)
+        .assert_output("0\n0\n0\n1\n1\n1\n2\n2\n2\n3\n");
 }
 
 #[test]
@@ -19,9 +21,8 @@ fn a_lifespan_loses_no_record_whatever_the_window() {
             .mtask()
             .args(["-j3", "--lifespan", "7", "--window", window])
             .worker(["--pids", &env.path("w.pids")])
-            .stdin(input.clone())
-            .run();
-        done.assert_status(0).assert_stdout(&input);
+            .run_on(&input);
+        done.assert_output(&input);
         let processes = env.lines("w.pids").len();
         done.check(
             processes >= 100_usize.div_ceil(7),
@@ -35,11 +36,10 @@ fn a_lifespan_ends_by_the_end_of_stdin_and_not_by_a_signal() {
     let env = TestEnv::new();
     let done = env
         .mtask()
-        .args(["-j1", "--lifespan", "5"])
+        .words("-j1 --lifespan 5")
         .worker(["--end-meet", &env.path("ended-")])
-        .stdin(numbers(10))
-        .run();
-    done.assert_status(0).assert_stdout(numbers(10));
+        .run_on(numbers(10));
+    done.assert_output(numbers(10));
     assert!(env.exists("ended-0"));
 }
 
@@ -70,7 +70,7 @@ fn a_worker_that_is_given_up_leaves_its_records_to_the_others() {
 #[test]
 fn processes_that_answer_and_die_are_no_failed_starts() {
     let env = TestEnv::new();
-    let mut live = env.mtask().args(["-j1"]).worker(["--pids", &env.path("w.pids")]).open();
+    let mut live = env.mtask().words("-j1").worker(["--pids", &env.path("w.pids")]).open();
     // More than --max-restarts allows for processes that are never ready.
     for i in 0..12 {
         live.ask(&i.to_string(), &i.to_string());
@@ -86,8 +86,7 @@ fn a_worker_that_quits_after_a_few_records_loses_none() {
     // Like `head -n 3`: it reads more than it answers. A record may have bad luck twice; none is
     // lost.
     let input = numbers(30);
-    let done =
-        TestEnv::new().mtask().args(["-j2"]).worker(["--quit-after", "3"]).stdin(input).run();
+    let done = mtask("-j2").worker(["--quit-after", "3"]).run_on(input);
     let lines = done.lines();
     done.check(lines.len() == 30, "there are not 30 outcomes");
     for (i, line) in lines.iter().enumerate() {

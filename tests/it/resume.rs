@@ -19,7 +19,7 @@ fn resumable(env: &TestEnv) -> [String; 4] {
     ["--resume", &env.path("journal"), "-o", &env.path("out")].map(ToOwned::to_owned)
 }
 
-fn mtask<'env>(env: &'env TestEnv, options: &[&str]) -> Run<'env> {
+fn mtask(env: &TestEnv, options: &[&str]) -> Run {
     env.mtask().args(resumable(env)).args(options)
 }
 
@@ -34,7 +34,7 @@ fn what_is_done_is_not_done_again() {
     let env = TestEnv::new();
     let input = noted_numbers(&env, 50);
     for _ in 0..3 {
-        let done = mtask(&env, &["-j2"]).worker(["--suffix", "!"]).stdin(input.clone()).run();
+        let done = mtask(&env, &["-j2"]).worker(["--suffix", "!"]).run_on(&input);
         done.assert_status(0);
         assert_eq!(env.read("out"), answers(&input, "!"));
         assert_eq!(env.lines("noted").len(), 50);
@@ -59,7 +59,7 @@ fn a_run_that_has_nothing_left_to_do_starts_no_worker() {
 fn an_input_that_has_grown_is_gone_on_with() {
     let env = TestEnv::new();
     for count in [0, 10, 10, 25] {
-        let done = mtask(&env, &["-j2"]).echo().stdin(numbers(count)).run();
+        let done = mtask(&env, &["-j2"]).echo().run_on(numbers(count));
         done.assert_status(0);
         assert_eq!(env.read("out"), numbers(count));
     }
@@ -68,7 +68,7 @@ fn an_input_that_has_grown_is_gone_on_with() {
 #[test]
 fn the_same_records_from_other_files_are_the_same_input() {
     let env = TestEnv::new();
-    let done = mtask(&env, &["-j1"]).echo().stdin(numbers(10)).run();
+    let done = mtask(&env, &["-j1"]).echo().run_on(numbers(10));
     done.assert_status(0);
     let parts = [env.write("a", numbers(7)), env.write("b", "7\n8\n9\n10")];
     let done = mtask(&env, &["-j1", "-i", &parts[0], "-i", &parts[1]]).echo().run();
@@ -98,7 +98,7 @@ fn after_a_signal_the_journal_says_all_that_is_written() {
     let first: Vec<_> = input.split_inclusive(|byte| *byte == b'\n').take(101).collect();
     assert_eq!(env.read("out"), first.concat());
     assert_eq!(env.lines("noted").len(), 101);
-    let done = mtask(&env, &options).echo().stdin(input.clone()).run();
+    let done = mtask(&env, &options).echo().run_on(&input);
     done.assert_status(0).assert_stderr_has("101 records are done");
     assert_eq!(env.read("out"), input);
     assert_eq!(env.lines("noted").len(), 200);
@@ -118,7 +118,7 @@ fn the_output_of_a_signal_is_cut_at_the_first_gap_and_so_is_the_journal() {
     live.signal(Signal::INT);
     live.wait().assert_signal(Signal::INT);
     assert_eq!(env.read("out"), numbers(5));
-    let done = mtask(&env, &options).echo().stdin(input.clone()).run();
+    let done = mtask(&env, &options).echo().run_on(&input);
     done.assert_status(0).assert_stderr_has("5 records are done");
     assert_eq!(env.read("out"), input);
 }
@@ -131,7 +131,7 @@ fn error_records_stand_and_count_in_the_status() {
         _ => number.to_string(),
     }));
     let run = |options: &[&str], status| {
-        let done = mtask(&env, options).echo().stdin(input.clone()).run();
+        let done = mtask(&env, options).echo().run_on(&input);
         done.assert_status(status);
         (env.read("out"), done)
     };
@@ -162,13 +162,16 @@ fn the_failure_that_ended_a_run_is_tried_again() {
                     20 => "20 @die:3".to_owned(),
                     _ => number.to_string(),
                 }));
-                let done = mtask(&env, &options).echo().stdin(input.clone()).run();
+                let done = mtask(&env, &options).echo().run_on(&input);
                 done.assert_status(123);
                 let where_to = if errors { "errors" } else { "out" };
                 assert!(String::from_utf8_lossy(&env.read(where_to)).contains("mtask_error"));
                 // A worker that does not look into records.
-                let done = mtask(&env, &options).args(["--", "cat"]).stdin(input.clone()).run();
-                done.assert_status(0).assert_stderr_has("COMMAND is not the one");
+                mtask(&env, &options)
+                    .words("-- cat")
+                    .run_on(&input)
+                    .assert_status(0)
+                    .assert_stderr_has("COMMAND is not the one");
                 let mut out = env.read("out");
                 if order == "-u" {
                     out = sorted(&out, b'\n').concat();
@@ -191,7 +194,7 @@ fn failures_before_count_towards_max_errors() {
     }));
     let options = ["-j1", "--window", "1", "--max-errors", "2"];
     for _ in 0..2 {
-        let done = mtask(&env, &options).echo().stdin(input.clone()).run();
+        let done = mtask(&env, &options).echo().run_on(&input);
         done.assert_status(123).assert_stderr_has("2 records failed: nothing more is sent");
         let out = String::from_utf8(env.read("out")).expect("UTF-8");
         assert_eq!(out.matches("mtask_error").count(), 2);
@@ -204,12 +207,11 @@ fn failures_before_count_towards_max_errors() {
 #[test]
 fn what_follows_the_last_entry_is_cut_off() {
     let env = TestEnv::new();
-    let done = mtask(&env, &["-j2"]).echo().stdin(numbers(100)).run();
-    done.assert_status(0);
+    mtask(&env, &["-j2"]).echo().run_on(numbers(100)).assert_status(0);
     let mut out = env.read("out");
     out.extend(b"half a li");
     env.write("out", out);
-    let done = mtask(&env, &["-j2"]).echo().stdin(numbers(120)).run();
+    let done = mtask(&env, &["-j2"]).echo().run_on(numbers(120));
     done.assert_status(0);
     assert_eq!(env.read("out"), numbers(120));
 }
@@ -227,8 +229,7 @@ fn a_journal_that_is_torn_anywhere_leads_to_the_same_output() {
     let records: Vec<_> = input.split_inclusive(|byte| *byte == b'\n').collect();
     for (count, status) in [(12, 0), (24, 0), (36, 123), (48, 123), (60, 123)] {
         let first = records[..count].concat();
-        let done = mtask(&env, &options).echo().stdin(first).run();
-        done.assert_status(status);
+        mtask(&env, &options).echo().run_on(first).assert_status(status);
     }
     let journal = env.read("journal");
     let (out, error) = (env.read("out"), env.read("errors"));
@@ -239,7 +240,7 @@ fn a_journal_that_is_torn_anywhere_leads_to_the_same_output() {
         env.write("journal", &journal[..length.min(journal.len())]);
         env.write("out", &out);
         env.write("errors", &error);
-        let done = mtask(&env, &options).echo().stdin(input.clone()).run();
+        let done = mtask(&env, &options).echo().run_on(&input);
         done.assert_status(123);
         assert_eq!(sorted(&env.read("out"), b'\n'), sorted(&out, b'\n'));
         assert_eq!(env.lines("errors").len(), 1);
@@ -253,11 +254,10 @@ fn a_disk_that_is_full_is_gone_on_with_when_there_is_room() {
     let done = mtask(&env, &["-j2"])
         .shell("trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\"")
         .echo()
-        .stdin(input.clone())
-        .run();
+        .run_on(&input);
     done.assert_status(1).assert_stderr_has("cannot write");
     assert!(env.read("out").len() < input.len());
-    let done = mtask(&env, &["-j2"]).echo().stdin(input.clone()).run();
+    let done = mtask(&env, &["-j2"]).echo().run_on(&input);
     done.assert_status(0).assert_stderr_has("are done already");
     assert_eq!(env.read("out"), input);
 }
@@ -270,8 +270,7 @@ fn a_disk_that_is_full_is_not_looked_at_again_and_again() {
         // It ends only by SIGKILL, after the grace.
         .args(["--", "sh", "-c", "trap '' TERM; cat; sleep 1000"])
         .var("LC_ALL", "C")
-        .stdin(numbers(20_000))
-        .run();
+        .run_on(numbers(20_000));
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     done.check(said.starts_with("status 1\n"), "the status");
     let times = said.lines().last().unwrap_or_default();
@@ -289,9 +288,9 @@ fn fewer_workers_another_window_and_other_limits_may_be_given() {
     let input = numbers(300);
     let first = records((0..100).map(|number| number.to_string()));
     let options = ["-j3", "--window", "7", "--timeout", "100s"];
-    mtask(&env, &options).echo().stdin(first).run().assert_status(0);
+    mtask(&env, &options).echo().run_on(first).assert_status(0);
     let options = ["-j1", "--window", "1", "--retries", "2", "--buffer", "4K"];
-    let done = mtask(&env, &options).echo().stdin(input.clone()).run();
+    let done = mtask(&env, &options).echo().run_on(&input);
     done.assert_status(0);
     assert_eq!(env.read("out"), input);
 }
@@ -305,7 +304,7 @@ fn links_to_files_that_are_not_there_are_followed() {
     let errors = env.path("errors");
     for count in [10, 20] {
         let done = mtask(&env, &["--errors", &errors]).echo();
-        done.stdin(numbers(count)).run().assert_status(0);
+        done.run_on(numbers(count)).assert_status(0);
         assert_eq!(env.read("out.file"), numbers(count));
         assert!(env.exists("journal.file") && env.exists("errors.file"));
     }
@@ -322,8 +321,8 @@ fn outputs_that_were_renamed_may_be_named_again() {
             3 => "3 @die:3".to_owned(),
             _ => number.to_string(),
         }));
-        let run = env.mtask().args(["-j1", "--on-error", "raise"]).args(files);
-        run.echo().stdin(input).run()
+        let run = env.mtask().words("-j1 --on-error raise").args(files);
+        run.echo().run_on(input)
     };
     run("o1", "e1", 0).assert_status(0);
     // What a run wrote that ended like this, no entry tells of.
@@ -349,7 +348,7 @@ fn exits_are_those_of_the_last_run() {
         let args = ["--json", "--end-line", &said];
         let count = if process == "one" { 3 } else { 5 };
         let options = ["-j1", "--protocol", "json", "--exits", &exits];
-        mtask(&env, &options).worker(args).stdin(numbers(count)).run().assert_status(0);
+        mtask(&env, &options).worker(args).run_on(numbers(count)).assert_status(0);
     }
     let exits = env.lines("exits");
     assert!(exits.len() == 1 && exits[0].contains("two"), "{exits:?}");
@@ -358,7 +357,7 @@ fn exits_are_those_of_the_last_run() {
 #[test]
 fn the_journal_is_small() {
     let env = TestEnv::new();
-    let done = mtask(&env, &["-j2"]).echo().stdin(numbers(100_000)).run();
+    let done = mtask(&env, &["-j2"]).echo().run_on(numbers(100_000));
     done.assert_status(0);
     let journal = fs::metadata(env.path("journal")).expect("the journal");
     assert!(journal.len() < 20_000, "{} bytes", journal.len());
@@ -367,7 +366,7 @@ fn the_journal_is_small() {
 #[test]
 fn a_journal_is_not_held_however_long_it_is() {
     let env = TestEnv::new();
-    let done = mtask(&env, &["-j1"]).echo().stdin(numbers(10)).run();
+    let done = mtask(&env, &["-j1"]).echo().run_on(numbers(10));
     done.assert_status(0);
     // What a loss of power may leave behind.
     let journal = fs::OpenOptions::new().write(true).open(env.path("journal"));

@@ -1,7 +1,7 @@
 //! `--retries` and `--at-most-once`: how often a record is sent.
 
 use crate::done::{numbers, records};
-use crate::env::TestEnv;
+use crate::env::{TestEnv, mtask};
 
 #[test]
 fn a_charged_record_is_tried_again_as_often_as_asked() {
@@ -10,7 +10,7 @@ fn a_charged_record_is_tried_again_as_often_as_asked() {
         10 => format!("10 @note:{} @die:3", env.path("tries")),
         _ => i.to_string(),
     }));
-    let done = env.mtask().args(["-j2", "--retries", "2"]).echo().stdin(input.clone()).run();
+    let done = env.mtask().words("-j2 --retries 2").echo().run_on(&input);
     done.assert_status(123).assert_results_but(10, &input);
     let error = done.assert_one_error(10, "worker_exit");
     // As a neighbour, as a suspect, and twice more.
@@ -25,8 +25,7 @@ fn a_record_that_succeeds_when_it_is_tried_again_is_a_result() {
         10 => format!("10 @first:3:{} @die:3", env.path("tries")),
         _ => i.to_string(),
     }));
-    let done = env.mtask().args(["-j2", "--retries", "2"]).echo().stdin(input.clone()).run();
-    done.assert_status(0).assert_stdout(input);
+    env.mtask().words("-j2 --retries 2").echo().run_on(&input).assert_output(input);
 }
 
 #[test]
@@ -39,7 +38,7 @@ fn a_timeout_is_tried_again_as_often_as_asked() {
         format!("3 @once:{} @hang", env.path("once")),
     ]);
     let options = ["-j1", "--timeout", "2s", "--retries", "1", "--grace", "1s"];
-    let done = env.mtask().args(options).echo().stdin(input.clone()).run();
+    let done = env.mtask().args(options).echo().run_on(&input);
     done.assert_status(123).assert_results_but(1, &input);
     assert_eq!(done.assert_one_error(1, "timeout")["attempts"], 2);
     assert_eq!(env.lines("w.pids").len(), 2);
@@ -49,7 +48,7 @@ fn a_timeout_is_tried_again_as_often_as_asked() {
 #[test]
 fn input_that_is_invalid_is_not_tried_again() {
     let options = ["-j1", "--format", "jsonl", "--retries", "3"];
-    let done = TestEnv::new().mtask().args(options).echo().stdin("1\n[\n2\n").run();
+    let done = TestEnv::new().mtask().args(options).echo().run_on("1\n[\n2\n");
     assert_eq!(
         done.assert_status(123).assert_one_error(1, "invalid_input")["attempts"],
         0
@@ -63,7 +62,7 @@ fn nothing_is_sent_twice_with_at_most_once() {
         10 => format!("10 @note:{} @die:3", env.path("tries")),
         _ => i.to_string(),
     }));
-    let done = env.mtask().args(["-j2", "--at-most-once"]).echo().stdin(input.clone()).run();
+    let done = env.mtask().words("-j2 --at-most-once").echo().run_on(&input);
     done.assert_status(123).assert_results_but(10, &input);
     assert_eq!(done.assert_one_error(10, "worker_exit")["attempts"], 1);
     assert_eq!(env.lines("tries").len(), 1);
@@ -73,12 +72,8 @@ fn nothing_is_sent_twice_with_at_most_once() {
 fn a_record_held_by_a_process_that_never_came_up_fails_with_at_most_once() {
     let env = TestEnv::new();
     let words = format!("@once:{} @die:3", env.path("once"));
-    let done = env
-        .mtask()
-        .args(["-j1", "--at-most-once"])
-        .worker(["--at", "1", &words])
-        .stdin(numbers(10))
-        .run();
+    let done =
+        env.mtask().words("-j1 --at-most-once").worker(["--at", "1", &words]).run_on(numbers(10));
     done.assert_status(123).assert_results_but(0, &numbers(10));
     assert_eq!(done.assert_one_error(0, "worker_exit")["attempts"], 1);
 }
@@ -91,7 +86,9 @@ fn a_first_record_that_kills_and_fills_the_buffer_costs_itself_alone() {
         format!("1 {big}"),
         format!("2 {big}"),
     ]);
-    let done =
-        TestEnv::new().mtask().args(["-j1", "--buffer", "1M"]).echo().stdin(input.clone()).run();
-    done.assert_status(123).assert_results_but(0, &input);
+    mtask("-j1 --buffer 1M")
+        .echo()
+        .run_on(&input)
+        .assert_status(123)
+        .assert_results_but(0, &input);
 }

@@ -1,7 +1,7 @@
 //! Commands that cannot be started, or that never come up.
 
 use crate::done::{answers, numbers};
-use crate::env::TestEnv;
+use crate::env::{TestEnv, mtask};
 
 #[test]
 fn a_command_that_does_not_exist_counts_more_than_an_output_that_cannot_be_created() {
@@ -20,7 +20,7 @@ fn a_command_that_does_not_exist_is_127_with_one_message() {
         "./no-such-file",
         "/no/such/folder/command",
     ] {
-        let done = env.mtask().args(["-j3", "--", command]).stdin(numbers(10)).run();
+        let done = env.mtask().args(["-j3", "--", command]).run_on(numbers(10));
         done.assert_status(127).assert_stdout("").assert_stderr_has(command);
         done.check(done.stderr.lines().count() == 1, "there is not one message");
     }
@@ -31,7 +31,7 @@ fn a_command_that_may_not_be_executed_is_126_with_one_message() {
     let env = TestEnv::new();
     let plain = env.write_with_mode("plain", "#!/bin/sh\n", 0o644);
     for command in [plain, env.path("")] {
-        let done = env.mtask().args(["-j3", "--", &command]).stdin(numbers(10)).run();
+        let done = env.mtask().args(["-j3", "--", &command]).run_on(numbers(10));
         done.assert_status(126).assert_stdout("").assert_stderr_has(&command);
         done.check(done.stderr.lines().count() == 1, "there is not one message");
     }
@@ -39,7 +39,7 @@ fn a_command_that_may_not_be_executed_is_126_with_one_message() {
 
 #[test]
 fn the_command_is_looked_up_before_input_is_read() {
-    let live = TestEnv::new().mtask().args(["--", "mtask-no-such-command"]).open();
+    let live = mtask("-- mtask-no-such-command").open();
     live.wait_with_open_stdin().assert_status(127);
 }
 
@@ -51,28 +51,25 @@ fn a_command_that_is_found_by_path_runs() {
         "#!/bin/sh\nwhile IFS= read -r x; do echo \"<$x>\"; done\n",
         0o755,
     );
-    let done = env.mtask().args(["-j2", "./here"]).stdin("a\nb\n").run();
-    done.assert_status(0).assert_stdout("<a>\n<b>\n");
+    env.mtask().words("-j2 ./here").run_on("a\nb\n").assert_output("<a>\n<b>\n");
 }
 
 #[test]
 fn the_command_is_run_without_a_shell() {
     let env = TestEnv::new();
     let text = "$HOME `id` * ; > x";
-    let done = env.mtask().worker(["--suffix", text]).stdin("a\n").run();
-    done.assert_status(0).assert_stdout(format!("a{text}\n"));
+    env.mtask().worker(["--suffix", text]).run_on("a\n").assert_output(format!("a{text}\n"));
 }
 
 #[test]
 fn workers_that_never_start_end_the_run_with_125_and_their_last_words() {
     for jobs in ["-j1", "-j3"] {
-        let done = TestEnv::new()
+        TestEnv::new()
             .mtask()
             .args([jobs])
             .worker(["--start-stderr", "no such device", "--start-exit", "7"])
-            .stdin(numbers(10))
-            .run();
-        done.assert_status(125)
+            .run_on(numbers(10))
+            .assert_status(125)
             .assert_stdout("")
             .assert_stderr_has("no such device")
             .assert_stderr_has("the last one died (exit status 7)");
@@ -81,12 +78,7 @@ fn workers_that_never_start_end_the_run_with_125_and_their_last_words() {
 
 #[test]
 fn a_command_that_fails_everywhere_is_told_once_and_counted() {
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j30"])
-        .worker(["--start-exit", "7"])
-        .stdin(numbers(60))
-        .run();
+    let done = mtask("-j30").worker(["--start-exit", "7"]).run_on(numbers(60));
     done.assert_status(125).assert_stdout("");
     let lines: Vec<_> = done.stderr.lines().collect();
     let has = |number: usize, texts: &[&str]| texts.iter().all(|text| lines[number].contains(text));
@@ -113,16 +105,18 @@ fn a_command_that_fails_everywhere_is_told_once_and_counted() {
 #[test]
 fn each_kind_of_death_is_told() {
     let script = "[ $MTASK_PROCESS = 0 ] && kill -9 $$; exit 7";
-    let done =
-        TestEnv::new().mtask().args(["-j1", "--", "sh", "-c", script]).stdin(numbers(3)).run();
-    done.assert_status(125)
+    TestEnv::new()
+        .mtask()
+        .args(["-j1", "--", "sh", "-c", script])
+        .run_on(numbers(3))
+        .assert_status(125)
         .assert_stderr_has("died (signal 9 (SIGKILL)) while it held")
         .assert_stderr_has("died (exit status 7) while it held");
 }
 
 #[test]
 fn workers_that_never_start_end_the_run_though_the_input_stays_open() {
-    let mut live = TestEnv::new().mtask().args(["-j2"]).worker(["--start-exit", "7"]).open();
+    let mut live = mtask("-j2").worker(["--start-exit", "7"]).open();
     live.send("1");
     live.wait_with_open_stdin().assert_status(125).assert_stdout("");
 }
@@ -139,8 +133,7 @@ fn restarts_are_bounded_by_max_restarts() {
             .mtask()
             .args(options)
             .worker(["--pids", &env.path("w.pids"), "--start-exit", "7"])
-            .stdin(numbers(10))
-            .run();
+            .run_on(numbers(10));
         done.assert_status(125).assert_stdout("");
         let processes = env.lines("w.pids").len();
         done.check(
@@ -156,13 +149,11 @@ fn a_death_at_the_start_charges_no_record() {
     let input = numbers(20);
     for jobs in ["-j1", "-j3"] {
         let once = env.path(&format!("once{jobs}"));
-        let done = env
-            .mtask()
+        env.mtask()
             .args([jobs])
             .worker(["--suffix", "!", "--start-once", &once, "--start-exit", "7"])
-            .stdin(input.clone())
-            .run();
-        done.assert_status(0).assert_stdout(answers(&input, "!"));
+            .run_on(&input)
+            .assert_output(answers(&input, "!"));
     }
 }
 
@@ -171,8 +162,7 @@ fn a_death_on_the_first_record_before_any_answer_charges_no_record() {
     let env = TestEnv::new();
     let input = numbers(20);
     let words = format!("@once:{} @die:4", env.path("once"));
-    let done = env.mtask().args(["-j1"]).worker(["--at", "1", &words]).stdin(input.clone()).run();
-    done.assert_status(0).assert_stdout(input);
+    env.mtask().words("-j1").worker(["--at", "1", &words]).run_on(&input).assert_output(input);
 }
 
 #[test]
@@ -183,7 +173,7 @@ fn what_was_finished_is_written_before_the_run_ends_with_125() {
     let script =
         format!("[ -e {gone} ] && exit 9; : > {gone}; IFS= read -r x; echo \"$x\"; exit 8");
     let options = ["-j1", "--window", "1", "--max-restarts", "1"];
-    let done = env.mtask().args(options).args(["--", "sh", "-c", &script]).stdin(numbers(5)).run();
+    let done = env.mtask().args(options).args(["--", "sh", "-c", &script]).run_on(numbers(5));
     done.assert_status(125);
     let lines = done.lines();
     done.check(
@@ -194,6 +184,10 @@ fn what_was_finished_is_written_before_the_run_ends_with_125() {
 
 #[test]
 fn the_hint_for_braces_says_where_records_come_from() {
-    let done = TestEnv::new().mtask().worker(["--suffix", "!", "{}"]).stdin("a\n").run();
-    done.assert_stdout("a!\n").assert_stderr_has("stdin");
+    TestEnv::new()
+        .mtask()
+        .worker(["--suffix", "!", "{}"])
+        .run_on("a\n")
+        .assert_stdout("a!\n")
+        .assert_stderr_has("stdin");
 }

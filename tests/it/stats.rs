@@ -27,12 +27,7 @@ fn the_document_counts_every_record_and_every_second() {
         30 => "30 @die:3".to_owned(),
         _ => i.to_string(),
     }));
-    let done = env
-        .mtask()
-        .args(["-j3", "--window", "1", "--stats-file", "stats"])
-        .echo()
-        .stdin(input)
-        .run();
+    let done = env.mtask().words("-j3 --window 1 --stats-file stats").echo().run_on(input);
     done.assert_status(123);
     let stats = document(&env);
     assert_eq!(stats["records"], 100);
@@ -62,9 +57,9 @@ fn the_document_counts_every_record_and_every_second() {
 fn the_table_is_printed_quiet_or_not_and_changes_no_result() {
     let env = TestEnv::new();
     for options in [&["--stats"][..], &["--stats", "-q"]] {
-        let run = env.mtask().args(["-j2"]).args(options).echo();
-        let done = run.stdin(numbers(1000)).run();
-        done.assert_status(0).assert_stdout(numbers(1000));
+        let run = env.mtask().words("-j2").args(options).echo();
+        let done = run.run_on(numbers(1000));
+        done.assert_output(numbers(1000));
         done.assert_stderr_has("mtask: 1000 records in ");
         let row = |name: &str| {
             let mut lines = done.stderr.lines();
@@ -148,9 +143,8 @@ fn answers_with_ids_are_timed_too() {
             "-c",
             answer,
         ])
-        .stdin(input)
-        .run();
-    done.assert_status(0).assert_stdout("1\n1\n1\n1\n");
+        .run_on(input);
+    done.assert_output("1\n1\n1\n1\n");
     let stats = document(&env);
     assert_eq!(stats["workers"][0]["records"], 4);
     let slowest = stats["slowest"].as_array().expect("a list");
@@ -164,18 +158,9 @@ fn a_record_that_ran_into_its_time_limit_is_slow() {
     let env = TestEnv::new();
     let done = env
         .mtask()
-        .args([
-            "-j1",
-            "--window",
-            "1",
-            "--timeout",
-            "5s",
-            "--stats-file",
-            "stats",
-        ])
+        .words("-j1 --window 1 --timeout 5s --stats-file stats")
         .echo()
-        .stdin(records(["0", "1", "@hang", "3"]))
-        .run();
+        .run_on(records(["0", "1", "@hang", "3"]));
     done.assert_status(123);
     let stats = document(&env);
     assert_eq!(stats["slowest"][0]["index"], 2);
@@ -185,7 +170,7 @@ fn a_record_that_ran_into_its_time_limit_is_slow() {
 #[test]
 fn a_worker_that_waits_for_input_gives_a_hint() {
     let env = TestEnv::new();
-    let run = env.mtask().args(["-j2", "--stats", "--stats-file", "stats"]);
+    let run = env.mtask().words("-j2 --stats --stats-file stats");
     let mut live = run.worker(["--suffix", "!"]).open();
     live.ask("first", "first!");
     // The workers wait for the input at least while the test asks for nothing.
@@ -211,8 +196,8 @@ fn quiet_leaves_out_the_hint_and_no_figure() {
     // Two of three workers have nothing to do.
     for (options, has_hint) in [(&[][..], true), (&["-q"], false)] {
         let env = TestEnv::new();
-        let run = env.mtask().args(["-j3", "--stats"]).args(options);
-        let done = run.echo().stdin("1\n").run();
+        let run = env.mtask().words("-j3 --stats").args(options);
+        let done = run.echo().run_on("1\n");
         done.assert_status(0)
             .assert_stderr_has("mtask: 1 records in ")
             .assert_stderr_has("\n share ");
@@ -224,7 +209,7 @@ fn quiet_leaves_out_the_hint_and_no_figure() {
 #[test]
 fn statistics_are_written_where_a_signal_ends_the_run() {
     let env = TestEnv::new();
-    let mut live = env.mtask().args(["-j1", "--stats-file", "stats"]).echo().open();
+    let mut live = env.mtask().words("-j1 --stats-file stats").echo().open();
     live.ask("first", "first");
     live.signal(Signal::TERM);
     live.wait_with_open_stdin().assert_signal(Signal::TERM);
@@ -238,7 +223,7 @@ fn a_file_that_cannot_be_used_is_refused_before_anything_runs() {
     let refused = |options: &[&str], status: i32, named: &str| {
         let worker = ["--pids", &env.path("w.pids")];
         let run = env.mtask().args(options).worker(worker);
-        run.stdin(numbers(3)).run().assert_status(status).assert_stderr_has(named);
+        run.run_on(numbers(3)).assert_status(status).assert_stderr_has(named);
         assert!(
             !env.exists("w.pids"),
             "a worker was started for {options:?}"
@@ -262,9 +247,13 @@ fn a_full_disk_is_said() {
         return skip("there is no /dev/full");
     }
     let run = TestEnv::new();
-    let done =
-        run.mtask().args(["-j1", "--stats-file", "/dev/full"]).echo().stdin(numbers(3)).run();
-    done.assert_status(1).assert_stdout(numbers(3)).assert_stderr_has("/dev/full");
+    run.mtask()
+        .words("-j1 --stats-file /dev/full")
+        .echo()
+        .run_on(numbers(3))
+        .assert_status(1)
+        .assert_stdout(numbers(3))
+        .assert_stderr_has("/dev/full");
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn ask_until(live: &Live, texts: &[&str]) {
 fn a_record_under_way_is_named_with_its_worker_and_the_run_goes_on() {
     let env = TestEnv::new();
     // Errors only, but this line was asked for.
-    let mut live = env.mtask().args(["-j1", "--window", "1", "-q"]).echo().open();
+    let mut live = env.mtask().words("-j1 --window 1 -q").echo().open();
     live.ask("first", "first");
     ask_until(
         &live,
@@ -47,14 +47,13 @@ fn a_record_under_way_is_named_with_its_worker_and_the_run_goes_on() {
         ],
     );
     env.write("go", "");
-    let done = live.wait();
-    done.assert_status(0).assert_stdout(format!("first\n{record}\nthird\n"));
+    live.wait().assert_output(format!("first\n{record}\nthird\n"));
 }
 
 #[test]
 fn failures_and_the_total_are_told() {
     let env = TestEnv::new();
-    let mut live = env.mtask().args(["-j1", "--window", "1", "--errors", "errors"]).echo().open();
+    let mut live = env.mtask().words("-j1 --window 1 --errors errors").echo().open();
     live.ask("first", "first");
     live.send("@die:3");
     live.ask("third", "third");
@@ -74,7 +73,7 @@ fn a_worker_that_has_not_answered_yet_is_told_apart() {
     let env = TestEnv::new();
     let mut live = env
         .mtask()
-        .args(["-j1"])
+        .words("-j1")
         .worker([
             "--pids",
             &env.path("w.pids"),
@@ -90,7 +89,7 @@ fn a_worker_that_has_not_answered_yet_is_told_apart() {
         &["record 0 at worker 0 for ", "has not answered yet"],
     );
     env.write("go", "");
-    live.wait().assert_status(0).assert_stdout("first\n");
+    live.wait().assert_output("first\n");
 }
 
 #[test]
@@ -100,13 +99,13 @@ fn an_output_that_nobody_reads_is_named() {
     let input: Vec<u8> = numbers(400_000);
     let live = env
         .mtask()
-        .args(["-j1"])
+        .words("-j1")
         .worker(["--pids", &env.path("w.pids")])
         .stdin(input.clone())
         .start();
     env.wait_for("w.pids");
     ask_until(&live, &["results wait for the reader of the output"]);
-    live.wait().assert_status(0).assert_stdout(input);
+    live.wait().assert_output(input);
 }
 
 #[test]
@@ -138,7 +137,7 @@ fn the_line_stands_above_the_bar() {
 fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     let env = TestEnv::new();
     let script = "trap '' USR1; exec \"$0\" \"$@\"";
-    let mut live = env.mtask().args(["-j1"]).echo().shell(script).open();
+    let mut live = env.mtask().words("-j1").echo().shell(script).open();
     live.ask("first", "first");
     live.signal(Signal::USR1);
     live.ask("second", "second");
@@ -149,7 +148,7 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
 fn many_requests_disturb_nothing() {
     let env = TestEnv::new();
     let input = numbers(20_000);
-    let mut live = env.mtask().args(["-j3"]).echo().open();
+    let mut live = env.mtask().words("-j3").echo().open();
     // Once there is an answer, mtask listens to signals.
     live.ask("begin", "begin");
     let mut pipe = live.take_stdin();
@@ -160,6 +159,5 @@ fn many_requests_disturb_nothing() {
         std::thread::yield_now();
     }
     writer.join().expect("the writer").expect("mtask reads everything");
-    let done = live.wait();
-    done.assert_status(0).assert_stdout([b"begin\n".to_vec(), input].concat());
+    live.wait().assert_output([b"begin\n".to_vec(), input].concat());
 }

@@ -27,10 +27,9 @@ fn a_record_that_hangs_fails_alone_and_nothing_of_its_worker_is_left() {
     let done = env
         .mtask()
         .args(TIMEOUT)
-        .args(["-j3", "--grace", "500ms"])
+        .words("-j3 --grace 500ms")
         .worker(["--suffix", "!", "--ignore-term"])
-        .stdin(input.clone())
-        .run();
+        .run_on(&input);
     done.assert_status(123).assert_results_but(30, &answers(&input, "!"));
     let error = done.assert_one_error(30, "timeout");
     assert_eq!(error["attempts"], 1);
@@ -78,8 +77,8 @@ fn every_worker_can_hang_at_once() {
         }
     };
     let input = records((0..30).map(line));
-    let run = env.mtask().args(TIMEOUT).args(["-j3", "--window", "1"]);
-    let done = run.echo().stdin(input).run();
+    let run = env.mtask().args(TIMEOUT).words("-j3 --window 1");
+    let done = run.echo().run_on(input);
     let errors = done.assert_status(123).error_records();
     done.check(done.lines().len() == 30, "there are not 30 outcomes");
     assert_eq!(
@@ -98,28 +97,25 @@ fn a_slow_record_within_its_time_is_a_result() {
     // All wait at one worker, together for longer than the limit, but each one's time begins when
     // it is the oldest.
     let input = records((0..12).map(|i| format!("{i} @sleep:500")));
-    let done = TestEnv::new()
+    TestEnv::new()
         .mtask()
         .args(TIMEOUT)
-        .args(["-j1", "--window", "12"])
+        .words("-j1 --window 12")
         .echo()
-        .stdin(input.clone())
-        .run();
-    done.assert_status(0).assert_stdout(input);
+        .run_on(&input)
+        .assert_output(input);
 }
 
 #[test]
 fn a_slow_start_is_not_a_records_time() {
     let env = TestEnv::new();
     let input = numbers(5);
-    let done = env
-        .mtask()
+    env.mtask()
         .args(TIMEOUT)
-        .args(["-j1"])
+        .words("-j1")
         .worker(["--start-sleep", "6000"])
-        .stdin(input.clone())
-        .run();
-    done.assert_status(0).assert_stdout(input);
+        .run_on(&input)
+        .assert_output(input);
 }
 
 #[test]
@@ -130,7 +126,7 @@ fn a_start_that_takes_too_long_is_a_death_that_charges_nobody() {
     let once = env.path("once");
     let done = env
         .mtask()
-        .args(["-j1", "--init-timeout", "5s", "--grace", "500ms"])
+        .words("-j1 --init-timeout 5s --grace 500ms")
         .worker([
             "--pids",
             &pids,
@@ -139,9 +135,8 @@ fn a_start_that_takes_too_long_is_a_death_that_charges_nobody() {
             &once,
             "--start-hang",
         ])
-        .stdin(input.clone())
-        .run();
-    done.assert_status(0).assert_stdout(input).assert_stderr_has("--init-timeout");
+        .run_on(&input);
+    done.assert_output(input).assert_stderr_has("--init-timeout");
     env.assert_all_gone("w.pids");
 }
 
@@ -152,18 +147,9 @@ fn workers_that_never_come_up_end_the_run_with_125() {
         let env = TestEnv::new();
         let done = env
             .mtask()
-            .args([
-                "-j2",
-                "--init-timeout",
-                "500ms",
-                "--max-restarts",
-                "1",
-                "--grace",
-                "500ms",
-            ])
+            .words("-j2 --init-timeout 500ms --max-restarts 1 --grace 500ms")
             .worker(["--pids", &env.path("w.pids"), "--start-hang"])
-            .stdin(input)
-            .run();
+            .run_on(input);
         done.assert_status(125).assert_stdout("").assert_stderr_has("--init-timeout");
         env.assert_all_gone("w.pids");
     }
@@ -179,7 +165,7 @@ fn a_worker_that_exits_on_sigterm_may_clean_up() {
     );
     let options = ["-j1", "--grace", "60s", "--", "sh", "-c", &script];
     let run = env.mtask().args(TIMEOUT).args(options);
-    let done = run.stdin("a\nb\n").run();
+    let done = run.run_on("a\nb\n");
     done.assert_status(123).assert_one_error(1, "timeout");
     assert!(env.exists("cleaned"), "it was not given SIGTERM first");
 }
@@ -187,7 +173,7 @@ fn a_worker_that_exits_on_sigterm_may_clean_up() {
 #[test]
 fn the_clock_stands_still_while_mtask_is_stopped() {
     let env = TestEnv::new();
-    let mut live = env.mtask().args(TIMEOUT).args(["-j1"]).echo().open();
+    let mut live = env.mtask().args(TIMEOUT).words("-j1").echo().open();
     live.ask("first", "first");
     let record = format!(
         "second @touch:{} @wait:{}",

@@ -29,10 +29,9 @@ fn a_worker_that_has_left_its_group_is_stopped_at_its_time_limit() {
     let env = TestEnv::new();
     let done = env
         .mtask()
-        .args(["-j1", "--timeout", "1s", "--grace", "1s"])
+        .words("-j1 --timeout 1s --grace 1s")
         .worker(["--pids", &env.path("w.pids")])
-        .stdin(input("@leavegroup"))
-        .run();
+        .run_on(input("@leavegroup"));
     done.assert_status(123).assert_one_error(1, "timeout");
     done.check(done.lines().len() == 3, "there are not three outcomes");
     env.assert_all_gone("w.pids");
@@ -60,10 +59,9 @@ fn a_worker_that_has_left_its_group_is_killed_where_it_does_not_exit() {
     let env = TestEnv::new();
     let done = env
         .mtask()
-        .args(["-j1", "--exit-timeout", "1s", "--grace", "500ms"])
+        .words("-j1 --exit-timeout 1s --grace 500ms")
         .worker(["--pids", &env.path("w.pids"), "--end-hang", "--ignore-term"])
-        .stdin(records(["@leavegroup"]))
-        .run();
+        .run_on(records(["@leavegroup"]));
     done.assert_status(123)
         .assert_stdout("@leavegroup\n")
         .assert_stderr_has("did not exit within --exit-timeout");
@@ -102,8 +100,7 @@ impl ForeignEnv {
         let probe = foreign
             .mtask()
             .args(["-j1", &foreign.worker(), "--end-exit", "0"])
-            .stdin(records(["@becomeroot"]))
-            .run();
+            .run_on(records(["@becomeroot"]));
         if !probe.status.success() {
             skip("no worker of another user can be had in the temporary folder");
             return None;
@@ -111,7 +108,7 @@ impl ForeignEnv {
         Some(foreign)
     }
 
-    fn mtask(&self) -> Run<'_> {
+    fn mtask(&self) -> Run {
         let mtask = PathBuf::from(self.env.path("mtask"));
         self.env.mtask().user(self.user, mtask)
     }
@@ -138,10 +135,9 @@ fn a_worker_that_may_not_be_signalled_fails_its_record_and_is_left_behind() {
     let pids = foreign.env.path("w.pids");
     let done = foreign
         .mtask()
-        .args(["-j1", "--timeout", "1s", "--grace", "500ms"])
+        .words("-j1 --timeout 1s --grace 500ms")
         .args([&foreign.worker(), "--pids", &pids])
-        .stdin(input("@becomeroot"))
-        .run();
+        .run_on(input("@becomeroot"));
     done.assert_status(123).assert_stderr_has(LEFT_BEHIND).assert_one_error(1, "timeout");
     done.check(done.lines().len() == 3, "there are not three outcomes");
     done.check(
@@ -161,7 +157,7 @@ fn a_worker_that_may_not_be_signalled_holds_up_no_end() {
     let pids = foreign.env.path("w.pids");
     let mut live = foreign
         .mtask()
-        .args(["-j1", "--grace", "500ms"])
+        .words("-j1 --grace 500ms")
         .args([&foreign.worker(), "--pids", &pids])
         .open();
     live.ask("@becomeroot", "@becomeroot");
@@ -180,14 +176,13 @@ fn a_worker_is_given_up_that_leaves_process_after_process_behind() {
     let pids = foreign.env.path("w.pids");
     let done = foreign
         .mtask()
-        .args(["-j1", "--timeout", "1s", "--grace", "100ms"])
-        .args(["--max-restarts", "2"])
+        .words("-j1 --timeout 1s --grace 100ms")
+        .words("--max-restarts 2")
         .args([&foreign.worker(), "--pids", &pids])
-        .stdin(records((0..9).map(|i| match i {
+        .run_on(records((0..9).map(|i| match i {
             0 => "@becomeroot".into(),
             _ => format!("{i} @becomeroot @hang"),
-        })))
-        .run();
+        })));
     done.assert_status(125).assert_stderr_has("that could not be ended").check(
         done.error_records().len() == 2,
         "not two records have failed",
@@ -245,11 +240,8 @@ fn a_worker_that_the_system_holds_is_not_waited_for_at_the_end() {
         return;
     };
     let env = TestEnv::new();
-    let mut live = env
-        .mtask()
-        .args(["-j1", "--grace", "500ms"])
-        .worker(["--pids", &env.path("w.pids")])
-        .open();
+    let mut live =
+        env.mtask().words("-j1 --grace 500ms").worker(["--pids", &env.path("w.pids")]).open();
     hang(&env, &mut live);
     let pid = env.lines("w.pids").remove(0);
     freezer.add(&pid);
@@ -270,7 +262,7 @@ fn no_time_limit_runs_while_mtask_and_its_workers_are_frozen() {
     let env = TestEnv::new();
     let mut live = env
         .mtask()
-        .args(["-j2", "--window", "1", "--timeout", "10s"])
+        .words("-j2 --window 1 --timeout 5s")
         .worker(["--pids", &env.path("w.pids")])
         .open();
     for i in 0..2 {
@@ -293,7 +285,7 @@ fn no_time_limit_runs_while_mtask_and_its_workers_are_frozen() {
     }
     freezer.add(&live.process().to_string());
     freezer.freeze();
-    let_pass(Duration::from_secs(12));
+    let_pass(Duration::from_secs(6));
     freezer.thaw();
     // Time for mtask to look at its clocks.
     let_pass(Duration::from_secs(1));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::done::numbers;
-use crate::env::{TestEnv, skip, worker_path};
+use crate::env::{TestEnv, mtask, skip, worker_path};
 
 #[test]
 fn usage_errors_are_2_and_start_nothing() {
@@ -26,12 +26,8 @@ fn usage_errors_are_2_and_start_nothing() {
     ];
     for options in lines {
         let env = TestEnv::new();
-        let done = env
-            .mtask()
-            .args(*options)
-            .worker(["--pids", &env.path("w.pids")])
-            .stdin(numbers(3))
-            .run();
+        let done =
+            env.mtask().args(*options).worker(["--pids", &env.path("w.pids")]).run_on(numbers(3));
         done.assert_status(2).assert_stdout("").check(!done.stderr.is_empty(), "nothing was said");
         assert!(!env.exists("w.pids"), "{options:?}: a worker was started");
     }
@@ -40,36 +36,46 @@ fn usage_errors_are_2_and_start_nothing() {
 #[test]
 fn no_command_is_a_usage_error() {
     TestEnv::new().mtask().run().assert_status(2).assert_stdout("");
-    TestEnv::new().mtask().args(["-j2", "--"]).run().assert_status(2).assert_stdout("");
+    mtask("-j2 --").run().assert_status(2).assert_stdout("");
 }
 
 #[test]
 fn a_timeout_with_a_full_window_is_a_usage_error() {
-    let done = TestEnv::new().mtask().args(["--timeout", "5s", "--window", "full"]).echo().run();
-    done.assert_status(2).assert_stderr_has("--timeout").assert_stderr_has("--window");
+    mtask("--timeout 5s --window full")
+        .echo()
+        .run()
+        .assert_status(2)
+        .assert_stderr_has("--timeout")
+        .assert_stderr_has("--window");
 }
 
 #[test]
 fn a_window_beside_at_most_once_is_a_usage_error() {
-    let done = TestEnv::new().mtask().args(["--at-most-once", "--window", "4"]).echo().run();
-    done.assert_status(2).assert_stderr_has("--at-most-once").assert_stderr_has("--window");
+    mtask("--at-most-once --window 4")
+        .echo()
+        .run()
+        .assert_status(2)
+        .assert_stderr_has("--at-most-once")
+        .assert_stderr_has("--window");
 }
 
 #[test]
 fn options_end_at_the_command() {
     // -u and -j0 are the command's own.
     let env = TestEnv::new();
-    let done =
-        env.mtask().args(["-j2", &worker_path(), "-u", "-j0", "--suffix", "!"]).stdin("a\n").run();
-    done.assert_status(0).assert_stdout("a!\n");
+    env.mtask()
+        .args(["-j2", &worker_path(), "-u", "-j0", "--suffix", "!"])
+        .run_on("a\n")
+        .assert_output("a!\n");
 }
 
 #[test]
 fn a_double_dash_ends_the_options() {
     let env = TestEnv::new();
-    let done =
-        env.mtask().args(["--", &worker_path(), "--", "--suffix", "!"]).stdin("a @args\n").run();
-    done.assert_status(0).assert_stdout("--|--suffix|!\n");
+    env.mtask()
+        .args(["--", &worker_path(), "--", "--suffix", "!"])
+        .run_on("a @args\n")
+        .assert_output("--|--suffix|!\n");
 }
 
 #[test]
@@ -81,14 +87,13 @@ fn durations_and_sizes_may_have_units() {
         ["--max-record", "100", "--grace", "3s"],
         ["--max-record", "64K", "--init-timeout", "10m"],
     ] {
-        let done = TestEnv::new().mtask().args(options).echo().stdin("a\n").run();
-        done.assert_status(0).assert_stdout("a\n");
+        TestEnv::new().mtask().args(options).echo().run_on("a\n").assert_output("a\n");
     }
 }
 
 #[test]
 fn help_and_version_go_to_stdout() {
-    let help = TestEnv::new().mtask().args(["--help"]).run();
+    let help = mtask("--help").run();
     help.assert_status(0).assert_stderr_empty();
     for option in [
         "--jobs",
@@ -103,8 +108,8 @@ fn help_and_version_go_to_stdout() {
             &format!("it lacks {option}"),
         );
     }
-    let version = TestEnv::new().mtask().args(["--version"]).run();
-    version.assert_status(0).assert_stdout(format!("mtask {}\n", env!("CARGO_PKG_VERSION")));
+    let version = mtask("--version").run();
+    version.assert_output(format!("mtask {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
@@ -123,8 +128,12 @@ fn what_cannot_be_printed_is_an_error() {
         let done = env.mtask().args(args).stdout_file("/dev/full").run();
         done.assert_status(1).assert_stderr_has("mtask: cannot write standard output: No space");
         let script = "exec \"$0\" \"$@\" >&-";
-        let done = env.mtask().shell(script).args(args).run();
-        done.assert_status(1).assert_stderr_has("mtask: standard output is closed; redirect it");
+        env.mtask()
+            .shell(script)
+            .args(args)
+            .run()
+            .assert_status(1)
+            .assert_stderr_has("mtask: standard output is closed; redirect it");
     }
 }
 
@@ -133,13 +142,7 @@ fn a_dry_run_shows_each_workers_command_and_environment_and_starts_nothing() {
     let env = TestEnv::new();
     let live = env
         .mtask()
-        .args([
-            "--dry-run",
-            "--worker-arg",
-            "gpu=first",
-            "--worker-arg",
-            "gpu=second",
-        ])
+        .words("--dry-run --worker-arg gpu=first --worker-arg gpu=second")
         .worker(["--pids", &env.path("w.pids"), "--suffix", "{gpu}"])
         .open();
     let done = live.wait_with_open_stdin();

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use rustix::process::Signal;
 
 use crate::done::{numbers, records};
-use crate::env::{TestEnv, skip, wait_until};
+use crate::env::{TestEnv, mtask, skip, wait_until};
 use crate::processes::Process;
 
 /// A worker that answers at the end of its stdin: each record in turn.
@@ -28,8 +28,10 @@ fn the_end_of_the_input_is_seen_however_full_the_buffer_is() {
             let whole = env.mtask().args(["-i", &input]);
             let several = env.mtask().args(["-i", &empty, "-i", &input, "-i", &empty]);
             for run in [piped, whole, several] {
-                let done = run.args(["--buffer", "64K", "-j1"]).worker(COLLECTS).run();
-                done.assert_status(0).assert_stdout(format!("{record}\n"));
+                run.words("--buffer 64K -j1")
+                    .worker(COLLECTS)
+                    .run()
+                    .assert_output(format!("{record}\n"));
             }
         }
     }
@@ -40,22 +42,17 @@ fn the_same_with_other_separators_and_formats() {
     let env = TestEnv::new();
     let text = "x".repeat(60_000);
     let buffer = ["--buffer", "64K", "-j1"];
-    let done = (env.mtask().args(buffer).args(["-0"]))
+    let done = (env.mtask().args(buffer).words("-0"))
         .worker(["--buffered", "--null"])
-        .stdin(format!("{text}\0"))
-        .run();
-    done.assert_status(0).assert_stdout(format!("{text}\0"));
+        .run_on(format!("{text}\0"));
+    done.assert_output(format!("{text}\0"));
     let json = format!("\"{text}\"\n");
-    let done = (env.mtask().args(buffer).args(["--format", "jsonl"]))
-        .worker(COLLECTS)
-        .stdin(json.clone())
-        .run();
-    done.assert_status(0).assert_stdout(&json);
-    let done = (env.mtask().args(buffer).args(["--protocol", "json"]))
+    let done = (env.mtask().args(buffer).words("--format jsonl")).worker(COLLECTS).run_on(&json);
+    done.assert_output(&json);
+    (env.mtask().args(buffer).words("--protocol json"))
         .worker(["--buffered", "--json"])
-        .stdin(json.clone())
-        .run();
-    done.assert_status(0).assert_stdout(&json);
+        .run_on(&json)
+        .assert_output(&json);
 }
 
 #[test]
@@ -63,58 +60,33 @@ fn a_small_record_behind_a_large_one_waits_for_no_room_at_the_end() {
     let env = TestEnv::new();
     for end in ["\n", ""] {
         let input = format!("{}\nlast{end}", "x".repeat(60_000));
-        let done = env
-            .mtask()
-            .args(["--buffer", "64K", "-j1", "--window", "2"])
-            .worker(["--collect", "2"])
-            .stdin(input.clone())
-            .run();
-        done.assert_status(0).assert_stdout(format!("{}\n", input.trim_end()));
-    }
-}
-
-#[test]
-fn a_full_buffer_that_a_worker_waits_for_is_named_and_ends() {
-    let env = TestEnv::new();
-    let input = numbers(10_000);
-    // More than fit, and as many as there ever are.
-    let runs = [("1", "full"), ("2", "full"), ("1", "9999")].map(|(jobs, window)| {
         env.mtask()
-            .args(["--buffer", "32K", "-j", jobs, "--window", window])
-            .worker(COLLECTS)
-            .stdin(input.clone())
-            .start()
-    });
-    for live in runs {
-        let done = live.wait();
-        done.assert_status(0)
-            .assert_stdout(&input)
-            .assert_stderr_has("--buffer is full (32768 bytes)");
-        done.check(
-            done.stderr.matches("--buffer is full (").count() <= 2,
-            "it is said again and again",
-        );
+            .words("--buffer 64K -j1 --window 2")
+            .worker(["--collect", "2"])
+            .run_on(&input)
+            .assert_output(format!("{}\n", input.trim_end()));
     }
 }
 
 #[test]
 fn every_size_of_the_buffer_will_do() {
-    let env = TestEnv::new();
+    // A skipped record may have moved what was answered.
+    let faults = [("1 @die:3", 123), ("1 @skip", 122)];
+    let mut runs = Vec::new();
     for size in ["1", "7", "8", "100"] {
-        // A skipped record may have moved what was answered.
-        for (record, status) in [("1 @die:3", 123), ("1 @skip", 122)] {
+        for (record, status) in faults {
             for order in ["-k", "-u"] {
-                let done = env
-                    .mtask()
-                    .args(["--buffer", size, order, "-j1"])
-                    .echo()
-                    .stdin(records(["0", record, "2", "3"]))
-                    .run();
-                done.assert_status(status);
-                done.check(done.error_records().len() == 1, "one is to fail");
-                done.check(done.lines().len() == 4, "there are not four outcomes");
+                let run = mtask("-j1 --buffer").words(size).words(order).echo();
+                runs.push((run.stdin(records(["0", record, "2", "3"])).start(), status));
             }
         }
+    }
+    // All at once: each waits before it finds what is missing, or starts a process again.
+    for (run, status) in runs {
+        let done = run.wait();
+        done.assert_status(status);
+        done.check(done.error_records().len() == 1, "one is to fail");
+        done.check(done.lines().len() == 4, "there are not four outcomes");
     }
 }
 
@@ -214,7 +186,7 @@ fn a_pipe_that_another_process_fills_keeps_no_signal_waiting() {
         );
         let mut live = env
             .mtask()
-            .args(["-j1", "--grace", "500ms"])
+            .words("-j1 --grace 500ms")
             .stdout_descriptor(writer)
             .echo()
             .shell(&script)
@@ -245,6 +217,8 @@ fn a_pipe_that_another_process_fills_keeps_no_signal_waiting() {
 fn a_shell_loop_that_gives_its_commands_no_records_is_a_worker() {
     let env = TestEnv::new();
     let script = "while IFS= read -r x; do cat </dev/null; echo \"$x\"; done";
-    let done = env.mtask().args(["-j1", "--", "sh", "-c", script]).stdin(numbers(50)).run();
-    done.assert_status(0).assert_stdout(numbers(50));
+    env.mtask()
+        .args(["-j1", "--", "sh", "-c", script])
+        .run_on(numbers(50))
+        .assert_output(numbers(50));
 }

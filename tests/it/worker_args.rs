@@ -24,8 +24,7 @@ fn ask_each_worker(
         .args([format!("-j{jobs}"), "--window=1".into()])
         .args(options)
         .worker(args)
-        .stdin(input)
-        .run();
+        .run_on(input);
     done.assert_status(0);
     let mut lines: Vec<Vec<u8>> = done.lines().into_iter().map(<[u8]>::to_vec).collect();
     lines.sort();
@@ -37,21 +36,21 @@ fn ask_each_worker(
 fn placeholders_are_replaced_by_the_workers_values() {
     let options = ["--worker-arg", "gpu=7", "--worker-arg", "gpu=8"];
     let args = ["{gpu}", "x{gpu}y{gpu}", "{worker}", "{arg}"];
-    let done = ask_each_worker(&TestEnv::new(), 2, &options, &args, "@args");
-    done.assert_stdout("0 7|x7y7|0|gpu=7\n1 8|x8y8|1|gpu=8\n");
+    ask_each_worker(&TestEnv::new(), 2, &options, &args, "@args")
+        .assert_stdout("0 7|x7y7|0|gpu=7\n1 8|x8y8|1|gpu=8\n");
 }
 
 #[test]
 fn arguments_are_dealt_out_in_turn() {
     let options = ["--worker-arg", "a=first", "--worker-arg", "a=second"];
-    let done = ask_each_worker(
+    ask_each_worker(
         &TestEnv::new(),
         4,
         &options,
         &["{a}"],
         "@args @env:MTASK_ARG",
-    );
-    done.assert_stdout(records([
+    )
+    .assert_stdout(records([
         "0 first a=first",
         "1 second a=second",
         "2 first a=first",
@@ -62,20 +61,11 @@ fn arguments_are_dealt_out_in_turn() {
 #[test]
 fn there_are_as_many_workers_as_arguments_by_default() {
     let env = TestEnv::new();
-    let done = env
-        .mtask()
-        .args([
-            "--worker-arg",
-            "a",
-            "--worker-arg",
-            "b",
-            "--worker-arg",
-            "c",
-        ])
+    env.mtask()
+        .words("--worker-arg a --worker-arg b --worker-arg c")
         .echo()
-        .stdin("@env:MTASK_WORKERS\n")
-        .run();
-    done.assert_status(0).assert_stdout("3\n");
+        .run_on("@env:MTASK_WORKERS\n")
+        .assert_output("3\n");
 }
 
 #[test]
@@ -84,40 +74,40 @@ fn a_json_object_gives_several_keys() {
         "--worker-arg",
         r#"{"name":"a b","n":[1,2],"big":12345678901234567890123,"t":true}"#,
     ];
-    let done = ask_each_worker(
+    ask_each_worker(
         &TestEnv::new(),
         1,
         &options,
         &["{name}", "{n}", "{big}", "{t}"],
         "@args",
-    );
-    done.assert_stdout("0 a b|[1,2]|12345678901234567890123|true\n");
+    )
+    .assert_stdout("0 a b|[1,2]|12345678901234567890123|true\n");
 }
 
 #[test]
 fn plain_text_is_the_whole_argument() {
     for init in ["plain text", "1=x", "a-b=c", "[1,2]", ""] {
-        let done = ask_each_worker(
+        ask_each_worker(
             &TestEnv::new(),
             1,
             &["--worker-arg", init],
             &["<{arg}>"],
             "@args",
-        );
-        done.assert_stdout(format!("0 <{init}>\n"));
+        )
+        .assert_stdout(format!("0 <{init}>\n"));
     }
 }
 
 #[test]
 fn a_value_may_hold_equals_signs() {
-    let done = ask_each_worker(
+    ask_each_worker(
         &TestEnv::new(),
         1,
         &["--worker-arg", "k_1=a=b="],
         &["{k_1}"],
         "@args",
-    );
-    done.assert_stdout("0 a=b=\n");
+    )
+    .assert_stdout("0 a=b=\n");
 }
 
 #[test]
@@ -130,27 +120,27 @@ fn an_argument_that_stands_nowhere_is_added_as_the_last() {
         "@args",
     );
     done.assert_stdout("0 x|y|gpu=7\n");
-    let done = ask_each_worker(
+    ask_each_worker(
         &TestEnv::new(),
         1,
         &["--worker-arg", "gpu=7"],
         &["{worker}"],
         "@args",
-    );
-    done.assert_stdout("0 0|gpu=7\n");
+    )
+    .assert_stdout("0 0|gpu=7\n");
 }
 
 #[test]
 fn other_braces_are_left_alone() {
     let args = ["{gpu}", "{other}", "{ gpu }", "${gpu", "{1}"];
-    let done = ask_each_worker(
+    ask_each_worker(
         &TestEnv::new(),
         1,
         &["--worker-arg", "gpu=7"],
         &args,
         "@args",
-    );
-    done.assert_stdout("0 7|{other}|{ gpu }|${gpu|{1}\n");
+    )
+    .assert_stdout("0 7|{other}|{ gpu }|${gpu|{1}\n");
 }
 
 #[test]
@@ -171,21 +161,20 @@ fn an_object_with_a_mistake_in_it_is_warned_of() {
 
 #[test]
 fn nothing_is_replaced_without_the_option() {
-    let done = ask_each_worker(
+    ask_each_worker(
         &TestEnv::new(),
         1,
         &[],
         &["{worker}", "{arg}", "{gpu}"],
         "@args",
-    );
-    done.assert_stdout("0 {worker}|{arg}|{gpu}\n");
+    )
+    .assert_stdout("0 {worker}|{arg}|{gpu}\n");
 }
 
 #[test]
 fn a_value_is_not_looked_at_for_placeholders() {
     let options = ["--worker-arg", r#"{"a":"{b}","b":"{a}"}"#];
-    let done = ask_each_worker(&TestEnv::new(), 1, &options, &["{a}{b}"], "@args");
-    done.assert_stdout("0 {b}{a}\n");
+    ask_each_worker(&TestEnv::new(), 1, &options, &["{a}{b}"], "@args").assert_stdout("0 {b}{a}\n");
 }
 
 #[test]
@@ -193,10 +182,9 @@ fn a_key_that_some_workers_lack_is_a_usage_error_that_names_it() {
     let env = TestEnv::new();
     let done = env
         .mtask()
-        .args(["--worker-arg", "gpu=1", "--worker-arg", "cpu=1"])
+        .words("--worker-arg gpu=1 --worker-arg cpu=1")
         .worker(["--pids", &env.path("w.pids"), "{gpu}"])
-        .stdin("a\n")
-        .run();
+        .run_on("a\n");
     done.assert_status(2).assert_stdout("").assert_stderr_has("gpu");
     assert!(!env.exists("w.pids"), "a worker was started");
 }
@@ -228,40 +216,42 @@ fn shared_arguments_are_added_and_the_workers_own_win() {
 
 #[test]
 fn a_shared_argument_alone_is_an_argument() {
-    let done = ask_each_worker(
+    ask_each_worker(
         &TestEnv::new(),
         2,
         &["--shared-arg", "model=big"],
         &["{model}"],
         "@args",
-    );
-    done.assert_stdout("0 big\n1 big\n");
+    )
+    .assert_stdout("0 big\n1 big\n");
 }
 
 #[test]
 fn the_environment_names_worker_process_argument_and_protocol() {
     let words = "@env:MTASK_WORKERS @env:MTASK_PROCESS @env:MTASK_ARG @env:MTASK_PROTOCOL @env:PYTHONUNBUFFERED";
     let options = ["--worker-arg", "x=1", "--worker-arg", "x=2"];
-    let done = ask_each_worker(&TestEnv::new(), 2, &options, &["{x}"], words);
-    done.assert_stdout("0 2 0 x=1 lines/1 1\n1 2 0 x=2 lines/1 1\n");
+    ask_each_worker(&TestEnv::new(), 2, &options, &["{x}"], words)
+        .assert_stdout("0 2 0 x=1 lines/1 1\n1 2 0 x=2 lines/1 1\n");
 }
 
 #[test]
 fn the_argument_is_empty_where_there_is_none() {
-    let done = ask_each_worker(
+    ask_each_worker(
         &TestEnv::new(),
         1,
         &[],
         &[],
         "@env:MTASK_ARG @env:MTASK_PROTOCOL",
-    );
-    done.assert_stdout("0  lines/1\n");
+    )
+    .assert_stdout("0  lines/1\n");
 }
 
 #[test]
 fn pythonunbuffered_is_left_as_it_was_set() {
     let env = TestEnv::new();
-    let done =
-        env.mtask().var("PYTHONUNBUFFERED", "x").echo().stdin("@env:PYTHONUNBUFFERED\n").run();
-    done.assert_status(0).assert_stdout("x\n");
+    env.mtask()
+        .var("PYTHONUNBUFFERED", "x")
+        .echo()
+        .run_on("@env:PYTHONUNBUFFERED\n")
+        .assert_output("x\n");
 }

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use crate::done::{numbers, records};
-use crate::env::{TestEnv, skip};
+use crate::env::{TestEnv, mtask, skip};
 
 #[test]
 fn lines_of_several_workers_are_never_mixed() {
     let input = records((0..40).map(|_| "@errlines:200"));
-    let done = TestEnv::new().mtask().args(["-j4", "--window", "1"]).echo().stdin(input).run();
+    let done = mtask("-j4 --window 1").echo().run_on(input);
     done.assert_status(0);
     let lines: Vec<&str> = done.stderr.lines().collect();
     done.check(
@@ -24,12 +24,7 @@ fn lines_of_several_workers_are_never_mixed() {
 #[test]
 fn tags_say_which_worker_wrote_a_line() {
     let input = records((0..20).map(|_| "@errlines:20"));
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j2", "--tag-stderr", "--window", "1"])
-        .echo()
-        .stdin(input)
-        .run();
+    let done = mtask("-j2 --tag-stderr --window 1").echo().run_on(input);
     done.assert_status(0);
     let tagged = |line: &str| {
         let rest = line.strip_prefix("[worker 0] ").or_else(|| line.strip_prefix("[worker 1] "));
@@ -44,8 +39,10 @@ fn tags_say_which_worker_wrote_a_line() {
 
 #[test]
 fn a_carriage_return_ends_a_line_too() {
-    let done = TestEnv::new().mtask().args(["-j1", "--tag-stderr"]).echo().stdin("@errcr\n").run();
-    done.assert_status(0)
+    mtask("-j1 --tag-stderr")
+        .echo()
+        .run_on("@errcr\n")
+        .assert_status(0)
         .assert_stderr_has("[worker 0] one")
         .assert_stderr_has("[worker 0] two");
 }
@@ -53,15 +50,19 @@ fn a_carriage_return_ends_a_line_too() {
 #[test]
 fn a_last_line_without_an_end_is_passed_on() {
     let script = "IFS= read -r x; printf 'last words' >&2; echo \"$x\"";
-    let done = TestEnv::new().mtask().args(["-j1", "--", "sh", "-c", script]).stdin("a\n").run();
-    done.assert_status(0).assert_stdout("a\n").assert_stderr_has("last words");
+    TestEnv::new()
+        .mtask()
+        .args(["-j1", "--", "sh", "-c", script])
+        .run_on("a\n")
+        .assert_output("a\n")
+        .assert_stderr_has("last words");
 }
 
 #[test]
 fn a_flood_on_stderr_harms_nothing() {
     let input = records(["a", "b @errbytes:20M", "c @errlines:20000", "d"]);
-    let done = TestEnv::new().mtask().args(["-j2"]).echo().stdin(input.clone()).run();
-    done.assert_status(0).assert_stdout(input);
+    let done = mtask("-j2").echo().run_on(&input);
+    done.assert_output(input);
     let longest = done.stderr.lines().map(str::len).max().unwrap_or_default();
     done.check(
         longest <= (64 << 10) + 100,
@@ -76,8 +77,8 @@ fn a_flood_on_stderr_harms_nothing() {
 #[test]
 fn what_is_on_stderr_is_never_on_stdout() {
     let input = records((0..100).map(|i| format!("{i} @err:noise")));
-    let done = TestEnv::new().mtask().args(["-j3"]).echo().stdin(input.clone()).run();
-    done.assert_status(0).assert_stdout(input);
+    let done = mtask("-j3").echo().run_on(&input);
+    done.assert_output(input);
     assert_eq!(done.stderr, "noise\n".repeat(100));
 }
 
@@ -86,14 +87,12 @@ fn a_closed_stderr_harms_nothing() {
     let env = TestEnv::new();
     let input = numbers(100);
     let words = "@err:noise";
-    let done = env
-        .mtask()
-        .args(["-j2"])
+    env.mtask()
+        .words("-j2")
         .worker(["--at", "5", words])
         .shell("exec \"$0\" \"$@\" 2>&-")
-        .stdin(input.clone())
-        .run();
-    done.assert_status(0).assert_stdout(input);
+        .run_on(&input)
+        .assert_output(input);
 }
 
 #[test]
@@ -101,14 +100,12 @@ fn a_stderr_that_takes_nothing_changes_no_result_and_no_status() {
     if !Path::new("/dev/full").exists() {
         return skip("there is no /dev/full");
     }
-    let done = TestEnv::new()
-        .mtask()
-        .args(["-j2"])
+    mtask("-j2")
         .echo()
         .shell("exec \"$0\" \"$@\" 2>/dev/full")
-        .stdin(records(["0", "1 @errlines:5 @die:3", "2"]))
-        .run();
-    done.assert_status(123).assert_one_error(1, "worker_exit");
+        .run_on(records(["0", "1 @errlines:5 @die:3", "2"]))
+        .assert_status(123)
+        .assert_one_error(1, "worker_exit");
 }
 
 fn is_whole(line: &str) -> bool {

@@ -11,18 +11,15 @@ const WORKER: &str = r#"while IFS= read -r x; do
 done"#;
 
 /// A worker that writes these for the records.
-fn says<'env>(env: &'env TestEnv, options: &[&str], said: &[&[u8]]) -> Run<'env> {
+fn says(env: &TestEnv, options: &[&str], said: &[&[u8]]) -> Run {
     for (number, said) in said.iter().enumerate() {
         env.write(&format!("say-{number}"), said);
     }
-    env.mtask()
-        .args(["-j1", "--protocol", "json"])
-        .args(options)
-        .args(["--", "sh", "-c", WORKER])
+    env.mtask().words("-j1 --protocol json").args(options).args(["--", "sh", "-c", WORKER])
 }
 
 fn run(env: &TestEnv, options: &[&str], said: &[&[u8]]) -> Done {
-    says(env, options, said).stdin(numbers(said.len())).run()
+    says(env, options, said).run_on(numbers(said.len()))
 }
 
 /// Whether a line with this text is the worker's log.
@@ -73,8 +70,7 @@ fn text_before_an_answer_may_be_anything() {
             r#"{"ms":{"id":1},"id":0,"output":[1,{"id":0}]}"#,
         ] {
             let line = [text, answer.as_bytes(), more, b"\n"].concat();
-            let done = run(&TestEnv::new(), &[], &[&line]);
-            done.assert_status(0).assert_stdout("[1,{\"id\":0}]\n");
+            run(&TestEnv::new(), &[], &[&line]).assert_output("[1,{\"id\":0}]\n");
         }
     }
 }
@@ -113,7 +109,7 @@ fn a_log_line_that_mentions_a_record_is_no_answer_and_harms_none() {
     ] {
         let said = format!("{log}\n{{\"id\":0,\"output\":\"true\"}}\n");
         let done = run(&TestEnv::new(), &[], &[said.as_bytes()]);
-        done.assert_status(0).assert_stdout("\"true\"\n");
+        done.assert_output("\"true\"\n");
         assert_logged(&done, log);
     }
 }
@@ -145,7 +141,7 @@ fn what_a_log_line_quotes_is_no_answer() {
     ] {
         let said = format!("{log}\n{{\"id\":0,\"output\":\"true\"}}\n");
         let done = run(&TestEnv::new(), &["--max-record", "1M"], &[said.as_bytes()]);
-        done.assert_status(0).assert_stdout("\"true\"\n");
+        done.assert_output("\"true\"\n");
         done.assert_stderr_has("1 line on stdout without an answer");
         if log.len() < 1000 {
             assert_logged(&done, log);
@@ -169,8 +165,7 @@ fn an_answer_that_was_shown_in_a_log_line_may_be_given_again() {
             [&[&shown[..], again].concat()[..], next],
             [&shown[..], &[&next[..], again].concat()],
         ] {
-            let done = run(&env, &[], &said);
-            done.assert_status(0).assert_stdout("{\"a\":[1, 2]}\n1\n");
+            run(&env, &[], &said).assert_output("{\"a\":[1, 2]}\n1\n");
         }
     }
     // Which of two different ones is right nobody knows.
@@ -186,8 +181,9 @@ fn an_answer_that_was_shown_in_a_log_line_may_be_given_again() {
     );
     done.assert_status(123).assert_stderr_has("each record is to be answered once");
     let twice = b"{\"id\":0,\"output\":1}\n".repeat(2);
-    let done = run(&TestEnv::new(), &[], &[&twice]);
-    done.assert_status(123).assert_stderr_has("each record is to be answered once");
+    run(&TestEnv::new(), &[], &[&twice])
+        .assert_status(123)
+        .assert_stderr_has("each record is to be answered once");
 }
 
 /// The copy comes when the record has been sent again, to the same process.
@@ -201,13 +197,12 @@ fn an_error_that_was_shown_in_a_log_line_is_no_answer_to_the_next_attempt() {
             r#"{next}; printf 'INFO answered '; {error}; {next}; {error}; {more}
             echo '{{"id":0,"output":"true"}}'; cat"#
         );
-        let done = TestEnv::new()
+        TestEnv::new()
             .mtask()
             .args(["-j1", "--protocol", "json", "--retries", retries])
             .args(["--", "sh", "-c", &script])
-            .stdin("1\n")
-            .run();
-        done.assert_status(0).assert_stdout("\"true\"\n");
+            .run_on("1\n")
+            .assert_output("\"true\"\n");
     }
 }
 
@@ -242,7 +237,7 @@ fn ready_may_be_followed_by_an_answer_on_its_line_and_the_last_line_lack_its_end
         b"end {\"id\":1,\"output\":2}",
     ];
     let done = run(&TestEnv::new(), &[], &said);
-    done.assert_status(0).assert_stdout("1\n2\n");
+    done.assert_output("1\n2\n");
     done.assert_stderr_has("1 line on stdout");
 }
 
@@ -254,8 +249,9 @@ fn a_broken_answer_fails_its_record_wherever_its_id_stands() {
         r#"{ "id" : 0 , "output" : NaN }"#,
         r#"{"output":1,"id":0} and more"#,
     ] {
-        let done = run(&TestEnv::new(), &[], &[format!("{line}\n").as_bytes()]);
-        done.assert_status(123).assert_one_error(0, "bad_answer");
+        run(&TestEnv::new(), &[], &[format!("{line}\n").as_bytes()])
+            .assert_status(123)
+            .assert_one_error(0, "bad_answer");
     }
 }
 
@@ -300,7 +296,7 @@ fn a_log_line_that_is_too_long_is_a_log_line() {
     ] {
         let said = format!("{line}\n{{\"id\":0,\"output\":\"true\"}}\n");
         let done = run(&TestEnv::new(), &["--max-record", "1K"], &[said.as_bytes()]);
-        done.assert_status(0).assert_stdout("\"true\"\n");
+        done.assert_output("\"true\"\n");
         done.assert_stderr_has("1 line on stdout without an answer");
     }
 }

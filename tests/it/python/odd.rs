@@ -110,13 +110,8 @@ fn modules_with_the_names_of_pythons_own_harm_nobody() {
         (&["--batch", "4"], "apart/work.py:batch"),
         (&["--exits", "exits"], "apart/work.py:Closes"),
     ] {
-        let done = env
-            .mtask()
-            .args(["-j1"])
-            .args(options)
-            .args(["--python", name])
-            .stdin(numbers(13))
-            .run();
+        let done =
+            env.mtask().words("-j1").args(options).args(["--python", name]).run_on(numbers(13));
         if name.ends_with("batch") {
             // A call that fails is tried again, which is said.
             done.assert_status(123);
@@ -149,8 +144,7 @@ fn such_modules_are_found_by_the_code_that_they_belong_to() {
             .mtask()
             .args(["-j1", "--python", name])
             .args(AS_FEW_MODULES_AS_CAN_BE)
-            .stdin(numbers(13))
-            .run();
+            .run_on(numbers(13));
         assert_failed_each_as_ever(&done);
     }
 }
@@ -189,8 +183,7 @@ fn what_the_adapter_uses_hides_none_of_them() {
             .mtask()
             .args(["-j1", "--python", name])
             .args(AS_FEW_MODULES_AS_CAN_BE)
-            .stdin(numbers(3))
-            .run();
+            .run_on(numbers(3));
         done.assert_status(123);
         for line in [0, 2] {
             assert_eq!(done.parse(done.lines()[line]), alone.trim_end());
@@ -214,10 +207,9 @@ fn modules_on_pythonpath_harm_the_adapter_as_little() {
     let done = env
         .mtask()
         .var("PYTHONPATH", ".")
-        .args(["-j1", "--python", "work.py:work"])
+        .words("-j1 --python work.py:work")
         .args(AS_FEW_MODULES_AS_CAN_BE)
-        .stdin(numbers(13))
-        .run();
+        .run_on(numbers(13));
     assert_failed_each_as_ever(&done);
 }
 
@@ -270,12 +262,8 @@ def work(x):
 def batch(xs): return [RESULTS[x][0]() for x in xs]
 "#;
     let Some(env) = python(source) else { return };
-    let one_by_one = env.mtask().args(["-j1", "--python", "work.py:work"]).stdin(numbers(11)).run();
-    let together = env
-        .mtask()
-        .args(["-j1", "--batch", "11", "--python", "work.py:batch"])
-        .stdin(numbers(11))
-        .run();
+    let one_by_one = env.mtask().words("-j1 --python work.py:work").run_on(numbers(11));
+    let together = env.mtask().words("-j1 --batch 11 --python work.py:batch").run_on(numbers(11));
     let expected: Vec<Vec<&str>> = (one_by_one.stderr.lines())
         .filter_map(|line| line.strip_prefix("EXPECTED|"))
         .map(|line| line.split('|').collect())
@@ -367,8 +355,10 @@ class Work:
     def close(self): return Raises()
 "#;
     let Some(env) = python(source) else { return };
-    let done = env.mtask().args(["-j1", "--python", "work.py:Work"]).stdin("1\n").run();
-    done.assert_status(123)
+    env.mtask()
+        .words("-j1 --python work.py:Work")
+        .run_on("1\n")
+        .assert_status(123)
         .assert_stdout("1\n")
         .assert_stderr_has("the exit value is not JSON: sys.exit(0) was called");
 }
@@ -399,11 +389,10 @@ def inside(x): return {"error": ValueError("404")} if x == 2 else x
     let run = |options: &[&str], name: &str| {
         let done = env
             .mtask()
-            .args(["-j1"])
+            .words("-j1")
             .args(options)
             .args(["--python", &format!("work.py:{name}")])
-            .stdin(numbers(4))
-            .run();
+            .run_on(numbers(4));
         done.assert_status(123).assert_one_error(2, "worker_error");
         done.assert_results_but(2, &numbers(4));
         error(&done, 2)
@@ -462,11 +451,10 @@ def rows(xs): return Rows(xs)
                 "--python",
                 &format!("work.py:{name}"),
             ])
-            .stdin(numbers(4))
-            .run()
+            .run_on(numbers(4))
     };
     for name in ["tuples", "maps", "generators"] {
-        run(name).assert_status(0).assert_stdout(numbers(4));
+        run(name).assert_output(numbers(4));
     }
     let done = run("breaks");
     done.assert_status(123).assert_one_error(2, "worker_error");

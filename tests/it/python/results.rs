@@ -35,7 +35,7 @@ def work(x):
     return x
 "#;
     let Some(env) = python(source) else { return };
-    let done = env.mtask().args(["-j1", "--python", "work.py:work"]).stdin(numbers(8)).run();
+    let done = env.mtask().words("-j1 --python work.py:work").run_on(numbers(8));
     done.assert_status(123);
     let lines = done.lines();
     assert_eq!((lines[0], lines[7]), (&b"0"[..], &b"7"[..]));
@@ -94,7 +94,7 @@ def work(x):
     return result()
 "#;
     let Some(env) = python(source) else { return };
-    let done = env.mtask().args(["-j1", "--python", "work.py:work"]).stdin(numbers(11)).run();
+    let done = env.mtask().words("-j1 --python work.py:work").run_on(numbers(11));
     done.assert_status(123);
     let expected: Vec<&str> =
         done.stderr.lines().filter_map(|line| line.strip_prefix("EXPECTED ")).collect();
@@ -120,8 +120,7 @@ def work(x):
     return [Point(1, Point(2)), Pair(1, 2), (), {1: Level.LOW}, "\ud800"]
 "#;
     let Some(env) = python(source) else { return };
-    let done = env.mtask().args(["--python", "work.py:work"]).stdin("0\n").run();
-    done.assert_status(0).assert_stdout(
+    env.mtask().words("--python work.py:work").run_on("0\n").assert_output(
         "[{\"x\":1,\"next\":{\"x\":2,\"next\":null}},[1,2],[],{\"1\":1},\"\\ud800\"]\n",
     );
 }
@@ -139,7 +138,7 @@ def double(batch): return numpy.array(batch) * 2.0
     if !has("import numpy") {
         return skip("numpy is not installed");
     }
-    let done = env.mtask().args(["-j1", "--python", "work.py:work"]).stdin(numbers(5)).run();
+    let done = env.mtask().words("-j1 --python work.py:work").run_on(numbers(5));
     done.assert_status(123);
     let expected = ["1.5", "[0,1,2]", "{\"a\":[4,true]}", "[[0.0],[0.0]]"];
     let lines = done.lines();
@@ -147,7 +146,8 @@ def double(batch): return numpy.array(batch) * 2.0
     assert_eq!(results, expected);
     assert_message_has(&done, 4, "output[1] is nan");
 
-    let done =
-        env.mtask().args(["--batch", "4", "--python", "work.py:double"]).stdin("1\n2\n").run();
-    done.assert_status(0).assert_stdout("2.0\n4.0\n");
+    env.mtask()
+        .words("--batch 4 --python work.py:double")
+        .run_on("1\n2\n")
+        .assert_output("2.0\n4.0\n");
 }

@@ -24,8 +24,7 @@ fn kept(options: &[&str]) -> Kept {
     let mut count = 0;
     for _ in 0..4 {
         count += 10;
-        let done = mtask(&env, &options).echo().stdin(numbers(count)).run();
-        done.assert_status(0);
+        mtask(&env, &options).echo().run_on(numbers(count)).assert_status(0);
     }
     let journal = env.read("journal");
     let lines = journal.split_inclusive(|byte| *byte == b'\n');
@@ -61,7 +60,7 @@ impl Kept {
     fn assert_gone_on_with(&self, lines: &[Vec<u8>]) {
         self.env.write("journal", lines.concat());
         let run = self.env.mtask().args(&self.options).echo();
-        run.stdin(numbers(self.count)).run().assert_status(0);
+        run.run_on(numbers(self.count)).assert_status(0);
         let (out, expected) = (self.env.read("out"), numbers(self.count));
         assert_eq!(sorted(&out, b'\n'), sorted(&expected, b'\n'));
     }
@@ -127,7 +126,7 @@ fn a_line_of_an_earlier_journal_of_the_same_run_is_noticed() {
         std::fs::remove_file(kept.env.path(name)).expect("removed");
     }
     let run = kept.env.mtask().args(&kept.options).echo();
-    run.stdin(numbers(kept.count)).run().assert_status(0);
+    run.run_on(numbers(kept.count)).assert_status(0);
     let journal = kept.env.read("journal");
     let first = journal.split_inclusive(|byte| *byte == b'\n').next();
     let first = first.expect("a line").to_vec();
@@ -201,7 +200,7 @@ fn whatever_a_journal_says_mtask_is_not_at_fault() {
             let out = kept.env.read("out");
             kept.env.write("journal", [&kept.lines[0][..], &line].concat());
             let run = kept.env.mtask().args(&kept.options).echo();
-            let done = run.stdin(numbers(kept.count)).run();
+            let done = run.run_on(numbers(kept.count));
             let is_told = matches!(done.status.code(), Some(0 | 1 | 2 | 123));
             done.check(is_told, &shown);
             done.check(!done.stderr.contains("internal fault"), &shown);

@@ -242,8 +242,8 @@ struct Files {
 }
 
 impl Job {
-    fn run<'env>(&self, env: &'env TestEnv, more: &[&str]) -> Run<'env> {
-        let mut run = env.mtask().args(["-o", "out"]).args(more);
+    fn run(&self, env: &TestEnv, more: &[&str]) -> Run {
+        let mut run = env.mtask().words("-o out").args(more);
         run = run.args(self.options);
         match (self.input)(env) {
             Input::Stdin(bytes) => run.stdin(bytes),

@@ -71,7 +71,7 @@ fn killers_that_are_left_fail_as_in_a_run_that_was_not_killed() {
         killed(&env, options, worker, &input);
         for _ in 0..2 {
             let run = mtask(&env, options).worker(worker);
-            run.stdin(input.clone()).run().assert_status(123);
+            run.run_on(&input).assert_status(123);
             assert_eq!(
                 failures(&env),
                 expected(killers, "worker_exit"),
@@ -89,7 +89,7 @@ fn there_may_be_more_killers_than_restarts() {
     let input = input(&env, 4, "@die:7");
     let options = ["-j1", "--max-restarts", "2"];
     killed(&env, &options, &[], &input);
-    let done = mtask(&env, &options).echo().stdin(input).run();
+    let done = mtask(&env, &options).echo().run_on(input);
     done.assert_status(123);
     assert_eq!(failures(&env), expected(4, "worker_exit"));
 }
@@ -125,7 +125,7 @@ fn a_run_may_be_killed_again_and_again_while_killers_are_left() {
         live.signal(Signal::KILL);
         live.wait();
     }
-    let done = mtask(&env, &["-j1"]).echo().stdin(input).run();
+    let done = mtask(&env, &["-j1"]).echo().run_on(input);
     done.assert_status(123);
     assert_eq!(failures(&env), expected(2, "worker_exit"));
 }
@@ -157,7 +157,7 @@ fn a_command_that_is_broken_now_is_not_held_against_the_records() {
     let (env, input) = killed_script();
     let run = |command: &[&str]| {
         let run = mtask(&env, &["-j1", "--max-restarts", "3", "--"]).args(command);
-        let done = run.stdin(input.clone()).run();
+        let done = run.run_on(&input);
         done.assert_status(125);
         assert!(failures(&env).is_empty());
         done
@@ -181,7 +181,7 @@ fn a_command_that_is_broken_now_is_not_held_against_the_records() {
     env.write("broken", "");
     run(&["sh", "w.sh"]);
     fs::remove_file(env.path("broken")).expect("removed");
-    let done = mtask(&env, &["-j1", "--", "sh", "w.sh"]).stdin(input).run();
+    let done = mtask(&env, &["-j1", "--", "sh", "w.sh"]).run_on(input);
     done.assert_status(123);
     assert_eq!(failures(&env), expected(2, "worker_exit"));
 }
@@ -190,7 +190,7 @@ fn a_command_that_is_broken_now_is_not_held_against_the_records() {
 fn a_command_that_was_mended_does_what_is_left() {
     let (env, input) = killed_script();
     env.write("w.sh", "while read -r x; do echo \"$x\"; done");
-    let done = mtask(&env, &["-j1", "--", "sh", "w.sh"]).stdin(input.clone()).run();
+    let done = mtask(&env, &["-j1", "--", "sh", "w.sh"]).run_on(&input);
     done.assert_status(0);
     assert_eq!(env.read("out"), input);
 }

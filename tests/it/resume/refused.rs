@@ -17,7 +17,7 @@ use super::{mtask, resumable};
 /// A finished run of 10 records, with error records in a file of their own.
 fn finished() -> TestEnv {
     let env = TestEnv::new();
-    let done = mtask(&env, &["-j1", "--errors", &env.path("errors")]).echo().stdin(input()).run();
+    let done = mtask(&env, &["-j1", "--errors", &env.path("errors")]).echo().run_on(input());
     done.assert_status(123);
     assert!(!env.read("errors").is_empty());
     env
@@ -42,7 +42,7 @@ pub(super) fn assert_refused(
     };
     let before = files();
     let done: Done =
-        env.mtask().args(options).worker(["--pids", &env.path("refused.pids")]).stdin(input).run();
+        env.mtask().args(options).worker(["--pids", &env.path("refused.pids")]).run_on(input);
     done.assert_status(status);
     for word in words {
         done.assert_stderr_has(word);
@@ -61,13 +61,15 @@ fn options<'a>(base: &'a [String], errors: &'a str, more: &[&'a str]) -> Vec<&'a
 pub(super) fn wait_for_done(env: &TestEnv, count: u64) {
     wait_until(&format!("entries for {count} records"), || {
         let entries = env.lines("journal").into_iter().skip(1);
-        let done = entries.flat_map(|line| {
-            let (_, json) = line.split_once(' ').expect("a checksum");
-            let entry: Value = serde_json::from_str(json).expect("an entry");
-            let ranges = entry["done"].as_array().cloned().expect("ranges");
-            ranges.into_iter().map(|range| range[1].as_u64())
-        });
-        done.sum::<Option<u64>>() == Some(count)
+        entries
+            .flat_map(|line| {
+                let (_, json) = line.split_once(' ').expect("a checksum");
+                let entry: Value = serde_json::from_str(json).expect("an entry");
+                let ranges = entry["done"].as_array().cloned().expect("ranges");
+                ranges.into_iter().map(|range| range[1].as_u64())
+            })
+            .sum::<Option<u64>>()
+            == Some(count)
     });
 }
 
@@ -101,9 +103,11 @@ fn options_that_decide_what_is_written_must_be_the_same() {
     }
     let base: Vec<_> = base.iter().map(String::as_str).chain(["-j1"]).collect();
     assert_refused(&env, &base, &input(), 2, &["is to go on without --errors:"]);
-    let done =
-        env.mtask().args(options(&resumable(&env), &errors, &[])).echo().stdin(input()).run();
-    done.assert_status(123);
+    env.mtask()
+        .args(options(&resumable(&env), &errors, &[]))
+        .echo()
+        .run_on(input())
+        .assert_status(123);
 }
 
 #[test]
@@ -141,7 +145,7 @@ fn an_input_that_has_changed_is_refused() {
     // One that is longer than all buffers, and differs at its end.
     let env = TestEnv::new();
     let input = numbers(300_000);
-    mtask(&env, &["-j1"]).echo().stdin(input.clone()).run().assert_status(0);
+    mtask(&env, &["-j1"]).echo().run_on(&input).assert_status(0);
     let mut changed = input;
     let last = changed.len() - 2;
     changed[last] ^= 1;
@@ -166,7 +170,7 @@ fn an_input_that_has_changed_after_its_last_good_record_is_refused() {
     let changed = b"1\n2\n3\n4\n";
     assert_refused(&env, &options, changed, 1, &["the input has changed"]);
     let done = env.mtask().args(&options).echo();
-    let done = done.stdin("1\nbad one\nbad two\n4\n").run();
+    let done = done.run_on("1\nbad one\nbad two\n4\n");
     done.assert_status(123);
     assert_eq!(env.lines("out").len(), 4);
 }
@@ -192,8 +196,7 @@ fn outputs_that_are_not_what_they_were_are_refused() {
         fs::remove_file(env.path(name)).expect("removed");
         assert_refused(&env, &options, &input(), 1, &[option, "is not there"]);
         env.write(name, &whole);
-        let done = env.mtask().args(&options).echo().stdin(input()).run();
-        done.assert_status(123);
+        env.mtask().args(&options).echo().run_on(input()).assert_status(123);
     }
 }
 
@@ -210,11 +213,11 @@ fn an_output_that_no_journal_tells_of_is_refused() {
             let options = options(&base, &errors, &[]);
             // Which of the two is there before the run is of no interest.
             let before = env.read(name);
-            let done = env.mtask().args(&options).echo().stdin(numbers(3)).run();
+            let done = env.mtask().args(&options).echo().run_on(numbers(3));
             done.assert_status(2).assert_stderr_has("is not empty");
             assert_eq!(env.read(name), before);
             fs::remove_file(env.path(name)).expect("removed");
-            let done = env.mtask().args(&options).echo().stdin(numbers(3)).run();
+            let done = env.mtask().args(&options).echo().run_on(numbers(3));
             done.assert_status(0);
             assert_eq!(env.read("out"), numbers(3));
         }
@@ -262,8 +265,7 @@ fn links_to_one_file_that_is_not_there_are_refused() {
             }
             run = run.args([option, &env.path(name)]);
         }
-        let done = run.echo().stdin(numbers(3)).run();
-        done.assert_status(2).assert_stderr_has("another");
+        run.echo().run_on(numbers(3)).assert_status(2).assert_stderr_has("another");
     }
 }
 
@@ -283,8 +285,7 @@ fn what_is_no_journal_is_refused() {
     env.write("journal", damaged);
     assert_refused(&env, &options, &input(), 1, &["damaged in line 1"]);
     env.write("journal", journal);
-    let done = env.mtask().args(&options).echo().stdin(input()).run();
-    done.assert_status(123);
+    env.mtask().args(&options).echo().run_on(input()).assert_status(123);
 }
 
 #[test]
@@ -327,8 +328,7 @@ fn a_run_without_a_journal_keeps_off_the_files_of_one_with_it() {
     env.write("go", "");
     live.wait().assert_status(123);
     assert_eq!(env.read("out"), records(["1", &waits]));
-    let done = mtask(&env, &options).echo().stdin(input).run();
-    done.assert_status(123);
+    mtask(&env, &options).echo().run_on(input).assert_status(123);
 }
 
 #[test]
@@ -344,7 +344,7 @@ fn a_run_with_a_journal_keeps_off_the_files_of_one_without() {
     assert_refused(&env, &options, &numbers(3), 1, &["--output", "in use"]);
     // Two that have none are nobody's business.
     let run = env.mtask().args(["-o", &out]).echo();
-    run.stdin(numbers(3)).run().assert_status(0);
+    run.run_on(numbers(3)).assert_status(0);
     env.write("go", "");
     live.wait().assert_status(0);
 }
@@ -354,8 +354,7 @@ fn a_command_that_cannot_be_run_leaves_all_as_it_was() {
     let env = finished();
     let before = ["journal", "out", "errors"].map(|name| env.read(name));
     let errors = env.path("errors");
-    let done =
-        mtask(&env, &["--errors", &errors]).args(["--", "/no/such/command"]).stdin(input()).run();
+    let done = mtask(&env, &["--errors", &errors]).words("-- /no/such/command").run_on(input());
     done.assert_status(127);
     assert_eq!(
         before,

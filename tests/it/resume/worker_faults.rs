@@ -22,7 +22,7 @@ fn answers_in_doubt_stay_in_doubt() {
         let first: Vec<_> = input.split_inclusive(|byte| *byte == b'\n').collect();
         let options = [&["-j1", "--window", "1"], options].concat();
         let run = mtask(&env, &options).echo();
-        let done = run.stdin(first[..count].concat()).run();
+        let done = run.run_on(first[..count].concat());
         done.assert_status(122);
         done
     };
@@ -40,7 +40,7 @@ fn an_answer_to_nothing_leaves_no_doubt_where_answers_have_ids() {
     let run = || {
         let options = ["-j1", "--window", "1", "--protocol", "json"];
         let run = mtask(&env, &options).worker(["--json"]);
-        run.stdin(input).run()
+        run.run_on(input)
     };
     let done = run();
     (done.assert_status(123)).assert_stderr_has("which it does not owe");
@@ -51,7 +51,7 @@ fn an_answer_to_nothing_leaves_no_doubt_where_answers_have_ids() {
 fn a_worker_that_failed_at_its_end_stands_though_all_records_were_done() {
     let env = TestEnv::new();
     let run = |count, status: &str| {
-        let done = mtask(&env, &["-j1"]).worker(["--end-exit", status]).stdin(numbers(count)).run();
+        let done = mtask(&env, &["-j1"]).worker(["--end-exit", status]).run_on(numbers(count));
         done.assert_status(123);
         assert_eq!(env.read("out"), numbers(count));
         done
@@ -74,8 +74,11 @@ fn a_break_is_in_the_journal_before_the_run_ends() {
     });
     live.signal(Signal::KILL);
     live.wait_with_open_stdin();
-    let done = mtask(&env, &["-j1"]).echo().stdin("0 @stray:x\n").run();
-    done.assert_status(122).assert_stderr_has(&format!("{BROKEN}, before this run"));
+    mtask(&env, &["-j1"])
+        .echo()
+        .run_on("0 @stray:x\n")
+        .assert_status(122)
+        .assert_stderr_has(&format!("{BROKEN}, before this run"));
 }
 
 #[test]
@@ -91,9 +94,8 @@ fn a_worker_that_was_told_to_end_with_mtask_is_not_held_against_the_next_run() {
     live.signal(Signal::TERM);
     live.wait_for_stderr("told to end");
     env.write("go", "");
-    let done = live.wait();
-    done.assert_signal(Signal::TERM).assert_stderr_has("1 worker failed at the end");
-    let done = mtask(&env, &["-j1"]).echo().stdin(input.clone()).run();
+    live.wait().assert_signal(Signal::TERM).assert_stderr_has("1 worker failed at the end");
+    let done = mtask(&env, &["-j1"]).echo().run_on(&input);
     done.assert_status(0);
     assert_eq!(env.read("out"), input);
 }
