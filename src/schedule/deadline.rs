@@ -10,7 +10,7 @@ use super::action::Action;
 use super::event::{Event, Expiry};
 use super::ids::WorkerId;
 use super::policy::{Delivery, Window};
-use super::process::{AuditState, Generation, HINT, Pipe, Process, Stage};
+use super::process::{AuditState, Generation, HINT, Pipe, Process, REMINDER, Stage};
 use super::{Scheduler, Unsent};
 use crate::outcome::{TimeLimit, Verdict};
 
@@ -382,12 +382,24 @@ impl Scheduler {
     }
 
     /// How long an answer of a process may take before it is tried with one record more. Where none
-    /// of it has been timed, others tell how long one takes, or its first answer and its start do;
-    /// where nothing has been answered, nobody knows.
+    /// of it has been timed, others tell how long one takes, or its first answer and its start do.
     pub(super) fn patience_with(&self, process: &Process) -> Option<Duration> {
         let of_others = || self.processes().filter_map(|(_, other)| other.pace.measured()).max();
         let own = process.pace.measured();
-        let longest = own.or_else(of_others).or_else(|| process.pace.first())?;
-        Some(process.patience().max(longest * 20))
+        match own.or_else(of_others).or_else(|| process.pace.first()) {
+            Some(longest) => Some(process.patience().max(longest * 20)),
+            None => self.patience_with_the_first(process),
+        }
+    }
+
+    /// The same where nothing is known of any. A record that is sent to one that is only slow waits
+    /// behind it, though another may be free first: so one alone is tried, and late.
+    fn patience_with_the_first(&self, process: &Process) -> Option<Duration> {
+        if self.workers.iter().filter(|worker| !worker.is_given_up()).count() == 1 {
+            return Some(process.patience());
+        }
+        let owing = self.processes().map(|(_, it)| it).filter(|it| !it.owed.is_empty());
+        let first = owing.min_by_key(|it| it.owed.clock())?;
+        std::ptr::eq(first, process).then_some(REMINDER)
     }
 }

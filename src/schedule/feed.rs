@@ -58,6 +58,9 @@ impl Scheduler {
         self.watch_busy(worker);
         // With a full buffer, this answer may let another worker take the lowest record.
         let is_plain = !self.queue.has_alone() && !self.queue.has_shunning();
+        // What has just been timed for the first time may show that others are overdue.
+        let is_news = |process: &Process| process.pace.reads() == 1 && self.policy.names_records();
+        let is_plain = is_plain && !self.process(worker).is_some_and(is_news);
         if is_plain && !self.budget.is_full() {
             while self.queue.together() > 0 && self.give(worker, now) {
                 self.conclude_rejected(now);

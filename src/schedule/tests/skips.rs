@@ -3,9 +3,10 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::{Bench, MILLISECOND, SECOND, WORKER};
+use super::{Bench, MILLISECOND, OTHER, SECOND, WHOLE, WORKER};
 use crate::exit::Status;
 use crate::outcome::ExitStatus;
+use crate::protocol::message::Message;
 use crate::schedule::policy::{Delivery, Window};
 use crate::schedule::{Death, Pipe, WorkerId};
 
@@ -332,4 +333,52 @@ fn input_that_comes_while_a_process_runs_empty_is_no_reason_to_try_it_sooner() {
     assert_eq!(bench.sent.len(), sent);
     bench.wait(200 * MILLISECOND);
     assert_eq!(bench.sent.len(), sent + 1);
+}
+
+#[test]
+fn a_first_record_that_the_only_worker_skips_holds_no_other_up() {
+    let mut bench = Bench::json(|_| ());
+    bench.records(3);
+    bench.ready(0);
+    bench.wait(900 * MILLISECOND);
+    assert_eq!(bench.held_by(WORKER), [0]);
+    bench.wait(200 * MILLISECOND);
+    assert_eq!(bench.held_by(WORKER), [0, 1], "nobody else could take it");
+    bench.reply(1);
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.held_by(WORKER), [0, 2]);
+}
+
+#[test]
+fn where_all_workers_skip_their_first_record_one_is_tried_after_a_minute_and_tells_for_all() {
+    let mut bench = Bench::json(|policy| policy.jobs = NonZeroUsize::new(2).unwrap());
+    bench.records(6);
+    bench.ready(0);
+    bench.scheduler.heard(OTHER, Message::Ready(Ok(None)), bench.now);
+    bench.scheduler.heard(OTHER, WHOLE, bench.now);
+    bench.act();
+    bench.wait(58 * SECOND);
+    let held = |bench: &Bench| (bench.held_by(WORKER), bench.held_by(OTHER));
+    assert_eq!(held(&bench), (vec![0], vec![1]), "they may be slow");
+    bench.wait(4 * SECOND);
+    assert_eq!(held(&bench), (vec![0, 2], vec![1]));
+    bench.reply(2);
+    let (mut first, mut second) = held(&bench);
+    assert_eq!((first.remove(0), second.remove(0)), (0, 1));
+    let tried = [first, second].concat();
+    assert_eq!(
+        tried.iter().sum::<u64>(),
+        3 + 4,
+        "each has one more: {tried:?}"
+    );
+}
+
+#[test]
+fn a_worker_that_is_tried_in_vain_is_sent_no_more() {
+    let mut bench = Bench::json(|policy| policy.jobs = NonZeroUsize::new(2).unwrap());
+    bench.records(6);
+    bench.ready(0);
+    bench.wait(4 * 60 * SECOND);
+    assert_eq!(bench.held_by(WORKER), [0, 2]);
+    assert_eq!(bench.held_by(OTHER), [1]);
 }
