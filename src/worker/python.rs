@@ -166,9 +166,9 @@ impl Callable {
     }
 }
 
-/// Whether a word of a command line is the adapter, which is of no interest to people.
+/// Whether a word of a command line is the adapter, or a part of it, which is of no interest to people.
 pub fn is_adapter(word: &OsStr) -> bool {
-    word == ADAPTER
+    word == ADAPTER || word == MODULE
 }
 
 /// The same JSON in ASCII: only in its strings can there be anything else.

@@ -89,6 +89,16 @@ impl TestEnv {
         path
     }
 
+    /// Copies a program. By cp(1): if this process had it open to be written, another one that a test
+    /// starts at that moment would too, and then it could not be run.
+    pub(crate) fn copy_program(&self, from: impl AsRef<OsStr>, to: &str) {
+        let status = Command::new("cp").arg(from).arg(self.path(to)).status();
+        assert!(
+            status.expect("cp runs").success(),
+            "a program is not copied"
+        );
+    }
+
     /// Makes a named pipe, open at both ends for as long as the test keeps it: nobody waits to open
     /// it, and who reads it waits until something is written.
     pub(crate) fn fifo(&self, name: &str) -> File {

@@ -39,7 +39,7 @@ impl LimitedEnv {
             (env!("CARGO_BIN_EXE_mtask"), "mtask"),
             (&worker_path(), "test-worker"),
         ] {
-            fs::copy(from, env.path(to)).expect("a copy of a program");
+            env.copy_program(from, to);
         }
         for (name, mode) in [("", 0o777), ("mtask", 0o755), ("test-worker", 0o755)] {
             fs::set_permissions(env.path(name), fs::Permissions::from_mode(mode))

@@ -86,7 +86,7 @@ impl ForeignEnv {
             (env!("CARGO_BIN_EXE_mtask"), "mtask", 0o755),
             (&worker_path(), "test-worker", 0o4755),
         ] {
-            fs::copy(from, env.path(to)).expect("a copy of a program");
+            env.copy_program(from, to);
             fs::set_permissions(env.path(to), fs::Permissions::from_mode(mode))
                 .expect("permissions are set");
         }
