@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Bench, MILLISECOND, OTHER, SECOND, WHOLE, WORKER};
 use crate::exit::Status;
 use crate::outcome::ExitStatus;
-use crate::protocol::message::Message;
+use crate::protocol::message::{Begins, Capabilities, Message};
 use crate::schedule::policy::{Delivery, Window};
 use crate::schedule::{Death, Pipe, WorkerId};
 
@@ -354,7 +354,11 @@ fn where_all_workers_skip_their_first_record_one_is_tried_after_a_minute_and_tel
     let mut bench = Bench::json(|policy| policy.jobs = NonZeroUsize::new(2).unwrap());
     bench.records(6);
     bench.ready(0);
-    bench.scheduler.heard(OTHER, Message::Ready(Ok(None)), bench.now);
+    let said = Capabilities {
+        concurrency: Ok(None),
+        begins: Begins::Untold,
+    };
+    bench.scheduler.heard(OTHER, Message::Ready(said), bench.now);
     bench.scheduler.heard(OTHER, WHOLE, bench.now);
     bench.act();
     bench.wait(58 * SECOND);
