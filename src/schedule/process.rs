@@ -393,6 +393,7 @@ impl Process {
         };
         self.owed.move_clocks(|since| since + pause);
         self.first_answer.move_clocks(|since| since + pause);
+        self.first_answer.was_uncounted(pause);
         self.start.was_unheard(pause);
         if let Stage::Closing(at) = &mut self.stage {
             *at += pause.min(now.saturating_duration_since(*at));

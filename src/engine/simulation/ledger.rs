@@ -100,6 +100,8 @@ struct ProcessLedger {
     since_first: Option<(Duration, Duration)>,
     /// How long ago it began its first call, listened to, where it says so.
     since_call: Option<Duration>,
+    /// For how long no clock has run though it did.
+    uncounted: Duration,
     /// How many records it takes at a time, where it has said so.
     concurrency: Option<usize>,
     /// Whether it says what it has begun, and how often it has.

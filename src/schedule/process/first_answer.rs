@@ -21,6 +21,9 @@ pub(crate) struct FirstAnswer {
     given: Option<Instant>,
     /// When the process has begun its first call, where it says so.
     called: Option<Instant>,
+    /// For how long no clock has run though the process did. It may have been at its first call for
+    /// all of that time, be it said later.
+    uncounted: Duration,
 }
 
 impl FirstAnswer {
@@ -29,6 +32,7 @@ impl FirstAnswer {
             generation,
             given: None,
             called: None,
+            uncounted: Duration::ZERO,
         }
     }
 
@@ -50,6 +54,11 @@ impl FirstAnswer {
         self.called.get_or_insert(now);
     }
 
+    /// No clock has run for `pause`.
+    pub(super) fn was_uncounted(&mut self, pause: Duration) {
+        self.uncounted += pause;
+    }
+
     /// All clocks are set to what `later` makes of them.
     pub(super) fn move_clocks(&mut self, later: impl Fn(Instant) -> Instant) {
         self.given = self.given.map(&later);
@@ -58,8 +67,8 @@ impl FirstAnswer {
 }
 
 impl Process {
-    /// It answers, and its clocks have not begun anew for that. Gives how long it took to it, if that
-    /// is the first time.
+    /// It answers, and its clocks have not begun anew for that. Gives how long it took to it at most,
+    /// if that is the first time.
     pub(crate) fn gives_first_answer(&mut self, now: Instant) -> Option<Duration> {
         if self.first_answer.is_given() {
             return None;
@@ -69,7 +78,7 @@ impl Process {
             // What has been begun once more has its clock anew.
             true => {
                 let since = self.first_answer.called.unwrap_or(self.owed.clock());
-                now.saturating_duration_since(since)
+                now.saturating_duration_since(since) + self.first_answer.uncounted
             }
             // Its start is a part of that.
             false => self.time_to_ready(now),

@@ -44,6 +44,11 @@ impl Process {
 
     /// Nothing has happened to it for `pause`, up to now; its end has gone on.
     pub(crate) fn stand_still(&mut self, pause: Duration, now: Instant) {
+        self.first_answer.was_uncounted(pause.min(self.start.ran(now)));
+        self.move_clocks(pause, now);
+    }
+
+    fn move_clocks(&mut self, pause: Duration, now: Instant) {
         let later = |since: Instant| (since + pause).min(now);
         self.owed.move_clocks(later);
         self.first_answer.move_clocks(later);
@@ -56,9 +61,9 @@ impl Process {
         self.pace.busy_from(now);
     }
 
-    /// The same; it has not come nearer to its end.
+    /// It was stopped for so long, and has not come nearer to its end.
     pub(crate) fn was_suspended(&mut self, pause: Duration, now: Instant) {
-        self.stand_still(pause, now);
+        self.move_clocks(pause, now);
         if let Stage::Stopping(at) | Stage::Killed(at) = &mut self.stage {
             *at += pause;
         }
@@ -67,7 +72,6 @@ impl Process {
     /// It was stopped for a time that is not known: all its clocks begin anew.
     pub(crate) fn was_stopped(&mut self, kill_at: Instant, leave_at: Instant, now: Instant) {
         self.owed.start_clocks(now);
-        self.first_answer.move_clocks(|_| now);
         self.start.start_anew(now);
         self.listening.stand_still(|_| now);
         self.pipes.stand_still(|_| now);

@@ -142,6 +142,26 @@ fn what_waits_for_the_first_answer_has_its_time_from_there() {
 }
 
 #[test]
+fn a_time_that_does_not_count_may_be_that_of_a_first_answer() {
+    let mut bench = Bench::lazy(|_| ());
+    bench.records(3);
+    bench.ready(0);
+    bench.wait(SECOND);
+    bench.scheduler.reads_stderr(false, bench.now);
+    bench.wait(4 * SECOND);
+    bench.scheduler.reads_stderr(true, bench.now);
+    bench.reply(0);
+    bench.die(ExitStatus::Code(1));
+    bench.judge();
+    bench.wait(SECOND);
+    bench.ready(0);
+    bench.wait(15_900 * MILLISECOND);
+    assert!(bench.ends.is_empty(), "{:?}", bench.notices);
+    bench.wait(200 * MILLISECOND);
+    assert_eq!(bench.notices_with("within 16s (--timeout 1s"), 1);
+}
+
+#[test]
 fn a_first_call_has_the_larger_limit_from_when_it_is_begun() {
     let mut bench = Bench::lazy(|_| ());
     bench.records(6);

@@ -54,7 +54,7 @@ impl Ledger {
         }
         process.since_first = Some((Duration::ZERO, Duration::ZERO));
         let took = match process.is_ready {
-            true => process.since_call.unwrap_or(process.clock().0),
+            true => process.since_call.unwrap_or(process.clock().0) + process.uncounted,
             false => now - process.started,
         };
         self.first_answer_time = self.first_answer_time.max(Some(took));

@@ -51,6 +51,9 @@ impl Ledger {
 
     pub(in super::super) fn pass(&mut self, by: Duration) {
         for process in self.processes.iter_mut().flatten() {
+            if !self.reads_stderr || !process.is_read_from {
+                process.uncounted += by;
+            }
             if !self.reads_stderr {
                 process.started += by;
                 for at in [&mut process.closed, &mut process.hung_up] {
