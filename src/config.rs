@@ -20,7 +20,9 @@ use crate::outcome::{OutputFormat, Rendering};
 use crate::protocol::Attempts;
 use crate::record::Separator;
 use crate::report::{Verbosity, When};
-use crate::schedule::policy::{Delivery, ErrorRecords, Lead, Order, Policy, Readiness, Window};
+use crate::schedule::policy::{
+    Delivery, ErrorRecords, FailureRules, Lead, Limits, Order, Policy, Readiness, Window,
+};
 use crate::shape::{Format, Protocol, Shape};
 use crate::shard::Shard;
 use crate::worker::command::{init_unless_placed, worker_commands};
@@ -353,16 +355,20 @@ fn policy(arguments: &Arguments, jobs: NonZeroUsize, shape: Shape) -> Result<Pol
         },
         window,
         lead: Lead::USUAL,
-        on_error: arguments.failures.on_error,
-        max_errors: arguments.failures.max_errors.map(|failures| failures.get() as u64),
-        timeout,
-        init_timeout,
-        retries,
+        failures: FailureRules {
+            on_error: arguments.failures.on_error,
+            max_errors: arguments.failures.max_errors.map(|failures| failures.get() as u64),
+            retries,
+            max_restarts: arguments.failures.max_restarts,
+        },
+        limits: Limits {
+            timeout,
+            init_timeout,
+            grace: arguments.failures.grace,
+            exit_timeout: arguments.failures.exit_timeout,
+        },
         delivery,
-        max_restarts: arguments.failures.max_restarts,
         lifespan: arguments.workers.lifespan,
-        grace: arguments.failures.grace,
-        exit_timeout: arguments.failures.exit_timeout,
     })
 }
 

@@ -109,7 +109,7 @@ fn assemble(config: Config) -> anyhow::Result<Engine<System>> {
         shape: config.shape,
         wanted: config.rendering.output_format.into(),
         attempts: config.attempts,
-        grace: config.policy.grace,
+        grace: config.policy.limits.grace,
         first_look,
     };
     let system = System {

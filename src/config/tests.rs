@@ -52,13 +52,19 @@ fn defaults_are_those_of_the_manual() {
     assert_eq!(policy.jobs.get(), CPUS);
     assert_eq!(policy.order, Order::Input);
     assert_eq!(policy.window, Window::Auto);
-    assert_eq!(policy.on_error, OnError::Defer);
+    assert_eq!(policy.failures.on_error, OnError::Defer);
     assert_eq!(policy.delivery, Delivery::AtLeastOnce);
-    assert_eq!((policy.timeout, policy.init_timeout), (None, None));
-    assert_eq!((policy.retries, policy.max_restarts), (0, 5));
-    assert_eq!((policy.max_errors, policy.lifespan), (None, None));
-    assert_eq!(policy.grace, Duration::from_secs(5));
-    assert_eq!(policy.exit_timeout, Duration::from_secs(60));
+    assert_eq!(
+        (policy.limits.timeout, policy.limits.init_timeout),
+        (None, None)
+    );
+    assert_eq!(
+        (policy.failures.retries, policy.failures.max_restarts),
+        (0, 5)
+    );
+    assert_eq!((policy.failures.max_errors, policy.lifespan), (None, None));
+    assert_eq!(policy.limits.grace, Duration::from_secs(5));
+    assert_eq!(policy.limits.exit_timeout, Duration::from_secs(60));
 }
 
 #[test]
@@ -109,19 +115,22 @@ fn records_end_with_nul_in_lines_format_only() {
 #[test]
 fn a_timeout_brings_a_longer_one_until_a_process_is_ready() {
     let policy = config("--timeout 2s cat").policy;
-    assert_eq!(policy.timeout, Some(Duration::from_secs(2)));
-    assert_eq!(policy.init_timeout, Some(Duration::from_secs(300)));
+    assert_eq!(policy.limits.timeout, Some(Duration::from_secs(2)));
+    assert_eq!(policy.limits.init_timeout, Some(Duration::from_secs(300)));
     let policy = config("--timeout 2s --init-timeout 1m cat").policy;
-    assert_eq!(policy.init_timeout, Some(Duration::from_secs(60)));
-    assert_eq!(config("--init-timeout 1m cat").policy.timeout, None);
+    assert_eq!(policy.limits.init_timeout, Some(Duration::from_secs(60)));
+    assert_eq!(config("--init-timeout 1m cat").policy.limits.timeout, None);
 }
 
 #[test]
 fn a_timeout_of_0_is_none() {
     let policy = config("--timeout 0 --window full cat").policy;
-    assert_eq!((policy.timeout, policy.init_timeout), (None, None));
     assert_eq!(
-        config("--timeout 1 --init-timeout 0 cat").policy.init_timeout,
+        (policy.limits.timeout, policy.limits.init_timeout),
+        (None, None)
+    );
+    assert_eq!(
+        config("--timeout 1 --init-timeout 0 cat").policy.limits.init_timeout,
         None
     );
 }
@@ -140,7 +149,7 @@ fn at_most_once_means_one_record_at_a_time_and_no_retries() {
     let config = config("--at-most-once --retries 3 cat");
     assert_eq!(config.policy.delivery, Delivery::AtMostOnce);
     assert_eq!(config.policy.window, Window::Records(NonZeroUsize::MIN));
-    assert_eq!(config.policy.retries, 0);
+    assert_eq!(config.policy.failures.retries, 0);
     assert!(config.hints[0].contains("--retries"));
 }
 
@@ -180,7 +189,7 @@ fn what_is_written_is_as_asked() {
     assert_eq!(config.stderr_tags, StderrTags::Worker);
     assert_eq!(config.verbosity, Verbosity::Quiet);
     assert_eq!(config.mode, Mode::DryRun);
-    assert_eq!(config.policy.max_errors, Some(3));
+    assert_eq!(config.policy.failures.max_errors, Some(3));
     assert_eq!(config.policy.lifespan, NonZeroUsize::new(9));
-    assert_eq!(config.policy.on_error, OnError::Drain);
+    assert_eq!(config.policy.failures.on_error, OnError::Drain);
 }

@@ -31,7 +31,7 @@ impl Scheduler {
             // It takes no records: none can have taken it too long.
             Expiry::Record if unsent_now >= owed => Verdict::StdinClosed,
             Expiry::Record => return self.time_out(worker, unsent, now),
-            Expiry::Start => Verdict::NotReady(self.policy.init_timeout.unwrap_or_default()),
+            Expiry::Start => Verdict::NotReady(self.policy.limits.init_timeout.unwrap_or_default()),
         };
         self.terminate_faulty(worker, verdict, unsent_now, now);
     }
@@ -97,7 +97,10 @@ impl Scheduler {
     /// mtask was stopped for a time that is not known, if at all: all clocks start anew. The grace
     /// of a signal does not, for that might go on for ever.
     pub fn was_stopped(&mut self, now: Instant) {
-        let (kill_at, leave_at) = (now + self.policy.grace, now + self.patience_with_killed());
+        let (kill_at, leave_at) = (
+            now + self.policy.limits.grace,
+            now + self.patience_with_killed(),
+        );
         for process in self.workers.iter_mut().filter_map(Worker::process_mut) {
             process.was_stopped(kill_at, leave_at, now);
         }

@@ -75,7 +75,7 @@ impl Scheduler {
     /// run if it is one too many.
     pub(super) fn count_stray(&mut self, now: Instant) {
         self.outcomes.tally.faults.strays += 1;
-        if self.policy.on_error == OnError::Raise && self.course.gives_out() {
+        if self.policy.failures.on_error == OnError::Raise && self.course.gives_out() {
             self.raise(Trigger::Stray, now);
         } else if self.course.takes_input() && self.is_last_failure(self.failures()) {
             // What fails from now on has not ended the run.
@@ -128,7 +128,7 @@ impl Scheduler {
 
     /// Tells a process's group to end.
     pub(super) fn stop(&mut self, worker: WorkerId, now: Instant) {
-        let kill_at = now + self.policy.grace;
+        let kill_at = now + self.policy.limits.grace;
         let process = self.process_mut(worker).expect("only a running process can be stopped");
         debug_assert!(
             process.owed.is_empty(),

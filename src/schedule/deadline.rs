@@ -97,7 +97,7 @@ impl Scheduler {
     /// Whether a limit runs that time alone brings to its end, and that means something for a
     /// record or a worker.
     pub fn is_timed(&self) -> bool {
-        let limits = self.policy.timeout.or(self.policy.init_timeout).is_some();
+        let limits = self.policy.limits.timeout.or(self.policy.limits.init_timeout).is_some();
         let is_timed = |process: &Process| match process.stage() {
             Stage::Serving => limits && (!process.owed.is_empty() || self.awaits_ready_of(process)),
             Stage::Closing(_) | Stage::Stopping(_) => true,
@@ -140,7 +140,7 @@ impl Scheduler {
     /// The same, where it was sent records or has answered some. Of a process that is ready nothing
     /// is due then for a while: a look after that is early enough, and finds what stands.
     pub(super) fn watch_busy(&mut self, worker: WorkerId) {
-        let half = self.policy.timeout.map_or(Duration::MAX, |limit| limit / 2);
+        let half = self.policy.limits.timeout.map_or(Duration::MAX, |limit| limit / 2);
         let process = self.process(worker).filter(|process| process.is_steady());
         let soonest = process.map(|process| process.owed.clock() + NEAREST.min(half));
         match soonest {
@@ -199,7 +199,9 @@ impl Scheduler {
             Deadline::Reminder if owes => Some(clock + process.silence.next_reminder()),
             Deadline::End if owes => self.end_deadline(process),
             Deadline::Exit => match process.stage() {
-                Stage::Closing(since) if !owes => Some(since.max(clock) + self.policy.exit_timeout),
+                Stage::Closing(since) if !owes => {
+                    Some(since.max(clock) + self.policy.limits.exit_timeout)
+                }
                 _ => None,
             },
             Deadline::Record | Deadline::Skip | Deadline::Check => None,
@@ -242,7 +244,7 @@ impl Scheduler {
     fn record_limit(&self, process: &Process) -> Option<Instant> {
         Some(match self.expiry(process) {
             Expiry::Record => self.up_by(process) + self.time_limit(process)?.duration(),
-            Expiry::Start => process.owed.clock() + self.policy.init_timeout?,
+            Expiry::Start => process.owed.clock() + self.policy.limits.init_timeout?,
         })
     }
 
@@ -251,7 +253,7 @@ impl Scheduler {
     /// has the larger one of both limits; in processes that begin after that it is told by how long
     /// the slowest took.
     pub(super) fn time_limit(&self, process: &Process) -> Option<TimeLimit> {
-        let timeout = self.policy.timeout?;
+        let timeout = self.policy.limits.timeout?;
         let usual = TimeLimit::Usual(timeout);
         if !process.is_ready() || process.first_answer.is_given() {
             return Some(usual);
@@ -264,7 +266,7 @@ impl Scheduler {
                 limit: ample + timeout,
                 timeout,
             }),
-            _ => match self.policy.init_timeout? {
+            _ => match self.policy.limits.init_timeout? {
                 init if init > timeout => Some(TimeLimit::First(init)),
                 _ => Some(usual),
             },
@@ -273,7 +275,7 @@ impl Scheduler {
 
     /// Which option is told to end the wait for a record.
     pub(super) fn told_expiry(&self, process: &Process) -> Expiry {
-        let is_limited = process.is_ready() && self.policy.timeout.is_some();
+        let is_limited = process.is_ready() && self.policy.limits.timeout.is_some();
         match self.time_limit(process) {
             None | Some(TimeLimit::First(_)) if is_limited => Expiry::Start,
             _ => self.expiry(process),
@@ -282,7 +284,8 @@ impl Scheduler {
 
     /// Which limit holds for a process's oldest record.
     pub(super) fn expiry(&self, process: &Process) -> Expiry {
-        let is_start_known = self.command.known_start().is_some() && self.policy.timeout.is_some();
+        let is_start_known =
+            self.command.known_start().is_some() && self.policy.limits.timeout.is_some();
         match process.is_ready() || is_start_known {
             true => Expiry::Record,
             false => Expiry::Start,
@@ -295,8 +298,8 @@ impl Scheduler {
             return None;
         }
         match self.expiry(process) {
-            Expiry::Record => Some(self.command.ample_start()? + self.policy.timeout?),
-            Expiry::Start => self.policy.init_timeout,
+            Expiry::Record => Some(self.command.ample_start()? + self.policy.limits.timeout?),
+            Expiry::Start => self.policy.limits.init_timeout,
         }
     }
 
@@ -317,7 +320,9 @@ impl Scheduler {
         let owes = !process.owed.is_empty();
         let is_done = !owes && process.is_closing();
         (!is_done).then(|| match pipe {
-            Pipe::Stdin if owes => since.max(process.owed.clock()) + self.policy.exit_timeout,
+            Pipe::Stdin if owes => {
+                since.max(process.owed.clock()) + self.policy.limits.exit_timeout
+            }
             _ => since + HANG_UP,
         })
     }
@@ -359,7 +364,7 @@ impl Scheduler {
         let may_collect =
             matches!(self.policy.window, Window::Records(records) if records.get() > 1);
         let flush = (may_collect && process.owed.holds_alone()).then(|| {
-            let half = self.policy.timeout.map_or(Duration::MAX, |limit| limit / 2);
+            let half = self.policy.limits.timeout.map_or(Duration::MAX, |limit| limit / 2);
             self.up_by(process) + process.patience().min(half)
         });
         [end, flush].into_iter().flatten().min()

@@ -24,8 +24,8 @@ impl Scheduler {
     pub fn interrupt(&mut self, signal: i32, now: Instant) {
         match self.course.phase() {
             Phase::Feeding | Phase::Draining | Phase::Notified(_) => {
-                let kill_at = now + self.policy.grace;
-                let terminate_at = now + self.policy.grace / 2;
+                let kill_at = now + self.policy.limits.grace;
+                let terminate_at = now + self.policy.limits.grace / 2;
                 let owed = self.owed_by_all();
                 let phase = Phase::Interrupted(signal, terminate_at, kill_at);
                 self.turn(phase, Turn::Interrupted { signal, owed });
@@ -78,7 +78,7 @@ impl Scheduler {
             return;
         }
         self.abort(EndReason::OutputFailed, Turn::OutputFailed);
-        self.stop_all(now + self.policy.grace, now);
+        self.stop_all(now + self.policy.limits.grace, now);
         self.finish_if_done();
     }
 
@@ -159,7 +159,7 @@ impl Scheduler {
     /// holds.
     pub(super) fn patience_with_killed(&self) -> Duration {
         match self.course.phase() {
-            Phase::Feeding | Phase::Draining => self.policy.exit_timeout.max(KILLED),
+            Phase::Feeding | Phase::Draining => self.policy.limits.exit_timeout.max(KILLED),
             _ => KILLED,
         }
     }
@@ -266,7 +266,8 @@ impl Scheduler {
         };
         let failures = self.outcomes.tally.earlier.failures() + self.outcomes.tally.failures();
         // A limit that was reached is never ignored: records are left without an outcome.
-        let counts = self.policy.on_error != OnError::Ignore || self.course.has_last_failure();
+        let counts =
+            self.policy.failures.on_error != OnError::Ignore || self.course.has_last_failure();
         let a_record_failed = failures > 0 && counts;
         let earlier = self.outcomes.tally.earlier.worker_faults;
         let a_worker_failed = self.outcomes.tally.faults.bad_ends > 0 || earlier.bad_ends > 0;

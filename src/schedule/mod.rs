@@ -110,7 +110,7 @@ impl Scheduler {
     /// A run in which nothing has happened yet.
     pub fn new(policy: Policy, rendering: Rendering, budget: &Budget, now: Instant) -> Self {
         let awaits_ready = policy.readiness == policy::Readiness::Announced;
-        let worker = || Worker::new(policy.max_restarts, now);
+        let worker = || Worker::new(policy.failures.max_restarts, now);
         Self {
             intake: Intake::new(now),
             queue: Queue::new(policy.shape.separator),

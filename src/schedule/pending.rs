@@ -114,7 +114,7 @@ impl Scheduler {
             // not what ends the run.
             let is_next =
                 self.outcomes.order.next() == Some(first) && !self.outcomes.order.is_backed_up();
-            let may_wait = !is_next && self.policy.on_error != OnError::Raise;
+            let may_wait = !is_next && self.policy.failures.on_error != OnError::Raise;
             if may_wait && self.outcomes.order.held().bytes >= enough {
                 break;
             }

@@ -22,25 +22,39 @@ pub struct Policy {
     pub window: Window,
     /// How far outcomes may be ahead of the output while that moves on.
     pub lead: Lead,
+    /// What a failure means.
+    pub failures: FailureRules,
+    /// How long things may take.
+    pub limits: Limits,
+    /// Whether a record may be sent a second time.
+    pub delivery: Delivery,
+    /// How many records a process serves.
+    pub lifespan: Option<NonZeroUsize>,
+}
+
+/// What a failure means: for its record, for its worker and for the run.
+#[derive(Clone, Copy, Debug)]
+pub struct FailureRules {
     /// What a failed record means for the others.
     pub on_error: OnError,
     /// The failures after which nothing more is sent (`--max-errors`).
     pub max_errors: Option<u64>,
-    /// How long a worker may take over one record.
-    pub timeout: Option<Duration>,
-    /// How long a process may take to be ready, before COMMAND has been ready anywhere.
-    pub init_timeout: Option<Duration>,
     /// How often a charged record is tried again.
     pub retries: u32,
-    /// Whether a record may be sent a second time.
-    pub delivery: Delivery,
     /// How many processes in a row may end without having been ready before the worker is given up.
     pub max_restarts: u32,
-    /// How many records a process serves.
-    pub lifespan: Option<NonZeroUsize>,
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// A worker over one record.
+    pub timeout: Option<Duration>,
+    /// A process to be ready, before COMMAND has been ready anywhere.
+    pub init_timeout: Option<Duration>,
     /// Between SIGTERM and SIGKILL.
     pub grace: Duration,
-    /// How long a process may take to exit once its stdin has ended and it owes nothing.
+    /// A process to exit, once its stdin has ended and it owes nothing.
     pub exit_timeout: Duration,
 }
 
@@ -56,16 +70,20 @@ impl Policy {
             error_records: ErrorRecords::InPlace,
             window: Window::Auto,
             lead: Lead::USUAL,
-            on_error: OnError::Defer,
-            max_errors: None,
-            timeout: None,
-            init_timeout: None,
-            retries: 0,
+            failures: FailureRules {
+                on_error: OnError::Defer,
+                max_errors: None,
+                retries: 0,
+                max_restarts: 5,
+            },
+            limits: Limits {
+                timeout: None,
+                init_timeout: None,
+                grace: Duration::from_secs(5),
+                exit_timeout: Duration::from_secs(60),
+            },
             delivery: Delivery::AtLeastOnce,
-            max_restarts: 5,
             lifespan: None,
-            grace: Duration::from_secs(5),
-            exit_timeout: Duration::from_secs(60),
         }
     }
 

@@ -38,7 +38,7 @@ impl Scheduler {
         retry != Retry::Never
             && self.policy.delivery == Delivery::AtLeastOnce
             && self.course.gives_out()
-            && work.charged < self.policy.retries
+            && work.charged < self.policy.failures.retries
     }
 
     /// Charges a record with a failure: it is tried again, as its cause allows and as often as

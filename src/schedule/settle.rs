@@ -103,7 +103,7 @@ impl Scheduler {
     }
 
     fn settle_failure(&mut self, mut failure: Box<Failure>, took: Option<Duration>, now: Instant) {
-        let raises = self.policy.on_error == OnError::Raise;
+        let raises = self.policy.failures.on_error == OnError::Raise;
         if raises {
             if !self.course.gives_out() {
                 return;
@@ -139,8 +139,8 @@ impl Scheduler {
 
     /// Whether the last of so many failures is one after which nothing more is sent.
     pub(super) fn is_last_failure(&self, failures: u64) -> bool {
-        let too_many = (self.policy.max_errors).is_some_and(|most| failures >= most);
-        self.policy.on_error == OnError::Drain || too_many
+        let too_many = (self.policy.failures.max_errors).is_some_and(|most| failures >= most);
+        self.policy.failures.on_error == OnError::Drain || too_many
     }
 
     /// Puts down that a single record has failed.

@@ -233,7 +233,7 @@ impl Bench {
 
 #[test]
 fn a_single_worker_given_up_before_a_first_answer_is_named_after_it() {
-    let mut bench = Bench::of_workers(3, |policy| policy.max_restarts = 1);
+    let mut bench = Bench::of_workers(3, |policy| policy.failures.max_restarts = 1);
     bench.records(100);
     for number in [1, 2] {
         (bench.scheduler).start_failed(WorkerId(number), "no luck".into(), bench.now);
@@ -249,7 +249,7 @@ fn a_single_worker_given_up_before_a_first_answer_is_named_after_it() {
 
 #[test]
 fn workers_given_up_before_a_first_answer_are_named_after_it_and_later_ones_at_once() {
-    let mut bench = Bench::of_workers(8, |policy| policy.max_restarts = 1);
+    let mut bench = Bench::of_workers(8, |policy| policy.failures.max_restarts = 1);
     bench.records(100);
     for number in [3, 1, 5, 6, 7] {
         (bench.scheduler).start_failed(WorkerId(number), "no luck".into(), bench.now);
@@ -285,7 +285,7 @@ fn workers_given_up_before_a_first_answer_are_named_after_it_and_later_ones_at_o
 fn the_first_ten_deaths_of_a_kind_that_tell_of_a_record_are_all_told() {
     let mut bench = Bench::new(|policy| {
         policy.window = Window::Records(NonZeroUsize::MIN);
-        policy.max_restarts = 100;
+        policy.failures.max_restarts = 100;
     });
     bench.records(200);
     bench.answer(1);
@@ -363,8 +363,8 @@ fn a_worker_that_has_never_answered_is_given_a_hint_after_10_s() {
 #[test]
 fn later_processes_get_three_times_the_startup_time_and_the_timeout_on_top() {
     let mut bench = Bench::new(|policy| {
-        policy.timeout = Some(2 * SECOND);
-        policy.init_timeout = Some(300 * SECOND);
+        policy.limits.timeout = Some(2 * SECOND);
+        policy.limits.init_timeout = Some(300 * SECOND);
     });
     bench.records(2);
     bench.wait(10 * SECOND);
@@ -381,7 +381,7 @@ fn later_processes_get_three_times_the_startup_time_and_the_timeout_on_top() {
 
 #[test]
 fn a_start_that_takes_too_long_charges_nobody() {
-    let mut bench = Bench::new(|policy| policy.init_timeout = Some(3 * SECOND));
+    let mut bench = Bench::new(|policy| policy.limits.init_timeout = Some(3 * SECOND));
     bench.records(1);
     bench.wait(4 * SECOND);
     assert_eq!(bench.ends, ["SIGTERM"]);
@@ -395,7 +395,7 @@ fn a_start_that_takes_too_long_charges_nobody() {
 
 #[test]
 fn sigterm_is_followed_by_sigkill_after_the_grace() {
-    let mut bench = Bench::new(|policy| policy.timeout = Some(SECOND));
+    let mut bench = Bench::new(|policy| policy.limits.timeout = Some(SECOND));
     bench.records(2);
     bench.answer(1);
     bench.wait(2 * SECOND);
@@ -406,7 +406,7 @@ fn sigterm_is_followed_by_sigkill_after_the_grace() {
 
 #[test]
 fn a_suspended_run_takes_no_time_from_a_record() {
-    let mut bench = Bench::new(|policy| policy.timeout = Some(10 * SECOND));
+    let mut bench = Bench::new(|policy| policy.limits.timeout = Some(10 * SECOND));
     bench.records(2);
     bench.answer(1);
     bench.wait(9 * SECOND);
@@ -455,7 +455,7 @@ fn a_worker_killed_shortly_before_mtask_is_signalled_has_not_failed() {
 #[test]
 fn no_clock_runs_while_stderr_is_not_read() {
     for stall in [SECOND, 100 * SECOND] {
-        let mut bench = Bench::new(|policy| policy.timeout = Some(10 * SECOND));
+        let mut bench = Bench::new(|policy| policy.limits.timeout = Some(10 * SECOND));
         bench.records(3);
         bench.answer(1);
         bench.wait(4 * SECOND);

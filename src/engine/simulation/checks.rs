@@ -86,7 +86,7 @@ impl Simulation {
                 ..scenario.policy.shape
             },
             wanted: Wanted::Text,
-            grace: scenario.policy.grace,
+            grace: scenario.policy.limits.grace,
             first_look: Some(FIRST_LOOK),
         };
         let report = Report::new(Teller::new(scenario.policy.clone()), base);

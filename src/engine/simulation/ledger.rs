@@ -320,7 +320,7 @@ impl Ledger {
             false => Duration::ZERO,
         };
         let slack = self.time_slack + millis(20) + killed;
-        let grace = self.policy.grace;
+        let grace = self.policy.limits.grace;
         if let Some(at) = self.ended_early {
             assert!(
                 now <= at + grace + slack,
@@ -348,7 +348,7 @@ impl Ledger {
         tally: &Tally,
         has_failed: bool,
     ) {
-        let most = self.policy.max_restarts.max(1);
+        let most = self.policy.failures.max_restarts.max(1);
         if status == Status::NoWorker {
             let has_failed_enough = |number: usize| {
                 let counts = [&self.failed_starts, &self.broken, &self.left, &self.silent];
@@ -370,7 +370,7 @@ impl Ledger {
             (tally.chatter.lines, tally.chatter.unkept_exits),
             (self.log_lines, self.exits),
         );
-        if self.policy.on_error == OnError::Raise {
+        if self.policy.failures.on_error == OnError::Raise {
             // A failure read together with others may have ended the run in between.
             let all = self.log_lines + self.exits;
             let counted = tally.chatter.lines + tally.chatter.unkept_exits;

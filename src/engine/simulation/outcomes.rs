@@ -62,7 +62,7 @@ impl Outcomes {
             if line.starts_with(ERROR) {
                 assert_eq!(self.policy.error_records, ErrorRecords::InPlace);
                 let index = self.error(line, pasts);
-                if self.policy.on_error == OnError::Raise {
+                if self.policy.failures.on_error == OnError::Raise {
                     self.has_last = true;
                 } else {
                     self.place(index, true);
@@ -103,7 +103,7 @@ impl Outcomes {
             "record {index} has a result before its answer"
         );
         assert!(
-            past.least_charges() <= self.policy.retries,
+            past.least_charges() <= self.policy.failures.retries,
             "record {index} was charged too often"
         );
         self.settle(index, "result");
@@ -157,7 +157,7 @@ impl Outcomes {
         }
         let enough = match self.policy.delivery {
             Delivery::AtMostOnce => 1,
-            Delivery::AtLeastOnce => self.policy.retries + 1,
+            Delivery::AtLeastOnce => self.policy.failures.retries + 1,
         };
         match kind.as_str() {
             "worker_exit" | "timeout" | "worker_error" | "bad_answer" => {
@@ -227,11 +227,11 @@ impl Outcomes {
     ) {
         let outcomes = self.results + self.failures;
         let total = scenario.records.len() as u64;
-        let is_ignored = self.policy.on_error == OnError::Ignore;
+        let is_ignored = self.policy.failures.on_error == OnError::Ignore;
         let faults = self.failures + tally.faults.strays;
-        let drains = (self.policy.on_error == OnError::Drain && faults > 0)
-            || self.policy.max_errors.is_some_and(|most| faults >= most);
-        let is_raised = self.policy.on_error == OnError::Raise && faults > 0;
+        let drains = (self.policy.failures.on_error == OnError::Drain && faults > 0)
+            || self.policy.failures.max_errors.is_some_and(|most| faults >= most);
+        let is_raised = self.policy.failures.on_error == OnError::Raise && faults > 0;
         if is_cut_short {
             return;
         }

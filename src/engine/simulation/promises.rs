@@ -60,8 +60,8 @@ impl Promises {
         if !is_whole || results.is_empty() && errors.is_empty() {
             return;
         }
-        let may_end_run = matches!(policy.on_error, OnError::Raise | OnError::Drain)
-            || policy.max_errors.is_some();
+        let may_end_run = matches!(policy.failures.on_error, OnError::Raise | OnError::Drain)
+            || policy.failures.max_errors.is_some();
         assert!(may_end_run, "something is written and not said to be done");
         assert!(
             results.starts_with(ERROR) || errors.starts_with(ERROR),

@@ -392,8 +392,8 @@ impl Scenario {
     pub(super) fn lies_in_one_way(&self) -> bool {
         if !self.command.kinds.is_empty()
             || self.command.half_last_line > 0.0
-            || self.policy.timeout.is_some()
-            || self.policy.init_timeout.is_some()
+            || self.policy.limits.timeout.is_some()
+            || self.policy.limits.init_timeout.is_some()
         {
             return false;
         }

@@ -152,7 +152,7 @@ impl Teller {
             self.deaths.unrunnable.push(*worker);
             return None;
         }
-        let most = self.policy.max_restarts.max(1);
+        let most = self.policy.failures.max_restarts.max(1);
         let fault = match loss.cause {
             LossCause::OutOfStep => "that did not give one answer for each record",
             LossCause::LeftBehind => "that could not be ended",

@@ -38,7 +38,10 @@ impl Teller {
             ErrorRecords::InPlace => "in the output",
             ErrorRecords::Apart => "in the file of --errors",
         };
-        let then = match (self.policy.on_error, self.policy.max_errors) {
+        let then = match (
+            self.policy.failures.on_error,
+            self.policy.failures.max_errors,
+        ) {
             (OnError::Raise, _) => "the run ends (--on-error raise)",
             (OnError::Drain, _) => "nothing more is sent (--on-error drain)",
             (_, Some(1)) => "nothing more is sent (--max-errors 1)",
@@ -53,7 +56,8 @@ impl Teller {
 
     /// The failure that ended the run was told of with the first one, if it was that.
     pub(super) fn too_many(&self, failures: u64) -> Option<Notice> {
-        let most = (self.policy.max_errors).filter(|most| *most > 1 && failures >= *most)?;
+        let most =
+            (self.policy.failures.max_errors).filter(|most| *most > 1 && failures >= *most)?;
         Some(Notice::warning(format!(
             "{most} records failed: nothing more is sent (--max-errors)"
         )))

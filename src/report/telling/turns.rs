@@ -14,7 +14,7 @@ impl Teller {
             }
             Turn::Interrupted { signal, owed } => {
                 self.is_interrupted = true;
-                let grace = self.policy.grace;
+                let grace = self.policy.limits.grace;
                 let limit = format!(" within --grace {grace:?}; a second signal ends at once");
                 told_to_end(*signal, *owed, &limit)
             }
@@ -22,7 +22,7 @@ impl Teller {
                 "the run ends for this (--on-error raise)".into(),
             )),
             Turn::Draining(Trigger::Stray) => {
-                let option = match self.policy.on_error {
+                let option = match self.policy.failures.on_error {
                     OnError::Drain => "--on-error drain",
                     _ => "--max-errors",
                 };

@@ -65,8 +65,8 @@ impl Teller {
     /// Which option ends the wait, and when, if it was given.
     fn limit(&self, expiry: Expiry) -> String {
         let (option, limit) = match expiry {
-            Expiry::Record => ("--timeout", self.policy.timeout),
-            Expiry::Start => ("--init-timeout", self.policy.init_timeout),
+            Expiry::Record => ("--timeout", self.policy.limits.timeout),
+            Expiry::Start => ("--init-timeout", self.policy.limits.init_timeout),
         };
         match limit {
             Some(limit) => format!("{option} {limit:?} ends the wait"),
@@ -87,7 +87,7 @@ impl Teller {
     }
 
     pub(super) fn exit_overdue(&self, worker: WorkerId) -> Notice {
-        let limit = self.policy.exit_timeout;
+        let limit = self.policy.limits.exit_timeout;
         Notice::warning(format!(
             "{worker} did not exit within --exit-timeout {limit:?} of the end of its stdin; it is killed"
         ))

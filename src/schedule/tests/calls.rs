@@ -13,8 +13,8 @@ impl Bench {
     /// it has begun.
     fn telling(concurrency: usize, change: impl FnOnce(&mut Policy)) -> Self {
         let mut bench = Self::json(|policy| {
-            policy.timeout = Some(10 * SECOND);
-            policy.init_timeout = Some(SECOND);
+            policy.limits.timeout = Some(10 * SECOND);
+            policy.limits.init_timeout = Some(SECOND);
             change(policy);
         });
         bench.records(8);
@@ -193,7 +193,7 @@ fn what_is_not_owed_or_not_announced_is_no_news() {
     assert_eq!(bench.notices_with("may be at any of 2 records"), 1);
     assert_eq!(bench.begin(&[1]), Reception::Ignored, "it is stopped");
 
-    let mut bench = Bench::json(|policy| policy.timeout = Some(10 * SECOND));
+    let mut bench = Bench::json(|policy| policy.limits.timeout = Some(10 * SECOND));
     bench.records(4);
     assert_eq!(bench.begin(&[0]), Reception::Ignored, "it is not ready");
     bench.ready(4);
@@ -202,7 +202,7 @@ fn what_is_not_owed_or_not_announced_is_no_news() {
 
 #[test]
 fn a_begun_record_has_its_time_where_it_is_paused_or_named() {
-    let mut bench = Bench::telling(2, |policy| policy.timeout = None);
+    let mut bench = Bench::telling(2, |policy| policy.limits.timeout = None);
     bench.scheduler.keep_slowest();
     bench.wait(30 * SECOND);
     bench.begin(&[1]);

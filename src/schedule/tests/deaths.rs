@@ -65,7 +65,7 @@ fn it_is_said_what_becomes_of_what_a_dead_worker_held() {
     bench.wait(2 * SECOND);
     assert_eq!(bench.sent, [1, 2, 3, 1, 1, 2]);
 
-    let mut bench = holding(1, |policy| policy.retries = 1);
+    let mut bench = holding(1, |policy| policy.failures.retries = 1);
     bench.die(ExitStatus::Code(3));
     let said = bench.said();
     assert_eq!(
@@ -248,7 +248,7 @@ fn what_a_worker_held_that_was_killed_with_mtask_is_sent_again_where_it_may_be()
         for is_worker_first in [true, false] {
             let mut bench = holding(1, |policy| {
                 policy.delivery = delivery;
-                policy.grace = 60 * SECOND;
+                policy.limits.grace = 60 * SECOND;
             });
             if is_worker_first {
                 bench.die(ExitStatus::Signal(15));
@@ -280,7 +280,7 @@ fn a_process_that_has_closed_its_stdout_has_200_ms_to_exit() {
 
 #[test]
 fn a_process_that_has_closed_its_stdin_may_answer_what_it_has_read() {
-    let mut bench = holding(3, |policy| policy.exit_timeout = 10 * SECOND);
+    let mut bench = holding(3, |policy| policy.limits.exit_timeout = 10 * SECOND);
     // Record 3 has not been begun to be written.
     bench.hang_up(Pipe::Stdin, 1);
     bench.unsent = 0;
@@ -319,7 +319,7 @@ fn a_process_that_has_closed_its_stdin_and_owes_nothing_has_200_ms_to_exit() {
 
 #[test]
 fn a_process_that_was_told_to_end_and_closes_its_pipes_has_the_exit_timeout() {
-    let mut bench = holding(1, |policy| policy.exit_timeout = 10 * SECOND);
+    let mut bench = holding(1, |policy| policy.limits.exit_timeout = 10 * SECOND);
     bench.answer(1);
     bench.end_input();
     bench.hang_up(Pipe::Stdout, 0);
@@ -381,7 +381,7 @@ fn a_line_without_its_end_is_no_answer_of_a_process_that_has_refused_its_records
 #[test]
 fn suspects_of_a_worker_that_collects_records_are_answered_at_the_end_of_its_stdin() {
     for timeout in [None, Some(2 * SECOND)] {
-        let mut bench = holding(3, |policy| policy.timeout = timeout);
+        let mut bench = holding(3, |policy| policy.limits.timeout = timeout);
         bench.records(10);
         bench.die(ExitStatus::Code(1));
         for suspect in 1..=3 {

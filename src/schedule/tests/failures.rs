@@ -14,7 +14,7 @@ use crate::schedule::{Death, Doubts, WorkerFaults, WorkerId};
 fn a_worker_is_given_up_after_so_many_processes_without_use() {
     let given_up = |most: u32, delivery, exit: &ExitStatus| {
         let mut bench = Bench::new(|policy| {
-            policy.max_restarts = most;
+            policy.failures.max_restarts = most;
             policy.delivery = delivery;
         });
         bench.records(100);
@@ -37,7 +37,7 @@ fn a_worker_is_given_up_after_so_many_processes_without_use() {
 #[test]
 fn where_no_worker_is_left_the_last_words_of_the_last_one_are_told() {
     let told = |stderr: &str| {
-        let mut bench = Bench::new(|policy| policy.max_restarts = 1);
+        let mut bench = Bench::new(|policy| policy.failures.max_restarts = 1);
         bench.records(1);
         let death = Death {
             stderr: stderr.into(),
@@ -62,7 +62,7 @@ fn where_no_worker_is_left_the_last_words_of_the_last_one_are_told() {
 #[test]
 fn giving_up_tells_after_how_many_processes() {
     for (most, processes) in [(1, "1 process"), (2, "2 processes in a row")] {
-        let mut bench = Bench::new(|policy| policy.max_restarts = most);
+        let mut bench = Bench::new(|policy| policy.failures.max_restarts = most);
         bench.records(1);
         for _ in 0..most {
             bench.die(ExitStatus::Code(1));
@@ -79,7 +79,7 @@ fn giving_up_tells_after_how_many_processes() {
 
 #[test]
 fn of_processes_that_come_to_nothing_the_first_and_then_a_few_are_named() {
-    let mut bench = Bench::new(|policy| policy.max_restarts = 200);
+    let mut bench = Bench::new(|policy| policy.failures.max_restarts = 200);
     bench.records(1);
     for _ in 0..120 {
         bench.die(ExitStatus::Code(1));
@@ -93,7 +93,7 @@ fn of_processes_that_come_to_nothing_the_first_and_then_a_few_are_named() {
 
 #[test]
 fn processes_that_answer_too_much_are_given_up_too() {
-    let mut bench = Bench::new(|policy| policy.max_restarts = 2);
+    let mut bench = Bench::new(|policy| policy.failures.max_restarts = 2);
     bench.records(50);
     for processes in 1..=2 {
         assert_eq!(bench.starts, processes);
@@ -119,8 +119,8 @@ fn processes_that_answer_too_much_are_given_up_too() {
 fn a_run_ends_at_the_failures_that_are_allowed_and_not_before() {
     let run = |on_error, max_errors| {
         let mut bench = Bench::new(|policy| {
-            policy.on_error = on_error;
-            policy.max_errors = max_errors;
+            policy.failures.on_error = on_error;
+            policy.failures.max_errors = max_errors;
             policy.delivery = Delivery::AtMostOnce;
         });
         bench.records(5);
@@ -209,23 +209,23 @@ fn what_a_failure_means_does_not_wait_for_the_output() {
     };
     let bench = run(|policy| {
         policy.delivery = Delivery::AtMostOnce;
-        policy.on_error = OnError::Drain;
+        policy.failures.on_error = OnError::Drain;
     });
     assert_eq!((&bench.sent[..], bench.ends.len()), (&[0, 1][..], 0));
     let bench = run(|policy| {
         policy.delivery = Delivery::AtMostOnce;
-        policy.max_errors = Some(2);
+        policy.failures.max_errors = Some(2);
     });
     assert_eq!((&bench.sent[..], bench.ends.len()), (&[0, 1, 2][..], 0));
     let bench = run(|policy| {
         policy.delivery = Delivery::AtMostOnce;
-        policy.on_error = OnError::Raise;
+        policy.failures.on_error = OnError::Raise;
     });
     assert_eq!(
         (&bench.sent[..], &bench.ends[..]),
         (&[0, 1][..], &["finish"][..])
     );
-    let mut bench = held_up(|policy| policy.retries = 2);
+    let mut bench = held_up(|policy| policy.failures.retries = 2);
     for _ in 0..5 {
         bench.die_of_a_record();
     }
@@ -261,7 +261,7 @@ fn few_failures_do_not_wait_for_the_output() {
 fn failures_that_wait_for_the_output_are_written_though_no_worker_is_left() {
     let mut bench = held_up(|policy| {
         policy.delivery = Delivery::AtMostOnce;
-        policy.max_restarts = 1;
+        policy.failures.max_restarts = 1;
     });
     bench.records(1);
     for _ in 0..5 {
@@ -284,7 +284,7 @@ fn failures_that_wait_for_the_output_are_written_though_no_worker_is_left() {
 fn of_records_that_fail_together_the_last_that_is_allowed_ends_the_run() {
     let mut bench = Bench::new(|policy| {
         policy.window = Window::Full;
-        policy.max_errors = Some(5);
+        policy.failures.max_errors = Some(5);
     });
     (bench.scheduler).resume(
         Done::default(),
@@ -310,7 +310,7 @@ fn of_records_that_fail_together_the_last_that_is_allowed_ends_the_run() {
 
 #[test]
 fn a_suspect_is_not_kept_waiting_by_all_that_follows() {
-    let mut bench = Bench::of_workers(2, |policy| policy.max_restarts = 1);
+    let mut bench = Bench::of_workers(2, |policy| policy.failures.max_restarts = 1);
     bench.records(100_000);
     assert_eq!(bench.sent, [0, 1]);
     for _ in 0..20 {
@@ -354,7 +354,7 @@ fn a_signal_tells_how_much_it_leaves_to_finish() {
 #[test]
 fn a_run_that_is_cut_short_tells_what_it_has_left() {
     let left = |end_input: bool, on_error| {
-        let mut bench = Bench::new(|policy| policy.on_error = on_error);
+        let mut bench = Bench::new(|policy| policy.failures.on_error = on_error);
         bench.records(5);
         bench.answer(1);
         if end_input {
@@ -389,7 +389,7 @@ fn a_run_that_is_cut_short_tells_what_it_has_left() {
 fn a_run_that_sends_nothing_more_tells_what_it_has_left_and_a_whole_one_has_nothing() {
     let left = |on_error, output_fails: bool| {
         let mut bench = Bench::new(|policy| {
-            policy.on_error = on_error;
+            policy.failures.on_error = on_error;
             policy.window = Window::Records(NonZeroUsize::MIN);
         });
         bench.records(5);

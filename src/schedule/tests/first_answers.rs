@@ -12,8 +12,8 @@ impl Bench {
     /// Of a worker whose first answer may take 30 s, and later ones a second.
     fn lazy(change: impl FnOnce(&mut Policy)) -> Self {
         Self::json(|policy| {
-            policy.timeout = Some(SECOND);
-            policy.init_timeout = Some(30 * SECOND);
+            policy.limits.timeout = Some(SECOND);
+            policy.limits.init_timeout = Some(30 * SECOND);
             change(policy);
         })
     }
@@ -48,7 +48,7 @@ fn until_there_is_an_answer_the_larger_limit_holds_for_the_first() {
     bench.wait(29 * SECOND);
     assert!(bench.ends.is_empty(), "there was none yet");
 
-    let mut bench = Bench::lazy(|policy| policy.init_timeout = Some(MILLISECOND));
+    let mut bench = Bench::lazy(|policy| policy.limits.init_timeout = Some(MILLISECOND));
     bench.records(1);
     bench.ready(0);
     bench.wait(900 * MILLISECOND);
@@ -59,7 +59,7 @@ fn until_there_is_an_answer_the_larger_limit_holds_for_the_first() {
 
 #[test]
 fn without_a_limit_for_the_start_there_is_none_for_the_first_answer() {
-    let mut bench = Bench::lazy(|policy| policy.init_timeout = None);
+    let mut bench = Bench::lazy(|policy| policy.limits.init_timeout = None);
     bench.records(2);
     bench.ready(0);
     bench.wait(100 * SECOND);
@@ -211,8 +211,8 @@ fn an_error_is_an_answer() {
 #[test]
 fn a_clock_runs_from_ready_where_that_came_later() {
     let mut bench = Bench::json(|policy| {
-        policy.timeout = Some(10 * SECOND);
-        policy.init_timeout = Some(110 * SECOND);
+        policy.limits.timeout = Some(10 * SECOND);
+        policy.limits.init_timeout = Some(110 * SECOND);
     });
     bench.records(1);
     bench.wait(100 * SECOND);

@@ -25,7 +25,7 @@ fn at_its_last(change: impl FnOnce(&mut super::Policy)) -> Bench {
 
 #[test]
 fn nobody_is_charged_where_a_worker_takes_no_records() {
-    let mut bench = at_its_last(|policy| policy.timeout = Some(10 * SECOND));
+    let mut bench = at_its_last(|policy| policy.limits.timeout = Some(10 * SECOND));
     bench.unsent = 1;
     bench.wait(11 * SECOND);
     assert_eq!(bench.ends, ["SIGTERM"]);
@@ -40,7 +40,7 @@ fn nobody_is_charged_where_a_worker_takes_no_records() {
 
 #[test]
 fn a_worker_that_does_not_exit_is_killed_and_shows_in_the_status() {
-    let mut bench = at_its_last(|policy| policy.exit_timeout = 10 * SECOND);
+    let mut bench = at_its_last(|policy| policy.limits.exit_timeout = 10 * SECOND);
     bench.end_input();
     bench.answer(1);
     assert!(
@@ -75,7 +75,7 @@ fn a_worker_that_does_not_exit_is_killed_and_shows_in_the_status() {
 fn a_process_that_answers_after_the_end_of_its_stdin_has_its_time_to_exit_from_then_on() {
     let mut bench = Bench::new(|policy| {
         policy.window = Window::Full;
-        policy.exit_timeout = 10 * SECOND;
+        policy.limits.exit_timeout = 10 * SECOND;
     });
     bench.records(3);
     bench.answer(1);
@@ -95,7 +95,7 @@ fn a_process_that_answers_after_the_end_of_its_stdin_has_its_time_to_exit_from_t
 
 #[test]
 fn the_grace_of_a_signal_stands_still_with_mtask() {
-    let mut bench = at_its_last(|policy| policy.grace = 10 * SECOND);
+    let mut bench = at_its_last(|policy| policy.limits.grace = 10 * SECOND);
     bench.scheduler.interrupt(15, bench.now);
     bench.act();
     bench.now += 60 * SECOND;
@@ -113,8 +113,8 @@ fn the_grace_of_a_signal_stands_still_with_mtask() {
 #[test]
 fn after_a_stop_of_unknown_length_all_clocks_begin_anew() {
     let mut bench = at_its_last(|policy| {
-        policy.timeout = Some(10 * SECOND);
-        policy.grace = 5 * SECOND;
+        policy.limits.timeout = Some(10 * SECOND);
+        policy.limits.grace = 5 * SECOND;
     });
     bench.wait(9 * SECOND);
     bench.scheduler.was_stopped(bench.now);
@@ -136,7 +136,7 @@ fn a_reminder_tells_what_ends_the_wait() {
     bench.wait(61 * SECOND);
     let text = "worker 0 has not answered record 1 for 60 s; --timeout DURATION would end the wait";
     assert_eq!(bench.notices_with(text), 1, "{:?}", bench.notices);
-    let mut bench = at_its_last(|policy| policy.timeout = Some(90 * SECOND));
+    let mut bench = at_its_last(|policy| policy.limits.timeout = Some(90 * SECOND));
     bench.wait(61 * SECOND);
     assert_eq!(
         bench.notices_with("for 60 s; --timeout 90s ends the wait"),
@@ -147,8 +147,8 @@ fn a_reminder_tells_what_ends_the_wait() {
 #[test]
 fn a_reminder_before_any_answer_tells_what_ends_that_wait() {
     let mut bench = Bench::new(|policy| {
-        policy.timeout = Some(2 * SECOND);
-        policy.init_timeout = Some(300 * SECOND);
+        policy.limits.timeout = Some(2 * SECOND);
+        policy.limits.init_timeout = Some(300 * SECOND);
     });
     bench.records(1);
     bench.wait(61 * SECOND);
@@ -163,8 +163,8 @@ fn a_reminder_before_any_answer_tells_what_ends_that_wait() {
 #[test]
 fn a_reminder_of_a_later_process_tells_of_the_timeout_that_it_has() {
     let mut bench = at_its_last(|policy| {
-        policy.timeout = Some(90 * SECOND);
-        policy.init_timeout = Some(300 * SECOND);
+        policy.limits.timeout = Some(90 * SECOND);
+        policy.limits.init_timeout = Some(300 * SECOND);
     });
     bench.die(ExitStatus::Code(1));
     bench.wait(62 * SECOND);
@@ -175,7 +175,7 @@ fn a_reminder_of_a_later_process_tells_of_the_timeout_that_it_has() {
 #[test]
 fn failures_of_earlier_runs_count_towards_max_errors() {
     let mut bench = Bench::new(|policy| {
-        policy.max_errors = Some(3);
+        policy.failures.max_errors = Some(3);
         policy.delivery = Delivery::AtMostOnce;
     });
     let mut earlier = Done::default();
@@ -196,7 +196,7 @@ fn failures_of_earlier_runs_count_towards_max_errors() {
 
 #[test]
 fn a_ready_process_forgives_those_before() {
-    let mut bench = Bench::new(|policy| policy.max_restarts = 3);
+    let mut bench = Bench::new(|policy| policy.failures.max_restarts = 3);
     bench.records(10);
     let fail = |bench: &mut Bench, processes: usize| {
         for _ in 0..processes {
@@ -306,7 +306,7 @@ fn so_much_input_is_wanted_as_keeps_workers_busy() {
 fn while_the_buffer_is_full_only_the_lowest_record_is_waited_for() {
     let mut bench = Bench::of_workers(2, |policy| {
         policy.window = Window::Records(NonZeroUsize::MIN);
-        policy.timeout = Some(10 * SECOND);
+        policy.limits.timeout = Some(10 * SECOND);
     });
     let other = WorkerId(1);
     bench.scheduler.input_is_slow(bench.now);
@@ -367,7 +367,7 @@ fn outcomes_that_wait_for_nothing_but_room_are_known() {
 
 #[test]
 fn the_time_to_start_a_process_is_none_of_its_own() {
-    let mut bench = Bench::new(|policy| policy.init_timeout = Some(SECOND));
+    let mut bench = Bench::new(|policy| policy.limits.init_timeout = Some(SECOND));
     bench.hold_actions = true;
     bench.records(1);
     bench.scheduler.take_actions();

@@ -81,7 +81,7 @@ fn nothing_is_sent_before_ready_where_command_is_known_to_say_so() {
 
 #[test]
 fn a_later_process_gets_nothing_before_it_is_ready() {
-    let mut bench = Bench::json(|policy| policy.timeout = Some(10 * SECOND));
+    let mut bench = Bench::json(|policy| policy.limits.timeout = Some(10 * SECOND));
     bench.records(3);
     assert_eq!(bench.take_sent(), [0], "the first process may never say so");
     bench.wait(2 * SECOND);
@@ -101,7 +101,7 @@ fn a_later_process_gets_nothing_before_it_is_ready() {
 
 #[test]
 fn with_concurrency_each_record_has_a_clock_of_its_own() {
-    let mut bench = Bench::json(|policy| policy.timeout = Some(10 * SECOND));
+    let mut bench = Bench::json(|policy| policy.limits.timeout = Some(10 * SECOND));
     bench.records(5);
     bench.ready(2);
     bench.reply(0);
@@ -124,8 +124,8 @@ fn with_concurrency_each_record_has_a_clock_of_its_own() {
 fn records_that_expire_together_are_suspects() {
     for concurrency in [0, 3] {
         let mut bench = Bench::json(|policy| {
-            policy.timeout = Some(10 * SECOND);
-            policy.init_timeout = policy.timeout;
+            policy.limits.timeout = Some(10 * SECOND);
+            policy.limits.init_timeout = policy.limits.timeout;
             policy.window = Window::Records(NonZeroUsize::new(3).unwrap());
         });
         bench.records(3);
@@ -148,7 +148,7 @@ fn records_that_expire_together_are_suspects() {
 #[test]
 fn an_answer_to_another_record_gives_the_oldest_no_more_time() {
     let mut bench = Bench::json(|policy| {
-        policy.timeout = Some(10 * SECOND);
+        policy.limits.timeout = Some(10 * SECOND);
         policy.window = Window::Records(NonZeroUsize::new(2).unwrap());
     });
     bench.records(9);
@@ -265,7 +265,7 @@ fn a_worker_is_never_sent_more_than_it_says_it_takes() {
 #[test]
 fn a_start_is_no_time_of_the_oldest_record_whatever_is_answered_first() {
     let mut bench = Bench::json(|policy| {
-        policy.timeout = Some(10 * SECOND);
+        policy.limits.timeout = Some(10 * SECOND);
         policy.window = Window::Records(NonZeroUsize::new(2).unwrap());
     });
     bench.records(2);
@@ -280,7 +280,7 @@ fn a_start_is_no_time_of_the_oldest_record_whatever_is_answered_first() {
 #[test]
 fn records_sent_before_a_worker_said_how_many_it_takes_wait_without_a_clock() {
     let mut bench = Bench::json(|policy| {
-        policy.timeout = Some(10 * SECOND);
+        policy.limits.timeout = Some(10 * SECOND);
         policy.window = Window::Records(NonZeroUsize::new(3).unwrap());
     });
     bench.records(3);
@@ -294,7 +294,7 @@ fn records_sent_before_a_worker_said_how_many_it_takes_wait_without_a_clock() {
 
 #[test]
 fn being_ready_late_gives_no_more_time_to_exit() {
-    let mut bench = Bench::json(|policy| policy.exit_timeout = 20 * SECOND);
+    let mut bench = Bench::json(|policy| policy.limits.exit_timeout = 20 * SECOND);
     bench.scheduler.input_is_slow(bench.now);
     bench.act();
     bench.end_input();
@@ -307,7 +307,7 @@ fn being_ready_late_gives_no_more_time_to_exit() {
 
 #[test]
 fn a_record_that_was_not_written_yet_is_no_suspect_of_having_taken_too_long() {
-    let mut bench = Bench::json(|policy| policy.timeout = Some(10 * SECOND));
+    let mut bench = Bench::json(|policy| policy.limits.timeout = Some(10 * SECOND));
     bench.records(9);
     bench.ready(3);
     bench.reply(0);
@@ -336,7 +336,7 @@ fn all_are_heard(bench: &mut Bench) {
 
 #[test]
 fn a_process_that_is_not_listened_to_cannot_say_that_it_is_ready_and_has_no_deadline_for_it() {
-    let mut bench = Bench::json(|policy| policy.init_timeout = Some(5 * SECOND));
+    let mut bench = Bench::json(|policy| policy.limits.init_timeout = Some(5 * SECOND));
     bench.records(2);
     bench.ready(0);
     nobody_is_read_from(&mut bench);
@@ -357,7 +357,7 @@ fn a_process_that_is_not_listened_to_cannot_say_that_it_is_ready_and_has_no_dead
 #[test]
 fn the_clock_of_a_record_begins_when_its_worker_is_listened_to() {
     let mut bench = Bench::json(|policy| {
-        policy.timeout = Some(10 * SECOND);
+        policy.limits.timeout = Some(10 * SECOND);
         policy.order = Order::Finish;
     });
     bench.records(2);
@@ -394,7 +394,7 @@ fn a_worker_that_is_not_listened_to_may_take_its_time_to_exit() {
 
 #[test]
 fn a_process_that_is_not_ready_makes_nobody_spin_after_it_was_not_listened_to() {
-    let mut bench = Bench::json(|policy| policy.init_timeout = Some(200 * SECOND));
+    let mut bench = Bench::json(|policy| policy.limits.init_timeout = Some(200 * SECOND));
     bench.records(3);
     bench.ready(1);
     bench.scheduler.set_output_room(0);
@@ -419,7 +419,7 @@ fn a_process_that_is_not_ready_makes_nobody_spin_after_it_was_not_listened_to() 
 fn a_process_that_was_stopped_gets_its_time_to_be_ready_anew() {
     let mut bench = Bench::json(|policy| {
         policy.readiness = Readiness::Announced;
-        policy.init_timeout = Some(20 * SECOND);
+        policy.limits.init_timeout = Some(20 * SECOND);
     });
     bench.records(1);
     bench.wait(10 * SECOND);
@@ -443,7 +443,7 @@ fn a_record_is_named_60_s_after_a_late_ready() {
 
 #[test]
 fn a_record_that_is_sent_while_stderr_is_not_read_has_its_time_from_then_on() {
-    let mut bench = Bench::json(|policy| policy.timeout = Some(10 * SECOND));
+    let mut bench = Bench::json(|policy| policy.limits.timeout = Some(10 * SECOND));
     bench.records(1);
     bench.ready(2);
     bench.scheduler.reads_stderr(false, bench.now);
@@ -460,7 +460,7 @@ fn a_record_that_is_sent_while_stderr_is_not_read_has_its_time_from_then_on() {
 
 #[test]
 fn of_several_records_only_those_that_are_late_are_suspect() {
-    let mut bench = Bench::json(|policy| policy.timeout = Some(10 * SECOND));
+    let mut bench = Bench::json(|policy| policy.limits.timeout = Some(10 * SECOND));
     bench.records(1);
     bench.ready(4);
     bench.reply(0);

@@ -37,7 +37,7 @@ fn two_at_work(records: usize) -> Bench {
     let mut bench = Bench::json(|policy| {
         policy.jobs = NonZeroUsize::new(2).unwrap();
         policy.window = Window::Records(NonZeroUsize::MIN);
-        policy.retries = 1;
+        policy.failures.retries = 1;
     });
     bench.records(records);
     for (worker, index) in [(WORKER, 0), (OTHER, 1), (WORKER, 2), (OTHER, 3)] {

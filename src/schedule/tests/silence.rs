@@ -200,8 +200,8 @@ fn a_worker_that_has_all_that_it_may_wait_for_is_not_disturbed_by_a_full_buffer(
 #[test]
 fn a_worker_that_cannot_be_ended_is_left_behind_and_its_record_fails() {
     let mut bench = Bench::new(|policy| {
-        policy.timeout = Some(10 * SECOND);
-        policy.exit_timeout = 30 * SECOND;
+        policy.limits.timeout = Some(10 * SECOND);
+        policy.limits.exit_timeout = 30 * SECOND;
     });
     bench.records(3);
     bench.answer(1);

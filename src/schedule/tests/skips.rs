@@ -238,7 +238,7 @@ fn a_process_that_has_had_all_its_records_is_tried_with_no_other() {
 
 #[test]
 fn a_process_that_runs_empty_for_a_suspect_is_tried_with_no_other_record() {
-    let mut bench = Bench::of_workers(2, |policy| policy.max_restarts = 1);
+    let mut bench = Bench::of_workers(2, |policy| policy.failures.max_restarts = 1);
     bench.records(10);
     bench.answer(1);
     let sent = bench.sent.clone();

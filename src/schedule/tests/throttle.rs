@@ -195,7 +195,7 @@ fn nobody_is_read_from_while_the_buffer_is_full_and_the_output_takes_nothing() {
 
 #[test]
 fn a_process_that_is_not_listened_to_has_its_time_to_exit_afterwards() {
-    let mut bench = Bench::of_equals(2, |policy| policy.exit_timeout = 10 * SECOND);
+    let mut bench = Bench::of_equals(2, |policy| policy.limits.exit_timeout = 10 * SECOND);
     bench.records(1);
     bench.wait(5 * SECOND);
     bench.end_input();
@@ -259,7 +259,7 @@ fn input_that_waits_for_the_output_is_wanted_again_when_the_deadline_has_come() 
 
 #[test]
 fn a_time_that_is_paused_for_and_has_unread_messages_counts_once() {
-    let mut bench = Bench::of_equals(2, |policy| policy.timeout = Some(SECOND));
+    let mut bench = Bench::of_equals(2, |policy| policy.limits.timeout = Some(SECOND));
     bench.records(2);
     bench.wait(500 * MILLISECOND);
     bench.fill_buffer();
@@ -276,7 +276,7 @@ fn a_time_that_is_paused_for_and_has_unread_messages_counts_once() {
 
 #[test]
 fn a_pause_of_mtask_while_messages_are_unread_counts_once() {
-    let mut bench = Bench::new(|policy| policy.timeout = Some(10 * SECOND));
+    let mut bench = Bench::new(|policy| policy.limits.timeout = Some(10 * SECOND));
     bench.records(1);
     bench.answer(1);
     bench.records(1);

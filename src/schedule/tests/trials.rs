@@ -13,7 +13,7 @@ fn died_early(after: Duration) -> Bench {
 }
 
 fn died_early_with(max_restarts: u32, after: Duration) -> Bench {
-    let mut bench = Bench::new(|policy| policy.max_restarts = max_restarts);
+    let mut bench = Bench::new(|policy| policy.failures.max_restarts = max_restarts);
     bench.records(2);
     bench.end_input();
     bench.answer(1);

@@ -82,7 +82,7 @@ fn a_process_exits_from_when_it_was_told_to_and_owes_nothing() {
     bench.answer(1);
     assert_eq!(standing(&bench), Standing::Exiting);
 
-    let mut bench = Bench::new(|policy| policy.timeout = Some(SECOND));
+    let mut bench = Bench::new(|policy| policy.limits.timeout = Some(SECOND));
     bench.records(2);
     bench.answer(1);
     bench.wait(2 * SECOND);

@@ -58,7 +58,7 @@ impl Ledger {
             false => now - process.started,
         };
         self.first_answer_time = self.first_answer_time.max(Some(took));
-        self.has_lazy_first |= self.policy.timeout.is_some_and(|limit| took > limit);
+        self.has_lazy_first |= self.policy.limits.timeout.is_some_and(|limit| took > limit);
     }
 
     /// A process answered this record, if it holds it. Gives whether it does.
@@ -102,7 +102,7 @@ impl Ledger {
             past.refused_by = Some((worker, self.begun_processes[worker.0]));
         }
         past.is_answered =
-            charge.is_none() || is_sent_once || past.least_charges() > self.policy.retries;
+            charge.is_none() || is_sent_once || past.least_charges() > self.policy.failures.retries;
         true
     }
 

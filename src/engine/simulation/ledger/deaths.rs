@@ -22,9 +22,10 @@ struct Grounds {
 
 impl Ledger {
     pub(in super::super) fn killed(&mut self, worker: WorkerId, now: Duration) {
-        let grace = self.policy.grace;
+        let grace = self.policy.limits.grace;
         // Interrupted twice, or ended by a failure.
-        let may_be_at_once = self.interrupts.len() > 1 || self.policy.on_error == OnError::Raise;
+        let may_be_at_once =
+            self.interrupts.len() > 1 || self.policy.failures.on_error == OnError::Raise;
         let is_interrupted = !self.interrupts.is_empty();
         let Some(process) = &mut self.processes[worker.0] else {
             return;
@@ -205,7 +206,7 @@ impl Ledger {
 
     /// The run is being ended, early or by a signal.
     fn is_ending(&self, now: Duration) -> bool {
-        let grace = self.policy.grace;
+        let grace = self.policy.limits.grace;
         let interrupt = self.interrupts.first();
         self.ended_early.is_some() || interrupt.is_some_and(|at| now >= *at + grace / 2)
     }
@@ -226,7 +227,7 @@ impl Ledger {
             }),
             is_not_ready: !process.is_ready
                 && start.is_none()
-                && (self.policy.init_timeout).is_some_and(|limit| is_over(age, limit)),
+                && (self.policy.limits.init_timeout).is_some_and(|limit| is_over(age, limit)),
         }
     }
 
@@ -237,7 +238,7 @@ impl Ledger {
 
     fn is_late_to_exit(&self, worker: WorkerId, now: Duration) -> bool {
         let process = self.processes[worker.0].as_ref().expect("a process");
-        let limit = self.policy.exit_timeout;
+        let limit = self.policy.limits.exit_timeout;
         process
             .closed
             .is_some_and(|at| now + self.time_slack >= at.max(process.last_answer) + limit)
@@ -245,9 +246,9 @@ impl Ledger {
 
     fn is_never_ready(&self, worker: WorkerId, actor: &Actor, now: Duration) -> bool {
         let process = self.processes[worker.0].as_ref().expect("a process");
-        let limit = match (self.longest_start(), self.policy.timeout) {
+        let limit = match (self.longest_start(), self.policy.limits.timeout) {
             (Some(start), Some(timeout)) => Some(start + timeout),
-            _ => self.policy.init_timeout,
+            _ => self.policy.limits.init_timeout,
         };
         !process.is_ready
             && self.awaits_ready

@@ -88,11 +88,11 @@ impl Ledger {
 
     /// How long a process may be at a record, and how exactly that is known.
     pub(super) fn record_limit(&self, process: &ProcessLedger) -> Option<(Duration, Duration)> {
-        let (timeout, slack) = (self.policy.timeout?, self.time_slack);
+        let (timeout, slack) = (self.policy.limits.timeout?, self.time_slack);
         match self.first_answer_time {
             _ if !process.is_ready || process.since_first.is_some() => Some((timeout, slack)),
             Some(took) if process.is_later => Some((took * START_FACTOR + timeout, slack * 4)),
-            _ => Some((timeout.max(self.policy.init_timeout?), slack)),
+            _ => Some((timeout.max(self.policy.limits.init_timeout?), slack)),
         }
     }
 
@@ -105,11 +105,11 @@ impl Ledger {
             assert!(
                 process.unasked.is_none()
                     || !process.is_working()
-                    || self.policy.on_error == OnError::Raise,
+                    || self.policy.failures.on_error == OnError::Raise,
                 "{worker} gave an answer that nothing was asked for, and goes on"
             );
             if let Some(at) = process.terminated {
-                let until = at + self.policy.grace + slack;
+                let until = at + self.policy.limits.grace + slack;
                 assert!(
                     process.is_killed || now <= until,
                     "{worker} is not killed after --grace"
@@ -125,7 +125,7 @@ impl Ledger {
                     "{worker} may work longer than it may"
                 );
             } else {
-                let is_late = process.idle > self.policy.exit_timeout + slack;
+                let is_late = process.idle > self.policy.limits.exit_timeout + slack;
                 assert!(
                     !is_late,
                     "{worker} may take longer to exit than --exit-timeout"

@@ -59,7 +59,7 @@ impl Ledger {
                 "record {index} is invalid and sent"
             );
             assert!(
-                past.least_charges() <= self.policy.retries,
+                past.least_charges() <= self.policy.failures.retries,
                 "record {index} is tried too often"
             );
             assert!(
@@ -137,7 +137,7 @@ impl Ledger {
         let is_spent = (self.policy.lifespan).is_some_and(|records| process.sent >= records.get());
         let is_serving =
             process.is_working() && process.closed.is_none() && process.hung_up.is_none();
-        let may_be_spoilt = self.policy.retries > 0 && process.may_be_spoilt;
+        let may_be_spoilt = self.policy.failures.retries > 0 && process.may_be_spoilt;
         is_serving && !is_spent && !may_be_spoilt
     }
 

@@ -15,7 +15,7 @@ use crate::schedule::policy::{Policy, Readiness, Window};
 pub(super) fn collects(rng: &mut Rng, theme: &Theme, policy: &Policy) -> usize {
     match policy.window {
         _ if !theme.is_calm() || theme.is_liar => 1,
-        _ if policy.timeout.is_some() || policy.lifespan.is_some() => 1,
+        _ if policy.limits.timeout.is_some() || policy.lifespan.is_some() => 1,
         // What is tried again, alone, would be waited for.
         _ if theme.has_sayings => 1,
         Window::Full => rng.usize(1..20),
@@ -51,7 +51,9 @@ pub(super) fn command(
     let slots = match ready {
         _ if !is_json => 1,
         // Each record's clock runs from its sending.
-        Announcement::Concurrency(count) if policy.timeout.is_some() => count + rng.usize(..2),
+        Announcement::Concurrency(count) if policy.limits.timeout.is_some() => {
+            count + rng.usize(..2)
+        }
         _ => rng.usize(1..6),
     };
     let largest = records.iter().map(|record| record.len).max().unwrap_or(0) + 50;
@@ -75,7 +77,7 @@ pub(super) fn command(
             _ => millis(*pick(rng, &[0, 5, 600, 900])),
         },
         start: *pick(rng, &[micros(100), millis(5), millis(80), millis(250)]),
-        stdin: match policy.timeout {
+        stdin: match policy.limits.timeout {
             Some(_) => largest + rng.usize(..1000),
             // A large record in little bites takes the simulation long.
             None => (largest / 20).max(*pick(rng, &[20, 100, 1_000, 65_536])),
@@ -111,7 +113,7 @@ pub(super) fn command(
 fn fall(rng: &mut Rng, theme: &Theme, policy: &Policy, records: usize, scale: Duration) -> Fall {
     let around = scale * records as u32 / policy.jobs.get() as u32 + millis(250);
     // A trial that others have made necessary takes no longer than a second.
-    let is_slow = !theme.has_killers && policy.timeout.is_none() && rng.bool();
+    let is_slow = !theme.has_killers && policy.limits.timeout.is_none() && rng.bool();
     Fall {
         at: around.mul_f64(rng.f64()),
         worker: rng.bool().then(|| rng.usize(..policy.jobs.get())),
@@ -140,7 +142,7 @@ fn accidents(rng: &mut Rng, theme: &Theme, policy: &Policy) -> Vec<Accident> {
         ClosesStdout,
     ];
     let mut kinds: Vec<_> = all.into_iter().filter(|_| rng.u32(..3) == 0).collect();
-    if policy.timeout.is_some() && rng.bool() {
+    if policy.limits.timeout.is_some() && rng.bool() {
         kinds.push(NeverUp);
     }
     kinds

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::outcome::ExitStatus;
 use crate::schedule::policy::{
-    Delivery, ErrorRecords, Lead, OnError, Order, Policy, Readiness, Window,
+    Delivery, ErrorRecords, FailureRules, Lead, Limits, OnError, Order, Policy, Readiness, Window,
 };
 use crate::shape::{Protocol, Shape};
 
@@ -20,8 +20,8 @@ pub(super) fn policy(rng: &mut Rng, theme: &Theme, scale: Duration) -> Policy {
     let mut policy = any_policy(rng, theme.protocol, scale);
     // A process that skipped a record cannot be told from one that hangs.
     if theme.has_hangs || (!theme.is_liar && rng.u32(..100) < 25) {
-        policy.timeout = Some(scale * 6 + millis(rng.u64(100..400)));
-        policy.init_timeout = Some(scale * 6 + millis(rng.u64(1_000..4_000)));
+        policy.limits.timeout = Some(scale * 6 + millis(rng.u64(100..400)));
+        policy.limits.init_timeout = Some(scale * 6 + millis(rng.u64(1_000..4_000)));
         if policy.window == Window::Full {
             policy.window = Window::Auto;
         }
@@ -75,26 +75,30 @@ fn any_policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Policy {
                 },
             ],
         ),
-        on_error: *pick(
-            rng,
-            &[
-                OnError::Defer,
-                OnError::Defer,
-                OnError::Defer,
-                OnError::Ignore,
-                OnError::Raise,
-                OnError::Drain,
-            ],
-        ),
-        max_errors: (rng.u32(..8) == 0).then(|| rng.u64(1..4)),
-        timeout: None,
-        init_timeout: None,
-        retries: *pick(rng, &[0, 0, 0, 1, 2]),
+        failures: FailureRules {
+            on_error: *pick(
+                rng,
+                &[
+                    OnError::Defer,
+                    OnError::Defer,
+                    OnError::Defer,
+                    OnError::Ignore,
+                    OnError::Raise,
+                    OnError::Drain,
+                ],
+            ),
+            max_errors: (rng.u32(..8) == 0).then(|| rng.u64(1..4)),
+            retries: *pick(rng, &[0, 0, 0, 1, 2]),
+            max_restarts: *pick(rng, &[1, 2, 5, 5]),
+        },
         delivery,
-        max_restarts: *pick(rng, &[1, 2, 5, 5]),
         lifespan: (rng.u32(..6) == 0).then(|| some(rng.usize(1..8))),
-        grace: *pick(rng, &[millis(0), millis(60), millis(1_000)]),
-        exit_timeout: scale + millis(rng.u64(300..2_000)),
+        limits: Limits {
+            timeout: None,
+            init_timeout: None,
+            grace: *pick(rng, &[millis(0), millis(60), millis(1_000)]),
+            exit_timeout: scale + millis(rng.u64(300..2_000)),
+        },
     }
 }
 

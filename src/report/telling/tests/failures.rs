@@ -107,11 +107,11 @@ fn it_is_told_where_more_is_to_be_found_and_what_follows() {
         |change: fn(&mut Policy)| told_alone(change, [settled(Err(failure(Cause::MissingAnswer)))]);
     let texts = [
         told(|policy| policy.error_records = ErrorRecords::Apart),
-        told(|policy| policy.on_error = OnError::Ignore),
-        told(|policy| policy.on_error = OnError::Raise),
-        told(|policy| policy.on_error = OnError::Drain),
-        told(|policy| policy.max_errors = Some(1)),
-        told(|policy| policy.max_errors = Some(2)),
+        told(|policy| policy.failures.on_error = OnError::Ignore),
+        told(|policy| policy.failures.on_error = OnError::Raise),
+        told(|policy| policy.failures.on_error = OnError::Drain),
+        told(|policy| policy.failures.max_errors = Some(1)),
+        told(|policy| policy.failures.max_errors = Some(2)),
     ];
     assert_snapshot!(texts.join("\n"), @"
     Warning: record 7 failed (missing_answer): worker 3 left it without an answer; its error record is in the file of --errors, later failures are counted
@@ -155,7 +155,7 @@ fn lines_of_text_that_are_no_json_are_told_from_json_with_a_mistake() {
 fn too_many_failures_are_told_with_their_limit() {
     let told = |most| {
         told_alone(
-            |policy| policy.max_errors = most,
+            |policy| policy.failures.max_errors = most,
             [1, 2].map(|failures| Event::TooManyFailures { failures }),
         )
     };

@@ -344,7 +344,7 @@ fn a_record_that_is_waited_for_is_told_with_what_may_help() {
     "#);
     let json = |policy: &mut Policy| {
         policy.shape.protocol = Protocol::Json;
-        policy.timeout = Some(90 * SECOND);
+        policy.limits.timeout = Some(90 * SECOND);
     };
     assert_snapshot!(told_alone(json, events()), @r#"
     Warning: worker 3 has not answered its first record (index 7) for 60 s: if it is not still starting: each answer must be a line {"id":…,"output":…} of its own, flushed at once; --timeout 90s ends the wait
@@ -385,7 +385,7 @@ fn a_start_that_is_waited_for_is_told_with_its_limit() {
     Warning: worker 3 has not said that it is ready for 60 s; --init-timeout DURATION would end the wait
     Warning: worker 3 was not ready when it died, and no other is: the next process is sent nothing before it has stayed up for 6s
     ");
-    let limited = |policy: &mut Policy| policy.init_timeout = Some(300 * SECOND);
+    let limited = |policy: &mut Policy| policy.limits.init_timeout = Some(300 * SECOND);
     assert_snapshot!(told_alone(limited, events()), @"
     Warning: worker 3 has not said that it is ready for 60 s; --timeout DURATION would end the wait
     Warning: worker 3 has not said that it is ready for 60 s; --init-timeout 300s ends the wait

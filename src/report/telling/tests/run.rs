@@ -45,7 +45,7 @@ fn what_a_worker_wrote_ends_the_run_with_the_option_for_it() {
     -
     -
     ");
-    assert_snapshot!(told_alone(|policy| policy.on_error = OnError::Drain, events()), @"
+    assert_snapshot!(told_alone(|policy| policy.failures.on_error = OnError::Drain, events()), @"
     Error: the run ends for this (--on-error raise)
     Error: nothing more is sent for this (--on-error drain)
     -
