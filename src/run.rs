@@ -23,7 +23,7 @@ use crate::journal::{self, Journal};
 use crate::output::files::{OutputFile, Outputs};
 use crate::output::{Destination, Destinations};
 use crate::report::{
-    Counts, Display, Expected, Form, Progress, Report, Results, Targets, Teller, Terminals,
+    Counts, Display, Expected, Form, Progress, Report, ResultsTarget, Targets, Teller, Terminals,
     Verbosity,
 };
 use crate::schedule::{Earlier, Scheduler};
@@ -308,7 +308,7 @@ fn show_progress(
     let mut report = Report::new(teller, Instant::now());
     let types_records = config.inputs.contains(&InputSource::Stdin)
         && rustix::termios::isatty(rustix::stdio::stdin());
-    let terminals = Terminals::look_up(types_records, Results::look_up(output.results()));
+    let terminals = Terminals::look_up(types_records, ResultsTarget::look_up(output.results()));
     let form = Form::choose(config.progress, config.verbosity, terminals);
     if form == Form::None {
         return report;

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::{Config, InputSource};
 use crate::exit::{Status, Unusable};
-use crate::input::{self, Part};
+use crate::input::{self, FilePart};
 use crate::visible;
 
 /// Looks up all files of `config`, with `stdin` and `stdout` as mtask got them.
@@ -102,7 +102,8 @@ pub fn take_shard(config: &mut Config) -> Result<(), Unusable> {
     let sizes = paths.iter().map(|path| size_of_regular(path));
     config.input_sizes = sizes.collect::<Result<_, _>>()?;
     let ranges = shard.ranges(&config.input_sizes);
-    let parts = (paths.into_iter().cloned().zip(ranges)).map(|(path, range)| Part { path, range });
+    let parts =
+        (paths.into_iter().cloned().zip(ranges)).map(|(path, range)| FilePart { path, range });
     let (mut parts, empty): (Vec<_>, Vec<_>) = parts.partition(|part| !part.range.is_empty());
     if parts.is_empty() {
         parts.extend(empty.into_iter().take(1));

@@ -16,7 +16,7 @@ use crate::shape::{Format, Shape};
 
 use super::buffer::Buffer;
 use super::kind::{Kind, OddSource};
-use super::validator::{RecordFault, Sifted, Start, Validator, fault};
+use super::validator::{RecordFault, Sifted, SourceStart, Validator, fault};
 use super::{Arrival, Flaw, Gone, InputSource, LeftOut, Rejected, Rejection};
 
 /// So much is read of a source without room for it.
@@ -130,7 +130,7 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
     pub(super) fn read(
         &mut self,
         block: usize,
-        start: Start,
+        start: SourceStart,
         mut fill: impl FnMut(&mut Vec<u8>, usize) -> io::Result<usize>,
     ) -> Result<(), Stop> {
         self.begin_source(block, start);
@@ -181,7 +181,7 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
         Ok(count)
     }
 
-    fn begin_source(&mut self, block: usize, start: Start) {
+    fn begin_source(&mut self, block: usize, start: SourceStart) {
         self.validator.begin_source(start);
         self.unfinished = Unfinished::Held;
         self.kind = None;
@@ -292,7 +292,7 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
 
     /// A source of rows begins.
     pub(super) fn begin_rows(&mut self, block: usize) {
-        self.begin_source(block, Start::OfFile);
+        self.begin_source(block, SourceStart::OfFile);
     }
 
     /// These are its first bytes.

@@ -27,7 +27,7 @@ use crate::record::{Block, Index, Slice};
 use crate::shape::Shape;
 use crate::visible;
 
-pub use part::Part;
+pub use part::FilePart;
 pub use rows::check_names;
 
 use cut::{Cutter, Stop};
@@ -190,7 +190,7 @@ pub enum InputSource {
     /// A file, opened when its turn comes.
     File(PathBuf),
     /// A part of a regular file.
-    Part(Part),
+    Part(FilePart),
 }
 
 impl fmt::Display for InputSource {

@@ -20,14 +20,14 @@ const LOOK: usize = 16 << 10;
 
 /// A part of a regular file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct FilePart {
     /// The file.
     pub path: PathBuf,
     /// Where the first bytes of its records lie.
     pub range: Range<u64>,
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for FilePart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = visible::name(&self.path);
         match self.range.start {

@@ -20,8 +20,8 @@ use crate::budget::Budget;
 use super::cut::{Cutter, Stop};
 use super::part::PartReader;
 use super::rows::{Names, RowReader};
-use super::validator::Start;
-use super::{Arrival, AwaitedFile, Gone, InputSource, Part};
+use super::validator::SourceStart;
+use super::{Arrival, AwaitedFile, FilePart, Gone, InputSource};
 
 /// Bytes of one read from a regular file: no more than a worker is sent at a time, so that whole
 /// blocks go on without being counted again.
@@ -94,12 +94,16 @@ where
 {
     match cutter.delimiter() {
         Some(delimiter) => RowReader::new(cutter, delimiter, names, None, block).read(fill),
-        None => cutter.read(block, Start::OfFile, fill),
+        None => cutter.read(block, SourceStart::OfFile, fill),
     }
 }
 
 /// Reads the records that begin in a part of a file.
-fn read_part<S>(part: &Part, cutter: &mut Cutter<S>, names: &mut Option<Names>) -> Result<(), Stop>
+fn read_part<S>(
+    part: &FilePart,
+    cutter: &mut Cutter<S>,
+    names: &mut Option<Names>,
+) -> Result<(), Stop>
 where
     S: FnMut(Arrival) -> Result<(), Gone>,
 {
@@ -116,8 +120,8 @@ where
     let mut reader =
         PartReader::new(&file, &part.range, cutter.separator()).map_err(Stop::failed)?;
     let start = match part.range.start {
-        0 => Start::OfFile,
-        _ => Start::Within,
+        0 => SourceStart::OfFile,
+        _ => SourceStart::Within,
     };
     cutter.read(block, start, |bytes, max| reader.fill(bytes, max))
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::thread;
 
-use super::validator::Start;
+use super::validator::SourceStart;
 use super::*;
 use crate::budget::BOOKKEEPING;
 use crate::record::Separator;
@@ -160,7 +160,7 @@ fn a_failed_read_ends_the_input_and_names_what_is_left_out() {
     };
     let mut cutter = Cutter::new(LINES, Budget::new(1 << 20), send);
     let mut reads = [Ok(b"whole\npart"), Err(io::Error::other("broken"))].into_iter();
-    let stop = cutter.read(4096, Start::OfFile, |bytes, _| {
+    let stop = cutter.read(4096, SourceStart::OfFile, |bytes, _| {
         let read = reads.next().expect("a failed read is the last")?;
         bytes.extend_from_slice(read);
         Ok(read.len())
@@ -247,7 +247,7 @@ fn a_grown_buffer_reads_no_more_at_once_and_is_given_up_after_its_record() {
         bytes.extend_from_slice(read);
         Ok(read.len())
     };
-    cutter.read(4096, Start::OfFile, fill).unwrap();
+    cutter.read(4096, SourceStart::OfFile, fill).unwrap();
     drop(cutter);
     let small = 4096 + BOOKKEEPING + "short\n".len() + BOOKKEEPING;
     // The record with what it needs alone, then copies beside an ordinary buffer.

@@ -23,12 +23,12 @@ pub(super) struct Validator {
     shape: Shape,
     /// The line that comes next, from 1. Not kept up where any line is a record.
     line: u64,
-    start: Start,
+    start: SourceStart,
 }
 
 /// Where a source begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Start {
+pub(super) enum SourceStart {
     /// At the start of a file, where a byte order mark may stand.
     OfFile,
     /// Within one.
@@ -94,12 +94,12 @@ impl Validator {
         Self {
             shape,
             line: 1,
-            start: Start::OfFile,
+            start: SourceStart::OfFile,
         }
     }
 
     /// A new source begins.
-    pub(super) fn begin_source(&mut self, start: Start) {
+    pub(super) fn begin_source(&mut self, start: SourceStart) {
         self.line = 1;
         self.start = start;
     }
@@ -174,7 +174,8 @@ impl Validator {
                 LineVerdict::Invalid(0..line.len())
             };
         }
-        let start = if self.line == 1 && self.start == Start::OfFile && line.starts_with(BOM) {
+        let start = if self.line == 1 && self.start == SourceStart::OfFile && line.starts_with(BOM)
+        {
             BOM.len()
         } else {
             0

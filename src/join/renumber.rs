@@ -117,7 +117,7 @@ impl<'a> ShardFile<'a> {
 
     fn renumber(&self, mut bytes: impl BufRead, out: &mut impl Write) -> Result<(), CopyFault> {
         let separator = self.done.separator();
-        let mut counts = Counts::default();
+        let mut counts = IndexCounts::default();
         let mut line = Vec::new();
         loop {
             let block = match bytes.fill_buf() {
@@ -161,7 +161,7 @@ impl<'a> ShardFile<'a> {
     fn renumber_line(
         &self,
         line: &[u8],
-        counts: &mut Counts,
+        counts: &mut IndexCounts,
         out: &mut impl Write,
     ) -> Result<(), CopyFault> {
         let write = match self.index_of(line, counts.lines) {
@@ -240,7 +240,7 @@ impl<'a> ShardFile<'a> {
 
 /// What has been copied of a file.
 #[derive(Default)]
-struct Counts {
+struct IndexCounts {
     lines: u64,
     errors: u64,
 }

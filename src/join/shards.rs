@@ -17,7 +17,7 @@ use crate::shard::{PLACEHOLDER, Shard, has_place, place, split_once};
 use crate::visible;
 
 /// Why a shard cannot be joined: how it is, and what shows that.
-type Fault = (&'static str, String);
+type ShardFault = (&'static str, String);
 
 /// The options that decide what is written, with their values.
 type Terms = BTreeMap<String, String>;
@@ -89,7 +89,7 @@ impl DoneShard {
 pub(super) struct Shards {
     of: u64,
     /// What is under the names that the journals have, by the digits in them.
-    found: BTreeMap<String, Result<Past, Fault>>,
+    found: BTreeMap<String, Result<Past, ShardFault>>,
     journals: PathBuf,
     outputs: PathBuf,
     errors: Option<PathBuf>,
@@ -169,7 +169,7 @@ impl Shards {
     }
 
     /// What most shards were run with.
-    fn usual_terms(&self, found: &BTreeMap<String, Result<Past, Fault>>) -> Terms {
+    fn usual_terms(&self, found: &BTreeMap<String, Result<Past, ShardFault>>) -> Terms {
         let mut counts: BTreeMap<Terms, usize> = BTreeMap::new();
         for past in found.values().flatten() {
             if shard_of(past).is_some_and(|shard| shard.of() == self.of) {
@@ -181,7 +181,7 @@ impl Shards {
     }
 
     /// Whether a shard is done, in a run with these terms.
-    fn judge(&self, shard: Shard, past: Past, usual: &Terms) -> Result<DoneShard, Fault> {
+    fn judge(&self, shard: Shard, past: Past, usual: &Terms) -> Result<DoneShard, ShardFault> {
         match shard_of(&past) {
             Some(own) if own == shard => {}
             Some(own) => {
@@ -222,7 +222,7 @@ impl Shards {
 }
 
 /// Whether the file is what its journal vouches for.
-fn check(path: &Path, extent: Extent) -> Result<(), Fault> {
+fn check(path: &Path, extent: Extent) -> Result<(), ShardFault> {
     let name = visible::name(path);
     let fault = match File::open(path).and_then(|file| vouches_for(&file, extent)) {
         Ok(true) => return Ok(()),
@@ -237,7 +237,7 @@ fn check(path: &Path, extent: Extent) -> Result<(), Fault> {
 pub(super) struct Troubles {
     of: u64,
     /// The shards by what is wrong with them.
-    shards: BTreeMap<Fault, Ranges>,
+    shards: BTreeMap<ShardFault, Ranges>,
     /// Journals that are of no shard of this run.
     others: Vec<String>,
 }
@@ -251,7 +251,7 @@ impl Troubles {
         }
     }
 
-    fn note(&mut self, fault: Fault, numbers: Range<u64>) {
+    fn note(&mut self, fault: ShardFault, numbers: Range<u64>) {
         add(self.shards.entry(fault).or_default(), numbers);
     }
 
@@ -283,7 +283,7 @@ impl Troubles {
         if left.is_empty() {
             return "nothing is joined: move what is not of this run away".into();
         }
-        let is_of_no_use = |(kind, _): &Fault| [DAMAGED, OF_ANOTHER_RUN].contains(kind);
+        let is_of_no_use = |(kind, _): &ShardFault| [DAMAGED, OF_ANOTHER_RUN].contains(kind);
         let first = match self.shards.keys().any(is_of_no_use) {
             true => "move journals that are damaged or of another run away, and their outputs; ",
             false => "",
@@ -346,7 +346,7 @@ fn difference(own: &Terms, usual: &Terms) -> Option<String> {
     ))
 }
 
-fn read(journal: &Path) -> Result<Past, Fault> {
+fn read(journal: &Path) -> Result<Past, ShardFault> {
     let damaged = |why: String| (DAMAGED, why);
     let file = File::open(journal).map_err(|error| damaged(error.to_string()))?;
     match format::read(BufReader::new(file)) {

@@ -79,12 +79,12 @@ pub struct Terminals {
     /// Records are typed at one.
     pub records: bool,
     /// Where results are written.
-    pub results: Results,
+    pub results: ResultsTarget,
 }
 
 /// Where results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Results {
+pub enum ResultsTarget {
     /// To a terminal.
     Terminal,
     /// To a pipe or socket: its reader is likely to write to a terminal, and to the same one.
@@ -95,7 +95,7 @@ pub enum Results {
 
 impl Terminals {
     /// Asks stderr and the environment.
-    pub fn look_up(records: bool, results: Results) -> Self {
+    pub fn look_up(records: bool, results: ResultsTarget) -> Self {
         let has = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         let term = env::var_os("TERM").unwrap_or_default();
         // xterm, the console and GNU screen are the ones known not to; in tmux it is tmux that
@@ -116,7 +116,7 @@ impl Terminals {
     }
 }
 
-impl Results {
+impl ResultsTarget {
     /// Asks what `file` is.
     pub fn look_up(file: BorrowedFd<'_>) -> Self {
         let kind = rustix::fs::fstat(file).map(|stat| FileType::from_raw_mode(stat.st_mode));
@@ -134,9 +134,9 @@ impl Form {
     /// reader of a pipe writes there as well, so that one is drawn beside a pipe only where that is
     /// asked for.
     pub fn choose(when: When, verbosity: Verbosity, terminals: Terminals) -> Self {
-        let is_in_the_way = terminals.records || terminals.results == Results::Terminal;
+        let is_in_the_way = terminals.records || terminals.results == ResultsTarget::Terminal;
         let can_draw = terminals.stderr && terminals.can_redraw && !is_in_the_way;
-        let is_wanted = verbosity == Verbosity::Normal && terminals.results != Results::Pipe;
+        let is_wanted = verbosity == Verbosity::Normal && terminals.results != ResultsTarget::Pipe;
         let colour = if terminals.wants_colour {
             Colour::On
         } else {
@@ -166,7 +166,7 @@ mod tests {
         wants_colour: true,
         narrowing: Narrowing::Cuts,
         records: false,
-        results: Results::File,
+        results: ResultsTarget::File,
     };
 
     const BAR: Form = Form::Bar(Drawing {
@@ -195,11 +195,11 @@ mod tests {
                 ..TERMINAL
             },
             Terminals {
-                results: Results::Terminal,
+                results: ResultsTarget::Terminal,
                 ..TERMINAL
             },
             Terminals {
-                results: Results::Pipe,
+                results: ResultsTarget::Pipe,
                 ..TERMINAL
             },
         ];
@@ -213,12 +213,12 @@ mod tests {
     #[test]
     fn always_draws_where_it_can_and_writes_lines_elsewhere() {
         let results = Terminals {
-            results: Results::Terminal,
+            results: ResultsTarget::Terminal,
             ..TERMINAL
         };
         assert_eq!(choose(When::Always, results), Form::Lines);
         let pipe = Terminals {
-            results: Results::Pipe,
+            results: ResultsTarget::Pipe,
             ..TERMINAL
         };
         assert_eq!(choose(When::Always, pipe), BAR);

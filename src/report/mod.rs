@@ -21,7 +21,7 @@ mod telling;
 mod text;
 
 pub use bar::Place;
-pub use choice::{Form, Results, Terminals, Verbosity, When};
+pub use choice::{Form, ResultsTarget, Terminals, Verbosity, When};
 pub use counts::Counts;
 pub use display::Display;
 pub use progress::{Expected, Progress};

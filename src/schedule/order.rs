@@ -63,7 +63,7 @@ impl Written {
 
 /// How much waits for its turn or for room in the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct HeldOutcomes {
     pub(crate) records: usize,
     pub(crate) bytes: usize,
 }
@@ -102,7 +102,7 @@ pub(crate) struct OrderBuffer {
     /// The first record that has no outcome from an earlier run, where results are in input order.
     first: u64,
     pieces: BTreeMap<u64, Piece>,
-    held: Held,
+    held: HeldOutcomes,
     /// How many outcomes have been put in.
     outcomes: u64,
     /// What the output takes now, in bytes.
@@ -120,7 +120,7 @@ impl OrderBuffer {
             end: 0,
             first: 0,
             pieces: BTreeMap::new(),
-            held: Held::default(),
+            held: HeldOutcomes::default(),
             outcomes: 0,
             room: 0,
             out: Written::default(),
@@ -288,7 +288,7 @@ impl OrderBuffer {
     }
 
     /// How much waits for its turn or for room in the output.
-    pub(crate) fn held(&self) -> Held {
+    pub(crate) fn held(&self) -> HeldOutcomes {
         self.held
     }
 

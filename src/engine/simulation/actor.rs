@@ -15,7 +15,7 @@ use fastrand::Rng;
 use rustix::io::Errno;
 use rustix::process::Signal;
 
-use super::scenario::{Accident, Beyond, Command, Fault, micros, millis};
+use super::scenario::{Accident, Beyond, CommandScenario, Fault, micros, millis};
 use crate::outcome::ExitStatus;
 use crate::record::{Separator, Slice};
 use crate::schedule::WorkerId;
@@ -60,7 +60,7 @@ pub(super) struct Actor {
     refuses_stdin: bool,
     stdout_has_ended: bool,
     // The worker's side.
-    command: Command,
+    command: CommandScenario,
     activity: Activity,
     tasks: Vec<Task>,
     call: CallUnderWay,
@@ -98,7 +98,7 @@ pub(super) struct Actor {
 impl Actor {
     pub(super) fn new(
         worker: WorkerId,
-        command: &Command,
+        command: &CommandScenario,
         accident: Option<Accident>,
         scale: Duration,
         now: Duration,

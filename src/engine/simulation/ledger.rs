@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::actor::Blame;
-use super::outcomes::Outcomes;
+use super::outcomes::OutcomeBook;
 use super::scenario::{Fault, Scenario, micros, millis};
 use crate::budget::BOOKKEEPING;
 use crate::exit::Status;
@@ -45,7 +45,7 @@ const LAST_WORDS: usize = 4 * 1024;
 
 /// A record that a process holds.
 #[derive(Debug)]
-struct Owed {
+struct OwedRecord {
     index: u64,
     /// For how long it has been held, while the process was listened to: now, and when the engine
     /// last began to wait. It begins anew when the process says that it is up.
@@ -58,7 +58,7 @@ struct Owed {
 #[derive(Debug, Default)]
 struct ProcessLedger {
     started: Duration,
-    owed: VecDeque<Owed>,
+    owed: VecDeque<OwedRecord>,
     sent: usize,
     is_ready: bool,
     /// For how long it has been listened to.
@@ -199,7 +199,7 @@ pub(super) struct Ledger {
     long_trial: Option<Duration>,
     interrupts: Vec<Duration>,
     ended_early: Option<Duration>,
-    outcomes: Outcomes,
+    outcomes: OutcomeBook,
     /// Whether what processes write to stderr is read.
     reads_stderr: bool,
     /// An answer has come on a line with something else.
@@ -238,7 +238,7 @@ impl Ledger {
             long_trial: None,
             interrupts: Vec::new(),
             ended_early: None,
-            outcomes: Outcomes::new(scenario),
+            outcomes: OutcomeBook::new(scenario),
             reads_stderr: true,
             has_parted: false,
             has_begun_again: false,

@@ -10,7 +10,7 @@ use crate::shape::Protocol;
 const ERROR: &str = "{\"mtask_error\":";
 
 /// What has come out so far.
-pub(super) struct Outcomes {
+pub(super) struct OutcomeBook {
     policy: Policy,
     has_liars: bool,
     answers: Vec<usize>,
@@ -30,7 +30,7 @@ pub(super) struct Outcomes {
     has_last: bool,
 }
 
-impl Outcomes {
+impl OutcomeBook {
     pub(super) fn new(scenario: &Scenario) -> Self {
         Self {
             policy: scenario.policy.clone(),

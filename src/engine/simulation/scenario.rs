@@ -30,7 +30,7 @@ pub(super) struct Scenario {
     pub(super) budget: usize,
     pub(super) records: Vec<Record>,
     pub(super) input: Vec<Burst>,
-    pub(super) command: Command,
+    pub(super) command: CommandScenario,
     pub(super) output: OutputReader,
     pub(super) disturbances: Vec<(Duration, Disturbance)>,
     /// The engine is sometimes kept from running for up to so long.
@@ -114,7 +114,7 @@ pub(super) enum Announcement {
 
 /// Whether a process says which records it has begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Calls {
+pub(super) enum CallTimes {
     Untold,
     /// It does, but has not said that it would.
     Unannounced,
@@ -149,12 +149,12 @@ pub(super) struct Burst {
 
 /// How processes of COMMAND behave.
 #[derive(Clone, Debug)]
-pub(super) struct Command {
+pub(super) struct CommandScenario {
     pub(super) protocol: Protocol,
     pub(super) ready: Announcement,
     /// How many records it works on at a time.
     pub(super) slots: usize,
-    pub(super) calls: Calls,
+    pub(super) calls: CallTimes,
     /// It writes a line for people before each answer.
     pub(super) chats: bool,
     /// It writes a few words before an answer, on the same line.

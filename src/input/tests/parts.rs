@@ -15,7 +15,7 @@ fn read_shards(contents: &[Vec<u8>], shape: Shape, of: u64) -> Vec<Seen> {
     for number in 0..of {
         let ranges = Shard::new(number, of).unwrap().ranges(&sizes).into_iter().enumerate();
         let part = |(number, range)| {
-            InputSource::Part(Part {
+            InputSource::Part(FilePart {
                 path: path(number),
                 range,
             })
@@ -96,7 +96,7 @@ fn a_file_that_has_become_shorter_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("in");
     std::fs::write(&path, "1\n2\n").unwrap();
-    let source = InputSource::Part(Part { path, range: 2..10 });
+    let source = InputSource::Part(FilePart { path, range: 2..10 });
     let arrivals = read_sources(vec![source], LINES);
     let Some(Arrival::Failed(error)) = arrivals.last() else {
         panic!("{arrivals:?}");
@@ -115,7 +115,7 @@ fn what_is_read_of_a_large_sparse_file_is_only_its_part() {
     let at = size / 2 + 10;
     std::os::unix::fs::FileExt::write_all_at(&file, b"\nhere\n", at).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, b"\n", size - 1).unwrap();
-    let source = InputSource::Part(Part {
+    let source = InputSource::Part(FilePart {
         path,
         range: size / 2..size / 2 + 16,
     });

@@ -10,7 +10,7 @@ use fastrand::Rng;
 use super::{Seen, note};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::input::cut::Cutter;
-use crate::input::validator::Start;
+use crate::input::validator::SourceStart;
 use crate::input::{Arrival, Gone};
 use crate::record::Separator;
 use crate::shape::{Encoding, Format, Protocol, Shape};
@@ -153,7 +153,7 @@ impl Case {
                 read += count;
                 Ok(count)
             };
-            cutter.read(self.block, Start::OfFile, fill).expect("nothing fails here");
+            cutter.read(self.block, SourceStart::OfFile, fill).expect("nothing fails here");
         }
     }
 

@@ -162,7 +162,7 @@ fn whatever_stands_in_rows_all_shards_together_are_the_whole_input() {
         for number in 0..of {
             let range = Shard::new(number, of).unwrap().range(text.len() as u64);
             let path = path.clone();
-            let mut arrivals = read_sources(vec![InputSource::Part(Part { path, range })], CSV);
+            let mut arrivals = read_sources(vec![InputSource::Part(FilePart { path, range })], CSV);
             let end = arrivals.pop();
             assert!(matches!(end, Some(Arrival::End)), "{end:?}");
             let mut seen = Vec::new();

@@ -94,7 +94,7 @@ fn what_waits_is_counted_until_it_is_passed_on() {
     assert!(held.bytes >= 40 * "11 ".len() + BOOKKEEPING);
     assert!(held.bytes < 2 * BOOKKEEPING, "small pieces are joined");
     put(&mut buffer, 10, Outcome::Results);
-    assert_eq!(buffer.held(), Held::default());
+    assert_eq!(buffer.held(), HeldOutcomes::default());
     assert_eq!(buffer.budget.held(), 0);
     assert_eq!(buffer.outcomes(), 41);
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Actor;
-use crate::engine::simulation::scenario::{CallFate, Calls, Effect, Record, UNKNOWN};
+use crate::engine::simulation::scenario::{CallFate, CallTimes, Effect, Record, UNKNOWN};
 
 /// What an actor is at that begins records together.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ impl Actor {
     /// Whether it is to begin something now.
     pub(super) fn has_room(&self) -> bool {
         match self.command.calls {
-            Calls::Told { .. } => self.tasks.is_empty(),
+            CallTimes::Told { .. } => self.tasks.is_empty(),
             _ => self.tasks.len() < self.command.slots,
         }
     }
@@ -44,7 +44,7 @@ impl Actor {
     /// The records that it is to begin next, as far as they are at hand.
     pub(super) fn next_call(&mut self, records: &[Record]) -> Vec<u64> {
         let most = match self.command.calls {
-            Calls::Told { most, .. } => most,
+            CallTimes::Told { most, .. } => most,
             _ => 1,
         };
         if let Some(index) = self.call.left.pop_front() {
@@ -56,7 +56,7 @@ impl Actor {
 
     /// Says what it begins, where it does so at all.
     pub(super) fn say_begun(&mut self, indices: &[u64]) {
-        if self.command.calls == Calls::Untold {
+        if self.command.calls == CallTimes::Untold {
             return;
         }
         let mut list: Vec<_> = indices.iter().map(u64::to_string).collect();
@@ -80,7 +80,7 @@ impl Actor {
         let called = || indices.iter().map(|index| &records[*index as usize]);
         let may_fail = matches!(
             self.command.calls,
-            Calls::Told {
+            CallTimes::Told {
                 fate: CallFate::SomeFail,
                 ..
             }

@@ -7,8 +7,8 @@ use memchr::memchr_iter;
 
 use super::{Actor, Blame};
 use crate::engine::simulation::scenario::{
-    Accident, Announcement, Calls, Effect, Half, PREFIX, Record, Saying, answer_text, input_text,
-    millis,
+    Accident, Announcement, CallTimes, Effect, Half, PREFIX, Record, Saying, answer_text,
+    input_text, millis,
 };
 use crate::outcome::ExitStatus;
 use crate::shape::Protocol;
@@ -161,7 +161,7 @@ impl Actor {
             Announcement::NoNumber => ",\"concurrency\":0".into(),
         };
         let can = match self.command.calls {
-            Calls::Told { .. } => ",\"can\":[\"start\"]",
+            CallTimes::Told { .. } => ",\"can\":[\"start\"]",
             _ => "",
         };
         let line = format!("{{\"ready\":true{concurrency}{can}}}\n");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Charge, Ledger, Owed, SPOILT};
+use super::{Charge, Ledger, OwedRecord, SPOILT};
 use crate::engine::simulation::actor::Blame;
 use crate::engine::simulation::scenario::{Effect, Saying};
 use crate::schedule::WorkerId;
@@ -135,7 +135,7 @@ impl Ledger {
         process.calls += 1;
         process.since_call.get_or_insert(Duration::ZERO);
         let call = Some(process.calls);
-        let is_begun = |owed: &Owed| indices.contains(&owed.index);
+        let is_begun = |owed: &OwedRecord| indices.contains(&owed.index);
         let begun = process.owed.iter().filter(|owed| is_begun(owed));
         let earlier: Vec<_> = begun.filter_map(|owed| owed.call).collect();
         self.has_begun_again |= !earlier.is_empty();

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::super::actor::{Actor, Blame};
-use super::{Charge, HANG_UP, KILLED, Ledger, Owed, Proof, SHORTEST_START, START_FACTOR};
+use super::{Charge, HANG_UP, KILLED, Ledger, OwedRecord, Proof, SHORTEST_START, START_FACTOR};
 use crate::outcome::ExitStatus;
 use crate::schedule::WorkerId;
 use crate::schedule::policy::{Delivery, OnError, Window};
@@ -73,7 +73,7 @@ impl Ledger {
         let (_, most) = process.counted((Duration::MAX, Duration::MAX));
         let is_at_call = process.is_at_call();
         if is_at_call {
-            let lateness = |owed: &Owed| match owed.call {
+            let lateness = |owed: &OwedRecord| match owed.call {
                 Some(_) if owed.age_before.min(most) >= limit + slack => 0,
                 Some(_) if owed.age_before.min(most) + slack >= limit => 1,
                 _ => 2,
@@ -81,11 +81,11 @@ impl Ledger {
             process.owed.make_contiguous().sort_by_key(lateness);
         }
         let sent = process.owed.len() - unsent.min(process.owed.len());
-        let may_be = |owed: &&Owed| !is_at_call || is_sent_once || owed.call.is_some();
+        let may_be = |owed: &&OwedRecord| !is_at_call || is_sent_once || owed.call.is_some();
         process.owed.iter().take(sent).filter(may_be).map(|owed| owed.index).collect()
     }
 
-    fn drop_records(&mut self, owed: VecDeque<Owed>) {
+    fn drop_records(&mut self, owed: VecDeque<OwedRecord>) {
         for owed in owed {
             self.pasts[owed.index as usize].holder = None;
         }
@@ -273,7 +273,7 @@ impl Ledger {
             return (begun, begun);
         }
         let count = |slack: Duration, limit: Duration| {
-            let is_over = |owed: &&Owed| owed.age_before.min(most) + slack >= limit;
+            let is_over = |owed: &&OwedRecord| owed.age_before.min(most) + slack >= limit;
             process.owed.iter().take(begun).take_while(is_over).count()
         };
         (count(slack, limit), count(Duration::ZERO, limit + slack))

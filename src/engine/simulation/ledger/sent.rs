@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LEAST_WAIT, Ledger, Owed, ProcessLedger, Proof, SAME_MOMENT, SILENT};
+use super::{LEAST_WAIT, Ledger, OwedRecord, ProcessLedger, Proof, SAME_MOMENT, SILENT};
 use crate::engine::simulation::actor::Actor;
 use crate::engine::simulation::scenario::Effect;
 use crate::schedule::WorkerId;
@@ -72,7 +72,7 @@ impl Ledger {
             past.sends += 1;
             past.refused_by = None;
             past.holder = Some(worker);
-            process.owed.push_back(Owed {
+            process.owed.push_back(OwedRecord {
                 index,
                 age: Duration::ZERO,
                 age_before: Duration::ZERO,
@@ -113,7 +113,7 @@ impl Ledger {
                 !others().any(is_ready),
                 "suspect {index} opens an actor though one is ready"
             );
-            let is_neighbour = |owed: &Owed| !self.pasts[owed.index as usize].may_be_suspect;
+            let is_neighbour = |owed: &OwedRecord| !self.pasts[owed.index as usize].may_be_suspect;
             let opens =
                 |process: &ProcessLedger| !process.is_ready && self.may_be_given_more(process);
             assert!(

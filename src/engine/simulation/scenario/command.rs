@@ -7,7 +7,8 @@ use super::theme::Theme;
 use std::time::Duration;
 
 use super::{
-    Accident, Announcement, Beyond, CallFate, Calls, Command, Fall, Record, micros, millis,
+    Accident, Announcement, Beyond, CallFate, CallTimes, CommandScenario, Fall, Record, micros,
+    millis,
 };
 use crate::schedule::policy::{Policy, Readiness, Window};
 
@@ -31,7 +32,7 @@ pub(super) fn command(
     records: &[Record],
     collects: usize,
     scale: Duration,
-) -> Command {
+) -> CommandScenario {
     let kinds = accidents(rng, theme, policy);
     let ready = ready(rng, theme);
     if ready != Announcement::Never && rng.u32(..4) == 0 {
@@ -39,14 +40,14 @@ pub(super) fn command(
     }
     let is_json = theme.is_json();
     let calls = match ready {
-        _ if !is_json => Calls::Untold,
-        _ if rng.u32(..10) == 0 => Calls::Unannounced,
-        Announcement::Never => Calls::Untold,
-        _ if rng.u32(..3) > 0 => Calls::Told {
+        _ if !is_json => CallTimes::Untold,
+        _ if rng.u32(..10) == 0 => CallTimes::Unannounced,
+        Announcement::Never => CallTimes::Untold,
+        _ if rng.u32(..3) > 0 => CallTimes::Told {
             most: rng.usize(1..8),
             fate: *pick(rng, &[CallFate::Answered, CallFate::SomeFail]),
         },
-        _ => Calls::Untold,
+        _ => CallTimes::Untold,
     };
     let slots = match ready {
         _ if !is_json => 1,
@@ -58,7 +59,7 @@ pub(super) fn command(
     };
     let largest = records.iter().map(|record| record.len).max().unwrap_or(0) + 50;
     let rare = |rng: &mut Rng, chance| if rng.u32(..10) == 0 { chance } else { 0.0 };
-    Command {
+    CommandScenario {
         protocol: theme.protocol,
         ready,
         slots,
