@@ -9,6 +9,7 @@
 
 use std::io::{self, Write};
 use std::mem;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -113,7 +114,8 @@ pub struct Requests {
     /// Whether SIGINT has come. Its handler says so at once, before the thread of `ctrlc` wakes the
     /// engine: a run that is over by then heeds it too.
     is_interrupted: Arc<AtomicBool>,
-    others: SignalDelivery<UnixStream, SignalOnly>,
+    /// Never dropped: mtask ends soon after, and to take each handler back costs a tenth of its start.
+    others: ManuallyDrop<SignalDelivery<UnixStream, SignalOnly>>,
     /// Those that have come and were not taken.
     come: Vec<Request>,
 }
@@ -139,7 +141,7 @@ impl Requests {
         sys::unblock(STATUS);
         Ok(Self {
             is_interrupted,
-            others,
+            others: ManuallyDrop::new(others),
             come: Vec::new(),
         })
     }
