@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+use memchr::memchr_iter;
 use serde_json::Value;
 
 use super::Gone;
@@ -218,7 +219,14 @@ impl Row {
     }
 
     /// Keeps what it was read from.
-    fn keep_raw(&mut self, bytes: &[u8], max: usize) {
+    fn keep_raw(&mut self, mut bytes: &[u8], max: usize) {
+        if self.raw.is_empty() {
+            // Empty lines stand before it, or the rest of the line end of the row before.
+            let is_end = |byte: &&u8| matches!(**byte, b'\r' | b'\n');
+            let (ends, own) = bytes.split_at(bytes.iter().take_while(is_end).count());
+            self.line += memchr_iter(b'\n', ends).count() as u64;
+            bytes = own;
+        }
         let room = max.saturating_sub(self.raw.len());
         self.raw.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
@@ -399,7 +407,11 @@ impl<'a, S: FnMut(Arrival) -> Result<(), Gone>> RowReader<'a, S> {
             Ok(()) => self.cutter.push_row(&self.json, bytes, self.block)?,
             Err(fault) => {
                 self.row.keep_raw(last, self.max);
-                let raw = self.row.raw.trim_ascii();
+                // White space may be fields of it, as tabs are; its line end is none of it.
+                let raw = match &*self.row.raw {
+                    [own @ .., b'\r' | b'\n'] => own,
+                    raw => raw,
+                };
                 self.cutter.reject_row(raw, self.row.line, fault, bytes, self.block)?;
             }
         }

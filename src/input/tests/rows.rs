@@ -70,6 +70,28 @@ fn a_row_that_is_no_record_fails_with_its_line() {
     );
 }
 
+#[test]
+fn a_row_that_is_no_record_keeps_its_fields_and_its_line_wherever_it_stands() {
+    let tsv = Shape {
+        format: Format::Tsv,
+        ..LINES
+    };
+    let text = b"a\tb\r\n1\t2\r\n\t\t3\t\r\n\r\n\n 4 \r\n\t\t";
+    let invalid = |line, record: &[u8]| Seen::Invalid {
+        line,
+        record: record.to_vec(),
+    };
+    let (seen, _) = read_rows(&[text], tsv);
+    assert_eq!(
+        seen[1..],
+        [
+            invalid(3, b"\t\t3\t"),
+            invalid(6, b" 4 "),
+            invalid(7, b"\t\t")
+        ]
+    );
+}
+
 #[track_caller]
 fn assert_failed(contents: &[&[u8]], fault: &str) {
     let (_, end) = read_rows(contents, CSV);
@@ -85,6 +107,10 @@ fn a_file_that_cannot_be_rows_ends_the_input() {
     assert_failed(
         &[b"a\n1\n\"2\n3\n"],
         "never closed in the row that begins on line 3",
+    );
+    assert_failed(
+        &[b"a\r\n1\r\n\r\n\"2\r\n3\r\n"],
+        "never closed in the row that begins on line 4",
     );
     assert_failed(&[b"a\n\""], "never closed in the row that begins on line 2");
     assert_failed(&[b"a,a\n1,2\n"], "names \"a\" twice");
