@@ -108,7 +108,8 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
     pub(super) fn turn_to(&mut self, source: &InputSource, others: usize) {
         self.source = source.clone();
         let is_within = matches!(source, InputSource::Part(part) if part.range.start > 0);
-        self.name = (others > 0 || is_within).then(|| source.to_string());
+        let is_lines = self.delimiter().is_none();
+        self.name = (others > 0 || is_within && is_lines).then(|| source.counted_name(self.shape));
     }
 
     /// Tells of something between two reads.

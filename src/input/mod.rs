@@ -203,6 +203,17 @@ impl fmt::Display for InputSource {
     }
 }
 
+impl InputSource {
+    /// Its name, with where the lines begin that are counted in it: the lines of rows are those of the
+    /// whole file, which is read from its beginning.
+    fn counted_name(&self, shape: Shape) -> String {
+        match self {
+            Self::Part(part) if shape.format.delimiter().is_some() => visible::name(&part.path),
+            _ => self.to_string(),
+        }
+    }
+}
+
 /// The engine is gone: nobody takes arrivals any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
@@ -248,7 +259,7 @@ pub fn read_all(
             Ok(()) => {}
             Err(Stop::Gone) => return,
             Err(Stop::Failed { error, unfinished }) => {
-                let file = source.to_string();
+                let file = source.counted_name(shape);
                 end = Arrival::Failed(ReadError {
                     file,
                     error,

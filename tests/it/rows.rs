@@ -102,3 +102,18 @@ fn shards_of_rows_are_cut_between_rows() {
     assert_eq!(env.read("all"), whole.stdout);
     assert_eq!(whole.lines().len(), 200);
 }
+
+#[test]
+fn a_row_of_a_shard_is_named_by_its_line_in_the_whole_file() {
+    let env = TestEnv::new();
+    let text: String = (0..20).map(|number| format!("{number},\n")).collect();
+    env.write("in", format!("n,text\n{text}odd\n20,\n"));
+    let shard = ["--shard", "1/2", "-i", "in", "--format", "csv"];
+    let done = env.mtask().args(shard).echo().run();
+    done.assert_status(123).assert_stderr_has("the first row names 2 at line 22 column 1");
+    env.write("in", format!("n,text\n{text}\"odd\n20,\n"));
+    let done = env.mtask().args(shard).echo().run();
+    done.assert_status(1).assert_stderr_has(
+        "cannot read in: a quote is never closed in the row that begins on line 22",
+    );
+}
