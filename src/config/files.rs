@@ -72,15 +72,15 @@ pub fn look_up(
 
 /// Rows of all files must have the same fields. Those of a pipe are seen when it is read.
 fn check_names(config: &Config) -> Result<(), Unusable> {
-    let Some(delimiter) = config.shape.format.delimiter() else {
+    if config.shape.format.delimiter().is_none() {
         return Ok(());
-    };
+    }
     let regular = config.inputs.iter().filter_map(|source| match source {
         InputSource::File(path) if path.is_file() => Some(&**path),
         _ => None,
     });
     let regular: Vec<&Path> = regular.collect();
-    input::check_names(&regular, delimiter).map_err(|(path, error)| {
+    input::check_names(&regular, config.shape).map_err(|(path, error)| {
         Unusable::usage(format!("--input {}: {error}", visible::name(&path)))
     })
 }

@@ -7,15 +7,18 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use memchr::memchr_iter;
 use serde_json::Value;
 
-use super::Gone;
 use super::cut::{Cutter, Stop};
+use super::kind::{Kind, OddSource};
+use super::{Gone, InputSource};
 use crate::input::Arrival;
+use crate::shape::Shape;
 
 /// A first row longer than this is looked at only when the file is read.
 const MOST_NAMES: usize = 1 << 20;
@@ -34,12 +37,16 @@ pub(super) struct Names {
 ///
 /// # Errors
 /// What is wrong, and with which file.
-pub fn check_names(paths: &[&Path], delimiter: u8) -> Result<(), (PathBuf, io::Error)> {
+pub fn check_names(paths: &[&Path], shape: Shape) -> Result<(), (PathBuf, io::Error)> {
+    let Some(delimiter) = shape.format.delimiter() else {
+        return Ok(());
+    };
     let mut first: Option<Names> = None;
     for path in paths {
         let failed = |error| ((*path).to_owned(), error);
         let file = File::open(path).map_err(failed)?;
-        let Some(names) = read_names(file, delimiter).map_err(failed)? else {
+        let named = |error| failed(name_kind(error, path, &file, shape));
+        let Some(names) = read_names(&file, delimiter).map_err(named)? else {
             continue;
         };
         match &first {
@@ -50,8 +57,21 @@ pub fn check_names(paths: &[&Path], delimiter: u8) -> Result<(), (PathBuf, io::E
     Ok(())
 }
 
+/// Adds to why a file has no names what it is instead, where that is known.
+fn name_kind(error: io::Error, path: &Path, file: &File, shape: Shape) -> io::Error {
+    let mut bytes = [0; 4096];
+    let count = file.read_at(&mut bytes, 0).unwrap_or(0);
+    match Kind::of(&bytes[..count], shape) {
+        Some(kind) => {
+            let source = InputSource::File(path.to_owned());
+            unusable(format!("{error} ({})", OddSource { source, kind }))
+        }
+        None => error,
+    }
+}
+
 /// The names of a file, if they are not longer than a record may be by far.
-fn read_names(mut file: File, delimiter: u8) -> io::Result<Option<Names>> {
+fn read_names(mut file: &File, delimiter: u8) -> io::Result<Option<Names>> {
     let mut csv = ReaderBuilder::new().delimiter(delimiter).build();
     let (mut row, mut bytes) = (Row::new(), [0; 4096]);
     let mut is_over = false;

@@ -117,3 +117,12 @@ fn a_row_of_a_shard_is_named_by_its_line_in_the_whole_file() {
         "cannot read in: a quote is never closed in the row that begins on line 22",
     );
 }
+
+#[test]
+fn a_file_of_another_kind_is_named_before_anything_runs() {
+    let env = TestEnv::new();
+    env.write("x.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x33\n\x54\xff\n");
+    let done = env.mtask().args(["--format", "csv", "-i", "x.gz"]).echo().run();
+    done.assert_status(2)
+        .assert_stderr_has("x.gz is compressed with gzip: zcat x.gz | mtask … unpacks it");
+}
