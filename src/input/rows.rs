@@ -168,6 +168,9 @@ struct Row {
     filled: usize,
     ends: Vec<usize>,
     ended: usize,
+    /// More fields than this are counted, and not kept.
+    most: usize,
+    dropped: usize,
     /// Where it begins in the file, and on which line.
     start: u64,
     line: u64,
@@ -183,6 +186,8 @@ impl Row {
             filled: 0,
             ends: vec![0; 32],
             ended: 0,
+            most: usize::MAX,
+            dropped: 0,
             start: 0,
             line: 1,
             raw: Vec::new(),
@@ -191,7 +196,7 @@ impl Row {
     }
 
     fn count(&self) -> usize {
-        self.ended
+        self.dropped + self.ended
     }
 
     fn fields(&self) -> impl Iterator<Item = &[u8]> {
@@ -204,6 +209,7 @@ impl Row {
     fn begin(&mut self, start: u64, line: u64) {
         self.filled = 0;
         self.ended = 0;
+        self.dropped = 0;
         self.start = start;
         self.line = line;
         self.raw.clear();
@@ -221,6 +227,9 @@ impl Row {
         self.ended += ended;
         match result {
             ReadRecordResult::OutputFull => self.grow(max),
+            ReadRecordResult::OutputEndsFull if self.ended > self.most => {
+                self.dropped += std::mem::take(&mut self.ended);
+            }
             ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
             ReadRecordResult::InputEmpty | ReadRecordResult::Record | ReadRecordResult::End => {}
         }
@@ -409,6 +418,7 @@ impl<'a, S: FnMut(Arrival) -> Result<(), Gone>> RowReader<'a, S> {
             )));
         }
         let names = Names::of(&self.row).map_err(Stop::failed)?;
+        self.row.most = names.names.len();
         match self.names {
             None => *self.names = Some(names),
             Some(first) => first.compare(&names).map_err(Stop::failed)?,
@@ -436,5 +446,25 @@ impl<'a, S: FnMut(Arrival) -> Result<(), Gone>> RowReader<'a, S> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_that_have_no_name_are_counted_and_take_no_memory() {
+        let mut csv = ReaderBuilder::new().build();
+        let mut row = Row::new();
+        row.most = 2;
+        let text = ",".repeat(100_000) + "\n";
+        let mut bytes = text.as_bytes();
+        while !bytes.is_empty() {
+            let (_, read) = row.step(&mut csv, bytes, 1000);
+            bytes = &bytes[read..];
+        }
+        assert_eq!(row.count(), 100_001);
+        assert!(row.ends.len() < 100, "{} ends", row.ends.len());
     }
 }
