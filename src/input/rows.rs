@@ -176,6 +176,8 @@ struct Row {
     line: u64,
     /// What it was read from, as far as that lay in earlier reads.
     raw: Vec<u8>,
+    /// Whether that is only its beginning.
+    is_cut: bool,
     is_too_large: bool,
 }
 
@@ -191,6 +193,7 @@ impl Row {
             start: 0,
             line: 1,
             raw: Vec::new(),
+            is_cut: false,
             is_too_large: false,
         }
     }
@@ -213,6 +216,7 @@ impl Row {
         self.start = start;
         self.line = line;
         self.raw.clear();
+        self.is_cut = false;
         self.is_too_large = false;
     }
 
@@ -256,7 +260,9 @@ impl Row {
             self.line += memchr_iter(b'\n', ends).count() as u64;
             bytes = own;
         }
-        let room = max.saturating_sub(self.raw.len());
+        // The line end comes beside what a record may have.
+        let room = (max + 1).saturating_sub(self.raw.len());
+        self.is_cut |= bytes.len() > room;
         self.raw.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 }
@@ -437,6 +443,9 @@ impl<'a, S: FnMut(Arrival) -> Result<(), Gone>> RowReader<'a, S> {
             Ok(()) => self.cutter.push_row(&self.json, bytes, self.block)?,
             Err(fault) => {
                 self.row.keep_raw(last, self.max);
+                if self.row.is_cut {
+                    return Ok(self.cutter.reject_row_too_large(bytes, self.block)?);
+                }
                 // White space may be fields of it, as tabs are; its line end is none of it.
                 let raw = match &*self.row.raw {
                     [own @ .., b'\r' | b'\n'] => own,

@@ -123,7 +123,8 @@ fn a_file_that_cannot_be_rows_ends_the_input() {
 #[test]
 fn a_row_that_is_too_large_fails_alone() {
     let long = "x".repeat(100);
-    let text = format!("a,b\n1,{long}\n2,2\n\"{long}\n{long}\",\n3,3\n");
+    let fields = "\"\",".repeat(30);
+    let text = format!("a,b\n1,{long}\n2,2\n\"{long}\n{long}\",\n3,3\n{fields}\n4,4\n");
     let shape = Shape {
         max_record: 60,
         ..CSV
@@ -137,6 +138,9 @@ fn a_row_that_is_too_large_fails_alone() {
             record(r#"{"a":"2","b":"2"}"#),
             Seen::TooLarge,
             record(r#"{"a":"3","b":"3"}"#),
+            // It is no record, and its bytes could not be kept.
+            Seen::TooLarge,
+            record(r#"{"a":"4","b":"4"}"#),
         ]
     );
 }
