@@ -15,7 +15,7 @@ const HOSTS: &str = "COMMAND may be ssh: --worker-arg host=a --worker-arg host=b
 const PIPED: &str = "that is what mtask does: records go to the workers' stdin, one a line";
 
 /// What is asked for, in the words of xargs and parallel, and what does it here.
-const INSTEAD: [(&[&str], &str); 14] = [
+const INSTEAD: [(&[&str], &str); 17] = [
     (&["-I", "--replace", "-J"], NOT_IN_COMMAND),
     (
         &[
@@ -50,8 +50,21 @@ const INSTEAD: [(&[&str], &str); 14] = [
     ),
     (
         &["--colsep", "-C"],
-        "a worker gets the whole record and splits it itself; with --python, --argument-type args \
-         passes the elements of a JSON array as arguments",
+        "--format csv or tsv makes an object of each row; else a worker gets the whole record and \
+         splits it itself; with --python, --argument-type args passes the elements of a JSON array as \
+         arguments",
+    ),
+    (
+        &["--header"],
+        "--format csv or tsv takes the names of the fields from the first row",
+    ),
+    (
+        &["--arg-file"],
+        "--input FILE, or -a FILE, reads records from a file",
+    ),
+    (
+        &["--keep-order"],
+        "leave it out: results are in input order unless -u is given",
     ),
     (&["-d", "--delimiter", "-E", "--eof"], RECORDS),
     (

@@ -71,6 +71,10 @@ fn options_of_xargs_and_parallel_are_answered_with_those_of_mtask() {
         ("--halt", "--on-error raise"),
         ("--tag", "--output-format envelope"),
         ("--colsep", "--argument-type args"),
+        ("--colsep", "--format csv"),
+        ("--header", "--format csv"),
+        ("--arg-file=in", "--input FILE"),
+        ("--keep-order", "input order"),
     ] {
         let error = Arguments::read(["mtask", option, "cat"]).expect_err("refused");
         let message = error.to_string();
