@@ -48,7 +48,7 @@ impl LimitedEnv {
         let process = u32::try_from(getpid().as_raw_nonzero().get()).expect("a pid");
         let user = geteuid().is_root().then(|| {
             let number = USERS.fetch_add(1, Ordering::SeqCst);
-            20_000 + process % 10_000 * 4 + number % 4
+            20_000 + process % 2_500 * 16 + number % 16
         });
         let limited = Self { env, user };
         let can_run = limited.mtask().words("--version").run();
