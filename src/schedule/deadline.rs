@@ -403,8 +403,12 @@ impl Scheduler {
         if self.workers.iter().filter(|worker| !worker.is_given_up()).count() == 1 {
             return Some(process.patience());
         }
-        let owing = self.processes().map(|(_, it)| it).filter(|it| !it.owed.is_empty());
-        let first = owing.min_by_key(|it| it.owed.clock())?;
+        let can_be_tried = |it: &&Process| {
+            let is_up = it.is_ready() && it.owed.concurrency().is_none();
+            is_up && !it.owed.is_empty() && self.may_serve(it)
+        };
+        let first = (self.processes().map(|(_, it)| it).filter(can_be_tried))
+            .min_by_key(|it| it.owed.clock())?;
         std::ptr::eq(first, process).then_some(REMINDER)
     }
 }

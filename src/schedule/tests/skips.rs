@@ -386,3 +386,19 @@ fn a_worker_that_is_tried_in_vain_is_sent_no_more() {
     assert_eq!(bench.held_by(WORKER), [0, 2]);
     assert_eq!(bench.held_by(OTHER), [1]);
 }
+
+#[test]
+fn a_worker_that_skips_its_first_record_is_tried_though_another_has_yet_to_start() {
+    let mut bench = Bench::json(|policy| policy.jobs = NonZeroUsize::new(2).unwrap());
+    bench.records(6);
+    let said = Capabilities {
+        concurrency: Ok(None),
+        begins: Begins::Untold,
+    };
+    bench.scheduler.heard(OTHER, Message::Ready(said), bench.now);
+    bench.scheduler.heard(OTHER, WHOLE, bench.now);
+    bench.act();
+    bench.wait(4 * 60 * SECOND);
+    assert_eq!(bench.held_by(WORKER), [0], "it may be starting");
+    assert_eq!(bench.held_by(OTHER), [1, 2]);
+}
