@@ -67,10 +67,9 @@ impl Scheduler {
     /// over.
     ///
     /// With the lines protocol that is the oldest. Where answers come in any order, it may be at
-    /// any record that has been written to it, or, where each has a clock of its own, at any of
-    /// them whose time is over. One that says what it has begun is at nothing else, and what has
-    /// taken too long of that is moved to the front; where it has begun nothing, it has left the
-    /// oldest one lying.
+    /// any record that has been written to it and whose time since then is over. One that says what
+    /// it has begun is at nothing else, and what has taken too long of that is moved to the front;
+    /// where it has begun nothing, it has left the oldest one lying.
     fn expired(&mut self, worker: WorkerId, limit: Duration, unsent: usize, now: Instant) -> usize {
         let names_records = self.policy.names_records();
         let process = self.process_mut(worker).expect("only a running process can be late");

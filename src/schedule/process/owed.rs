@@ -95,9 +95,9 @@ impl Owed {
     }
 
     /// How many of the first records it may have taken too long over, where `written` were written
-    /// to it and it may be at any of those: all, or where each has a clock of its own, those of which
-    /// the time since then is over. Where it says what it has begun, what has taken too long of that
-    /// comes first from now on; where it has begun nothing, it has left the oldest one lying.
+    /// to it and it may be at any of those: the ones whose time since they were sent is over. Where it
+    /// says what it has begun, what has taken too long of that comes first from now on; where it has
+    /// begun nothing, it has left the oldest one lying.
     pub(crate) fn lead_with_expired(
         &mut self,
         written: usize,
@@ -107,10 +107,7 @@ impl Owed {
             return self.lead_with_late_calls(is_over).max(1);
         }
         let is_over = |work: &&Work| work.since.is_none_or(&is_over);
-        let over = match self.concurrency {
-            None => written,
-            Some(_) => self.works.iter().take_while(is_over).map(Work::remaining).sum(),
-        };
+        let over: usize = self.works.iter().take_while(is_over).map(Work::remaining).sum();
         over.min(written).max(1)
     }
 

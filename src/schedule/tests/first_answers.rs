@@ -222,3 +222,19 @@ fn a_clock_runs_from_ready_where_that_came_later() {
     bench.wait(2 * SECOND);
     assert_eq!(bench.ends, ["SIGTERM"]);
 }
+
+#[test]
+fn a_first_record_that_hangs_fails_once_its_limit_is_over_though_another_was_tried() {
+    let mut bench = Bench::lazy(|_| ());
+    bench.records(3);
+    bench.ready(0);
+    bench.wait(2 * SECOND);
+    assert_eq!(
+        bench.held_by(WORKER),
+        [0, 1],
+        "it may have skipped the first"
+    );
+    bench.wait(29 * SECOND);
+    assert_eq!(bench.notices_with("record 0 within --init-timeout 30s"), 1);
+    assert_eq!(bench.failed("timeout"), 1);
+}

@@ -269,9 +269,6 @@ impl Ledger {
         if process.tells_calls && !process.is_at_call() {
             return (1, 1);
         }
-        if process.concurrency.is_none() && !process.tells_calls {
-            return (begun, begun);
-        }
         let count = |slack: Duration, limit: Duration| {
             let is_over = |owed: &&OwedRecord| owed.age_before.min(most) + slack >= limit;
             process.owed.iter().take(begun).take_while(is_over).count()
