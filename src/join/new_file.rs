@@ -119,10 +119,21 @@ fn end_of_links(path: &Path) -> PathBuf {
 }
 
 fn open(path: PathBuf) -> io::Result<(File, Whereabouts)> {
-    if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+    let there = fs::metadata(&path).ok();
+    if there.as_ref().is_some_and(|found| !found.is_file()) {
         let file = OpenOptions::new().write(true).open(path)?;
         return Ok((file, Whereabouts::InPlace));
     }
+    let (file, place) = create(path)?;
+    if let Some(found) = there {
+        // Who may read what was there may read what takes its place, and nobody else. Where this
+        // cannot be, the file system has no such rights.
+        let _ = file.set_permissions(found.permissions());
+    }
+    Ok((file, place))
+}
+
+fn create(path: PathBuf) -> io::Result<(File, Whereabouts)> {
     #[cfg(target_os = "linux")]
     if let Some(file) = nameless(directory_of(&path)) {
         return Ok((file, Whereabouts::Nameless { path }));

@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use rustix::process::Signal;
 
@@ -445,4 +445,16 @@ fn however_many_shards_there_are_those_that_are_missing_are_named() {
     join(&env, &["-o", "all", "o-{shard}"])
         .assert_status(1)
         .assert_stderr_has("is unfinished: the journal has not been begun");
+}
+
+#[test]
+fn a_joined_file_may_be_read_by_those_alone_who_might_before() {
+    let env = TestEnv::new();
+    env.write("in", mixed(10));
+    run_all(&env, 2, &[]);
+    env.write("all", "");
+    fs::set_permissions(env.path("all"), fs::Permissions::from_mode(0o600)).unwrap();
+    join(&env, &["-o", "all", "o-{shard}"]).assert_status(0);
+    let mode = fs::metadata(env.path("all")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "{mode:o}");
 }
