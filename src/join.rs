@@ -172,16 +172,16 @@ impl Join {
                 )));
             }
         }
-        let written: Vec<_> = [&self.to, &self.errors_to].into_iter().flatten().collect();
-        match written[..] {
-            [one, other]
-                if one == other || identity(one).is_some() && identity(one) == identity(other) =>
-            {
-                Err(Unusable::usage(format!(
-                    "--errors {} is where results go: name another file",
-                    visible::name(other)
-                )))
-            }
+        // Where neither is there yet, their names tell.
+        let is_one = match &files[..] {
+            [(_, Some(one)), (_, Some(other))] => one == other,
+            _ => self.errors_to.is_some() && self.to == self.errors_to,
+        };
+        match &self.errors_to {
+            Some(errors) if is_one => Err(Unusable::usage(format!(
+                "--errors {} is where results go: name another file",
+                visible::name(errors)
+            ))),
             _ => Ok(()),
         }
     }

@@ -458,3 +458,18 @@ fn a_joined_file_may_be_read_by_those_alone_who_might_before() {
     let mode = fs::metadata(env.path("all")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "{mode:o}");
 }
+
+#[test]
+fn joined_error_records_are_not_written_over_results() {
+    let env = TestEnv::new();
+    env.write("in", mixed(20));
+    run_all(&env, 2, &["--format", "jsonl", "--errors", "e-{shard}"]);
+    let names = ["o-{shard}", "e-{shard}"];
+    let run = env.mtask().args(JOIN).args(["--errors", "/dev/stdout"]).args(names);
+    let done = run.shell("exec \"$0\" \"$@\" > all").run();
+    done.assert_status(2).assert_stderr_has("--errors /dev/stdout is where results go");
+    for to in ["new", "o-0"] {
+        let done = env.mtask().args(JOIN).args(["-o", to, "--errors", to]).args(names).run();
+        done.assert_status(2);
+    }
+}
