@@ -9,7 +9,7 @@ mod hints;
 use std::env;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -24,7 +24,8 @@ use crate::schedule::policy::{
     Delivery, ErrorRecords, FailureRules, Lead, Limits, Order, Policy, Readiness, Window,
 };
 use crate::shape::{Format, Protocol, Shape};
-use crate::shard::Shard;
+use crate::shard::{PLACEHOLDER, Shard, has_place};
+use crate::visible;
 use crate::worker::command::{init_unless_placed, worker_commands};
 use crate::worker::init::inits;
 use crate::worker::launcher::{Launcher, PythonUnbuffered};
@@ -381,8 +382,42 @@ fn shard(arguments: &Arguments) -> Result<Option<Shard>, Unusable> {
             "--shard {shard} takes a part of files, and standard input is read but once: name the files \
              by --input"
         ))),
-        shard => Ok(shard),
+        Some(shard) => {
+            refuse_shared_files(arguments, shard)?;
+            Ok(Some(shard))
+        }
+        None => Ok(None),
     }
+}
+
+/// Each shard is a run of its own: what all of them write to one file, they write over.
+fn refuse_shared_files(arguments: &Arguments, shard: Shard) -> Result<(), Unusable> {
+    let number = shard.number().to_string();
+    let is_own = |file: &Path| {
+        let name = file.to_string_lossy();
+        has_place(file.as_os_str()) || name.contains(&number) || name.starts_with("/dev/")
+    };
+    let files = [
+        ("--output", &arguments.output.output),
+        ("--errors", &arguments.output.errors),
+        ("--exits", &arguments.output.exits),
+        ("--resume", &arguments.output.resume),
+        ("--stats-file", &arguments.seen.stats_file),
+    ];
+    for (option, file) in files {
+        let Some(file) = file.as_deref().filter(|file| shard.of() > 1 && !is_own(file)) else {
+            continue;
+        };
+        if file.as_os_str() != "-" {
+            return Err(Unusable::usage(format!(
+                "{option} {} is the same for all {} shards, which would write over each other: write \
+                 {PLACEHOLDER} where the number of the shard is to stand",
+                visible::name(file),
+                shard.of()
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn sources(inputs: Vec<PathBuf>) -> Vec<InputSource> {

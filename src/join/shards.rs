@@ -348,6 +348,11 @@ fn difference(own: &Terms, usual: &Terms) -> Option<String> {
 
 fn read(journal: &Path) -> Result<Past, ShardFault> {
     let damaged = |why: String| (DAMAGED, why);
+    // Not by opening it: a named pipe would wait for its writer.
+    let found = fs::metadata(journal).map_err(|error| damaged(error.to_string()))?;
+    if !found.is_file() {
+        return Err(damaged("the journal is no regular file".into()));
+    }
     let file = File::open(journal).map_err(|error| damaged(error.to_string()))?;
     match format::read(BufReader::new(file)) {
         Ok(Some(past)) => Ok(past),

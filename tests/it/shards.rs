@@ -473,3 +473,39 @@ fn joined_error_records_are_not_written_over_results() {
         done.assert_status(2);
     }
 }
+
+#[test]
+fn files_that_all_shards_would_share_are_refused() {
+    let env = TestEnv::new();
+    env.write("in", numbers(9));
+    let shard = |of: &str, files: &[&str]| {
+        let run = env.mtask().args(["-i", "in", "--shard", of]).args(files);
+        run.args(["cat"]).run()
+    };
+    for files in [
+        &["-o", "out"][..],
+        &["--errors", "e"],
+        &["--resume", "j", "-o", "o-{shard}"],
+    ] {
+        shard("1/2", files).assert_status(2).assert_stderr_has("for all 2 shards");
+    }
+    for files in [
+        &["-o", "out-1"][..],
+        &["-o", "/dev/null"],
+        &["-o", "-"],
+        &[],
+    ] {
+        shard("1/2", files).assert_status(0);
+    }
+    shard("0/1", &["-o", "out"]).assert_status(0);
+}
+
+#[test]
+fn a_journal_that_is_no_regular_file_is_named() {
+    let env = TestEnv::new();
+    env.write("in", numbers(9));
+    run_all(&env, 2, &[]);
+    fs::remove_file(env.path("j-1")).unwrap();
+    let _pipe = env.fifo("j-1");
+    join(&env, &["o-{shard}"]).assert_status(1).assert_stderr_has("no regular file");
+}

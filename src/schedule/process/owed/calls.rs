@@ -52,6 +52,13 @@ impl Owed {
             number: self.calls.begun,
         };
         let mut earlier = Vec::new();
+        // However long the list is, what it costs is bounded by what is owed.
+        let owed = self.works.iter().map(|work| (work.first(), work.block.end()));
+        let bounds = owed.reduce(|(low, end), (first, last)| (low.min(first), end.max(last)));
+        let mut indices = indices.to_vec();
+        indices.retain(|index| bounds.is_some_and(|(low, end)| low <= *index && *index < end));
+        indices.sort_unstable();
+        indices.dedup();
         for run in indices.chunk_by(|one, next| one.0.checked_add(1) == Some(next.0)) {
             self.begin_run(run, call, &mut earlier, separator);
         }
