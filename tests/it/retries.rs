@@ -13,9 +13,11 @@ fn a_charged_record_is_tried_again_as_often_as_asked() {
     let done = env.mtask().words("-j2 --retries 2").echo().run_on(&input);
     done.assert_status(123).assert_results_but(10, &input);
     let error = done.assert_one_error(10, "worker_exit");
-    // As a neighbour, as a suspect, and twice more.
-    assert_eq!(error["attempts"], 4);
-    assert_eq!(env.lines("tries").len(), 4);
+    // As a neighbour, as a suspect, and twice more; and once for nothing, where the other worker has
+    // had no record by then, and so is not known to be able to start.
+    let tries = env.lines("tries").len();
+    assert_eq!(error["attempts"], tries);
+    assert!((4..=5).contains(&tries), "{tries} tries");
 }
 
 #[test]
