@@ -81,8 +81,11 @@ fn a_record_that_kills_twice_fails_in_its_place_and_no_other_does() {
             let done = run_with_input_held_open(&env, &options, &["--suffix", "!"], &input);
             done.assert_status(123).assert_results_but(30, &answers(&input, "!"));
             let error = done.assert_one_error(30, "worker_exit");
-            assert_eq!(error["attempts"], 2);
-            assert_eq!(env.lines("tries").len(), 2);
+            // As a neighbour and as a suspect; and once for nothing, where no other worker has been
+            // ready by then.
+            let tries = env.lines("tries").len();
+            assert_eq!(error["attempts"], tries);
+            assert!((2..=3).contains(&tries), "{tries} tries");
             assert_eq!(error["input"], record);
             done.check(error["worker"].is_u64(), "the error record names no worker");
             done.check(
