@@ -134,10 +134,11 @@ impl Names {
     /// Appends the object of a row, where it can be one.
     fn write(&self, row: &Row, to: &mut Vec<u8>) -> Result<(), String> {
         if row.count() != self.names.len() {
+            let count = row.count();
+            let fields = if count == 1 { "field" } else { "fields" };
+            let named = self.names.len();
             return Err(format!(
-                "{} fields where the first row names {}",
-                row.count(),
-                self.names.len()
+                "{count} {fields} where the first row names {named}"
             ));
         }
         to.push(b'{');

@@ -17,7 +17,7 @@ fn a_worker_of_lines_gets_each_row_as_an_object_on_a_line() {
     assert_eq!(record["input"], "only one field");
     assert_eq!(
         record["message"],
-        "not valid CSV: 1 fields where the first row names 2 at line 4 column 1"
+        "not valid CSV: 1 field where the first row names 2 at line 4 column 1"
     );
 }
 

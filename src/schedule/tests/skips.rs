@@ -349,18 +349,23 @@ fn a_first_record_that_the_only_worker_skips_holds_no_other_up() {
     assert_eq!(bench.held_by(WORKER), [0, 2]);
 }
 
+/// A process says that it is up, and not how many records it takes at a time.
+fn say_ready(bench: &mut Bench, worker: WorkerId) {
+    let said = Capabilities {
+        concurrency: Ok(None),
+        begins: Begins::Untold,
+    };
+    bench.scheduler.heard(worker, Message::Ready(said), bench.now);
+    bench.scheduler.heard(worker, WHOLE, bench.now);
+    bench.act();
+}
+
 #[test]
 fn where_all_workers_skip_their_first_record_one_is_tried_after_a_minute_and_tells_for_all() {
     let mut bench = Bench::json(|policy| policy.jobs = NonZeroUsize::new(2).unwrap());
     bench.records(6);
     bench.ready(0);
-    let said = Capabilities {
-        concurrency: Ok(None),
-        begins: Begins::Untold,
-    };
-    bench.scheduler.heard(OTHER, Message::Ready(said), bench.now);
-    bench.scheduler.heard(OTHER, WHOLE, bench.now);
-    bench.act();
+    say_ready(&mut bench, OTHER);
     bench.wait(58 * SECOND);
     let held = |bench: &Bench| (bench.held_by(WORKER), bench.held_by(OTHER));
     assert_eq!(held(&bench), (vec![0], vec![1]), "they may be slow");
@@ -391,13 +396,7 @@ fn a_worker_that_is_tried_in_vain_is_sent_no_more() {
 fn a_worker_that_skips_its_first_record_is_tried_though_another_has_yet_to_start() {
     let mut bench = Bench::json(|policy| policy.jobs = NonZeroUsize::new(2).unwrap());
     bench.records(6);
-    let said = Capabilities {
-        concurrency: Ok(None),
-        begins: Begins::Untold,
-    };
-    bench.scheduler.heard(OTHER, Message::Ready(said), bench.now);
-    bench.scheduler.heard(OTHER, WHOLE, bench.now);
-    bench.act();
+    say_ready(&mut bench, OTHER);
     bench.wait(4 * 60 * SECOND);
     assert_eq!(bench.held_by(WORKER), [0], "it may be starting");
     assert_eq!(bench.held_by(OTHER), [1, 2]);
