@@ -45,7 +45,7 @@ Register-ArgumentCompleter -Native -CommandName 'mtask' -ScriptBlock {
             [CompletionResult]::new('--window', '--window', [CompletionResultType]::ParameterName, 'Records at a worker: auto, N or full')
             [CompletionResult]::new('--buffer', '--buffer', [CompletionResultType]::ParameterName, 'Hold at most so many bytes')
             [CompletionResult]::new('--on-error', '--on-error', [CompletionResultType]::ParameterName, 'When a record fails: defer, ignore, raise or drain')
-            [CompletionResult]::new('--max-errors', '--max-errors', [CompletionResultType]::ParameterName, 'Send nothing new after the Nth failure')
+            [CompletionResult]::new('--max-errors', '--max-errors', [CompletionResultType]::ParameterName, 'Send nothing new after N failures, or N%')
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'The limit for one record [default: none]')
             [CompletionResult]::new('--init-timeout', '--init-timeout', [CompletionResultType]::ParameterName, 'The limit for a worker''s first answer')
             [CompletionResult]::new('--retries', '--retries', [CompletionResultType]::ParameterName, 'How often to try a failed record again')

@@ -26,7 +26,7 @@ set edit:completion:arg-completer[mtask] = {|@words|
     [&long='window' &arg-required=$true &completer={|word| nop } &desc='Records at a worker: auto, N or full']
     [&long='buffer' &arg-required=$true &completer={|word| nop } &desc='Hold at most so many bytes']
     [&long='on-error' &arg-required=$true &completer={|word| put 'defer' 'ignore' 'raise' 'drain' } &desc='When a record fails: defer, ignore, raise or drain']
-    [&long='max-errors' &arg-required=$true &completer={|word| nop } &desc='Send nothing new after the Nth failure']
+    [&long='max-errors' &arg-required=$true &completer={|word| nop } &desc='Send nothing new after N failures, or N%']
     [&long='timeout' &arg-required=$true &completer={|word| nop } &desc='The limit for one record [default: none]']
     [&long='init-timeout' &arg-required=$true &completer={|word| nop } &desc='The limit for a worker''s first answer']
     [&long='retries' &arg-required=$true &completer={|word| nop } &desc='How often to try a failed record again']

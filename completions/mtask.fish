@@ -50,7 +50,7 @@ complete -c mtask -n __mtask_takes_options -l on-error -d 'When a record fails: 
 ignore\t'The run goes on, and failed records do not count in the status'
 raise\t'The first failure ends the run at once: workers are killed'
 drain\t'After the first failure nothing new is sent; what was sent is finished'"
-complete -c mtask -n __mtask_takes_options -l max-errors -d 'Send nothing new after the Nth failure' -r -f
+complete -c mtask -n __mtask_takes_options -l max-errors -d 'Send nothing new after N failures, or N%' -r -f
 complete -c mtask -n __mtask_takes_options -l timeout -d 'The limit for one record [default: none]' -r -f
 complete -c mtask -n __mtask_takes_options -l init-timeout -d 'The limit for a worker\'s first answer' -r -f
 complete -c mtask -n __mtask_takes_options -l retries -d 'How often to try a failed record again' -r -f

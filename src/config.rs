@@ -358,7 +358,7 @@ fn policy(arguments: &Arguments, jobs: NonZeroUsize, shape: Shape) -> Result<Pol
         lead: Lead::USUAL,
         failures: FailureRules {
             on_error: arguments.failures.on_error,
-            max_errors: arguments.failures.max_errors.map(|failures| failures.get() as u64),
+            max_errors: arguments.failures.max_errors,
             retries,
             max_restarts: arguments.failures.max_restarts,
         },

@@ -17,7 +17,7 @@ use crate::cli::Arguments;
 use crate::config::files::Identity;
 use crate::exit::{Status, Unusable};
 use crate::outcome::Ranges;
-use crate::schedule::policy::OnError;
+use crate::schedule::policy::{MaxErrors, OnError};
 use crate::shard::{PLACEHOLDER, has_place};
 use crate::visible;
 use new_file::NewFile;
@@ -51,6 +51,8 @@ pub struct Join {
     errors_to: Option<PathBuf>,
     /// Whether failed records count in the status.
     on_error: OnError,
+    /// More than these always do.
+    max_errors: Option<MaxErrors>,
 }
 
 impl Join {
@@ -121,6 +123,7 @@ impl Join {
             to,
             errors_to,
             on_error: arguments.failures.on_error,
+            max_errors: arguments.failures.max_errors,
         }))
     }
 
@@ -142,9 +145,30 @@ impl Join {
         }
         joined.put_in_place()?;
         Ok(Joined {
-            status: status(&done, self.on_error),
+            status: self.status(&done),
             summary: summary(&done),
         })
+    }
+
+    /// The status that one run over all of the input would have had.
+    fn status(&self, done: &[DoneShard]) -> Status {
+        let failed = done.iter().map(DoneShard::failed).sum();
+        let records = done.iter().map(DoneShard::records).sum();
+        let are_too_many =
+            (self.max_errors).is_some_and(|most| most.is_exceeded_at_the_end(failed, records));
+        let count = self.on_error != OnError::Ignore || are_too_many;
+        let of_shard = |done: &DoneShard| {
+            let failed = done.failed() > 0 && count;
+            let faults = done.past.worker_faults;
+            if faults.protocol_violations > 0 && !done.names_records() {
+                Status::InDoubt
+            } else if failed || faults.bad_ends > 0 || faults.protocol_violations > 0 {
+                Status::RecordFailed
+            } else {
+                Status::Success
+            }
+        };
+        done.iter().map(of_shard).fold(Status::Success, Status::worst)
     }
 
     /// What is written must not be what is read.
@@ -220,20 +244,4 @@ fn summary(done: &[DoneShard]) -> String {
         _ => format!(", of which {failed} failed, in {}", shards::list(&numbers)),
     };
     format!("{shards} joined: {records} records{failures}")
-}
-
-/// The status that one run over all of the input would have had.
-fn status(done: &[DoneShard], on_error: OnError) -> Status {
-    let of_shard = |done: &DoneShard| {
-        let failed = done.failed() > 0 && on_error != OnError::Ignore;
-        let faults = done.past.worker_faults;
-        if faults.protocol_violations > 0 && !done.names_records() {
-            Status::InDoubt
-        } else if failed || faults.bad_ends > 0 || faults.protocol_violations > 0 {
-            Status::RecordFailed
-        } else {
-            Status::Success
-        }
-    };
-    done.iter().map(of_shard).fold(Status::Success, Status::worst)
 }

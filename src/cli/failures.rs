@@ -1,12 +1,11 @@
 //! Options: what a failure means, and how long anything may take.
 
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::value;
-use crate::schedule::policy::OnError;
+use crate::schedule::policy::{MaxErrors, OnError};
 
 /// The options under "Failures".
 #[derive(Clone, Debug, Args)]
@@ -23,16 +22,18 @@ pub struct Failures {
     )]
     pub on_error: OnError,
 
-    /// Send nothing new after the Nth failure
+    /// Send nothing new after N failures, or N%
     ///
-    /// What was sent is finished, as with `--on-error drain`. The default is to go on.
+    /// What was sent is finished, as with `--on-error drain`. `N%` is a part of the outcomes: more
+    /// than that ends the run, looked at from the 100th outcome on, and at the end; with `--on-error
+    /// ignore` the status is 0 up to there and 123 above. The default is to go on.
     #[arg(
         long,
         value_name = "N",
-        value_parser = value::count,
+        value_parser = value::max_errors,
         allow_negative_numbers = true
     )]
-    pub max_errors: Option<NonZeroUsize>,
+    pub max_errors: Option<MaxErrors>,
 
     /// The limit for one record [default: none]
     ///

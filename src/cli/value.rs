@@ -3,13 +3,13 @@
 //! Each parser gives a fragment that says what is expected; clap puts the option and the value
 //! before it.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use clap::ValueEnum;
 use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 
-use crate::schedule::policy::{OnError, Window};
+use crate::schedule::policy::{MaxErrors, OnError, Percentage, Window};
 use crate::shard::Shard;
 
 /// The longest DURATION, 100 years: far from what overflows a clock when it is added to now.
@@ -114,6 +114,27 @@ pub fn records(text: &str) -> Result<u64, String> {
 pub fn times(text: &str) -> Result<u32, String> {
     refuse_negative(text)?;
     text.parse().map_err(|_| format!("expected a whole number of at most {}", u32::MAX))
+}
+
+/// A number of failures of at least 1, or a percentage of the outcomes.
+pub fn max_errors(text: &str) -> Result<MaxErrors, String> {
+    const EXPECTED: &str = "expected a whole number of at least 1, or a percentage as 5% or 0.1%";
+    refuse_negative(text)?;
+    let Some(percent) = text.strip_suffix('%') else {
+        let count: NonZeroU64 = text.parse().map_err(|_| EXPECTED)?;
+        return Ok(MaxErrors::Count(count.get()));
+    };
+    // Neither "inf" nor an exponent.
+    if !percent.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return Err(EXPECTED.into());
+    }
+    let percent: f64 = percent.parse().map_err(|_| EXPECTED)?;
+    match (percent * 10_000.0).round() {
+        millionths if (1.0..1e6).contains(&millionths) => Ok(MaxErrors::Part(Percentage {
+            millionths: millionths as u32,
+        })),
+        _ => Err("expected a percentage above 0 and below 100".into()),
+    }
 }
 
 /// `K/N`, K below N.
@@ -321,6 +342,20 @@ mod tests {
     fn times_may_be_0_but_not_less() {
         assert_eq!(times("0"), Ok(0));
         assert!(times("-1").is_err() && times("4294967296").is_err() && times("x").is_err());
+    }
+
+    #[test]
+    fn failures_are_a_number_or_a_percentage() {
+        assert_eq!(max_errors("3"), Ok(MaxErrors::Count(3)));
+        for (text, millionths) in [("5%", 50_000), ("0.1%", 1_000), ("99.9999%", 999_999)] {
+            let part = MaxErrors::Part(Percentage { millionths });
+            assert_eq!(max_errors(text), Ok(part), "{text}");
+        }
+        for text in [
+            "0", "0%", "100%", "-1", "-1%", "%", "1.5", "1e1%", "inf%", "1.2.3%", "5 %",
+        ] {
+            assert!(max_errors(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@ use clap::Parser;
 use super::*;
 use crate::exit::Status;
 use crate::outcome::ErrorInput;
-use crate::schedule::policy::OnError;
+use crate::schedule::policy::{MaxErrors, OnError};
 
 const CPUS: usize = 7;
 
@@ -189,7 +189,7 @@ fn what_is_written_is_as_asked() {
     assert_eq!(config.stderr_tags, StderrTags::Worker);
     assert_eq!(config.verbosity, Verbosity::Quiet);
     assert_eq!(config.mode, Mode::DryRun);
-    assert_eq!(config.policy.failures.max_errors, Some(3));
+    assert_eq!(config.policy.failures.max_errors, Some(MaxErrors::Count(3)));
     assert_eq!(config.policy.lifespan, NonZeroUsize::new(9));
     assert_eq!(config.policy.failures.on_error, OnError::Drain);
 }

@@ -78,7 +78,11 @@ impl Teller {
                 }
                 Err(failure) => self.failed(failure),
             },
-            Event::TooManyFailures { failures } => self.too_many(*failures),
+            Event::TooManyFailures {
+                failures,
+                outcomes,
+                found,
+            } => self.too_many(*failures, *outcomes, *found),
             Event::Ended(ended) => self.ended(ended),
             Event::OutOfStep {
                 worker,

@@ -77,7 +77,7 @@ impl Scheduler {
         self.outcomes.tally.faults.strays += 1;
         if self.policy.failures.on_error == OnError::Raise && self.course.gives_out() {
             self.raise(Trigger::Stray, now);
-        } else if self.course.takes_input() && self.is_last_failure(self.failures()) {
+        } else if self.course.takes_input() && self.has_failed_too_often() {
             // What fails from now on has not ended the run.
             self.course.failed_for_the_last_time();
             self.drain(Trigger::Stray, now);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Scheduler;
 use super::action::Action;
 use super::course::{EndReason, Phase};
-use super::event::{Event, Trigger, Turn};
+use super::event::{Event, LimitFound, Trigger, Turn};
 use super::ids::WorkerId;
 use super::pending::PendingFailures;
 use super::policy::{OnError, Readiness};
@@ -218,6 +218,7 @@ impl Scheduler {
         self.outcomes.order.cut_at_gap();
         self.check_that_nothing_is_lost(reason);
         self.note_early_end(reason);
+        self.note_too_many(reason);
         self.turn(Phase::Finished(reason), Turn::Finished);
         self.actions.push(Action::Finish);
     }
@@ -229,6 +230,18 @@ impl Scheduler {
         if is_complete && (outcomes != read || self.outcomes.order.in_turn() != read) {
             self.outcomes.tally.lost = read.abs_diff(outcomes).max(1);
             self.tell(Event::Lost { read, outcomes });
+        }
+    }
+
+    /// Tells that too many failed, where that shows only at the end.
+    fn note_too_many(&mut self, reason: Option<EndReason>) {
+        if reason.is_none() && !self.course.has_last_failure() && self.too_many_failed() {
+            let (failures, outcomes) = self.outcomes.tally.failures_and_outcomes();
+            self.tell(Event::TooManyFailures {
+                failures,
+                outcomes,
+                found: LimitFound::AtTheEnd,
+            });
         }
     }
 
@@ -266,8 +279,9 @@ impl Scheduler {
         };
         let failures = self.outcomes.tally.earlier.failures() + self.outcomes.tally.failures();
         // A limit that was reached is never ignored: records are left without an outcome.
-        let counts =
-            self.policy.failures.on_error != OnError::Ignore || self.course.has_last_failure();
+        let counts = self.policy.failures.on_error != OnError::Ignore
+            || self.course.has_last_failure()
+            || self.too_many_failed();
         let a_record_failed = failures > 0 && counts;
         let earlier = self.outcomes.tally.earlier.worker_faults;
         let a_worker_failed = self.outcomes.tally.faults.bad_ends > 0 || earlier.bad_ends > 0;

@@ -21,10 +21,14 @@ use crate::shape::Protocol;
 pub enum Event {
     /// Records came to an outcome.
     Settled(Settled),
-    /// The failure after which nothing more is sent was put down.
+    /// More records failed than may.
     TooManyFailures {
         /// How many there were until then, in earlier runs too.
         failures: u64,
+        /// Of so many outcomes.
+        outcomes: u64,
+        /// When that was found.
+        found: LimitFound,
     },
     /// A process has shown its first sign.
     Ready {
@@ -174,6 +178,15 @@ pub struct Settled<T = ()> {
     pub took: Option<Duration>,
     /// Whether they gave results, or the failure of the one record, which is without its bytes.
     pub outcome: Result<T, Box<Failure>>,
+}
+
+/// When it was found that too many records failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitFound {
+    /// As the last of them was put down: nothing more is sent.
+    UnderWay,
+    /// At the end.
+    AtTheEnd,
 }
 
 /// How a process ended.

@@ -97,7 +97,7 @@ impl Scheduler {
                 });
             }
         }
-        if !self.pending.is_empty() && self.is_last_failure(self.failures()) {
+        if !self.pending.is_empty() && self.has_failed_too_often() {
             self.drain(Trigger::Failure, now);
         }
         self.settle_pending(now);

@@ -1,5 +1,6 @@
 //! What the user asked of the scheduler, with all defaults resolved.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -38,11 +39,61 @@ pub struct FailureRules {
     /// What a failed record means for the others.
     pub on_error: OnError,
     /// The failures after which nothing more is sent (`--max-errors`).
-    pub max_errors: Option<u64>,
+    pub max_errors: Option<MaxErrors>,
     /// How often a charged record is tried again.
     pub retries: u32,
     /// How many processes in a row may end without having been ready before the worker is given up.
     pub max_restarts: u32,
+}
+
+/// How many failures are one too many (`--max-errors`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxErrors {
+    /// So many.
+    Count(u64),
+    /// More than this part of the outcomes, once there are [`ENOUGH_OUTCOMES`], and at the end.
+    Part(Percentage),
+}
+
+/// Of fewer outcomes a part says little.
+pub const ENOUGH_OUTCOMES: u64 = 100;
+
+impl MaxErrors {
+    /// Whether these are too many while the run goes on.
+    pub fn is_reached(self, failures: u64, outcomes: u64) -> bool {
+        match self {
+            Self::Count(most) => failures >= most,
+            Self::Part(most) => outcomes >= ENOUGH_OUTCOMES && most.is_exceeded(failures, outcomes),
+        }
+    }
+
+    /// The same at the end of a run.
+    pub fn is_exceeded_at_the_end(self, failures: u64, outcomes: u64) -> bool {
+        match self {
+            Self::Count(most) => failures >= most,
+            Self::Part(most) => most.is_exceeded(failures, outcomes),
+        }
+    }
+}
+
+/// A part of a whole, exact to a millionth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Percentage {
+    /// So many millionths.
+    pub millionths: u32,
+}
+
+impl Percentage {
+    /// Whether `part` is more of `whole` than this.
+    fn is_exceeded(self, part: u64, whole: u64) -> bool {
+        u128::from(part) * 1_000_000 > u128::from(whole) * u128::from(self.millionths)
+    }
+}
+
+impl fmt::Display for Percentage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", f64::from(self.millionths) / 10_000.0)
+    }
 }
 
 /// How long things may take.
@@ -175,4 +226,31 @@ pub enum Delivery {
     AtLeastOnce,
     /// Never twice (`--at-most-once`).
     AtMostOnce,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_looked_at_once_there_are_enough_outcomes_and_at_the_end() {
+        let most = MaxErrors::Part(Percentage { millionths: 25_000 });
+        assert!(!most.is_reached(99, 99));
+        assert!(most.is_reached(3, 100) && !most.is_reached(2, 100));
+        assert!(
+            !most.is_reached(25, 1000) && most.is_reached(26, 1000),
+            "more than 2.5%"
+        );
+        assert!(most.is_exceeded_at_the_end(1, 1) && !most.is_exceeded_at_the_end(0, 0));
+        assert!(!most.is_exceeded_at_the_end(1, 40));
+        let count = MaxErrors::Count(2);
+        assert!(!count.is_reached(1, 1) && count.is_reached(2, 2));
+    }
+
+    #[test]
+    fn a_percentage_is_shown_as_it_was_typed() {
+        for (millionths, text) in [(50_000, "5%"), (1_000, "0.1%"), (125_001, "12.5001%")] {
+            assert_eq!(Percentage { millionths }.to_string(), text);
+        }
+    }
 }

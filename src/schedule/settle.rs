@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
-use super::event::{Event, Settled, Trigger};
+use super::event::{Event, LimitFound, Settled, Trigger};
 use super::ids::WorkerId;
 use super::outcomes::{Results, Weight};
 use super::policy::OnError;
@@ -111,8 +111,10 @@ impl Scheduler {
             self.raise(Trigger::Failure, now);
         }
         // The one that ended the run is the last of those that were allowed as they are put down.
-        let failures = self.outcomes.tally.failures_and_strays() + 1;
-        let is_last = !raises && self.is_last_failure(failures) && !self.course.has_last_failure();
+        let (failures, outcomes) = self.outcomes.tally.failures_and_outcomes();
+        let (failures, outcomes) = (failures + 1, outcomes + 1);
+        let is_last =
+            !raises && self.is_last_failure(failures, outcomes) && !self.course.has_last_failure();
         let weight = match (raises, is_last) {
             (true, _) => Weight::Ends,
             (false, true) => Weight::Last,
@@ -123,24 +125,39 @@ impl Scheduler {
         }
         self.outcomes.failed(&mut failure, weight, &self.policy);
         self.tell(Event::Settled(Settled::failed(failure, took)));
-        if !raises && self.is_last_failure(self.failures()) {
+        if !raises && self.has_failed_too_often() {
             self.drain(Trigger::Failure, now);
         }
         if is_last {
-            self.tell(Event::TooManyFailures { failures });
+            self.tell(Event::TooManyFailures {
+                failures,
+                outcomes,
+                found: LimitFound::UnderWay,
+            });
         }
     }
 
-    /// How many failures there were, in earlier runs too: of records, also where that is not put
-    /// down yet, and of workers that wrote what nothing had asked for.
-    pub(super) fn failures(&self) -> u64 {
-        self.outcomes.tally.failures_and_strays() + self.pending.records() as u64
+    /// Whether the last failure is one after which nothing more is sent, those that are not put
+    /// down yet included.
+    pub(super) fn has_failed_too_often(&self) -> bool {
+        let (failures, outcomes) = self.outcomes.tally.failures_and_outcomes();
+        let pending = self.pending.records() as u64;
+        self.is_last_failure(failures + pending, outcomes + pending)
     }
 
-    /// Whether the last of so many failures is one after which nothing more is sent.
-    pub(super) fn is_last_failure(&self, failures: u64) -> bool {
-        let too_many = (self.policy.failures.max_errors).is_some_and(|most| failures >= most);
-        self.policy.failures.on_error == OnError::Drain || too_many
+    /// Whether the last of so many failures, among so many outcomes, is one after which nothing
+    /// more is sent.
+    fn is_last_failure(&self, failures: u64, outcomes: u64) -> bool {
+        let limit = self.policy.failures.max_errors;
+        self.policy.failures.on_error == OnError::Drain
+            || limit.is_some_and(|most| most.is_reached(failures, outcomes))
+    }
+
+    /// Whether more failed than `--max-errors` allows, looked at from the end.
+    pub(super) fn too_many_failed(&self) -> bool {
+        let (failures, outcomes) = self.outcomes.tally.failures_and_outcomes();
+        let limit = self.policy.failures.max_errors;
+        limit.is_some_and(|most| most.is_exceeded_at_the_end(failures, outcomes))
     }
 
     /// Puts down that a single record has failed.

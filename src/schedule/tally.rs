@@ -111,11 +111,12 @@ impl Tally {
         self.failed.values().sum()
     }
 
-    /// The failures that have been put down, in all runs: of records, and of workers that wrote
-    /// what nothing had asked for.
-    pub(super) fn failures_and_strays(&self) -> u64 {
+    /// The failures that have been put down, in all runs, of records and of workers that wrote what
+    /// nothing had asked for; and the outcomes.
+    pub(super) fn failures_and_outcomes(&self) -> (u64, u64) {
         let strays = self.earlier.worker_faults.strays.saturating_add(self.faults.strays);
-        (self.earlier.failures() + self.failures()).saturating_add(strays)
+        let failures = (self.earlier.failures() + self.failures()).saturating_add(strays);
+        (failures, self.earlier.outcomes() + self.outcomes())
     }
 
     /// How many records have come to an outcome.

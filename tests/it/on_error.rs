@@ -260,6 +260,60 @@ fn fewer_failures_than_max_errors_stop_nothing() {
         .assert_results_but(20, &input);
 }
 
+/// Records of which each that `fails` is no JSON.
+fn some_invalid(count: usize, fails: impl Fn(usize) -> bool) -> Vec<u8> {
+    records((0..count).map(|i| match fails(i) {
+        true => "{".to_owned(),
+        false => i.to_string(),
+    }))
+}
+
+#[test]
+fn a_percentage_of_failures_drains_from_the_100th_outcome_on() {
+    let env = TestEnv::new();
+    let options = [
+        "--format",
+        "jsonl",
+        "-j1",
+        "--window",
+        "1",
+        "--max-errors",
+        "10%",
+    ];
+    // A third fails, of which nobody knows before the 100th record.
+    let mut live = env.mtask().args(options).echo().open();
+    for i in 0..400 {
+        live.send(match i % 3 {
+            0 => "{".to_owned(),
+            _ => i.to_string(),
+        });
+    }
+    let done = live.wait_with_open_stdin();
+    done.assert_status(123)
+        .assert_stderr_has(" records failed, more than 10%: nothing more is sent (--max-errors)");
+    // The 100th record is one of those, and is found to be one while the worker has that before it.
+    let failed = done.error_records().len();
+    done.check((34..=35).contains(&failed), "it did not end with the 100th");
+}
+
+#[test]
+fn a_percentage_that_is_kept_to_stops_nothing_and_is_looked_at_again_at_the_end() {
+    let run = |count, fails: fn(usize) -> bool| {
+        mtask("--format jsonl -j1 --max-errors 10% --on-error ignore")
+            .echo()
+            .run_on(some_invalid(count, fails))
+    };
+    // The first 12 of the first 99 fail, and no other: in the end, that is less.
+    let done = run(300, |i| i < 12);
+    done.assert_status(0);
+    assert!(!done.stderr.contains("--max-errors"), "{}", done.stderr);
+    assert_eq!(done.lines().len(), 300);
+    run(50, |i| i % 10 == 0).assert_status(0);
+    run(50, |i| i % 10 == 0 || i == 49)
+        .assert_status(123)
+        .assert_stderr_has("6 of 50 records failed, more than 10% (--max-errors)");
+}
+
 #[test]
 fn raise_ends_the_run_though_more_answers_came_with_the_failed_one() {
     // The first answer is too large, and three come at once.

@@ -230,7 +230,8 @@ impl OutcomeBook {
         let is_ignored = self.policy.failures.on_error == OnError::Ignore;
         let faults = self.failures + tally.faults.strays;
         let drains = (self.policy.failures.on_error == OnError::Drain && faults > 0)
-            || self.policy.failures.max_errors.is_some_and(|most| faults >= most);
+            || (self.policy.failures.max_errors)
+                .is_some_and(|most| most.is_exceeded_at_the_end(faults, outcomes));
         let is_raised = self.policy.failures.on_error == OnError::Raise && faults > 0;
         if is_cut_short {
             return;

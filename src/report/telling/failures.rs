@@ -2,7 +2,8 @@
 
 use super::{Notice, Teller};
 use crate::outcome::{BadLine, Cause, Failure};
-use crate::schedule::policy::{ErrorRecords, OnError};
+use crate::schedule::event::LimitFound;
+use crate::schedule::policy::{ErrorRecords, MaxErrors, OnError};
 use crate::shape::Format;
 use crate::visible;
 
@@ -44,7 +45,7 @@ impl Teller {
         ) {
             (OnError::Raise, _) => "the run ends (--on-error raise)",
             (OnError::Drain, _) => "nothing more is sent (--on-error drain)",
-            (_, Some(1)) => "nothing more is sent (--max-errors 1)",
+            (_, Some(MaxErrors::Count(1))) => "nothing more is sent (--max-errors 1)",
             (OnError::Defer | OnError::Ignore, _) => "later failures are counted",
         };
         Some(Notice::warning(format!(
@@ -55,11 +56,24 @@ impl Teller {
     }
 
     /// The failure that ended the run was told of with the first one, if it was that.
-    pub(super) fn too_many(&self, failures: u64) -> Option<Notice> {
-        let most =
-            (self.policy.failures.max_errors).filter(|most| *most > 1 && failures >= *most)?;
-        Some(Notice::warning(format!(
-            "{most} records failed: nothing more is sent (--max-errors)"
-        )))
+    pub(super) fn too_many(
+        &self,
+        failures: u64,
+        outcomes: u64,
+        found: LimitFound,
+    ) -> Option<Notice> {
+        let then = match found {
+            LimitFound::UnderWay => ": nothing more is sent",
+            LimitFound::AtTheEnd => "",
+        };
+        Some(Notice::warning(match self.policy.failures.max_errors? {
+            MaxErrors::Count(most) if most > 1 && failures >= most => {
+                format!("{most} records failed{then} (--max-errors)")
+            }
+            MaxErrors::Count(_) => return None,
+            MaxErrors::Part(most) => format!(
+                "{failures} of {outcomes} records failed, more than {most}{then} (--max-errors)"
+            ),
+        }))
     }
 }

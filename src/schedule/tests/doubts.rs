@@ -7,7 +7,7 @@ use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
 use crate::exit::Status;
 use crate::outcome::{ExitStatus, Lines};
 use crate::protocol::message::Message;
-use crate::schedule::policy::{Delivery, OnError, Policy, Window};
+use crate::schedule::policy::{Delivery, MaxErrors, OnError, Policy, Window};
 
 impl Bench {
     /// Answers a record each millisecond, for so long. Gives in which of the tenths of a second the
@@ -220,10 +220,10 @@ fn a_line_too_many_ends_the_run_as_a_failed_record_would() {
     let bench = run(|policy| policy.failures.on_error = OnError::Drain);
     assert_eq!((&bench.sent[..], bench.starts), (&[0][..], 1));
     assert_eq!(bench.notices_with("(--on-error drain)"), 1);
-    let bench = run(|policy| policy.failures.max_errors = Some(1));
+    let bench = run(|policy| policy.failures.max_errors = Some(MaxErrors::Count(1)));
     assert_eq!((&bench.sent[..], bench.starts), (&[0][..], 1));
     assert_eq!(bench.notices_with("(--max-errors)"), 1);
-    let mut bench = run(|policy| policy.failures.max_errors = Some(2));
+    let mut bench = run(|policy| policy.failures.max_errors = Some(MaxErrors::Count(2)));
     assert_eq!(bench.sent, [0, 1], "one more is allowed");
     bench.answer(1);
     bench.write_too_much();

@@ -7,7 +7,7 @@ use super::{Bench, MILLISECOND, SECOND, WHOLE, WORKER};
 use crate::exit::Status;
 use crate::outcome::{Done, ExitStatus, Lines};
 use crate::protocol::message::Message;
-use crate::schedule::policy::{Delivery, OnError, Policy, Window};
+use crate::schedule::policy::{Delivery, MaxErrors, OnError, Policy, Window};
 use crate::schedule::{Death, Doubts, WorkerFaults, WorkerId};
 
 #[test]
@@ -117,10 +117,10 @@ fn processes_that_answer_too_much_are_given_up_too() {
 
 #[test]
 fn a_run_ends_at_the_failures_that_are_allowed_and_not_before() {
-    let run = |on_error, max_errors| {
+    let run = |on_error, max_errors: Option<u64>| {
         let mut bench = Bench::new(|policy| {
             policy.failures.on_error = on_error;
-            policy.failures.max_errors = max_errors;
+            policy.failures.max_errors = max_errors.map(MaxErrors::Count);
             policy.delivery = Delivery::AtMostOnce;
         });
         bench.records(5);
@@ -214,7 +214,7 @@ fn what_a_failure_means_does_not_wait_for_the_output() {
     assert_eq!((&bench.sent[..], bench.ends.len()), (&[0, 1][..], 0));
     let bench = run(|policy| {
         policy.delivery = Delivery::AtMostOnce;
-        policy.failures.max_errors = Some(2);
+        policy.failures.max_errors = Some(MaxErrors::Count(2));
     });
     assert_eq!((&bench.sent[..], bench.ends.len()), (&[0, 1, 2][..], 0));
     let bench = run(|policy| {
@@ -284,7 +284,7 @@ fn failures_that_wait_for_the_output_are_written_though_no_worker_is_left() {
 fn of_records_that_fail_together_the_last_that_is_allowed_ends_the_run() {
     let mut bench = Bench::new(|policy| {
         policy.window = Window::Full;
-        policy.failures.max_errors = Some(5);
+        policy.failures.max_errors = Some(MaxErrors::Count(5));
     });
     (bench.scheduler).resume(
         Done::default(),

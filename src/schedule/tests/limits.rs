@@ -10,7 +10,7 @@ use crate::input::{Flaw, Rejected, Rejection};
 use crate::outcome::{Done, ExitStatus};
 use crate::protocol::message::{Begins, Capabilities};
 use crate::record::{Block, Index, Separator, Slice};
-use crate::schedule::policy::{Delivery, Window};
+use crate::schedule::policy::{Delivery, MaxErrors, Window};
 use crate::schedule::process::{Generation, Process};
 use crate::schedule::queue::Queue;
 use crate::schedule::{Doubts, WorkerFaults, WorkerId};
@@ -175,7 +175,7 @@ fn a_reminder_of_a_later_process_tells_of_the_timeout_that_it_has() {
 #[test]
 fn failures_of_earlier_runs_count_towards_max_errors() {
     let mut bench = Bench::new(|policy| {
-        policy.failures.max_errors = Some(3);
+        policy.failures.max_errors = Some(MaxErrors::Count(3));
         policy.delivery = Delivery::AtMostOnce;
     });
     let mut earlier = Done::default();

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::outcome::ExitStatus;
 use crate::schedule::policy::{
-    Delivery, ErrorRecords, FailureRules, Lead, Limits, OnError, Order, Policy, Readiness, Window,
+    Delivery, ErrorRecords, FailureRules, Lead, Limits, MaxErrors, OnError, Order, Percentage,
+    Policy, Readiness, Window,
 };
 use crate::shape::{Protocol, Shape};
 
@@ -87,7 +88,13 @@ fn any_policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Policy {
                     OnError::Drain,
                 ],
             ),
-            max_errors: (rng.u32(..8) == 0).then(|| rng.u64(1..4)),
+            max_errors: match rng.u32(..16) {
+                0 | 1 => Some(MaxErrors::Count(rng.u64(1..4))),
+                2 => Some(MaxErrors::Part(Percentage {
+                    millionths: rng.u32(10_000..400_000),
+                })),
+                _ => None,
+            },
             retries: *pick(rng, &[0, 0, 0, 1, 2]),
             max_restarts: *pick(rng, &[1, 2, 5, 5]),
         },

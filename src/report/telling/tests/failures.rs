@@ -7,6 +7,8 @@ use crate::budget::{BOOKKEEPING, Budget};
 use crate::input::{Flaw, Rejected, Rejection};
 use crate::outcome::{BadAnswer, BadLine, Cause, TimeLimit};
 use crate::record::Slice;
+use crate::schedule::event::LimitFound;
+use crate::schedule::policy::{MaxErrors, Percentage};
 
 fn failure(cause: Cause) -> Box<Failure> {
     Box::new(Failure {
@@ -110,8 +112,8 @@ fn it_is_told_where_more_is_to_be_found_and_what_follows() {
         told(|policy| policy.failures.on_error = OnError::Ignore),
         told(|policy| policy.failures.on_error = OnError::Raise),
         told(|policy| policy.failures.on_error = OnError::Drain),
-        told(|policy| policy.failures.max_errors = Some(1)),
-        told(|policy| policy.failures.max_errors = Some(2)),
+        told(|policy| policy.failures.max_errors = Some(MaxErrors::Count(1))),
+        told(|policy| policy.failures.max_errors = Some(MaxErrors::Count(2))),
     ];
     assert_snapshot!(texts.join("\n"), @"
     Warning: record 7 failed (missing_answer): worker 3 left it without an answer; its error record is in the file of --errors, later failures are counted
@@ -156,15 +158,28 @@ fn too_many_failures_are_told_with_their_limit() {
     let told = |most| {
         told_alone(
             |policy| policy.failures.max_errors = most,
-            [1, 2].map(|failures| Event::TooManyFailures { failures }),
+            [(1, LimitFound::UnderWay), (2, LimitFound::AtTheEnd)].map(|(failures, found)| {
+                Event::TooManyFailures {
+                    failures,
+                    outcomes: 10,
+                    found,
+                }
+            }),
         )
     };
-    assert_snapshot!([told(None), told(Some(1)), told(Some(2))].join("\n"), @"
+    assert_snapshot!([
+        told(None),
+        told(Some(MaxErrors::Count(1))),
+        told(Some(MaxErrors::Count(2))),
+        told(Some(MaxErrors::Part(Percentage { millionths: 5_000 }))),
+    ].join("\n"), @"
     -
     -
     -
     -
     -
-    Warning: 2 records failed: nothing more is sent (--max-errors)
+    Warning: 2 records failed (--max-errors)
+    Warning: 1 of 10 records failed, more than 0.5%: nothing more is sent (--max-errors)
+    Warning: 2 of 10 records failed, more than 0.5% (--max-errors)
     ");
 }
