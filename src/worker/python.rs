@@ -16,11 +16,31 @@ use super::init::{Init, json_string};
 use crate::exit::{Status, Unusable};
 use crate::visible;
 
-/// The adapter's source, which may not be longer than a word of a command line (128 KiB on Linux).
-const ADAPTER: &str = include_str!("python/adapter.py");
+/// What the interpreter is told to run: the beginning of the adapter, which says how the rest
+/// follows.
+const ADAPTER: &str = include_str!("python/adapter/start.py");
 
-/// The source of the module `mtask`, for an interpreter that has it not installed.
-const MODULE: &str = include_str!("../../python/mtask/__init__.py");
+/// A module as the adapter finds it among others.
+macro_rules! module {
+    ($name:literal, $file:literal) => {
+        concat!("\x0c", $name, "\n", include_str!($file))
+    };
+}
+
+/// The rest of the adapter, and the module `mtask` for an interpreter that has it not installed. It
+/// may not be longer than a word of a command line (128 KiB on Linux).
+const MODULES: &str = concat!(
+    module!("_mtask", "python/adapter/__init__.py"),
+    module!("_mtask.answers", "python/adapter/answers.py"),
+    module!("_mtask.batches", "python/adapter/batches.py"),
+    module!("_mtask.calls", "python/adapter/calls.py"),
+    module!("_mtask.channel", "python/adapter/channel.py"),
+    module!("_mtask.errors", "python/adapter/errors.py"),
+    module!("_mtask.library", "python/adapter/library.py"),
+    module!("_mtask.main", "python/adapter/main.py"),
+    module!("_mtask.worker", "python/adapter/worker.py"),
+    module!("mtask", "../../python/mtask/__init__.py"),
+);
 
 /// What starts the interpreter where no COMMAND is given.
 const INTERPRETER: &str = "python3";
@@ -71,7 +91,7 @@ impl PythonWorker {
         let command = if command.is_empty() { &python } else { command };
         worker_commands(command, inits, workers, |init, placed| {
             let task = self.task(init, placed).into();
-            vec!["-c".into(), ADAPTER.into(), task, MODULE.into()]
+            vec!["-c".into(), ADAPTER.into(), task, MODULES.into()]
         })
     }
 
@@ -168,7 +188,7 @@ impl Callable {
 
 /// Whether a word of a command line is the adapter, or a part of it, which is of no interest to people.
 pub fn is_adapter(word: &OsStr) -> bool {
-    word == ADAPTER || word == MODULE
+    word == ADAPTER || word == MODULES
 }
 
 /// The same JSON in ASCII: only in its strings can there be anything else.
@@ -257,7 +277,7 @@ mod tests {
         let made = worker("a.py:f").commands(&[], &[], workers).unwrap();
         assert_eq!((made.len(), made[0].program.to_str()), (2, Some("python3")));
         assert_eq!(made[0].args[..2], ["-c".into(), OsString::from(ADAPTER)]);
-        assert_eq!(made[0].args[3..], [OsString::from(MODULE)]);
+        assert_eq!(made[0].args[3..], [OsString::from(MODULES)]);
         assert_eq!(
             made[0].args[2],
             r#"{"callable":"a.py:f","args":[],"kwargs":{},"placed":[],"argument_type":"single","batch":null}"#

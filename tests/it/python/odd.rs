@@ -483,7 +483,7 @@ fn a_python_without_its_whole_library_is_named_once() {
     // As the python3-minimal of Debian has it.
     env.write(
         "minimal.py",
-        "import sys\nsys.modules['json'] = None\ndel sys.argv[:2]\nexec(sys.argv.pop(0))\n",
+        "import sys\nsys.modules['json'] = None\ndel sys.argv[:2]\ncode, sys.argv[0] = sys.argv[0], '-c'\nexec(code)\n",
     );
     let done = env
         .mtask()
