@@ -243,5 +243,10 @@ fn summary(done: &[DoneShard]) -> String {
         0 => String::new(),
         _ => format!(", of which {failed} failed, in {}", shards::list(&numbers)),
     };
-    format!("{shards} joined: {records} records{failures}")
+    let results: u64 = done.iter().map(DoneShard::results).sum();
+    let results = match results + failed == records {
+        true => String::new(),
+        false => format!(", {results} results"),
+    };
+    format!("{shards} joined: {records} records{results}{failures}")
 }

@@ -21,7 +21,7 @@ pub use chunks::Chunks;
 pub use done::{Done, Ranges, Stretch};
 pub use exit::{Exit, ExitStatus, Verdict};
 pub use limit::TimeLimit;
-pub use lines::Lines;
+pub use lines::{Lines, Parts};
 pub use rendering::{ErrorInput, OutputFormat, Rendering};
 
 /// The outcome of a record that gave no result.

@@ -266,7 +266,8 @@ impl<S: Sink> Output<S> {
         Ok(())
     }
 
-    /// Notes what the journal is to be told once all that is in `written` now is written.
+    /// Notes what the journal is to be told once all that is in `written` now is written; of
+    /// outcomes without a byte that may be now.
     fn promise(&mut self, written: &mut Written) {
         if self.journal.is_some() && !written.done.is_empty() {
             let done = std::mem::take(&mut written.done);
@@ -274,11 +275,17 @@ impl<S: Sink> Output<S> {
             at.add(Target::Results, written.results.len());
             at.add(Target::Errors, written.errors.len());
             self.promises.push_back(JournalMark { done, at });
+            self.tell_journal();
         }
     }
 
     fn wrote(&mut self, target: Target, bytes: usize) {
         self.written.add(target, bytes);
+        self.tell_journal();
+    }
+
+    /// Tells the journal of the outcomes all of whose bytes are written.
+    fn tell_journal(&mut self) {
         let Some(journal) = &mut self.journal else {
             return;
         };

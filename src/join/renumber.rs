@@ -142,8 +142,8 @@ impl<'a> ShardFile<'a> {
             read.map_err(|error| self.unreadable(&error))?;
             self.renumber_line(&line, &mut counts, out)?;
         }
-        if self.form != Numbering::ErrorRecords && counts.lines != self.outcomes() {
-            let text = format!("has {} lines for {} records", counts.lines, self.outcomes());
+        if self.form != Numbering::ErrorRecords && counts.lines != self.lines() {
+            let text = format!("has {} lines and not {}", counts.lines, self.lines());
             return Err(self.refused(&text));
         }
         if counts.errors != self.failures() {
@@ -186,10 +186,14 @@ impl<'a> ShardFile<'a> {
         write.map_err(CopyFault::Write)
     }
 
-    /// How many records have their outcomes in the output.
-    fn outcomes(&self) -> u64 {
-        let elsewhere = self.done.errors.as_ref().map_or(0, |_| self.done.failed());
-        self.done.records() - elsewhere
+    /// How many lines the output has.
+    fn lines(&self) -> u64 {
+        self.done.results() + self.failures()
+    }
+
+    /// Whether each line is the outcome of a record of its own, in their order.
+    fn has_line_for_each(&self) -> bool {
+        self.done.is_in_order() && self.done.results() + self.done.failed() == self.done.records()
     }
 
     /// How many error records the file has.
@@ -212,7 +216,7 @@ impl<'a> ShardFile<'a> {
         let digits = line[place..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         let index: u64 = str::from_utf8(&line[place..place + digits]).ok()?.parse().ok()?;
         let is_in_place =
-            !self.done.is_in_order() || self.form != Numbering::Mixed || index == number;
+            !self.has_line_for_each() || self.form != Numbering::Mixed || index == number;
         let is_own = index < self.done.records() && line.get(place + digits) == Some(&b',');
         (is_own && is_in_place).then_some(Numbered {
             index,

@@ -48,6 +48,11 @@ impl DoneShard {
         self.past.done.failures()
     }
 
+    /// How many results the others gave.
+    pub(super) fn results(&self) -> u64 {
+        self.past.done.parts
+    }
+
     pub(super) fn separator(&self) -> u8 {
         if self.term("--null") == "yes" {
             0

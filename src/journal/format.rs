@@ -89,6 +89,9 @@ pub struct Entry {
     /// How many of them failed, by kind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub failed: BTreeMap<String, u64>,
+    /// How many results the others gave, where that is not one each.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub parts: Option<u64>,
     /// Processes that did not keep to one answer for each record, since the journal was begun.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub protocol_violations: u64,
@@ -247,6 +250,7 @@ impl Past {
         if !is_forward || !is_news {
             return None;
         }
+        let before = self.done.results();
         for (first, count) in entry.done {
             if self.is_in_order() && first != self.done.ranges.end() {
                 return None;
@@ -262,6 +266,11 @@ impl Past {
         let failures =
             (self.done.failed.values()).try_fold(0_u64, |sum, it| sum.checked_add(*it))?;
         (failures <= self.done.ranges.count()).then_some(())?;
+        let parts = match entry.parts {
+            Some(parts) => parts,
+            None => self.done.results().checked_sub(before)?,
+        };
+        self.done.parts = self.done.parts.checked_add(parts)?;
         // What no hash covers could be something else the next time.
         (self.done.ranges.end() <= entry.input.records).then_some(())?;
         (self.output, self.errors, self.input) = (entry.output, errors, entry.input);

@@ -92,6 +92,7 @@ impl Keeper {
                 .map(|range| (range.start, range.end - range.start))
                 .collect(),
             failed: failed.map(|(kind, count)| ((*kind).into(), *count)).collect(),
+            parts: (written.done.parts != written.done.results()).then_some(written.done.parts),
             protocol_violations: written.worker_faults.protocol_violations,
             strays: written.worker_faults.strays,
             in_doubt: written.doubts.ranges().to_vec(),

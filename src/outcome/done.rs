@@ -12,6 +12,8 @@ pub struct Done {
     pub ranges: Ranges,
     /// How many of the records failed, by kind.
     pub failed: BTreeMap<&'static str, u64>,
+    /// How many results the others gave.
+    pub parts: u64,
 }
 
 impl Done {
@@ -33,6 +35,7 @@ impl Done {
     /// Takes over what is in `other`, none of which may be here already.
     pub fn append(&mut self, other: &mut Self) {
         self.ranges.append(&mut other.ranges);
+        self.parts += std::mem::take(&mut other.parts);
         while let Some((kind, count)) = other.failed.pop_first() {
             *self.failed.entry(kind).or_default() += count;
         }

@@ -20,6 +20,15 @@ pub enum Lines<'a> {
     },
 }
 
+/// The results of one record: any number of lines, each followed by the separator.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// How many there are.
+    pub count: usize,
+    /// The lines, in the bytes that are to be written.
+    pub lines: String,
+}
+
 impl<'a> Lines<'a> {
     /// The bytes, without a right to the buffer.
     pub fn into_bytes(self) -> &'a [u8] {

@@ -4,6 +4,7 @@
 //! error record is one JSON line, whatever the formats.
 
 use std::borrow::Cow;
+use std::io::Write;
 use std::mem::take;
 
 use clap::ValueEnum;
@@ -17,7 +18,7 @@ use serde_json::value::RawValue;
 use crate::record::Index;
 use crate::shape::Shape;
 
-use super::{Cause, Chunks, ExitStatus, Failure, Lines};
+use super::{Cause, Chunks, ExitStatus, Failure, Lines, Parts};
 
 /// The form of results (`--output-format`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -50,6 +51,9 @@ pub struct Rendering {
     /// What error records say of the record.
     pub error_input: ErrorInput,
 }
+
+/// About so many bytes an envelope has beside the output.
+const ENVELOPE: usize = 48;
 
 impl Rendering {
     /// Appends the results of `count` records, the first of index `first`, whose answers are the
@@ -106,6 +110,25 @@ impl Rendering {
                 out.put(value.into_bytes());
                 out.append(0, |to| self.end_value(to));
             }
+        }
+    }
+
+    /// Appends the results of a record of which there may be any number.
+    pub fn parts(&self, index: Index, parts: Parts, out: &mut Chunks) {
+        if self.output_format != OutputFormat::Envelope {
+            out.put(parts.lines.into_bytes());
+            return;
+        }
+        let separator = char::from(self.shape.separator.byte());
+        for (number, line) in parts.lines.split_terminator(separator).enumerate() {
+            out.append(line.len() + ENVELOPE, |to| {
+                write!(
+                    to,
+                    "{{\"index\":{index},\"part\":{number},\"output\":{line}"
+                )
+                .expect("a Vec takes everything");
+                self.end_value(to);
+            });
         }
     }
 

@@ -9,9 +9,11 @@ mod named;
 mod parted;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::Write;
 
 use memchr::{memchr, memchr_iter};
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -19,7 +21,7 @@ pub(super) use self::dialogue::JsonReader;
 pub use self::named::{NamedRecord, Scanner, named};
 use super::message::{Answer, Begins, Capabilities, Reply};
 use crate::input::strange_number;
-use crate::outcome::OutputFormat;
+use crate::outcome::{OutputFormat, Parts};
 use crate::record::{Attempt, Block, Index, Separator};
 use crate::shape::Format;
 use crate::visible;
@@ -169,6 +171,8 @@ struct Fields<'a> {
     id: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     output: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    outputs: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -217,11 +221,17 @@ impl<'a> Fields<'a> {
                 Statement::Log
             };
         };
-        let reply = match (self.output, self.error) {
-            (Some(output), None) => reply_of_output(output.get(), wanted),
-            (None, Some(error)) => reply_of_error(error.get()),
-            (Some(_), Some(_)) => Reply::Bad(quoting("it has both an output and an error: ", line)),
-            (None, None) => Reply::Bad(quoting("it has neither an output nor an error: ", line)),
+        let reply = match (self.output, self.outputs, self.error) {
+            (Some(output), None, None) => reply_of_output(output.get(), wanted),
+            (None, Some(outputs), None) => reply_of_outputs(outputs.get(), wanted),
+            (None, None, Some(error)) => reply_of_error(error.get()),
+            (Some(_), Some(_), _) => {
+                Reply::Bad(quoting("it has both an output and outputs: ", line))
+            }
+            (_, _, Some(_)) => Reply::Bad(quoting("it has both an output and an error: ", line)),
+            (None, None, None) => {
+                Reply::Bad(quoting("it has neither an output nor an error: ", line))
+            }
         };
         let answer = Answer { index, reply };
         if matches!(answer.reply, Reply::Bad(_)) && !begins_like_an_answer {
@@ -272,8 +282,16 @@ fn number(digits: &str) -> Option<Index> {
 }
 
 fn reply_of_output(output: &str, wanted: Wanted) -> Reply<'_> {
+    match result_of_output(output, wanted) {
+        Ok(result) => Reply::Output(result),
+        Err(why) => Reply::Bad(why),
+    }
+}
+
+/// The bytes that are to be written of an output, or why it cannot be.
+fn result_of_output(output: &str, wanted: Wanted) -> Result<Cow<'_, str>, String> {
     if wanted == Wanted::Json || !output.starts_with('"') {
-        return Reply::Output(output.into());
+        return Ok(output.into());
     }
     let quoted = &output[1..output.len() - 1];
     // Asking for a `&str` instead would make an error of each string with an escape, at ten times
@@ -285,15 +303,73 @@ fn reply_of_output(output: &str, wanted: Wanted) -> Reply<'_> {
             Ok(text) => Cow::Owned(text),
             Err(error) => {
                 let why = format!("its output is no text: {error}: ");
-                return Reply::Bad(quoting(&why, output));
+                return Err(quoting(&why, output));
             }
         }
     };
     if text.contains('\n') {
         let why = "its output holds a newline, which --output-format text cannot hold: use raw";
-        return Reply::Bad(why.into());
+        return Err(why.into());
     }
-    Reply::Output(text)
+    Ok(text)
+}
+
+/// Any number of results, put together as they are to be written.
+fn reply_of_outputs(outputs: &str, wanted: Wanted) -> Reply<'_> {
+    if !outputs.starts_with('[') {
+        return Reply::Bad(quoting("its outputs are no list: ", outputs));
+    }
+    // Each takes no more there than here: it loses a comma or a bracket, and perhaps escapes.
+    let mut parts = PartList {
+        wanted,
+        count: 0,
+        lines: String::with_capacity(outputs.len()),
+        bad: None,
+    };
+    let mut list = serde_json::Deserializer::from_str(outputs);
+    if let Err(error) = list.deserialize_seq(&mut parts) {
+        return Reply::Bad(quoting(
+            &format!("its outputs are no list: {error}: "),
+            outputs,
+        ));
+    }
+    match parts.bad {
+        Some(why) => Reply::Bad(why),
+        None => Reply::Outputs(Parts {
+            count: parts.count,
+            lines: parts.lines,
+        }),
+    }
+}
+
+/// Takes results out of a list, one by one: as many as fit into an answer need not be held apart.
+struct PartList {
+    wanted: Wanted,
+    count: usize,
+    lines: String,
+    bad: Option<String>,
+}
+
+impl<'de> Visitor<'de> for &mut PartList {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(output) = list.next_element::<&RawValue>()? {
+            match result_of_output(output.get(), self.wanted) {
+                Ok(result) => self.lines.push_str(&result),
+                Err(why) => {
+                    self.bad.get_or_insert(why);
+                }
+            }
+            self.lines.push(char::from(Separator::Newline.byte()));
+            self.count += 1;
+        }
+        Ok(())
+    }
 }
 
 fn reply_of_error(error: &str) -> Reply<'_> {

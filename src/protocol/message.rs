@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::num::NonZeroUsize;
 
-use crate::outcome::Lines;
+use crate::outcome::{Lines, Parts};
 use crate::record::Index;
 
 /// The most bytes that are kept of what answers nothing.
@@ -123,6 +123,8 @@ pub struct Answer<'a> {
 pub enum Reply<'a> {
     /// The result, in the bytes that are to be written.
     Output(Cow<'a, str>),
+    /// Any number of results.
+    Outputs(Parts),
     /// An error.
     Error {
         /// As it came, JSON.
@@ -134,4 +136,15 @@ pub enum Reply<'a> {
     Bad(String),
     /// An answer longer than it may be.
     TooLarge,
+}
+
+impl Reply<'_> {
+    /// How many results it is, where it is no failure.
+    pub fn results(&self) -> Option<usize> {
+        match self {
+            Self::Output(_) => Some(1),
+            Self::Outputs(parts) => Some(parts.count),
+            Self::Error { .. } | Self::Bad(_) | Self::TooLarge => None,
+        }
+    }
 }

@@ -80,6 +80,8 @@ pub(super) struct Account {
     pub(super) wall: Duration,
     /// Records with an outcome.
     pub(super) records: u64,
+    /// The results that those gave that did not fail.
+    pub(super) results: u64,
     /// Failed ones by kind.
     pub(super) failed: BTreeMap<&'static str, u64>,
     pub(super) restarts: u64,
@@ -159,6 +161,7 @@ impl Stats {
         Account {
             wall: now.saturating_duration_since(self.began),
             records: scheduler.tally().outcomes(),
+            results: scheduler.tally().parts,
             failed: scheduler.tally().failed.clone(),
             restarts: scheduler.tally().restarts,
             doubts: scheduler.tally().doubts.clone(),

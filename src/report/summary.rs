@@ -82,6 +82,10 @@ pub(super) fn summary(tally: &Tally, reasons: &Reasons) -> Option<String> {
     let exits = plural(tally.chatter.unkept_exits, "exit value", "exit values")
         .map(|text| format!("{text} not kept (--exits FILE keeps them)"));
     let parts = [
+        gave(
+            tally.earlier.results + tally.results,
+            tally.earlier.parts + tally.parts,
+        ),
         failed,
         tally.early_end.and_then(early_end),
         in_doubt,
@@ -94,6 +98,22 @@ pub(super) fn summary(tally: &Tally, reasons: &Reasons) -> Option<String> {
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// How many results there are, where that is not one for each record that did not fail.
+fn gave(records: u64, results: u64) -> Option<String> {
+    let count = |count: u64, one: &str| match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {one}s"),
+    };
+    let text = || {
+        format!(
+            "{} gave {}",
+            count(records, "record"),
+            count(results, "result")
+        )
+    };
+    (records != results).then(text)
 }
 
 fn early_end(end: EarlyEnd) -> Option<String> {
@@ -122,6 +142,7 @@ mod tests {
     fn a_run_without_incident_needs_no_summary() {
         let tally = Tally {
             results: 1000,
+            parts: 1000,
             ..Tally::default()
         };
         assert_eq!(told(&tally), None);
@@ -131,6 +152,7 @@ mod tests {
     fn the_summary_names_the_most_frequent_failures_first() {
         let tally = Tally {
             results: 996,
+            parts: 996,
             failed: BTreeMap::from([("worker_exit", 2), ("bad_answer", 1), ("timeout", 1)]),
             restarts: 2,
             faults: WorkerFaults {
@@ -150,12 +172,13 @@ mod tests {
     fn the_summary_counts_the_records_of_earlier_runs_and_names_three_that_log() {
         let mut tally = Tally {
             results: 5,
+            parts: 5,
             failed: BTreeMap::from([("timeout", 1)]),
             ..Tally::default()
         };
         tally.chatter.lines = 7;
         tally.chatter.loggers = (0..3).map(WorkerId).collect();
-        tally.earlier.results = 10;
+        (tally.earlier.results, tally.earlier.parts) = (10, 10);
         tally.earlier.failed.insert("timeout", 4);
         assert_eq!(
             told(&tally).unwrap(),
@@ -164,6 +187,22 @@ mod tests {
         );
         tally.chatter.loggers.insert(WorkerId(3));
         assert!(told(&tally).unwrap().ends_with("worker 2, …)"));
+    }
+
+    #[test]
+    fn results_are_counted_apart_where_there_are_more_or_fewer_of_them() {
+        let gave = |results, parts| {
+            let mut tally = Tally {
+                results,
+                parts,
+                ..Tally::default()
+            };
+            (tally.earlier.results, tally.earlier.parts) = (1, 1);
+            told(&tally)
+        };
+        assert_eq!(gave(999, 999), None);
+        assert_eq!(gave(999, 1733).unwrap(), "1000 records gave 1734 results");
+        assert_eq!(gave(1, 0).unwrap(), "2 records gave 1 result");
     }
 
     #[test]

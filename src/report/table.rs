@@ -46,9 +46,9 @@ pub(super) fn table(account: &Account, most: usize) -> String {
         ));
     }
     let total = account.total();
-    let failed: u64 = account.failed.values().sum();
+    let failures: u64 = account.failed.values().sum();
     let processes: u64 = account.workers.iter().map(|worker| u64::from(worker.processes)).sum();
-    let counts = [account.records, failed, processes].map(|count| count.to_string());
+    let counts = [account.records, failures, processes].map(|count| count.to_string());
     let [records, failed, processes] = counts;
     rows.push(row(
         ["all".into(), records, failed, processes],
@@ -64,8 +64,12 @@ pub(super) fn table(account: &Account, most: usize) -> String {
     let widths: Vec<usize> = (0..heads.len())
         .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
         .collect();
+    let results = match account.results + failures {
+        expected if expected == account.records => String::new(),
+        _ => format!(" gave {} results", account.results),
+    };
     let mut text = format!(
-        "mtask: {} records in {}",
+        "mtask: {} records{results} in {}",
         account.records,
         span(account.wall)
     );
@@ -169,6 +173,7 @@ fn shown(slow: &SlowRecord) -> String {
 struct Document<'a> {
     wall_seconds: f64,
     records: u64,
+    results: u64,
     records_per_second: f64,
     failed: u64,
     failed_by_kind: &'a std::collections::BTreeMap<&'static str, u64>,
@@ -230,6 +235,7 @@ pub(super) fn document(account: &Account) -> Vec<u8> {
     let document = Document {
         wall_seconds: seconds(account.wall),
         records: account.records,
+        results: account.results,
         records_per_second: account.rate(),
         failed: account.failed.values().sum(),
         failed_by_kind: &account.failed,
@@ -310,6 +316,7 @@ mod tests {
         Account {
             wall: Duration::from_millis(61_540),
             records: 1001,
+            results: 998,
             failed: BTreeMap::from([("timeout", 2), ("invalid_input", 1)]),
             restarts: 2,
             doubts: Doubts::default(),

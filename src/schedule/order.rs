@@ -30,8 +30,8 @@ pub struct Written {
 /// What is put in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Results.
-    Results,
+    /// So many results.
+    Results(u64),
     /// A failure of this kind.
     Failure(&'static str),
     /// The failure that ends the run. A run that is resumed tries again from here on.
@@ -224,7 +224,8 @@ impl OrderBuffer {
 
     /// Whether a piece may be passed on: the failure that ends the run, not before all else is out.
     fn has_room(&self, is_last: bool) -> bool {
-        self.out.len() < self.room && (!is_last || self.out.is_empty())
+        let is_out = self.out.is_empty() && self.out.done.is_empty();
+        self.out.len() < self.room && (!is_last || is_out)
     }
 
     fn done(&self, first: Index, count: usize, outcome: Outcome) -> Done {
@@ -232,8 +233,12 @@ impl OrderBuffer {
         if self.telling == Telling::Now && outcome != Outcome::LastFailure {
             let is_new = done.ranges.insert(first.0..first.plus(count).0);
             debug_assert!(is_new, "an outcome of no record");
-            if let Outcome::Failure(kind) = outcome {
-                done.failed.insert(kind, 1);
+            match outcome {
+                Outcome::Results(parts) => done.parts = parts,
+                Outcome::Failure(kind) => {
+                    done.failed.insert(kind, 1);
+                }
+                Outcome::LastFailure => {}
             }
         }
         done

@@ -29,8 +29,8 @@ pub(super) struct Outcomes {
 pub(super) enum Results<'a, 'b> {
     /// The first so many bytes of these lines.
     Lines(&'a mut Lines<'b>, usize),
-    /// The outputs in these answers.
-    Outputs(&'a mut [Answer<'b>]),
+    /// What these answers hold.
+    Replies(&'a mut [Answer<'b>]),
 }
 
 /// What a failure means for the run.
@@ -57,9 +57,11 @@ impl Outcomes {
     /// Records gave these results.
     pub(super) fn succeeded(&mut self, records: &Settled<()>, results: Results<'_, '_>) {
         let (first, count, rendering) = (records.first, records.count, &self.rendering);
+        let parts = results.parts(count);
         self.tally.results += count as u64;
+        self.tally.parts += parts;
         let write = |out: &mut Written| results.write(rendering, first, count, out);
-        self.order.put(first, count, Outcome::Results, write);
+        self.order.put(first, count, Outcome::Results(parts), write);
     }
 
     /// A record has failed.
@@ -79,17 +81,32 @@ impl Outcomes {
 }
 
 impl Results<'_, '_> {
+    /// How many results so many records have given.
+    fn parts(&self, records: usize) -> u64 {
+        match self {
+            Self::Lines(..) => records as u64,
+            Self::Replies(answers) => {
+                answers.iter().filter_map(|it| it.reply.results()).map(|parts| parts as u64).sum()
+            }
+        }
+    }
+
     fn write(self, rendering: &Rendering, first: Index, count: usize, out: &mut Written) {
         match self {
             Self::Lines(lines, bytes) => {
                 rendering.results(first, count, lines, bytes, &mut out.results);
             }
-            Self::Outputs(answers) => {
+            Self::Replies(answers) => {
                 for answer in answers {
-                    let Reply::Output(output) = &mut answer.reply else {
-                        unreachable!("only outputs are put down as results");
-                    };
-                    rendering.value(answer.index, take(output), &mut out.results);
+                    match &mut answer.reply {
+                        Reply::Output(output) => {
+                            rendering.value(answer.index, take(output), &mut out.results);
+                        }
+                        Reply::Outputs(parts) => {
+                            rendering.parts(answer.index, take(parts), &mut out.results);
+                        }
+                        _ => unreachable!("only results are put down as such"),
+                    }
                 }
             }
         }

@@ -77,14 +77,14 @@ impl Scheduler {
                 // An answer before this one has ended the run, or the process.
                 return Reception::Taken;
             }
-            let outputs = self.results_in_turn(worker, left);
-            if outputs > 0 {
+            let in_turn = self.results_in_turn(worker, left);
+            if in_turn > 0 {
                 let took = self.took_of_oldest(worker, share, now);
-                let records = self.take_answered(worker, outputs);
+                let records = self.take_answered(worker, in_turn);
                 self.note_last_answered(worker, records.first.plus(records.count - 1));
                 self.note_result(worker);
                 let (settled, rest) = left.split_at_mut(records.count);
-                self.settle(records.with(took, Results::Outputs(settled)), now);
+                self.settle(records.with(took, Results::Replies(settled)), now);
                 left = rest;
                 continue;
             }
@@ -173,7 +173,7 @@ impl Scheduler {
             return 0;
         };
         let is_in_turn = |(number, answer): &(usize, &Answer<'_>)| {
-            answer.index == oldest.plus(*number) && matches!(answer.reply, Reply::Output(_))
+            answer.index == oldest.plus(*number) && answer.reply.results().is_some()
         };
         answers.iter().enumerate().take_while(is_in_turn).count()
     }
@@ -210,7 +210,7 @@ impl Scheduler {
         now: Instant,
     ) {
         match &mut answer.reply {
-            Reply::Output(_) => {
+            Reply::Output(_) | Reply::Outputs(_) => {
                 self.note_result(worker);
                 let settled = Settled {
                     first: answer.index,
@@ -218,7 +218,7 @@ impl Scheduler {
                     worker: Some(worker),
                     attempts: work.sent,
                     took,
-                    outcome: Ok(Results::Outputs(std::slice::from_mut(answer))),
+                    outcome: Ok(Results::Replies(std::slice::from_mut(answer))),
                 };
                 self.settle(settled, now);
             }

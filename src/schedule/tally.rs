@@ -12,8 +12,10 @@ pub struct Tally {
     /// What came to an outcome in earlier runs, where this one goes on with them. Not in what
     /// follows.
     pub earlier: Earlier,
-    /// Records that gave a result.
+    /// Records that did not fail.
     pub results: u64,
+    /// The results that they gave: as many, unless a record may give several or none.
+    pub parts: u64,
     /// Failed records by kind.
     pub failed: BTreeMap<&'static str, u64>,
     /// Processes begun to replace one that was not meant to end.
@@ -59,8 +61,10 @@ pub struct Chatter {
 /// The counts of the runs that are gone on with.
 #[derive(Clone, Debug, Default)]
 pub struct Earlier {
-    /// Records that gave a result.
+    /// Records that did not fail.
     pub results: u64,
+    /// The results that they gave.
+    pub parts: u64,
     /// Failed records by kind.
     pub failed: BTreeMap<&'static str, u64>,
     /// Processes that failed though no record did.
@@ -94,6 +98,7 @@ impl From<Done> for Earlier {
     fn from(done: Done) -> Self {
         Self {
             results: done.results(),
+            parts: done.parts,
             failed: done.failed,
             worker_faults: WorkerFaults::default(),
         }

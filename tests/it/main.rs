@@ -58,6 +58,7 @@ mod guides;
 mod memory;
 mod output;
 mod packaging;
+mod parts;
 mod pid1;
 mod progress;
 mod readme;

@@ -175,8 +175,6 @@ class Model:
     def __call__(self, x): return x
 class Silent: pass
 def function(x): return x
-def generator(x): yield x
-async def generators(x): yield x
 number = 3
 "#;
     let Some(env) = python(source) else { return };
@@ -196,8 +194,6 @@ number = 3
             "of type int, and no function or class",
         ),
         (&[], "work.py:Silent", "give the class a method __call__"),
-        (&[], "work.py:generator", "return a list in place of yield"),
-        (&[], "work.py:generators", "return a list in place of yield"),
         (
             &[],
             "work.py:Model",
@@ -244,7 +240,7 @@ fn a_constructor_that_raises_in_all_workers_is_shown_once() {
 
 #[test]
 fn what_cannot_heal_is_tried_once_in_each_worker_and_told_once() {
-    let work = "class A: pass\nnumber = 1\ndef generator(x): yield x\n";
+    let work = "class A: pass\nnumber = 1\n";
     let Some(env) = python(work) else {
         return;
     };
@@ -264,7 +260,6 @@ fn what_cannot_heal_is_tried_once_in_each_worker_and_told_once() {
         ("imports.py:work", 126),
         ("work.py:A", 126),
         ("work.py:number", 126),
-        ("work.py:generator", 126),
         ("json.py:A", 126),
     ] {
         let done = run(&env, &["-j8"], callable);

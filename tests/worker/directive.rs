@@ -142,6 +142,12 @@ impl Reply {
                 "again" => self.after.extend([&*self.line(), b"\n"].concat()),
                 // The same with the json protocol.
                 "id" => self.name = self.name.take().map(|(_, key)| (value.into(), key)),
+                // As many results as that: the record each time.
+                "outputs" => {
+                    let count = value.parse().expect("@outputs:N");
+                    let output = String::from_utf8_lossy(&self.answer).into_owned();
+                    self.answer_under("outputs", &format!("[{}]", vec![output; count].join(", ")));
+                }
                 "error" => self.answer_under("error", &format!("{{\"message\":\"{value}\"}}")),
                 "result" => self.answer_under("result", "1"),
                 "nan" => self.answer_under("output", "NaN"),

@@ -230,7 +230,7 @@ impl Simulation {
             outside.moans,
             outside.stderr.moans
         );
-        outside.faults.extend(outside.ledger.faults());
+        outside.faults.extend(outside.ledger.faults(tally));
         outside.faults.extend(outside.results.fault());
         if outside.moans > 0 {
             outside.note(Fault::Moans);

@@ -248,7 +248,7 @@ impl Ledger {
     }
 
     /// What has gone wrong that is to go wrong in many worlds.
-    pub(super) fn faults(&self) -> impl Iterator<Item = Fault> {
+    pub(super) fn faults(&self, tally: &Tally) -> impl Iterator<Item = Fault> {
         let is_retried = |past: &EarlierRun| past.sends > 1 && past.was_charged_with(Charge::Error);
         let retried = self.pasts.iter().any(is_retried);
         [
@@ -259,6 +259,7 @@ impl Ledger {
         ]
         .into_iter()
         .flatten()
+        .chain(self.outcomes.faults(tally))
     }
 
     pub(super) fn slack(&self) -> usize {

@@ -1,7 +1,7 @@
 //! The outcomes as a reader of the output sees them, judged by what the records have been through.
 
 use super::ledger::{Charge, EarlierRun};
-use super::scenario::{Effect, MAX_ANSWER, Scenario, answer_text};
+use super::scenario::{Effect, Fault, MAX_ANSWER, PREFIX, Record, Scenario};
 use crate::exit::Status;
 use crate::schedule::policy::{Delivery, ErrorRecords, OnError, Order, Policy, Window};
 use crate::schedule::{EarlyEnd, Tally};
@@ -13,7 +13,7 @@ const ERROR: &str = "{\"mtask_error\":";
 pub(super) struct OutcomeBook {
     policy: Policy,
     has_liars: bool,
-    answers: Vec<usize>,
+    records: Vec<Record>,
     /// How much of the two outputs has been looked at.
     results_read: usize,
     errors_read: usize,
@@ -22,8 +22,12 @@ pub(super) struct OutcomeBook {
     /// The lowest index that may come next, in each of the outputs.
     next: u64,
     next_error: u64,
+    /// Records that have a result there, and all results.
     results: u64,
+    lines: u64,
     failures: u64,
+    /// What is left of the results of the last record.
+    left: Vec<String>,
     /// The records whose answers are those of others.
     wrong: Vec<u64>,
     /// The failure that ended the run, which stands where it may.
@@ -35,14 +39,16 @@ impl OutcomeBook {
         Self {
             policy: scenario.policy.clone(),
             has_liars: scenario.has_liars(),
-            answers: scenario.records.iter().map(|record| record.answer_len).collect(),
+            records: scenario.records.clone(),
             results_read: 0,
             errors_read: 0,
             kinds: vec![None; scenario.records.len()],
             next: 0,
             next_error: 0,
             results: 0,
+            lines: 0,
             failures: 0,
+            left: Vec::new(),
             wrong: Vec::new(),
             has_last: false,
         }
@@ -60,6 +66,7 @@ impl OutcomeBook {
                 "something stands behind the failure that ended the run"
             );
             if line.starts_with(ERROR) {
+                assert!(self.left.is_empty(), "a record's results are not together");
                 assert_eq!(self.policy.error_records, ErrorRecords::InPlace);
                 let index = self.error(line, pasts);
                 if self.policy.failures.on_error == OnError::Raise {
@@ -82,6 +89,11 @@ impl OutcomeBook {
     }
 
     fn result(&mut self, line: &str, pasts: &[EarlierRun]) {
+        self.lines += 1;
+        if let Some(next) = self.left.pop() {
+            assert_eq!(line, next, "a record's results are not together");
+            return;
+        }
         self.results += 1;
         if self.has_liars {
             if !self.is_next(line) {
@@ -92,11 +104,9 @@ impl OutcomeBook {
         }
         let number = line.strip_prefix('a').and_then(|rest| rest.split(':').next());
         let index: u64 = number.and_then(|number| number.parse().ok()).expect("an answer");
-        assert_eq!(
-            line,
-            answer_text(index, self.answers[index as usize]),
-            "a wrong result"
-        );
+        self.left = self.records[index as usize].results(index);
+        self.left.reverse();
+        assert_eq!(self.left.pop().as_deref(), Some(line), "a wrong result");
         let past = &pasts[index as usize];
         assert!(
             past.is_answered,
@@ -115,8 +125,8 @@ impl OutcomeBook {
             Order::Finish => true,
             Order::Input if self.policy.error_records == ErrorRecords::Apart => true,
             Order::Input => {
-                let len = self.answers.get(self.next as usize);
-                len.is_some_and(|len| line == answer_text(self.next, *len))
+                let record = self.records.get(self.next as usize);
+                record.is_some_and(|record| record.results(self.next) == [line])
             }
         }
     }
@@ -125,9 +135,10 @@ impl OutcomeBook {
     fn place(&mut self, index: u64, is_whole: bool) {
         if self.policy.order == Order::Input {
             assert!(index >= self.next, "record {index} is written out of order");
+            let has_nothing = |index: u64| self.records[index as usize].outputs == Some(0);
             assert!(
-                !is_whole || index == self.next,
-                "record {} is left out before {index}",
+                !is_whole || (self.next..index).all(has_nothing),
+                "a record from {} on is left out before {index}",
                 self.next
             );
         }
@@ -176,7 +187,8 @@ impl OutcomeBook {
                 assert!(past.may_be_missing, "record {index} has no answer missing");
             }
             "answer_too_large" => {
-                let is_right = self.has_liars || self.answers[index as usize] > MAX_ANSWER;
+                let answer = self.records[index as usize].answer(index, Protocol::Json);
+                let is_right = self.has_liars || PREFIX.len() + answer.len() > MAX_ANSWER + 1;
                 assert!(is_right, "the answer of record {index} is not too large");
             }
             "invalid_input" => assert_eq!(
@@ -211,8 +223,9 @@ impl OutcomeBook {
     pub(super) fn check_early_end(&self, total: u64, status: Status, end: EarlyEnd) {
         let outcomes = self.results + self.failures;
         let told = outcomes + end.records;
+        let most = told + self.silent_ones().count() as u64;
         let may_be_left = end.is_input_left || matches!(status, Status::Signal(_));
-        let is_right = told == total || (may_be_left && told < total);
+        let is_right = (told..=most).contains(&total) || (may_be_left && told < total);
         assert!(is_right, "{outcomes} of {total} have an outcome: {end:?}");
     }
 
@@ -225,7 +238,8 @@ impl OutcomeBook {
         tally: &Tally,
         is_cut_short: bool,
     ) {
-        let outcomes = self.results + self.failures;
+        let silent = self.silent(tally);
+        let outcomes = self.results + silent + self.failures;
         let total = scenario.records.len() as u64;
         let is_ignored = self.policy.failures.on_error == OnError::Ignore;
         let faults = self.failures + tally.faults.strays;
@@ -316,13 +330,44 @@ impl OutcomeBook {
             assert_eq!(outcomes, total, "each record has one outcome");
         }
         if !is_raised {
-            let counted = (tally.results, tally.failures());
+            let counted = (tally.results, tally.parts, tally.failures());
             assert_eq!(
                 counted,
-                (self.results, self.failures),
+                (self.results + silent, self.lines, self.failures),
                 "what is counted is what is written"
             );
+            let answered = self.silent_ones().filter(|index| pasts[*index].is_answered).count();
+            assert!(
+                silent <= answered as u64,
+                "a record has no result and no answer"
+            );
         }
+        assert!(self.left.is_empty(), "a result is missing");
+    }
+
+    /// Records that may have come to no result without a failure.
+    fn silent_ones(&self) -> impl Iterator<Item = usize> {
+        let all = self.records.iter().zip(&self.kinds).enumerate();
+        let is_one = |(index, (record, kind)): (usize, (&Record, &Option<String>))| {
+            (record.outputs == Some(0) && kind.is_none()).then_some(index)
+        };
+        all.filter_map(is_one)
+    }
+
+    /// How many have: nothing but the count tells.
+    fn silent(&self, tally: &Tally) -> u64 {
+        let most = self.silent_ones().count() as u64;
+        tally.results.saturating_sub(self.results).min(most)
+    }
+
+    /// What has come out that is to come out in many worlds.
+    pub(super) fn faults(&self, tally: &Tally) -> impl Iterator<Item = Fault> {
+        [
+            (self.silent(tally) > 0).then_some(Fault::NoResult),
+            (self.lines > self.results).then_some(Fault::SeveralResults),
+        ]
+        .into_iter()
+        .flatten()
     }
 }
 

@@ -42,6 +42,8 @@ pub(super) struct Scenario {
 pub(super) struct Record {
     pub(super) len: usize,
     pub(super) answer_len: usize,
+    /// How many results it has, where its answer is a list of them.
+    pub(super) outputs: Option<usize>,
     pub(super) work: Duration,
     pub(super) effect: Effect,
 }
@@ -293,10 +295,14 @@ pub(super) enum Fault {
     PartialWrite,
     /// A process could not start though COMMAND had been ready.
     Fall,
+    /// A record had no result, and did not fail.
+    NoResult,
+    /// A record had more than one.
+    SeveralResults,
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::EndFromOutside,
         Self::StatusToAll,
         Self::RetriedError,
@@ -314,6 +320,8 @@ impl Fault {
         Self::OutputFailed,
         Self::PartialWrite,
         Self::Fall,
+        Self::NoResult,
+        Self::SeveralResults,
     ];
 }
 
@@ -331,9 +339,34 @@ pub(super) fn input_text(protocol: Protocol, index: u64, len: usize) -> String {
     }
 }
 
-/// The right answer for a record, without the separator.
+/// The right result of a record that has one, without the separator.
 pub(super) fn answer_text(index: u64, len: usize) -> String {
     format!("a{index}:{}", "y".repeat(len))
+}
+
+impl Record {
+    /// The results in its right answer, without separators.
+    pub(super) fn results(&self, index: u64) -> Vec<String> {
+        let text = answer_text(index, self.answer_len);
+        match self.outputs {
+            None => vec![text],
+            Some(count) => (0..count).map(|number| format!("{text}/{number}")).collect(),
+        }
+    }
+
+    /// That answer, with its separator.
+    pub(super) fn answer(&self, index: u64, protocol: Protocol) -> String {
+        let results = self.results(index);
+        match (protocol, self.outputs) {
+            (Protocol::Lines, _) => results.concat() + "\n",
+            (Protocol::Json, None) => {
+                format!("{{\"id\":{index},\"output\":\"{}\"}}\n", results.concat())
+            }
+            (Protocol::Json, Some(_)) => {
+                format!("{{\"id\":{index},\"outputs\":{results:?}}}\n")
+            }
+        }
+    }
 }
 
 impl Scenario {

@@ -226,6 +226,14 @@ impl<'s> Dialogue<'s> {
             }
             Statement::Answer(Answer {
                 index,
+                reply: Reply::Outputs(parts),
+            }) => {
+                *line = Vec::new();
+                let reply = Reply::Outputs(parts);
+                answers.push(Answer { index, reply });
+            }
+            Statement::Answer(Answer {
+                index,
                 reply:
                     Reply::Error {
                         json: Cow::Borrowed(json),

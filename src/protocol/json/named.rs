@@ -18,7 +18,7 @@ pub struct NamedRecord {
     pub start: usize,
     /// Where it ends. What is broken goes on to the end of the line.
     pub end: usize,
-    /// It has an `output` or an `error`.
+    /// It has an `output`, `outputs` or an `error`.
     pub is_reply: bool,
     /// Nothing but white space stands before it.
     pub is_first: bool,
@@ -252,7 +252,7 @@ impl Scanner {
                 MemberPlace::Key
             }
             (MemberPlace::Colon, b':') => {
-                self.is_reply |= matches!(&*self.key, b"output" | b"error");
+                self.is_reply |= matches!(&*self.key, b"output" | b"outputs" | b"error");
                 MemberPlace::Value
             }
             (MemberPlace::Value, b'"') => MemberPlace::String,

@@ -54,6 +54,7 @@ fn gist(reply: &Reply<'_>) -> u64 {
     std::mem::discriminant(reply).hash(&mut hasher);
     let text = match reply {
         Reply::Output(output) => output,
+        Reply::Outputs(parts) => &*parts.lines,
         Reply::Error { json, .. } => json,
         Reply::Bad(_) | Reply::TooLarge => "",
     };

@@ -41,8 +41,8 @@ fn it_tells_whose_outcomes_are_passed_on() {
     let mut finish = buffer(policy::Order::Finish);
     for buffer in [&mut input, &mut finish] {
         put(buffer, 11, Outcome::Failure("timeout"));
-        put(buffer, 13, Outcome::Results);
-        put(buffer, 10, Outcome::Results);
+        put(buffer, 13, Outcome::Results(1));
+        put(buffer, 10, Outcome::Results(1));
     }
     let told = |text: &str, done: &str| vec![(text.to_owned(), done.to_owned())];
     assert_eq!(
@@ -60,10 +60,10 @@ fn nothing_is_told_from_the_failure_on_that_ends_the_run() {
     for room in [0, 1000] {
         let mut buffer = buffer(policy::Order::Input);
         buffer.set_room(room);
-        put(&mut buffer, 10, Outcome::Results);
+        put(&mut buffer, 10, Outcome::Results(1));
         put(&mut buffer, 12, Outcome::LastFailure);
         put(&mut buffer, 11, Outcome::Failure("bad_answer"));
-        put(&mut buffer, 13, Outcome::Results);
+        put(&mut buffer, 13, Outcome::Results(1));
         assert_eq!(
             take(&mut buffer),
             [
@@ -78,7 +78,7 @@ fn nothing_is_told_from_the_failure_on_that_ends_the_run() {
 fn nothing_is_told_where_nobody_asks() {
     let mut buffer = silent(policy::Order::Input);
     put(&mut buffer, 1, Outcome::Failure("timeout"));
-    put(&mut buffer, 0, Outcome::Results);
+    put(&mut buffer, 0, Outcome::Results(1));
     assert_eq!(take(&mut buffer), [("0 1 ".into(), "[] {}".into())]);
 }
 
@@ -87,13 +87,13 @@ fn what_waits_is_counted_until_it_is_passed_on() {
     let mut buffer = buffer(policy::Order::Input);
     buffer.set_room(1000);
     for index in 11..51 {
-        put(&mut buffer, index, Outcome::Results);
+        put(&mut buffer, index, Outcome::Results(1));
     }
     let held = buffer.held();
     assert_eq!((held.records, held.bytes), (40, buffer.budget.held()));
     assert!(held.bytes >= 40 * "11 ".len() + BOOKKEEPING);
     assert!(held.bytes < 2 * BOOKKEEPING, "small pieces are joined");
-    put(&mut buffer, 10, Outcome::Results);
+    put(&mut buffer, 10, Outcome::Results(1));
     assert_eq!(buffer.held(), HeldOutcomes::default());
     assert_eq!(buffer.budget.held(), 0);
     assert_eq!(buffer.outcomes(), 41);
@@ -103,7 +103,7 @@ fn what_waits_is_counted_until_it_is_passed_on() {
 fn what_is_cut_off_behind_a_gap_is_not_counted_any_more() {
     let mut buffer = buffer(policy::Order::Input);
     for index in [10, 11, 13, 15] {
-        put(&mut buffer, index, Outcome::Results);
+        put(&mut buffer, index, Outcome::Results(1));
     }
     buffer.cut_at_gap();
     assert_eq!(buffer.held().records, 2);
@@ -115,7 +115,7 @@ fn what_is_cut_off_behind_a_gap_is_not_counted_any_more() {
 fn large_pieces_are_not_copied_together() {
     let mut buffer = buffer(policy::Order::Input);
     for index in [11, 12] {
-        buffer.put(Index(index), 1, Outcome::Results, |out| {
+        buffer.put(Index(index), 1, Outcome::Results(1), |out| {
             append(out, &"x".repeat(JOINED));
         });
     }
@@ -127,10 +127,10 @@ fn a_gap_holds_back_and_a_full_output_backs_up() {
     let mut buffer = buffer(policy::Order::Input);
     let stands = |buffer: &OrderBuffer| (buffer.next(), buffer.holds_back(), buffer.is_backed_up());
     assert_eq!(stands(&buffer), (Some(Index(10)), false, false));
-    put(&mut buffer, 11, Outcome::Results);
-    put(&mut buffer, 13, Outcome::Results);
+    put(&mut buffer, 11, Outcome::Results(1));
+    put(&mut buffer, 13, Outcome::Results(1));
     assert_eq!(stands(&buffer), (Some(Index(10)), true, false));
-    put(&mut buffer, 10, Outcome::Results);
+    put(&mut buffer, 10, Outcome::Results(1));
     assert_eq!(stands(&buffer), (Some(Index(12)), false, true));
     let passed = buffer.passed();
     buffer.set_room(1);
@@ -150,7 +150,7 @@ fn the_last_words_stand_after_all_that_can_be_written() {
     for order in [policy::Order::Input, policy::Order::Finish] {
         let mut buffer = buffer(order);
         for index in [10, 11, 12, 14] {
-            put(&mut buffer, index, Outcome::Results);
+            put(&mut buffer, index, Outcome::Results(1));
         }
         buffer.put_last(|out| append(out, "last"));
         let text: String = take(&mut buffer).into_iter().map(|(text, _)| text).collect();

@@ -79,7 +79,8 @@ RESULTS = [
     (lambda: float("nan"), "output is nan"),
     (lambda: [1, {"score": float("-inf")}], "output[1]['score'] is -inf"),
     (lambda: b"x", "of type bytes: decode it"),
-    (lambda: (x for x in [1]), "generator: return a list"),
+    (lambda: map(int, []), "map: return a list, or yield from it"),
+    (lambda: [x for x in (1,)] + [(x for x in [1])], "output[1] is of type generator"),
     (lambda: later(), "coroutine: await it"),
     (lambda: {1, 2}, "set, which has no order: return a list"),
     (lambda: datetime.date(2020, 1, 1), "datetime.date: return its isoformat()"),
@@ -94,11 +95,11 @@ def work(x):
     return result()
 "#;
     let Some(env) = python(source) else { return };
-    let done = env.mtask().words("-j1 --python work.py:work").run_on(numbers(11));
+    let done = env.mtask().words("-j1 --python work.py:work").run_on(numbers(12));
     done.assert_status(123);
     let expected: Vec<&str> =
         done.stderr.lines().filter_map(|line| line.strip_prefix("EXPECTED ")).collect();
-    assert_eq!(expected.len(), 11);
+    assert_eq!(expected.len(), 12);
     for (line, expected) in expected.into_iter().enumerate() {
         assert_message_has(&done, line, "the output is not JSON");
         assert_message_has(&done, line, expected);

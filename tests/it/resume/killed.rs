@@ -144,6 +144,30 @@ fn json_values_unordered() {
     });
 }
 
+#[test]
+fn many_results_and_none_in_order() {
+    survive(&Job {
+        options: &["--protocol", "json", "--output-format", "envelope"],
+        worker: &["--json"],
+        input: |_| Input::Stdin(lists(900)),
+        order: Order::Input,
+        separator: b'\n',
+        status: 123,
+    });
+}
+
+#[test]
+fn many_results_and_none_unordered_with_errors_apart() {
+    survive(&Job {
+        options: &["--protocol", "json", "-u", "--errors", "errors"],
+        worker: &["--json"],
+        input: |_| Input::Stdin(lists(900)),
+        order: Order::Finish,
+        separator: b'\n',
+        status: 123,
+    });
+}
+
 /// Lines; some take a while, so that there is time for entries, a few kill their worker, always or
 /// the first one that gets them, and the last lets no run end before one was killed.
 fn lines(count: usize) -> Vec<u8> {
@@ -171,6 +195,19 @@ fn values(count: usize) -> Vec<u8> {
         80 if i < 100 => format!("\"{i} @die:9\""),
         _ if i % 7 == 0 => format!("\"{i} @sleep:6\""),
         _ => format!(" {{\"i\":{i}}}"),
+    }))
+}
+
+/// JSON with up to three results for each; long runs of it have none.
+fn lists(count: usize) -> Vec<u8> {
+    records((0..count).map(|i| match i % 300 {
+        _ if i + 1 == count => format!("\"{i} @wait:killed @outputs:2\""),
+        150 => format!("\"{i} @die:3\""),
+        160 => format!("\"{i} @error:no\""),
+        200 => format!("\"{i} @once:once{i} @die:1\""),
+        220..260 => format!("\"{i} @sleep:1 @outputs:0\""),
+        _ if i % 7 == 0 => format!("\"{i} @sleep:6 @outputs:{}\"", i % 4),
+        _ => format!("\"{i} {} @outputs:{}\"", "x".repeat(i % 40), i % 4),
     }))
 }
 

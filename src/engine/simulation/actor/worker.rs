@@ -7,8 +7,7 @@ use memchr::memchr_iter;
 
 use super::{Actor, Blame};
 use crate::engine::simulation::scenario::{
-    Accident, Announcement, CallTimes, Effect, Half, PREFIX, Record, Saying, answer_text,
-    input_text, millis,
+    Accident, Announcement, CallTimes, Effect, Half, PREFIX, Record, Saying, input_text, millis,
 };
 use crate::outcome::ExitStatus;
 use crate::shape::Protocol;
@@ -308,7 +307,7 @@ impl Actor {
 
     fn answer(&mut self, index: u64, records: &mut [Record]) {
         let record = &mut records[index as usize];
-        let mut line = self.output(index, record.answer_len);
+        let mut line = record.answer(index, self.command.protocol);
         match &mut record.effect {
             Effect::Kills(times, exit, half) if *times > 0 => {
                 *times -= 1;
@@ -397,14 +396,6 @@ impl Actor {
                 }
                 _ => {}
             }
-        }
-    }
-
-    fn output(&self, index: u64, len: usize) -> String {
-        let text = answer_text(index, len);
-        match self.command.protocol {
-            Protocol::Lines => format!("{text}\n"),
-            Protocol::Json => format!("{{\"id\":{index},\"output\":\"{text}\"}}\n"),
         }
     }
 }

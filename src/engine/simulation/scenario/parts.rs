@@ -125,6 +125,10 @@ pub(super) fn records(rng: &mut Rng, theme: &Theme, scale: Duration) -> Vec<Reco
                 0 => MAX_ANSWER + 50,
                 _ => rng.usize(..longest_answer),
             },
+            outputs: match theme.gives_lists {
+                true if rng.u32(..3) > 0 => Some(rng.usize(..4)),
+                _ => None,
+            },
             work: match rng.u32(..12) {
                 0 => scale * rng.u32(1..5),
                 _ => scale.mul_f64(0.05 + rng.f64()),

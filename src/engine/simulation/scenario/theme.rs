@@ -19,6 +19,8 @@ pub(super) struct Theme {
     pub(super) has_hangs: bool,
     pub(super) has_sayings: bool,
     pub(super) has_skips: bool,
+    /// Answers may be lists of results.
+    pub(super) gives_lists: bool,
 }
 
 impl Theme {
@@ -39,6 +41,7 @@ impl Theme {
             has_hangs: !is_plain && !is_liar && rng.u32(..100) < 30,
             has_sayings: is_json && !is_plain && rng.u32(..100) < 60,
             has_skips: is_json && !is_plain && rng.u32(..100) < 15,
+            gives_lists: is_json && rng.u32(..100) < 40,
         }
     }
 

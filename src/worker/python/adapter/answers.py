@@ -24,13 +24,36 @@ def decode(lines, gathered):
     return records
 
 
+Generator = type(_ for _ in ())
+
+
 def answer(number, output, channel):
+    if type(output) is Generator:
+        return answer_of_parts(number, output, channel)
     try:
         return f'{{"id":{number},"output":{encode(output)}}}\n'
     except BaseException as error:
         if is_a(output, BaseException):
             return failure(number, output, channel)
         return failure(number, error, channel, why_not_json(output, error))
+
+
+def answer_of_parts(number, generator, channel):
+    """The answer to a record that has as many results as a generator yields, or none."""
+    outputs = []
+    try:
+        for output in generator:
+            try:
+                outputs.append(encode(output))
+            except BaseException as error:
+                generator.close()
+                if is_a(output, BaseException):
+                    return failure(number, output, channel)
+                name = f"output {len(outputs)}"
+                return failure(number, error, channel, why_not_json(output, error, name))
+    except BaseException as error:
+        return failure(number, error, channel)
+    return f'{{"id":{number},"outputs":[{",".join(outputs)}]}}\n'
 
 
 def failure(number, error, channel, message=None):
@@ -88,7 +111,9 @@ def way_out(value):
     if hasattr(value, "__await__"):
         return ": await it in a function that is async itself"
     if hasattr(value, "__next__"):
-        return ": return a list"
+        return ": return a list, or yield from it"
+    if hasattr(value, "__anext__"):
+        return ": iterate over it with async for"
     if hasattr(value, "isoformat"):
         return ": return its isoformat()"
     if hasattr(value, "__fspath__"):

@@ -23,7 +23,7 @@ class Unusable(Exception):
         self.place = "" if error is None else place_of(error)
 
 
-COROUTINE, GENERATOR, ASYNC_GENERATOR = 0x80, 0x20, 0x200  # as in the module inspect
+COROUTINE, ASYNC_GENERATOR = 0x80, 0x200  # as in the module inspect
 
 
 class Worker:
@@ -44,12 +44,7 @@ class Worker:
             kind = name_of(type(target))
             raise Unusable(f"it is of type {kind}, and no function or class", status=126)
         flags = code_flags(function)
-        if flags & (GENERATOR | ASYNC_GENERATOR):
-            raise Unusable(
-                "it is a generator: return a list in place of yield, as each record has one output",
-                status=126,
-            )
-        if flags & COROUTINE:
+        if flags & (COROUTINE | ASYNC_GENERATOR):
             self.loop = new_loop()
         if is_class:
             target = self.instance = self.construct(target, task)
@@ -62,7 +57,10 @@ class Worker:
         self.call = with_arguments(target, task["argument_type"])
         if self.loop:
             call, run = self.call, self.loop.run_until_complete
-            self.call = lambda record: run(call(record))
+            if flags & ASYNC_GENERATOR:
+                self.call = lambda record: (output for output in run(all_of(call(record))))
+            else:
+                self.call = lambda record: run(call(record))
 
     def construct(self, target, task):
         async def in_loop(*args, **kwargs):
@@ -114,6 +112,10 @@ class Worker:
             people.tell(why_not_json(value, error, "exit value"))
             sys.exit(1)
         channel.say(encode({"exit": value}))
+
+
+async def all_of(generator):
+    return [output async for output in generator]
 
 
 def new_loop():

@@ -73,6 +73,8 @@ struct Line<'a> {
     #[serde(borrow)]
     output: Option<&'a RawValue>,
     #[serde(borrow)]
+    outputs: Option<&'a RawValue>,
+    #[serde(borrow)]
     error: Option<&'a RawValue>,
     #[serde(borrow)]
     exit: Option<&'a RawValue>,
@@ -100,6 +102,20 @@ fn read_json(line: &[u8]) {
                         assert_eq!(output, text);
                         assert!(!output.contains('\n'));
                     }
+                }
+                Reply::Outputs(parts) => {
+                    assert!(is_json);
+                    assert_eq!(fields().id.map(RawValue::get), Some(&*index.to_string()));
+                    let list = fields().outputs.map_or("null", RawValue::get);
+                    let values: Vec<&RawValue> = serde_json::from_str(list).expect("a list");
+                    let text = |value: &&RawValue| match serde_json::from_str(value.get()) {
+                        Ok(text) if wanted == Wanted::Text => text,
+                        _ => value.get().to_owned(),
+                    };
+                    assert_eq!(parts.count, values.len());
+                    let lines: Vec<String> = values.iter().map(text).collect();
+                    assert!(parts.lines.split_terminator('\n').eq(lines.iter()));
+                    assert!(parts.lines.is_empty() || parts.lines.ends_with('\n'));
                 }
                 Reply::Error { json, .. } => {
                     assert!(is_json);
