@@ -23,7 +23,7 @@ _mtask() {
 
     case "${cmd}" in
         mtask)
-            opts="-i -0 -j -o -k -u -q -h -V --input --shard --format --null --max-record --jobs --protocol --worker-arg --shared-arg --tag-stderr --lifespan --python --argument-type --batch --output --unordered --output-format --errors --join --exits --error-input --resume --window --buffer --on-error --max-errors --timeout --init-timeout --retries --at-most-once --max-restarts --exit-timeout --grace --progress --desc --total --stats --stats-file --quiet --dry-run --generate --help --version"
+            opts="-i -0 -j -o -k -u -q -h -V --input --shard --format --null --max-record --jobs --protocol --worker-arg --shared-arg --tag-stderr --lifespan --python --argument-type --batch --output --unordered --output-format --errors --join --exits --error-input --resume --window --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --at-most-once --max-restarts --exit-timeout --grace --progress --desc --total --stats --stats-file --quiet --dry-run --generate --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -289,6 +289,13 @@ _mtask() {
                     fi
                     return 0
                     ;;
+                --retry-delay)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
                 --max-restarts)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -369,7 +376,7 @@ _mtask_or_command() {
     while (( i < COMP_CWORD )); do
         case ${COMP_WORDS[i]} in
             --) takes_options=; (( i += 1 )); break ;;
-            -i|-a|--input|--shard|--format|--max-record|-j|-P|--jobs|--protocol|--worker-arg|--shared-arg|--lifespan|--python|--argument-type|--batch|-o|--output|--output-format|--errors|--exits|--error-input|--resume|--window|--buffer|--on-error|--max-errors|--timeout|--init-timeout|--retries|--max-restarts|--exit-timeout|--grace|--progress|--desc|--total|--stats-file|--generate) (( i += 2 )); [[ ${COMP_WORDS[i-1]} != = ]] || (( i += 1 )) ;;
+            -i|-a|--input|--shard|--format|--max-record|-j|-P|--jobs|--protocol|--worker-arg|--shared-arg|--lifespan|--python|--argument-type|--batch|-o|--output|--output-format|--errors|--exits|--error-input|--resume|--window|--buffer|--on-error|--max-errors|--timeout|--init-timeout|--retries|--retry-delay|--max-restarts|--exit-timeout|--grace|--progress|--desc|--total|--stats-file|--generate) (( i += 2 )); [[ ${COMP_WORDS[i-1]} != = ]] || (( i += 1 )) ;;
             -*) (( i += 1 )) ;;
             *) break ;;
         esac

@@ -30,6 +30,7 @@ set edit:completion:arg-completer[mtask] = {|@words|
     [&long='timeout' &arg-required=$true &completer={|word| nop } &desc='The limit for one record [default: none]']
     [&long='init-timeout' &arg-required=$true &completer={|word| nop } &desc='The limit for a worker''s first answer']
     [&long='retries' &arg-required=$true &completer={|word| nop } &desc='How often to try a failed record again']
+    [&long='retry-delay' &arg-required=$true &completer={|word| nop } &desc='How long a failed record waits before that']
     [&long='at-most-once' &desc='Never send a record twice, even if its worker died']
     [&long='max-restarts' &arg-required=$true &completer={|word| nop } &desc='Give a worker up after N deaths without an answer']
     [&long='exit-timeout' &arg-required=$true &completer={|word| nop } &desc='How long a worker may take to exit at its end']

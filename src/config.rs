@@ -21,7 +21,8 @@ use crate::protocol::Attempts;
 use crate::record::Separator;
 use crate::report::{Verbosity, When};
 use crate::schedule::policy::{
-    Delivery, ErrorRecords, FailureRules, Lead, Limits, Order, Policy, Readiness, Window,
+    Delivery, ErrorRecords, FailureRules, Lead, Limits, Order, Pacing, Policy, Readiness,
+    RetryDelay, Window,
 };
 use crate::shape::{Format, Protocol, Shape};
 use crate::shard::{PLACEHOLDER, Shard, has_place};
@@ -368,9 +369,20 @@ fn policy(arguments: &Arguments, jobs: NonZeroUsize, shape: Shape) -> Result<Pol
             grace: arguments.failures.grace,
             exit_timeout: arguments.failures.exit_timeout,
         },
+        pacing: pacing(arguments),
         delivery,
         lifespan: arguments.workers.lifespan,
     })
+}
+
+fn pacing(arguments: &Arguments) -> Pacing {
+    let retry_delay = arguments.failures.retry_delay.map(|(first, longest)| RetryDelay {
+        first,
+        longest: longest.unwrap_or(RetryDelay::USUAL_LONGEST.max(first)),
+        // Shards that began together are not to try again together.
+        seed: u64::from(std::process::id()),
+    });
+    Pacing { retry_delay }
 }
 
 /// Which shard is taken: of regular files, for any other input can be read but once.

@@ -139,6 +139,16 @@ impl Slice {
         self.chunk.bytes.capacity() + BOOKKEEPING
     }
 
+    /// Leaves its buffer to others, where that is much larger: what waits for long is not to keep all
+    /// of that in memory.
+    pub fn detach(&mut self) {
+        if self.len() + BOOKKEEPING < self.chunk.bytes.len() {
+            let (bytes, budget) = (self.to_vec(), self.chunk.budget.clone());
+            budget.add(bytes.capacity() + BOOKKEEPING);
+            *self = Self::new(bytes, &budget);
+        }
+    }
+
     /// The part of this slice at `range`, which shares its buffer.
     pub fn part(&self, range: Range<usize>) -> Self {
         debug_assert!(range.start <= range.end && range.end <= self.len());
@@ -213,6 +223,11 @@ impl Block {
         front
     }
 
+    /// Leaves the buffer that it shares with others, where that is much larger.
+    pub fn detach(&mut self) {
+        self.bytes.detach();
+    }
+
     /// The bytes of its first record, without the separator.
     pub fn first_record(&self, separator: Separator) -> Slice {
         let end = memchr(separator.byte(), &self.bytes).unwrap_or(self.bytes.len());
@@ -275,6 +290,25 @@ mod tests {
                 assert_eq!(found, expected, "{nth} of {len}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_detached_frees_its_buffer_and_costs_what_it_holds() {
+        let mut rest = block(&"x\n".repeat(4096));
+        let budget = rest.bytes.chunk.budget.clone();
+        let mut front = rest.cut_records(1, Separator::Newline);
+        front.detach();
+        rest.detach();
+        assert_eq!(
+            budget.held(),
+            (8192 + 2) + 2 * BOOKKEEPING,
+            "only what is much larger is left"
+        );
+        drop(rest);
+        assert_eq!(
+            (budget.held(), &front.bytes[..]),
+            (2 + BOOKKEEPING, &b"x\n"[..])
+        );
     }
 
     #[test]

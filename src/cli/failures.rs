@@ -72,6 +72,20 @@ pub struct Failures {
     )]
     pub retries: u32,
 
+    /// How long a failed record waits before that
+    ///
+    /// `MIN`, then twice as long each time, up to `MAX`, give or take a quarter at random. It waits
+    /// in the queue and holds no worker. `MAX` is 60s where it is left out. The default is not to
+    /// wait.
+    #[arg(
+        long,
+        value_name = "MIN[..MAX]",
+        value_parser = value::durations,
+        allow_negative_numbers = true,
+        hide_short_help = true
+    )]
+    pub retry_delay: Option<(Duration, Option<Duration>)>,
+
     /// Never send a record twice, even if its worker died
     ///
     /// A worker is sent one record at a time, and what a dying one held fails. Not allowed with

@@ -73,6 +73,18 @@ pub fn duration_above_zero(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// `MIN` or `MIN..MAX`, two DURATIONs.
+pub fn durations(text: &str) -> Result<(Duration, Option<Duration>), String> {
+    let Some((least, most)) = text.split_once("..") else {
+        return Ok((duration_above_zero(text)?, None));
+    };
+    let (least, most) = (duration_above_zero(least)?, duration(most)?);
+    match most < least {
+        true => Err("expected MIN..MAX, MAX at least as long as MIN".into()),
+        false => Ok((least, Some(most))),
+    }
+}
+
 /// SIZE: a number of bytes, or a number with `K`, `M` or `G`, or `KiB` and so on, powers of 1024, or
 /// with `KB` and so on, powers of 1000; at least 1.
 pub fn size(text: &str) -> Result<NonZeroUsize, String> {
@@ -290,6 +302,20 @@ mod tests {
     fn a_tiny_duration_is_not_taken_for_none() {
         assert_eq!(duration("0.000000000001"), Ok(Duration::from_nanos(1)));
         assert!(duration_above_zero("0ms").is_err());
+    }
+
+    #[test]
+    fn two_durations_are_in_order_and_the_first_is_above_0() {
+        let second = Duration::from_secs(1);
+        assert_eq!(durations("1"), Ok((second, None)));
+        assert_eq!(durations("1s..1m"), Ok((second, Some(60 * second))));
+        assert_eq!(durations("1s..1s"), Ok((second, Some(second))));
+        assert_eq!(durations("0.5..1"), Ok((second / 2, Some(second))));
+        for text in [
+            "", "0", "0..1", "2..1", "1..", "..1", "1...2", "-1", "1..x", "1..2..3",
+        ] {
+            assert!(durations(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub(super) fn hints(arguments: &Arguments, inits: &[Init]) -> Vec<String> {
             "--retries has no effect with --at-most-once, which sends no record twice".into(),
         );
     }
+    if arguments.failures.retry_delay.is_some() && arguments.failures.retries == 0 {
+        hints.push("--retry-delay has no effect without --retries N".into());
+    }
     let ending = match arguments.failures.on_error {
         OnError::Defer | OnError::Ignore => None,
         OnError::Raise => Some("raise"),

@@ -55,6 +55,10 @@ pub(super) fn advice(account: &Account) -> Option<String> {
             "for {lost} of it processes were being replaced, or records of dead ones tried alone; see the \
              messages above"
         ),
+        Reason::Retry => format!(
+            "for {lost} of it what was left waited to be tried again; a shorter --retry-delay, or fewer \
+             failures, would waste less"
+        ),
         Reason::Exiting => format!(
             "for {lost} of it they were exiting; see what they do after the end of their stdin"
         ),
@@ -147,6 +151,7 @@ mod tests {
         assert_advice(20, Reason::Quicker, &["left to workers", "quicker", "-j"]);
         assert_advice(20, Reason::Check, &["watched", "--protocol json"]);
         assert_advice(20, Reason::Restart, &["replaced"]);
+        assert_advice(20, Reason::Retry, &["tried again", "--retry-delay"]);
         assert_advice(20, Reason::Exiting, &["exiting"]);
     }
 

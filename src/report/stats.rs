@@ -70,6 +70,8 @@ pub(super) enum Reason {
     Check,
     /// It was being replaced, or records were kept for another one.
     Restart,
+    /// What was left waited for its time to be sent again.
+    Retry,
     /// It was to exit.
     Exiting,
 }
@@ -261,6 +263,7 @@ impl From<Bottleneck> for Reason {
             Bottleneck::Quicker => Self::Quicker,
             Bottleneck::Check => Self::Check,
             Bottleneck::Restart => Self::Restart,
+            Bottleneck::Retry => Self::Retry,
         }
     }
 }

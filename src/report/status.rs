@@ -17,10 +17,18 @@ pub(super) enum Wait {
     Input,
     /// Workers start up, and none has shown yet that it is up.
     Ready,
+    /// What is left waits to be tried again.
+    Retry,
 }
 
 impl Wait {
-    const ALL: [Self; 4] = [Self::None, Self::Output, Self::Input, Self::Ready];
+    const ALL: [Self; 5] = [
+        Self::None,
+        Self::Output,
+        Self::Input,
+        Self::Ready,
+        Self::Retry,
+    ];
 
     /// The one of this discriminant.
     pub(super) fn of(number: u8) -> Self {
@@ -35,6 +43,7 @@ impl Wait {
             Self::Output => Some("output is not read"),
             Self::Input => Some("input is awaited"),
             Self::Ready => Some("no worker is ready yet"),
+            Self::Retry => Some("waiting to try again"),
         }
     }
 }
@@ -73,6 +82,7 @@ pub(super) fn status(
         Wait::Output => "; results wait for the reader of the output",
         Wait::Input => "; input is awaited",
         Wait::Ready => "; no worker is ready yet",
+        Wait::Retry => "; what is left waits to be tried again",
     };
     line + &format!("; {} elapsed", clock(elapsed))
 }

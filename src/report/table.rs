@@ -215,6 +215,7 @@ struct LostEntry {
     quicker: f64,
     check: f64,
     restart: f64,
+    retry: f64,
     exiting: f64,
 }
 
@@ -261,6 +262,7 @@ pub(super) fn document(account: &Account) -> Vec<u8> {
             quicker: lost(Reason::Quicker),
             check: lost(Reason::Check),
             restart: lost(Reason::Restart),
+            retry: lost(Reason::Retry),
             exiting: lost(Reason::Exiting),
         },
         slowest: (account.slowest.iter())

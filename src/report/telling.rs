@@ -96,6 +96,11 @@ impl Teller {
             Event::NoConcurrency(refused) => self.no_concurrency(refused),
             Event::Spoilt { worker, errors } => Some(self.spoilt(*worker, *errors)),
             Event::Overdue(overdue) => Some(self.overdue(overdue)),
+            Event::HeldUp {
+                index,
+                wait,
+                buffer,
+            } => Some(waits::held_up(*index, *wait, *buffer)),
             Event::StartAwaited {
                 worker,
                 age,

@@ -113,6 +113,7 @@ impl Scheduler {
         }
         self.wake_at = None;
         self.interrupted_tick(now);
+        self.call_due(now);
         self.feed_the_starved(now);
         for worker in (0..self.workers.len()).map(WorkerId) {
             for deadline in Deadline::ALL {

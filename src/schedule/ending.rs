@@ -30,6 +30,7 @@ impl Scheduler {
                 let phase = Phase::Interrupted(signal, terminate_at, kill_at);
                 self.turn(phase, Turn::Interrupted { signal, owed });
                 self.queue.drop_fresh();
+                self.queue.drop_put_off_after(terminate_at);
                 self.wake_by(terminate_at);
                 self.forgive_judged(now);
                 self.feed(now);

@@ -97,6 +97,15 @@ pub enum Event {
     },
     /// A record has been waited for long.
     Overdue(Overdue),
+    /// No more is read, and nothing done, before the time has come for one that waits for it.
+    HeldUp {
+        /// The lowest of those that wait so.
+        index: Index,
+        /// How soon the first of them may be sent.
+        wait: Duration,
+        /// The buffer that is full.
+        buffer: usize,
+    },
     /// A process has not said for long that it is ready.
     StartAwaited {
         /// Whose.

@@ -235,13 +235,16 @@ impl Scheduler {
         is_over || process.reputation.is_spoilt()
     }
 
-    /// Whether nothing but the lowest record may be given out, because the budget is full.
-    fn must_hold_back(&self) -> bool {
+    /// Whether nothing but the lowest record may be given out, because the budget is full. Where that
+    /// waits for its time, nothing may.
+    pub(super) fn must_hold_back(&self) -> bool {
         self.budget.is_full()
             && self.outcomes.order.next().is_some()
             && self.queue.lowest().is_some_and(|lowest| {
-                self.processes()
-                    .any(|(_, process)| process.owed.oldest().is_some_and(|oldest| oldest < lowest))
+                let holds_lower =
+                    |process: &Process| process.owed.oldest().is_some_and(|oldest| oldest < lowest);
+                self.queue.lowest_put_off() == Some(lowest)
+                    || self.processes().any(|(_, process)| holds_lower(process))
             })
     }
 

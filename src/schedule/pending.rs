@@ -88,7 +88,7 @@ impl Scheduler {
         let cause = Arc::new(cause);
         for work in works {
             let work = work.trimmed(self.policy.shape.separator);
-            if let Some(work) = self.try_again(work, cause.retry(), worker) {
+            if let Some(work) = self.try_again(work, cause.retry(), worker, now) {
                 let cause = Arc::clone(&cause);
                 self.pending.push(PendingFailure {
                     work,

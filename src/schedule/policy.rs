@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use crate::record::Index;
 use crate::shape::{Answers, Facts, Shape};
 
 /// The rules of a run.
@@ -27,6 +28,8 @@ pub struct Policy {
     pub failures: FailureRules,
     /// How long things may take.
     pub limits: Limits,
+    /// How soon records may be sent.
+    pub pacing: Pacing,
     /// Whether a record may be sent a second time.
     pub delivery: Delivery,
     /// How many records a process serves.
@@ -133,6 +136,7 @@ impl Policy {
                 grace: Duration::from_secs(5),
                 exit_timeout: Duration::from_secs(60),
             },
+            pacing: Pacing::default(),
             delivery: Delivery::AtLeastOnce,
             lifespan: None,
         }
@@ -147,6 +151,54 @@ impl Policy {
     pub fn names_records(&self) -> bool {
         self.facts().answers == Answers::Named
     }
+}
+
+/// How soon records may be sent.
+#[derive(Clone, Debug, Default)]
+pub struct Pacing {
+    /// A record that is tried again waits first (`--retry-delay`).
+    pub retry_delay: Option<RetryDelay>,
+}
+
+/// How long a record waits before it is tried again: twice as long each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryDelay {
+    /// For the first time, but for chance.
+    pub first: Duration,
+    /// The most.
+    pub longest: Duration,
+    /// What chance begins with: two runs are not to try again at the same moments.
+    pub seed: u64,
+}
+
+impl RetryDelay {
+    /// The longest wait where none is given.
+    pub const USUAL_LONGEST: Duration = Duration::from_secs(60);
+
+    /// How long this record waits that has failed so often, give or take a quarter.
+    pub fn wait(&self, index: Index, failures: u32) -> Duration {
+        let part = chance(self.seed ^ chance(index.0) ^ u64::from(failures));
+        self.mean(failures).mul_f64(0.75 + 0.5 * part as f64 / u64::MAX as f64)
+    }
+
+    fn mean(&self, failures: u32) -> Duration {
+        let doublings = failures.saturating_sub(1).min(31);
+        self.first.saturating_mul(1 << doublings).min(self.longest)
+    }
+
+    /// The least that a record waits that has failed so often.
+    #[cfg(test)]
+    pub(crate) fn shortest(&self, failures: u32) -> Duration {
+        self.mean(failures).mul_f64(0.75)
+    }
+}
+
+/// A number that looks like any other, the same for the same one (splitmix64's last steps).
+fn chance(number: u64) -> u64 {
+    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
 }
 
 /// Whether COMMAND says when it is up (`ready`).
@@ -245,6 +297,26 @@ mod tests {
         assert!(!most.is_exceeded_at_the_end(1, 40));
         let count = MaxErrors::Count(2);
         assert!(!count.is_reached(1, 1) && count.is_reached(2, 2));
+    }
+
+    #[test]
+    fn each_wait_is_twice_the_one_before_up_to_the_longest_give_or_take_a_quarter() {
+        let delay = RetryDelay {
+            first: Duration::from_secs(1),
+            longest: Duration::from_secs(60),
+            seed: 7,
+        };
+        for (failures, seconds) in [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (u32::MAX, 60)] {
+            let expected = Duration::from_secs(seconds);
+            let waits: Vec<_> = (0..1000).map(|index| delay.wait(Index(index), failures)).collect();
+            let (low, high) = (expected.mul_f64(0.75), expected.mul_f64(1.25));
+            assert!(waits.iter().all(|wait| (low..=high).contains(wait)));
+            let mean = waits.iter().sum::<Duration>() / 1000;
+            assert!(
+                (expected.mul_f64(0.98)..=expected.mul_f64(1.02)).contains(&mean),
+                "{mean:?}"
+            );
+        }
     }
 
     #[test]

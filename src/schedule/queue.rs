@@ -2,145 +2,19 @@
 //!
 //! Always: what was sent before goes before what was not, and a lower index before a higher one.
 
+mod later;
+mod work;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
+
+use later::PutOff;
+pub(crate) use work::{Call, Isolation, Work};
 
 use super::ids::WorkerId;
 use crate::budget::BOOKKEEPING;
 use crate::input::Rejected;
 use crate::record::{Block, Index, Separator};
-
-/// Records on their way to an outcome, with their common past.
-#[derive(Clone, Debug)]
-pub(crate) struct Work {
-    pub(crate) block: Block,
-    /// How many records of the block are answered already. They stand at its front.
-    pub(crate) answered: usize,
-    /// When the records were sent last, time not listened to left out.
-    pub(crate) since: Option<Instant>,
-    /// The call with which a process that says so has begun them.
-    pub(crate) call: Option<Call>,
-    /// How often the records were sent.
-    pub(crate) sent: u32,
-    /// How often the records were charged with a failure.
-    pub(crate) charged: u32,
-    pub(crate) isolation: Isolation,
-    /// The worker whose process has just answered it with an error: it is not sent there again as
-    /// long as it can go elsewhere.
-    pub(crate) shuns: Option<WorkerId>,
-    /// How many records the input had given when it became suspect: where it would have to open a
-    /// process, those go first.
-    pub(crate) behind: Index,
-}
-
-/// What a process has begun with one call, which others of it may be under way beside.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Call {
-    /// Since when it is at that, time not listened to left out.
-    pub(crate) since: Instant,
-    /// Which of its calls it is.
-    pub(crate) number: u64,
-}
-
-/// Whether records may be sent together with others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Isolation {
-    /// Any number at a time.
-    Together,
-    /// One at a time, to a process that holds nothing else: a suspect, or a record that is tried
-    /// again after a process died of it or was stopped for it.
-    Alone,
-}
-
-impl Work {
-    fn fresh(block: Block) -> Self {
-        Self {
-            block,
-            answered: 0,
-            since: None,
-            call: None,
-            sent: 0,
-            charged: 0,
-            isolation: Isolation::Together,
-            shuns: None,
-            behind: Index(0),
-        }
-    }
-
-    /// How many records are not answered yet.
-    pub(crate) fn remaining(&self) -> usize {
-        self.block.count - self.answered
-    }
-
-    /// The index of the first record that is not answered yet.
-    pub(crate) fn first(&self) -> Index {
-        self.block.first.plus(self.answered)
-    }
-
-    /// Whether this record is among those that are not answered yet.
-    pub(crate) fn holds(&self, index: Index) -> bool {
-        (self.first()..self.block.end()).contains(&index)
-    }
-
-    /// Moves the moments from which its time runs.
-    pub(crate) fn move_clocks(&mut self, to: impl Fn(Instant) -> Instant) {
-        self.since = self.since.map(&to);
-        if let Some(call) = &mut self.call {
-            call.since = to(call.since);
-        }
-    }
-
-    /// Forgets the answered records.
-    pub(crate) fn trimmed(mut self, separator: Separator) -> Self {
-        if self.answered > 0 {
-            self.block.cut_records(self.answered, separator);
-            self.answered = 0;
-        }
-        self
-    }
-
-    /// Cuts off the first records, which share this work's past. Nothing may have been answered.
-    pub(crate) fn cut(&mut self, records: usize, bytes: usize, separator: Separator) -> Self {
-        debug_assert_eq!(self.answered, 0);
-        Self {
-            block: self.block.cut(records, bytes, separator),
-            ..self.clone()
-        }
-    }
-
-    /// Takes the last `unsent` records off these, as if they had not been sent.
-    pub(crate) fn take_back(
-        works: &mut VecDeque<Self>,
-        mut unsent: usize,
-        separator: Separator,
-    ) -> Vec<Self> {
-        let mut back = Vec::new();
-        while unsent > 0
-            && let Some(work) = works.pop_back()
-        {
-            let mut work = work.trimmed(separator);
-            if work.block.count > unsent {
-                works.push_back(work.cut(work.block.count - unsent, usize::MAX, separator));
-            }
-            unsent -= work.block.count.min(unsent);
-            work.sent -= 1;
-            back.push(work);
-        }
-        back
-    }
-
-    /// Takes out of what a dead process held what it had not begun, where it had begun anything: it
-    /// did not die of that.
-    pub(crate) fn take_unbegun(works: &mut VecDeque<Self>) -> VecDeque<Self> {
-        if works.iter().all(|work| work.call.is_none()) {
-            return VecDeque::new();
-        }
-        let (begun, unbegun) =
-            std::mem::take(works).into_iter().partition(|work| work.call.is_some());
-        *works = begun;
-        unbegun
-    }
-}
 
 #[derive(Debug)]
 enum Fresh {
@@ -173,6 +47,8 @@ pub(crate) struct Queue {
     shunning_records: usize,
     /// To be sent one at a time.
     alone: BTreeMap<Index, Work>,
+    /// To be sent later.
+    put_off: PutOff,
 }
 
 impl Queue {
@@ -188,6 +64,7 @@ impl Queue {
             shunning: BTreeMap::new(),
             shunning_records: 0,
             alone: BTreeMap::new(),
+            put_off: PutOff::default(),
         }
     }
 
@@ -249,8 +126,53 @@ impl Queue {
         });
     }
 
+    /// Takes back records that are sent again at that time, and no sooner. They do not keep others
+    /// in memory meanwhile.
+    pub(crate) fn put_off(&mut self, work: Work, until: Instant) {
+        let mut work = Work {
+            behind: self.end,
+            ..work.trimmed(self.separator)
+        };
+        work.block.detach();
+        self.put_off.put(work, until);
+    }
+
+    /// The time has come for some of those. Gives when it comes for the next.
+    pub(crate) fn call_due(&mut self, now: Instant) -> Option<Instant> {
+        while let Some(work) = self.put_off.take_due(now) {
+            self.put_back(work);
+        }
+        self.put_off.next()
+    }
+
+    /// Drops those whose time comes after that.
+    pub(crate) fn drop_put_off_after(&mut self, end: Instant) {
+        self.put_off.drop_after(end);
+    }
+
+    /// The lowest of the records that are sent later, where there are any.
+    pub(crate) fn lowest_put_off(&self) -> Option<Index> {
+        self.put_off.lowest()
+    }
+
+    /// Whether one of them comes before this.
+    pub(crate) fn is_put_off_before(&self, index: Option<Index>) -> bool {
+        self.put_off.lowest().zip(index).is_some_and(|(lowest, index)| lowest < index)
+    }
+
+    /// When the first of them may be sent.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.put_off.next()
+    }
+
+    /// How many there are.
+    pub(crate) fn later(&self) -> usize {
+        self.put_off.records()
+    }
+
     /// A worker's process is at its end: what has failed in it may go anywhere.
     pub(crate) fn release(&mut self, worker: WorkerId) {
+        self.put_off.release(worker);
         let Some(those) = self.shunning.remove(&worker) else {
             return;
         };
@@ -403,7 +325,8 @@ impl Queue {
     pub(crate) fn bytes(&self) -> usize {
         let shunning = (self.shunning.values()).flat_map(|those| those.works.values());
         let sent = (self.again.values()).chain(shunning).chain(self.alone.values());
-        self.fresh_bytes + sent.map(|work| work.block.bytes.len()).sum::<usize>()
+        let now = self.fresh_bytes + sent.map(|work| work.block.bytes.len()).sum::<usize>();
+        now + self.put_off.bytes()
     }
 
     /// How many rejected records wait for what came before them.
@@ -428,6 +351,7 @@ impl Queue {
             && self.again.is_empty()
             && self.shunning.is_empty()
             && self.alone.is_empty()
+            && self.put_off.is_empty()
     }
 
     /// The lowest index among the records that wait, rejected ones aside.
@@ -438,7 +362,8 @@ impl Queue {
         let shunning = shunning.min();
         let again = self.again.first_key_value().map(|(first, _)| *first);
         let alone = self.alone.first_key_value().map(|(first, _)| *first);
-        [fresh, again, shunning, alone].into_iter().flatten().min()
+        let later = self.put_off.lowest();
+        [fresh, again, shunning, alone, later].into_iter().flatten().min()
     }
 }
 

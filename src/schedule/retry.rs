@@ -2,8 +2,9 @@
 //!
 //! Where a process died of it or was stopped for it, it is sent alone, as a suspect is. Where the
 //! worker answered with an error it stands in line with the others; but it goes to another process
-//! than the last one where that can be had soon, for that may be spoilt. Always: whatever waits may
-//! be sent somewhere, now or at a time that is known.
+//! than the last one where that can be had soon, for that may be spoilt. With `--retry-delay` it
+//! waits in the queue for its time first, and is with nobody. Always: whatever waits may be sent
+//! somewhere, now or at a time that is known.
 
 use std::time::{Duration, Instant};
 
@@ -60,7 +61,7 @@ impl Scheduler {
         if retry == Retry::InLine {
             self.note_error(worker, work.first());
         }
-        if let Some(work) = self.try_again(work, retry, worker) {
+        if let Some(work) = self.try_again(work, retry, worker, now) {
             self.fail_work(work, cause, worker, took, now);
         }
     }
@@ -71,21 +72,45 @@ impl Scheduler {
         mut work: Work,
         retry: Retry,
         worker: WorkerId,
+        now: Instant,
     ) -> Option<Work> {
         if !self.may_retry(&work, retry) {
             return Some(work);
         }
         work.charged += 1;
         self.tell_again(worker, &work);
-        if retry == Retry::Alone {
-            self.queue.put_back_alone(work);
-            return None;
+        match retry {
+            Retry::Alone => work.isolation = Isolation::Alone,
+            Retry::InLine | Retry::Never => {
+                work.isolation = Isolation::Together;
+                work.shuns = Some(worker);
+            }
         }
-        work.isolation = Isolation::Together;
-        work.shuns = Some(worker);
-        self.queue.put_back(work);
-        self.judge_errors(worker);
+        match self.policy.pacing.retry_delay {
+            Some(delay) => {
+                let wait = delay.wait(work.first(), work.charged);
+                self.put_off(work, now + wait);
+            }
+            None if retry == Retry::Alone => self.queue.put_back_alone(work),
+            None => self.queue.put_back(work),
+        }
+        if retry == Retry::InLine {
+            self.judge_errors(worker);
+        }
         None
+    }
+
+    /// Has records sent again at that time, and no sooner.
+    fn put_off(&mut self, work: Work, until: Instant) {
+        self.queue.put_off(work, until);
+        self.wake_by(until);
+    }
+
+    /// Puts what has waited for its time in line.
+    pub(super) fn call_due(&mut self, now: Instant) {
+        if let Some(next) = self.queue.call_due(now) {
+            self.wake_by(next);
+        }
     }
 
     /// Puts down that a process answered a record with an error.

@@ -3,6 +3,7 @@
 mod calls;
 mod course;
 mod deaths;
+mod delays;
 mod doubts;
 mod failures;
 mod first_answers;

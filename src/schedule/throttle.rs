@@ -5,7 +5,8 @@
 //! what everything waits for; and the clocks of those who are not heard stand still.
 //!
 //! Who is heard with a full budget cannot be one that waits for another. In input order it is the
-//! one that owes the lowest index: its answer is the next to be written. Where results are written
+//! one that owes the lowest index: its answer is the next to be written; nobody is, while that waits for
+//! its time. Where results are written
 //! as they finish, every whole answer makes room at once, so all are heard as long as they have not
 //! begun much; then one that is amid an answer is heard alone, until that answer is whole or its
 //! process is gone, and both free what it holds. All that it needs for that it gets: its stdin is
@@ -16,6 +17,7 @@
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
+use super::event::Event;
 use super::ids::WorkerId;
 use super::process::Process;
 
@@ -28,6 +30,9 @@ const STANDSTILL: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The same, where another has done so.
 const SHORT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A shorter wait for the time of a record is not told.
+const NOTABLE_WAIT: Duration = Duration::from_secs(1);
 
 /// So many bytes of answers may be begun before one worker is heard alone: less is no reason to let
 /// the others wait for one that may be slow.
@@ -44,6 +49,8 @@ pub(super) struct Throttle {
     is_far_ahead: bool,
     /// What had been passed to the output when it moved on last, and when that was.
     moved_on: (u64, Instant),
+    /// It has been told that all waits for a record that waits for its time.
+    has_told_of_time: bool,
 }
 
 impl Throttle {
@@ -53,6 +60,7 @@ impl Throttle {
             unread_since: None,
             is_far_ahead: false,
             moved_on: (0, now),
+            has_told_of_time: false,
         }
     }
 
@@ -98,6 +106,7 @@ impl Scheduler {
             // What has been put down is to be written.
             self.wake_by(now);
         }
+        self.tell_of_time(now);
         let is_full = self.budget.is_full();
         if !is_full && !self.throttle.was_full {
             return;
@@ -122,6 +131,12 @@ impl Scheduler {
                     .min_by_key(by_index);
                 let reserved = self.processes().find(|(_, process)| process.is_reserved());
                 match (lowest, reserved) {
+                    // Whatever else came could only be held until its time has come.
+                    (Some((_, process)), _)
+                        if self.queue.is_put_off_before(process.owed.lowest()) =>
+                    {
+                        ReadFrom::None
+                    }
                     (Some((_, process)), Some((worker, _))) if waits < process.owed.lowest() => {
                         ReadFrom::Only(worker)
                     }
@@ -149,6 +164,34 @@ impl Scheduler {
                 self.watch(WorkerId(number));
                 self.wake_by(now);
             }
+        }
+    }
+
+    /// Tells, once, that no more is read before the time of a record has come that waits for it.
+    fn tell_of_time(&mut self, now: Instant) {
+        let Some((index, until)) = self.queue.lowest_put_off().zip(self.queue.next_due()) else {
+            return;
+        };
+        let wait = until.saturating_duration_since(now);
+        let is_full = self.budget.is_full() || self.budget.has_waiter();
+        let is_held_up = || {
+            let is_idle = |process: &Process| process.owed.is_empty() || process.is_paused();
+            let has_more = self.queue.together() > 0 && !self.must_hold_back();
+            self.intake.is_open()
+                && self.takes_input()
+                && !self.outcomes.order.is_backed_up()
+                && !has_more
+                && !self.queue.has_alone()
+                && self.processes().all(|(_, process)| is_idle(process))
+        };
+        if wait >= NOTABLE_WAIT && is_full && !self.throttle.has_told_of_time && is_held_up() {
+            self.throttle.has_told_of_time = true;
+            let buffer = self.budget.limit();
+            self.tell(Event::HeldUp {
+                index,
+                wait,
+                buffer,
+            });
         }
     }
 

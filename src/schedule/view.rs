@@ -50,6 +50,8 @@ pub enum Bottleneck {
     Check,
     /// Its process is to be replaced, or what waits must be alone or go to others.
     Restart,
+    /// What is left waits for its time to be sent again.
+    Retry,
 }
 
 /// The records that have no outcome yet.
@@ -89,10 +91,10 @@ impl Scheduler {
                 is_ready: process.is_ready(),
             })
         };
-        let unsent = self.queue.together() + self.queue.alone() + self.queue.rejected();
+        let unsent = self.queue.together() + self.queue.alone() + self.queue.later();
         UnderWay {
             in_flight: held.map(|process| process.owed.records()).sum(),
-            waiting: unsent + self.pending.records(),
+            waiting: unsent + self.queue.rejected() + self.pending.records(),
             oldest: self.processes().filter_map(oldest).max_by_key(|it| it.age),
         }
     }
@@ -183,6 +185,8 @@ impl Scheduler {
             Bottleneck::Output
         } else if is_tight && self.outcomes.order.holds_back() {
             Bottleneck::Order
+        } else if self.queue.later() > 0 && (is_tight || self.input_is_over()) {
+            Bottleneck::Retry
         } else if self.input_is_over() {
             Bottleneck::End
         } else {

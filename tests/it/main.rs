@@ -33,6 +33,7 @@ mod workers;
 
 mod blame;
 mod deaths;
+mod delays;
 mod ends;
 mod on_error;
 mod restarts;

@@ -206,6 +206,8 @@ pub(super) struct Ledger {
     has_parted: bool,
     /// A process has begun a record once more.
     has_begun_again: bool,
+    /// A record has waited for its time.
+    has_waited: bool,
     finished: Option<Duration>,
 }
 
@@ -242,6 +244,7 @@ impl Ledger {
             reads_stderr: true,
             has_parted: false,
             has_begun_again: false,
+            has_waited: false,
             finished: None,
             policy: scenario.policy.clone(),
         }
@@ -255,6 +258,7 @@ impl Ledger {
             retried.then_some(Fault::RetriedError),
             self.has_parted.then_some(Fault::TextBeforeAnswer),
             self.has_begun_again.then_some(Fault::BegunAgain),
+            self.has_waited.then_some(Fault::Waited),
             self.has_lazy_first.then_some(Fault::LazyFirst),
         ]
         .into_iter()

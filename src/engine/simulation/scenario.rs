@@ -299,10 +299,12 @@ pub(super) enum Fault {
     NoResult,
     /// A record had more than one.
     SeveralResults,
+    /// A record was sent again only when its time had come.
+    Waited,
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::EndFromOutside,
         Self::StatusToAll,
         Self::RetriedError,
@@ -322,6 +324,7 @@ impl Fault {
         Self::Fall,
         Self::NoResult,
         Self::SeveralResults,
+        Self::Waited,
     ];
 }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::{Notice, Teller};
 use crate::outcome::TimeLimit;
+use crate::record::Index;
+use crate::report::text::span;
 use crate::schedule::event::{Asking, Expiry, Overdue, Suspects};
 use crate::schedule::{Reading, WorkerId};
 use crate::shape::Answers;
@@ -122,6 +124,15 @@ impl Teller {
              command in it reads the records (give that one </dev/null)"
         ))
     }
+}
+
+/// All waits for the time of a record.
+pub(super) fn held_up(index: Index, wait: Duration, buffer: usize) -> Notice {
+    Notice::warning(format!(
+        "--buffer is full ({buffer} bytes) while record {index} waits to be sent again: nothing is read \
+         for {}; a larger --buffer lets workers go on for longer",
+        span(wait)
+    ))
 }
 
 /// A process took too long over a record.

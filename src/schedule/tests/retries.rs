@@ -9,7 +9,7 @@ use crate::schedule::WorkerId;
 use crate::schedule::policy::Window;
 
 impl Bench {
-    fn reply_of(&mut self, worker: WorkerId, index: u64, reply: Reply<'_>) {
+    pub(super) fn reply_of(&mut self, worker: WorkerId, index: u64, reply: Reply<'_>) {
         let index = Index(index);
         let answers = &mut [Answer { index, reply }];
         let message = Message::Answers(answers);
@@ -19,7 +19,7 @@ impl Bench {
         self.act();
     }
 
-    fn refuse(&mut self, worker: WorkerId, index: u64) {
+    pub(super) fn refuse(&mut self, worker: WorkerId, index: u64) {
         let reply = Reply::Error {
             json: "\"busy\"".into(),
             message: "busy".into(),
@@ -27,7 +27,7 @@ impl Bench {
         self.reply_of(worker, index, reply);
     }
 
-    fn result(&mut self, worker: WorkerId, index: u64) {
+    pub(super) fn result(&mut self, worker: WorkerId, index: u64) {
         self.reply_of(worker, index, Reply::Output("y".into()));
     }
 }

@@ -100,6 +100,9 @@ impl Ledger {
             past.charge(charge, true);
             past.stand_in_line();
             past.refused_by = Some((worker, self.begun_processes[worker.0]));
+            let least =
+                (self.policy.pacing.retry_delay).map(|delay| delay.shortest(past.least_charges()));
+            past.not_before = least.map(|wait| now + wait);
         }
         past.is_answered =
             charge.is_none() || is_sent_once || past.least_charges() > self.policy.failures.retries;

@@ -1,5 +1,7 @@
 //! What a record has been through, and what it may be charged with.
 
+use std::time::Duration;
+
 use crate::engine::simulation::scenario::Effect;
 use crate::schedule::WorkerId;
 
@@ -50,6 +52,8 @@ pub(in super::super) struct EarlierRun {
     pub(in super::super) is_suspect: bool,
     pub(in super::super) may_be_suspect: bool,
     pub(in super::super) may_be_missing: bool,
+    /// It is not to be sent before that time.
+    pub(in super::super) not_before: Option<Duration>,
     /// The actor that answered it last with an error: its worker, and the number of that.
     pub(super) refused_by: Option<(WorkerId, u32)>,
 }

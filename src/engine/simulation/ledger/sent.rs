@@ -52,6 +52,9 @@ impl Ledger {
                 past.has_arrived,
                 "record {index} is sent before it has come"
             );
+            let is_due = past.not_before.is_none_or(|at| now + self.time_slack >= at);
+            assert!(is_due, "record {index} is sent before its time");
+            self.has_waited |= past.not_before.take().is_some();
             assert_eq!(past.holder, None, "record {index} is sent to two processes");
             assert!(!past.is_answered, "record {index} is sent after its answer");
             assert!(

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::outcome::ExitStatus;
 use crate::schedule::policy::{
-    Delivery, ErrorRecords, FailureRules, Lead, Limits, MaxErrors, OnError, Order, Percentage,
-    Policy, Readiness, Window,
+    Delivery, ErrorRecords, FailureRules, Lead, Limits, MaxErrors, OnError, Order, Pacing,
+    Percentage, Policy, Readiness, RetryDelay, Window,
 };
 use crate::shape::{Protocol, Shape};
 
@@ -98,6 +98,9 @@ fn any_policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Policy {
             retries: *pick(rng, &[0, 0, 0, 1, 2]),
             max_restarts: *pick(rng, &[1, 2, 5, 5]),
         },
+        pacing: Pacing {
+            retry_delay: (rng.u32(..5) < 2).then(|| retry_delay(rng, scale)),
+        },
         delivery,
         lifespan: (rng.u32(..6) == 0).then(|| some(rng.usize(1..8))),
         limits: Limits {
@@ -106,6 +109,15 @@ fn any_policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Policy {
             grace: *pick(rng, &[millis(0), millis(60), millis(1_000)]),
             exit_timeout: scale + millis(rng.u64(300..2_000)),
         },
+    }
+}
+
+fn retry_delay(rng: &mut Rng, scale: Duration) -> RetryDelay {
+    let first = scale.mul_f64(0.1 + 3.0 * rng.f64()) + micros(rng.u64(1..20_000));
+    RetryDelay {
+        first,
+        longest: first * rng.u32(1..5),
+        seed: rng.u64(..),
     }
 }
 
