@@ -102,6 +102,8 @@ struct ProcessLedger {
     since_call: Option<Duration>,
     /// For how long no clock has run though it did.
     uncounted: Duration,
+    /// Whether mtask was stopped before its first answer.
+    was_stopped: bool,
     /// How many records it takes at a time, where it has said so.
     concurrency: Option<usize>,
     /// Whether it says what it has begun, and how often it has.
@@ -190,9 +192,9 @@ pub(super) struct Ledger {
     /// Lines that may be for people, or not, if what stood before them has ended the run.
     behind: u64,
     startup_time: Option<Duration>,
-    /// How long the slowest took to its first answer, and whether that was longer than later ones
-    /// may take.
-    first_answer_time: Option<Duration>,
+    /// How long the slowest took to its first answer, at least and at most, and whether that was
+    /// longer than later ones may take.
+    first_answer_time: Option<(Duration, Duration)>,
     has_lazy_first: bool,
     /// For how long processes are to stay up by what died before it was ready, since one last
     /// became ready.

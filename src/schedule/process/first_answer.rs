@@ -24,6 +24,9 @@ pub(crate) struct FirstAnswer {
     /// For how long no clock has run though the process did. It may have been at its first call for
     /// all of that time, be it said later.
     uncounted: Duration,
+    /// Whether mtask was stopped before it came. What a process waits for elsewhere goes on then:
+    /// how long the first call takes cannot be told.
+    was_stopped: bool,
 }
 
 impl FirstAnswer {
@@ -33,6 +36,7 @@ impl FirstAnswer {
             given: None,
             called: None,
             uncounted: Duration::ZERO,
+            was_stopped: false,
         }
     }
 
@@ -59,6 +63,11 @@ impl FirstAnswer {
         self.uncounted += pause;
     }
 
+    /// mtask was stopped, and perhaps the process with it.
+    pub(super) fn was_stopped(&mut self) {
+        self.was_stopped |= self.given.is_none();
+    }
+
     /// All clocks are set to what `later` makes of them.
     pub(super) fn move_clocks(&mut self, later: impl Fn(Instant) -> Instant) {
         self.given = self.given.map(&later);
@@ -68,12 +77,15 @@ impl FirstAnswer {
 
 impl Process {
     /// It answers, and its clocks have not begun anew for that. Gives how long it took to it at most,
-    /// if that is the first time.
+    /// if that is the first time and can be told.
     pub(crate) fn gives_first_answer(&mut self, now: Instant) -> Option<Duration> {
         if self.first_answer.is_given() {
             return None;
         }
         self.first_answer.given = Some(now);
+        if self.first_answer.was_stopped {
+            return None;
+        }
         Some(match self.is_ready() {
             // What has been begun once more has its clock anew.
             true => {

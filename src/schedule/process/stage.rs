@@ -63,6 +63,7 @@ impl Process {
 
     /// It was stopped for so long, and has not come nearer to its end.
     pub(crate) fn was_suspended(&mut self, pause: Duration, now: Instant) {
+        self.first_answer.was_stopped();
         self.move_clocks(pause, now);
         if let Stage::Stopping(at) | Stage::Killed(at) = &mut self.stage {
             *at += pause;
@@ -71,6 +72,7 @@ impl Process {
 
     /// It was stopped for a time that is not known: all its clocks begin anew.
     pub(crate) fn was_stopped(&mut self, kill_at: Instant, leave_at: Instant, now: Instant) {
+        self.first_answer.was_stopped();
         self.owed.start_clocks(now);
         self.start.start_anew(now);
         self.listening.stand_still(|_| now);

@@ -238,3 +238,21 @@ fn a_first_record_that_hangs_fails_once_its_limit_is_over_though_another_was_tri
     assert_eq!(bench.notices_with("record 0 within --init-timeout 30s"), 1);
     assert_eq!(bench.failed("timeout"), 1);
 }
+
+#[test]
+fn a_first_answer_during_which_mtask_was_stopped_teaches_nothing() {
+    let mut bench = Bench::lazy(|_| ());
+    bench.records(2);
+    bench.ready(0);
+    bench.now += 20 * SECOND;
+    bench.scheduler.was_suspended(20 * SECOND, bench.now);
+    bench.reply(0);
+    bench.die(ExitStatus::Signal(9));
+    bench.wait(SECOND);
+    bench.ready(0);
+    // What it waits for elsewhere has gone on meanwhile.
+    bench.wait(29 * SECOND);
+    assert!(bench.ends.is_empty());
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM"]);
+}

@@ -53,12 +53,20 @@ impl Ledger {
             return;
         }
         process.since_first = Some((Duration::ZERO, Duration::ZERO));
-        let took = match process.is_ready {
-            true => process.since_call.unwrap_or(process.clock().0) + process.uncounted,
-            false => now - process.started,
+        if process.was_stopped {
+            return;
+        }
+        // While no clock runs mtask may see how the time passes, and may not.
+        let (least, most) = match process.is_ready {
+            true => {
+                let counted = process.since_call.unwrap_or(process.clock().0);
+                (counted, counted + process.uncounted)
+            }
+            false => (now - process.started, now - process.started),
         };
-        self.first_answer_time = self.first_answer_time.max(Some(took));
-        self.has_lazy_first |= self.policy.limits.timeout.is_some_and(|limit| took > limit);
+        let (longest_least, longest_most) = self.first_answer_time.unwrap_or_default();
+        self.first_answer_time = Some((longest_least.max(least), longest_most.max(most)));
+        self.has_lazy_first |= self.policy.limits.timeout.is_some_and(|limit| least > limit);
     }
 
     /// A process answered this record, if it holds it. Gives whether it does.

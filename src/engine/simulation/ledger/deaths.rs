@@ -68,14 +68,14 @@ impl Ledger {
     fn suspects(&mut self, worker: WorkerId, unsent: usize) -> Vec<u64> {
         let is_sent_once = self.policy.delivery == Delivery::AtMostOnce;
         let process = self.processes[worker.0].as_ref().expect("a process");
-        let (limit, slack) = self.record_limit(process).unwrap_or_default();
+        let (earliest, latest) = self.record_limit(process).unwrap_or_default();
         let process = self.processes[worker.0].as_mut().expect("a process");
         let (_, most) = process.counted((Duration::MAX, Duration::MAX));
         let is_at_call = process.is_at_call();
         if is_at_call {
             let lateness = |owed: &OwedRecord| match owed.call {
-                Some(_) if owed.age_before.min(most) >= limit + slack => 0,
-                Some(_) if owed.age_before.min(most) + slack >= limit => 1,
+                Some(_) if owed.age_before.min(most) >= latest => 0,
+                Some(_) if owed.age_before.min(most) >= earliest => 1,
                 _ => 2,
             };
             process.owed.make_contiguous().sort_by_key(lateness);
@@ -220,10 +220,10 @@ impl Ledger {
         Grounds {
             age,
             has_hung_up: process.hung_up.is_some_and(|at| now >= at + HANG_UP),
-            took_too_long: self.record_limit(process).is_some_and(|(limit, slack)| {
+            took_too_long: self.record_limit(process).is_some_and(|(least, _)| {
                 let is_up =
-                    process.is_ready || start.is_some_and(|start| is_over(waited, start + limit));
-                is_up && process.counted((age, age)).0 + slack >= limit
+                    process.is_ready || start.is_some_and(|start| is_over(waited, start + least));
+                is_up && process.counted((age, age)).0 >= least
             }),
             is_not_ready: !process.is_ready
                 && start.is_none()
@@ -261,7 +261,7 @@ impl Ledger {
     fn expired(&self, worker: WorkerId, unsent: usize) -> (usize, usize) {
         let process = self.processes[worker.0].as_ref().expect("a process");
         let begun = process.owed.len() - unsent.min(process.owed.len());
-        let (limit, slack) = self.record_limit(process).unwrap_or_default();
+        let (earliest, latest) = self.record_limit(process).unwrap_or_default();
         let (_, most) = process.counted((Duration::MAX, Duration::MAX));
         if self.policy.shape.protocol == Protocol::Lines {
             return (1, 1);
@@ -269,11 +269,11 @@ impl Ledger {
         if process.tells_calls && !process.is_at_call() {
             return (1, 1);
         }
-        let count = |slack: Duration, limit: Duration| {
-            let is_over = |owed: &&OwedRecord| owed.age_before.min(most) + slack >= limit;
+        let count = |limit: Duration| {
+            let is_over = |owed: &&OwedRecord| owed.age_before.min(most) >= limit;
             process.owed.iter().take(begun).take_while(is_over).count()
         };
-        (count(slack, limit), count(Duration::ZERO, limit + slack))
+        (count(earliest), count(latest))
     }
 
     fn took_too_long(

@@ -14,6 +14,7 @@ impl Ledger {
         }
         for process in self.processes.iter_mut().flatten() {
             process.started += pause;
+            process.was_stopped |= process.since_first.is_none();
             for at in [
                 &mut process.closed,
                 &mut process.terminated,
@@ -86,13 +87,18 @@ impl Ledger {
         }
     }
 
-    /// How long a process may be at a record, and how exactly that is known.
+    /// How long a process may be at a record, at least and at most.
     pub(super) fn record_limit(&self, process: &ProcessLedger) -> Option<(Duration, Duration)> {
         let (timeout, slack) = (self.policy.limits.timeout?, self.time_slack);
+        let about = |limit: Duration| (limit.saturating_sub(slack), limit + slack);
         match self.first_answer_time {
-            _ if !process.is_ready || process.since_first.is_some() => Some((timeout, slack)),
-            Some(took) if process.is_later => Some((took * START_FACTOR + timeout, slack * 4)),
-            _ => Some((timeout.max(self.policy.limits.init_timeout?), slack)),
+            _ if !process.is_ready || process.since_first.is_some() => Some(about(timeout)),
+            Some((least, most)) if process.is_later => {
+                let least = least * START_FACTOR + timeout;
+                let most = most * START_FACTOR + timeout;
+                Some((least.saturating_sub(slack * 4), most + slack * 4))
+            }
+            _ => Some(about(timeout.max(self.policy.limits.init_timeout?))),
         }
     }
 
@@ -114,14 +120,14 @@ impl Ledger {
                     process.is_killed || now <= until,
                     "{worker} is not killed after --grace"
                 );
-            } else if let Some((limit, slack)) = self.record_limit(process)
+            } else if let Some((_, most)) = self.record_limit(process)
                 && process.is_ready
                 && !process.owed.is_empty()
                 && process.is_read_from
                 && self.reads_stderr
             {
                 assert!(
-                    process.counted(process.clock()).0 <= limit + slack,
+                    process.counted(process.clock()).0 <= most,
                     "{worker} may work longer than it may"
                 );
             } else {
