@@ -439,6 +439,14 @@ impl Scenario {
         })
     }
 
+    /// Whether this record takes a worker much longer than one before it: its answer may still come
+    /// when the worker has been watched for long enough by what is known.
+    pub(super) fn is_unsteady(&self, index: u64) -> bool {
+        let records = &self.records[..=index as usize];
+        let quickest = records.iter().map(|record| record.work).min();
+        quickest.is_some_and(|quickest| records[index as usize].work > 2 * quickest)
+    }
+
     pub(super) fn is_interrupted(&self) -> bool {
         let is_interrupt = |what: &Disturbance| matches!(what, Disturbance::Interrupt(_));
         self.disturbances.iter().any(|(_, what)| is_interrupt(what))

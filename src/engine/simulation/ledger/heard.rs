@@ -109,7 +109,9 @@ impl Ledger {
             true => self.is_read_from_out(worker),
             false => behind.is_none(),
         };
-        let is_whole = is_one && tail[..end].ends_with(b"}") && tail.len() <= MAX_ANSWER;
+        let count = |brace| tail[..end].iter().filter(|byte| **byte == brace).count();
+        let is_closed = tail[..end].ends_with(b"}") && count(b'{') == count(b'}');
+        let is_whole = is_one && is_closed && tail.len() <= MAX_ANSWER;
         let is_read = |line: &StdoutLine| {
             matches!(
                 line,
