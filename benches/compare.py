@@ -343,6 +343,29 @@ def start(place):
     )
 
 
+def threads(place):
+    """Numeric libraries that start a thread for each CPU, in each worker."""
+    if not importlib.util.find_spec("numpy"):
+        print("no numpy: without threads\n", file=sys.stderr)
+        return
+    count = place.count(100)
+    jobs = os.cpu_count()
+    worker = [PYTHON, PEERS, "worker", "eigen"]
+    alone = ["env", "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1", "MKL_NUM_THREADS=1", *worker]
+    yield Workload(
+        "threads",
+        f"{count} eigenvalue problems of 300 × 300 in numpy, {jobs} workers",
+        place.file(f"problems-{count}", (f"{i}\n" for i in range(count))),
+        count,
+        [
+            mtask("mtask, OMP_NUM_THREADS=1 by hand", f"-j{jobs}", alone),
+            mtask("**mtask**", f"-j{jobs}", worker),
+            mtask("mtask --threads keep", f"-j{jobs} --threads keep", worker),
+            place.pool("multiprocessing", "eigen", jobs, 1),
+        ],
+    )
+
+
 def memory(place):
     line = "x" * 95
     for name, size in ("memory", place.gigabytes * 1_000_000_000), ("stalled", 48_000_000):
@@ -694,6 +717,7 @@ WORKLOADS = [
     last,
     batches,
     start,
+    threads,
     memory,
     small,
     growth,

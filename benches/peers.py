@@ -55,7 +55,15 @@ def spin(line):
     return line
 
 
-TASKS = {"echo": echo, "sleep": sleep, "spin": spin}
+def eigen(line):
+    """An eigenvalue problem, for which a numeric library starts threads."""
+    import numpy
+
+    numpy.linalg.eigvals(numpy.random.default_rng(int(line)).random((300, 300)))
+    return line
+
+
+TASKS = {"echo": echo, "sleep": sleep, "spin": spin, "eigen": eigen}
 
 
 def work(task, seconds=0):

@@ -31,6 +31,7 @@ Register-ArgumentCompleter -Native -CommandName 'mtask' -ScriptBlock {
             [CompletionResult]::new('--protocol', '--protocol', [CompletionResultType]::ParameterName, 'Their protocol: lines or json')
             [CompletionResult]::new('--worker-arg', '--worker-arg', [CompletionResultType]::ParameterName, 'An argument of one worker''s own; again for each')
             [CompletionResult]::new('--shared-arg', '--shared-arg', [CompletionResultType]::ParameterName, 'Added to every worker''s argument; again for more')
+            [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Threads that numeric libraries start: auto, N or keep')
             [CompletionResult]::new('--lifespan', '--lifespan', [CompletionResultType]::ParameterName, 'Replace a worker''s process after N records [default: never]')
             [CompletionResult]::new('--python', '--python', [CompletionResultType]::ParameterName, 'Call a Python function or class with each record')
             [CompletionResult]::new('--argument-type', '--argument-type', [CompletionResultType]::ParameterName, 'A record as single argument, args or kwargs')

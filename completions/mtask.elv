@@ -9,6 +9,7 @@ set edit:completion:arg-completer[mtask] = {|@words|
     [&long='protocol' &arg-required=$true &completer={|word| put 'lines' 'json' } &desc='Their protocol: lines or json']
     [&long='worker-arg' &arg-required=$true &completer={|word| nop } &desc='An argument of one worker''s own; again for each']
     [&long='shared-arg' &arg-required=$true &completer={|word| nop } &desc='Added to every worker''s argument; again for more']
+    [&long='threads' &arg-required=$true &completer={|word| nop } &desc='Threads that numeric libraries start: auto, N or keep']
     [&long='tag-stderr' &desc='Put `[worker 2] ` before lines of their stderr']
     [&long='lifespan' &arg-required=$true &completer={|word| nop } &desc='Replace a worker''s process after N records [default: never]']
     [&long='python' &arg-required=$true &completer={|word| edit:complete-filename $word } &desc='Call a Python function or class with each record']

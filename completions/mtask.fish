@@ -6,7 +6,7 @@ function __mtask_takes_options
         switch $words[1]
             case --
                 return 1
-            case -i -a --input --shard --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate
+            case -i -a --input --shard --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --threads --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate
                 set -e words[1]
             case '-*'
             case '*'
@@ -29,6 +29,7 @@ complete -c mtask -n __mtask_takes_options -l protocol -d 'Their protocol: lines
 json\t'One JSON object a line each way; answers carry the record\'s id, in any order'"
 complete -c mtask -n __mtask_takes_options -l worker-arg -d 'An argument of one worker\'s own; again for each' -r -f
 complete -c mtask -n __mtask_takes_options -l shared-arg -d 'Added to every worker\'s argument; again for more' -r -f
+complete -c mtask -n __mtask_takes_options -l threads -d 'Threads that numeric libraries start: auto, N or keep' -r -f
 complete -c mtask -n __mtask_takes_options -l lifespan -d 'Replace a worker\'s process after N records [default: never]' -r -f
 complete -c mtask -n __mtask_takes_options -l python -d 'Call a Python function or class with each record' -r -F
 complete -c mtask -n __mtask_takes_options -l argument-type -d 'A record as single argument, args or kwargs' -r -f -a "single\t'As the one argument'
@@ -81,4 +82,4 @@ complete -c mtask -n __mtask_takes_options -s q -l quiet -d 'Errors only: no hin
 complete -c mtask -n __mtask_takes_options -l dry-run -d 'Print the workers\' command lines, start nothing'
 complete -c mtask -n __mtask_takes_options -s h -l help -d 'Print help; --help tells more'
 complete -c mtask -n __mtask_takes_options -s V -l version -d 'Print the version'
-complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --shard --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate)"
+complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --shard --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --threads --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate)"

@@ -5,6 +5,7 @@
 
 pub mod files;
 mod hints;
+mod machine;
 
 use std::env;
 use std::ffi::OsString;
@@ -115,6 +116,8 @@ pub struct Surroundings {
     pub cpus: fn() -> NonZeroUsize,
     /// Whether workers inherit PYTHONUNBUFFERED.
     pub python_unbuffered: PythonUnbuffered,
+    /// Whether this variable stands in mtask's environment, which workers inherit.
+    pub is_set: fn(&str) -> bool,
     /// PATH, where it is set.
     pub path: Option<OsString>,
 }
@@ -130,6 +133,7 @@ impl Surroundings {
             // Heeds affinity and cgroup limits; where it cannot tell, one worker is safe.
             cpus: || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             python_unbuffered,
+            is_set: |name| env::var_os(name).is_some(),
             path: env::var_os("PATH"),
         }
     }
@@ -142,7 +146,7 @@ impl Config {
     /// Arguments that contradict each other.
     pub fn resolve(arguments: Arguments, surroundings: &Surroundings) -> Result<Self, Unusable> {
         let inits = inits(&arguments.workers.worker_arg, &arguments.workers.shared_arg)?;
-        let jobs = jobs(&arguments, surroundings)?;
+        let jobs = machine::jobs(&arguments, surroundings)?;
         let hints = hints::hints(&arguments, &inits);
         let shape = shape(&arguments)?;
         let rendering = Rendering {
@@ -156,6 +160,7 @@ impl Config {
             Some(python) => python.commands(&arguments.command, &inits, jobs)?,
             None => worker_commands(&arguments.command, &inits, jobs, init_unless_placed)?,
         };
+        let machine = machine::machine(&arguments, surroundings);
         let resume = resume(&arguments)?;
         let command = typed(&arguments);
         let shard = shard(&arguments)?;
@@ -183,7 +188,12 @@ impl Config {
                 .map(|python| python.callable)
                 .filter(|_| python::is_run_here(&arguments.command)),
             command,
-            launcher: Launcher::local(commands, shape.protocol, surroundings.python_unbuffered),
+            launcher: Launcher::local(
+                commands,
+                shape.protocol,
+                surroundings.python_unbuffered,
+                machine,
+            ),
             stderr_tags: if arguments.workers.tag_stderr {
                 StderrTags::Worker
             } else {
@@ -211,22 +221,6 @@ impl Config {
             hints,
         })
     }
-}
-
-fn jobs(arguments: &Arguments, surroundings: &Surroundings) -> Result<NonZeroUsize, Unusable> {
-    let asked = arguments.workers.jobs.map(|jobs| jobs.on(surroundings.cpus));
-    let Some(given) = NonZeroUsize::new(arguments.workers.worker_arg.len()) else {
-        return Ok(asked.unwrap_or_else(surroundings.cpus));
-    };
-    let jobs = asked.unwrap_or(given);
-    if jobs.get() % given != 0 {
-        return Err(Unusable::usage(format!(
-            "--jobs {jobs} is not a multiple of the {given} --worker-arg given, which are dealt \
-             out in turn: try --jobs {}",
-            jobs.get().next_multiple_of(given.get())
-        )));
-    }
-    Ok(jobs)
 }
 
 fn shape(arguments: &Arguments) -> Result<Shape, Unusable> {
@@ -372,6 +366,7 @@ fn policy(arguments: &Arguments, jobs: NonZeroUsize, shape: Shape) -> Result<Pol
         pacing: pacing(arguments),
         delivery,
         lifespan: arguments.workers.lifespan,
+        muster: Duration::ZERO,
     })
 }
 

@@ -49,8 +49,11 @@ const NO_THREAD: &str = "cannot start a thread";
 ///
 /// # Errors
 /// Where the run cannot begin.
-pub fn run(config: Config) -> anyhow::Result<Status> {
+pub fn run(mut config: Config) -> anyhow::Result<Status> {
     check_standard_descriptors(&config)?;
+    if config.launcher.machine().is_divided() {
+        config.policy.muster = first_look(&config.inputs);
+    }
     let engine = assemble(config).map_err(name_limit)?;
     Ok(engine.run())
 }
@@ -112,6 +115,7 @@ fn assemble(config: Config) -> anyhow::Result<Engine<System>> {
         grace: config.policy.limits.grace,
         first_look,
     };
+    let machine = config.launcher.machine().clone();
     let system = System {
         launcher: config.launcher,
         requests,
@@ -131,7 +135,7 @@ fn assemble(config: Config) -> anyhow::Result<Engine<System>> {
         stderr: (stats == StatsOutput::Printed).then_some(verbosity),
         file: stats_file,
     };
-    report.keep_stats(targets, &mut scheduler, Instant::now());
+    report.keep_stats(targets, &machine, &mut scheduler, Instant::now());
     let channels = Channels {
         input,
         output,

@@ -11,6 +11,7 @@ use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 
 use crate::schedule::policy::{MaxErrors, OnError, Percentage, Window};
 use crate::shard::Shard;
+use crate::worker::machine::Threads;
 
 /// The longest DURATION, 100 years: far from what overflows a clock when it is added to now.
 const MAX_DURATION: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
@@ -189,6 +190,17 @@ pub fn jobs(text: &str) -> Result<Jobs, String> {
         return Err(format!("expected at most {MAX_JOBS} workers"));
     }
     Ok(Jobs::Count(jobs))
+}
+
+/// `auto`, `keep` or a number of threads of at least 1.
+pub fn threads(text: &str) -> Result<Threads, String> {
+    match text {
+        "auto" => Ok(Threads::Auto),
+        "keep" => Ok(Threads::Keep),
+        _ => count(text)
+            .map(Threads::Count)
+            .map_err(|_| "expected auto, keep or a whole number of at least 1".into()),
+    }
 }
 
 /// Any text. clap's own parser of strings does not say which option has an argument that is none.

@@ -8,6 +8,7 @@ use clap::{Args, ValueHint};
 use super::value::{self, Jobs};
 use crate::shape::Protocol;
 use crate::worker::init::SharedArg;
+use crate::worker::machine::Threads;
 use crate::worker::python::{ArgumentType, Callable};
 
 /// The options under "Workers".
@@ -65,6 +66,25 @@ pub struct Workers {
         value_parser = value::text().try_map(|text| SharedArg::parse(&text))
     )]
     pub shared_arg: Vec<SharedArg>,
+
+    /// Threads that numeric libraries start: auto, N or keep
+    ///
+    /// Most of them start a thread for each CPU in each worker, and then slow each other down. `auto`
+    /// sets the variables by which they choose to each worker's part of the usable CPUs, at least 1:
+    /// OMP_NUM_THREADS, OPENBLAS_NUM_THREADS, MKL_NUM_THREADS, BLIS_NUM_THREADS,
+    /// VECLIB_MAXIMUM_THREADS, NUMEXPR_NUM_THREADS, NUMBA_NUM_THREADS and RAYON_NUM_THREADS. Where
+    /// there are known to be fewer records than workers, those share the CPUs. N sets them to N,
+    /// `keep` sets none. If you set OMP_NUM_THREADS, all are left alone, another one if you set that:
+    /// in mtask's environment or by env(1) in COMMAND.
+    #[arg(
+        long,
+        value_name = "THREADS",
+        default_value = "auto",
+        value_parser = value::threads,
+        allow_negative_numbers = true,
+        hide_short_help = true
+    )]
+    pub threads: Threads,
 
     /// Put `[worker 2] ` before lines of their stderr
     #[arg(long)]

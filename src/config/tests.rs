@@ -12,6 +12,7 @@ fn resolve(words: &str) -> Result<Config, Unusable> {
     let surroundings = Surroundings {
         cpus: || NonZeroUsize::new(CPUS).unwrap(),
         python_unbuffered: PythonUnbuffered::Absent,
+        is_set: |_| false,
         path: None,
     };
     Config::resolve(

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use super::world::World;
 use super::{Engine, READ};
 use crate::protocol::Reader;
-use crate::schedule::{Death, Pipe, WorkerId};
+use crate::schedule::{Crew, Death, Pipe, WorkerId};
 use crate::sys;
 use crate::visible::LONGEST_LINE;
 use crate::worker::child::{Child, Sent};
@@ -34,8 +34,8 @@ pub(super) struct RunningProcess<C> {
 }
 
 impl<W: World> Engine<W> {
-    pub(super) fn start(&mut self, worker: WorkerId, number: u32) {
-        let started = self.world.start(worker, number);
+    pub(super) fn start(&mut self, worker: WorkerId, number: u32, crew: Crew) {
+        let started = self.world.start(worker, number, crew);
         let now = self.world.now();
         match started {
             Ok(child) => {

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, getpid, kill_process};
 
 use super::world::{Source, World};
 use crate::output::Destination;
-use crate::schedule::WorkerId;
+use crate::schedule::{Crew, WorkerId};
 use crate::signal::{self, Request, Requests};
 use crate::sys;
 use crate::waker::Waker;
@@ -35,8 +35,8 @@ impl World for System {
         Instant::now()
     }
 
-    fn start(&mut self, worker: WorkerId, number: u32) -> io::Result<SystemProcess> {
-        self.launcher.start(worker.0, number)
+    fn start(&mut self, worker: WorkerId, number: u32, crew: Crew) -> io::Result<SystemProcess> {
+        self.launcher.start(worker.0, number, crew.0)
     }
 
     fn wait<'c>(

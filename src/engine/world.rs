@@ -12,7 +12,7 @@ use std::time::Instant;
 use rustix::process::Pid;
 
 use crate::output::Sink;
-use crate::schedule::WorkerId;
+use crate::schedule::{Crew, WorkerId};
 use crate::signal::Request;
 use crate::worker::child::Child;
 
@@ -26,11 +26,12 @@ pub trait World {
     /// The time.
     fn now(&mut self) -> Instant;
 
-    /// Starts a process of COMMAND, the worker's next, which has this number.
+    /// Starts a process of COMMAND, the worker's next, which has this number and shares the machine with
+    /// those of so many workers.
     ///
     /// # Errors
     /// Where it cannot be started.
-    fn start(&mut self, worker: WorkerId, number: u32) -> io::Result<Self::Child>;
+    fn start(&mut self, worker: WorkerId, number: u32, crew: Crew) -> io::Result<Self::Child>;
 
     /// Waits until any of `sources` is ready or that time has come, and leaves those that are.
     /// `child` gives the process of a worker that is named there. The wait may be shorter.

@@ -35,6 +35,7 @@ use std::time::{Duration, Instant};
 use crate::input::LeftOut;
 use crate::schedule::event::{Event, Settled};
 use crate::schedule::{Bottleneck, Scheduler, Standing, Tally, WorkerId};
+use crate::worker::machine::Machine;
 use counts::Counted;
 use reasons::Reasons;
 use stats::Stats;
@@ -152,10 +153,16 @@ impl Report {
     }
 
     /// Keeps statistics from now on, if they are to go anywhere.
-    pub fn keep_stats(&mut self, targets: Targets, scheduler: &mut Scheduler, now: Instant) {
+    pub fn keep_stats(
+        &mut self,
+        targets: Targets,
+        machine: &Machine,
+        scheduler: &mut Scheduler,
+        now: Instant,
+    ) {
         if targets.stderr.is_some() || targets.file.is_some() {
             scheduler.keep_slowest();
-            self.stats = Some(Stats::new(scheduler.jobs(), now));
+            self.stats = Some(Stats::new(scheduler.jobs(), machine.clone(), now));
             self.targets = targets;
         }
     }

@@ -9,7 +9,8 @@ use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
 use crate::schedule::event::Event;
-use crate::schedule::{Bottleneck, Doubts, Scheduler, SlowRecord, Standing, WorkerId};
+use crate::schedule::{Bottleneck, Crew, Doubts, Scheduler, SlowRecord, Standing, WorkerId};
+use crate::worker::machine::Machine;
 
 /// The statistics of a run that goes on.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(super) struct Stats {
     began: Instant,
     last: Instant,
     workers: Vec<Watched>,
+    /// What they are given.
+    machine: Machine,
     lost: BTreeMap<Reason, Duration>,
 }
 
@@ -101,15 +104,18 @@ pub(super) struct Share {
     pub(super) records: u64,
     pub(super) failed: u64,
     pub(super) processes: u32,
+    /// How many threads its numeric libraries were told to start, if they were.
+    pub(super) threads: Option<usize>,
     pub(super) times: Times,
 }
 
 impl Stats {
-    pub(super) fn new(jobs: usize, now: Instant) -> Self {
+    pub(super) fn new(jobs: usize, machine: Machine, now: Instant) -> Self {
         Self {
             began: now,
             last: now,
             workers: (0..jobs).map(|_| Watched::new()).collect(),
+            machine,
             lost: BTreeMap::new(),
         }
     }
@@ -154,10 +160,12 @@ impl Stats {
         for worker in &mut self.workers {
             worker.turn(Standing::Gone, &mut self.lost);
         }
+        let threads = scheduler.crew().and_then(|Crew(workers)| self.machine.threads(workers));
         let shares = self.workers.iter().map(|worker| Share {
             records: worker.records,
             failed: worker.failed,
             processes: worker.processes,
+            threads,
             times: worker.times,
         });
         Account {
@@ -379,7 +387,7 @@ mod tests {
     }
     #[test]
     fn what_each_worker_has_done_is_counted_from_events() {
-        let mut stats = Stats::new(2, Instant::now());
+        let mut stats = Stats::new(2, Machine::default(), Instant::now());
         let settled = |count, worker, outcome| {
             Event::Settled(Settled {
                 first: Index(0),

@@ -90,6 +90,7 @@ pub(super) fn table(account: &Account, most: usize) -> String {
     if had < account.records {
         text += &format!("{} records never reached a worker\n", account.records - had);
     }
+    text += &threads(account, most);
     if !account.slowest.is_empty() {
         text += "slowest records:\n";
     }
@@ -107,6 +108,25 @@ pub(super) fn table(account: &Account, most: usize) -> String {
         text += &format!("{what}{before}{}\n", cut(&shown(slow), left.min(RECORD)));
     }
     text
+}
+
+/// How many threads numeric libraries were told to start, if they were, and how not to tell them.
+fn threads(account: &Account, most: usize) -> String {
+    let told = || account.workers.iter().filter_map(|worker| worker.threads);
+    let (Some(fewest), Some(highest)) = (told().min(), told().max()) else {
+        return String::new();
+    };
+    let number = match (fewest, highest) {
+        (1, 1) => "1 thread".to_owned(),
+        (fewest, highest) if fewest == highest => format!("{fewest} threads"),
+        (fewest, highest) => format!("{fewest} to {highest} threads"),
+    };
+    let number = format!("numeric libraries: {number} a worker");
+    let way_out = "(--threads keep: as they choose)";
+    match number.len() + 1 + way_out.len() {
+        columns if columns <= most => format!("{number} {way_out}\n"),
+        _ => format!("{number}\n{INDENT}{way_out}\n"),
+    }
 }
 
 /// Which columns stand beside each other so that a row fits, the first one always: in a narrow terminal
@@ -193,6 +213,7 @@ struct WorkerEntry {
     records: u64,
     failed: u64,
     processes: u32,
+    threads: Option<usize>,
     seconds: TimesEntry,
 }
 
@@ -248,6 +269,7 @@ pub(super) fn document(account: &Account) -> Vec<u8> {
                 records: share.records,
                 failed: share.failed,
                 processes: share.processes,
+                threads: share.threads,
                 seconds: entry(share.times, seconds),
             })
             .collect(),
@@ -313,6 +335,7 @@ mod tests {
             records,
             failed: 1,
             processes: 2,
+            threads: None,
             times: times(working),
         };
         Account {
@@ -390,6 +413,23 @@ slowest records:
         }
         assert!(table(&account, 80).contains("record 1234567: xxx"));
         assert!(!table(&account, 1).is_empty());
+    }
+
+    #[test]
+    fn what_numeric_libraries_are_told_is_told() {
+        let mut account = account();
+        for (told, expected) in [
+            (
+                [1, 1],
+                "libraries: 1 thread a worker (--threads keep: as they choose)\n",
+            ),
+            ([4, 4], "libraries: 4 threads a worker"),
+            ([3, 2], "libraries: 2 to 3 threads a worker"),
+        ] {
+            account.workers.iter_mut().zip(told).for_each(|(it, told)| it.threads = Some(told));
+            let table = table(&account, 80);
+            assert!(table.contains(expected), "{table}");
+        }
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! What the scheduler asks of the engine.
 
 use super::event::Event;
-use super::ids::{ProcessNumber, WorkerId};
+use super::ids::{Crew, ProcessNumber, WorkerId};
 use crate::record::{Attempt, Block};
 
 /// One thing to do. The engine does them in order.
 #[derive(Debug)]
 pub enum Action {
-    /// Start a process, then say so by `started` or `start_failed`.
-    Start(WorkerId, ProcessNumber),
+    /// Start a process of a worker that shares the machine with so many, itself among them; then say so
+    /// by `started` or `start_failed`.
+    Start(WorkerId, ProcessNumber, Crew),
     /// Send these records to the worker's running process. It is this attempt at each of them.
     Send(WorkerId, Block, Attempt),
     /// Close the process's stdin once everything sent has been written.

@@ -308,6 +308,11 @@ impl Scheduler {
         let Some(may_start) = self.intake.may_start() else {
             return 0;
         };
+        let muster_by = may_start + self.policy.muster;
+        if now < muster_by && self.is_mustering() {
+            self.wake_by(muster_by);
+            return 0;
+        }
         let waiting = self.queue.together() + self.queue.alone();
         let is_picky = self.queue.has_shunning();
         let idle = self
@@ -363,6 +368,13 @@ impl Scheduler {
         started
     }
 
+    /// Whether the first process waits until it is known how many records there are. What finds no room
+    /// is not waited for.
+    pub(super) fn is_mustering(&self) -> bool {
+        let is_waited_for = !self.policy.muster.is_zero() && !self.budget.is_full();
+        is_waited_for && !self.budget.has_waiter() && self.intake.may_be_short(self.workers.len())
+    }
+
     fn start(&mut self, worker: WorkerId, now: Instant) {
         let generation = self.command.generation();
         let (number, is_restart) = self.workers[worker.0].begin(generation, now);
@@ -372,7 +384,8 @@ impl Scheduler {
             process: number,
             is_restart,
         });
-        self.actions.push(Action::Start(worker, number));
+        let crew = self.intake.muster(self.workers.len());
+        self.actions.push(Action::Start(worker, number, crew));
         self.watch(worker);
         // Its first record goes with it, if one waits.
         if self.queue.has_alone() {

@@ -12,6 +12,11 @@ impl fmt::Display for WorkerId {
     }
 }
 
+/// How many workers share the machine: all that there are, or as many as there are records where these
+/// were known to be fewer when the first process began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crew(pub usize);
+
 /// A process's number among those of its worker, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessNumber(pub u32);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::ids::Crew;
 use super::process::HUNGER;
 
 /// How long a full buffer is what everything waits for, once that has been found to be so.
@@ -16,6 +17,8 @@ pub(super) struct Intake {
     seen_bytes: u64,
     /// The first process may begin: there is input, or none has come for a moment.
     may_start: Option<Instant>,
+    /// Who shares the machine, since the first process has begun.
+    crew: Option<Crew>,
     /// When records last came or were answered.
     moved_at: Instant,
     /// How long nothing may move before a process that may wait for more records than the buffer
@@ -30,6 +33,7 @@ impl Intake {
             seen: 0,
             seen_bytes: 0,
             may_start: None,
+            crew: None,
             moved_at: now,
             hunger: HUNGER,
         }
@@ -50,6 +54,16 @@ impl Intake {
 
     pub(super) fn may_start(&self) -> Option<Instant> {
         self.may_start
+    }
+
+    pub(super) fn crew(&self) -> Option<Crew> {
+        self.crew
+    }
+
+    /// Whether it may soon turn out that there are fewer records than these workers, none of which has
+    /// begun.
+    pub(super) fn may_be_short(&self, jobs: usize) -> bool {
+        self.crew.is_none() && self.is_open && (1..jobs as u64).contains(&self.seen)
     }
 
     /// How long nothing may move.
@@ -76,6 +90,15 @@ impl Intake {
     /// Processes may begin.
     pub(super) fn may_begin(&mut self, now: Instant) {
         self.may_start.get_or_insert(now);
+    }
+
+    /// A process begins, of so many workers. Gives who shares the machine.
+    pub(super) fn muster(&mut self, jobs: usize) -> Crew {
+        let all = match self.is_open {
+            true => jobs,
+            false => usize::try_from(self.seen).unwrap_or(jobs).clamp(1, jobs),
+        };
+        *self.crew.get_or_insert(Crew(all))
     }
 
     pub(super) fn ended(&mut self) {

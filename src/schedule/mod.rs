@@ -58,7 +58,7 @@ use std::time::{Duration, Instant};
 
 pub use action::Action;
 pub use doubts::Doubts;
-pub use ids::{ProcessNumber, WorkerId};
+pub use ids::{Crew, ProcessNumber, WorkerId};
 pub use order::Written;
 pub use process::{Death, Pipe, Reading};
 pub use slowest::SlowRecord;
@@ -179,6 +179,9 @@ impl Scheduler {
 
     /// Whether more input is of use now: enough is at hand to keep the workers busy, otherwise.
     pub fn wants_input(&self) -> bool {
+        if self.is_mustering() {
+            return true;
+        }
         let waiting = self.queue.fresh_bytes();
         !self.throttle.is_far_ahead() && waiting < READ_AHEAD.min(self.budget.limit() / 8).max(1)
     }
@@ -255,6 +258,11 @@ impl Scheduler {
     /// How long the slowest process took to be ready, if any has been.
     pub fn startup_time(&self) -> Option<Duration> {
         self.command.startup_time()
+    }
+
+    /// How many workers share the machine, once a process has begun.
+    pub fn crew(&self) -> Option<Crew> {
+        self.intake.crew()
     }
 
     /// The counts so far.

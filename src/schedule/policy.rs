@@ -34,6 +34,9 @@ pub struct Policy {
     pub delivery: Delivery,
     /// How many records a process serves.
     pub lifespan: Option<NonZeroUsize>,
+    /// For how long the first process may wait, once there are records, until it is known whether there
+    /// are fewer than workers.
+    pub muster: Duration,
 }
 
 /// What a failure means: for its record, for its worker and for the run.
@@ -139,6 +142,7 @@ impl Policy {
             pacing: Pacing::default(),
             delivery: Delivery::AtLeastOnce,
             lifespan: None,
+            muster: Duration::ZERO,
         }
     }
 

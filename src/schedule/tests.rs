@@ -200,7 +200,7 @@ impl Bench {
         }
         for action in self.scheduler.take_actions() {
             match action {
-                Action::Start(worker, _) => {
+                Action::Start(worker, ..) => {
                     self.starts += 1;
                     self.scheduler.started(worker, self.now);
                 }

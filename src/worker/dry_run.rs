@@ -16,7 +16,7 @@ use super::python;
 /// zsh, ksh and POSIX of 2024 have it, `$'\033'`.
 pub fn write_commands(launcher: &Launcher, mut to: impl Write) -> io::Result<()> {
     for worker in 0..launcher.workers() {
-        let program = launcher.program(worker, 0);
+        let program = launcher.program(worker, 0, launcher.workers());
         for variable in &program.variables {
             write!(to, "{}=", variable.name)?;
             to.write_all(&quote(&variable.value)?)?;
@@ -65,6 +65,7 @@ fn octal(bytes: &[u8]) -> String {
 mod tests {
     use super::super::command::WorkerCommand;
     use super::super::launcher::PythonUnbuffered;
+    use super::super::machine::Machine;
     use super::*;
     use crate::shape::Protocol;
 
@@ -77,7 +78,12 @@ mod tests {
             arg: Some("a b".into()),
         };
         let mut text = Vec::new();
-        let launcher = Launcher::local(vec![command], Protocol::Lines, PythonUnbuffered::Inherited);
+        let launcher = Launcher::local(
+            vec![command],
+            Protocol::Lines,
+            PythonUnbuffered::Inherited,
+            Machine::default(),
+        );
         write_commands(&launcher, &mut text).unwrap();
         let words = shlex::bytes::split(&text).expect("well quoted");
         assert_eq!(words[0], b"MTASK_WORKER=0");

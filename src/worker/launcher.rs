@@ -18,6 +18,7 @@ use std::io;
 
 use super::command::WorkerCommand;
 use super::lookup;
+use super::machine::Machine;
 use super::process::SystemProcess;
 use crate::exit::Unusable;
 use crate::shape::Protocol;
@@ -31,6 +32,7 @@ pub struct Launcher {
     /// How records and answers travel, which workers are told.
     protocol: Protocol,
     python_unbuffered: PythonUnbuffered,
+    machine: Machine,
 }
 
 /// Whether PYTHONUNBUFFERED stands in mtask's own environment, which workers inherit.
@@ -43,17 +45,25 @@ pub enum PythonUnbuffered {
 }
 
 impl Launcher {
-    /// Starts them as children of mtask, each worker its one of `commands`.
+    /// Starts them as children of mtask, each worker its one of `commands`, with its part of the
+    /// machine.
     pub fn local(
         commands: Vec<WorkerCommand>,
         protocol: Protocol,
         python_unbuffered: PythonUnbuffered,
+        machine: Machine,
     ) -> Self {
         Self {
             commands,
             protocol,
             python_unbuffered,
+            machine,
         }
+    }
+
+    /// How the machine is dealt out.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
     }
 
     /// How many workers there are.
@@ -72,26 +82,26 @@ impl Launcher {
         programs.into_iter().try_for_each(|program| lookup::look_up(program, path).map(drop))
     }
 
-    /// What a worker's process of this number is.
-    pub fn program(&self, worker: usize, number: u32) -> Program {
+    /// What a worker's process of this number is, where so many workers share the machine.
+    pub fn program(&self, worker: usize, number: u32, crew: usize) -> Program {
         let command = &self.commands[worker];
         Program {
             name: command.program.clone(),
             args: command.args.clone(),
-            variables: self.variables(worker, number),
+            variables: self.variables(worker, number, crew),
         }
     }
 
-    /// Starts a worker's process of this number.
+    /// Starts a worker's process of this number, where so many workers share the machine.
     ///
     /// # Errors
     /// Where it cannot be started.
-    pub fn start(&self, worker: usize, number: u32) -> io::Result<SystemProcess> {
-        SystemProcess::start(self.program(worker, number))
+    pub fn start(&self, worker: usize, number: u32, crew: usize) -> io::Result<SystemProcess> {
+        SystemProcess::start(self.program(worker, number, crew))
     }
 
     /// What a process is told in its environment.
-    fn variables(&self, worker: usize, number: u32) -> Vec<Variable> {
+    fn variables(&self, worker: usize, number: u32, crew: usize) -> Vec<Variable> {
         let arg = self.commands[worker].arg.as_deref().unwrap_or_default();
         let set = |name, value: OsString| Variable { name, value };
         let mut variables = vec![
@@ -104,6 +114,7 @@ impl Launcher {
         if self.python_unbuffered == PythonUnbuffered::Absent {
             variables.push(set("PYTHONUNBUFFERED", "1".into()));
         }
+        variables.extend(self.machine.variables(crew));
         variables
     }
 }
@@ -120,8 +131,13 @@ mod tests {
             args: vec![],
             arg: arg.map(str::to_owned),
         };
-        let launcher = Launcher::local(args.map(command).into(), Protocol::Lines, python);
-        launcher.program(2, 1).variables.iter().map(Variable::word).collect()
+        let launcher = Launcher::local(
+            args.map(command).into(),
+            Protocol::Lines,
+            python,
+            Machine::default(),
+        );
+        launcher.program(2, 1, 4).variables.iter().map(Variable::word).collect()
     }
 
     #[test]
@@ -152,7 +168,9 @@ mod tests {
         };
         let look_up = |last| {
             let commands = ["sh", "sh", last].map(command).into();
-            Launcher::local(commands, Protocol::Lines, PythonUnbuffered::Absent).look_up(None)
+            let machine = Machine::default();
+            Launcher::local(commands, Protocol::Lines, PythonUnbuffered::Absent, machine)
+                .look_up(None)
         };
         assert!(look_up("sh").is_ok());
         assert!(look_up("/no/such/program").is_err());

@@ -6,6 +6,7 @@ pub mod command;
 pub mod dry_run;
 pub mod launcher;
 pub mod lookup;
+pub mod machine;
 pub mod python;
 
 pub mod child;

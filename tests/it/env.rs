@@ -351,6 +351,14 @@ impl Run {
             "TMUX",
             "STY",
             "XTERM_VERSION",
+            "OMP_NUM_THREADS",
+            "OPENBLAS_NUM_THREADS",
+            "MKL_NUM_THREADS",
+            "BLIS_NUM_THREADS",
+            "VECLIB_MAXIMUM_THREADS",
+            "NUMEXPR_NUM_THREADS",
+            "NUMBA_NUM_THREADS",
+            "RAYON_NUM_THREADS",
         ] {
             command.env_remove(name);
         }

@@ -26,6 +26,7 @@ mod limits;
 mod process_limit;
 
 mod startup;
+mod threads;
 mod usage;
 mod worker_args;
 mod worker_stderr;

@@ -23,7 +23,7 @@ pub(crate) fn python(source: &str) -> Option<TestEnv> {
 }
 
 /// Whether python3 runs this.
-fn has(code: &str) -> bool {
+pub(crate) fn has(code: &str) -> bool {
     Command::new("python3")
         .args(["-c", code])
         .output()

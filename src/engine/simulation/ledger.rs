@@ -18,7 +18,7 @@ use super::scenario::{Fault, Scenario, micros, millis};
 use crate::budget::BOOKKEEPING;
 use crate::exit::Status;
 use crate::schedule::policy::{OnError, Policy, Readiness};
-use crate::schedule::{Tally, WorkerId};
+use crate::schedule::{Crew, Tally, WorkerId};
 pub(super) use answers::Said;
 pub(super) use past::{Charge, EarlierRun};
 use trials::Proof;
@@ -199,6 +199,8 @@ pub(super) struct Ledger {
     /// For how long processes are to stay up by what died before it was ready, since one last
     /// became ready.
     long_trial: Option<Duration>,
+    /// Who shares the machine, since the first process began.
+    crew: Option<Crew>,
     interrupts: Vec<Duration>,
     ended_early: Option<Duration>,
     outcomes: OutcomeBook,
@@ -240,6 +242,7 @@ impl Ledger {
             first_answer_time: None,
             has_lazy_first: false,
             long_trial: None,
+            crew: None,
             interrupts: Vec::new(),
             ended_early: None,
             outcomes: OutcomeBook::new(scenario),
@@ -308,6 +311,23 @@ impl Ledger {
             is_later: self.first_answer_time.is_some(),
             ..ProcessLedger::default()
         });
+    }
+
+    /// A process begins and is told how many share the machine: all workers, unless all records have
+    /// come and are fewer.
+    pub(super) fn mustered(&mut self, crew: Crew) {
+        let jobs = self.policy.jobs.get();
+        let is_whole = self.pasts.iter().all(|past| past.has_arrived);
+        let few = self.pasts.len().clamp(1, jobs);
+        let is_known = self.crew.is_none_or(|earlier| earlier == crew);
+        assert!(is_known, "the machine is shared anew");
+        let is_right = crew.0 == jobs || (crew.0 == few && is_whole);
+        assert!(
+            is_right,
+            "{crew:?} of {jobs} for {} records",
+            self.pasts.len()
+        );
+        self.crew = Some(crew);
     }
 
     pub(super) fn interrupted(&mut self, now: Duration) {

@@ -17,7 +17,7 @@ use super::scenario::{Accident, Announcement, Disturbance, Fault, Scenario, micr
 use super::threads::{File, SimulatedInput, SimulatedKeeper, SimulatedWriter, Stderr};
 use crate::budget::Budget;
 use crate::engine::world::{Source, World};
-use crate::schedule::WorkerId;
+use crate::schedule::{Crew, WorkerId};
 use crate::signal::Request;
 use crate::waker::Waker;
 
@@ -308,9 +308,10 @@ impl Outside {
     }
 
     /// Gives the number of the actor, if it could be started.
-    fn start(&mut self, worker: WorkerId, number: u32) -> Option<usize> {
+    fn start(&mut self, worker: WorkerId, number: u32, crew: Crew) -> Option<usize> {
         self.deeds += 1;
         self.tell_ledger();
+        self.ledger.mustered(crew);
         assert_eq!(
             self.running[worker.0], None,
             "{worker} has two processes at a time"
@@ -357,8 +358,8 @@ impl World for Simulated {
         outside.base + outside.now
     }
 
-    fn start(&mut self, worker: WorkerId, number: u32) -> io::Result<SimulatedChild> {
-        let number = self.0.borrow_mut().start(worker, number);
+    fn start(&mut self, worker: WorkerId, number: u32, crew: Crew) -> io::Result<SimulatedChild> {
+        let number = self.0.borrow_mut().start(worker, number, crew);
         match number {
             Some(number) => Ok(SimulatedChild::new(Rc::clone(&self.0), number)),
             None => Err(io::Error::other("no luck")),

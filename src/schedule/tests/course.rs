@@ -120,7 +120,7 @@ pub(super) fn run(records: usize, seats: &[Seat<'_>], change: impl FnOnce(&mut P
         {
             for action in actions {
                 match action {
-                    Action::Start(worker, _) => {
+                    Action::Start(worker, ..) => {
                         scheduler.started(worker, now);
                         let hand = &mut hands[worker.0];
                         hand.ready_at = seats[worker.0].ready_after.map(|after| now + after);

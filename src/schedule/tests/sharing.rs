@@ -210,7 +210,7 @@ fn holders(bench: &mut Bench) -> Vec<WorkerId> {
     let mut holders = Vec::new();
     for action in bench.scheduler.take_actions() {
         match action {
-            Action::Start(worker, _) => bench.scheduler.started(worker, bench.now),
+            Action::Start(worker, ..) => bench.scheduler.started(worker, bench.now),
             Action::Send(worker, ..) => holders.push(worker),
             Action::Tell(_) => {}
             other => panic!("{other:?}"),

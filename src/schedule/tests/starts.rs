@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Bench, MILLISECOND, SECOND};
 use crate::outcome::{Done, ExitStatus};
 use crate::schedule::policy::{Policy, Readiness};
-use crate::schedule::{Doubts, WorkerFaults};
+use crate::schedule::{Crew, Doubts, WorkerFaults};
 use crate::shape::Protocol;
 
 fn bench() -> Bench {
@@ -47,6 +47,42 @@ fn where_few_records_have_come_as_many_processes_begin_and_the_others_a_little_l
     assert_eq!(bench.starts, 3);
     bench.wait(20 * MILLISECOND);
     assert_eq!(bench.starts, 8);
+}
+
+#[test]
+fn the_first_process_waits_for_a_moment_to_know_how_many_share_the_machine() {
+    let bench = || Bench::of_workers(8, |policy| policy.muster = 20 * MILLISECOND);
+    let crew = |bench: &Bench| bench.scheduler.crew().map(|Crew(workers)| workers);
+    let mut short = bench();
+    short.records(3);
+    assert_eq!((short.starts, crew(&short)), (0, None), "more may come");
+    assert!(short.scheduler.wants_input());
+    short.end_input();
+    assert_eq!((short.starts, crew(&short)), (3, Some(3)), "none does");
+    short.die(ExitStatus::Code(3));
+    short.wait(SECOND);
+    assert_eq!((short.starts, crew(&short)), (4, Some(3)));
+
+    let mut long = bench();
+    long.records(7);
+    long.records(1);
+    assert_eq!((long.starts, crew(&long)), (8, Some(8)), "there are enough");
+
+    let mut slow = bench();
+    slow.records(1);
+    slow.wait(19 * MILLISECOND);
+    assert_eq!(slow.starts, 0);
+    slow.wait(2 * MILLISECOND);
+    assert_eq!((slow.starts, crew(&slow)), (1, Some(8)), "nobody knows");
+    slow.end_input();
+    assert_eq!(crew(&slow), Some(8), "it is dealt out");
+}
+
+#[test]
+fn what_finds_no_room_is_not_waited_for_at_the_start() {
+    let mut bench = Bench::of_workers(8, |policy| policy.muster = SECOND);
+    bench.bytes(&("x".repeat(65 << 20) + "\n"));
+    assert_eq!(bench.starts, 1);
 }
 
 #[test]

@@ -109,6 +109,7 @@ fn any_policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Policy {
             grace: *pick(rng, &[millis(0), millis(60), millis(1_000)]),
             exit_timeout: scale + millis(rng.u64(300..2_000)),
         },
+        muster: *pick(rng, &[millis(0), millis(20), millis(1_000)]),
     }
 }
 

@@ -1,0 +1,35 @@
+//! What a worker is given of the machine that it shares with the others.
+//!
+//! Always: what is given to a worker's process depends on the worker and on how many share the machine
+//! alone, so that its next process gets the same.
+
+mod threads;
+
+pub use threads::{ThreadVariables, Threads};
+
+use crate::sys::spawn::Variable;
+
+/// How the machine is dealt out to workers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// How many threads their numeric libraries are told to start.
+    pub threads: ThreadVariables,
+}
+
+impl Machine {
+    /// Whether it matters how many workers share it.
+    pub fn is_divided(&self) -> bool {
+        self.threads.are_divided()
+    }
+
+    /// How many threads the numeric libraries of a worker start, where that is set, so many workers
+    /// sharing the machine.
+    pub fn threads(&self, crew: usize) -> Option<usize> {
+        self.threads.number(crew)
+    }
+
+    /// What a worker's process finds of it in its environment.
+    pub fn variables(&self, crew: usize) -> Vec<Variable> {
+        self.threads.variables(crew)
+    }
+}
