@@ -29,6 +29,8 @@ Register-ArgumentCompleter -Native -CommandName 'mtask' -ScriptBlock {
             [CompletionResult]::new('-j', '-j', [CompletionResultType]::ParameterName, 'How many [default: one for each usable CPU]')
             [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'How many [default: one for each usable CPU]')
             [CompletionResult]::new('--protocol', '--protocol', [CompletionResultType]::ParameterName, 'Their protocol: lines or json')
+            [CompletionResult]::new('--answer-end', '--answer-end', [CompletionResultType]::ParameterName, 'An answer is all lines up to one that is TEXT')
+            [CompletionResult]::new('--record-end', '--record-end', [CompletionResultType]::ParameterName, 'Send a line that is TEXT after each record')
             [CompletionResult]::new('--worker-arg', '--worker-arg', [CompletionResultType]::ParameterName, 'An argument of one worker''s own; again for each')
             [CompletionResult]::new('--shared-arg', '--shared-arg', [CompletionResultType]::ParameterName, 'Added to every worker''s argument; again for more')
             [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Threads that numeric libraries start: auto, N or keep')

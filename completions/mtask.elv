@@ -7,6 +7,8 @@ set edit:completion:arg-completer[mtask] = {|@words|
     [&long='max-record' &arg-required=$true &completer={|word| nop } &desc='The longest record and the longest answer']
     [&short='j' &long='jobs' &arg-required=$true &completer={|word| nop } &desc='How many [default: one for each usable CPU]']
     [&long='protocol' &arg-required=$true &completer={|word| put 'lines' 'json' } &desc='Their protocol: lines or json']
+    [&long='answer-end' &arg-required=$true &completer={|word| nop } &desc='An answer is all lines up to one that is TEXT']
+    [&long='record-end' &arg-required=$true &completer={|word| nop } &desc='Send a line that is TEXT after each record']
     [&long='worker-arg' &arg-required=$true &completer={|word| nop } &desc='An argument of one worker''s own; again for each']
     [&long='shared-arg' &arg-required=$true &completer={|word| nop } &desc='Added to every worker''s argument; again for more']
     [&long='threads' &arg-required=$true &completer={|word| nop } &desc='Threads that numeric libraries start: auto, N or keep']

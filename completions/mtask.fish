@@ -6,7 +6,7 @@ function __mtask_takes_options
         switch $words[1]
             case --
                 return 1
-            case -i -a --input --shard --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --threads --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate
+            case -i -a --input --shard --format --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --threads --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate
                 set -e words[1]
             case '-*'
             case '*'
@@ -27,6 +27,8 @@ complete -c mtask -n __mtask_takes_options -l max-record -d 'The longest record 
 complete -c mtask -n __mtask_takes_options -s j -l jobs -d 'How many [default: one for each usable CPU]' -r -f
 complete -c mtask -n __mtask_takes_options -l protocol -d 'Their protocol: lines or json' -r -f -a "lines\t'One line in, one line out, in the same order, flushed'
 json\t'One JSON object a line each way; answers carry the record\'s id, in any order'"
+complete -c mtask -n __mtask_takes_options -l answer-end -d 'An answer is all lines up to one that is TEXT' -r -f
+complete -c mtask -n __mtask_takes_options -l record-end -d 'Send a line that is TEXT after each record' -r -f
 complete -c mtask -n __mtask_takes_options -l worker-arg -d 'An argument of one worker\'s own; again for each' -r -f
 complete -c mtask -n __mtask_takes_options -l shared-arg -d 'Added to every worker\'s argument; again for more' -r -f
 complete -c mtask -n __mtask_takes_options -l threads -d 'Threads that numeric libraries start: auto, N or keep' -r -f
@@ -82,4 +84,4 @@ complete -c mtask -n __mtask_takes_options -s q -l quiet -d 'Errors only: no hin
 complete -c mtask -n __mtask_takes_options -l dry-run -d 'Print the workers\' command lines, start nothing'
 complete -c mtask -n __mtask_takes_options -s h -l help -d 'Print help; --help tells more'
 complete -c mtask -n __mtask_takes_options -s V -l version -d 'Print the version'
-complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --shard --format --max-record -j -P --jobs --protocol --worker-arg --shared-arg --threads --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate)"
+complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --shard --format --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --threads --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate)"

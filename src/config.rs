@@ -6,6 +6,7 @@
 pub mod files;
 mod hints;
 mod machine;
+mod shape;
 
 use std::env;
 use std::ffi::OsString;
@@ -19,7 +20,6 @@ use crate::exit::Unusable;
 use crate::input::InputSource;
 use crate::outcome::{OutputFormat, Rendering};
 use crate::protocol::Attempts;
-use crate::record::Separator;
 use crate::report::{Verbosity, When};
 use crate::schedule::policy::{
     Delivery, ErrorRecords, FailureRules, Lead, Limits, Order, Pacing, Policy, Readiness,
@@ -33,6 +33,7 @@ use crate::worker::init::inits;
 use crate::worker::launcher::{Launcher, PythonUnbuffered};
 use crate::worker::python::{self, ArgumentType, Callable, PythonWorker};
 use crate::worker::stderr::StderrTags;
+use shape::shape;
 
 /// How long a process may take until it is ready where only `--timeout` is given.
 const DEFAULT_INIT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
@@ -223,29 +224,6 @@ impl Config {
     }
 }
 
-fn shape(arguments: &Arguments) -> Result<Shape, Unusable> {
-    let protocol = protocol(arguments)?;
-    let format = format(arguments, protocol);
-    Ok(Shape {
-        format,
-        protocol,
-        separator: separator(arguments, protocol, format)?,
-        max_record: arguments.input.max_record.get(),
-    })
-}
-
-fn protocol(arguments: &Arguments) -> Result<Protocol, Unusable> {
-    match (arguments.workers.protocol, &arguments.workers.python) {
-        (Some(Protocol::Lines), Some(_)) => Err(Unusable::usage(
-            "--python workers speak the json protocol: leave out --protocol lines; for lines of \
-             text use --format lines",
-        )),
-        (Some(given), _) => Ok(given),
-        (None, Some(_)) => Ok(Protocol::Json),
-        (None, None) => Ok(Protocol::Lines),
-    }
-}
-
 fn python_worker(arguments: &Arguments) -> Result<Option<PythonWorker>, Unusable> {
     let argument_type = (arguments.workers.argument_type).unwrap_or(ArgumentType::Single);
     if arguments.workers.python.is_none() {
@@ -275,10 +253,6 @@ fn python_worker(arguments: &Arguments) -> Result<Option<PythonWorker>, Unusable
     )
 }
 
-fn format(arguments: &Arguments, protocol: Protocol) -> Format {
-    (arguments.input.format).unwrap_or(protocol.facts().format)
-}
-
 fn output_format(arguments: &Arguments, shape: Shape) -> Result<OutputFormat, Unusable> {
     let gives_json = shape.protocol.facts().gives_json;
     match arguments.output.output_format {
@@ -289,25 +263,6 @@ fn output_format(arguments: &Arguments, shape: Shape) -> Result<OutputFormat, Un
         Some(given) => Ok(given),
         None if gives_json && shape.format == Format::Lines => Ok(OutputFormat::Text),
         None => Ok(OutputFormat::Raw),
-    }
-}
-
-fn separator(
-    arguments: &Arguments,
-    protocol: Protocol,
-    format: Format,
-) -> Result<Separator, Unusable> {
-    match (arguments.input.null, format) {
-        (false, _) => Ok(Separator::Newline),
-        (true, _) if !protocol.facts().takes_separator => Err(Unusable::usage(
-            "--null is of no use with --protocol json, where each record travels on a line: \
-             leave one of them out",
-        )),
-        (true, Format::Lines) => Ok(Separator::Nul),
-        (true, Format::Jsonl | Format::Csv | Format::Tsv) => Err(Unusable::usage(
-            "--null is of use with --format lines alone, for other records end with a line or a row: \
-             leave one of them out",
-        )),
     }
 }
 

@@ -90,6 +90,15 @@ impl Separator {
     }
 }
 
+/// How records lie in what is written to a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Framing {
+    /// What ends each line.
+    pub separator: Separator,
+    /// How many lines each record takes.
+    pub lines: usize,
+}
+
 /// So many bytes are counted at a time: many at first, few towards the end.
 const STRIDES: [usize; 2] = [8192, 512];
 /// So few separators are found sooner one by one.

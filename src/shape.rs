@@ -5,7 +5,7 @@
 
 use clap::ValueEnum;
 
-use crate::record::Separator;
+use crate::record::{Framing, Separator};
 
 /// What records and answers look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,23 @@ pub struct Shape {
     pub separator: Separator,
     /// The most bytes of a record, and of an answer, the separator not counted.
     pub max_record: usize,
+    /// What is sent behind each record, as a line of its own.
+    pub record_end: Option<EndLine>,
+    /// Where an answer ends.
+    pub answer_end: AnswerEnd,
+}
+
+/// A line that ends something, without the separator. There are two of a run at most, which live as
+/// long as that does.
+pub type EndLine = &'static [u8];
+
+/// Where an answer ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerEnd {
+    /// Where its line does.
+    Separator,
+    /// Before a line that is this one: what stands before that are its lines, any number of them.
+    Line(EndLine),
 }
 
 /// What a record is (`--format`).
@@ -60,6 +77,14 @@ impl Shape {
             Format::Jsonl | Format::Csv | Format::Tsv => Encoding::Utf8,
         }
     }
+
+    /// How records lie in what is written to a worker.
+    pub fn framing(&self) -> Framing {
+        Framing {
+            separator: self.separator,
+            lines: 1 + usize::from(self.record_end.is_some()),
+        }
+    }
 }
 
 impl Format {
@@ -92,6 +117,8 @@ pub struct Facts {
     pub gives_json: bool,
     /// Whether records, and answers, may end with something else than a newline.
     pub takes_separator: bool,
+    /// Whether a line may stand behind each record, or end an answer of several lines.
+    pub takes_end_lines: bool,
     /// What a record is where nobody says it.
     pub format: Format,
     /// What bytes records and answers may hold.
@@ -117,6 +144,7 @@ impl Protocol {
                 has_last_word: false,
                 gives_json: false,
                 takes_separator: true,
+                takes_end_lines: true,
                 format: Format::Lines,
                 encoding: Encoding::Bytes,
             },
@@ -126,6 +154,7 @@ impl Protocol {
                 has_last_word: true,
                 gives_json: true,
                 takes_separator: false,
+                takes_end_lines: false,
                 format: Format::Jsonl,
                 encoding: Encoding::Utf8,
             },
@@ -149,5 +178,7 @@ impl Shape {
         protocol: Protocol::Lines,
         separator: Separator::Newline,
         max_record: 1 << 20,
+        record_end: None,
+        answer_end: AnswerEnd::Separator,
     };
 }

@@ -13,6 +13,11 @@ pub fn answers(data: &[u8]) {
     bodies::answers(data);
 }
 
+/// What a worker writes whose answers are several lines.
+pub fn answer_ends(data: &[u8]) {
+    bodies::answer_ends(data);
+}
+
 /// Init arguments and what they replace in a command line.
 pub fn placeholders(data: &[u8]) {
     bodies::placeholders(data);

@@ -1,5 +1,6 @@
 //! Options: how many workers there are, what each is told and how they are spoken to.
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 
 use clap::builder::TypedValueParser;
@@ -40,6 +41,32 @@ pub struct Workers {
             + "\n\n[default: lines; json with --python]"
     )]
     pub protocol: Option<Protocol>,
+
+    /// An answer is all lines up to one that is TEXT
+    ///
+    /// With `--protocol lines`, for tools that answer in several lines or in none: exiftool, sqlite3,
+    /// bc, a REPL. The answer is one result, with all its lines but the last, in an envelope a string;
+    /// one of no line writes nothing. A process that has answered everything and not exited 1 s after
+    /// the end of its stdin is ended.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        allow_hyphen_values = true,
+        hide_short_help = true
+    )]
+    pub answer_end: Option<OsString>,
+
+    /// Send a line that is TEXT after each record
+    ///
+    /// With `--protocol lines`: what a tool takes as the end of a request, or what has it print the
+    /// line of `--answer-end`.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        allow_hyphen_values = true,
+        hide_short_help = true
+    )]
+    pub record_end: Option<OsString>,
 
     /// An argument of one worker's own; again for each
     ///

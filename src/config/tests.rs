@@ -3,6 +3,7 @@ use clap::Parser;
 use super::*;
 use crate::exit::Status;
 use crate::outcome::ErrorInput;
+use crate::record::Separator;
 use crate::schedule::policy::{MaxErrors, OnError};
 
 const CPUS: usize = 7;

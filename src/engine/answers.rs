@@ -9,7 +9,7 @@ use crate::outcome::Chunks;
 use crate::protocol::message::{Message, Reception};
 use crate::protocol::stdout::Tail;
 use crate::protocol::{Aside, Listener, Reader};
-use crate::record::{Index, Separator};
+use crate::record::{Framing, Index};
 use crate::schedule::event::Event;
 use crate::schedule::{Scheduler, WorkerId};
 use crate::worker::child::Child;
@@ -55,7 +55,7 @@ impl<W: World> Engine<W> {
             scheduler: &mut self.scheduler,
             worker,
             now,
-            separator: self.config.shape.separator,
+            framing: self.config.shape.framing(),
             child: &process.child,
             others: [before, behind],
             unfinished: process.stderr.unfinished(),
@@ -103,7 +103,7 @@ struct Ear<'e, C> {
     scheduler: &'e mut Scheduler,
     worker: WorkerId,
     now: Instant,
-    separator: Separator,
+    framing: Framing,
     child: &'e C,
     /// The processes of the workers before and behind this one.
     others: [&'e [Option<RunningProcess<C>>]; 2],
@@ -125,7 +125,7 @@ impl<C: Child> Listener for Ear<'_, C> {
     }
 
     fn unsent(&self) -> usize {
-        self.child.unsent(self.separator)
+        self.child.unsent(self.framing)
     }
 
     fn longest_text(&self, begun: usize) -> usize {

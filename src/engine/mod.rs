@@ -290,11 +290,9 @@ impl<W: World> Engine<W> {
 
     fn tick(&mut self, now: Instant) {
         let processes = &self.processes;
-        let separator = self.config.shape.separator;
+        let framing = self.config.shape.framing();
         let unsent = |worker: WorkerId| {
-            processes[worker.0]
-                .as_ref()
-                .map_or(usize::MAX, |process| process.child.unsent(separator))
+            processes[worker.0].as_ref().map_or(usize::MAX, |process| process.child.unsent(framing))
         };
         for (number, process) in processes.iter().enumerate() {
             let worker = WorkerId(number);
@@ -326,7 +324,7 @@ impl<W: World> Engine<W> {
             }
             // What found no room before may find it now.
             self.scheduler.set_output_room(self.output.room());
-            if self.scheduler.written().is_empty() || self.output.is_busy() {
+            if self.scheduler.written().is_out() || self.output.is_busy() {
                 break;
             }
         }

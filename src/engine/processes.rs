@@ -100,8 +100,8 @@ impl<W: World> Engine<W> {
             return;
         };
         if process.child.write() == Sent::Refused {
-            let unsent = process.child.unsent(self.config.shape.separator);
-            if process.child.is_amid_record(self.config.shape.separator) {
+            let unsent = process.child.unsent(self.config.shape.framing());
+            if process.child.is_amid_record(self.config.shape.framing()) {
                 self.scheduler.record_partially_written(worker);
             }
             process.child.abandon_stdin();
@@ -197,7 +197,7 @@ impl<W: World> Engine<W> {
         // Nobody but the leader's children can write any more, and those are killed with it.
         if let Some(process) = &self.processes[worker.0] {
             let _ = process.child.signal(Signal::KILL);
-            if process.child.is_amid_record(self.config.shape.separator) {
+            if process.child.is_amid_record(self.config.shape.framing()) {
                 self.scheduler.record_partially_written(worker);
             }
         }
@@ -234,7 +234,7 @@ impl<W: World> Engine<W> {
             exit: exit.into(),
             stderr: process.stderr.last_lines(),
             tail,
-            unsent: process.child.unsent(self.config.shape.separator),
+            unsent: process.child.unsent(self.config.shape.framing()),
         };
         self.scheduler.died(worker, death, now);
         self.act();

@@ -17,6 +17,7 @@ use crate::config::files::directory_of;
 use crate::exit::Unusable;
 use crate::record::Separator;
 use crate::schedule::policy::Order;
+use crate::shape::{AnswerEnd, EndLine};
 use crate::worker::dry_run::quote;
 
 /// The way out where a journal is of no use.
@@ -119,6 +120,15 @@ fn terms(config: &Config) -> BTreeMap<String, String> {
     ]
     .map(|(option, value)| (option.to_owned(), value))
     .into();
+    let mut insert_end = |option: &str, line: EndLine| {
+        terms.insert(option.into(), format!("'{}'", line.escape_ascii()));
+    };
+    if let AnswerEnd::Line(line) = config.shape.answer_end {
+        insert_end("--answer-end", line);
+    }
+    if let Some(line) = config.shape.record_end {
+        insert_end("--record-end", line);
+    }
     if let Some(shard) = config.shard {
         let sizes: Vec<_> = config.input_sizes.iter().map(u64::to_string).collect();
         terms.insert(SHARD.into(), shard.to_string());

@@ -16,7 +16,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::record::Index;
-use crate::shape::Shape;
+use crate::shape::{AnswerEnd, Shape};
 
 use super::{Cause, Chunks, ExitStatus, Failure, Lines, Parts};
 
@@ -58,7 +58,7 @@ const ENVELOPE: usize = 48;
 impl Rendering {
     /// Appends the results of `count` records, the first of index `first`, whose answers are the
     /// first `bytes` of `answers`, each followed by the separator, and leaves out those bytes
-    /// there.
+    /// there. Where an answer may be several lines, it is one answer, with all its lines.
     pub fn results(
         &self,
         first: Index,
@@ -68,6 +68,8 @@ impl Rendering {
         out: &mut Chunks,
     ) {
         match self.output_format {
+            // An answer of no line writes none.
+            OutputFormat::Raw | OutputFormat::Text if bytes == 0 => {}
             OutputFormat::Raw | OutputFormat::Text => answers.move_to(bytes, out),
             OutputFormat::Envelope => {
                 out.append(bytes, |to| {
@@ -80,10 +82,9 @@ impl Rendering {
 
     fn envelopes(&self, first: Index, count: usize, mut bytes: &[u8], out: &mut Vec<u8>) {
         for number in 0..count {
-            let end = memchr(self.shape.separator.byte(), bytes)
-                .expect("each answer is followed by the separator");
-            let (output, output_base64) = text_or_base64(&bytes[..end]);
-            bytes = &bytes[end + 1..];
+            let output;
+            (output, bytes) = self.first_answer(bytes);
+            let (output, output_base64) = text_or_base64(output);
             let envelope = Envelope {
                 index: first.plus(number).0,
                 output,
@@ -92,6 +93,19 @@ impl Rendering {
             self.append(&envelope, out);
         }
         debug_assert!(bytes.is_empty(), "more answers than counted");
+    }
+
+    /// The first of these answers, without its last separator, and what is behind it.
+    fn first_answer<'a>(&self, answers: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+        let separator = self.shape.separator.byte();
+        match self.shape.answer_end {
+            AnswerEnd::Separator => {
+                let end = memchr(separator, answers);
+                let end = end.expect("each answer is followed by the separator");
+                (&answers[..end], &answers[end + 1..])
+            }
+            AnswerEnd::Line(_) => (answers.strip_suffix(&[separator]).unwrap_or(answers), &[]),
+        }
     }
 
     /// Appends the result of a record whose answer is `value`: JSON, or plain text where that is
@@ -473,6 +487,22 @@ mod tests {
     #[test]
     fn raw_results_are_the_answers() {
         assert_eq!(results(LINES, 2, b"a\n\n"), "a\n\n");
+    }
+
+    #[test]
+    fn an_answer_of_several_lines_is_one_text_and_one_of_none_is_empty() {
+        let rendering = |rendering: Rendering| Rendering {
+            shape: Shape {
+                answer_end: AnswerEnd::Line(b"END"),
+                ..Shape::LINES
+            },
+            ..rendering
+        };
+        for (answer, envelope) in [("a\n\nb\n", "a\\n\\nb"), ("\n", ""), ("", "")] {
+            let expected = format!("{{\"index\":9,\"output\":\"{envelope}\"}}\n");
+            assert_eq!(results(rendering(ENVELOPE), 1, answer.as_bytes()), expected);
+            assert_eq!(results(rendering(LINES), 1, answer.as_bytes()), answer);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ const KEPT: usize = 1024;
 #[derive(Debug, PartialEq)]
 pub enum Message<'m, 'b> {
     /// Results of the oldest records that it owes, in turn: so many lines, each followed by the
-    /// separator.
+    /// separator. Where an answer may be several lines, all those of one, be it none.
     Results(usize, Lines<'b>),
     /// An answer to the oldest record that it owes, longer than it may be.
     TooLarge,

@@ -7,6 +7,7 @@
 pub mod json;
 pub mod lines;
 pub mod message;
+pub mod several;
 pub mod stdout;
 
 use std::fmt::Debug;
@@ -14,9 +15,10 @@ use std::fmt::Debug;
 pub use json::Wanted;
 
 use crate::budget::{BOOKKEEPING, Budget};
-use crate::record::{Attempt, Block, Index, Slice};
-use crate::shape::{Protocol, Shape};
+use crate::record::{Attempt, Block, Index, Separator, Slice};
+use crate::shape::{AnswerEnd, EndLine, Protocol, Shape};
 use message::{End, Message, Reception};
+use several::SeveralLinesReader;
 use stdout::{Awaited, StdoutLines, Tail};
 
 /// Who hears what one process says, and knows what it owes.
@@ -99,9 +101,14 @@ pub struct Reader(Box<dyn Reads>);
 impl Reader {
     /// Of a process that has written nothing yet.
     pub fn new(shape: &Shape, wanted: Wanted, budget: &Budget) -> Self {
-        match shape.protocol {
-            Protocol::Lines => Self(Box::new(lines::LinesReader::new(shape, budget))),
-            Protocol::Json => Self(Box::new(json::JsonReader::new(shape, wanted, budget))),
+        match (shape.protocol, shape.answer_end) {
+            (Protocol::Lines, AnswerEnd::Separator) => {
+                Self(Box::new(lines::LinesReader::new(shape, budget)))
+            }
+            (Protocol::Lines, AnswerEnd::Line(line)) => {
+                Self(Box::new(SeveralLinesReader::new(shape, line, budget)))
+            }
+            (Protocol::Json, _) => Self(Box::new(json::JsonReader::new(shape, wanted, budget))),
         }
     }
 
@@ -148,13 +155,26 @@ impl Reader {
 /// # Panics
 /// Where a record is not of the protocol's encoding: such are rejected where they are read.
 pub fn write(block: Block, attempt: Option<Attempt>, shape: &Shape, budget: &Budget) -> Slice {
-    let bytes = match shape.protocol {
-        Protocol::Lines => return block.bytes,
-        Protocol::Json => json::write(&block, attempt, shape.format),
+    let bytes = match (shape.protocol, shape.record_end) {
+        (Protocol::Lines, None) => return block.bytes,
+        (Protocol::Lines, Some(line)) => with_ends(&block, line, shape.separator),
+        (Protocol::Json, _) => json::write(&block, attempt, shape.format),
     };
     // They are counted until they are written.
     budget.add(bytes.capacity() + BOOKKEEPING);
     Slice::new(bytes, budget)
+}
+
+/// The records, with `line` behind each.
+fn with_ends(block: &Block, line: EndLine, separator: Separator) -> Vec<u8> {
+    let more = block.count * (line.len() + 1);
+    let mut bytes = Vec::with_capacity(block.bytes.len() + more);
+    for record in block.bytes.split_inclusive(|byte| *byte == separator.byte()) {
+        bytes.extend_from_slice(record);
+        bytes.extend_from_slice(line);
+        bytes.push(separator.byte());
+    }
+    bytes
 }
 
 /// Lets go of what a process has written and can be no part of an answer, now that the whole lines

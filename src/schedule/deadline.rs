@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::action::Action;
-use super::event::{Event, Expiry};
+use super::event::Expiry;
 use super::ids::WorkerId;
 use super::policy::{Delivery, Window};
 use super::process::{AuditState, Generation, HINT, Pipe, Process, REMINDER, Stage};
@@ -200,9 +200,7 @@ impl Scheduler {
             Deadline::Reminder if owes => Some(clock + process.silence.next_reminder()),
             Deadline::End if owes => self.end_deadline(process),
             Deadline::Exit => match process.stage() {
-                Stage::Closing(since) if !owes => {
-                    Some(since.max(clock) + self.policy.limits.exit_timeout)
-                }
+                Stage::Closing(since) if !owes => Some(since.max(clock) + self.exit_limit()),
                 _ => None,
             },
             Deadline::Record | Deadline::Skip | Deadline::Check => None,
@@ -232,11 +230,7 @@ impl Scheduler {
                 self.remind(worker, deadline == Deadline::Hint, now);
             }
             Deadline::End => self.close_stdin(worker, now),
-            Deadline::Exit => {
-                self.count_bad_end();
-                self.tell(Event::ExitOverdue { worker });
-                self.stop(worker, now);
-            }
+            Deadline::Exit => self.end_lingering(worker, now),
             Deadline::Refusal => {}
         }
     }

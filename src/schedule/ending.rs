@@ -14,9 +14,13 @@ use super::tally::EarlyEnd;
 use super::worker::Worker;
 use crate::exit::Status;
 use crate::outcome::{Exit, ExitStatus};
+use crate::shape::AnswerEnd;
 
 /// A process dies of SIGKILL at once. One that has not after so long, the system itself holds.
 const KILLED: Duration = Duration::from_secs(2);
+
+/// A tool that reads on at the end of its input, as exiftool does, is given so long to exit.
+const TOOL_EXIT: Duration = Duration::from_secs(1);
 
 impl Scheduler {
     /// A signal asks mtask to end: what was sent comes to an outcome if it can in time. A second
@@ -179,6 +183,25 @@ impl Scheduler {
             self.actions.push(Action::Kill(worker));
             self.watch(worker);
         }
+    }
+
+    /// How long a process may take to exit once it owes nothing and its stdin has ended. A tool whose
+    /// answers end with a line has done all by then, and need not know that its input may end.
+    pub(super) fn exit_limit(&self) -> Duration {
+        let limit = self.policy.limits.exit_timeout;
+        match self.policy.shape.answer_end {
+            AnswerEnd::Line(_) => limit.min(TOOL_EXIT),
+            AnswerEnd::Separator => limit,
+        }
+    }
+
+    /// A process has not exited within that.
+    pub(super) fn end_lingering(&mut self, worker: WorkerId, now: Instant) {
+        if self.policy.shape.answer_end == AnswerEnd::Separator {
+            self.count_bad_end();
+            self.tell(Event::ExitOverdue { worker });
+        }
+        self.stop(worker, now);
     }
 
     fn stop_all(&mut self, kill_at: Instant, now: Instant) {

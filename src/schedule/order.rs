@@ -44,6 +44,11 @@ impl Written {
         self.results.is_empty() && self.errors.is_empty()
     }
 
+    /// The same, and nothing to be told: there may be outcomes without a byte.
+    pub fn is_out(&self) -> bool {
+        self.is_empty() && self.done.is_empty()
+    }
+
     /// Where error records go.
     pub(crate) fn errors_at(&mut self, place: policy::ErrorRecords) -> &mut Chunks {
         match place {
@@ -222,10 +227,10 @@ impl OrderBuffer {
         }
     }
 
-    /// Whether a piece may be passed on: the failure that ends the run, not before all else is out.
+    /// Whether a piece may be passed on: the failure that ends the run, not before all else is out,
+    /// outcomes without a byte included.
     fn has_room(&self, is_last: bool) -> bool {
-        let is_out = self.out.is_empty() && self.out.done.is_empty();
-        self.out.len() < self.room && (!is_last || is_out)
+        self.out.len() < self.room && (!is_last || self.out.is_out())
     }
 
     fn done(&self, first: Index, count: usize, outcome: Outcome) -> Done {

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
 use crate::outcome::ExitStatus;
-use crate::record::{Separator, Slice};
+use crate::record::{Framing, Slice};
 
 /// A running process of COMMAND.
 pub trait Child {
@@ -37,7 +37,7 @@ pub trait Child {
     fn write(&mut self) -> Sent;
 
     /// Whether the record that is being written is not wholly in the pipe.
-    fn is_amid_record(&self, separator: Separator) -> bool;
+    fn is_amid_record(&self, framing: Framing) -> bool;
 
     /// Gives up writing: stdin is closed, and what is not written yet is forgotten.
     fn abandon_stdin(&mut self);
@@ -50,7 +50,7 @@ pub trait Child {
     fn has_read_all(&self) -> Option<bool>;
 
     /// How many of the last records pushed are not begun to be written.
-    fn unsent(&self, separator: Separator) -> usize;
+    fn unsent(&self, framing: Framing) -> usize;
 
     /// Appends answers to `buffer`, as many as fit; 0 bytes at their end.
     ///
@@ -152,23 +152,25 @@ impl Unwritten {
     }
 
     /// Whether the record that is being written is not wholly in the pipe.
-    pub fn is_amid_record(&self, separator: Separator) -> bool {
-        self.slices
-            .front()
-            .is_some_and(|first| self.written > 0 && first[self.written - 1] != separator.byte())
+    pub fn is_amid_record(&self, framing: Framing) -> bool {
+        let (lines, is_amid_line) = self.begun(framing);
+        is_amid_line || lines % framing.lines != 0
     }
 
     /// How many records are not begun to be written.
-    pub fn records(&self, separator: Separator) -> usize {
-        let mut count: usize = self.slices.iter().map(|slice| separator.count(slice)).sum();
-        if let Some(first) = self.slices.front()
-            && self.written > 0
-        {
-            count -= separator.count(&first[..self.written]);
-            if first[self.written - 1] != separator.byte() {
-                count -= 1;
-            }
-        }
-        count
+    pub fn records(&self, framing: Framing) -> usize {
+        let separator = framing.separator;
+        let lines: usize = self.slices.iter().map(|slice| separator.count(slice)).sum();
+        let (written, is_amid_line) = self.begun(framing);
+        let begun = (written + usize::from(is_amid_line)).div_ceil(framing.lines);
+        lines / framing.lines - begun
+    }
+
+    /// How many whole lines of the first slice are written, and whether one more is in part.
+    fn begun(&self, framing: Framing) -> (usize, bool) {
+        let written = self.slices.front().map_or(&[][..], |first| &first[..self.written]);
+        let separator = framing.separator;
+        let is_amid_line = written.last().is_some_and(|last| *last != separator.byte());
+        (separator.count(written), is_amid_line)
     }
 }

@@ -19,7 +19,7 @@ use rustix::process::{
 
 use super::child::{Child, Sent, Unwritten};
 use crate::outcome::ExitStatus;
-use crate::record::{Separator, Slice};
+use crate::record::{Framing, Slice};
 use crate::sys::spawn::{Program, spawn};
 
 /// A process that is dropped while it runs has so long to die of SIGKILL.
@@ -116,8 +116,8 @@ impl Child for SystemProcess {
         sent
     }
 
-    fn is_amid_record(&self, separator: Separator) -> bool {
-        self.unwritten.is_amid_record(separator)
+    fn is_amid_record(&self, framing: Framing) -> bool {
+        self.unwritten.is_amid_record(framing)
     }
 
     fn abandon_stdin(&mut self) {
@@ -143,8 +143,8 @@ impl Child for SystemProcess {
         unread.flatten().map(|bytes| bytes == 0)
     }
 
-    fn unsent(&self, separator: Separator) -> usize {
-        self.unwritten.records(separator)
+    fn unsent(&self, framing: Framing) -> usize {
+        self.unwritten.records(framing)
     }
 
     fn read_stdout(&mut self, buffer: &mut Vec<u8>) -> Result<usize, Errno> {

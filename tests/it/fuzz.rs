@@ -33,6 +33,16 @@ fn answers_are_read_as_they_are_written() {
 }
 
 #[test]
+fn answers_of_several_lines_end_as_a_simple_model_says() {
+    let seeds: [&[u8]; 3] = [
+        b"\x02\x00\x03\x05one\ntwo\n0\n0\nthree\n0\nfour",
+        b"\x00\x02\x10\x03long enough\n}0\nx\n}0\n}0}0\n",
+        b"\x01\x01\x02\x02a\n\n\nb\n",
+    ];
+    vary(&seeds, bodies::answer_ends);
+}
+
+#[test]
 fn placeholders_are_replaced_as_a_simple_model_says() {
     let seeds: [&[u8]; 3] = [
         b"\x02a=1\0{\"a\":2,\"b\":\"x\"}\0sh\0{a}{b}{worker}{}{{arg}",

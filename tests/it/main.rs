@@ -68,6 +68,7 @@ mod reports;
 mod resume;
 mod rooms;
 mod rows;
+mod several_lines;
 mod shards;
 mod signals;
 mod slurm;

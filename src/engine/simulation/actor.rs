@@ -17,7 +17,7 @@ use rustix::process::Signal;
 
 use super::scenario::{Accident, Beyond, CommandScenario, Fault, micros, millis};
 use crate::outcome::ExitStatus;
-use crate::record::{Separator, Slice};
+use crate::record::Slice;
 use crate::schedule::WorkerId;
 use crate::shape::Protocol;
 use crate::worker::child::{Sent, Unwritten};
@@ -230,11 +230,11 @@ impl Actor {
 
     /// How many of the last records pushed are not begun to be written.
     pub(super) fn unsent(&self) -> usize {
-        self.unwritten.records(Separator::Newline)
+        self.unwritten.records(self.command.shape.framing())
     }
 
     pub(super) fn is_amid_record(&self) -> bool {
-        self.unwritten.is_amid_record(Separator::Newline)
+        self.unwritten.is_amid_record(self.command.shape.framing())
     }
 
     pub(super) fn has_read_all(&self) -> Option<bool> {
@@ -244,9 +244,9 @@ impl Actor {
 
     /// What is to be written to it costs the budget beside the records themselves.
     pub(super) fn cost(&self) -> usize {
-        match self.command.protocol {
-            Protocol::Lines => 0,
-            Protocol::Json => self.unwritten.slices().map(Slice::cost).sum(),
+        match (self.command.shape.protocol, self.command.shape.record_end) {
+            (Protocol::Lines, None) => 0,
+            _ => self.unwritten.slices().map(Slice::cost).sum(),
         }
     }
 

@@ -219,7 +219,7 @@ impl Simulation {
         let is_whole = !has_failed && engine.output.is_idle() && outside.keeper.is_over();
         (outside.results).read(|results| {
             errors.read(|errors| {
-                promises.check(results, errors, &scenario.policy, is_whole);
+                promises.check(results, errors, scenario, is_whole);
             });
         });
         let is_left = |fault| matches!(fault, &Fault::BeyondSignals | &Fault::BeyondDeath);

@@ -11,8 +11,8 @@ use super::actor::Actor;
 use super::outside::Outside;
 use super::scenario::{Beyond, Fault};
 use crate::outcome::ExitStatus;
-use crate::record::{Separator, Slice};
-use crate::shape::Protocol;
+use crate::record::{Framing, Slice};
+use crate::shape::{AnswerEnd, Protocol};
 use crate::worker::child::{self, Sent};
 
 /// An actor of the simulated world.
@@ -76,7 +76,7 @@ impl child::Child for SimulatedChild {
         sent
     }
 
-    fn is_amid_record(&self, _: Separator) -> bool {
+    fn is_amid_record(&self, _: Framing) -> bool {
         self.look(Actor::is_amid_record)
     }
 
@@ -98,7 +98,7 @@ impl child::Child for SimulatedChild {
         self.look(Actor::has_read_all)
     }
 
-    fn unsent(&self, _: Separator) -> usize {
+    fn unsent(&self, _: Framing) -> usize {
         self.look(Actor::unsent)
     }
 
@@ -182,13 +182,16 @@ impl child::Child for SimulatedChild {
     fn reap(&mut self) -> ExitStatus {
         let outside = &mut *self.outside.borrow_mut();
         let now = outside.now;
-        let protocol = outside.scenario.policy.shape.protocol;
+        let shape = outside.scenario.policy.shape;
         let (actor, ledger) = outside.process(self.number);
         let (worker, (exit, blame)) = (actor.worker, actor.exit());
         if actor.is_left {
             return exit;
         }
-        let has_partial = protocol == Protocol::Lines && !actor.tail().is_empty();
+        // A part of an answer of several lines is none.
+        let may_count = shape.protocol == Protocol::Lines
+            && (shape.answer_end == AnswerEnd::Separator || ledger.owed(worker) == Some(0));
+        let has_partial = may_count && !actor.tail().is_empty();
         let how = (&exit, blame, has_partial);
         ledger.died(worker, Some(how), actor.unsent(), now);
         outside.reaped(worker, self.number);

@@ -5,7 +5,7 @@ use super::scenario::{Effect, Fault, MAX_ANSWER, PREFIX, Record, Scenario};
 use crate::exit::Status;
 use crate::schedule::policy::{Delivery, ErrorRecords, OnError, Order, Policy, Window};
 use crate::schedule::{EarlyEnd, Tally};
-use crate::shape::Protocol;
+use crate::shape::{AnswerEnd, Protocol};
 
 const ERROR: &str = "{\"mtask_error\":";
 
@@ -333,7 +333,7 @@ impl OutcomeBook {
             let counted = (tally.results, tally.parts, tally.failures());
             assert_eq!(
                 counted,
-                (self.results + silent, self.lines, self.failures),
+                (self.results + silent, self.parts(silent), self.failures),
                 "what is counted is what is written"
             );
             let answered = self.silent_ones().filter(|index| pasts[*index].is_answered).count();
@@ -352,6 +352,14 @@ impl OutcomeBook {
             (record.outputs == Some(0) && kind.is_none()).then_some(index)
         };
         all.filter_map(is_one)
+    }
+
+    /// How many results that is. An answer of several lines is one.
+    fn parts(&self, silent: u64) -> u64 {
+        match self.policy.shape.answer_end {
+            AnswerEnd::Separator => self.lines,
+            AnswerEnd::Line(_) => self.results + silent,
+        }
     }
 
     /// How many have: nothing but the count tells.

@@ -1,8 +1,12 @@
 //! What the journal vouches for, against what comes out.
 
+use std::collections::BTreeSet;
+
+use super::scenario::Scenario;
 use crate::journal::played::Vouched;
 use crate::outcome::Done;
-use crate::schedule::policy::{OnError, Order, Policy};
+use crate::schedule::policy::{OnError, Order};
+use crate::shape::AnswerEnd;
 
 const ERROR: &[u8] = b"{\"mtask_error\":";
 
@@ -35,7 +39,8 @@ impl Promises {
 
     /// Each time the bytes are whole lines, one for each result and failure. Nothing is
     /// left out but what stands from the failure on that ended the run.
-    pub(super) fn check(&self, results: &[u8], errors: &[u8], policy: &Policy, is_whole: bool) {
+    pub(super) fn check(&self, results: &[u8], errors: &[u8], scenario: &Scenario, is_whole: bool) {
+        let policy = &scenario.policy;
         let mut told = (0, 0);
         for promise in &self.0 {
             // It is told of what is written, and of nothing else.
@@ -47,7 +52,10 @@ impl Promises {
                 lines.map(|line| line.starts_with(ERROR))
             };
             let done = &promise.done;
-            assert_eq!(lines().count() as u64, done.parts + done.failures());
+            assert_eq!(
+                lines().count() as u64,
+                expected_lines(done, bytes, scenario)
+            );
             assert_eq!(
                 lines().filter(|failed| *failed).count() as u64,
                 done.failures()
@@ -68,4 +76,24 @@ impl Promises {
             "something before the failure that ended the run is not said to be done"
         );
     }
+}
+
+/// How many lines are written of what is done.
+fn expected_lines(done: &Done, bytes: [&[u8]; 2], scenario: &Scenario) -> u64 {
+    if scenario.policy.shape.answer_end == AnswerEnd::Separator {
+        return done.parts + done.failures();
+    }
+    let failed: BTreeSet<u64> =
+        (bytes.iter()).flat_map(|it| it.split(|b| *b == b'\n')).filter_map(failed_index).collect();
+    let of_record = |index: u64| match failed.contains(&index) {
+        true => 1,
+        false => scenario.records[index as usize].results(index).len() as u64,
+    };
+    done.ranges.iter().flatten().map(of_record).sum()
+}
+
+/// The record whose error record a line is, if it is one.
+fn failed_index(line: &[u8]) -> Option<u64> {
+    let error: serde_json::Value = serde_json::from_slice(line).ok()?;
+    error["index"].as_u64()
 }

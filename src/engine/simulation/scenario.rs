@@ -10,7 +10,7 @@ use fastrand::Rng;
 
 use crate::outcome::{ErrorInput, ExitStatus, OutputFormat, Rendering};
 use crate::schedule::policy::Policy;
-use crate::shape::Protocol;
+use crate::shape::{Protocol, Shape};
 use command::{collects, command};
 use parts::{bursts, disturbances, enlarge_one, pick, policy, reader, records};
 use theme::Theme;
@@ -19,6 +19,10 @@ use theme::Theme;
 pub(super) const MAX_ANSWER: usize = 300;
 /// What stands before an answer on its line, where anything does.
 pub(super) const PREFIX: &str = "50% ";
+/// The line that ends an answer that may be several lines, and the one behind each record, where
+/// there are such.
+pub(super) const ANSWER_END: &[u8] = b"END";
+pub(super) const RECORD_END: &[u8] = b"GO";
 /// Ids from here on are those of no record.
 pub(super) const UNKNOWN: u64 = 1_000_000;
 
@@ -152,7 +156,7 @@ pub(super) struct Burst {
 /// How processes of COMMAND behave.
 #[derive(Clone, Debug)]
 pub(super) struct CommandScenario {
-    pub(super) protocol: Protocol,
+    pub(super) shape: Shape,
     pub(super) ready: Announcement,
     /// How many records it works on at a time.
     pub(super) slots: usize,
@@ -361,7 +365,11 @@ impl Record {
     pub(super) fn answer(&self, index: u64, protocol: Protocol) -> String {
         let results = self.results(index);
         match (protocol, self.outputs) {
-            (Protocol::Lines, _) => results.concat() + "\n",
+            (Protocol::Lines, None) => results.concat() + "\n",
+            (Protocol::Lines, Some(_)) => {
+                let lines = results.iter().map(|line| format!("{line}\n"));
+                lines.collect::<String>() + "END\n"
+            }
             (Protocol::Json, None) => {
                 format!("{{\"id\":{index},\"output\":\"{}\"}}\n", results.concat())
             }

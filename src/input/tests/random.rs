@@ -13,7 +13,7 @@ use crate::input::cut::Cutter;
 use crate::input::validator::SourceStart;
 use crate::input::{Arrival, Gone};
 use crate::record::Separator;
-use crate::shape::{Encoding, Format, Protocol, Shape};
+use crate::shape::{AnswerEnd, Encoding, Format, Protocol, Shape};
 
 /// Longer than any test takes on a busy machine.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
@@ -84,6 +84,8 @@ impl Case {
                 protocol: rng.choice([Protocol::Lines, Protocol::Json]).unwrap(),
                 separator,
                 max_record: rng.choice([0, 5, 40, 1000, 1 << 20]).unwrap(),
+                record_end: None,
+                answer_end: AnswerEnd::Separator,
             },
             block: rng.choice([4, 16, 100, 4096]).unwrap(),
             max_read: rng.choice([1, 7, 100, 10_000]).unwrap(),

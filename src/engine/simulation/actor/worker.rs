@@ -215,9 +215,20 @@ impl Actor {
 
     /// The next record that it has been sent whole.
     pub(super) fn next_record(&mut self, records: &[Record]) -> Option<u64> {
-        let end = self.read.iter().position(|byte| *byte == b'\n')?;
-        let line: Vec<u8> = self.read.drain(..=end).collect();
-        Some(self.parse(&line, records))
+        let mut ends = (self.read.iter().enumerate()).filter(|(_, byte)| **byte == b'\n');
+        let (end, _) = ends.next()?;
+        let whole = match self.command.shape.record_end {
+            Some(_) => ends.next()?.0,
+            None => end,
+        };
+        let record: Vec<u8> = self.read.drain(..=whole).collect();
+        let (line, behind) = record.split_at(end + 1);
+        assert_eq!(
+            behind.strip_suffix(b"\n"),
+            self.command.shape.record_end,
+            "what follows a record"
+        );
+        Some(self.parse(line, records))
     }
 
     /// Begins these records.
@@ -275,12 +286,15 @@ impl Actor {
     /// The indices of records as they are sent: the first, and how many there are.
     pub(in super::super) fn indices(&self, lines: &[u8]) -> (u64, usize) {
         let count = lines.iter().filter(|byte| **byte == b'\n').count();
-        (self.index(lines), count)
+        (
+            self.index(lines),
+            count / self.command.shape.framing().lines,
+        )
     }
 
     /// The index of the first record of these lines.
     fn index(&self, lines: &[u8]) -> u64 {
-        let before = match self.command.protocol {
+        let before = match self.command.shape.protocol {
             Protocol::Lines => 0,
             Protocol::Json => "{\"id\":".len(),
         };
@@ -294,7 +308,11 @@ impl Actor {
         let line = str::from_utf8(line).expect("records are text").trim_end();
         assert_eq!(
             line,
-            input_text(self.command.protocol, index, records[index as usize].len),
+            input_text(
+                self.command.shape.protocol,
+                index,
+                records[index as usize].len
+            ),
             "record {index} is sent whole"
         );
         index
@@ -307,7 +325,7 @@ impl Actor {
 
     fn answer(&mut self, index: u64, records: &mut [Record]) {
         let record = &mut records[index as usize];
-        let mut line = record.answer(index, self.command.protocol);
+        let mut line = record.answer(index, self.command.shape.protocol);
         match &mut record.effect {
             Effect::Kills(times, exit, half) if *times > 0 => {
                 *times -= 1;

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use super::{Ledger, Said};
-use crate::engine::simulation::scenario::{MAX_ANSWER, PREFIX, UNKNOWN};
+use crate::engine::simulation::scenario::{ANSWER_END, MAX_ANSWER, PREFIX, UNKNOWN};
 use crate::schedule::WorkerId;
-use crate::shape::Protocol;
+use crate::shape::{AnswerEnd, Protocol};
 
 /// What a line says that is to be read with the json protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,14 +88,23 @@ impl Ledger {
     /// mtask has read these lines together.
     pub(in super::super) fn heard(&mut self, worker: WorkerId, lines: &[u8], now: Duration) {
         let lines = lines.split_inclusive(|byte| *byte == b'\n');
-        match self.policy.shape.protocol {
-            Protocol::Lines => self.heard_answers(worker, lines, now),
-            Protocol::Json => self.heard_lines(worker, lines.flat_map(StdoutLine::read_all), now),
+        match (self.policy.shape.protocol, self.policy.shape.answer_end) {
+            (Protocol::Lines, AnswerEnd::Separator) => self.heard_answers(worker, lines, now),
+            (Protocol::Lines, AnswerEnd::Line(_)) => self.heard_several(worker, lines, now),
+            (Protocol::Json, _) => {
+                self.heard_lines(worker, lines.flat_map(StdoutLine::read_all), now);
+            }
         }
     }
 
     /// mtask has read this, a line without its end, when the process had exited.
     pub(in super::super) fn heard_tail(&mut self, worker: WorkerId, tail: &[u8], now: Duration) {
+        if self.policy.shape.answer_end != AnswerEnd::Separator {
+            if tail == ANSWER_END && self.owed(worker).is_some_and(|owed| owed > 0) {
+                self.answered(worker, 1, now);
+            }
+            return;
+        }
         if self.policy.shape.protocol == Protocol::Lines || tail.is_empty() {
             return;
         }
@@ -151,6 +160,24 @@ impl Ledger {
             }
         }
         self.answered(worker, together, now);
+    }
+
+    /// All lines up to one that ends them answer the oldest record that is owed.
+    fn heard_several<'a>(
+        &mut self,
+        worker: WorkerId,
+        lines: impl Iterator<Item = &'a [u8]>,
+        now: Duration,
+    ) {
+        for line in lines {
+            match self.owed(worker) {
+                Some(0) => return self.stray(worker),
+                _ if line.strip_suffix(b"\n") == Some(ANSWER_END) => {
+                    self.answered(worker, 1, now);
+                }
+                _ => {}
+            }
+        }
     }
 
     fn heard_lines(

@@ -60,7 +60,7 @@ pub(super) fn command(
     let largest = records.iter().map(|record| record.len).max().unwrap_or(0) + 50;
     let rare = |rng: &mut Rng, chance| if rng.u32(..10) == 0 { chance } else { 0.0 };
     CommandScenario {
-        protocol: theme.protocol,
+        shape: policy.shape,
         ready,
         slots,
         calls,

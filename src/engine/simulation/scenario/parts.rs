@@ -7,18 +7,25 @@ use fastrand::Rng;
 
 use super::theme::Theme;
 use super::{
-    Burst, Disturbance, Effect, Half, MAX_ANSWER, OutputReader, Record, Saying, micros, millis,
+    ANSWER_END, Burst, Disturbance, Effect, Half, MAX_ANSWER, OutputReader, RECORD_END, Record,
+    Saying, micros, millis,
 };
 use crate::outcome::ExitStatus;
 use crate::schedule::policy::{
     Delivery, ErrorRecords, FailureRules, Lead, Limits, MaxErrors, OnError, Order, Pacing,
     Percentage, Policy, Readiness, RetryDelay, Window,
 };
-use crate::shape::{Protocol, Shape};
+use crate::shape::{AnswerEnd, Protocol, Shape};
 
 /// What is asked of the run, in a world where that can be kept.
 pub(super) fn policy(rng: &mut Rng, theme: &Theme, scale: Duration) -> Policy {
     let mut policy = any_policy(rng, theme.protocol, scale);
+    if theme.has_several_lines {
+        policy.shape.answer_end = AnswerEnd::Line(ANSWER_END);
+        policy.shape.record_end = rng.bool().then_some(RECORD_END);
+        // It is no longer than that.
+        policy.limits.exit_timeout = policy.limits.exit_timeout.min(millis(1_000));
+    }
     // A process that skipped a record cannot be told from one that hangs.
     if theme.has_hangs || (!theme.is_liar && rng.u32(..100) < 25) {
         policy.limits.timeout = Some(scale * 6 + millis(rng.u64(100..400)));
@@ -139,6 +146,7 @@ pub(super) fn records(rng: &mut Rng, theme: &Theme, scale: Duration) -> Vec<Reco
                 _ => rng.usize(..longest_answer),
             },
             outputs: match theme.gives_lists {
+                _ if theme.has_several_lines => Some(rng.usize(..4)),
                 true if rng.u32(..3) > 0 => Some(rng.usize(..4)),
                 _ => None,
             },

@@ -9,6 +9,8 @@ use crate::shape::Protocol;
 #[derive(Debug)]
 pub(super) struct Theme {
     pub(super) protocol: Protocol,
+    /// Answers are several lines, or none.
+    pub(super) has_several_lines: bool,
     /// Workers may give more or fewer lines than they should, and nothing else goes wrong.
     pub(super) is_liar: bool,
     pub(super) is_broken: bool,
@@ -33,6 +35,7 @@ impl Theme {
         let has_fall = (31..41).contains(&kind);
         Self {
             protocol,
+            has_several_lines: !is_json && !is_liar && kind.is_multiple_of(4),
             is_liar,
             is_broken: (27..31).contains(&kind),
             has_fall,

@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use mtask::budget::Budget;
 use mtask::input::{Arrival, InputSource, LeftOut, Rejection, read_all};
 use mtask::record::Separator;
-use mtask::shape::{Encoding, Format, Protocol, Shape};
+use mtask::shape::{AnswerEnd, Encoding, Format, Protocol, Shape};
 use rustix::fs::{MemfdFlags, memfd_create};
 use serde::de::IgnoredAny;
 
@@ -36,6 +36,8 @@ pub(crate) fn input(mut data: &[u8]) {
             _ => Separator::Newline,
         },
         max_record: [3, 20, 100, 1 << 20][flags >> 3 & 3],
+        record_end: None,
+        answer_end: AnswerEnd::Separator,
     };
     let budget = Budget::new(1 << 30);
     let split = if flags & 32 == 0 {

@@ -1,11 +1,13 @@
 //! What arbitrary bytes must never do, as functions of the bytes: driven by `cargo fuzz` (see
 //! `fuzz/`) and, on seeds and what chance makes of them, by `cargo test`.
 
+mod answer_ends;
 mod answers;
 mod input;
 mod journal;
 mod placeholders;
 
+pub(crate) use answer_ends::answer_ends;
 pub(crate) use answers::answers;
 pub(crate) use input::input;
 pub(crate) use journal::journal;

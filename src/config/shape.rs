@@ -1,0 +1,85 @@
+//! What records and answers look like, as it was typed.
+
+use std::ffi::OsString;
+
+use crate::cli::Arguments;
+use crate::exit::Unusable;
+use crate::record::Separator;
+use crate::shape::{AnswerEnd, EndLine, Format, Protocol, Shape};
+
+/// What records and answers look like.
+pub(super) fn shape(arguments: &Arguments) -> Result<Shape, Unusable> {
+    let protocol = protocol(arguments)?;
+    let format = format(arguments, protocol);
+    let separator = separator(arguments, protocol, format)?;
+    let end_line = |option, text| end_line(option, text, protocol, separator);
+    let answer_end = end_line("--answer-end", &arguments.workers.answer_end)?;
+    Ok(Shape {
+        format,
+        protocol,
+        separator,
+        max_record: arguments.input.max_record.get(),
+        record_end: end_line("--record-end", &arguments.workers.record_end)?,
+        answer_end: answer_end.map_or(AnswerEnd::Separator, AnswerEnd::Line),
+    })
+}
+
+/// A line that ends records or answers, where the protocol has lines.
+fn end_line(
+    option: &str,
+    text: &Option<OsString>,
+    protocol: Protocol,
+    separator: Separator,
+) -> Result<Option<EndLine>, Unusable> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    if !protocol.facts().takes_end_lines {
+        return Err(Unusable::usage(format!(
+            "{option} is of use with --protocol lines alone: with json, each record and each answer is an \
+             object on a line of its own: leave it out"
+        )));
+    }
+    let line = text.as_encoded_bytes();
+    if line.contains(&separator.byte()) {
+        return Err(Unusable::usage(format!(
+            "{option} TEXT is one line, and holds no line end"
+        )));
+    }
+    Ok(Some(line.to_vec().leak()))
+}
+
+fn protocol(arguments: &Arguments) -> Result<Protocol, Unusable> {
+    match (arguments.workers.protocol, &arguments.workers.python) {
+        (Some(Protocol::Lines), Some(_)) => Err(Unusable::usage(
+            "--python workers speak the json protocol: leave out --protocol lines; for lines of \
+             text use --format lines",
+        )),
+        (Some(given), _) => Ok(given),
+        (None, Some(_)) => Ok(Protocol::Json),
+        (None, None) => Ok(Protocol::Lines),
+    }
+}
+
+fn format(arguments: &Arguments, protocol: Protocol) -> Format {
+    (arguments.input.format).unwrap_or(protocol.facts().format)
+}
+
+fn separator(
+    arguments: &Arguments,
+    protocol: Protocol,
+    format: Format,
+) -> Result<Separator, Unusable> {
+    match (arguments.input.null, format) {
+        (false, _) => Ok(Separator::Newline),
+        (true, _) if !protocol.facts().takes_separator => Err(Unusable::usage(
+            "--null is of no use with --protocol json, where each record travels on a line: \
+             leave one of them out",
+        )),
+        (true, Format::Lines) => Ok(Separator::Nul),
+        (true, Format::Jsonl | Format::Csv | Format::Tsv) => Err(Unusable::usage(
+            "--null is of use with --format lines alone, for other records end with a line or a row: \
+             leave one of them out",
+        )),
+    }
+}
