@@ -46,6 +46,7 @@ Register-ArgumentCompleter -Native -CommandName 'mtask' -ScriptBlock {
             [CompletionResult]::new('--error-input', '--error-input', [CompletionResultType]::ParameterName, 'What an error record holds of its record: whole or none')
             [CompletionResult]::new('--resume', '--resume', [CompletionResultType]::ParameterName, 'Keep a journal, or go on from it')
             [CompletionResult]::new('--window', '--window', [CompletionResultType]::ParameterName, 'Records at a worker: auto, N or full')
+            [CompletionResult]::new('--rate', '--rate', [CompletionResultType]::ParameterName, 'Send at most N records a second, minute or hour')
             [CompletionResult]::new('--buffer', '--buffer', [CompletionResultType]::ParameterName, 'Hold at most so many bytes')
             [CompletionResult]::new('--on-error', '--on-error', [CompletionResultType]::ParameterName, 'When a record fails: defer, ignore, raise or drain')
             [CompletionResult]::new('--max-errors', '--max-errors', [CompletionResultType]::ParameterName, 'Send nothing new after N failures, or N%')

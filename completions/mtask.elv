@@ -27,6 +27,7 @@ set edit:completion:arg-completer[mtask] = {|@words|
     [&long='error-input' &arg-required=$true &completer={|word| put 'whole' 'none' } &desc='What an error record holds of its record: whole or none']
     [&long='resume' &arg-required=$true &completer={|word| edit:complete-filename $word } &desc='Keep a journal, or go on from it']
     [&long='window' &arg-required=$true &completer={|word| nop } &desc='Records at a worker: auto, N or full']
+    [&long='rate' &arg-required=$true &completer={|word| nop } &desc='Send at most N records a second, minute or hour']
     [&long='buffer' &arg-required=$true &completer={|word| nop } &desc='Hold at most so many bytes']
     [&long='on-error' &arg-required=$true &completer={|word| put 'defer' 'ignore' 'raise' 'drain' } &desc='When a record fails: defer, ignore, raise or drain']
     [&long='max-errors' &arg-required=$true &completer={|word| nop } &desc='Send nothing new after N failures, or N%']

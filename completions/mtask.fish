@@ -6,7 +6,7 @@ function __mtask_takes_options
         switch $words[1]
             case --
                 return 1
-            case -i -a --input --shard --format --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --threads --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate
+            case -i -a --input --shard --format --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --threads --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate
                 set -e words[1]
             case '-*'
             case '*'
@@ -48,6 +48,7 @@ complete -c mtask -n __mtask_takes_options -l error-input -d 'What an error reco
 none\t'Nothing'"
 complete -c mtask -n __mtask_takes_options -l resume -d 'Keep a journal, or go on from it' -r -F
 complete -c mtask -n __mtask_takes_options -l window -d 'Records at a worker: auto, N or full' -r -f
+complete -c mtask -n __mtask_takes_options -l rate -d 'Send at most N records a second, minute or hour' -r -f
 complete -c mtask -n __mtask_takes_options -l buffer -d 'Hold at most so many bytes' -r -f
 complete -c mtask -n __mtask_takes_options -l on-error -d 'When a record fails: defer, ignore, raise or drain' -r -f -a "defer\t'The run goes on; status 123 at its end'
 ignore\t'The run goes on, and failed records do not count in the status'
@@ -84,4 +85,4 @@ complete -c mtask -n __mtask_takes_options -s q -l quiet -d 'Errors only: no hin
 complete -c mtask -n __mtask_takes_options -l dry-run -d 'Print the workers\' command lines, start nothing'
 complete -c mtask -n __mtask_takes_options -s h -l help -d 'Print help; --help tells more'
 complete -c mtask -n __mtask_takes_options -s V -l version -d 'Print the version'
-complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --shard --format --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --threads --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate)"
+complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --shard --format --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --threads --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate)"

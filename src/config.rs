@@ -332,7 +332,11 @@ fn pacing(arguments: &Arguments) -> Pacing {
         // Shards that began together are not to try again together.
         seed: u64::from(std::process::id()),
     });
-    Pacing { retry_delay }
+    Pacing {
+        rate: arguments.backpressure.rate,
+        batch: arguments.workers.batch,
+        retry_delay,
+    }
 }
 
 /// Which shard is taken: of regular files, for any other input can be read but once.

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use clap::Args;
 
 use super::value;
-use crate::schedule::policy::Window;
+use crate::schedule::policy::{Rate, Window};
 
 /// The options under "Backpressure".
 #[derive(Clone, Debug, Args)]
@@ -24,6 +24,21 @@ pub struct Backpressure {
         allow_negative_numbers = true
     )]
     pub window: Window,
+
+    /// Send at most N records a second, minute or hour
+    ///
+    /// `N/s`, `N/m` or `N/h`, over all workers; a record that is sent again counts again. Up to one
+    /// second's worth, and at least one, may be sent at once, as at the beginning. A worker that does
+    /// not say how many records it takes at a time is sent one when it may begin it, and not before.
+    /// With `--batch N`, N are sent together.
+    #[arg(
+        long,
+        value_name = "N/s|N/m|N/h",
+        value_parser = value::rate,
+        allow_negative_numbers = true,
+        hide_short_help = true
+    )]
+    pub rate: Option<Rate>,
 
     /// Hold at most so many bytes
     ///

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 
-use crate::schedule::policy::{MaxErrors, OnError, Percentage, Window};
+use crate::schedule::policy::{MaxErrors, OnError, Percentage, Rate, Window};
 use crate::shard::Shard;
 use crate::worker::machine::Threads;
 
@@ -18,6 +18,9 @@ const MAX_DURATION: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
 
 /// The most workers that can be asked for, more than any process table holds in practice.
 const MAX_JOBS: usize = 65_536;
+
+/// The most records of a rate, more than any pipe takes in any of its times.
+const MAX_RATE: f64 = 1e9;
 
 /// The units of a DURATION, from the longest, and their seconds.
 const DURATION_UNITS: [(&str, f64); 5] = [
@@ -71,6 +74,31 @@ pub fn duration_above_zero(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("expected more than 0".into()),
         duration => Ok(duration),
+    }
+}
+
+/// `N/s`, `N/m` or `N/h`: so many records in a second, a minute or an hour.
+pub fn rate(text: &str) -> Result<Rate, String> {
+    const EXPECTED: &str =
+        "expected a number of records a second, minute or hour, as 10/s, 500/m or 0.5/s";
+    refuse_negative(text)?;
+    let (number, unit) = text.split_once('/').ok_or(EXPECTED)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(EXPECTED.into()),
+    };
+    // Neither "inf" nor an exponent.
+    let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let records = number.parse::<f64>().ok().filter(|_| is_plain).ok_or(EXPECTED)?;
+    match records {
+        0.0 => Err("expected more than 0".into()),
+        _ if records > MAX_RATE => Err("expected at most 1000000000 records".into()),
+        _ => Ok(Rate {
+            records,
+            time: Duration::from_secs(seconds),
+        }),
     }
 }
 
@@ -314,6 +342,23 @@ mod tests {
     fn a_tiny_duration_is_not_taken_for_none() {
         assert_eq!(duration("0.000000000001"), Ok(Duration::from_nanos(1)));
         assert!(duration_above_zero("0ms").is_err());
+    }
+
+    #[test]
+    fn a_rate_is_a_number_of_records_a_second_a_minute_or_an_hour() {
+        for (text, per_second) in [
+            ("10/s", 10.0),
+            ("90/m", 1.5),
+            ("1800/h", 0.5),
+            ("0.5/s", 0.5),
+        ] {
+            assert_eq!(rate(text).map(Rate::per_second), Ok(per_second), "{text}");
+        }
+        for text in [
+            "", "10", "10/", "/s", "0/s", "-1/s", "1/d", "1e3/s", "inf/s", "1/s/s", "1 /s",
+        ] {
+            assert!(rate(text).is_err(), "{text}");
+        }
     }
 
     #[test]

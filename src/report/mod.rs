@@ -268,6 +268,7 @@ fn wait(scheduler: &Scheduler, is_draining: bool, now: Instant) -> Wait {
         _ if is_draining => Wait::Output,
         Bottleneck::Output => Wait::Output,
         Bottleneck::Input if is_idle => Wait::Input,
+        Bottleneck::Rate if under_way.in_flight == 0 => Wait::Rate,
         Bottleneck::Retry if under_way.in_flight == 0 => Wait::Retry,
         _ if none_is_ready(scheduler) => Wait::Ready,
         _ => Wait::None,

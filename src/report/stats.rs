@@ -75,6 +75,8 @@ pub(super) enum Reason {
     Restart,
     /// What was left waited for its time to be sent again.
     Retry,
+    /// No more was to be sent so soon.
+    Rate,
     /// It was to exit.
     Exiting,
 }
@@ -272,6 +274,7 @@ impl From<Bottleneck> for Reason {
             Bottleneck::Check => Self::Check,
             Bottleneck::Restart => Self::Restart,
             Bottleneck::Retry => Self::Retry,
+            Bottleneck::Rate => Self::Rate,
         }
     }
 }

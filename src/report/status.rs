@@ -19,15 +19,18 @@ pub(super) enum Wait {
     Ready,
     /// What is left waits to be tried again.
     Retry,
+    /// No more may be sent so soon.
+    Rate,
 }
 
 impl Wait {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::None,
         Self::Output,
         Self::Input,
         Self::Ready,
         Self::Retry,
+        Self::Rate,
     ];
 
     /// The one of this discriminant.
@@ -44,6 +47,7 @@ impl Wait {
             Self::Input => Some("input is awaited"),
             Self::Ready => Some("no worker is ready yet"),
             Self::Retry => Some("waiting to try again"),
+            Self::Rate => Some("held back by --rate"),
         }
     }
 }
@@ -83,6 +87,7 @@ pub(super) fn status(
         Wait::Input => "; input is awaited",
         Wait::Ready => "; no worker is ready yet",
         Wait::Retry => "; what is left waits to be tried again",
+        Wait::Rate => "; --rate lets no more through",
     };
     line + &format!("; {} elapsed", clock(elapsed))
 }

@@ -91,6 +91,7 @@ pub(super) fn table(account: &Account, most: usize) -> String {
         text += &format!("{} records never reached a worker\n", account.records - had);
     }
     text += &threads(account, most);
+    text += &held_back(account);
     if !account.slowest.is_empty() {
         text += "slowest records:\n";
     }
@@ -126,6 +127,20 @@ fn threads(account: &Account, most: usize) -> String {
     match number.len() + 1 + way_out.len() {
         columns if columns <= most => format!("{number} {way_out}\n"),
         _ => format!("{number}\n{INDENT}{way_out}\n"),
+    }
+}
+
+/// What kept the workers from work though they and records were there; empty where nothing did.
+fn held_back(account: &Account) -> String {
+    let share = |reason| {
+        let time = account.lost.get(&reason).copied().unwrap_or_default();
+        (!time.is_zero()).then(|| format!("{:.1}%", account.share(time) * 100.0))
+    };
+    let parts: Vec<_> =
+        [share(Reason::Rate).map(|share| format!("rate {share}"))].into_iter().flatten().collect();
+    match parts.is_empty() {
+        true => String::new(),
+        false => format!("held back: {}\n", parts.join(", ")),
     }
 }
 
@@ -237,6 +252,7 @@ struct LostEntry {
     check: f64,
     restart: f64,
     retry: f64,
+    rate: f64,
     exiting: f64,
 }
 
@@ -285,6 +301,7 @@ pub(super) fn document(account: &Account) -> Vec<u8> {
             check: lost(Reason::Check),
             restart: lost(Reason::Restart),
             retry: lost(Reason::Retry),
+            rate: lost(Reason::Rate),
             exiting: lost(Reason::Exiting),
         },
         slowest: (account.slowest.iter())

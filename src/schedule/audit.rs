@@ -61,6 +61,10 @@ impl Scheduler {
         {
             return false;
         }
+        if let Err(until) = self.brakes.lets_one_through(now) {
+            self.wake_by(until);
+            return false;
+        }
         let Some(work) = self.queue.pop(1, usize::MAX, &[]) else {
             return false;
         };

@@ -143,7 +143,7 @@ impl Scheduler {
     /// Drops all records that are with no process.
     fn forget_waiting(&mut self) {
         self.queue.clear();
-        self.pending = PendingFailures::default();
+        self.outcomes.pending = PendingFailures::default();
     }
 
     /// Nobody waits for the judgement of a process that has ended.
@@ -226,7 +226,7 @@ impl Scheduler {
             let more_to_come = self.course.takes_input() && self.intake.is_open();
             // Behind a record that is left without an outcome nothing is written.
             let is_stuck = self.course.is_interrupted() && !self.pending_will_move();
-            let waits = !self.queue.is_empty() || !(self.pending.is_empty() || is_stuck);
+            let waits = !self.queue.is_empty() || !(self.outcomes.pending.is_empty() || is_stuck);
             if more_to_come || waits {
                 if !self.workers.iter().all(Worker::is_given_up) || self.pending_will_move() {
                     return;

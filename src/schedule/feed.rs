@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::action::Action;
+use super::brakes::MoreRecords;
 use super::deadline::Deadline;
 use super::event::Event;
 use super::held::Held;
@@ -159,7 +160,11 @@ impl Scheduler {
             None if self.policy.window == Window::Auto => self.part(waiting),
             None => usize::MAX,
         };
-        Ok(room.min(left).min(share))
+        let more = match self.input_is_over() {
+            true => MoreRecords::None,
+            false => MoreRecords::Expected,
+        };
+        self.brakes.let_through(room.min(left).min(share), more, now)
     }
 
     /// How many records more fit into the window of a process.
@@ -210,7 +215,7 @@ impl Scheduler {
     pub(super) fn window(&self, process: &Process) -> usize {
         let asked = match (self.policy.window, process.owed.concurrency()) {
             _ if self.policy.delivery == Delivery::AtMostOnce => return 1,
-            (Window::Auto, None) => return process.pace.window(),
+            (Window::Auto, None) => return process.pace.window().min(self.brakes.window()),
             (Window::Auto | Window::Full, _) => usize::MAX,
             (Window::Records(records), _) => records.get(),
         };
@@ -256,7 +261,15 @@ impl Scheduler {
         if records == 0 {
             return false;
         }
-        if let Some(work) = self.queue.pop(records, BLOCK, &self.shuns_for(worker, now)) {
+        let mut left = records;
+        while left > 0
+            && let Some(work) = self.queue.pop(left, BLOCK, &self.shuns_for(worker, now))
+        {
+            // What is next to each other goes at a time; a batch, whatever it is put together from.
+            left = match self.brakes.sends_together() {
+                true => left - work.block.count,
+                false => 0,
+            };
             self.send(worker, work, now);
         }
         true
@@ -264,6 +277,7 @@ impl Scheduler {
 
     pub(super) fn send(&mut self, worker: WorkerId, mut work: Work, now: Instant) {
         work.sent += 1;
+        self.brakes.sent(work.block.count, now);
         let process = self.process_mut(worker).expect("records are sent to a running process");
         let (block, attempt) = (work.block.clone(), Attempt(work.sent));
         let is_first = process.owed.is_empty();

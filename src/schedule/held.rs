@@ -12,6 +12,8 @@ pub(crate) enum Held {
     /// Quicker ones will be done with all that waits before it could answer a record, or have turned
     /// out slower by then.
     Outpaced { until: Instant },
+    /// No more may be sent before then (`--rate`).
+    Rate { until: Instant },
     /// There is room for what comes before alone.
     Budget,
     /// It is seen whether it answers as it should.
@@ -31,7 +33,7 @@ impl Held {
     pub(crate) fn until(self) -> Option<Instant> {
         match self {
             Self::Full { until } | Self::Share { until } => until,
-            Self::Outpaced { until } => Some(until),
+            Self::Outpaced { until } | Self::Rate { until } => Some(until),
             _ => None,
         }
     }

@@ -15,6 +15,7 @@
 
 mod action;
 mod audit;
+mod brakes;
 mod clock;
 mod command;
 mod contract;
@@ -69,12 +70,12 @@ use crate::budget::Budget;
 use crate::input::Rejected;
 use crate::outcome::{Done, ExitStatus, Rendering};
 use crate::record::{Block, Index};
+use brakes::Brakes;
 use command::Command;
 use course::Course;
 use event::Event;
 use intake::Intake;
 use outcomes::Outcomes;
-use pending::PendingFailures;
 use policy::Policy;
 use process::Process;
 use queue::Queue;
@@ -98,8 +99,8 @@ pub struct Scheduler {
     workers: Vec<Worker>,
     command: Command,
     throttle: Throttle,
+    brakes: Brakes,
     outcomes: Outcomes,
-    pending: PendingFailures,
     course: Course,
     /// Nothing is due before this time.
     wake_at: Option<Instant>,
@@ -118,7 +119,7 @@ impl Scheduler {
             command: Command::new(awaits_ready),
             throttle: Throttle::new(now),
             outcomes: Outcomes::new(&policy, rendering, budget),
-            pending: PendingFailures::default(),
+            brakes: Brakes::new(&policy, now),
             course: Course::new(),
             wake_at: None,
             actions: Vec::new(),
@@ -152,6 +153,9 @@ impl Scheduler {
         self.intake.came(block.count, block.bytes.len());
         self.intake.may_begin(now);
         self.intake.moved(now);
+        if self.queue.together() == 0 {
+            self.brakes.gathers_from(now);
+        }
         self.queue.push(block);
         if self
             .processes()

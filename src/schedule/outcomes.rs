@@ -6,6 +6,7 @@ use std::mem::take;
 
 use super::event::Settled;
 use super::order::{OrderBuffer, Outcome, Written};
+use super::pending::PendingFailures;
 use super::policy::Policy;
 use super::slowest::Slowest;
 use super::tally::Tally;
@@ -19,6 +20,8 @@ use crate::record::Index;
 pub(super) struct Outcomes {
     pub(super) order: OrderBuffer,
     pub(super) tally: Tally,
+    /// Those that are failures, and not put down yet.
+    pub(super) pending: PendingFailures,
     /// Where they are asked for.
     pub(super) slowest: Option<Slowest>,
     rendering: Rendering,
@@ -49,6 +52,7 @@ impl Outcomes {
         Self {
             order: OrderBuffer::new(policy.order, budget),
             tally: Tally::default(),
+            pending: PendingFailures::default(),
             slowest: None,
             rendering,
         }

@@ -90,14 +90,14 @@ impl Scheduler {
             let work = work.trimmed(self.policy.shape.separator);
             if let Some(work) = self.try_again(work, cause.retry(), worker, now) {
                 let cause = Arc::clone(&cause);
-                self.pending.push(PendingFailure {
+                self.outcomes.pending.push(PendingFailure {
                     work,
                     worker,
                     cause,
                 });
             }
         }
-        if !self.pending.is_empty() && self.has_failed_too_often() {
+        if !self.outcomes.pending.is_empty() && self.has_failed_too_often() {
             self.drain(Trigger::Failure, now);
         }
         self.settle_pending(now);
@@ -108,7 +108,7 @@ impl Scheduler {
         let enough = ENOUGH.min(self.budget.limit() / 8).max(1);
         let mut has_settled = false;
         while self.course.gives_out()
-            && let Some(first) = self.pending.first()
+            && let Some(first) = self.outcomes.pending.first()
         {
             // What is in turn takes no room. Anything else may have to wait for that for long, but
             // not what ends the run.
@@ -118,7 +118,7 @@ impl Scheduler {
             if may_wait && self.outcomes.order.held().bytes >= enough {
                 break;
             }
-            let Some(one) = self.pending.pop(self.policy.shape.separator) else {
+            let Some(one) = self.outcomes.pending.pop(self.policy.shape.separator) else {
                 break;
             };
             self.settle_one(one, now);
@@ -129,7 +129,7 @@ impl Scheduler {
 
     /// Whether failures wait for nothing but the output.
     pub(super) fn pending_will_move(&self) -> bool {
-        let Some(first) = self.pending.first() else {
+        let Some(first) = self.outcomes.pending.first() else {
             return false;
         };
         // In input order only what is next moves for sure: before it there may be a gap for ever.

@@ -160,8 +160,28 @@ impl Policy {
 /// How soon records may be sent.
 #[derive(Clone, Debug, Default)]
 pub struct Pacing {
+    /// No more records are sent than this (`--rate`).
+    pub rate: Option<Rate>,
+    /// So many records go together (`--batch`), as far as the rate decides that.
+    pub batch: Option<NonZeroUsize>,
     /// A record that is tried again waits first (`--retry-delay`).
     pub retry_delay: Option<RetryDelay>,
+}
+
+/// So many records in so long a time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    /// How many.
+    pub records: f64,
+    /// How long.
+    pub time: Duration,
+}
+
+impl Rate {
+    /// How many records a second.
+    pub fn per_second(self) -> f64 {
+        self.records / self.time.as_secs_f64()
+    }
 }
 
 /// How long a record waits before it is tried again: twice as long each time.

@@ -141,7 +141,7 @@ impl Scheduler {
     /// down yet included.
     pub(super) fn has_failed_too_often(&self) -> bool {
         let (failures, outcomes) = self.outcomes.tally.failures_and_outcomes();
-        let pending = self.pending.records() as u64;
+        let pending = self.outcomes.pending.records() as u64;
         self.is_last_failure(failures + pending, outcomes + pending)
     }
 

@@ -21,6 +21,10 @@ impl Scheduler {
     /// Gives records that must be alone to processes that hold nothing else.
     pub(super) fn feed_alone(&mut self, now: Instant) {
         while self.queue.has_alone() {
+            if let Err(until) = self.brakes.lets_one_through(now) {
+                self.wake_by(until);
+                return;
+            }
             let free_and_ready = (self.processes())
                 .filter(|(_, process)| self.is_ready(process) && is_free(process))
                 .min_by_key(|(_, process)| process.reputation.errors())

@@ -9,6 +9,7 @@ mod failures;
 mod first_answers;
 mod limits;
 mod makespan;
+mod rates;
 mod replies;
 mod retries;
 mod sharing;

@@ -52,6 +52,8 @@ pub enum Bottleneck {
     Restart,
     /// What is left waits for its time to be sent again.
     Retry,
+    /// No more may be sent so soon (`--rate`).
+    Rate,
 }
 
 /// The records that have no outcome yet.
@@ -94,7 +96,7 @@ impl Scheduler {
         let unsent = self.queue.together() + self.queue.alone() + self.queue.later();
         UnderWay {
             in_flight: held.map(|process| process.owed.records()).sum(),
-            waiting: unsent + self.queue.rejected() + self.pending.records(),
+            waiting: unsent + self.queue.rejected() + self.outcomes.pending.records(),
             oldest: self.processes().filter_map(oldest).max_by_key(|it| it.age),
         }
     }
@@ -170,6 +172,7 @@ impl Scheduler {
             },
             Held::Outpaced { .. } => Bottleneck::Quicker,
             Held::Check => Bottleneck::Check,
+            Held::Rate { .. } => Bottleneck::Rate,
             Held::Budget => self.held_up_by(),
             Held::Suspect | Held::Kept | Held::Leaving => Bottleneck::Restart,
             // One that has nothing to do is given something, or is not up.
@@ -185,6 +188,8 @@ impl Scheduler {
             Bottleneck::Output
         } else if is_tight && self.outcomes.order.holds_back() {
             Bottleneck::Order
+        } else if self.is_held_by_rate() {
+            Bottleneck::Rate
         } else if self.queue.later() > 0 && (is_tight || self.input_is_over()) {
             Bottleneck::Retry
         } else if self.input_is_over() {
@@ -211,7 +216,7 @@ impl Scheduler {
         }
         let held = self.workers.iter().filter_map(Worker::last_process);
         let owed = held.map(|process| process.owed.bytes()).sum::<usize>();
-        let unfinished = self.queue.bytes() + self.pending.bytes() + owed;
+        let unfinished = self.queue.bytes() + self.outcomes.pending.bytes() + owed;
         Some(self.intake.seen_bytes().saturating_sub(unfinished as u64))
     }
 }

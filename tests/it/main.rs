@@ -24,6 +24,7 @@ mod input;
 mod jsonl;
 mod limits;
 mod process_limit;
+mod rates;
 
 mod startup;
 mod threads;

@@ -212,6 +212,9 @@ pub(super) struct Ledger {
     has_begun_again: bool,
     /// A record has waited for its time.
     has_waited: bool,
+    /// How many records were sent, and whether that was as many as may be.
+    sends: usize,
+    is_paced: bool,
     finished: Option<Duration>,
 }
 
@@ -250,6 +253,8 @@ impl Ledger {
             has_parted: false,
             has_begun_again: false,
             has_waited: false,
+            sends: 0,
+            is_paced: false,
             finished: None,
             policy: scenario.policy.clone(),
         }
@@ -264,6 +269,7 @@ impl Ledger {
             self.has_parted.then_some(Fault::TextBeforeAnswer),
             self.has_begun_again.then_some(Fault::BegunAgain),
             self.has_waited.then_some(Fault::Waited),
+            self.is_paced.then_some(Fault::Paced),
             self.has_lazy_first.then_some(Fault::LazyFirst),
         ]
         .into_iter()

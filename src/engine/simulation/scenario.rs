@@ -305,10 +305,12 @@ pub(super) enum Fault {
     SeveralResults,
     /// A record was sent again only when its time had come.
     Waited,
+    /// As many records were sent as the rate allows, and then no more for a while.
+    Paced,
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::EndFromOutside,
         Self::StatusToAll,
         Self::RetriedError,
@@ -329,6 +331,7 @@ impl Fault {
         Self::NoResult,
         Self::SeveralResults,
         Self::Waited,
+        Self::Paced,
     ];
 }
 

@@ -1,5 +1,6 @@
 //! What processes are sent, and whether they may be.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::{LEAST_WAIT, Ledger, OwedRecord, ProcessLedger, Proof, SAME_MOMENT, SILENT};
@@ -20,6 +21,7 @@ impl Ledger {
         for index in first..first + count as u64 {
             self.check_place(worker, index);
         }
+        self.check_rate(count, now);
         let lifespan = self.policy.lifespan;
         let limit = self.window_limit(worker);
         let process = self.processes[worker.0].as_mut().expect("a running process");
@@ -133,6 +135,23 @@ impl Ledger {
                 "record {index} goes to the actor that refused it though another is ready"
             );
         }
+    }
+
+    /// No more are sent than the rate has let through by now.
+    fn check_rate(&mut self, count: usize, now: Duration) {
+        self.sends += count;
+        let Some(rate) = self.policy.pacing.rate else {
+            return;
+        };
+        let batch = self.policy.pacing.batch.map_or(1, NonZeroUsize::get) as f64;
+        let burst = rate.per_second().max(1.0).max(batch);
+        let most = burst + rate.per_second() * (now + self.time_slack).as_secs_f64() + 1e-3;
+        let sends = self.sends as f64;
+        assert!(
+            sends <= most,
+            "{sends} records are sent, of {most} at the most"
+        );
+        self.is_paced |= sends > burst + 1.0 && sends + 2.0 > most;
     }
 
     /// Whether a process serves, and is not about to be replaced.

@@ -13,7 +13,7 @@ use super::{
 use crate::outcome::ExitStatus;
 use crate::schedule::policy::{
     Delivery, ErrorRecords, FailureRules, Lead, Limits, MaxErrors, OnError, Order, Pacing,
-    Percentage, Policy, Readiness, RetryDelay, Window,
+    Percentage, Policy, Rate, Readiness, RetryDelay, Window,
 };
 use crate::shape::{AnswerEnd, Protocol, Shape};
 
@@ -106,6 +106,8 @@ fn any_policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Policy {
             max_restarts: *pick(rng, &[1, 2, 5, 5]),
         },
         pacing: Pacing {
+            rate: (rng.u32(..6) == 0).then(|| rate(rng, scale)),
+            batch: (rng.u32(..3) == 0).then(|| some(rng.usize(1..5))),
             retry_delay: (rng.u32(..5) < 2).then(|| retry_delay(rng, scale)),
         },
         delivery,
@@ -117,6 +119,14 @@ fn any_policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Policy {
             exit_timeout: scale + millis(rng.u64(300..2_000)),
         },
         muster: *pick(rng, &[millis(0), millis(20), millis(1_000)]),
+    }
+}
+
+/// From far less to far more than a worker could do.
+fn rate(rng: &mut Rng, scale: Duration) -> Rate {
+    Rate {
+        records: 0.2 + 4.0 * rng.f64(),
+        time: scale + micros(rng.u64(1..200_000)),
     }
 }
 
