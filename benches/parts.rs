@@ -159,6 +159,7 @@ fn render_failure(bencher: Bencher<'_, '_>) {
         index: Index(17),
         cause: Cause::Timeout {
             limit: TimeLimit::Usual(Duration::from_secs(5)),
+            ended: mtask::outcome::Ended::Process,
         },
         worker: Some(1),
         attempts: 3,

@@ -38,6 +38,7 @@ Register-ArgumentCompleter -Native -CommandName 'mtask' -ScriptBlock {
             [CompletionResult]::new('--python', '--python', [CompletionResultType]::ParameterName, 'Call a Python function or class with each record')
             [CompletionResult]::new('--argument-type', '--argument-type', [CompletionResultType]::ParameterName, 'A record as single argument, args or kwargs')
             [CompletionResult]::new('--batch', '--batch', [CompletionResultType]::ParameterName, 'Call with lists of up to N records')
+            [CompletionResult]::new('--concurrency', '--concurrency', [CompletionResultType]::ParameterName, 'Have up to N calls under way in each worker')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Write results to FILE instead of stdout')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Write results to FILE instead of stdout')
             [CompletionResult]::new('--output-format', '--output-format', [CompletionResultType]::ParameterName, 'Results as raw, envelope or text')

@@ -17,6 +17,7 @@ set edit:completion:arg-completer[mtask] = {|@words|
     [&long='python' &arg-required=$true &completer={|word| edit:complete-filename $word } &desc='Call a Python function or class with each record']
     [&long='argument-type' &arg-required=$true &completer={|word| put 'single' 'args' 'kwargs' } &desc='A record as single argument, args or kwargs']
     [&long='batch' &arg-required=$true &completer={|word| nop } &desc='Call with lists of up to N records']
+    [&long='concurrency' &arg-required=$true &completer={|word| nop } &desc='Have up to N calls under way in each worker']
     [&short='o' &long='output' &arg-required=$true &completer={|word| edit:complete-filename $word } &desc='Write results to FILE instead of stdout']
     [&short='k' &desc='Results in input order, the default']
     [&short='u' &long='unordered' &desc='Results as they finish, not in input order']

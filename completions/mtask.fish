@@ -6,7 +6,7 @@ function __mtask_takes_options
         switch $words[1]
             case --
                 return 1
-            case -i -a --input --shard --format --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --threads --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate
+            case -i -a --input --shard --format --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --threads --lifespan --python --argument-type --batch --concurrency -o --output --output-format --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate
                 set -e words[1]
             case '-*'
             case '*'
@@ -38,6 +38,7 @@ complete -c mtask -n __mtask_takes_options -l argument-type -d 'A record as sing
 args\t'A list of positional arguments'
 kwargs\t'An object of keyword arguments'"
 complete -c mtask -n __mtask_takes_options -l batch -d 'Call with lists of up to N records' -r -f
+complete -c mtask -n __mtask_takes_options -l concurrency -d 'Have up to N calls under way in each worker' -r -f
 complete -c mtask -n __mtask_takes_options -s o -l output -d 'Write results to FILE instead of stdout' -r -F
 complete -c mtask -n __mtask_takes_options -l output-format -d 'Results as raw, envelope or text' -r -f -a "raw\t'The bytes of the answer'
 envelope\t'{"index":...,"output":...} on a line each'
@@ -85,4 +86,4 @@ complete -c mtask -n __mtask_takes_options -s q -l quiet -d 'Errors only: no hin
 complete -c mtask -n __mtask_takes_options -l dry-run -d 'Print the workers\' command lines, start nothing'
 complete -c mtask -n __mtask_takes_options -s h -l help -d 'Print help; --help tells more'
 complete -c mtask -n __mtask_takes_options -s V -l version -d 'Print the version'
-complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --shard --format --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --threads --lifespan --python --argument-type --batch -o --output --output-format --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate)"
+complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --shard --format --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --threads --lifespan --python --argument-type --batch --concurrency -o --output --output-format --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate)"

@@ -31,7 +31,7 @@ use crate::visible;
 use crate::worker::command::{init_unless_placed, worker_commands};
 use crate::worker::init::inits;
 use crate::worker::launcher::{Launcher, PythonUnbuffered};
-use crate::worker::python::{self, ArgumentType, Callable, PythonWorker};
+use crate::worker::python::{self, ArgumentType, Callable, Calls, PythonWorker};
 use crate::worker::stderr::StderrTags;
 use shape::shape;
 
@@ -229,6 +229,7 @@ fn python_worker(arguments: &Arguments) -> Result<Option<PythonWorker>, Unusable
     if arguments.workers.python.is_none() {
         let typed = [
             ("--batch", arguments.workers.batch.is_some()),
+            ("--concurrency", arguments.workers.concurrency.is_some()),
             ("--argument-type", arguments.workers.argument_type.is_some()),
         ];
         return match typed.into_iter().find(|(_, is_typed)| *is_typed) {
@@ -244,11 +245,22 @@ fn python_worker(arguments: &Arguments) -> Result<Option<PythonWorker>, Unusable
             "--batch passes a list of records: leave out --argument-type",
         ));
     }
+    let calls = match (arguments.workers.batch, arguments.workers.concurrency) {
+        (Some(_), Some(_)) => {
+            return Err(Unusable::usage(
+                "--batch has one call at a time, with many records, and --concurrency many calls with one \
+                 record each: leave one of them out",
+            ));
+        }
+        (Some(most), None) => Calls::Batches(most),
+        (None, Some(most)) => Calls::Overlapping(most),
+        (None, None) => Calls::OneByOne,
+    };
     Ok(
         arguments.workers.python.clone().map(|callable| PythonWorker {
             callable,
             argument_type,
-            batch: arguments.workers.batch,
+            calls,
         }),
     )
 }

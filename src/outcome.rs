@@ -61,6 +61,8 @@ pub enum Cause {
     Timeout {
         /// How long that is.
         limit: TimeLimit,
+        /// What was ended for it.
+        ended: Ended,
     },
     /// The worker skipped it, or answers cannot be told apart any more.
     MissingAnswer,
@@ -100,8 +102,17 @@ pub enum Retry {
     Never,
     /// Alone, for a process died of it or was stopped for it.
     Alone,
-    /// In line with the others: the worker answered, with an error.
+    /// In line with the others: the worker goes on, after an error or a call that was ended.
     InLine,
+}
+
+/// What was ended for a record that took too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The process that had it.
+    Process,
+    /// The call alone: the process goes on with others.
+    Call,
 }
 
 /// What is no answer.
@@ -126,7 +137,7 @@ impl Failure {
             Cause::WorkerExit { exit, .. } => died(exit),
             Cause::BadAnswer(BadAnswer::Unasked(verdict)) => died(verdict),
             Cause::WorkerError { message, .. } => return Cow::Borrowed(message),
-            Cause::Timeout { limit } => format!("no answer within {limit}"),
+            Cause::Timeout { limit, .. } => format!("no answer within {limit}"),
             Cause::MissingAnswer => format!("{} left it without an answer", worker()),
             Cause::BadAnswer(BadAnswer::Invalid(why)) => {
                 format!("{} gave no valid answer: {why}", worker())
@@ -176,9 +187,16 @@ impl Cause {
     pub fn retry(&self) -> Retry {
         match self {
             Self::WorkerExit { .. }
-            | Self::Timeout { .. }
+            | Self::Timeout {
+                ended: Ended::Process,
+                ..
+            }
             | Self::BadAnswer(BadAnswer::Unasked(_)) => Retry::Alone,
-            Self::WorkerError { .. } | Self::BadAnswer(BadAnswer::Invalid(_)) => Retry::InLine,
+            Self::WorkerError { .. }
+            | Self::Timeout {
+                ended: Ended::Call, ..
+            }
+            | Self::BadAnswer(BadAnswer::Invalid(_)) => Retry::InLine,
             Self::MissingAnswer
             | Self::InvalidInput { .. }
             | Self::RecordTooLarge { .. }

@@ -167,4 +167,19 @@ pub struct Workers {
         hide_short_help = true
     )]
     pub batch: Option<NonZeroUsize>,
+
+    /// Have up to N calls under way in each worker
+    ///
+    /// With `--python`: the calls of an `async def` overlap on one event loop, those of a plain function
+    /// or class run in N threads. Everything else holds for each record as ever. A call of an `async def`
+    /// that takes longer than `--timeout` is cancelled, and only its record fails; one that does not end
+    /// within `--grace` of that costs its process, as does a call in a thread at once.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = value::count,
+        allow_negative_numbers = true,
+        hide_short_help = true
+    )]
+    pub concurrency: Option<NonZeroUsize>,
 }

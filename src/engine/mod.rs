@@ -271,6 +271,12 @@ impl<W: World> Engine<W> {
                     self.write(worker);
                 }
             }
+            Action::Cancel(worker, index) => {
+                if let Some(process) = &mut self.processes[worker.0] {
+                    process.child.push_note(protocol::write_cancel(index, &self.budget));
+                    self.write(worker);
+                }
+            }
             Action::CloseStdin(worker) => {
                 if let Some(process) = &mut self.processes[worker.0] {
                     process.child.close_stdin();

@@ -345,6 +345,7 @@ mod tests {
 
     const TIMEOUT: Cause = Cause::Timeout {
         limit: TimeLimit::Usual(Duration::from_secs(5)),
+        ended: crate::outcome::Ended::Process,
     };
 
     fn exit(exit: Exit) -> Cause {

@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 
 pub(super) use self::dialogue::JsonReader;
 pub use self::named::{NamedRecord, Scanner, named};
-use super::message::{Answer, Begins, Capabilities, Reply};
+use super::message::{Answer, Begins, Cancels, Capabilities, Reply};
 use crate::input::strange_number;
 use crate::outcome::{OutputFormat, Parts};
 use crate::record::{Attempt, Block, Index, Separator};
@@ -101,6 +101,11 @@ pub fn write(block: &Block, attempt: Option<Attempt>, format: Format) -> Vec<u8>
         lines.extend_from_slice(b"}\n");
     }
     lines
+}
+
+/// The line that asks a worker to end what it has begun with this record.
+pub fn write_cancel(index: Index) -> Vec<u8> {
+    format!("{{\"cancel\":{index}}}\n").into_bytes()
 }
 
 /// Reads a line of a worker, which is without its newline.
@@ -247,11 +252,16 @@ impl<'a> Fields<'a> {
         let number = given.map(|text| text.parse().map_err(|_| text));
         let can = self.can.map(RawValue::get).unwrap_or_default();
         let words: Vec<&RawValue> = serde_json::from_str(can).unwrap_or_default();
+        let says = |what: &str| words.iter().any(|word| word.get() == what);
         Capabilities {
             concurrency: number.transpose(),
-            begins: match words.iter().any(|word| word.get() == "\"start\"") {
+            begins: match says("\"start\"") {
                 true => Begins::Told,
                 false => Begins::Untold,
+            },
+            cancels: match says("\"cancel\"") {
+                true => Cancels::WhenAsked,
+                false => Cancels::Untold,
             },
         }
     }

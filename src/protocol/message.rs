@@ -48,6 +48,8 @@ pub struct Capabilities<'b> {
     pub concurrency: Result<Option<NonZeroUsize>, &'b str>,
     /// Whether it says which records it has begun.
     pub begins: Begins,
+    /// Whether it ends what it has begun with one record when it is asked to.
+    pub cancels: Cancels,
 }
 
 /// Whether a process says which records it has begun.
@@ -58,6 +60,16 @@ pub enum Begins {
     Untold,
     /// It does, and is at no others.
     Told,
+}
+
+/// Whether a process can give up one record and go on with the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cancels {
+    /// Nobody knows: only its end ends what it is at.
+    #[default]
+    Untold,
+    /// It does when it is asked to, and then answers that record like any other.
+    WhenAsked,
 }
 
 /// What a read comes to.

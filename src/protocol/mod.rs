@@ -177,6 +177,14 @@ fn with_ends(block: &Block, line: EndLine, separator: Separator) -> Vec<u8> {
     bytes
 }
 
+/// The bytes that ask a worker, one that has said that it can, to end what it has begun with this
+/// record.
+pub fn write_cancel(index: Index, budget: &Budget) -> Slice {
+    let bytes = json::write_cancel(index);
+    budget.add(bytes.capacity() + BOOKKEEPING);
+    Slice::new(bytes, budget)
+}
+
 /// Lets go of what a process has written and can be no part of an answer, now that the whole lines
 /// before it have been said. Text for people goes to `take`.
 fn let_go(stdout: &mut StdoutLines, listener: &dyn Listener, take: impl FnMut(&[u8])) {

@@ -116,7 +116,8 @@ impl Teller {
                 worker,
                 suspects,
                 limit,
-            } => Some(waits::timed_out(*worker, *suspects, *limit)),
+                grace,
+            } => Some(waits::timed_out(*worker, *suspects, *limit, *grace)),
             Event::GivenUp(loss) => self.given_up(loss),
             Event::Ready { .. } => self.ready(),
             Event::Started { worker, .. } => {

@@ -2,7 +2,7 @@
 
 use super::event::Event;
 use super::ids::{Crew, ProcessNumber, WorkerId};
-use crate::record::{Attempt, Block};
+use crate::record::{Attempt, Block, Index};
 
 /// One thing to do. The engine does them in order.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub enum Action {
     Start(WorkerId, ProcessNumber, Crew),
     /// Send these records to the worker's running process. It is this attempt at each of them.
     Send(WorkerId, Block, Attempt),
+    /// Ask the worker's process to end what it has begun with this record.
+    Cancel(WorkerId, Index),
     /// Close the process's stdin once everything sent has been written.
     CloseStdin(WorkerId),
     /// SIGTERM to the process group. Its answers are of no interest any more.

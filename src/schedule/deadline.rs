@@ -37,6 +37,8 @@ pub(super) enum Deadline {
     Start,
     /// The oldest record has taken too long, or its process has taken too long to start.
     Record,
+    /// A process has not ended in time what it was asked to.
+    Cancel,
     /// A process that has closed a pipe has not exited in time.
     HangUp,
     /// One may have skipped the record that it owes, and wait for the next one: it is checked.
@@ -61,7 +63,7 @@ pub(super) enum Deadline {
 impl Deadline {
     /// Those that ring, in the order in which they are looked at. What one of them begins may be rung by those after
     /// it, but a process that was told to end is killed at the next look, at the earliest.
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Judgement,
         Self::Kill,
         Self::Leave,
@@ -69,6 +71,7 @@ impl Deadline {
         Self::StartReminder,
         Self::Start,
         Self::Record,
+        Self::Cancel,
         Self::HangUp,
         Self::Skip,
         Self::Check,
@@ -186,7 +189,8 @@ impl Scheduler {
                 && self.awaits_ready_of(process))
             .then(|| process.start.since() + process.silence.next_reminder()),
             Deadline::Start => Some(process.start.since() + self.start_limit(process)?),
-            Deadline::Record if owes => self.record_limit(process),
+            Deadline::Record if process.owed.is_timed() => self.record_limit(process),
+            Deadline::Cancel => Some(process.owed.cancelled_since()? + self.policy.limits.grace),
             Deadline::HangUp => self.hang_up_limit(process),
             Deadline::Skip if self.is_overdue_by_step(process) => {
                 Some(clock + self.patience_with(process)?)
@@ -222,6 +226,7 @@ impl Scheduler {
                 self.terminate_faulty(worker, verdict, 0, now);
             }
             Deadline::Record => self.expire(worker, unsent, now),
+            Deadline::Cancel => self.end_uncancelled(worker, unsent, now),
             Deadline::HangUp => self.end_hung_up(worker, unsent, now),
             Deadline::Skip => self.let_run_empty(worker),
             Deadline::Check => self.go_on_with_check(worker, now),
@@ -351,7 +356,8 @@ impl Scheduler {
     /// and holds one that must be alone, is shown the end of its stdin, so that it answers. One
     /// that may still be starting is given the time for it.
     fn end_deadline(&self, process: &Process) -> Option<Instant> {
-        if !process.is_serving() {
+        // One that can be asked to end a record could not be any more, and does not collect.
+        if !process.is_serving() || process.owed.can_cancel() {
             return None;
         }
         let is_last = self.nothing_waits() || self.is_spent(process);

@@ -157,6 +157,8 @@ pub enum Event {
         suspects: Suspects,
         /// How long it may take.
         limit: TimeLimit,
+        /// How long it was given to end that, if it was asked to.
+        grace: Option<Duration>,
     },
     /// A worker is not started any more.
     GivenUp(Loss),

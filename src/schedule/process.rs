@@ -34,7 +34,7 @@ pub(crate) use start::{Start, Startup};
 use super::held::Held;
 use super::pace::Pace;
 use super::queue::Work;
-use crate::outcome::Exit;
+use crate::outcome::{Exit, TimeLimit};
 use crate::protocol::message::Capabilities;
 use crate::protocol::stdout::Tail;
 use crate::record::{Index, Separator};
@@ -264,6 +264,7 @@ impl Process {
     pub(crate) fn announced(&mut self, said: Capabilities<'_>, now: Instant) {
         self.owed.takes(said.concurrency.unwrap_or_default());
         self.owed.will_tell(said.begins);
+        self.owed.will_cancel(said.cancels);
         self.pace.is_up(now);
         // One that owes nothing may be on its way out, and is given no more time for that.
         if !self.owed.is_empty() {
@@ -321,6 +322,7 @@ impl Process {
         sent: Option<Instant>,
         now: Instant,
     ) -> Option<Duration> {
+        self.owed.answers();
         let takes = self.owed.concurrency().map_or(usize::MAX, NonZeroUsize::get);
         let is_timed = self.is_ready() && self.owed.records() <= takes;
         let share = self.share(count, now).filter(|_| is_timed);
@@ -351,6 +353,24 @@ impl Process {
             self.follow_calls(now);
         }
         is_news
+    }
+
+    /// It is asked to end what it has been at for longer than it may, of the first `written` records
+    /// that it owes. Gives which that is.
+    pub(crate) fn cancel_late(
+        &mut self,
+        written: usize,
+        limit: TimeLimit,
+        now: Instant,
+    ) -> Vec<Index> {
+        let first = &self.first_answer;
+        let is_late = |since| now >= first.counts_from(since) + limit.duration();
+        let late = self.owed.cancel_late(written, limit, is_late, now);
+        match self.owed.tells_calls() {
+            true => self.follow_calls(now),
+            false => self.owed.restart_own_clock(now),
+        }
+        late
     }
 
     fn follow_calls(&mut self, now: Instant) {

@@ -9,7 +9,7 @@ use super::ids::WorkerId;
 use super::outcomes::Results;
 use super::process::Process;
 use super::queue::Work;
-use crate::outcome::{BadAnswer, Cause, Verdict};
+use crate::outcome::{BadAnswer, Cause, Ended, Verdict};
 use crate::protocol::message::{Answer, Capabilities, Reception, Reply, Unasked};
 use crate::record::Index;
 
@@ -64,7 +64,9 @@ impl Scheduler {
         }
         self.time_answers(worker, answers, now);
         self.note_own_answer(worker, now);
-        self.note_first_answer(worker, now);
+        if !self.gives_up(worker, answers) {
+            self.note_first_answer(worker, now);
+        }
         let process = self.process_mut(worker).expect("it runs");
         let oldest = process.owed.oldest();
         let is_answered = |work: &&Work| answers.iter().any(|answer| work.holds(answer.index));
@@ -162,6 +164,18 @@ impl Scheduler {
         self.outcomes.tally.chatter.unkept_exits += 1;
     }
 
+    /// Whether all that these answers say is that it has ended what it was asked to.
+    fn gives_up(&self, worker: WorkerId, answers: &[Answer<'_>]) -> bool {
+        let Some(process) = self.process(worker) else {
+            return false;
+        };
+        let is_ended = |answer: &Answer<'_>| {
+            let is_error = matches!(answer.reply, Reply::Error { .. });
+            is_error && process.owed.cancelled_limit(answer.index).is_some()
+        };
+        process.owed.cancelled_since().is_some() && answers.iter().all(is_ended)
+    }
+
     fn is_read_from_out(&self, worker: WorkerId) -> bool {
         self.process(worker).is_some_and(Process::is_working)
     }
@@ -223,9 +237,16 @@ impl Scheduler {
                 self.settle(settled, now);
             }
             Reply::Error { json, message } => {
-                let cause = Cause::WorkerError {
-                    error: take(json).into_owned(),
-                    message: take(message),
+                let cause = match &work.cancelled {
+                    // Whatever it says of that, it was asked to end it.
+                    Some(cancelled) => Cause::Timeout {
+                        limit: cancelled.limit,
+                        ended: Ended::Call,
+                    },
+                    None => Cause::WorkerError {
+                        error: take(json).into_owned(),
+                        message: take(message),
+                    },
                 };
                 self.charge(work, cause, worker, took, now);
             }

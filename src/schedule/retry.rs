@@ -58,7 +58,7 @@ impl Scheduler {
             return;
         }
         let retry = cause.retry();
-        if retry == Retry::InLine {
+        if retry == Retry::InLine && !matches!(cause, Cause::Timeout { .. }) {
             self.note_error(worker, work.first());
         }
         if let Some(work) = self.try_again(work, retry, worker, now) {

@@ -1,6 +1,7 @@
 //! Rules of time, with a simulated clock: what the binary's tests would have to wait for.
 
 mod calls;
+mod cancels;
 mod course;
 mod deaths;
 mod delays;
@@ -54,6 +55,8 @@ struct Bench {
     sent: Vec<u64>,
     starts: u32,
     ends: Vec<&'static str>,
+    /// The records whose calls it was asked to end.
+    cancelled: Vec<u64>,
     teller: Teller,
     notices: Vec<String>,
     /// How many of the last records sent are not begun to be written.
@@ -84,6 +87,7 @@ impl Bench {
             sent: Vec::new(),
             starts: 0,
             ends: Vec::new(),
+            cancelled: Vec::new(),
             teller,
             notices: Vec::new(),
             unsent: 0,
@@ -208,6 +212,7 @@ impl Bench {
                 Action::Send(_, block, _) => {
                     (self.sent).extend((0..block.count).map(|i| block.first.plus(i).0));
                 }
+                Action::Cancel(_, index) => self.cancelled.push(index.0),
                 Action::CloseStdin(_) => self.ends.push("end of stdin"),
                 Action::Terminate(_) => self.ends.push("SIGTERM"),
                 Action::Kill(_) => self.ends.push("SIGKILL"),

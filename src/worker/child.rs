@@ -33,6 +33,9 @@ pub trait Child {
     /// Adds records to be written.
     fn push(&mut self, bytes: Slice);
 
+    /// Adds a line that is no record, which goes before the records that are not begun.
+    fn push_note(&mut self, bytes: Slice);
+
     /// Writes what the pipe takes.
     fn write(&mut self) -> Sent;
 
@@ -113,18 +116,22 @@ pub struct Unwritten {
     slices: VecDeque<Slice>,
     /// How much of the first of them is written.
     written: usize,
+    /// Lines that are no records.
+    notes: VecDeque<Slice>,
+    /// How much of the first of them is written.
+    noted: usize,
 }
 
 impl Unwritten {
     /// Whether everything is in the pipe.
     pub fn is_empty(&self) -> bool {
-        self.slices.is_empty()
+        self.slices.is_empty() && self.notes.is_empty()
     }
 
     /// What is unwritten, with the slices that are begun.
     #[cfg(test)]
     pub(crate) fn slices(&self) -> impl Iterator<Item = &Slice> {
-        self.slices.iter()
+        self.slices.iter().chain(&self.notes)
     }
 
     /// Adds records.
@@ -132,15 +139,27 @@ impl Unwritten {
         self.slices.push_back(bytes);
     }
 
+    /// Adds a line that is no record, which goes between two slices.
+    pub fn push_note(&mut self, bytes: Slice) {
+        self.notes.push_back(bytes);
+    }
+
     /// Has what there is written, until the pipe takes no more.
     pub fn write(&mut self, mut write: impl FnMut(&[u8]) -> Result<usize, Errno>) -> Sent {
-        while let Some(slice) = self.slices.front() {
-            match write(&slice[self.written..]) {
+        loop {
+            let (queue, written) = match self.written == 0 && !self.notes.is_empty() {
+                true => (&mut self.notes, &mut self.noted),
+                false => (&mut self.slices, &mut self.written),
+            };
+            let Some(slice) = queue.front() else {
+                return Sent::All;
+            };
+            match write(&slice[*written..]) {
                 Ok(count) => {
-                    self.written += count;
-                    if self.written == slice.len() {
-                        self.slices.pop_front();
-                        self.written = 0;
+                    *written += count;
+                    if *written == slice.len() {
+                        queue.pop_front();
+                        *written = 0;
                     }
                 }
                 Err(Errno::AGAIN) => return Sent::Some,
@@ -148,7 +167,6 @@ impl Unwritten {
                 Err(_) => return Sent::Refused,
             }
         }
-        Sent::All
     }
 
     /// Whether the record that is being written is not wholly in the pipe.

@@ -104,6 +104,10 @@ impl Child for SystemProcess {
         self.unwritten.push(bytes);
     }
 
+    fn push_note(&mut self, bytes: Slice) {
+        self.unwritten.push_note(bytes);
+    }
+
     fn write(&mut self) -> Sent {
         let stdin = &self.stdin;
         let sent = self.unwritten.write(|bytes| match stdin {

@@ -38,6 +38,8 @@ const MODULES: &str = concat!(
     module!("_mtask.errors", "python/adapter/errors.py"),
     module!("_mtask.library", "python/adapter/library.py"),
     module!("_mtask.main", "python/adapter/main.py"),
+    module!("_mtask.tasks", "python/adapter/tasks.py"),
+    module!("_mtask.threads", "python/adapter/threads.py"),
     module!("_mtask.worker", "python/adapter/worker.py"),
     module!("mtask", "../../python/mtask/__init__.py"),
 );
@@ -52,8 +54,19 @@ pub struct PythonWorker {
     pub callable: Callable,
     /// How a record is passed.
     pub argument_type: ArgumentType,
-    /// How many records a call gets at most, if it gets several.
-    pub batch: Option<NonZeroUsize>,
+    /// How calls follow each other.
+    pub calls: Calls,
+}
+
+/// How calls follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calls {
+    /// One after another, with one record each.
+    OneByOne,
+    /// The same, with up to so many records each (`--batch`).
+    Batches(NonZeroUsize),
+    /// Up to so many at a time, with one record each (`--concurrency`).
+    Overlapping(NonZeroUsize),
 }
 
 /// A function or class: `FILE.py:NAME` or `package.module:NAME`.
@@ -110,8 +123,16 @@ impl PythonWorker {
         let place = json_string(place);
         let place = &place[..place.len() - 1];
         let name = ascii(&json_string(name)[1..]);
+        let (batch, concurrency) = match self.calls {
+            Calls::OneByOne => (None, None),
+            Calls::Batches(most) => (Some(most), None),
+            Calls::Overlapping(most) => (None, Some(most)),
+        };
+        let number = |number: Option<NonZeroUsize>| {
+            number.map_or_else(|| "null".to_owned(), |number| number.to_string())
+        };
         format!(
-            r#"{{"callable":{place}:{name},"args":{},"kwargs":{},"placed":[{}],"argument_type":"{}","batch":{}}}"#,
+            r#"{{"callable":{place}:{name},"args":{},"kwargs":{},"placed":[{}],"argument_type":"{}","batch":{},"concurrency":{}}}"#,
             ascii(&args),
             ascii(&kwargs),
             ascii(&used.join(",")),
@@ -120,7 +141,8 @@ impl PythonWorker {
                 ArgumentType::Args => "args",
                 ArgumentType::Kwargs => "kwargs",
             },
-            self.batch.map_or("null".into(), |batch| batch.to_string()),
+            number(batch),
+            number(concurrency),
         )
     }
 }
@@ -236,7 +258,7 @@ mod tests {
         PythonWorker {
             callable: Callable::parse(callable).unwrap(),
             argument_type: ArgumentType::Single,
-            batch: None,
+            calls: Calls::OneByOne,
         }
     }
 
@@ -280,7 +302,7 @@ mod tests {
         assert_eq!(made[0].args[3..], [OsString::from(MODULES)]);
         assert_eq!(
             made[0].args[2],
-            r#"{"callable":"a.py:f","args":[],"kwargs":{},"placed":[],"argument_type":"single","batch":null}"#
+            r#"{"callable":"a.py:f","args":[],"kwargs":{},"placed":[],"argument_type":"single","batch":null,"concurrency":null}"#
         );
         let made = worker("a.py:f").commands(&["env".into(), "python3.9".into()], &[], workers);
         assert_eq!(made.unwrap()[1].program, "env");

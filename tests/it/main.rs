@@ -45,6 +45,7 @@ mod unkillable;
 
 mod python;
 mod python_batch;
+mod python_concurrency;
 mod python_module;
 mod python_start;
 

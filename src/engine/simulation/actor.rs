@@ -179,6 +179,11 @@ impl Actor {
         self.unwritten.push(bytes);
     }
 
+    /// Takes a line that is no record.
+    pub(super) fn push_note(&mut self, bytes: Slice) {
+        self.unwritten.push_note(bytes);
+    }
+
     /// Whether there is anything to be written, be it in vain.
     pub(super) fn awaits_stdin(&self) -> bool {
         self.stdin_is_open && !self.unwritten.is_empty()

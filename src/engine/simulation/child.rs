@@ -60,6 +60,15 @@ impl child::Child for SimulatedChild {
         actor.push(bytes);
     }
 
+    fn push_note(&mut self, bytes: Slice) {
+        let outside = &mut *self.outside.borrow_mut();
+        let (actor, ledger) = outside.process(self.number);
+        let worker = actor.worker;
+        ledger.asked_to_give_up(worker, actor.asked_for(&bytes));
+        actor.push_note(bytes);
+        trace!(outside, "> ask {worker} to give up a record");
+    }
+
     fn write(&mut self) -> Sent {
         let outside = &mut *self.outside.borrow_mut();
         let now = outside.now;

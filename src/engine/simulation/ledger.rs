@@ -2,6 +2,7 @@
 //! record has suffered, and hence what may be charged to it.
 
 mod answers;
+mod cancels;
 mod deaths;
 mod heard;
 mod limits;
@@ -53,6 +54,8 @@ struct OwedRecord {
     age_before: Duration,
     /// The call with which the process has begun it, where it says so. Its age begins with that.
     call: Option<u64>,
+    /// For how long the process has been asked to give it up.
+    asked: Option<Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +109,10 @@ struct ProcessLedger {
     was_stopped: bool,
     /// How many records it takes at a time, where it has said so.
     concurrency: Option<usize>,
+    /// Whether it gives up what it is asked to, as it says, and whether it has answered anything since
+    /// it was asked first.
+    cancels: bool,
+    goes_on: bool,
     /// Whether it says what it has begun, and how often it has.
     tells_calls: bool,
     calls: u64,
@@ -115,6 +122,8 @@ struct ProcessLedger {
     /// engine last began to wait.
     age: Duration,
     age_before: Duration,
+    /// What its clock said before the last answers that were read together.
+    clock_before: Duration,
     /// For how long it has been listened to in vain, owing nothing, since its stdin was closed.
     idle: Duration,
 }
@@ -136,6 +145,7 @@ impl ProcessLedger {
         (self.age, self.age_before) = (Duration::ZERO, Duration::ZERO);
         for owed in &mut self.owed {
             (owed.age, owed.age_before) = (Duration::ZERO, Duration::ZERO);
+            owed.asked = owed.asked.map(|_| Duration::ZERO);
         }
     }
 
@@ -159,7 +169,10 @@ impl ProcessLedger {
         if let Some(owed) = begun.max_by_key(|owed| owed.age) {
             return (owed.age, owed.age_before);
         }
-        match (self.concurrency, self.owed.front()) {
+        match (
+            self.concurrency,
+            self.owed.iter().find(|owed| owed.asked.is_none()),
+        ) {
             (Some(_), Some(owed)) if !self.tells_calls => (owed.age, owed.age_before),
             _ => (self.age, self.age_before),
         }
@@ -215,6 +228,9 @@ pub(super) struct Ledger {
     /// How many records were sent, and whether that was as many as may be.
     sends: usize,
     is_paced: bool,
+    /// A process has given up a record that it was asked to, and one has not.
+    has_given_up: bool,
+    has_not_given_up: bool,
     finished: Option<Duration>,
 }
 
@@ -255,6 +271,8 @@ impl Ledger {
             has_waited: false,
             sends: 0,
             is_paced: false,
+            has_given_up: false,
+            has_not_given_up: false,
             finished: None,
             policy: scenario.policy.clone(),
         }
@@ -271,6 +289,8 @@ impl Ledger {
             self.has_waited.then_some(Fault::Waited),
             self.is_paced.then_some(Fault::Paced),
             self.has_lazy_first.then_some(Fault::LazyFirst),
+            self.has_given_up.then_some(Fault::GivenUp),
+            self.has_not_given_up.then_some(Fault::NotGivenUp),
         ]
         .into_iter()
         .flatten()

@@ -139,6 +139,16 @@ pub(super) enum CallFate {
     SomeFail,
 }
 
+/// Whether a process gives up a record when it is asked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CancelManner {
+    /// It has not said that it would.
+    Never,
+    Always,
+    /// It has said so, and does not with every third one.
+    NotAll,
+}
+
 /// Whether a dying worker writes the beginning of an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Half {
@@ -161,6 +171,7 @@ pub(super) struct CommandScenario {
     /// How many records it works on at a time.
     pub(super) slots: usize,
     pub(super) calls: CallTimes,
+    pub(super) cancels: CancelManner,
     /// It writes a line for people before each answer.
     pub(super) chats: bool,
     /// It writes a few words before an answer, on the same line.
@@ -287,6 +298,10 @@ pub(super) enum Fault {
     NoNumber,
     /// A process has begun a record once more.
     BegunAgain,
+    /// A process has given up a record as it was asked to.
+    GivenUp,
+    /// One has not.
+    NotGivenUp,
     /// A first answer took longer than later ones may.
     LazyFirst,
     /// A process closed its stdin in the middle of a record.
@@ -310,7 +325,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::EndFromOutside,
         Self::StatusToAll,
         Self::RetriedError,
@@ -322,6 +337,8 @@ impl Fault {
         Self::UnreadStderr,
         Self::NoNumber,
         Self::BegunAgain,
+        Self::GivenUp,
+        Self::NotGivenUp,
         Self::LazyFirst,
         Self::TornRecord,
         Self::Suspended,

@@ -136,16 +136,24 @@ pub(super) fn held_up(index: Index, wait: Duration, buffer: usize) -> Notice {
 }
 
 /// A process took too long over a record.
-pub(super) fn timed_out(worker: WorkerId, suspects: Suspects, limit: TimeLimit) -> Notice {
+pub(super) fn timed_out(
+    worker: WorkerId,
+    suspects: Suspects,
+    limit: TimeLimit,
+    grace: Option<Duration>,
+) -> Notice {
+    let asked = |grace| format!(", nor ended the call within --grace {grace:?} when asked to,");
+    let asked = grace.map(asked).unwrap_or_default();
     Notice::warning(match suspects {
         Suspects::One(index, fate) => format!(
-            "{worker} gave no answer for record {index} within {limit}; its process is replaced, and \
-             the record {}",
+            "{worker} gave no answer for record {index} within {limit}{}; its process is \
+             replaced, and the record {}",
+            asked.trim_end_matches(','),
             fate.text()
         ),
         Suspects::Several(count) => format!(
-            "{worker} gave no answer within {limit} and may be at any of {count} records; its process \
-             is replaced, and they are sent again, one at a time"
+            "{worker} gave no answer within {limit}{asked} and may be at any of {count} records; its \
+             process is replaced, and they are sent again, one at a time"
         ),
     })
 }

@@ -1,13 +1,15 @@
 //! What a process was sent and has not answered, and since when it has been about the oldest of it,
-//! or about what it has begun, where it says so (`calls`).
+//! or about what it has begun, where it says so (`calls`); and what it was asked to end of that (`cancelled`).
 
 mod calls;
+mod cancelled;
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use calls::Calls;
+use cancelled::Cancellation;
 
 use crate::record::{Index, Separator};
 use crate::schedule::queue::{Isolation, Work};
@@ -24,6 +26,7 @@ pub(crate) struct Owed {
     /// Since when its oldest record has been the oldest, time not listened to left out.
     clock: Instant,
     calls: Calls,
+    cancellation: Cancellation,
     /// How many records it wants to be sent at a time, where it has said so: then each has a clock
     /// of its own.
     concurrency: Option<NonZeroUsize>,
@@ -38,6 +41,7 @@ impl Owed {
             served: 0,
             clock: now,
             calls: Calls::default(),
+            cancellation: Cancellation::default(),
             concurrency: None,
         }
     }
@@ -118,6 +122,7 @@ impl Owed {
         }
         work.since = Some(clock);
         work.call = None;
+        work.cancelled = None;
         self.served += work.block.count;
         self.records += work.block.count;
         self.bytes += work.block.bytes.len();
@@ -138,6 +143,7 @@ impl Owed {
             let step = work.remaining().min(most - run);
             run += step;
             work.answered += step;
+            self.cancellation.ended(work.cancelled.is_some(), step);
             if work.remaining() == 0 {
                 self.bytes -= work.block.bytes.len();
                 self.works.pop_front();
@@ -153,6 +159,7 @@ impl Owed {
         let work = self.works.remove(place)?;
         self.bytes -= work.block.bytes.len();
         self.records -= 1;
+        self.cancellation.ended(work.cancelled.is_some(), 1);
         let mut rest = work.trimmed(separator);
         let before = (index.0 - rest.first().0) as usize;
         let front = (before > 0).then(|| rest.cut(before, usize::MAX, separator));
@@ -166,6 +173,7 @@ impl Owed {
     }
 
     pub(crate) fn take_all(&mut self) -> VecDeque<Work> {
+        self.cancellation.all_ended();
         self.records = 0;
         self.bytes = 0;
         std::mem::take(&mut self.works)
@@ -177,6 +185,7 @@ impl Owed {
         let back = Work::take_back(&mut works, unsent, separator);
         self.records = works.iter().map(Work::remaining).sum();
         self.bytes = works.iter().map(|work| work.block.bytes.len()).sum();
+        self.cancellation.go_on_with(&works);
         self.works = works;
         back
     }
@@ -193,8 +202,8 @@ impl Owed {
 
     /// The same, where answers have ids.
     pub(super) fn restart_own_clock(&mut self, now: Instant) {
-        let own = self.front().filter(|_| self.concurrency.is_some()).and_then(|work| work.since);
-        self.clock = own.unwrap_or(now);
+        let own = self.timed().next().filter(|_| self.concurrency.is_some());
+        self.clock = own.and_then(|work| work.since).unwrap_or(now);
     }
 
     /// All clocks begin anew.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use crate::outcome::TimeLimit;
 use crate::record::{Block, Index, Separator};
 use crate::schedule::ids::WorkerId;
 
@@ -16,6 +17,8 @@ pub(crate) struct Work {
     pub(crate) since: Option<Instant>,
     /// The call with which a process that says so has begun them.
     pub(crate) call: Option<Call>,
+    /// The process was asked to end what it has begun with the records.
+    pub(crate) cancelled: Option<Box<Cancelled>>,
     /// How often the records were sent.
     pub(crate) sent: u32,
     /// How often the records were charged with a failure.
@@ -38,6 +41,15 @@ pub(crate) struct Call {
     pub(crate) number: u64,
 }
 
+/// What a process was asked to end, as it took too long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cancelled {
+    /// When it was asked, time not listened to left out.
+    pub(crate) since: Instant,
+    /// How long it might have taken.
+    pub(crate) limit: TimeLimit,
+}
+
 /// Whether records may be sent together with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Isolation {
@@ -55,6 +67,7 @@ impl Work {
             answered: 0,
             since: None,
             call: None,
+            cancelled: None,
             sent: 0,
             charged: 0,
             isolation: Isolation::Together,
@@ -83,6 +96,9 @@ impl Work {
         self.since = self.since.map(&to);
         if let Some(call) = &mut self.call {
             call.since = to(call.since);
+        }
+        if let Some(cancelled) = &mut self.cancelled {
+            cancelled.since = to(cancelled.since);
         }
     }
 

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use super::{Bench, SECOND, WHOLE, WORKER};
 use crate::outcome::ExitStatus;
-use crate::protocol::message::{Begins, Capabilities, Message, Reception};
+use crate::protocol::message::{Begins, Cancels, Capabilities, Message, Reception};
 use crate::record::Index;
 use crate::schedule::policy::{Delivery, Policy};
 
@@ -26,6 +26,7 @@ impl Bench {
         let said = Capabilities {
             concurrency: Ok(NonZeroUsize::new(concurrency)),
             begins: Begins::Told,
+            cancels: Cancels::Untold,
         };
         self.scheduler.heard(WORKER, Message::Ready(said), self.now);
         self.scheduler.heard(WORKER, WHOLE, self.now);

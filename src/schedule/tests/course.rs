@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Bench, WHOLE};
 use crate::outcome::{ExitStatus, Lines};
-use crate::protocol::message::{Answer, Begins, Capabilities, Message, Reply};
+use crate::protocol::message::{Answer, Begins, Cancels, Capabilities, Message, Reply};
 use crate::protocol::stdout::Tail;
 use crate::record::Index;
 use crate::schedule::policy::{Policy, Readiness};
@@ -174,6 +174,7 @@ pub(super) fn run(records: usize, seats: &[Seat<'_>], change: impl FnOnce(&mut P
             let said = Capabilities {
                 concurrency: Ok(takes),
                 begins: Begins::Untold,
+                cancels: Cancels::Untold,
             };
             scheduler.heard(worker, Message::Ready(said), now);
         } else if let Some((_, count)) = hand.call.take() {

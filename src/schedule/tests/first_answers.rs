@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use super::{Bench, MILLISECOND, OTHER, SECOND, WHOLE, WORKER};
 use crate::outcome::ExitStatus;
-use crate::protocol::message::{Answer, Begins, Capabilities, Message, Reply};
+use crate::protocol::message::{Answer, Begins, Cancels, Capabilities, Message, Reply};
 use crate::record::Index;
 use crate::schedule::policy::Policy;
 
@@ -18,7 +18,7 @@ impl Bench {
         })
     }
 
-    fn failed(&self, kind: &str) -> u64 {
+    pub(super) fn failed(&self, kind: &str) -> u64 {
         self.scheduler.tally().failed.get(kind).copied().unwrap_or(0)
     }
 }
@@ -104,6 +104,7 @@ fn what_began_before_the_first_answer_keeps_its_limit() {
     let said = Capabilities {
         concurrency: Ok(NonZeroUsize::new(1)),
         begins: Begins::Untold,
+        cancels: Cancels::Untold,
     };
     bench.scheduler.heard(OTHER, Message::Ready(said), bench.now);
     bench.scheduler.heard(OTHER, WHOLE, bench.now);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Bench, SECOND, WHOLE, WORKER};
 use crate::outcome::ExitStatus;
 use crate::protocol::message::{
-    Answer, Begins, Capabilities, End, Message, Reception, Reply, Unasked,
+    Answer, Begins, Cancels, Capabilities, End, Message, Reception, Reply, Unasked,
 };
 use crate::record::Index;
 use crate::schedule::policy::{Delivery, Order, Policy, Readiness, Window};
@@ -25,6 +25,7 @@ impl Bench {
         let said = Capabilities {
             concurrency: Ok(concurrency),
             begins: Begins::Untold,
+            cancels: Cancels::Untold,
         };
         self.scheduler.heard(WORKER, Message::Ready(said), self.now);
         self.scheduler.heard(WORKER, WHOLE, self.now);

@@ -4,8 +4,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::Actor;
-use crate::engine::simulation::scenario::{CallFate, CallTimes, Effect, Record, UNKNOWN};
+use super::{Actor, Blame};
+use crate::engine::simulation::scenario::{
+    CallFate, CallTimes, CancelManner, Effect, Record, UNKNOWN,
+};
 
 /// What an actor is at that begins records together.
 #[derive(Debug, Default)]
@@ -31,6 +33,21 @@ impl Actor {
         self.call.fails_at = None;
         self.call.left = self.tasks.drain(..).map(|task| task.index).collect();
         true
+    }
+
+    /// It is asked to give up this record, which it may just have answered.
+    pub(super) fn give_up(&mut self, index: u64) {
+        let place = self.tasks.iter().position(|task| task.index == index);
+        let is_deaf = self.command.cancels == CancelManner::NotAll && index.is_multiple_of(3);
+        let Some(place) = place.filter(|_| !is_deaf) else {
+            return;
+        };
+        self.tasks.remove(place);
+        self.stuck.retain(|stuck| *stuck != index);
+        self.spoilt = self.spoilt.filter(|blame| *blame != Blame::Record(index));
+        self.spoilt = self.spoilt.or(self.stuck.first().copied().map(Blame::Record));
+        let line = format!("{{\"id\":{index},\"error\":\"given up\"}}\n");
+        self.unsaid.extend(line.bytes());
     }
 
     /// Whether it is to begin something now.

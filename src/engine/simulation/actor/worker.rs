@@ -7,7 +7,8 @@ use memchr::memchr_iter;
 
 use super::{Actor, Blame};
 use crate::engine::simulation::scenario::{
-    Accident, Announcement, CallTimes, Effect, Half, PREFIX, Record, Saying, input_text, millis,
+    Accident, Announcement, CallTimes, CancelManner, Effect, Half, PREFIX, Record, Saying,
+    input_text, millis,
 };
 use crate::outcome::ExitStatus;
 use crate::shape::Protocol;
@@ -159,9 +160,10 @@ impl Actor {
             Announcement::Concurrency(count) => format!(",\"concurrency\":{count}"),
             Announcement::NoNumber => ",\"concurrency\":0".into(),
         };
-        let can = match self.command.calls {
-            CallTimes::Told { .. } => ",\"can\":[\"start\"]",
-            _ => "",
+        let can = match (self.command.calls, self.command.cancels) {
+            (CallTimes::Told { .. }, _) => ",\"can\":[\"start\"]",
+            (_, CancelManner::Never) => "",
+            _ => ",\"can\":[\"cancel\"]",
         };
         let line = format!("{{\"ready\":true{concurrency}{can}}}\n");
         self.unsaid.extend(line.bytes());
@@ -215,20 +217,26 @@ impl Actor {
 
     /// The next record that it has been sent whole.
     pub(super) fn next_record(&mut self, records: &[Record]) -> Option<u64> {
-        let mut ends = (self.read.iter().enumerate()).filter(|(_, byte)| **byte == b'\n');
-        let (end, _) = ends.next()?;
-        let whole = match self.command.shape.record_end {
-            Some(_) => ends.next()?.0,
-            None => end,
-        };
-        let record: Vec<u8> = self.read.drain(..=whole).collect();
-        let (line, behind) = record.split_at(end + 1);
-        assert_eq!(
-            behind.strip_suffix(b"\n"),
-            self.command.shape.record_end,
-            "what follows a record"
-        );
-        Some(self.parse(line, records))
+        loop {
+            let mut ends = (self.read.iter().enumerate()).filter(|(_, byte)| **byte == b'\n');
+            let (end, _) = ends.next()?;
+            let whole = match self.command.shape.record_end {
+                Some(_) => ends.next()?.0,
+                None => end,
+            };
+            let record: Vec<u8> = self.read.drain(..=whole).collect();
+            if let Some(rest) = record.strip_prefix(b"{\"cancel\":") {
+                self.give_up(number(rest));
+                continue;
+            }
+            let (line, behind) = record.split_at(end + 1);
+            assert_eq!(
+                behind.strip_suffix(b"\n"),
+                self.command.shape.record_end,
+                "what follows a record"
+            );
+            return Some(self.parse(line, records));
+        }
     }
 
     /// Begins these records.
@@ -292,14 +300,18 @@ impl Actor {
         )
     }
 
+    /// Which record a line asks it to give up.
+    pub(in super::super) fn asked_for(&self, line: &[u8]) -> u64 {
+        number(line.strip_prefix(b"{\"cancel\":").expect("it asks for something"))
+    }
+
     /// The index of the first record of these lines.
     fn index(&self, lines: &[u8]) -> u64 {
         let before = match self.command.shape.protocol {
             Protocol::Lines => 0,
             Protocol::Json => "{\"id\":".len(),
         };
-        let digits = lines[before..].iter().take_while(|byte| byte.is_ascii_digit());
-        digits.fold(0, |index, digit| index * 10 + u64::from(digit - b'0'))
+        number(&lines[before..])
     }
 
     /// Reads a record's index from its line.
@@ -416,4 +428,10 @@ impl Actor {
             }
         }
     }
+}
+
+/// The number that these bytes begin with.
+fn number(bytes: &[u8]) -> u64 {
+    let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
 }

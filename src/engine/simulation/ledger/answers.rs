@@ -38,9 +38,15 @@ impl Ledger {
 
     /// Answers of a process have been read together.
     pub(in super::super) fn answers_came(&mut self, worker: WorkerId, now: Duration) {
-        self.note_first_answer(worker, now);
+        let process = self.processes[worker.0].as_mut().expect("a process answers");
+        process.clock_before = process.clock().0;
+        // What is given up is no answer: of one that may do so each is looked at.
+        if !self.processes[worker.0].as_ref().is_some_and(|process| process.cancels) {
+            self.note_first_answer(worker, now);
+        }
         self.became_ready(worker, now);
         let process = self.processes[worker.0].as_mut().expect("a process answers");
+        process.goes_on = true;
         if process.concurrency.is_some_and(|takes| process.owed.len() > takes) {
             process.start_clocks();
         }
@@ -59,7 +65,7 @@ impl Ledger {
         // While no clock runs mtask may see how the time passes, and may not.
         let (least, most) = match process.is_ready {
             true => {
-                let counted = process.since_call.unwrap_or(process.clock().0);
+                let counted = process.since_call.unwrap_or(process.clock_before);
                 (counted, counted + process.uncounted)
             }
             false => (now - process.started, now - process.started),
@@ -77,6 +83,11 @@ impl Ledger {
         said: Said,
         now: Duration,
     ) -> bool {
+        let is_given_up = said == Said::Error && self.is_asked_for(worker, index);
+        if !is_given_up && self.owes(worker, index) {
+            self.note_first_answer(worker, now);
+        }
+        self.has_given_up |= is_given_up;
         let process = self.processes[worker.0].as_mut().expect("a process answers");
         let oldest = process.oldest();
         let Some(place) = process.owed.iter().position(|owed| owed.index == index) else {
@@ -92,6 +103,7 @@ impl Ledger {
         process.idle = Duration::ZERO;
         process.errors = match said {
             Said::Output => 0,
+            _ if is_given_up => process.errors,
             Said::Error | Said::Bad => process.errors + 1,
             Said::TooLarge => process.errors,
         };
@@ -101,11 +113,13 @@ impl Ledger {
         past.holder = None;
         let charge = match said {
             Said::Output | Said::TooLarge => None,
+            Said::Error if is_given_up => Some(Charge::Timeout),
             Said::Error => Some(Charge::Error),
             Said::Bad => Some(Charge::BadAnswer),
         };
         if let Some(charge) = charge {
             past.charge(charge, true);
+            past.timeouts += u32::from(is_given_up);
             past.stand_in_line();
             past.refused_by = Some((worker, self.begun_processes[worker.0]));
             let least =
@@ -122,7 +136,7 @@ impl Ledger {
         &mut self,
         worker: WorkerId,
         concurrency: Option<usize>,
-        tells_calls: bool,
+        (tells_calls, cancels): (bool, bool),
         now: Duration,
     ) -> bool {
         let process = self.processes[worker.0].as_mut().expect("a process is ready");
@@ -130,7 +144,7 @@ impl Ledger {
             return false;
         }
         process.concurrency = concurrency;
-        process.tells_calls = tells_calls;
+        (process.tells_calls, process.cancels) = (tells_calls, cancels);
         self.awaits_ready = true;
         self.became_ready(worker, now);
         true

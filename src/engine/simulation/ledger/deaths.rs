@@ -18,6 +18,7 @@ struct Grounds {
     has_hung_up: bool,
     took_too_long: bool,
     is_not_ready: bool,
+    has_not_given_up: bool,
 }
 
 impl Ledger {
@@ -116,6 +117,10 @@ impl Ledger {
             process.proof(self.time_slack),
         );
         let is_outlived = !self.interrupts.is_empty();
+        let (asked, _) = process.asked();
+        let is_going = (process.goes_on, holds - actor.unsent().min(holds));
+        // Else it can only be asked.
+        let is_ended = !process.cancels || process.closed.is_some();
         self.failed_starts[worker.0] += u32::from(!process.is_ready);
         if process.is_stray {
             self.broken[worker.0] += 1;
@@ -123,7 +128,12 @@ impl Ledger {
             owed.iter().for_each(|owed| self.pasts[owed.index as usize].may_be_missing = true);
             return self.drop_records(owed);
         }
-        let grounds = self.grounds(worker, now);
+        let mut grounds = self.grounds(worker, now);
+        grounds.took_too_long &= is_ended;
+        if grounds.has_not_given_up && !is_outlived && unasked.is_none() {
+            let is_certain = !grounds.took_too_long && !grounds.has_hung_up && !self.is_ending(now);
+            self.end_of_deaf(&asked, is_going, is_certain, actor);
+        }
         let suspects = self.suspects(worker, actor.unsent());
         let expired = self.expired(worker, actor.unsent());
         let begun = self.take_begun(worker, actor.unsent());
@@ -174,7 +184,10 @@ impl Ledger {
         expired: (usize, usize),
     ) {
         assert!(
-            grounds.has_hung_up || grounds.took_too_long || grounds.is_not_ready,
+            grounds.has_hung_up
+                || grounds.took_too_long
+                || grounds.is_not_ready
+                || grounds.has_not_given_up,
             "{worker} is terminated after {:?} with {} records, for no reason",
             grounds.age,
             begun.len()
@@ -219,6 +232,7 @@ impl Ledger {
         let is_over = |time: Duration, limit: Duration| time + self.time_slack >= limit;
         Grounds {
             age,
+            has_not_given_up: self.has_not_given_up(process),
             has_hung_up: process.hung_up.is_some_and(|at| now >= at + HANG_UP),
             took_too_long: self.record_limit(process).is_some_and(|(least, _)| {
                 let is_up =

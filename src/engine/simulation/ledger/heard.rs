@@ -16,8 +16,9 @@ enum StdoutLine {
     Mention(u64),
     /// An answer without an id, because of this record.
     Nameless(u64),
-    /// How many records it takes at a time, and whether it says what it begins.
-    Ready(Option<usize>, bool),
+    /// How many records it takes at a time, whether it says what it begins, and whether it gives up
+    /// what it is asked to.
+    Ready(Option<usize>, bool, bool),
     Begun(Vec<u64>),
     Exit,
     /// It is for people.
@@ -76,7 +77,8 @@ impl StdoutLine {
                     .and_then(number)
                     .map(|count| count as usize)
                     .filter(|count| *count > 0),
-                rest.contains("\"can\""),
+                rest.contains("\"start\""),
+                rest.contains("\"cancel\""),
             ),
             None if line.starts_with("{\"exit\":") => Self::Exit,
             None => Self::Log,
@@ -221,8 +223,8 @@ impl Ledger {
                     true => self.behind += 1,
                     false => self.logged(1),
                 },
-                StdoutLine::Ready(concurrency, tells_calls) => {
-                    if !self.ready(worker, concurrency, tells_calls, now) {
+                StdoutLine::Ready(concurrency, tells_calls, cancels) => {
+                    if !self.ready(worker, concurrency, (tells_calls, cancels), now) {
                         self.logged(1);
                     }
                 }

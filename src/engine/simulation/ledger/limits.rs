@@ -65,7 +65,10 @@ impl Ledger {
                 process.since_call = process.since_call.map(|age| age + by);
                 process.since_first = process.since_first.map(|(age, before)| (age + by, before));
                 process.up += by;
-                process.owed.iter_mut().for_each(|owed| owed.age += by);
+                for owed in &mut process.owed {
+                    owed.age += by;
+                    owed.asked = owed.asked.map(|asked| asked + by);
+                }
                 if process.closed.is_some() && process.owed.is_empty() {
                     process.idle += by;
                 }
@@ -114,6 +117,11 @@ impl Ledger {
                     || self.policy.failures.on_error == OnError::Raise,
                 "{worker} gave an answer that nothing was asked for, and goes on"
             );
+            let (_, asked) = process.asked();
+            assert!(
+                !process.is_working() || asked <= self.policy.limits.grace + slack,
+                "{worker} may take longer to give up a record than --grace"
+            );
             if let Some(at) = process.terminated {
                 let until = at + self.policy.limits.grace + slack;
                 assert!(
@@ -122,7 +130,7 @@ impl Ledger {
                 );
             } else if let Some((_, most)) = self.record_limit(process)
                 && process.is_ready
-                && !process.owed.is_empty()
+                && process.owed.iter().any(|owed| owed.asked.is_none())
                 && process.is_read_from
                 && self.reads_stderr
             {

@@ -82,6 +82,7 @@ impl Ledger {
                 age: Duration::ZERO,
                 age_before: Duration::ZERO,
                 call: None,
+                asked: None,
             });
         }
         process.sent += count;

@@ -7,8 +7,8 @@ use super::theme::Theme;
 use std::time::Duration;
 
 use super::{
-    Accident, Announcement, Beyond, CallFate, CallTimes, CommandScenario, Fall, Record, micros,
-    millis,
+    Accident, Announcement, Beyond, CallFate, CallTimes, CancelManner, CommandScenario, Fall,
+    Record, micros, millis,
 };
 use crate::schedule::policy::{Policy, Readiness, Window};
 
@@ -49,8 +49,22 @@ pub(super) fn command(
         },
         _ => CallTimes::Untold,
     };
+    let may_cancel = is_json && calls == CallTimes::Untold && policy.limits.timeout.is_some();
+    let cancels = match ready {
+        Announcement::Concurrency(_) if may_cancel => *pick(
+            rng,
+            &[
+                CancelManner::Never,
+                CancelManner::Always,
+                CancelManner::NotAll,
+            ],
+        ),
+        _ => CancelManner::Never,
+    };
     let slots = match ready {
         _ if !is_json => 1,
+        // All that it is sent it begins.
+        _ if cancels != CancelManner::Never => usize::MAX,
         // Each record's clock runs from its sending.
         Announcement::Concurrency(count) if policy.limits.timeout.is_some() => {
             count + rng.usize(..2)
@@ -64,6 +78,7 @@ pub(super) fn command(
         ready,
         slots,
         calls,
+        cancels,
         prefixes: is_json && rng.u32(..12) == 0,
         moans: match rng.u32(..40) {
             0..3 => rng.usize(1..200),

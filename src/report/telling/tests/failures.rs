@@ -32,6 +32,7 @@ fn causes() -> Vec<Cause> {
         },
         Cause::Timeout {
             limit: TimeLimit::Usual(5 * SECOND),
+            ended: crate::outcome::Ended::Process,
         },
         Cause::MissingAnswer,
         Cause::BadAnswer(BadAnswer::Invalid("it has neither".into())),

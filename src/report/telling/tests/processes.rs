@@ -427,6 +427,13 @@ fn a_record_that_took_too_long_is_told_with_what_becomes_of_it() {
         worker: WORKER,
         suspects,
         limit,
+        grace: None,
+    };
+    let uncancelled = Event::TimedOut {
+        worker: WORKER,
+        suspects: Suspects::Several(4),
+        limit: TimeLimit::Usual(5 * SECOND),
+        grace: Some(SECOND),
     };
     let timed_out = |suspects| within(suspects, TimeLimit::Usual(5 * SECOND));
     let failed = Suspects::One(Index(7), Fate::Failed);
@@ -441,6 +448,7 @@ fn a_record_that_took_too_long_is_told_with_what_becomes_of_it() {
         timed_out(Suspects::Several(4)),
         within(failed, TimeLimit::First(300 * SECOND)),
         within(failed, learnt),
+        uncancelled,
     ];
     assert_snapshot!(told_alone(usual, events), @"
     Warning: worker 3 gave no answer for record 7 within --timeout 5s; its process is replaced, and the record fails
@@ -449,6 +457,7 @@ fn a_record_that_took_too_long_is_told_with_what_becomes_of_it() {
     Warning: worker 3 gave no answer within --timeout 5s and may be at any of 4 records; its process is replaced, and they are sent again, one at a time
     Warning: worker 3 gave no answer for record 7 within --init-timeout 300s, the limit for a first answer; its process is replaced, and the record fails
     Warning: worker 3 gave no answer for record 7 within 1.571s (--timeout 500ms, and three times as long as a first answer took); its process is replaced, and the record fails
+    Warning: worker 3 gave no answer within --timeout 5s, nor ended the call within --grace 1s when asked to, and may be at any of 4 records; its process is replaced, and they are sent again, one at a time
     ");
 }
 

@@ -29,9 +29,9 @@ impl Owed {
 
     /// The index of the record that its clock is about.
     pub(crate) fn awaited(&self) -> Option<Index> {
-        let begun = self.works.iter().filter_map(|work| Some((work.call?.since, work)));
-        let at = begun.min_by_key(|(since, _)| *since);
-        at.map(|(_, work)| work.first()).or(self.oldest())
+        let begun = self.timed().filter_map(|work| Some((work.call?.since, work)));
+        let at = begun.min_by_key(|(since, _)| *since).map(|(_, work)| work);
+        at.or(self.timed().next()).map(Work::first).or(self.oldest())
     }
 
     /// It will say so from now on, or will not.
@@ -132,7 +132,7 @@ impl Owed {
     /// Its clock is that of what it has been at for longest, or begins now where it is at nothing.
     /// Gives whether that is another one.
     pub(in crate::schedule::process) fn follow_calls(&mut self, now: Instant) -> bool {
-        let begun = self.works.iter().filter_map(|work| Some(work.call?.since)).min();
+        let begun = self.timed().filter_map(|work| Some(work.call?.since)).min();
         let before = std::mem::replace(&mut self.clock, begun.unwrap_or(now));
         self.clock != before
     }

@@ -67,20 +67,41 @@ class Channel:
     def is_forked(self):
         return self.sink is None
 
+    def end_child(self, error=None):
+        """Ends a forked child that came back from the call it was born in, where nothing but that ends
+        it."""
+        status = 0
+        if issubclass(type(error), SystemExit):
+            status = error.code if type(error.code) is int else int(error.code is not None)
+        elif error is not None:
+            sys.excepthook(type(error), error, error.__traceback__)
+            status = 1
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(status)
+
     def read_lines(self):
         """Waits for at least one line; None at the end."""
         while True:
-            data = os.read(self.source, BLOCK)
-            if not data:
-                return None
-            end = data.rfind(b"\n")
-            if end < 0:
-                self.unfinished.append(data)
-                continue
-            self.unfinished.append(data[:end])
-            text = b"".join(self.unfinished).decode()
-            self.unfinished = [data[end + 1 :]]
-            return text
+            lines = self.read_once()
+            if lines != "":
+                return lines
+
+    def read_once(self):
+        """The lines of one read, which may be none; None at the end."""
+        data = os.read(self.source, BLOCK)
+        if not data:
+            return None
+        end = data.rfind(b"\n")
+        if end < 0:
+            self.unfinished.append(data)
+            return ""
+        self.unfinished.append(data[:end])
+        text = b"".join(self.unfinished).decode()
+        self.unfinished = [data[end + 1 :]]
+        return text
 
     def has_more(self):
         """Whether reading would not wait."""
@@ -97,16 +118,31 @@ class Channel:
         if self.is_forked():
             sys.exit(0)  # a forked child that came back from the call it was born in
         with self.lock:
-            answers = self.gathered[:]
-            del self.gathered[: len(answers)]
-            self.written += 1
-            # A surrogate can stand in a string alone; its replacement is JSON's way to write it.
-            rest = memoryview("".join(answers).encode("utf-8", "backslashreplace"))
+            self._write()
+
+    def write_if_free(self):
+        """The same, but not where another thread is about to do so."""
+        while self.gathered and self.lock.acquire(blocking=False):
             try:
-                while rest:
-                    rest = rest[os.write(self.sink, rest) :]
-            except BrokenPipeError:
-                raise Gone from None
+                self._write()
+            finally:
+                self.lock.release()
+
+    def _write(self):
+        self.written += 1
+        rest = memoryview(self.take_gathered())
+        try:
+            while rest:
+                rest = rest[os.write(self.sink, rest) :]
+        except BrokenPipeError:
+            raise Gone from None
+
+    def take_gathered(self):
+        """What has been gathered, as bytes."""
+        answers = self.gathered[:]
+        del self.gathered[: len(answers)]
+        # A surrogate can stand in a string alone; its replacement is JSON's way to write it.
+        return "".join(answers).encode("utf-8", "backslashreplace")
 
     def look_after_gathered(self):
         """Call it before answers are gathered."""

@@ -45,6 +45,18 @@ def serve(channel, worker, task):
 
         say_ready(channel, {"concurrency": 2 * task["batch"], "can": ["start"]})
         answer_in_batches(channel, worker.call, task["batch"])
+    elif task["concurrency"] and worker.loop:
+        with library:
+            from _mtask.tasks import Tasks
+
+        say_ready(channel, {"concurrency": task["concurrency"], "can": ["cancel"]})
+        Tasks(channel, worker.function, worker.loop).answer_all()
+    elif task["concurrency"]:
+        with library:
+            from _mtask.threads import answer_in_threads
+
+        say_ready(channel, {"concurrency": task["concurrency"]})
+        answer_in_threads(channel, worker.call, task["concurrency"])
     else:
         with library:
             from _mtask.calls import answer_one_by_one

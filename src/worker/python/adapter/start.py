@@ -9,6 +9,7 @@
 #   placed         which of these stand in the command line too; "arg" for the whole of it
 #   argument_type  "single", "args" or "kwargs"
 #   batch          how many inputs a call gets at most, or null
+#   concurrency    how many calls are under way at most, or null for one
 #
 # It needs Python 3.8 and the standard library. What goes wrong before `ready` ends it with status 1
 # and a line on stderr that begins with "mtask: --python", after a traceback where it was raised by

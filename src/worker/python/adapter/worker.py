@@ -54,13 +54,13 @@ class Worker:
                 "--shared-arg, or name a class",
                 status=126,
             )
-        self.call = with_arguments(target, task["argument_type"])
+        self.call = self.function = with_arguments(target, task["argument_type"])
         if self.loop:
-            call, run = self.call, self.loop.run_until_complete
             if flags & ASYNC_GENERATOR:
-                self.call = lambda record: (output for output in run(all_of(call(record))))
-            else:
-                self.call = lambda record: run(call(record))
+                generate = self.function
+                self.function = lambda record: all_of(generate(record))
+            function, run = self.function, self.loop.run_until_complete
+            self.call = lambda record: run(function(record))
 
     def construct(self, target, task):
         async def in_loop(*args, **kwargs):
@@ -115,7 +115,8 @@ class Worker:
 
 
 async def all_of(generator):
-    return [output async for output in generator]
+    outputs = [output async for output in generator]
+    return (output for output in outputs)
 
 
 def new_loop():
