@@ -129,7 +129,8 @@ pub struct Workers {
 
     /// Call a Python function or class with each record
     ///
-    /// FILE.py:NAME or package.module:NAME. A class is constructed once in each process of a
+    /// FILE.py:NAME, package.module:NAME or an expression, `lambda x: math.sqrt(x)`: modules that it names
+    /// are imported. A class is constructed once in each process of a
     /// worker: the keys of `--worker-arg` and `--shared-arg` are keyword arguments, their values
     /// JSON where they can be read as such; plain text is the one positional argument. Its instance
     /// is called with each record. Records and results are JSON values, strings with `--format

@@ -36,6 +36,7 @@ const MODULES: &str = concat!(
     module!("_mtask.calls", "python/adapter/calls.py"),
     module!("_mtask.channel", "python/adapter/channel.py"),
     module!("_mtask.errors", "python/adapter/errors.py"),
+    module!("_mtask.expression", "python/adapter/expression.py"),
     module!("_mtask.library", "python/adapter/library.py"),
     module!("_mtask.main", "python/adapter/main.py"),
     module!("_mtask.tasks", "python/adapter/tasks.py"),
@@ -69,13 +70,13 @@ pub enum Calls {
     Overlapping(NonZeroUsize),
 }
 
-/// A function or class: `FILE.py:NAME` or `package.module:NAME`.
+/// A function or class, `FILE.py:NAME` or `package.module:NAME`; or an expression, `lambda x: …`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callable {
     /// As it was typed.
     text: String,
-    /// Where the name's colon stands.
-    colon: usize,
+    /// Where the name's colon stands; an expression has none.
+    colon: Option<usize>,
 }
 
 /// How a record is passed (`--argument-type`).
@@ -119,10 +120,17 @@ impl PythonWorker {
         let used: Vec<String> = used.into_iter().map(json_string).collect();
         // Python decodes a command line as the locale has it: what names a file it encodes again in
         // the same way, and all else is to be the same in every locale.
-        let (place, name) = (self.callable.place(), self.callable.name());
-        let place = json_string(place);
-        let place = &place[..place.len() - 1];
-        let name = ascii(&json_string(name)[1..]);
+        let callable = match self.callable.parts() {
+            Some((place, name)) => {
+                let place = json_string(place);
+                let name = ascii(&json_string(name)[1..]);
+                format!(r#""callable":{}:{name}"#, &place[..place.len() - 1])
+            }
+            None => format!(
+                r#""expression":{}"#,
+                ascii(&json_string(&self.callable.text))
+            ),
+        };
         let (batch, concurrency) = match self.calls {
             Calls::OneByOne => (None, None),
             Calls::Batches(most) => (Some(most), None),
@@ -132,7 +140,7 @@ impl PythonWorker {
             number.map_or_else(|| "null".to_owned(), |number| number.to_string())
         };
         format!(
-            r#"{{"callable":{place}:{name},"args":{},"kwargs":{},"placed":[{}],"argument_type":"{}","batch":{},"concurrency":{}}}"#,
+            r#"{{{callable},"args":{},"kwargs":{},"placed":[{}],"argument_type":"{}","batch":{},"concurrency":{}}}"#,
             ascii(&args),
             ascii(&kwargs),
             ascii(&used.join(",")),
@@ -155,14 +163,21 @@ impl Callable {
 
     /// Reads what `--python` was given; the error is a fragment that says what is expected.
     pub fn parse(text: &str) -> Result<Self, String> {
-        const EXPECTED: &str = "expected FILE.py:NAME or package.module:NAME";
+        const EXPECTED: &str =
+            "expected FILE.py:NAME, package.module:NAME or an expression, lambda x: …";
+        if is_expression(text) {
+            return Ok(Self {
+                text: text.trim().into(),
+                colon: None,
+            });
+        }
         let colon =
             text.rfind(':').filter(|colon| is_dotted_name(&text[colon + 1..])).ok_or(EXPECTED)?;
         let callable = Self {
             text: text.into(),
-            colon,
+            colon: Some(colon),
         };
-        let place = callable.place();
+        let (place, _) = callable.parts().expect("it has a colon");
         if place.is_empty() {
             return Err(EXPECTED.into());
         }
@@ -174,17 +189,15 @@ impl Callable {
         Ok(callable)
     }
 
-    fn place(&self) -> &str {
-        &self.text[..self.colon]
-    }
-
-    fn name(&self) -> &str {
-        &self.text[self.colon + 1..]
+    /// Where it is, and its name there, if it has one.
+    fn parts(&self) -> Option<(&str, &str)> {
+        let colon = self.colon?;
+        Some((&self.text[..colon], &self.text[colon + 1..]))
     }
 
     /// The file it is in, if it is not named by its module.
     fn file(&self) -> Option<&Path> {
-        let place = self.place();
+        let (place, _) = self.parts()?;
         let is_file = place.ends_with(".py") || place.contains('/');
         is_file.then(|| place.as_ref())
     }
@@ -226,6 +239,13 @@ fn ascii(json: &str) -> String {
         }
     }
     text
+}
+
+/// Whether this is Python's `lambda`, and no name.
+fn is_expression(text: &str) -> bool {
+    let rest = text.trim_start().strip_prefix("lambda");
+    rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_whitespace() || matches!(c, ':' | '*')))
+        && !is_dotted_name(text.trim_start_matches("lambda:"))
 }
 
 fn is_dotted_name(text: &str) -> bool {
@@ -278,6 +298,10 @@ mod tests {
             ("./tool:Class.method", Some("./tool")),
             ("package.module:f", None),
             ("größe:f", None),
+            ("lambda:f", None),
+            ("lambda s: s.upper()", None),
+            (" lambda: 0", None),
+            ("lambda *a: a", None),
         ] {
             assert_eq!(
                 Callable::parse(text).unwrap().file(),

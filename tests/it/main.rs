@@ -46,6 +46,7 @@ mod unkillable;
 mod python;
 mod python_batch;
 mod python_concurrency;
+mod python_expression;
 mod python_module;
 mod python_start;
 

@@ -18,7 +18,7 @@ _mtask.current = contextvars.ContextVar("mtask.current")
 
 def main():
     task = json.loads(sys.argv[1])
-    people.name = task["callable"]
+    people.name = task.get("callable") or " ".join(task["expression"].split())
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # mtask judges a worker that is ended by a signal, and it has to see that it was.
         signal.signal(signal.SIGINT, signal.SIG_DFL)

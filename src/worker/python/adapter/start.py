@@ -4,7 +4,8 @@
 # `python3 -c THIS_TEXT OBJECT MODULES`. MODULES are all others, each behind a line that begins with
 # a form feed and names it; one is compiled when it is first imported, so that a worker does not
 # wait for what it does not use. OBJECT is JSON:
-#   callable       "embed.py:Embedder" or "package.module:NAME", as it was typed
+#   callable       "embed.py:Embedder" or "package.module:NAME", as it was typed; or in place of it
+#   expression     "lambda x: x + 1"
 #   args, kwargs   what a class is constructed with
 #   placed         which of these stand in the command line too; "arg" for the whole of it
 #   argument_type  "single", "args" or "kwargs"

@@ -32,7 +32,12 @@ class Worker:
     def __init__(self, task):
         self.instance = None
         self.loop = None
-        function = target = load(task["callable"])
+        if "expression" in task:
+            with library:
+                from _mtask.expression import load_expression
+            function = target = load_expression(task["expression"])
+        else:
+            function = target = load(task["callable"])
         is_class = isinstance(target, type)
         if is_class:
             if not any("__call__" in vars(base) for base in target.__mro__):
