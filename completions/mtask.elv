@@ -11,6 +11,8 @@ set edit:completion:arg-completer[mtask] = {|@words|
     [&long='record-end' &arg-required=$true &completer={|word| nop } &desc='Send a line that is TEXT after each record']
     [&long='worker-arg' &arg-required=$true &completer={|word| nop } &desc='An argument of one worker''s own; again for each']
     [&long='shared-arg' &arg-required=$true &completer={|word| nop } &desc='Added to every worker''s argument; again for more']
+    [&long='gpus' &arg-required=$true &completer={|word| nop } &desc='A GPU for each worker: all, or a list as 0,2']
+    [&long='pin' &desc='Run each worker on CPUs of its own']
     [&long='threads' &arg-required=$true &completer={|word| nop } &desc='Threads that numeric libraries start: auto, N or keep']
     [&long='tag-stderr' &desc='Put `[worker 2] ` before lines of their stderr']
     [&long='lifespan' &arg-required=$true &completer={|word| nop } &desc='Replace a worker''s process after N records [default: never]']

@@ -6,7 +6,7 @@ function __mtask_takes_options
         switch $words[1]
             case --
                 return 1
-            case -i -a --input --shard --format --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --threads --lifespan --python --argument-type --batch --concurrency -o --output --output-format --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate
+            case -i -a --input --shard --format --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --threads --lifespan --python --argument-type --batch --concurrency -o --output --output-format --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate
                 set -e words[1]
             case '-*'
             case '*'
@@ -31,6 +31,7 @@ complete -c mtask -n __mtask_takes_options -l answer-end -d 'An answer is all li
 complete -c mtask -n __mtask_takes_options -l record-end -d 'Send a line that is TEXT after each record' -r -f
 complete -c mtask -n __mtask_takes_options -l worker-arg -d 'An argument of one worker\'s own; again for each' -r -f
 complete -c mtask -n __mtask_takes_options -l shared-arg -d 'Added to every worker\'s argument; again for more' -r -f
+complete -c mtask -n __mtask_takes_options -l gpus -d 'A GPU for each worker: all, or a list as 0,2' -r -f
 complete -c mtask -n __mtask_takes_options -l threads -d 'Threads that numeric libraries start: auto, N or keep' -r -f
 complete -c mtask -n __mtask_takes_options -l lifespan -d 'Replace a worker\'s process after N records [default: never]' -r -f
 complete -c mtask -n __mtask_takes_options -l python -d 'Call a Python function or class with each record' -r -F
@@ -76,6 +77,7 @@ fish\t'Completions for fish'
 elvish\t'Completions for elvish'
 powershell\t'Completions for PowerShell'"
 complete -c mtask -n __mtask_takes_options -s 0 -l null -d 'Records end with NUL instead of newline'
+complete -c mtask -n __mtask_takes_options -l pin -d 'Run each worker on CPUs of its own'
 complete -c mtask -n __mtask_takes_options -l tag-stderr -d 'Put `[worker 2] ` before lines of their stderr'
 complete -c mtask -n __mtask_takes_options -s k -d 'Results in input order, the default'
 complete -c mtask -n __mtask_takes_options -s u -l unordered -d 'Results as they finish, not in input order'
@@ -86,4 +88,4 @@ complete -c mtask -n __mtask_takes_options -s q -l quiet -d 'Errors only: no hin
 complete -c mtask -n __mtask_takes_options -l dry-run -d 'Print the workers\' command lines, start nothing'
 complete -c mtask -n __mtask_takes_options -s h -l help -d 'Print help; --help tells more'
 complete -c mtask -n __mtask_takes_options -s V -l version -d 'Print the version'
-complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --shard --format --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --threads --lifespan --python --argument-type --batch --concurrency -o --output --output-format --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate)"
+complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --shard --format --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --threads --lifespan --python --argument-type --batch --concurrency -o --output --output-format --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --generate)"

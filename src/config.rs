@@ -10,6 +10,7 @@ mod shape;
 
 use std::env;
 use std::ffi::OsString;
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -28,9 +29,10 @@ use crate::schedule::policy::{
 use crate::shape::{Format, Protocol, Shape};
 use crate::shard::{PLACEHOLDER, Shard, has_place};
 use crate::visible;
-use crate::worker::command::{init_unless_placed, worker_commands};
+use crate::worker::command::{Dealt, init_unless_placed, worker_commands};
 use crate::worker::init::inits;
 use crate::worker::launcher::{Launcher, PythonUnbuffered};
+use crate::worker::machine::{cpus, gpus};
 use crate::worker::python::{self, ArgumentType, Callable, Calls, PythonWorker};
 use crate::worker::stderr::StderrTags;
 use shape::shape;
@@ -115,6 +117,10 @@ pub enum Mode {
 pub struct Surroundings {
     /// Counts the CPUs this process may use; several files are read for that.
     pub cpus: fn() -> NonZeroUsize,
+    /// Finds the CPUs this process may use, neighbours beside each other.
+    pub places: fn() -> io::Result<Vec<usize>>,
+    /// Finds the GPUs this process may use, or says where it has looked.
+    pub gpus: fn() -> Result<Vec<String>, String>,
     /// Whether workers inherit PYTHONUNBUFFERED.
     pub python_unbuffered: PythonUnbuffered,
     /// Whether this variable stands in mtask's environment, which workers inherit.
@@ -133,6 +139,8 @@ impl Surroundings {
         Self {
             // Heeds affinity and cgroup limits; where it cannot tell, one worker is safe.
             cpus: || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            places: cpus::find,
+            gpus: gpus::find,
             python_unbuffered,
             is_set: |name| env::var_os(name).is_some(),
             path: env::var_os("PATH"),
@@ -147,7 +155,13 @@ impl Config {
     /// Arguments that contradict each other.
     pub fn resolve(arguments: Arguments, surroundings: &Surroundings) -> Result<Self, Unusable> {
         let inits = inits(&arguments.workers.worker_arg, &arguments.workers.shared_arg)?;
-        let jobs = machine::jobs(&arguments, surroundings)?;
+        let gpus = machine::gpus(&arguments, surroundings)?;
+        let jobs = machine::jobs(&arguments, &gpus, surroundings)?;
+        let machine = machine::machine(&arguments, gpus, jobs, surroundings)?;
+        let dealt = Dealt {
+            inits: &inits,
+            gpus: &machine.gpus.names,
+        };
         let hints = hints::hints(&arguments, &inits);
         let shape = shape(&arguments)?;
         let rendering = Rendering {
@@ -158,10 +172,9 @@ impl Config {
         let policy = policy(&arguments, jobs, shape)?;
         let python = python_worker(&arguments)?;
         let commands = match &python {
-            Some(python) => python.commands(&arguments.command, &inits, jobs)?,
-            None => worker_commands(&arguments.command, &inits, jobs, init_unless_placed)?,
+            Some(python) => python.commands(&arguments.command, dealt, jobs)?,
+            None => worker_commands(&arguments.command, dealt, jobs, init_unless_placed)?,
         };
-        let machine = machine::machine(&arguments, surroundings);
         let resume = resume(&arguments)?;
         let command = typed(&arguments);
         let shard = shard(&arguments)?;

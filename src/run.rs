@@ -308,7 +308,8 @@ fn show_progress(
     left_out: &input::LeftOut,
     messages: &mut Messages,
 ) -> Report {
-    let teller = Teller::new(config.policy.clone());
+    let gpus = config.launcher.machine().gpus.clone();
+    let teller = Teller::new(config.policy.clone()).naming(gpus);
     let mut report = Report::new(teller, Instant::now());
     let types_records = config.inputs.contains(&InputSource::Stdin)
         && rustix::termios::isatty(rustix::stdio::stdin());

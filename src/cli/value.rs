@@ -12,6 +12,7 @@ use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 use crate::schedule::policy::{MaxErrors, OnError, Percentage, Rate, Window};
 use crate::shard::Shard;
 use crate::worker::machine::Threads;
+use crate::worker::machine::gpus::GpuChoice;
 
 /// The longest DURATION, 100 years: far from what overflows a clock when it is added to now.
 const MAX_DURATION: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
@@ -228,6 +229,29 @@ pub fn threads(text: &str) -> Result<Threads, String> {
         _ => count(text)
             .map(Threads::Count)
             .map_err(|_| "expected auto, keep or a whole number of at least 1".into()),
+    }
+}
+
+/// `all`, or names of GPUs with commas between them.
+pub fn gpus(text: &str) -> Result<GpuChoice, String> {
+    const EXPECTED: &str = "expected all, or numbers or names with commas between them, as 0,2";
+    if text == "all" {
+        return Ok(GpuChoice::All);
+    }
+    let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+    let is_name = |name: &String| {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
+        !name.is_empty() && !name.starts_with('-') && name.chars().all(is_part)
+    };
+    if !names.iter().all(is_name) {
+        return Err(EXPECTED.into());
+    }
+    let repeated = names.iter().enumerate().find(|(place, name)| names[..*place].contains(name));
+    match repeated {
+        Some((_, name)) => Err(format!(
+            "{name} is named twice: --jobs gives it more workers"
+        )),
+        None => Ok(GpuChoice::Listed(names)),
     }
 }
 

@@ -10,6 +10,7 @@ use super::value::{self, Jobs};
 use crate::shape::Protocol;
 use crate::worker::init::SharedArg;
 use crate::worker::machine::Threads;
+use crate::worker::machine::gpus::GpuChoice;
 use crate::worker::python::{ArgumentType, Callable};
 
 /// The options under "Workers".
@@ -93,6 +94,30 @@ pub struct Workers {
         value_parser = value::text().try_map(|text| SharedArg::parse(&text))
     )]
     pub shared_arg: Vec<SharedArg>,
+
+    /// A GPU for each worker: all, or a list as 0,2
+    ///
+    /// One worker for each, or with `--jobs` a multiple of that: they are dealt out in turn, and {gpu} in
+    /// COMMAND and its arguments stands for the worker's own. Workers find it in CUDA_VISIBLE_DEVICES and
+    /// HIP_VISIBLE_DEVICES, with CUDA_DEVICE_ORDER=PCI_BUS_ID unless you have set that; so to CUDA it is
+    /// the only one. `all` are those of CUDA_VISIBLE_DEVICES where that is set, as batch systems do, else
+    /// those that nvidia-smi names, parts of a GPU (MIG) included, else those of /proc/driver/nvidia.
+    #[arg(
+        long,
+        value_name = "GPUS",
+        value_parser = value::gpus,
+        allow_hyphen_values = true,
+        hide_short_help = true
+    )]
+    pub gpus: Option<GpuChoice>,
+
+    /// Run each worker on CPUs of its own
+    ///
+    /// Those that mtask may use are dealt out, neighbours to the same worker, where the worker's
+    /// processes stay. With `--threads auto` there is a thread for each. More workers than CPUs are an
+    /// error. Linux only.
+    #[arg(long, hide_short_help = true)]
+    pub pin: bool,
 
     /// Threads that numeric libraries start: auto, N or keep
     ///

@@ -13,6 +13,8 @@ fn resolve(words: &str) -> Result<Config, Unusable> {
     let surroundings = Surroundings {
         cpus: || NonZeroUsize::new(CPUS).unwrap(),
         python_unbuffered: PythonUnbuffered::Absent,
+        places: || Ok((0..CPUS).collect()),
+        gpus: || Ok(vec!["0".into(), "1".into(), "2".into()]),
         is_set: |_| false,
         path: None,
     };

@@ -162,12 +162,14 @@ impl Stats {
         for worker in &mut self.workers {
             worker.turn(Standing::Gone, &mut self.lost);
         }
-        let threads = scheduler.crew().and_then(|Crew(workers)| self.machine.threads(workers));
-        let shares = self.workers.iter().map(|worker| Share {
+        let threads = |worker| {
+            scheduler.crew().and_then(|Crew(workers)| self.machine.threads(worker, workers))
+        };
+        let shares = self.workers.iter().enumerate().map(|(number, worker)| Share {
             records: worker.records,
             failed: worker.failed,
             processes: worker.processes,
-            threads,
+            threads: threads(number),
             times: worker.times,
         });
         Account {

@@ -16,6 +16,7 @@ use deaths::Deaths;
 
 use crate::schedule::event::{Event, Span};
 use crate::schedule::policy::Policy;
+use crate::worker::machine::gpus::Gpus;
 
 /// Something for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub struct Teller {
     /// The longest that processes were said to have to stay up before they are sent anything.
     told_trial: Duration,
     deaths: Deaths,
+    /// What workers were dealt that is named with them.
+    gpus: Gpus,
 }
 
 impl Teller {
@@ -65,7 +68,14 @@ impl Teller {
             has_refused_concurrency: false,
             told_trial: Duration::ZERO,
             deaths: Deaths::default(),
+            gpus: Gpus::default(),
         }
+    }
+
+    /// The same, where workers were dealt these.
+    #[must_use]
+    pub fn naming(self, gpus: Gpus) -> Self {
+        Self { gpus, ..self }
     }
 
     /// What is to be said of an event, if anything.

@@ -20,6 +20,8 @@ pub struct Program {
     pub args: Vec<OsString>,
     /// What is set, beside what it inherits.
     pub variables: Vec<Variable>,
+    /// The CPUs that it runs on, with all that it starts; any where there are none. On Linux alone.
+    pub cpus: Vec<usize>,
 }
 
 /// A variable of the environment.
@@ -91,6 +93,7 @@ mod linux {
         Signal, WaitOptions, getpid, getppid, set_parent_process_death_signal, setpgid, waitpid,
     };
     use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+    use rustix::thread::{CpuSet, sched_setaffinity};
 
     use super::super::descriptors::restore_limit;
     use super::{OsStr, OsString, OwnedFd, Pid, Program, Variable, assignment, io};
@@ -106,6 +109,8 @@ mod linux {
         stdio: [OwnedFd; 3],
         /// The signals that this thread blocks, and the program is to.
         blocked: libc::sigset_t,
+        /// Where it is to run, unless anywhere.
+        cpus: Option<CpuSet>,
         parent: Pid,
         /// Why the program could not be run.
         failure: Option<Errno>,
@@ -118,6 +123,9 @@ mod linux {
     /// # Errors
     /// Where it cannot be started.
     pub fn spawn(program: Program, stdio: [OwnedFd; 3]) -> io::Result<Pid> {
+        let mut cpus = CpuSet::new();
+        program.cpus.iter().for_each(|cpu| cpus.set(*cpu));
+        let cpus = Some(cpus).filter(|_| !program.cpus.is_empty());
         let words = iter::once(program.name).chain(program.args);
         let words = Strings::new(words.map(OsString::into_vec))?;
         let variables = Strings::new(environment(&program.variables))?;
@@ -127,6 +135,7 @@ mod linux {
             variables,
             stdio,
             blocked: signals.before,
+            cpus,
             parent: getpid(),
             failure: None,
         };
@@ -173,6 +182,9 @@ mod linux {
             return Err(Errno::SRCH);
         }
         setpgid(None, None)?;
+        if let Some(cpus) = &plan.cpus {
+            sched_setaffinity(None, cpus)?;
+        }
         forget_signals(&plan.blocked);
         restore_limit();
         let [stdin, stdout, stderr] = &plan.stdio;

@@ -23,8 +23,38 @@ pub struct WorkerCommand {
     pub arg: Option<String>,
 }
 
-/// The command line of each of `workers`, in the order of their numbers. `inits` are dealt out in
-/// turn; where there are none, nothing in `command` is replaced. What `added` gives for a worker's
+/// What is dealt out to workers in turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dealt<'a> {
+    /// Init arguments.
+    pub inits: &'a [Init],
+    /// GPUs.
+    pub gpus: &'a [String],
+}
+
+/// What one worker is dealt.
+#[derive(Clone, Copy, Debug)]
+struct Hand<'a> {
+    worker: usize,
+    init: Option<&'a Init>,
+    gpu: Option<&'a str>,
+}
+
+impl<'a> Dealt<'a> {
+    fn to(self, worker: usize) -> Hand<'a> {
+        fn turn<T>(dealt: &[T], worker: usize) -> Option<&T> {
+            Some(&dealt[worker.checked_rem(dealt.len())?])
+        }
+        Hand {
+            worker,
+            init: turn(self.inits, worker),
+            gpu: turn(self.gpus, worker).map(String::as_str),
+        }
+    }
+}
+
+/// The command line of each of `workers`, in the order of their numbers. Where nothing is `dealt`,
+/// nothing in `command` is replaced. What `added` gives for a worker's
 /// init argument follows as the last words.
 ///
 /// # Errors
@@ -35,7 +65,7 @@ pub struct WorkerCommand {
 /// Where `command` is empty, which the definition of the command line rules out.
 pub fn worker_commands(
     command: &[OsString],
-    inits: &[Init],
+    dealt: Dealt<'_>,
     workers: NonZeroUsize,
     added: impl Fn(Option<&Init>, &Placed<'_>) -> Vec<OsString>,
 ) -> Result<Vec<WorkerCommand>, Unusable> {
@@ -48,21 +78,23 @@ pub fn worker_commands(
             arg,
         }
     };
-    if inits.is_empty() {
+    if dealt.inits.is_empty() && dealt.gpus.is_empty() {
         let added = added(None, &Placed::default());
         return Ok(vec![words(command.to_vec(), added, None); workers.get()]);
     }
-    let pieces: Vec<Vec<TemplatePart>> = command.iter().map(|word| split(word, inits)).collect();
+    let pieces: Vec<Vec<TemplatePart>> = command.iter().map(|word| split(word, dealt)).collect();
     let placed = Placed::of(pieces.iter().flatten());
     (0..workers.get())
         .map(|worker| {
-            let init = &inits[worker % inits.len()];
-            let replaced = pieces
-                .iter()
-                .map(|word| join(word, init, worker))
-                .collect::<Result<Vec<_>, _>>()?;
-            let added = added(Some(init), &placed);
-            Ok(words(replaced, added, Some(init.text.clone())))
+            let hand = dealt.to(worker);
+            let replaced =
+                pieces.iter().map(|word| join(word, hand)).collect::<Result<Vec<_>, _>>()?;
+            let added = added(hand.init, &placed);
+            Ok(words(
+                replaced,
+                added,
+                hand.init.map(|init| init.text.clone()),
+            ))
         })
         .collect()
 }
@@ -90,7 +122,7 @@ impl<'a> Placed<'a> {
         let mut placed = Self::default();
         for piece in pieces {
             match piece {
-                TemplatePart::Literal(_) | TemplatePart::Worker => {}
+                TemplatePart::Literal(_) | TemplatePart::Worker | TemplatePart::Gpu => {}
                 TemplatePart::Arg => placed.is_whole = true,
                 TemplatePart::Key(key) => placed.keys.push(key),
             }
@@ -105,6 +137,8 @@ enum TemplatePart<'a> {
     Literal(&'a [u8]),
     /// `{worker}`
     Worker,
+    /// `{gpu}` where GPUs are dealt out.
+    Gpu,
     /// `{arg}`
     Arg,
     /// `{KEY}` where at least one worker has the key.
@@ -113,7 +147,7 @@ enum TemplatePart<'a> {
 
 /// Cuts a word at its placeholders. It is cut as it was typed, so a value that is put in is never
 /// itself looked at for placeholders.
-fn split<'a>(word: &'a OsStr, inits: &[Init]) -> Vec<TemplatePart<'a>> {
+fn split<'a>(word: &'a OsStr, dealt: Dealt<'_>) -> Vec<TemplatePart<'a>> {
     let mut pieces = Vec::new();
     let mut rest = word.as_bytes();
     let mut searched = 0;
@@ -121,7 +155,7 @@ fn split<'a>(word: &'a OsStr, inits: &[Init]) -> Vec<TemplatePart<'a>> {
         let Some(length) = memchr(b'}', &rest[open..]) else {
             break;
         };
-        let Some(piece) = placeholder(&rest[open + 1..open + length], inits) else {
+        let Some(piece) = placeholder(&rest[open + 1..open + length], dealt) else {
             searched = open + 1;
             continue;
         };
@@ -135,37 +169,47 @@ fn split<'a>(word: &'a OsStr, inits: &[Init]) -> Vec<TemplatePart<'a>> {
 }
 
 /// What stands between braces, if it is one of ours.
-fn placeholder<'a>(name: &'a [u8], inits: &[Init]) -> Option<TemplatePart<'a>> {
+fn placeholder<'a>(name: &'a [u8], dealt: Dealt<'_>) -> Option<TemplatePart<'a>> {
     match str::from_utf8(name).ok()? {
         // An empty key would turn the `{}` of other tools into a placeholder.
         "" => None,
         "worker" => Some(TemplatePart::Worker),
-        "arg" => Some(TemplatePart::Arg),
-        key => inits.iter().any(|init| init.value(key).is_some()).then_some(TemplatePart::Key(key)),
+        "gpu" if !dealt.gpus.is_empty() => Some(TemplatePart::Gpu),
+        "arg" if !dealt.inits.is_empty() => Some(TemplatePart::Arg),
+        key => dealt
+            .inits
+            .iter()
+            .any(|init| init.value(key).is_some())
+            .then_some(TemplatePart::Key(key)),
     }
 }
 
-fn join(pieces: &[TemplatePart<'_>], init: &Init, worker: usize) -> Result<OsString, Unusable> {
+fn join(pieces: &[TemplatePart<'_>], hand: Hand<'_>) -> Result<OsString, Unusable> {
     let mut word = Vec::new();
     for piece in pieces {
-        match piece {
-            TemplatePart::Literal(bytes) => word.extend_from_slice(bytes),
+        let put = match piece {
+            TemplatePart::Literal(bytes) => bytes.to_vec(),
             TemplatePart::Worker => {
-                refuse_ambiguous("worker", "the worker's number", init)?;
-                word.extend_from_slice(worker.to_string().as_bytes());
+                refuse_ambiguous("worker", "the worker's number", hand)?;
+                hand.worker.to_string().into()
+            }
+            TemplatePart::Gpu => {
+                refuse_ambiguous("gpu", "the worker's GPU", hand)?;
+                hand.gpu.unwrap_or_default().into()
             }
             TemplatePart::Arg => {
-                refuse_ambiguous("arg", "the whole init argument", init)?;
-                word.extend_from_slice(init.text.as_bytes());
+                refuse_ambiguous("arg", "the whole init argument", hand)?;
+                hand.init.map(|init| init.text.clone()).unwrap_or_default().into()
             }
-            TemplatePart::Key(key) => word.extend_from_slice(value(key, init, worker)?.as_bytes()),
-        }
+            TemplatePart::Key(key) => value(key, hand)?.into(),
+        };
+        word.extend(put);
     }
     Ok(OsString::from_vec(word))
 }
 
-fn refuse_ambiguous(name: &str, meaning: &str, init: &Init) -> Result<(), Unusable> {
-    if init.value(name).is_none() {
+fn refuse_ambiguous(name: &str, meaning: &str, hand: Hand<'_>) -> Result<(), Unusable> {
+    if hand.init.and_then(|init| init.value(name)).is_none() {
         return Ok(());
     }
     Err(Unusable::usage(format!(
@@ -174,8 +218,9 @@ fn refuse_ambiguous(name: &str, meaning: &str, init: &Init) -> Result<(), Unusab
     )))
 }
 
-fn value<'a>(key: &str, init: &'a Init, worker: usize) -> Result<&'a str, Unusable> {
-    let Some(value) = init.value(key) else {
+fn value<'a>(key: &str, hand: Hand<'a>) -> Result<&'a str, Unusable> {
+    let worker = hand.worker;
+    let Some(value) = hand.init.and_then(|init| init.value(key)) else {
         return Err(Unusable::usage(format!(
             "{{{key}}} in COMMAND: worker {worker} has no key `{key}`: give it in each \
              --worker-arg, or to all with --shared-arg {key}=VALUE"
@@ -207,7 +252,13 @@ mod tests {
         let command: Vec<OsString> = command.iter().map(OsString::from).collect();
         let workers = NonZeroUsize::new(workers).unwrap();
         inits(&worker_args, &shared)
-            .and_then(|inits| worker_commands(&command, &inits, workers, init_unless_placed))
+            .and_then(|inits| {
+                let dealt = Dealt {
+                    inits: &inits,
+                    gpus: &[],
+                };
+                worker_commands(&command, dealt, workers, init_unless_placed)
+            })
             .map_err(|unusable| unusable.message)
             .map(|commands| commands.iter().map(line).collect())
     }
@@ -293,14 +344,41 @@ mod tests {
     }
 
     #[test]
+    fn gpus_are_dealt_out_beside_init_arguments() {
+        let gpus = ["0".to_owned(), "MIG-x".to_owned()];
+        let lines = |inits: &[Init]| {
+            let dealt = Dealt { inits, gpus: &gpus };
+            let command = ["x{gpu}", "{worker}", "{arg}"].map(OsString::from);
+            let workers = NonZeroUsize::new(4).unwrap();
+            let made = worker_commands(&command, dealt, workers, init_unless_placed)?;
+            let words = |it: &WorkerCommand| (it.program.clone(), it.args.clone(), it.arg.clone());
+            Ok::<_, Unusable>((words(&made[1]), words(&made[2])))
+        };
+        let alone =
+            |gpu: &str, worker: &str| (gpu.into(), vec![worker.into(), "{arg}".into()], None);
+        assert_eq!(
+            lines(&[]).unwrap(),
+            (alone("xMIG-x", "1"), alone("x0", "2"))
+        );
+        let init = Init::parse("k=v").unwrap();
+        let (_, (program, args, arg)) = lines(&[init]).unwrap();
+        assert_eq!((program, arg.as_deref()), ("x0".into(), Some("k=v")));
+        assert_eq!(args, ["2", "k=v"]);
+        let refusal = lines(&[Init::parse("gpu=7").unwrap()]).unwrap_err();
+        assert!(refusal.message.contains("{gpu}"), "{refusal}");
+    }
+
+    #[test]
     fn words_that_are_not_utf8_survive() {
         let command = [
             OsString::from("x"),
             OsString::from_vec(b"\xff{k}\xfe{\xff}".to_vec()),
         ];
-        let inits = [Init::parse("k=v").unwrap()];
-        let made =
-            worker_commands(&command, &inits, NonZeroUsize::MIN, init_unless_placed).unwrap();
+        let dealt = Dealt {
+            inits: &[Init::parse("k=v").unwrap()],
+            gpus: &[],
+        };
+        let made = worker_commands(&command, dealt, NonZeroUsize::MIN, init_unless_placed).unwrap();
         assert_eq!(
             made[0].args,
             [OsString::from_vec(b"\xffv\xfe{\xff}".to_vec())]

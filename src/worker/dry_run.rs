@@ -22,6 +22,11 @@ pub fn write_commands(launcher: &Launcher, mut to: impl Write) -> io::Result<()>
             to.write_all(&quote(&variable.value)?)?;
             to.write_all(b" ")?;
         }
+        if !program.cpus.is_empty() {
+            // What a shell would need for the same.
+            let cpus: Vec<_> = program.cpus.iter().map(usize::to_string).collect();
+            write!(to, "taskset -c {} ", cpus.join(","))?;
+        }
         to.write_all(&quote(&program.name)?)?;
         for arg in &program.args {
             to.write_all(b" ")?;

@@ -89,6 +89,7 @@ impl Launcher {
             name: command.program.clone(),
             args: command.args.clone(),
             variables: self.variables(worker, number, crew),
+            cpus: self.machine.pins.of(worker, crew).to_vec(),
         }
     }
 
@@ -114,7 +115,7 @@ impl Launcher {
         if self.python_unbuffered == PythonUnbuffered::Absent {
             variables.push(set("PYTHONUNBUFFERED", "1".into()));
         }
-        variables.extend(self.machine.variables(crew));
+        variables.extend(self.machine.variables(worker, crew));
         variables
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use super::command::{Placed, WorkerCommand, worker_commands};
+use super::command::{Dealt, Placed, WorkerCommand, worker_commands};
 use super::init::{Init, json_string};
 use crate::exit::{Status, Unusable};
 use crate::visible;
@@ -98,12 +98,12 @@ impl PythonWorker {
     pub fn commands(
         &self,
         command: &[OsString],
-        inits: &[Init],
+        dealt: Dealt<'_>,
         workers: NonZeroUsize,
     ) -> Result<Vec<WorkerCommand>, Unusable> {
         let python = [OsString::from(INTERPRETER)];
         let command = if command.is_empty() { &python } else { command };
-        worker_commands(command, inits, workers, |init, placed| {
+        worker_commands(command, dealt, workers, |init, placed| {
             let task = self.task(init, placed).into();
             vec!["-c".into(), ADAPTER.into(), task, MODULES.into()]
         })
@@ -274,6 +274,10 @@ mod tests {
     use super::super::init::inits;
     use super::*;
 
+    fn dealt(inits: &[Init]) -> Dealt<'_> {
+        Dealt { inits, gpus: &[] }
+    }
+
     fn worker(callable: &str) -> PythonWorker {
         PythonWorker {
             callable: Callable::parse(callable).unwrap(),
@@ -285,7 +289,7 @@ mod tests {
     fn task(command: &[&str], init: &str) -> String {
         let command: Vec<OsString> = command.iter().map(OsString::from).collect();
         let inits = inits(&[init.to_owned()], &[]).unwrap();
-        let made = worker("a.py:f").commands(&command, &inits, NonZeroUsize::MIN);
+        let made = worker("a.py:f").commands(&command, dealt(&inits), NonZeroUsize::MIN);
         let made = made.unwrap().remove(0);
         made.args[made.args.len() - 2].to_str().unwrap().to_owned()
     }
@@ -320,7 +324,7 @@ mod tests {
     #[test]
     fn python3_runs_the_adapter_unless_a_command_is_given() {
         let workers = NonZeroUsize::new(2).unwrap();
-        let made = worker("a.py:f").commands(&[], &[], workers).unwrap();
+        let made = worker("a.py:f").commands(&[], Dealt::default(), workers).unwrap();
         assert_eq!((made.len(), made[0].program.to_str()), (2, Some("python3")));
         assert_eq!(made[0].args[..2], ["-c".into(), OsString::from(ADAPTER)]);
         assert_eq!(made[0].args[3..], [OsString::from(MODULES)]);
@@ -328,7 +332,11 @@ mod tests {
             made[0].args[2],
             r#"{"callable":"a.py:f","args":[],"kwargs":{},"placed":[],"argument_type":"single","batch":null,"concurrency":null}"#
         );
-        let made = worker("a.py:f").commands(&["env".into(), "python3.9".into()], &[], workers);
+        let made = worker("a.py:f").commands(
+            &["env".into(), "python3.9".into()],
+            Dealt::default(),
+            workers,
+        );
         assert_eq!(made.unwrap()[1].program, "env");
     }
 

@@ -359,6 +359,9 @@ impl Run {
             "NUMEXPR_NUM_THREADS",
             "NUMBA_NUM_THREADS",
             "RAYON_NUM_THREADS",
+            "CUDA_VISIBLE_DEVICES",
+            "CUDA_DEVICE_ORDER",
+            "HIP_VISIBLE_DEVICES",
         ] {
             command.env_remove(name);
         }

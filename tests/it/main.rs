@@ -26,6 +26,8 @@ mod limits;
 mod process_limit;
 mod rates;
 
+mod gpus;
+mod pin;
 mod startup;
 mod threads;
 mod usage;

@@ -12,6 +12,7 @@ use crate::outcome::{Exit, ExitStatus, Verdict};
 use crate::schedule::WorkerId;
 use crate::schedule::event::{Ended, Fate, Loss, LossCause, Moment};
 use crate::schedule::policy::{Readiness, Window};
+use crate::worker::machine::gpus::Gpus;
 
 /// What was said of deaths, and what was left unsaid.
 #[derive(Debug, Default)]
@@ -171,7 +172,8 @@ impl Teller {
             LossCause::Unrunnable => "it cannot be run".into(),
             _ => format!("--max-restarts {most}"),
         };
-        let text = format!("{worker} is given up after {in_a_row} {fault} ({reason})");
+        let gpu = self.gpus.of(worker.0).map(|gpu| format!(" (GPU {gpu})")).unwrap_or_default();
+        let text = format!("{worker}{gpu} is given up after {in_a_row} {fault} ({reason})");
         if loss.cause == LossCause::OutOfStep {
             return Some(Notice::warning(format!("{text}{}", self.left())));
         }
@@ -199,6 +201,7 @@ impl Teller {
         self.deaths.has_been_ready = true;
         let given_up = self.deaths.given_up.take().unwrap_or_default();
         let unrunnable = std::mem::take(&mut self.deaths.unrunnable);
+        let all = |workers| all(workers, &self.gpus);
         let too = all(given_up).map(|workers| format!("{workers} given up too"));
         let cannot =
             all(unrunnable).map(|workers| format!("{workers} given up: COMMAND cannot run"));
@@ -240,12 +243,27 @@ impl Fate {
 }
 
 /// These workers with their verb, if there are any.
-fn all(mut workers: Vec<WorkerId>) -> Option<String> {
+fn all(mut workers: Vec<WorkerId>, gpus: &Gpus) -> Option<String> {
     workers.sort_unstable();
-    match workers.as_slice() {
+    let with_gpus = |workers: &[WorkerId]| {
+        let named = |it: &WorkerId| Some(format!("{} (GPU {})", it.0, gpus.of(it.0)?));
+        workers.iter().map(named).collect::<Option<Vec<_>>>().map(|named| named.join(", "))
+    };
+    let gpus = with_gpus(&workers);
+    match (workers.as_slice(), gpus) {
+        ([], _) => None,
+        ([_], Some(named)) => Some(format!("worker {named} is")),
+        (_, Some(named)) => Some(format!("workers {named} are")),
+        (workers, None) => without_gpus(workers),
+    }
+}
+
+/// The same where they have none.
+fn without_gpus(workers: &[WorkerId]) -> Option<String> {
+    match workers {
         [] => None,
         [worker] => Some(format!("{worker} is")),
-        _ => Some(format!("workers {} are", listed(&workers))),
+        _ => Some(format!("workers {} are", listed(workers))),
     }
 }
 

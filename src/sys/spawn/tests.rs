@@ -12,6 +12,7 @@ fn start(name: &str, args: &[&str]) -> io::Result<(Pid, io::PipeWriter, PipeRead
         name: name.into(),
         args: args.iter().map(OsString::from).collect(),
         variables: vec![variable("MTASK_ARG", "gpu=0"), variable("PATH_OF_NONE", "")],
+        cpus: Vec::new(),
     };
     let its = [its_stdin.into(), its_stdout.into(), its_stderr.into()];
     Ok((spawn(program, its)?, stdin, stdout, stderr))

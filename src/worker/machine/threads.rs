@@ -12,6 +12,7 @@ use std::path::Path;
 
 use memchr::memchr;
 
+use super::cpus::Pins;
 use crate::sys::spawn::Variable;
 
 /// What is asked for (`--threads`).
@@ -81,18 +82,22 @@ impl ThreadVariables {
         !self.names.is_empty() && matches!(self.number, Number::PartOf(_))
     }
 
-    /// What they are set to where so many workers share the machine; `None` where none is.
-    pub fn number(&self, crew: usize) -> Option<usize> {
+    /// What they are set to in a worker, so many of which share the machine; `None` where none is. One
+    /// that has CPUs of its own has a thread for each, unless a quota allows for less.
+    pub fn number(&self, worker: usize, crew: usize, pins: &Pins) -> Option<usize> {
         let number = match self.number {
             Number::Fixed(count) => count,
+            Number::PartOf(cpus) if (1..=cpus).contains(&pins.count()) => {
+                pins.of(worker, crew).len()
+            }
             Number::PartOf(cpus) => (cpus / crew.max(1)).max(1),
         };
         (!self.names.is_empty()).then_some(number)
     }
 
     /// The variables and their values.
-    pub fn variables(&self, crew: usize) -> Vec<Variable> {
-        let Some(number) = self.number(crew) else {
+    pub fn variables(&self, worker: usize, crew: usize, pins: &Pins) -> Vec<Variable> {
+        let Some(number) = self.number(worker, crew, pins) else {
             return Vec::new();
         };
         let value = OsString::from(number.to_string());
@@ -150,8 +155,8 @@ mod tests {
         let command: Vec<OsString> = command.split(' ').map(Into::into).collect();
         let cpus = || NonZeroUsize::new(8).unwrap();
         let made = ThreadVariables::new(asked, &command, |name| set.contains(&name), cpus);
-        let number = made.number(crew);
-        let set = made.variables(crew);
+        let number = made.number(0, crew, &Pins::default());
+        let set = made.variables(0, crew, &Pins::default());
         assert!(set.iter().all(|it| Some(it.value.to_str().unwrap().parse().unwrap()) == number));
         (set.iter().map(|it| it.name).collect(), number)
     }
@@ -165,6 +170,18 @@ mod tests {
         let four = Threads::Count(NonZeroUsize::new(4).unwrap());
         assert_eq!(variables(four, "cat", &[], 8).1, Some(4));
         assert_eq!(variables(Threads::Keep, "cat", &[], 8), (vec![], None));
+    }
+
+    #[test]
+    fn a_worker_with_cpus_of_its_own_has_a_thread_for_each() {
+        let threads = |usable: usize, pinned: usize| {
+            let cpus = || NonZeroUsize::new(usable).unwrap();
+            let made = ThreadVariables::new(Threads::Auto, &[], |_| false, cpus);
+            let pins = Pins::new((0..pinned).collect());
+            [0, 1, 2].map(|worker| made.number(worker, 3, &pins).unwrap())
+        };
+        assert_eq!(threads(8, 8), [2, 3, 3]);
+        assert_eq!(threads(3, 8), [1, 1, 1], "there is a quota");
     }
 
     #[test]

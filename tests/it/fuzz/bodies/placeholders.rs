@@ -2,7 +2,7 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use mtask::worker::command::{init_unless_placed, worker_commands};
+use mtask::worker::command::{Dealt, init_unless_placed, worker_commands};
 use mtask::worker::init::{SharedArg, inits};
 
 /// Reads the bytes as init arguments and a command line, set apart by NUL.
@@ -36,7 +36,11 @@ pub(crate) fn placeholders(mut data: &[u8]) {
         let is_object = |text: &str| serde_json::from_str::<serde_json::Map<_, _>>(text).is_ok();
         assert!(inits.iter().all(|init| is_object(&init.text)), "{inits:?}");
     }
-    let Ok(commands) = worker_commands(&command, &inits, workers, init_unless_placed) else {
+    let dealt = Dealt {
+        inits: &inits,
+        gpus: &[],
+    };
+    let Ok(commands) = worker_commands(&command, dealt, workers, init_unless_placed) else {
         return;
     };
     assert_eq!(commands.len(), workers.get());
