@@ -82,6 +82,8 @@ pub struct Config {
     pub stats: StatsOutput,
     /// The file that statistics are written to.
     pub stats_file: Option<PathBuf>,
+    /// The file that is told what happens to each record.
+    pub log: Option<PathBuf>,
     /// When progress is shown.
     pub progress: When,
     /// What the progress calls the run.
@@ -224,6 +226,7 @@ impl Config {
                 StatsOutput::None
             },
             stats_file: placed(apart("--stats-file", arguments.seen.stats_file)?),
+            log: placed(apart("--log", arguments.seen.log)?),
             progress: arguments.seen.progress,
             name: arguments.seen.desc,
             total: arguments.seen.total,
@@ -394,6 +397,7 @@ fn refuse_shared_files(arguments: &Arguments, shard: Shard) -> Result<(), Unusab
         ("--exits", &arguments.output.exits),
         ("--resume", &arguments.output.resume),
         ("--stats-file", &arguments.seen.stats_file),
+        ("--log", &arguments.seen.log),
     ];
     for (option, file) in files {
         let Some(file) = file.as_deref().filter(|file| shard.of() > 1 && !is_own(file)) else {

@@ -22,6 +22,7 @@ use crate::journal::resume_filter::ResumeFilter;
 use crate::journal::{self, Journal};
 use crate::output::files::{OutputFile, Outputs};
 use crate::output::{Destination, Destinations};
+use crate::report::log::RunFacts;
 use crate::report::{
     Counts, Display, Expected, Form, Progress, Report, ResultsTarget, Targets, Teller, Terminals,
     Verbosity,
@@ -99,7 +100,13 @@ fn assemble(config: Config) -> anyhow::Result<Engine<System>> {
     };
     let left_out = input::LeftOut::default();
     let earlier = past.as_ref().map(|past| past.done.clone().into());
-    let earlier = earlier.unwrap_or_default();
+    let earlier: Earlier = earlier.unwrap_or_default();
+    let logged = config.log.is_some().then(|| RunFacts {
+        mtask: env!("CARGO_PKG_VERSION"),
+        command: env::args_os().map(visible::name).collect(),
+        workers: config.launcher.workers(),
+        resumed: earlier.outcomes(),
+    });
     let mut report = show_progress(&config, earlier, &output, &left_out, &mut messages);
     let filter = past.as_ref().map(|past| {
         let (done, before) = (past.done.ranges.clone(), past.input);
@@ -136,6 +143,9 @@ fn assemble(config: Config) -> anyhow::Result<Engine<System>> {
         file: stats_file,
     };
     report.keep_stats(targets, &machine, &mut scheduler, Instant::now());
+    if let Some(facts) = logged {
+        report.keep_log(&facts, &mut scheduler, Instant::now());
+    }
     let channels = Channels {
         input,
         output,
@@ -278,6 +288,7 @@ fn prepare_output(
         Destination::file(name, named.file)
     };
     let exits = outputs.exits.map(destination);
+    let log = outputs.log.map(destination);
     let Some(mut opened) = resumed else {
         let results = match outputs.results {
             Some(results) => destination(results),
@@ -287,6 +298,7 @@ fn prepare_output(
             results,
             errors: outputs.errors.map(destination),
             exits,
+            log,
         };
         return Ok(Output::new(files, None, budget, waker));
     };
@@ -295,6 +307,7 @@ fn prepare_output(
         results,
         errors,
         exits,
+        log,
     };
     let journal = Journal::start(opened, marks, waker).context(NO_THREAD)?;
     Ok(Output::new(files, Some(journal), budget, waker))

@@ -6,6 +6,8 @@ pub mod spawn;
 
 use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use rustix::process::Pid;
@@ -86,6 +88,47 @@ pub fn exited_child() -> Option<Pid> {
         if done { found.si_pid() } else { 0 }
     };
     Pid::from_raw(pid)
+}
+
+/// Reaps a child that has exited. Gives its status, and the most memory that it, or one of its children
+/// that it has waited for, has had, in bytes; `None` where it has not exited.
+///
+/// # Errors
+/// Where there is no such child.
+pub fn reap(child: Pid) -> io::Result<Option<(ExitStatus, u64)>> {
+    loop {
+        let mut status = 0;
+        // SAFETY: zeros are a valid rusage, which the call fills in.
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+        // SAFETY: both are valid for writes while the call lasts.
+        let found = unsafe {
+            libc::wait4(
+                child.as_raw_nonzero().get(),
+                &raw mut status,
+                libc::WNOHANG,
+                &raw mut usage,
+            )
+        };
+        match found {
+            0 => return Ok(None),
+            -1 => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+            _ => {
+                // Apple's systems count bytes, all others kilobytes.
+                let unit = if cfg!(target_vendor = "apple") {
+                    1
+                } else {
+                    1024
+                };
+                let peak = u64::try_from(usage.ru_maxrss).unwrap_or(0) * unit;
+                return Ok(Some((ExitStatus::from_raw(status), peak)));
+            }
+        }
+    }
 }
 
 /// Lets these signals through, should they be blocked.

@@ -77,6 +77,19 @@ pub struct Seen {
     )]
     pub stats_file: Option<PathBuf>,
 
+    /// Write what happens to each record to FILE
+    ///
+    /// A line of JSON for each record that comes to its outcome, or for several that do so together,
+    /// and for each process that begins, is ready or ends; docs/log.md tells what each field means.
+    /// With `--resume` lines are added to what is there. Where FILE cannot be written, the run ends.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        hide_short_help = true
+    )]
+    pub log: Option<PathBuf>,
+
     /// Errors only: no hints, warnings or summary
     #[arg(short, long)]
     pub quiet: bool,

@@ -57,6 +57,7 @@ pub fn look_up(
         ("--errors", &config.errors),
         ("--exits", &config.exits),
         ("--stats-file", &config.stats_file),
+        ("--log", &config.log),
         ("--resume", &config.resume),
     ];
     for (option, path) in others {

@@ -75,7 +75,8 @@ impl<W: World> Engine<W> {
             self.messages.flush();
         }
         if let Some(protocol) = aside.foreign
-            && let Some(notice) = self.report.hear(&Event::Misspoken { worker, protocol })
+            && let event = (Event::Misspoken { worker, protocol })
+            && let Some(notice) = self.report.hear(&event, || self.world.now())
         {
             self.messages.say(&notice);
         }

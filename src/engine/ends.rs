@@ -2,12 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Receiver;
+
 use super::Engine;
 use super::messages::LAST_WORDS;
 use super::wait::Waited;
 use super::world::World;
 use crate::exit::Status;
 use crate::journal::Known;
+use crate::output::WriteError;
 use crate::schedule::Scheduler;
 use crate::visible;
 
@@ -26,6 +29,7 @@ impl<W: World> Engine<W> {
                 "what was finished is not all written: nobody has taken it within --grace",
             );
         }
+        self.finish_log();
         if !is_cut_short && let Err(error) = self.output.close() {
             self.output_failed(&error);
         }
@@ -53,6 +57,22 @@ impl<W: World> Engine<W> {
         self.scheduler.status().worst(self.status)
     }
 
+    /// Has the last lines of the log written, and waits for that: within the grace period of a signal,
+    /// and no longer than until a second one.
+    fn finish_log(&mut self) {
+        let now = self.world.now();
+        let status = self.scheduler.status().worst(self.status);
+        let Some(lines) = self.report.end_log(self.scheduler.tally(), status, now) else {
+            return;
+        };
+        if let Err(error) = self.output.log(lines.into()) {
+            return self.output_failed(&error);
+        }
+        if let Some(ends) = self.output.finish_log() {
+            self.finish_writing(&ends, "the file of --log has not taken its last lines");
+        }
+    }
+
     /// Has the journal say what has been written last, and waits for the disk: within the grace
     /// period of a signal, and no longer than until a second one.
     fn finish_journal(&mut self) {
@@ -66,15 +86,21 @@ impl<W: World> Engine<W> {
             is_whole,
             ..known(&self.scheduler)
         };
-        let Some(kept) = self.output.finish_journal(known) else {
-            return;
-        };
+        if let Some(kept) = self.output.finish_journal(known) {
+            let lags = "the disk has not kept the output and the journal of --resume";
+            self.finish_writing(&kept, lags);
+        }
+    }
+
+    /// Waits until a thread has written what it has, whose ends come from this; `lags` says that it has
+    /// not.
+    fn finish_writing<T>(&mut self, ends: &Receiver<Result<T, WriteError>>, lags: &str) {
         let began = self.world.now();
         let mut next = began + DISK_REMINDER;
         loop {
             let until = self.end_by.map_or(next, |at| at.min(next));
-            match self.wait_for(&kept, Some(until)) {
-                Waited::Said(Ok(())) | Waited::Signalled => {}
+            match self.wait_for(ends, Some(until)) {
+                Waited::Said(Ok(_)) | Waited::Signalled => {}
                 Waited::Said(Err(error)) => return self.output_failed(&error),
                 Waited::Ended => return,
                 Waited::TooLong if Some(until) == self.end_by => return,
@@ -83,7 +109,7 @@ impl<W: World> Engine<W> {
                     let waited = now - began;
                     next = now + waited;
                     self.messages.warning(&format!(
-                        "the disk has not kept the output and the journal of --resume for {} s: it is waited for",
+                        "{lags} for {} s: it is waited for",
                         waited.as_secs()
                     ));
                 }

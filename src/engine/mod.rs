@@ -286,7 +286,8 @@ impl<W: World> Engine<W> {
             Action::Kill(worker) => self.end(worker, Signal::KILL),
             Action::Leave(worker) => self.leave(worker, "it has not died of SIGKILL"),
             Action::Tell(event) => {
-                if let Some(notice) = self.report.hear(&event) {
+                let world = &mut self.world;
+                if let Some(notice) = self.report.hear(&event, || world.now()) {
                     self.messages.say(&notice);
                 }
             }
@@ -323,7 +324,7 @@ impl<W: World> Engine<W> {
             return;
         }
         loop {
-            if let Err(error) = self.output.flush(self.scheduler.written(), now) {
+            if let Err(error) = self.write_out(now) {
                 self.output_failed(&error);
                 self.act();
                 return;
@@ -334,9 +335,7 @@ impl<W: World> Engine<W> {
                 break;
             }
         }
-        if !self.output.is_idle() {
-            self.output.await_writer();
-        }
+        self.output.await_writer();
         if let Some(text) = self.output.remind(now) {
             self.messages.warning(&text);
         }
@@ -344,6 +343,14 @@ impl<W: World> Engine<W> {
         if let Err(error) = self.output.keep_journal(known, now) {
             self.output_failed(&error);
             self.act();
+        }
+    }
+
+    fn write_out(&mut self, now: Instant) -> Result<(), WriteError> {
+        self.output.flush(self.scheduler.written(), now)?;
+        match self.report.take_log(now) {
+            Some(lines) => self.output.log(lines.into()),
+            None => Ok(()),
         }
     }
 

@@ -9,36 +9,28 @@
 //! order in which they came, and those that are not written yet are counted in the budget; the
 //! journal is told of outcomes when all their bytes are written.
 
+pub(super) mod lane;
+
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::Receiver;
 
 use crate::budget::Budget;
 use crate::journal::{Journal, Known};
 use crate::outcome::{Chunks, Done};
 use crate::output::{Destination, Destinations, PIPE_BUF, Sink, Target, WriteError};
 use crate::schedule::Written;
-use crate::sys;
 use crate::waker::Waker;
+use lane::{Lane, WriteEnd, WriteJob};
 
 /// The most bytes on their way at a time.
 const ROOM: usize = 256 * 1024;
-/// The most parcels with the writing thread: one being written, one ready.
-const PARCELS: usize = 2;
-/// An output that takes nothing for so long is named.
-const REMINDER: Duration = Duration::from_secs(60);
-
-#[derive(Debug)]
-struct WriteJob {
-    target: Target,
-    bytes: Chunks,
-}
+/// While the log is behind by so many bytes, no outcomes are taken.
+const LOG_ROOM: usize = 4 * 1024 * 1024;
 
 /// How many bytes have gone which way.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,7 +44,7 @@ impl Throughput {
         match target {
             Target::Results => self.results += bytes as u64,
             Target::Errors => self.errors += bytes as u64,
-            Target::Exits => {}
+            Target::Exits | Target::Log => {}
         }
     }
 }
@@ -68,95 +60,17 @@ struct JournalMark {
 #[derive(Debug)]
 pub struct Output<S> {
     files: Arc<Destinations<S>>,
-    writer: OutputWriter<S>,
-    from_writer: Receiver<Result<WriteJob, WriteError>>,
-    /// Set by the engine when it waits for the writer.
-    is_awaited: Arc<AtomicBool>,
-    /// Where the parcels with the writing thread go; it works on the first.
-    parcels: VecDeque<Target>,
-    bytes: usize,
+    lane: Lane<S>,
+    /// The log has a thread of its own: a reader who takes no results does not keep it back.
+    log: Option<Lane<S>>,
     /// The most bytes on their way at a time.
     most: usize,
-    /// Since when nothing has been written though there is something, and when to say so next.
-    stall: Option<(Instant, Instant)>,
-    budget: Budget,
     journal: Option<Journal>,
     /// Taken over, to be written.
     taken: Throughput,
     written: Throughput,
     /// What the journal is to be told, in the order in which it will be written.
     promises: VecDeque<JournalMark>,
-}
-
-/// The engine is gone: nobody asks what has been written.
-struct WriterGone;
-
-/// The writing thread.
-#[derive(Debug)]
-enum OutputWriter<S> {
-    /// It is not there yet.
-    NotYet(Writing<S>),
-    /// Where it takes parcels from, until that is dropped.
-    Thread(Sender<WriteJob>),
-}
-
-/// What it does.
-#[derive(Debug)]
-struct Writing<S> {
-    files: Arc<Destinations<S>>,
-    done: Sender<Result<WriteJob, WriteError>>,
-    is_awaited: Arc<AtomicBool>,
-    waker: Waker,
-    budget: Budget,
-    is_broken: bool,
-}
-
-impl<S: Sink> Writing<S> {
-    /// The same once more, should the thread not start.
-    fn again(&self) -> Self {
-        Self {
-            files: Arc::clone(&self.files),
-            done: self.done.clone(),
-            is_awaited: Arc::clone(&self.is_awaited),
-            waker: self.waker.clone(),
-            budget: self.budget.clone(),
-            is_broken: self.is_broken,
-        }
-    }
-
-    /// Starts the thread.
-    fn start(mut self) -> io::Result<Sender<WriteJob>> {
-        let (to_writer, parcels) = unbounded();
-        let write = move || {
-            for job in parcels {
-                if self.write(job).is_err() {
-                    return;
-                }
-            }
-        };
-        thread::Builder::new().name("output".into()).spawn(write)?;
-        Ok(to_writer)
-    }
-
-    /// Writes one, and says what came of it; fails once the engine is gone.
-    fn write(&mut self, job: WriteJob) -> Result<(), WriterGone> {
-        let WriteJob { target, bytes } = job;
-        // Nothing may follow what is missing, should there be room again.
-        if self.is_broken && target != Target::Exits {
-            self.budget.free(bytes.len());
-            return Ok(());
-        }
-        let outcome = self.files.of(target).write_all(&mut bytes.slices());
-        self.is_broken |= outcome.is_err();
-        // Here and now, for the reader of the input may wait for it.
-        self.budget.free(bytes.len());
-        let outcome = outcome.map(|()| WriteJob { target, bytes });
-        self.done.send(outcome).map_err(|_| WriterGone)?;
-        if self.is_awaited.swap(false, SeqCst) {
-            self.waker.wake();
-        }
-        Ok(())
-    }
 }
 
 impl<S: Sink> Output<S> {
@@ -167,27 +81,13 @@ impl<S: Sink> Output<S> {
         budget: &Budget,
         waker: &Waker,
     ) -> Self {
-        let (done, from_writer) = unbounded();
-        let is_awaited = Arc::new(AtomicBool::new(false));
         let files = Arc::new(files);
-        let writing = Writing {
-            files: Arc::clone(&files),
-            done,
-            is_awaited: Arc::clone(&is_awaited),
-            waker: waker.clone(),
-            budget: budget.clone(),
-            is_broken: false,
-        };
+        let log = files.log.as_ref().map(|_| Lane::new("log", &files, budget, waker));
         Self {
+            lane: Lane::new("output", &files, budget, waker),
+            log,
             files,
-            writer: OutputWriter::NotYet(writing),
-            from_writer,
-            is_awaited,
-            parcels: VecDeque::new(),
-            bytes: 0,
             most: ROOM,
-            stall: None,
-            budget: budget.clone(),
             journal,
             taken: Throughput::default(),
             written: Throughput::default(),
@@ -195,40 +95,51 @@ impl<S: Sink> Output<S> {
         }
     }
 
-    /// Starts the writing thread, if it is not there yet.
+    /// Starts the writing threads, if they are not there yet.
     ///
     /// # Errors
     /// Where no thread can be started.
     pub fn start_writer(&mut self) -> io::Result<()> {
-        if let OutputWriter::NotYet(writing) = &self.writer {
-            self.writer = OutputWriter::Thread(writing.again().start()?);
-        }
-        Ok(())
+        self.lane.start_writer()?;
+        self.log.as_mut().map_or(Ok(()), Lane::start_writer)
     }
 
     /// How many bytes may be handed over now.
     pub fn room(&self) -> usize {
-        self.most.saturating_sub(self.bytes)
+        match &self.log {
+            Some(log) if log.bytes() >= LOG_ROOM => 0,
+            _ => self.most.saturating_sub(self.lane.bytes()),
+        }
     }
 
-    /// Whether nothing is with the writing thread.
+    /// Whether no outcome is with the writing thread.
     pub fn is_idle(&self) -> bool {
-        self.parcels.is_empty()
+        self.lane.is_idle()
     }
 
     /// Whether the writing thread has as much as it takes.
     pub fn is_busy(&self) -> bool {
-        self.parcels.len() >= PARCELS
+        self.lane.is_busy()
     }
 
-    /// Asks to be woken when the writing thread has done something.
+    /// Asks to be woken when a writing thread has done something that is waited for.
     pub fn await_writer(&self) {
-        self.is_awaited.store(true, SeqCst);
+        for lane in self.lanes().filter(|lane| !lane.is_idle()) {
+            lane.await_writer();
+        }
     }
 
-    /// Whether the writing thread has done something that [`Output::flush`] will learn of.
+    /// Whether a writing thread has done something that [`Output::flush`] will learn of.
     pub fn has_news(&self) -> bool {
-        !self.from_writer.is_empty() || self.journal.as_ref().is_some_and(Journal::has_news)
+        self.lanes().any(Lane::has_news) || self.journal.as_ref().is_some_and(Journal::has_news)
+    }
+
+    fn lanes(&self) -> impl Iterator<Item = &Lane<S>> {
+        [Some(&self.lane), self.log.as_ref()].into_iter().flatten()
+    }
+
+    fn lanes_mut(&mut self) -> impl Iterator<Item = &mut Lane<S>> {
+        [Some(&mut self.lane), self.log.as_mut()].into_iter().flatten()
     }
 
     /// Hands over what is to be written, as far as it can be; what is left stays in `written`.
@@ -237,13 +148,12 @@ impl<S: Sink> Output<S> {
     /// What an earlier write came to.
     pub fn flush(&mut self, written: &mut Written, now: Instant) -> Result<(), WriteError> {
         self.promise(written);
-        while let Ok(job) = self.from_writer.try_recv() {
-            self.parcels.pop_front();
-            self.stall = None;
-            let WriteJob { target, bytes } = job?;
-            self.bytes -= bytes.len();
+        while let Some(WriteJob { target, bytes }) = self.lane.take_written()? {
             self.wrote(target, bytes.len());
             written.results.reuse(bytes);
+        }
+        if let Some(log) = &mut self.log {
+            while log.take_written()?.is_some() {}
         }
         if !written.results.is_empty() {
             let is_small = written.results.len() <= PIPE_BUF;
@@ -260,9 +170,7 @@ impl<S: Sink> Output<S> {
         if !written.errors.is_empty() {
             self.hand_over(Target::Errors, &mut written.errors)?;
         }
-        if !self.is_idle() {
-            self.stall.get_or_insert((now, now + REMINDER));
-        }
+        self.lanes_mut().for_each(|lane| lane.watch(now));
         Ok(())
     }
 
@@ -325,7 +233,7 @@ impl<S: Sink> Output<S> {
             return Ok(());
         }
         self.taken.add(target, bytes.len());
-        self.send(target, bytes.take())
+        self.lane.send(target, bytes.take())
     }
 
     /// Writes what a process had to say at its end, a line; gives whether there is a file for it.
@@ -335,54 +243,41 @@ impl<S: Sink> Output<S> {
     pub fn keep_exit(&mut self, line: Chunks) -> Result<bool, WriteError> {
         let is_kept = self.files.exits.is_some();
         if is_kept {
-            self.send(Target::Exits, line)?;
+            self.lane.send(Target::Exits, line)?;
         }
         Ok(is_kept)
     }
 
-    fn send(&mut self, target: Target, bytes: Chunks) -> Result<(), WriteError> {
-        self.start_writer().map_err(|error| {
-            let way_out = sys::limit(&error).map(|limit| format!("; raise {limit}"));
-            let way_out = way_out.unwrap_or_default();
-            WriteError {
-                file: self.files.of(target).name().into(),
-                error: io::Error::other(format!("no thread to be had: {error}{way_out}")),
-            }
-        })?;
-        if let OutputWriter::Thread(writer) = &self.writer {
-            self.parcels.push_back(target);
-            self.bytes += bytes.len();
-            self.budget.add(bytes.len());
-            // The thread ends only with the engine.
-            let _ = writer.send(WriteJob { target, bytes });
+    /// Writes lines of the log.
+    ///
+    /// # Errors
+    /// Where there is no thread to write them.
+    pub fn log(&mut self, lines: Chunks) -> Result<(), WriteError> {
+        match &mut self.log {
+            Some(log) => log.send(Target::Log, lines),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Nothing more is logged. What comes from the receiver are the ends of what is still to be
+    /// written; it is closed when that is over.
+    pub(in crate::engine) fn finish_log(&mut self) -> Option<Receiver<WriteEnd>> {
+        self.log.as_mut().map(Lane::close)
     }
 
     /// When [`Output::remind`] is to be asked.
     pub fn next_reminder(&self) -> Option<Instant> {
-        self.stall.filter(|_| !self.is_idle()).map(|(_, next)| next)
+        self.lanes().filter_map(Lane::next_reminder).min()
     }
 
     /// mtask was stopped for so long.
     pub fn was_suspended(&mut self, pause: Duration) {
-        self.stall = (self.stall).map(|(since, next)| (since + pause, next + pause));
+        self.lanes_mut().for_each(|lane| lane.was_suspended(pause));
     }
 
-    /// Names an output that nobody has read for long, at doubling intervals.
+    /// Names a file that has taken nothing for long, at doubling intervals.
     pub fn remind(&mut self, now: Instant) -> Option<String> {
-        let target = *self.parcels.front()?;
-        let (since, next) = self.stall?;
-        if now < next {
-            return None;
-        }
-        let waited = now - since;
-        self.stall = Some((since, now + waited));
-        Some(format!(
-            "{} has taken nothing for {} s: it is waited for",
-            self.files.of(target).name(),
-            waited.as_secs()
-        ))
+        self.lanes_mut().find_map(|lane| lane.remind(now))
     }
 
     /// Closes the outputs: some file systems tell only now that a write has failed.

@@ -228,10 +228,11 @@ impl<W: World> Engine<W> {
         };
         process.stderr.finish(self.messages.lines());
         self.messages.flush();
-        let exit = process.child.reap();
+        let reaped = process.child.reap();
         let death = Death {
             pid: Some(process.child.pid()),
-            exit: exit.into(),
+            exit: reaped.exit.into(),
+            peak: reaped.peak,
             stderr: process.stderr.last_lines(),
             tail,
             unsent: process.child.unsent(self.config.shape.framing()),

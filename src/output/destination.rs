@@ -24,6 +24,7 @@ pub(crate) enum Target {
     Results,
     Errors,
     Exits,
+    Log,
 }
 
 /// An output that cannot be written.
@@ -165,6 +166,8 @@ pub struct Destinations<S> {
     pub errors: Option<S>,
     /// The file of `--exits`.
     pub exits: Option<S>,
+    /// The file of `--log`.
+    pub log: Option<S>,
 }
 
 impl<S> Destinations<S> {
@@ -173,6 +176,7 @@ impl<S> Destinations<S> {
             Target::Results => None,
             Target::Errors => self.errors.as_ref(),
             Target::Exits => self.exits.as_ref(),
+            Target::Log => self.log.as_ref(),
         };
         own.unwrap_or(&self.results)
     }
@@ -182,6 +186,7 @@ impl<S> Destinations<S> {
             Some(&self.results),
             self.errors.as_ref(),
             self.exits.as_ref(),
+            self.log.as_ref(),
         ]
         .into_iter()
         .flatten()

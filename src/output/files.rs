@@ -4,16 +4,18 @@
 //! `--errors` are the journal's.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use memchr::memrchr;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 use crate::config::Config;
 use crate::config::files::{Identity, Taken};
+use crate::report::log;
 use crate::visible;
 
 use super::lock;
@@ -29,6 +31,8 @@ pub struct Outputs {
     pub exits: Option<OutputFile>,
     /// The file of `--stats-file`.
     pub stats: Option<OutputFile>,
+    /// The file of `--log`.
+    pub log: Option<OutputFile>,
 }
 
 /// A file that was opened for an option.
@@ -41,6 +45,8 @@ pub struct OutputFile {
     pub file: File,
     /// It is mtask's stdout or stderr, by another name.
     is_stream: bool,
+    /// How many bytes of it stay.
+    kept: u64,
 }
 
 impl Outputs {
@@ -66,20 +72,38 @@ impl Outputs {
             errors: open("--errors", but_journal(&config.errors))?,
             exits: open("--exits", &config.exits)?,
             stats: open("--stats-file", &config.stats_file)?,
+            log: match open("--log", &config.log)? {
+                Some(log) if is_resumable => Some(log.go_on()?),
+                log => log,
+            },
         })
     }
 
-    /// Empties them.
+    /// Empties them, but for what the log goes on with.
     ///
     /// # Errors
     /// Where one cannot be.
     pub fn empty(&self) -> anyhow::Result<()> {
-        let all = [&self.results, &self.errors, &self.exits, &self.stats];
+        let all = [
+            &self.results,
+            &self.errors,
+            &self.exits,
+            &self.stats,
+            &self.log,
+        ];
         all.into_iter().flatten().try_for_each(OutputFile::empty)
     }
 }
 
 impl OutputFile {
+    /// Keeps the whole lines of a log that is there.
+    fn go_on(mut self) -> anyhow::Result<Self> {
+        if !self.is_stream && self.file.metadata().is_ok_and(|found| found.is_file()) {
+            self.kept = whole_lines(&self.path).with_context(|| named(self.option, &self.path))?;
+        }
+        Ok(self)
+    }
+
     fn empty(&self) -> anyhow::Result<()> {
         if self.is_stream {
             // What it holds is not mtask's to take out: that is for whoever has opened it.
@@ -88,7 +112,7 @@ impl OutputFile {
         let metadata = self.file.metadata();
         // A device or a pipe holds nothing that could be taken out.
         let emptied = metadata.and_then(|found| match found.is_file() {
-            true => self.file.set_len(0),
+            true => cut(&self.file, self.kept),
             false => Ok(()),
         });
         emptied.with_context(|| named(self.option, &self.path))
@@ -127,7 +151,37 @@ fn open(
         path: path.to_owned(),
         file: stream.unwrap_or(file),
         is_stream,
+        kept: 0,
     })
+}
+
+fn cut(mut file: &File, kept: u64) -> io::Result<()> {
+    file.set_len(kept)?;
+    file.seek(SeekFrom::Start(kept)).map(drop)
+}
+
+/// How long a log is without a last line that mtask was killed over. What is no log is not added to.
+fn whole_lines(path: &Path) -> io::Result<u64> {
+    let mut file = File::open(path)?;
+    let mut beginning = Vec::new();
+    (&mut file).take(log::BEGINNING.len() as u64).read_to_end(&mut beginning)?;
+    if !log::BEGINNING.starts_with(&beginning) {
+        let other = "it is not empty and no log of mtask: name another file";
+        return Err(io::Error::other(other));
+    }
+    let mut end = file.seek(SeekFrom::End(0))?;
+    let mut piece = [0; 64 * 1024];
+    while end > 0 {
+        let from = end.saturating_sub(piece.len() as u64);
+        let piece = &mut piece[..(end - from) as usize];
+        file.seek(SeekFrom::Start(from))?;
+        file.read_exact(piece)?;
+        if let Some(last) = memrchr(b'\n', piece) {
+            return Ok(from + last as u64 + 1);
+        }
+        end = from;
+    }
+    Ok(0)
 }
 
 /// mtask's stdout or stderr, where that is this regular file: written through another descriptor,

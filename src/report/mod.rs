@@ -10,6 +10,7 @@ pub mod choice;
 mod counts;
 mod display;
 mod line;
+pub mod log;
 mod progress;
 mod reasons;
 mod recent;
@@ -32,11 +33,15 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::exit::Status;
 use crate::input::LeftOut;
+#[cfg(test)]
+use crate::schedule::event::Trail;
 use crate::schedule::event::{Event, Settled};
 use crate::schedule::{Bottleneck, Scheduler, Standing, Tally, WorkerId};
 use crate::worker::machine::Machine;
 use counts::Counted;
+use log::{Log, RunFacts};
 use reasons::Reasons;
 use stats::Stats;
 use status::Wait;
@@ -57,6 +62,7 @@ pub struct Report {
     progress: Option<Sampler>,
     reasons: Reasons,
     stats: Option<Stats>,
+    log: Option<Log>,
     /// Where the statistics go.
     targets: Targets,
 }
@@ -105,6 +111,8 @@ struct Standstill {
 pub(crate) struct Heard {
     /// Records that came to an outcome.
     pub(crate) outcomes: u64,
+    /// The bytes of these records.
+    pub(crate) bytes_in: usize,
     /// Processes that have begun and are not gone.
     pub(crate) processes: u32,
 }
@@ -113,7 +121,24 @@ pub(crate) struct Heard {
 impl Heard {
     fn count(&mut self, event: &Event) {
         match event {
-            Event::Settled(settled) => self.outcomes += settled.count as u64,
+            Event::Settled(settled) => {
+                self.outcomes += settled.count as u64;
+                self.bytes_in += settled.trail.bytes_in;
+                let Trail {
+                    queued, started, ..
+                } = settled.trail;
+                assert!(queued.is_some(), "all records come from the input");
+                assert!(
+                    started.is_none() || queued <= started,
+                    "it was sent before it came"
+                );
+                let was_sent = settled.attempts > 0;
+                assert_eq!(
+                    settled.trail.process.is_some(),
+                    was_sent,
+                    "it was sent to a process"
+                );
+            }
             Event::Started { .. } => self.processes += 1,
             Event::Gone { .. } => self.processes -= 1,
             _ => {}
@@ -132,6 +157,7 @@ impl Report {
             progress: None,
             reasons: Reasons::default(),
             stats: None,
+            log: None,
             targets: Targets::default(),
         }
     }
@@ -167,10 +193,20 @@ impl Report {
         }
     }
 
-    /// Takes note of what has happened. Gives what is to be said of it, if anything.
-    pub fn hear(&mut self, event: &Event) -> Option<Notice> {
+    /// Puts down what happens to each record from now on.
+    pub fn keep_log(&mut self, facts: &RunFacts, scheduler: &mut Scheduler, now: Instant) {
+        scheduler.count_bytes();
+        self.log = Some(Log::new(facts, now));
+    }
+
+    /// Takes note of what has happened, at the time that `clock` gives. Gives what is to be said of
+    /// it, if anything.
+    pub fn hear(&mut self, event: &Event, clock: impl FnOnce() -> Instant) -> Option<Notice> {
         #[cfg(test)]
         self.heard.count(event);
+        if let Some(log) = &mut self.log {
+            log.hear(event, clock());
+        }
         if let Event::Settled(Settled {
             outcome: Err(failure),
             ..
@@ -197,6 +233,18 @@ impl Report {
                 sampler.take(scheduler, wait(scheduler, is_draining, now), now);
             }
         }
+    }
+
+    /// The lines of the log that are to be written by now, if there are any.
+    pub fn take_log(&mut self, now: Instant) -> Option<Vec<u8>> {
+        self.log.as_mut()?.take_due(now)
+    }
+
+    /// The last lines of the log of a run that ends with this status.
+    pub fn end_log(&mut self, tally: &Tally, status: Status, now: Instant) -> Option<Vec<u8>> {
+        let log = self.log.as_mut()?;
+        log.end(tally, status.code(), now);
+        Some(log.take())
     }
 
     /// Where the run stands, for a message; `is_draining` tells that only the output is still
@@ -246,9 +294,11 @@ impl Report {
         closing
     }
 
-    /// When [`Report::observe`] is to be called even if nothing happens.
+    /// When [`Report::observe`] and [`Report::take_log`] are to be called even if nothing happens.
     pub fn wake_at(&self) -> Option<Instant> {
-        self.progress.as_ref().and_then(|sampler| sampler.due)
+        let sample = self.progress.as_ref().and_then(|sampler| sampler.due);
+        let log = self.log.as_ref().and_then(Log::due);
+        [sample, log].into_iter().flatten().min()
     }
 }
 

@@ -332,7 +332,7 @@ mod tests {
     use crate::outcome::{Cause, Failure};
     use crate::record::Index;
     use crate::schedule::ProcessNumber;
-    use crate::schedule::event::Settled;
+    use crate::schedule::event::{Settled, Trail};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -400,6 +400,7 @@ mod tests {
                 worker,
                 attempts: 1,
                 took: None,
+                trail: Trail::default(),
                 outcome,
             })
         };

@@ -38,8 +38,8 @@ impl Scheduler {
             return;
         };
         self.queue.release(worker);
-        let exit = death.exit.clone();
-        self.tell(Event::Gone { worker, exit });
+        let (exit, peak) = (death.exit.clone(), death.peak);
+        self.tell(Event::Gone { worker, exit, peak });
         if !process.is_working() {
             self.replace(worker, now);
         } else if !self.course.gives_out() {

@@ -11,6 +11,7 @@ use super::doubts::Doubts;
 use super::ids::{ProcessNumber, WorkerId};
 use super::process::Reading;
 use super::queue::Work;
+pub use super::trail::Trail;
 use crate::outcome::{Exit, Failure, TimeLimit};
 use crate::protocol::message::Unasked;
 use crate::record::Index;
@@ -51,6 +52,8 @@ pub enum Event {
         worker: WorkerId,
         /// What became of it.
         exit: Exit,
+        /// The most memory that it has had, in bytes, where that is known.
+        peak: Option<u64>,
     },
     /// Records of a process are to be sent again.
     SentAgain {
@@ -187,6 +190,8 @@ pub struct Settled<T = ()> {
     /// How long each took; answers that were read together share the time. `None` where no answer
     /// tells.
     pub took: Option<Duration>,
+    /// Where they have been before.
+    pub trail: Trail,
     /// Whether they gave results, or the failure of the one record, which is without its bytes.
     pub outcome: Result<T, Box<Failure>>,
 }

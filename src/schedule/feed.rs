@@ -81,9 +81,9 @@ impl Scheduler {
 
     fn conclude_rejected(&mut self, now: Instant) {
         while self.course.takes_input()
-            && let Some(rejected) = self.queue.pop_rejected()
+            && let Some((rejected, queued)) = self.queue.pop_rejected()
         {
-            self.reject(rejected, now);
+            self.reject(rejected, queued, now);
         }
     }
 
@@ -278,6 +278,8 @@ impl Scheduler {
     pub(super) fn send(&mut self, worker: WorkerId, mut work: Work, now: Instant) {
         work.sent += 1;
         self.brakes.sent(work.block.count, now);
+        work.trail.started = Some(now);
+        work.trail.process = Some(self.workers[worker.0].number());
         let process = self.process_mut(worker).expect("records are sent to a running process");
         let (block, attempt) = (work.block.clone(), Attempt(work.sent));
         let is_first = process.owed.is_empty();

@@ -50,7 +50,7 @@ impl Scheduler {
             return;
         }
         let mut left = count;
-        let took = self.note_answers(worker, count, now);
+        let timing = self.note_answers(worker, count, now);
         while left > 0 {
             let records = self.take_answered(worker, left);
             let run = records.count;
@@ -62,7 +62,7 @@ impl Scheduler {
             };
             left -= run;
             let results = Results::Lines(&mut answers, bytes);
-            self.settle(records.with(took, results), now);
+            self.settle(records.with(timing, results), now);
         }
     }
 
@@ -71,8 +71,8 @@ impl Scheduler {
         if self.owed(worker) == 0 {
             return;
         }
-        let took = self.note_answers(worker, 1, now);
+        let timing = self.note_answers(worker, 1, now);
         let work = self.take_oldest(worker);
-        self.charge(work, Cause::AnswerTooLarge, worker, took, now);
+        self.charge(work, Cause::AnswerTooLarge, worker, timing.took, now);
     }
 }

@@ -51,6 +51,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod trail;
 mod trial;
 mod view;
 mod worker;
@@ -156,7 +157,7 @@ impl Scheduler {
         if self.queue.together() == 0 {
             self.brakes.gathers_from(now);
         }
-        self.queue.push(block);
+        self.queue.push(block, now);
         if self
             .processes()
             .any(|(_, process)| process.audit.state() == process::AuditState::RunningEmpty)
@@ -172,7 +173,7 @@ impl Scheduler {
             return;
         }
         self.intake.came(1, rejected.bytes());
-        self.queue.push_rejected(rejected);
+        self.queue.push_rejected(rejected, now);
         self.feed(now);
     }
 

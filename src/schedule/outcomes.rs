@@ -24,7 +24,17 @@ pub(super) struct Outcomes {
     pub(super) pending: PendingFailures,
     /// Where they are asked for.
     pub(super) slowest: Option<Slowest>,
+    pub(super) sizes: Sizes,
     rendering: Rendering,
+}
+
+/// Whether the bytes of records and results are counted, which takes time where records are small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sizes {
+    /// Nobody asks.
+    Unknown,
+    /// They are.
+    Counted,
 }
 
 /// The answers that are results of as many records.
@@ -54,17 +64,27 @@ impl Outcomes {
             tally: Tally::default(),
             pending: PendingFailures::default(),
             slowest: None,
+            sizes: Sizes::Unknown,
             rendering,
         }
     }
 
     /// Records gave these results.
-    pub(super) fn succeeded(&mut self, records: &Settled<()>, results: Results<'_, '_>) {
+    pub(super) fn succeeded(&mut self, records: &mut Settled<()>, results: Results<'_, '_>) {
         let (first, count, rendering) = (records.first, records.count, &self.rendering);
         let parts = results.parts(count);
         self.tally.results += count as u64;
         self.tally.parts += parts;
-        let write = |out: &mut Written| results.write(rendering, first, count, out);
+        records.trail.results = parts;
+        let (sizes, bytes) = (self.sizes, &mut records.trail.bytes_out);
+        let write = |out: &mut Written| match sizes {
+            Sizes::Unknown => results.write(rendering, first, count, out),
+            Sizes::Counted => {
+                let before = out.results.len();
+                results.write(rendering, first, count, out);
+                *bytes = out.results.len() - before;
+            }
+        };
         self.order.put(first, count, Outcome::Results(parts), write);
     }
 

@@ -46,6 +46,8 @@ pub struct Death {
     pub pid: Option<u32>,
     /// What became of the process.
     pub exit: Exit,
+    /// The most memory that it has had, in bytes, where that is known.
+    pub peak: Option<u64>,
     /// The last lines of its stderr.
     pub stderr: Vec<u8>,
     /// What it wrote after its last whole line, where that may be an answer.
@@ -59,6 +61,7 @@ impl Death {
         Self {
             pid: None,
             exit: exit.into(),
+            peak: None,
             stderr: Vec::new(),
             tail: Tail::default(),
             unsent: 0,

@@ -18,8 +18,8 @@ use crate::record::{Block, Index, Separator};
 
 #[derive(Debug)]
 enum Fresh {
-    Records(Block),
-    Rejected(Rejected),
+    Records(Block, Instant),
+    Rejected(Rejected, Instant),
 }
 
 /// Records that are not to go to the same place.
@@ -69,26 +69,27 @@ impl Queue {
     }
 
     /// Records that just came from the input.
-    pub(crate) fn push(&mut self, block: Block) {
+    pub(crate) fn push(&mut self, block: Block, now: Instant) {
         self.fresh_records += block.count;
         self.fresh_bytes += block.bytes.len();
         self.end = block.end();
-        self.fresh.push_back(Fresh::Records(block));
+        self.fresh.push_back(Fresh::Records(block, now));
     }
 
     /// A record that just came from the input and will not be sent.
-    pub(crate) fn push_rejected(&mut self, rejected: Rejected) {
+    pub(crate) fn push_rejected(&mut self, rejected: Rejected, now: Instant) {
         self.fresh_bytes += BOOKKEEPING;
-        self.fresh.push_back(Fresh::Rejected(rejected));
+        self.fresh.push_back(Fresh::Rejected(rejected, now));
     }
 
     /// The next rejected record, once everything that came before it has been sent: so that a
-    /// rejection that ends the run does so at the same place however fast the input is read.
-    pub(crate) fn pop_rejected(&mut self) -> Option<Rejected> {
+    /// rejection that ends the run does so at the same place however fast the input is read. With it
+    /// comes when it came.
+    pub(crate) fn pop_rejected(&mut self) -> Option<(Rejected, Instant)> {
         match self.fresh.pop_front()? {
-            Fresh::Rejected(rejected) => {
+            Fresh::Rejected(rejected, queued) => {
                 self.fresh_bytes -= BOOKKEEPING;
-                Some(rejected)
+                Some((rejected, queued))
             }
             records => {
                 self.fresh.push_front(records);
@@ -225,16 +226,17 @@ impl Queue {
         if let Some((_, from)) = first {
             return self.pop_again(from, max_records, max_bytes);
         }
-        let Some(Fresh::Records(block)) = self.fresh.front_mut() else {
+        let Some(Fresh::Records(block, queued)) = self.fresh.front_mut() else {
             return None;
         };
+        let queued = *queued;
         let front = block.cut(max_records, max_bytes, self.separator);
         if block.count == 0 {
             self.fresh.pop_front();
         }
         self.fresh_records -= front.count;
         self.fresh_bytes -= front.bytes.len();
-        Some(Work::fresh(front))
+        Some(Work::fresh(front, queued))
     }
 
     fn pop_again(
@@ -286,8 +288,8 @@ impl Queue {
     /// The lowest index of a record that may be sent together with others and was never sent.
     fn lowest_fresh(&self) -> Option<Index> {
         self.fresh.iter().find_map(|fresh| match fresh {
-            Fresh::Records(block) => Some(block.first),
-            Fresh::Rejected(_) => None,
+            Fresh::Records(block, _) => Some(block.first),
+            Fresh::Rejected(..) => None,
         })
     }
 
@@ -331,7 +333,7 @@ impl Queue {
 
     /// How many rejected records wait for what came before them.
     pub(crate) fn rejected(&self) -> usize {
-        let is_rejected = |fresh: &&Fresh| matches!(fresh, Fresh::Rejected(_));
+        let is_rejected = |fresh: &&Fresh| matches!(fresh, Fresh::Rejected(..));
         self.fresh.iter().filter(is_rejected).count()
     }
 

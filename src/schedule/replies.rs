@@ -9,6 +9,7 @@ use super::ids::WorkerId;
 use super::outcomes::Results;
 use super::process::Process;
 use super::queue::Work;
+use super::settle::Timing;
 use crate::outcome::{BadAnswer, Cause, Ended, Verdict};
 use crate::protocol::message::{Answer, Capabilities, Reception, Reply, Unasked};
 use crate::record::Index;
@@ -69,6 +70,7 @@ impl Scheduler {
         }
         let process = self.process_mut(worker).expect("it runs");
         let oldest = process.owed.oldest();
+        let since = process.owed.clock();
         let is_answered = |work: &&Work| answers.iter().any(|answer| work.holds(answer.index));
         let sent = process.owed.iter().find(is_answered).and_then(|work| work.since);
         let share = process.answered_by_name(answers.len(), sent, now);
@@ -81,12 +83,12 @@ impl Scheduler {
             }
             let in_turn = self.results_in_turn(worker, left);
             if in_turn > 0 {
-                let took = self.took_of_oldest(worker, share, now);
+                let timing = self.timing_of_oldest(worker, share, since, now);
                 let records = self.take_answered(worker, in_turn);
                 self.note_last_answered(worker, records.first.plus(records.count - 1));
                 self.note_result(worker);
                 let (settled, rest) = left.split_at_mut(records.count);
-                self.settle(records.with(took, Results::Replies(settled)), now);
+                self.settle(records.with(timing, Results::Replies(settled)), now);
                 left = rest;
                 continue;
             }
@@ -96,8 +98,8 @@ impl Scheduler {
                 return Reception::Unasked(answer.index);
             };
             self.note_last_answered(worker, answer.index);
-            let took = share.and_then(|share| Some(self.process(worker)?.took(&work, share, now)));
-            self.take_answer(worker, work, answer, took, now);
+            let timing = self.timing(worker, &work, share, since, now);
+            self.take_answer(worker, work, answer, timing, now);
             left = &mut left[1..];
         }
         self.goes_on_from(worker, oldest, now);
@@ -192,15 +194,39 @@ impl Scheduler {
         answers.iter().enumerate().take_while(is_in_turn).count()
     }
 
-    /// How long the oldest record that a process owes took, given its share of the time.
-    fn took_of_oldest(
+    /// How long the oldest record that a process owes took.
+    fn timing_of_oldest(
         &self,
         worker: WorkerId,
         share: Option<Duration>,
+        since: Instant,
         now: Instant,
-    ) -> Option<Duration> {
-        let process = self.process(worker)?;
-        Some(process.took(process.owed.front()?, share?, now))
+    ) -> Timing {
+        let oldest = self.process(worker).and_then(|process| process.owed.front());
+        oldest.map_or(Timing::default(), |work| {
+            self.timing(worker, work, share, since, now)
+        })
+    }
+
+    /// How long a record of a process took, given its share of the time since the process was about
+    /// the oldest of what it owed.
+    fn timing(
+        &self,
+        worker: WorkerId,
+        work: &Work,
+        share: Option<Duration>,
+        since: Instant,
+        now: Instant,
+    ) -> Timing {
+        let Some(process) = self.process(worker) else {
+            return Timing::default();
+        };
+        let took = share.map(|share| process.took(work, share, now));
+        let since = match process.owed.concurrency() {
+            Some(_) => took.and_then(|took| now.checked_sub(took)),
+            None => Some(since),
+        };
+        Timing { took, since }
     }
 
     fn note_result(&mut self, worker: WorkerId) {
@@ -220,21 +246,26 @@ impl Scheduler {
         worker: WorkerId,
         work: Work,
         answer: &mut Answer<'_>,
-        took: Option<Duration>,
+        timing: Timing,
         now: Instant,
     ) {
+        let took = timing.took;
         match &mut answer.reply {
             Reply::Output(_) | Reply::Outputs(_) => {
                 self.note_result(worker);
+                let mut trail = work.trail;
+                trail.bytes_in = work.measure(1, self.policy.shape.separator);
                 let settled = Settled {
                     first: answer.index,
                     count: 1,
                     worker: Some(worker),
                     attempts: work.sent,
-                    took,
-                    outcome: Ok(Results::Replies(std::slice::from_mut(answer))),
+                    took: None,
+                    trail,
+                    outcome: Ok(()),
                 };
-                self.settle(settled, now);
+                let results = Results::Replies(std::slice::from_mut(answer));
+                self.settle(settled.with(timing, results), now);
             }
             Reply::Error { json, message } => {
                 let cause = match &work.cancelled {

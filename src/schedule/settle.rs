@@ -8,26 +8,46 @@ use std::time::{Duration, Instant};
 use super::Scheduler;
 use super::event::{Event, LimitFound, Settled, Trigger};
 use super::ids::WorkerId;
-use super::outcomes::{Results, Weight};
+use super::outcomes::{Results, Sizes, Weight};
 use super::policy::OnError;
 use super::queue::Work;
+use super::trail::Trail;
 use crate::input::Rejected;
 use crate::outcome::{Cause, Failure};
+
+/// When a process was at what it has answered.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Timing {
+    /// How long each record took, where that is known.
+    pub(super) took: Option<Duration>,
+    /// Since when it was at the first of them.
+    pub(super) since: Option<Instant>,
+}
 
 impl Scheduler {
     /// Takes up to `most` answered records off the front of what a process owes: the longest run of
     /// consecutive indices that were sent equally often. They are to be settled with an outcome.
     pub(super) fn take_answered(&mut self, worker: WorkerId, most: usize) -> Settled {
+        let ended_by = match self.outcomes.sizes {
+            Sizes::Counted => Some(self.policy.shape.separator),
+            Sizes::Unknown => None,
+        };
         let process = self.process_mut(worker).expect("only a running process answers");
-        let (first, count, attempts) = process.owed.take_answered(most);
+        let (first, count, attempts, trail) = process.owed.take_answered(most, ended_by);
         Settled {
             first,
             count,
             worker: Some(worker),
             attempts,
             took: None,
+            trail,
             outcome: Ok(()),
         }
+    }
+
+    /// Counts the bytes of records and of their results from now on.
+    pub fn count_bytes(&mut self) {
+        self.outcomes.sizes = Sizes::Counted;
     }
 
     /// Takes the oldest record that a process owes.
@@ -36,20 +56,16 @@ impl Scheduler {
         oldest.and_then(|index| self.take(worker, index)).expect("it owes a record")
     }
 
-    /// Puts down that a process answered, before the records are settled. Gives how long each took.
-    pub(super) fn note_answers(
-        &mut self,
-        worker: WorkerId,
-        count: usize,
-        now: Instant,
-    ) -> Option<Duration> {
+    /// Puts down that a process answered, before the records are settled. Gives how long that took.
+    pub(super) fn note_answers(&mut self, worker: WorkerId, count: usize, now: Instant) -> Timing {
         self.time_oldest(worker, count, now);
         self.note_own_answer(worker, now);
         self.note_first_answer(worker, now);
         let process = self.process_mut(worker).expect("only a running process answers");
+        let since = Some(process.owed.clock());
         let took = process.answered(count, now);
         self.note_ready(worker, now);
-        took
+        Timing { took, since }
     }
 
     /// Puts down that a process answers, before its clocks begin anew.
@@ -87,22 +103,29 @@ impl Scheduler {
     pub(super) fn settle(&mut self, settled: Settled<Results<'_, '_>>, now: Instant) {
         match settled.outcome {
             Ok(results) => {
-                let records = Settled {
+                let mut records = Settled {
                     first: settled.first,
                     count: settled.count,
                     worker: settled.worker,
                     attempts: settled.attempts,
                     took: settled.took,
+                    trail: settled.trail,
                     outcome: Ok(()),
                 };
-                self.outcomes.succeeded(&records, results);
+                self.outcomes.succeeded(&mut records, results);
                 self.tell(Event::Settled(records));
             }
-            Err(failure) => self.settle_failure(failure, settled.took, now),
+            Err(failure) => self.settle_failure(failure, settled.took, settled.trail, now),
         }
     }
 
-    fn settle_failure(&mut self, mut failure: Box<Failure>, took: Option<Duration>, now: Instant) {
+    fn settle_failure(
+        &mut self,
+        mut failure: Box<Failure>,
+        took: Option<Duration>,
+        mut trail: Trail,
+        now: Instant,
+    ) {
         let raises = self.policy.failures.on_error == OnError::Raise;
         if raises {
             if !self.course.gives_out() {
@@ -123,8 +146,9 @@ impl Scheduler {
         if is_last {
             self.course.failed_for_the_last_time();
         }
+        trail.bytes_in = failure.record.as_ref().map_or(0, |record| record.len());
         self.outcomes.failed(&mut failure, weight, &self.policy);
-        self.tell(Event::Settled(Settled::failed(failure, took)));
+        self.tell(Event::Settled(Settled::failed(failure, took, trail)));
         if !raises && self.has_failed_too_often() {
             self.drain(Trigger::Failure, now);
         }
@@ -170,6 +194,8 @@ impl Scheduler {
         now: Instant,
     ) {
         debug_assert_eq!(work.remaining(), 1);
+        let mut trail = work.trail;
+        trail.began(took.and_then(|took| now.checked_sub(took)));
         let failure = Failure {
             index: work.first(),
             cause,
@@ -177,35 +203,42 @@ impl Scheduler {
             attempts: work.sent,
             record: Some(work.block.first_record(self.policy.shape.separator)),
         };
-        self.settle(Settled::failed(Box::new(failure), took), now);
+        self.settle(Settled::failed(Box::new(failure), took, trail), now);
     }
 
     /// Puts down that a record of the input is none.
-    pub(super) fn reject(&mut self, rejected: Rejected, now: Instant) {
-        self.settle(Settled::failed(Box::new(rejected.into()), None), now);
+    pub(super) fn reject(&mut self, rejected: Rejected, queued: Instant, now: Instant) {
+        let trail = Trail {
+            queued: Some(queued),
+            ..Trail::default()
+        };
+        self.settle(Settled::failed(Box::new(rejected.into()), None, trail), now);
     }
 }
 
 impl<T> Settled<T> {
     /// The same records, with their results.
-    pub(super) fn with<U>(self, took: Option<Duration>, results: U) -> Settled<U> {
+    pub(super) fn with<U>(mut self, timing: Timing, results: U) -> Settled<U> {
+        self.trail.began(timing.since);
         Settled {
             first: self.first,
             count: self.count,
             worker: self.worker,
             attempts: self.attempts,
-            took,
+            took: timing.took,
+            trail: self.trail,
             outcome: self.outcome.map(|_| results),
         }
     }
 
-    fn failed(failure: Box<Failure>, took: Option<Duration>) -> Self {
+    fn failed(failure: Box<Failure>, took: Option<Duration>, trail: Trail) -> Self {
         Self {
             first: failure.index,
             count: 1,
             worker: failure.worker.map(WorkerId),
             attempts: failure.attempts,
             took,
+            trail,
             outcome: Err(failure),
         }
     }

@@ -174,6 +174,7 @@ impl Bench {
     /// Ends the process, which has written `tail` after its last whole line.
     fn die_with(&mut self, exit: impl Into<Exit>, tail: &str) {
         let death = Death {
+            peak: None,
             pid: Some(1),
             exit: exit.into(),
             stderr: Vec::new(),

@@ -62,6 +62,11 @@ impl Worker {
         }
     }
 
+    /// The number of its last process, where it has had one.
+    pub(crate) fn number(&self) -> ProcessNumber {
+        ProcessNumber(self.next_process.saturating_sub(1))
+    }
+
     /// From when on its next process may be started.
     pub(crate) fn vacant_from(&self) -> Option<Instant> {
         match self.state {

@@ -96,7 +96,17 @@ pub trait Child {
     fn has_exited(&self) -> bool;
 
     /// Kills what is left of the group, and reaps the leader, which has exited.
-    fn reap(&mut self) -> ExitStatus;
+    fn reap(&mut self) -> Reaped;
+}
+
+/// What the system says of a process that is no more.
+#[derive(Clone, Debug)]
+pub struct Reaped {
+    /// How it ended.
+    pub exit: ExitStatus,
+    /// The most memory that it, or one of its children that it has waited for, has had, in bytes.
+    /// The system counts from before COMMAND began, so that it is not less than mtask had then.
+    pub peak: Option<u64>,
 }
 
 /// What came of writing to a process.

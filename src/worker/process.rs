@@ -7,19 +7,22 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpgid, kill_process,
-    kill_process_group, test_kill_process, waitid, waitpid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpgid, kill_process, kill_process_group,
+    test_kill_process, waitid, waitpid,
 };
 
-use super::child::{Child, Sent, Unwritten};
+use super::child::{Child, Reaped, Sent, Unwritten};
 use crate::outcome::ExitStatus;
 use crate::record::{Framing, Slice};
+use crate::sys;
 use crate::sys::spawn::{Program, spawn};
 
 /// A process that is dropped while it runs has so long to die of SIGKILL.
@@ -192,21 +195,21 @@ impl Child for SystemProcess {
         )
     }
 
-    fn reap(&mut self) -> ExitStatus {
+    fn reap(&mut self) -> Reaped {
         let _ = self.signal(Signal::KILL);
         self.is_settled = true;
-        loop {
-            match waitpid(Some(self.leader), WaitOptions::NOHANG) {
-                Ok(Some((_, status))) => return exit(status),
-                Ok(None) => {
-                    return ExitStatus::NotStarted("its exit status is not to be had".into());
-                }
-                Err(Errno::INTR) => {}
-                Err(error) => {
-                    return ExitStatus::NotStarted(format!("its exit status is lost: {error}"));
-                }
+        let (exit, peak) = match sys::reap(self.leader) {
+            Ok(Some((status, peak))) => (exit(status), Some(peak)),
+            Ok(None) => {
+                let lost = "its exit status is not to be had".into();
+                (ExitStatus::NotStarted(lost), None)
             }
-        }
+            Err(error) => {
+                let lost = format!("its exit status is lost: {error}");
+                (ExitStatus::NotStarted(lost), None)
+            }
+        };
+        Reaped { exit, peak }
     }
 }
 
@@ -230,10 +233,10 @@ impl Drop for SystemProcess {
     }
 }
 
-fn exit(status: WaitStatus) -> ExitStatus {
-    match status.exit_status() {
+fn exit(status: process::ExitStatus) -> ExitStatus {
+    match status.code() {
         Some(code) => ExitStatus::Code(code),
-        None => ExitStatus::Signal(status.terminating_signal().unwrap_or_default()),
+        None => ExitStatus::Signal(status.signal().unwrap_or_default()),
     }
 }
 

@@ -15,6 +15,11 @@ fn every_example_of_the_guide_does_what_it_says() {
 }
 
 #[test]
+fn every_question_to_the_log_has_its_answer() {
+    run_all("docs/log.md", include_str!("../../docs/log.md"));
+}
+
+#[test]
 fn every_example_of_an_option_does_what_it_says() {
     run_all("docs/options.md", OPTIONS);
 }

@@ -62,6 +62,7 @@ mod completions;
 mod error_records;
 mod generate;
 mod guides;
+mod log;
 mod memory;
 mod output;
 mod packaging;

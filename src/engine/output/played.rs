@@ -2,7 +2,8 @@
 
 use crossbeam_channel::{Receiver, unbounded};
 
-use super::{Output, OutputWriter, Sink, WriteJob, Writing};
+use super::lane::{OutputWriter, WriteJob, Writing};
+use super::{Output, Sink};
 
 /// What stands in for the writing thread.
 pub(in crate::engine) struct PlayedWriter<S> {
@@ -30,11 +31,11 @@ impl<S: Sink> Output<S> {
     /// on their way at a time.
     pub(in crate::engine) fn play_writer(&mut self, most: usize) -> PlayedWriter<S> {
         let (to_writer, parcels) = unbounded();
-        let OutputWriter::NotYet(writing) = &self.writer else {
+        let OutputWriter::NotYet(writing) = &self.lane.writer else {
             panic!("the thread has been started");
         };
         let writing = writing.again();
-        self.writer = OutputWriter::Thread(to_writer);
+        self.lane.writer = OutputWriter::Thread(to_writer);
         self.most = most;
         PlayedWriter { parcels, writing }
     }

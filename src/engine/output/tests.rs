@@ -1,6 +1,9 @@
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
+use std::thread;
+
+use super::lane::REMINDER;
 use super::*;
 use crate::output::{Destination, at_once};
 
@@ -20,13 +23,14 @@ fn start_with_pipe() -> (OwnedFd, Output<Destination>) {
         results: destination("results", tempfile::tempfile().unwrap()),
         errors: Some(destination("errors", writer.into())),
         exits: None,
+        log: None,
     });
     (reader, output)
 }
 
 /// Waits until the writing thread has ended.
 fn end(output: Output<Destination>) {
-    let outcomes = output.from_writer.clone();
+    let outcomes = output.lane.ends.clone();
     drop(output);
     while outcomes.recv().is_ok() {}
 }
@@ -39,6 +43,7 @@ fn nothing_is_written_after_what_could_not_be() {
         results: destination("results", read_only),
         errors: Some(destination("errors", file.try_clone().unwrap())),
         exits: None,
+        log: None,
     });
     let mut written = Written {
         results: b"1\n".repeat(PIPE_BUF).into(),

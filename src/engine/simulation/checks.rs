@@ -56,6 +56,7 @@ impl Simulation {
             results: results.clone(),
             errors: is_apart.then(|| errors.clone()),
             exits: None,
+            log: None,
         };
         let mut output = Output::new(files, Some(journal), &budget, &waker);
         let writer = output.play_writer(scenario.output.room);
@@ -72,6 +73,7 @@ impl Simulation {
         let mut scheduler =
             Scheduler::new(scenario.policy.clone(), scenario.rendering, &budget, base);
         scheduler.keep_slowest();
+        scheduler.count_bytes();
         scheduler.resume(
             Done::default(),
             WorkerFaults::default(),
@@ -178,6 +180,12 @@ impl Simulation {
             engine.scheduler.tally().outcomes(),
         );
         assert_eq!(told, outcomes, "each outcome is told once");
+        let (seen, seen_bytes) = engine.scheduler.seen();
+        let told_bytes = engine.report.heard.bytes_in as u64 + told;
+        assert!(
+            told < seen || told_bytes == seen_bytes,
+            "{told_bytes} bytes are told of {seen_bytes}"
+        );
     }
 
     fn check_end(mut self, status: Status) -> BTreeSet<Fault> {

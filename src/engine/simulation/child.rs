@@ -10,10 +10,9 @@ use rustix::process::{Pid, Signal};
 use super::actor::Actor;
 use super::outside::Outside;
 use super::scenario::{Beyond, Fault};
-use crate::outcome::ExitStatus;
 use crate::record::{Framing, Slice};
 use crate::shape::{AnswerEnd, Protocol};
-use crate::worker::child::{self, Sent};
+use crate::worker::child::{self, Reaped, Sent};
 
 /// An actor of the simulated world.
 pub(super) struct SimulatedChild {
@@ -188,14 +187,18 @@ impl child::Child for SimulatedChild {
         self.look(Actor::has_exited)
     }
 
-    fn reap(&mut self) -> ExitStatus {
+    fn reap(&mut self) -> Reaped {
         let outside = &mut *self.outside.borrow_mut();
         let now = outside.now;
         let shape = outside.scenario.policy.shape;
         let (actor, ledger) = outside.process(self.number);
         let (worker, (exit, blame)) = (actor.worker, actor.exit());
+        let reaped = Reaped {
+            exit: exit.clone(),
+            peak: None,
+        };
         if actor.is_left {
-            return exit;
+            return reaped;
         }
         // A part of an answer of several lines is none.
         let may_count = shape.protocol == Protocol::Lines
@@ -205,7 +208,7 @@ impl child::Child for SimulatedChild {
         ledger.died(worker, Some(how), actor.unsent(), now);
         outside.reaped(worker, self.number);
         trace!(outside, "< {worker} died: {exit} ({blame:?})");
-        exit
+        reaped
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::{Notice, Teller};
 use crate::outcome::{Exit, ExitStatus, Failure, Verdict};
 use crate::record::Index;
-use crate::schedule::event::{Event, Settled, Span};
+use crate::schedule::event::{Event, Settled, Span, Trail};
 use crate::schedule::policy::{ErrorRecords, OnError, Policy, Window};
 use crate::schedule::{Doubts, WorkerId};
 use crate::shape::Format;
@@ -76,6 +76,7 @@ fn settled(outcome: Result<(), Box<Failure>>) -> Event {
         worker: Some(WORKER),
         attempts: 1,
         took: None,
+        trail: Trail::default(),
         outcome,
     })
 }

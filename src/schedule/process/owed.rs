@@ -13,6 +13,7 @@ use cancelled::Cancellation;
 
 use crate::record::{Index, Separator};
 use crate::schedule::queue::{Isolation, Work};
+use crate::schedule::trail::Trail;
 
 /// The records of a process, oldest first, with the clocks that run for them.
 #[derive(Debug)]
@@ -130,10 +131,15 @@ impl Owed {
     }
 
     /// Takes up to `most` answered records off the front, the longest run of consecutive indices
-    /// that were sent equally often: the first, how many, and how often.
-    pub(crate) fn take_answered(&mut self, most: usize) -> (Index, usize, u32) {
+    /// that were sent equally often: the first, how many, how often, and where they have been. Their
+    /// bytes are counted where it is said what ends each.
+    pub(crate) fn take_answered(
+        &mut self,
+        most: usize,
+        ended_by: Option<Separator>,
+    ) -> (Index, usize, u32, Trail) {
         let oldest = self.works.front().expect("a process answers only what it owes");
-        let (first, sent) = (oldest.first(), oldest.sent);
+        let (first, sent, mut trail) = (oldest.first(), oldest.sent, oldest.trail);
         let mut run = 0;
         while run < most
             && let Some(work) = self.works.front_mut()
@@ -142,6 +148,11 @@ impl Owed {
         {
             let step = work.remaining().min(most - run);
             run += step;
+            if let Some(separator) = ended_by {
+                let bytes = work.measure(step, separator);
+                work.answered_bytes += bytes + step;
+                trail.bytes_in += bytes;
+            }
             work.answered += step;
             self.cancellation.ended(work.cancelled.is_some(), step);
             if work.remaining() == 0 {
@@ -150,7 +161,7 @@ impl Owed {
             }
         }
         self.records -= run;
-        (first, run, sent)
+        (first, run, sent, trail)
     }
 
     /// Takes one record out, wherever it stands.

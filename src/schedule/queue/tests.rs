@@ -22,13 +22,15 @@ fn what_waits_is_counted_and_the_lowest_is_known() {
         (queue.bytes(), queue.fresh_bytes(), queue.lowest()),
         (0, 0, None)
     );
-    queue.push_rejected(Rejected {
+    let now = Instant::now();
+    let rejected = Rejected {
         index: Index(0),
         reason: Rejection::TooLarge { max: 1 },
-    });
+    };
+    queue.push_rejected(rejected, now);
     assert_eq!((queue.fresh_bytes(), queue.lowest()), (BOOKKEEPING, None));
     assert!(queue.pop_rejected().is_some());
-    queue.push(block(&budget, 1, "a\nbb\nc\nd\n"));
+    queue.push(block(&budget, 1, "a\nbb\nc\nd\n"), now);
     assert_eq!((queue.bytes(), queue.fresh_bytes()), (9, 9));
     assert_eq!(queue.lowest(), Some(Index(1)));
     let mut sent = queue.pop(3, usize::MAX, &[]).unwrap();

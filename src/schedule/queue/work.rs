@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::outcome::TimeLimit;
 use crate::record::{Block, Index, Separator};
 use crate::schedule::ids::WorkerId;
+use crate::schedule::trail::Trail;
 
 /// Records on their way to an outcome, with their common past.
 #[derive(Clone, Debug)]
@@ -13,6 +14,9 @@ pub(crate) struct Work {
     pub(crate) block: Block,
     /// How many records of the block are answered already. They stand at its front.
     pub(crate) answered: usize,
+    /// The bytes of these, where bytes are counted.
+    pub(crate) answered_bytes: usize,
+    pub(crate) trail: Trail,
     /// When the records were sent last, time not listened to left out.
     pub(crate) since: Option<Instant>,
     /// The call with which a process that says so has begun them.
@@ -61,10 +65,16 @@ pub(crate) enum Isolation {
 }
 
 impl Work {
-    pub(super) fn fresh(block: Block) -> Self {
+    pub(super) fn fresh(block: Block, queued: Instant) -> Self {
+        let trail = Trail {
+            queued: Some(queued),
+            ..Trail::default()
+        };
         Self {
             block,
             answered: 0,
+            answered_bytes: 0,
+            trail,
             since: None,
             call: None,
             cancelled: None,
@@ -102,11 +112,22 @@ impl Work {
         }
     }
 
+    /// The first `count` records of those left are answered: their bytes, without what ends each.
+    pub(crate) fn measure(&self, count: usize, separator: Separator) -> usize {
+        let rest = &self.block.bytes[self.answered_bytes..];
+        let end = match count == self.remaining() {
+            true => Some(rest.len()),
+            false => separator.end_of(count, rest),
+        };
+        end.expect("each record of a block ends with the separator") - count
+    }
+
     /// Forgets the answered records.
     pub(crate) fn trimmed(mut self, separator: Separator) -> Self {
         if self.answered > 0 {
             self.block.cut_records(self.answered, separator);
             self.answered = 0;
+            self.answered_bytes = 0;
         }
         self
     }

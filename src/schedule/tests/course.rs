@@ -212,6 +212,7 @@ fn exit(scheduler: &mut Scheduler, worker: WorkerId, now: Instant) {
         Some(Stage::Closing(_))
     ));
     let death = Death {
+        peak: None,
         pid: Some(1),
         exit: ExitStatus::Code(0).into(),
         stderr: Vec::new(),

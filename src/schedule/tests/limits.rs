@@ -253,11 +253,12 @@ fn a_process_with_more_to_do_answers_one_record_more_later() {
     assert_eq!(process.owed.lowest(), None);
     let mut queue = Queue::new(Separator::Newline);
     budget.add(8 + BOOKKEEPING);
-    queue.push(Block {
+    let block = Block {
         first: Index(7),
         count: 4,
         bytes: Slice::new(b"1\n2\n3\n4\n".to_vec(), &budget),
-    });
+    };
+    queue.push(block, now);
     process.sent(queue.pop(3, usize::MAX, &[]).unwrap(), now);
     assert!(near(process.next_answer(now), 0.004));
     assert_eq!(process.owed.lowest(), Some(Index(7)));

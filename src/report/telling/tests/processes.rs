@@ -475,6 +475,7 @@ fn nothing_is_said_of_what_goes_well_or_is_told_otherwise() {
         Event::Gone {
             worker,
             exit: ExitStatus::Code(3).into(),
+            peak: None,
         },
         Event::SentAgain {
             worker,
