@@ -73,6 +73,7 @@ Register-ArgumentCompleter -Native -CommandName 'mtask' -ScriptBlock {
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'Results as they finish, not in input order')
             [CompletionResult]::new('--unordered', '--unordered', [CompletionResultType]::ParameterName, 'Results as they finish, not in input order')
             [CompletionResult]::new('--join', '--join', [CompletionResultType]::ParameterName, 'Join the outputs of all shards')
+            [CompletionResult]::new('--retry-failed', '--retry-failed', [CompletionResultType]::ParameterName, 'Try again what failed, and put it in its place')
             [CompletionResult]::new('--at-most-once', '--at-most-once', [CompletionResultType]::ParameterName, 'Never send a record twice, even if its worker died')
             [CompletionResult]::new('--stats', '--stats', [CompletionResultType]::ParameterName, 'Where the workers'' time went, on stderr at the end')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Errors only: no hints, warnings or summary')

@@ -29,6 +29,7 @@ set edit:completion:arg-completer[mtask] = {|@words|
     [&long='exits' &arg-required=$true &completer={|word| edit:complete-filename $word } &desc='Write what workers say at their ends to FILE']
     [&long='error-input' &arg-required=$true &completer={|word| put 'whole' 'none' } &desc='What an error record holds of its record: whole or none']
     [&long='resume' &arg-required=$true &completer={|word| edit:complete-filename $word } &desc='Keep a journal, or go on from it']
+    [&long='retry-failed' &desc='Try again what failed, and put it in its place']
     [&long='window' &arg-required=$true &completer={|word| nop } &desc='Records at a worker: auto, N or full']
     [&long='rate' &arg-required=$true &completer={|word| nop } &desc='Send at most N records a second, minute or hour']
     [&long='buffer' &arg-required=$true &completer={|word| nop } &desc='Hold at most so many bytes']

@@ -83,6 +83,7 @@ complete -c mtask -n __mtask_takes_options -l tag-stderr -d 'Put `[worker 2] ` b
 complete -c mtask -n __mtask_takes_options -s k -d 'Results in input order, the default'
 complete -c mtask -n __mtask_takes_options -s u -l unordered -d 'Results as they finish, not in input order'
 complete -c mtask -n __mtask_takes_options -l join -d 'Join the outputs of all shards'
+complete -c mtask -n __mtask_takes_options -l retry-failed -d 'Try again what failed, and put it in its place'
 complete -c mtask -n __mtask_takes_options -l at-most-once -d 'Never send a record twice, even if its worker died'
 complete -c mtask -n __mtask_takes_options -l stats -d 'Where the workers\' time went, on stderr at the end'
 complete -c mtask -n __mtask_takes_options -s q -l quiet -d 'Errors only: no hints, warnings or summary'

@@ -6,6 +6,7 @@
 pub mod files;
 mod hints;
 mod machine;
+mod resumed;
 mod shape;
 
 use std::env;
@@ -35,6 +36,7 @@ use crate::worker::launcher::{Launcher, PythonUnbuffered};
 use crate::worker::machine::{cpus, gpus};
 use crate::worker::python::{self, ArgumentType, Callable, Calls, PythonWorker};
 use crate::worker::stderr::StderrTags;
+pub use resumed::EarlierFailures;
 use shape::shape;
 
 /// How long a process may take until it is ready where only `--timeout` is given.
@@ -60,6 +62,8 @@ pub struct Config {
     pub exits: Option<PathBuf>,
     /// The journal of a run that can be resumed; with [`Config::output`] alone.
     pub resume: Option<PathBuf>,
+    /// What becomes of failures of earlier runs that are gone on with.
+    pub earlier_failures: EarlierFailures,
     /// How outcomes are written.
     pub rendering: Rendering,
     /// The bytes held at any time.
@@ -177,7 +181,8 @@ impl Config {
             Some(python) => python.commands(&arguments.command, dealt, jobs)?,
             None => worker_commands(&arguments.command, dealt, jobs, init_unless_placed)?,
         };
-        let resume = resume(&arguments)?;
+        let resume = resumed::journal(&arguments)?;
+        let earlier_failures = resumed::earlier_failures(&arguments)?;
         let command = typed(&arguments);
         let shard = shard(&arguments)?;
         let placed = |file: Option<PathBuf>| match shard {
@@ -193,6 +198,7 @@ impl Config {
             errors: placed(apart("--errors", arguments.output.errors)?),
             exits: placed(exits(arguments.output.exits, shape.protocol)?),
             resume: placed(resume),
+            earlier_failures,
             rendering,
             buffer: arguments.backpressure.buffer.get(),
             policy,
@@ -455,30 +461,6 @@ fn typed(arguments: &Arguments) -> Vec<OsString> {
     let python = arguments.workers.python.iter();
     let python = python.flat_map(|callable| ["--python".into(), callable.typed().into()]);
     python.chain(arguments.command.iter().cloned()).collect()
-}
-
-/// The journal, which must not be `-` either.
-fn resume(arguments: &Arguments) -> Result<Option<PathBuf>, Unusable> {
-    let Some(journal) = &arguments.output.resume else {
-        return Ok(None);
-    };
-    let is_file = |path: &PathBuf| path.as_os_str() != "-";
-    if !arguments.output.output.as_ref().is_some_and(is_file) {
-        return Err(Unusable::usage(
-            "--resume needs --output FILE: what was written to a pipe cannot be cut back to what is \
-             done",
-        ));
-    }
-    if arguments.failures.at_most_once {
-        return Err(Unusable::usage(
-            "--resume with --at-most-once: what was sent when a run was killed would be sent \
-             again: leave one of them out",
-        ));
-    }
-    if !is_file(journal) {
-        return Err(Unusable::usage("--resume - is ambiguous: name a file"));
-    }
-    Ok(Some(journal.clone()))
 }
 
 #[cfg(test)]

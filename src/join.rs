@@ -5,7 +5,6 @@
 //! the input, with the indices that one run over all of it would have given. Always: the joined file
 //! is there whole or not at all.
 
-mod new_file;
 mod renumber;
 mod shards;
 
@@ -17,10 +16,10 @@ use crate::cli::Arguments;
 use crate::config::files::Identity;
 use crate::exit::{Status, Unusable};
 use crate::outcome::Ranges;
+use crate::output::NewFile;
 use crate::schedule::policy::{MaxErrors, OnError};
 use crate::shard::{PLACEHOLDER, has_place};
 use crate::visible;
-use new_file::NewFile;
 use renumber::{CopyFault, ShardFile};
 use shards::{DoneShard, Shards};
 
@@ -68,6 +67,13 @@ impl Join {
         if !arguments.input.input.is_empty() || arguments.input.shard.is_some() {
             return usage(
                 "--join reads what the shards have written: leave out --input and --shard".into(),
+            );
+        }
+        if arguments.output.retry_failed {
+            return usage(
+                "--join joins what is there: try again what failed in each shard first, by --retry-failed with \
+                 --shard"
+                    .into(),
             );
         }
         let Some(journals) = arguments.output.resume.clone() else {
@@ -213,7 +219,7 @@ impl Join {
 
 /// Writes these parts, one after the other, to a file that is not in its place yet.
 fn write(to: Option<&Path>, parts: &[ShardFile<'_>]) -> Result<NewFile, Unusable> {
-    let file = NewFile::create(to)?;
+    let file = NewFile::create(to, "nothing is joined")?;
     let mut out = BufWriter::with_capacity(BLOCK, file.writer());
     let copied = parts.iter().try_for_each(|part| part.copy(&mut out));
     copied.and_then(|()| out.flush().map_err(CopyFault::Write)).map_err(|fault| match fault {

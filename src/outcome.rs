@@ -18,7 +18,7 @@ use crate::input::{Flaw, Rejected, Rejection};
 use crate::record::{Index, Slice};
 
 pub use chunks::Chunks;
-pub use done::{Done, Ranges, Stretch};
+pub use done::{Done, Place, Places, Ranges, Stretch};
 pub use exit::{Exit, ExitStatus, Verdict};
 pub use limit::TimeLimit;
 pub use lines::{Lines, Parts};

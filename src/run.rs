@@ -16,10 +16,11 @@ use crate::config::{Config, StatsOutput};
 use crate::engine::{Channels, Engine, EngineConfig, Messages, Output, System};
 use crate::exit::{Status, Unusable};
 use crate::input::InputSource;
+use crate::journal::Journal;
 use crate::journal::format::Prefix;
 use crate::journal::open::Opened;
 use crate::journal::resume_filter::ResumeFilter;
-use crate::journal::{self, Journal};
+use crate::journal::retried::{self, Retried, RetriedRun};
 use crate::output::files::{OutputFile, Outputs};
 use crate::output::{Destination, Destinations};
 use crate::report::log::RunFacts;
@@ -27,6 +28,7 @@ use crate::report::{
     Counts, Display, Expected, Form, Progress, Report, ResultsTarget, Targets, Teller, Terminals,
     Verbosity,
 };
+use crate::schedule::policy::PlacesTold;
 use crate::schedule::{Earlier, Scheduler};
 use crate::signal::{self, Requests};
 use crate::waker::Waker;
@@ -55,12 +57,42 @@ pub fn run(mut config: Config) -> anyhow::Result<Status> {
     if config.launcher.machine().is_divided() {
         config.policy.muster = first_look(&config.inputs);
     }
-    let engine = assemble(config).map_err(name_limit)?;
-    Ok(engine.run())
+    let verbosity = config.verbosity;
+    let (engine, retried) = assemble(config).map_err(name_limit)?;
+    let status = engine.run();
+    match retried {
+        Some(retried) => end_retry(retried, status, verbosity),
+        None => Ok(status),
+    }
+}
+
+/// Puts what was tried again into its place, where all of it was.
+fn end_retry(retried: RetriedRun, status: Status, verbosity: Verbosity) -> anyhow::Result<Status> {
+    let ended = match status {
+        Status::Signal(_) | Status::Fault => Retried::Unfinished,
+        _ => {
+            // A signal may end it at any time: either all is done or nothing.
+            signal::end_at_once();
+            retried.end()?
+        }
+    };
+    let is_told = verbosity == Verbosity::Normal && status != Status::Fault;
+    if ended == Retried::Unfinished && is_told {
+        say(
+            "not all that failed is tried again: the output is as it was, and the same command line goes on",
+        );
+    }
+    Ok(status)
+}
+
+/// Says something on stderr, where nothing runs that would.
+fn say(text: &str) {
+    // Nothing can be said about a stderr that takes nothing.
+    let _ = writeln!(io::stderr(), "mtask: {}", visible::line(text));
 }
 
 /// Starts the threads around the engine, and makes the engine itself.
-fn assemble(config: Config) -> anyhow::Result<Engine<System>> {
+fn assemble(config: Config) -> anyhow::Result<(Engine<System>, Option<RetriedRun>)> {
     sys::close_inherited_on_exec();
     sys::descriptors::raise_limit();
     let waker = Waker::new().context("cannot make an event descriptor")?;
@@ -72,15 +104,22 @@ fn assemble(config: Config) -> anyhow::Result<Engine<System>> {
     let mut taken = Taken::default();
     signal::disarm().context("cannot listen to signals")?;
     let mut outputs = Outputs::open(&config, &mut taken, |text| messages.warning(text))?;
-    let mut resumed = match &config.resume {
-        Some(journal) => Some(journal::open::open(&config, journal, &mut taken)?),
+    let resumed = match &config.resume {
+        Some(journal) => Some(retried::open(&config, journal, &mut taken)?),
         None => None,
     };
-    let past = resumed.as_mut().map(|opened| {
-        let warnings = std::mem::take(&mut opened.warnings);
-        warnings.iter().for_each(|text| messages.warning(text));
-        (opened.past.clone(), opened.was_ready())
-    });
+    let places = match &resumed {
+        Some(resumed) => resumed.places_told(config.policy.order),
+        None => PlacesTold::Failures,
+    };
+    let (opened, retried) = match resumed {
+        Some(resumed) => {
+            resumed.warnings.iter().for_each(|text| messages.warning(text));
+            (Some(resumed.opened), resumed.retried)
+        }
+        None => (None, None),
+    };
+    let past = opened.as_ref().map(|opened| (opened.past.clone(), opened.was_ready()));
     let (past, was_ready) = past.unzip();
     // Not before: until the outputs are open, which a named pipe may put off, any signal to end
     // just ends mtask.
@@ -88,7 +127,7 @@ fn assemble(config: Config) -> anyhow::Result<Engine<System>> {
     outputs.empty()?;
     let stats_file = outputs.stats.take().map(|stats| (stats.path, stats.file));
     let (send_marks, marks) = unbounded();
-    let mut output = prepare_output(outputs, resumed, marks, &budget, &waker)?;
+    let mut output = prepare_output(outputs, opened, marks, &budget, &waker)?;
     if config.launcher.workers() > FEW_WORKERS {
         messages.start_writer().context(NO_THREAD)?;
         output.start_writer().context(NO_THREAD)?;
@@ -136,6 +175,7 @@ fn assemble(config: Config) -> anyhow::Result<Engine<System>> {
             past.worker_faults,
             past.doubts,
             was_ready.flatten(),
+            places,
         );
     }
     let targets = Targets {
@@ -154,7 +194,8 @@ fn assemble(config: Config) -> anyhow::Result<Engine<System>> {
         waker,
         budget,
     };
-    Ok(Engine::new(system, engine_config, scheduler, channels))
+    let engine = Engine::new(system, engine_config, scheduler, channels);
+    Ok((engine, retried))
 }
 
 /// Says which limit was reached, where one was.
@@ -169,10 +210,7 @@ fn name_limit(error: anyhow::Error) -> anyhow::Error {
 /// Says on stderr what is likely to be a mistake, where nothing runs that would.
 pub fn hint(config: &Config) {
     if config.verbosity == Verbosity::Normal {
-        for hint in &config.hints {
-            // Nothing can be said about a stderr that takes nothing.
-            let _ = writeln!(io::stderr(), "mtask: {}", visible::line(hint));
-        }
+        config.hints.iter().for_each(|hint| say(hint));
     }
 }
 

@@ -108,6 +108,13 @@ pub fn ignore_terminal() {
     sys::ignore(&[SIGTTIN, SIGTTOU]);
 }
 
+/// Has the signals that end a run end mtask at once from now on, where they are not ignored. SIGUSR2
+/// and those that do no harm go on doing none.
+pub fn end_at_once() {
+    let ending = ending().chain([SIGINT]).filter(|signal| !sys::is_ignored(*signal));
+    sys::default(ending);
+}
+
 /// The signals that have come.
 #[derive(Debug)]
 pub struct Requests {

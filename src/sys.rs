@@ -67,6 +67,14 @@ pub fn ignore(signals: &[i32]) {
     }
 }
 
+/// Has these signals do what they do by default.
+pub fn default(signals: impl Iterator<Item = i32>) {
+    for signal in signals {
+        // SAFETY: no handler is set that could run.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
 /// Has this signal do to the process what it does by default. Comes back where that is nothing.
 pub fn raise_default(signal: i32) {
     // SAFETY: no handler is set that could run.

@@ -99,4 +99,14 @@ pub struct OutputOptions {
         value_hint = ValueHint::FilePath
     )]
     pub resume: Option<PathBuf>,
+
+    /// Try again what failed, and put it in its place
+    ///
+    /// With `--resume JOURNAL`. What failed in the run that is gone on with is sent again, by the
+    /// records of the input, and its outcomes take the places of the error records: once all is tried,
+    /// the output is written anew beside itself and renamed. Until then the outcomes are in FILE.retry,
+    /// with a journal of their own, and the same command line goes on after it was stopped. Where
+    /// nothing failed it is a run with `--resume` alone.
+    #[arg(long, hide_short_help = true)]
+    pub retry_failed: bool,
 }

@@ -176,7 +176,11 @@ impl fmt::Display for Changed {
                 "it has {found} records now, and {known} were read before"
             )?;
         } else {
-            write!(f, "its first {known} records are not the same")?;
+            write!(
+                f,
+                "its first {known} records are not the same (a last line without a newline is a record, and \
+                 another one once it has grown)"
+            )?;
         }
         f.write_str("; give the same input, or begin anew with another journal and output")
     }

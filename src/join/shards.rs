@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::config::files::directory_of;
 use crate::exit::{Status, Unusable};
 use crate::journal::format::{self, Extent, JournalFault, Past};
+use crate::journal::retried::is_tried_again;
 use crate::journal::vouches_for;
 use crate::outcome::Ranges;
 use crate::shard::{PLACEHOLDER, Shard, has_place, place, split_once};
@@ -199,6 +200,11 @@ impl Shards {
         }
         if !past.is_whole {
             return Err(("unfinished", "the run has not come to its end".into()));
+        }
+        if is_tried_again(&shard.place(&self.journals)) {
+            let fault =
+                "what failed is being tried again: run it with --retry-failed until that has ended";
+            return Err(("unfinished", fault.into()));
         }
         let output = shard.place(&self.outputs);
         check(&output, past.output)?;

@@ -7,20 +7,28 @@
 //! a line that is lost, doubled, moved or of another journal is known too. A line is JSON, for
 //! people. Lines only ever add: what they say together is [`Past`]. Pure; owns no state.
 
+mod again;
+mod places;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use again::RETRY_FAILED;
+pub use places::KeptPlaces;
+pub(super) use places::written_places;
+
 use crate::outcome::{Cause, Done};
 use crate::record::Index;
 use crate::schedule::{Doubts, WorkerFaults};
+use places::WrittenPlace;
 
 /// What a journal begins with; the version follows.
 const MAGIC: &str = "mtask-journal ";
 /// The version that is written and read.
-const VERSION: &str = "3";
+const VERSION: &str = "4";
 /// The most bytes of a line, for a file that is no journal could be one line. The first line holds
 /// a command line, of which systems take some megabytes at most; an entry, some 100 000 ranges.
 const MAX_LINE: usize = 64 << 20;
@@ -47,6 +55,9 @@ pub struct Header {
     pub files: Files,
     /// COMMAND and its arguments as they were typed. It may change.
     pub command: Vec<String>,
+    /// The journal of what was tried again from which this one was made, by its id.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub made_from: Option<u64>,
 }
 
 /// The paths of the outputs, in a form that means the same in every directory.
@@ -92,6 +103,13 @@ pub struct Entry {
     /// How many results the others gave, where that is not one each.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub parts: Option<u64>,
+    /// Where in the output these failures stand: first indices, counts, first bytes and how many. Where
+    /// error records go to a file of their own, it is where results would.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub failed_at: Vec<WrittenPlace>,
+    /// And the results, in a journal of what has been tried again, where they are in input order.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub results_at: Vec<WrittenPlace>,
     /// Processes that did not keep to one answer for each record, since the journal was begun.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub protocol_violations: u64,
@@ -164,6 +182,8 @@ pub struct Past {
     pub is_whole: bool,
     /// How long each COMMAND took until it was ready, by its hash, for those that once were.
     pub ready: BTreeMap<u64, Duration>,
+    /// Whether [`Past::done`] knows places.
+    pub places: KeptPlaces,
     /// What the next line follows.
     pub chain: Chain,
     /// The bytes of the journal that say so; the rest is a torn line.
@@ -199,6 +219,7 @@ impl Past {
             input: Prefix::default(),
             is_whole: false,
             ready: BTreeMap::new(),
+            places: KeptPlaces::None,
             chain,
             bytes,
         }
@@ -219,7 +240,7 @@ impl Past {
     }
 
     /// Whether outcomes come in the order of the input.
-    fn is_in_order(&self) -> bool {
+    pub(super) fn is_in_order(&self) -> bool {
         self.header.terms.get(UNORDERED).is_none_or(|it| it == "no")
     }
 
@@ -243,6 +264,7 @@ impl Past {
                 .max(worker_faults.bad_ends)
                 <= MOST_LAPSES;
         let is_news = !entry.done.is_empty()
+            || !entry.failed_at.is_empty()
             || entry.files.is_some()
             || entry.ready.is_some()
             || entry.whole != self.is_whole
@@ -252,7 +274,8 @@ impl Past {
         }
         let before = self.done.results();
         for (first, count) in entry.done {
-            if self.is_in_order() && first != self.done.ranges.end() {
+            let end = self.done.ranges.end();
+            if self.is_in_order() && (first < end || first > end && !self.is_retry()) {
                 return None;
             }
             let range = first..first.checked_add(count)?;
@@ -271,6 +294,7 @@ impl Past {
             None => self.done.results().checked_sub(before)?,
         };
         self.done.parts = self.done.parts.checked_add(parts)?;
+        self.add_places(&entry.failed_at, &entry.results_at, entry.output.bytes)?;
         // What no hash covers could be something else the next time.
         (self.done.ranges.end() <= entry.input.records).then_some(())?;
         (self.output, self.errors, self.input) = (entry.output, errors, entry.input);
@@ -295,38 +319,20 @@ impl Past {
 ///
 /// # Errors
 /// Where it cannot be read, or is no journal that can be gone on with.
-pub fn read(mut journal: impl BufRead) -> Result<Option<Past>, JournalFault> {
+pub fn read(journal: impl BufRead) -> Result<Option<Past>, JournalFault> {
+    read_from(journal, |_| ())
+}
+
+/// Reads a journal, as [`fn@read`] does, whose entries go on from what `begin` makes of its beginning.
+pub(super) fn read_from(
+    mut journal: impl BufRead,
+    begin: impl FnOnce(&mut Past),
+) -> Result<Option<Past>, JournalFault> {
     let mut line = Vec::new();
-    read_line(&mut journal, &mut line)?;
-    let is_too_long = line.len() == MAX_LINE;
-    // Where a file system keeps its length but not its bytes, they are 0.
-    if !is_too_long && line.iter().all(|byte| *byte == 0) {
+    let Some(mut past) = read_first(&mut journal, &mut line)? else {
         return Ok(None);
-    }
-    let length = line.len().min(MAGIC.len());
-    if line[..length] != MAGIC.as_bytes()[..length] {
-        let is_entry = line.strip_suffix(b"\n").and_then(whole).is_some();
-        return Err(if is_entry {
-            JournalFault::OutOfPlace(1)
-        } else {
-            JournalFault::Foreign
-        });
-    }
-    let Some(first) = line.strip_suffix(b"\n") else {
-        return if is_too_long {
-            Err(JournalFault::Damaged(1))
-        } else {
-            Ok(None)
-        };
     };
-    let (version, header) = split(&first[MAGIC.len()..]).ok_or(JournalFault::Damaged(1))?;
-    if version != VERSION.as_bytes() {
-        let version = String::from_utf8_lossy(version).into_owned();
-        return Err(JournalFault::Version(version));
-    }
-    let (sum, header) = whole(header).ok_or(JournalFault::Damaged(1))?;
-    let header = serde_json::from_slice(header).map_err(|_| JournalFault::Damaged(1))?;
-    let mut past = Past::begun(header, Chain::at(sum), line.len());
+    begin(&mut past);
     let mut torn = None;
     for number in 2.. {
         read_line(&mut journal, &mut line)?;
@@ -357,6 +363,43 @@ pub fn read(mut journal: impl BufRead) -> Result<Option<Past>, JournalFault> {
     Ok(Some(past))
 }
 
+/// Reads the first line.
+pub(super) fn read_first(
+    journal: &mut impl BufRead,
+    line: &mut Vec<u8>,
+) -> Result<Option<Past>, JournalFault> {
+    read_line(journal, line)?;
+    let is_too_long = line.len() == MAX_LINE;
+    // Where a file system keeps its length but not its bytes, they are 0.
+    if !is_too_long && line.iter().all(|byte| *byte == 0) {
+        return Ok(None);
+    }
+    let length = line.len().min(MAGIC.len());
+    if line[..length] != MAGIC.as_bytes()[..length] {
+        let is_entry = line.strip_suffix(b"\n").and_then(whole).is_some();
+        return Err(if is_entry {
+            JournalFault::OutOfPlace(1)
+        } else {
+            JournalFault::Foreign
+        });
+    }
+    let Some(first) = line.strip_suffix(b"\n") else {
+        return if is_too_long {
+            Err(JournalFault::Damaged(1))
+        } else {
+            Ok(None)
+        };
+    };
+    let (version, header) = split(&first[MAGIC.len()..]).ok_or(JournalFault::Damaged(1))?;
+    if version != VERSION.as_bytes() {
+        let version = String::from_utf8_lossy(version).into_owned();
+        return Err(JournalFault::Version(version));
+    }
+    let (sum, header) = whole(header).ok_or(JournalFault::Damaged(1))?;
+    let header = serde_json::from_slice(header).map_err(|_| JournalFault::Damaged(1))?;
+    Ok(Some(Past::begun(header, Chain::at(sum), line.len())))
+}
+
 /// Reads the next line, with its end; nothing at the end of the journal. Of a line that is too long
 /// it gives the beginning.
 fn read_line(journal: &mut impl BufRead, line: &mut Vec<u8>) -> Result<(), JournalFault> {
@@ -378,6 +421,11 @@ pub fn write_header(header: &Header) -> (Vec<u8>, Chain) {
 }
 
 impl Chain {
+    /// The checksum of the last line.
+    pub(super) fn last(&self) -> &str {
+        &self.last
+    }
+
     fn at(sum: &[u8]) -> Self {
         Self {
             last: String::from_utf8_lossy(sum).into_owned(),

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
 use super::WrittenOutcomes;
-use super::format::{Chain, Entry, Extent, Ready, hash};
+use super::format::{Chain, Entry, Extent, Ready, hash, written_places};
 use super::open::Opened;
 use crate::output::WriteError;
 
@@ -93,6 +93,8 @@ impl Keeper {
                 .collect(),
             failed: failed.map(|(kind, count)| ((*kind).into(), *count)).collect(),
             parts: (written.done.parts != written.done.results()).then_some(written.done.parts),
+            failed_at: written_places(&written.done.failed_at, self.output.base),
+            results_at: written_places(&written.done.results_at, self.output.base),
             protocol_violations: written.worker_faults.protocol_violations,
             strays: written.worker_faults.strays,
             in_doubt: written.doubts.ranges().to_vec(),

@@ -2,6 +2,7 @@
 //!
 //! [`open`] looks a journal up, refuses what cannot be gone on with, and cuts the outputs back to
 //! what it vouches for. [`resume_filter`] passes over what is done when the input is read again.
+//! [`retried`] has what failed be tried again, and puts that into its place.
 //! [`Journal`] is the engine's side of a run: it gathers what has been written, and hands it now
 //! and then to the `keeper`, a thread of its own, which waits for the disk so that nobody else
 //! does.
@@ -22,6 +23,7 @@ pub mod open;
 pub(crate) mod played;
 mod program;
 pub mod resume_filter;
+pub mod retried;
 mod terms;
 
 use std::io;
@@ -46,7 +48,8 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// How much of the time of a run may have to be done again where that is less.
 const SHARE: u32 = 100;
 
-/// An entry of so many ranges is written at once: the lines of a journal must not be too long.
+/// An entry of so many ranges or places is written at once: the lines of a journal must not be too
+/// long.
 const MOST_RANGES: usize = 100_000;
 
 /// What has been written, for the keeper.
@@ -179,7 +182,9 @@ impl Journal {
         self.fresh.is_whole = false;
         self.fresh.output = output;
         self.fresh.errors = errors;
-        if self.fresh.done.ranges.len() >= MOST_RANGES && self.is_proved {
+        let done = &self.fresh.done;
+        let most = done.ranges.len().max(done.failed_at.len()).max(done.results_at.len());
+        if most >= MOST_RANGES && self.is_proved {
             self.hand_over();
         }
     }

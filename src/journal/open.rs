@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::format::{self, Extent, Files, Header, JournalFault, Past, write_header};
@@ -14,7 +14,7 @@ use super::keeper::{WatchedFile, tail};
 use super::program;
 use super::terms::{self, ANEW, whole_path};
 use crate::config::Config;
-use crate::config::files::{Taken, directory_of};
+use crate::config::files::{Identity, Taken, directory_of};
 use crate::exit::{Status, Unusable};
 use crate::output::{Destination, lock};
 use crate::visible;
@@ -24,8 +24,6 @@ use crate::visible;
 pub struct Opened {
     /// What came to an outcome before.
     pub past: Past,
-    /// What the user should know of.
-    pub warnings: Vec<String>,
     pub(super) name: String,
     pub(super) journal: File,
     /// A hash of COMMAND.
@@ -47,99 +45,169 @@ impl Opened {
     }
 }
 
-/// An output that is looked up.
-struct Looked<'a> {
+/// The files of a run that can be resumed.
+#[derive(Clone, Debug)]
+pub(super) struct Paths {
+    pub(super) journal: PathBuf,
+    pub(super) output: PathBuf,
+    pub(super) errors: Option<PathBuf>,
+}
+
+impl Paths {
+    /// Those that `config` names.
+    pub(super) fn of(config: &Config, journal: &Path) -> Self {
+        Self {
+            journal: journal.to_owned(),
+            output: config.output.clone().expect("--resume was refused without --output"),
+            errors: config.errors.clone(),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Path> {
+        let errors = self.errors.as_deref();
+        [Some(&*self.journal), Some(&*self.output), errors].into_iter().flatten()
+    }
+}
+
+/// A journal that was there.
+#[derive(Debug)]
+pub(super) struct FoundJournal {
+    file: File,
+    /// What it vouches for, if it was begun.
+    pub(super) past: Option<Past>,
+}
+
+/// An output as it is looked for.
+#[derive(Debug)]
+struct Looked {
     option: &'static str,
-    path: &'a Path,
+    path: PathBuf,
     /// What the journal has vouched for, and under which path.
     extent: Extent,
-    known_as: Option<&'a str>,
+    known_as: Option<String>,
 }
 
-/// Opens the journal at `path` and the outputs of `config`, none of which may be `taken`.
-///
-/// # Errors
-/// 2 where another command line would do, 1 where the files are not what they were.
-pub fn open(config: &Config, path: &Path, taken: &mut Taken) -> Result<Opened, Unusable> {
-    let name = visible::name(path);
-    let output = (config.output.as_deref()).expect("--resume was refused without --output");
-    let mut header = terms::header(config, output);
-    let mut warnings = Vec::new();
-    let (journal, past) = look_up(path, taken, &mut warnings)?.unzip();
-    let past = past.flatten();
-    if let Some(past) = &past {
-        terms::compare(&header, &past.header, &name, &mut warnings)?;
-    }
-    let look = |option, path, extent: Option<Extent>, known_as| {
-        let extent = extent.unwrap_or_default();
-        Looked {
-            option,
-            path,
-            extent,
-            known_as,
-        }
-    };
-    let before = past.as_ref();
-    let known_as = before.map(|past| past.files.output.as_str());
-    let output = look("--output", output, before.map(|past| past.output), known_as);
-    let known_as = before.and_then(|past| past.files.errors.as_deref());
-    let errors = (config.errors.as_deref())
-        .map(|path| look("--errors", path, before.map(|past| past.errors), known_as));
-
-    let output_file = output.open(&name, taken, &mut warnings)?;
-    let errors_file = match &errors {
-        Some(errors) => Some(errors.open(&name, taken, &mut warnings)?),
-        None => None,
-    };
-    let journal = match journal {
-        Some(journal) => journal,
-        None => create_journal(path, taken, &mut warnings)?,
-    };
-    // Nothing has been changed so far; nothing is refused from here on.
-    let (output_watched, output_file) = output.cut_back(output_file)?;
-    let (errors_watched, errors_file) = match (&errors, errors_file) {
-        (Some(errors), Some(file)) => {
-            let (watched, file) = errors.cut_back(file)?;
-            (Some(watched), Some(file))
-        }
-        _ => (None, None),
-    };
-    // Channels lead somewhere now, even those that did not.
-    header.files = terms::files(config, output.path);
-    let gone_on_with = match past {
-        Some(past) => go_on(journal, past, header.files),
-        None => begin(journal, header),
-    };
-    let (journal, past) = gone_on_with.map_err(failed("--resume", path))?;
-    // The names of the files must be as safe as what is in them.
-    for path in [
-        Some(path),
-        config.output.as_deref(),
-        config.errors.as_deref(),
-    ] {
-        sync_directory(path);
-    }
-    if !past.done.is_empty() {
-        warnings.push(goes_on(&past, &name));
-    }
-    Ok(Opened {
-        past,
-        destinations: Some((output_file, errors_file)),
-        warnings,
-        name,
-        journal,
-        command: program::hash(&config.command),
-        output: output_watched,
-        errors: errors_watched,
-    })
+/// The files of a run: they are what the journal is about, and locked. Nothing in them has been
+/// changed.
+#[derive(Debug)]
+pub(super) struct FoundFiles {
+    pub(super) paths: Paths,
+    pub(super) journal: File,
+    pub(super) past: Option<Past>,
+    pub(super) output: File,
+    pub(super) errors: Option<File>,
+    header: Header,
+    looked: (Looked, Option<Looked>),
 }
 
-/// What there is under the path of the journal: a locked file, and what it vouches for.
-fn look_up(
+impl FoundFiles {
+    /// Opens the outputs at `paths`, none of which may be `taken`, and the journal where none was
+    /// found. What is not there yet may be read by whoever may read `alike`.
+    pub(super) fn look_up(
+        paths: Paths,
+        header: Header,
+        journal: Option<FoundJournal>,
+        alike: Option<&Self>,
+        taken: &mut Taken,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, Unusable> {
+        let name = visible::name(&paths.journal);
+        let (journal, past) = match journal {
+            Some(journal) => (Some(journal.file), journal.past),
+            None => (None, None),
+        };
+        if let Some(past) = &past {
+            terms::compare(&header, &past.header, &name)?;
+        }
+        let before = past.as_ref();
+        let output = Looked {
+            option: "--output",
+            path: paths.output.clone(),
+            extent: before.map(|past| past.output).unwrap_or_default(),
+            known_as: before.map(|past| past.files.output.clone()),
+        };
+        let errors = paths.errors.as_ref().map(|path| Looked {
+            option: "--errors",
+            path: path.clone(),
+            extent: before.map(|past| past.errors).unwrap_or_default(),
+            known_as: before.and_then(|past| past.files.errors.clone()),
+        });
+        let output_file = output.open(&name, alike.map(|it| &it.output), taken, warnings)?;
+        let errors_file = match &errors {
+            Some(errors) => {
+                let alike = alike.and_then(|it| it.errors.as_ref());
+                Some(errors.open(&name, alike, taken, warnings)?)
+            }
+            None => None,
+        };
+        let journal = match journal {
+            Some(journal) => journal,
+            None => {
+                let alike = alike.map(|it| &it.journal);
+                create_journal(&paths.journal, alike, taken, warnings)?
+            }
+        };
+        Ok(Self {
+            paths,
+            journal,
+            past,
+            output: output_file,
+            errors: errors_file,
+            header,
+            looked: (output, errors),
+        })
+    }
+
+    /// Cuts the outputs back to what is vouched for, and begins the journal where there was none.
+    pub(super) fn begin(
+        mut self,
+        config: &Config,
+        warnings: &mut Vec<String>,
+    ) -> Result<Opened, Unusable> {
+        let name = visible::name(&self.paths.journal);
+        let past = self.past.as_ref();
+        let warning =
+            past.and_then(|past| terms::of_another_command(&self.header, &past.header, &name));
+        warnings.extend(warning);
+        let (output, errors) = &self.looked;
+        let (output_watched, output_file) = output.cut_back(self.output)?;
+        let (errors_watched, errors_file) = match (errors, self.errors) {
+            (Some(errors), Some(file)) => {
+                let (watched, file) = errors.cut_back(file)?;
+                (Some(watched), Some(file))
+            }
+            _ => (None, None),
+        };
+        let path = &self.paths.journal;
+        // Links lead somewhere now, even those that did not.
+        self.header.files = terms::files(&self.paths);
+        let gone_on_with = match self.past {
+            Some(past) => go_on(self.journal, past, self.header.files),
+            None => begin(self.journal, self.header),
+        };
+        let (journal, past) = gone_on_with.map_err(failed("--resume", path))?;
+        // The names of the files must be as safe as what is in them.
+        self.paths.all().for_each(sync_directory);
+        Ok(Opened {
+            past,
+            destinations: Some((output_file, errors_file)),
+            name,
+            journal,
+            command: program::hash(&config.command),
+            output: output_watched,
+            errors: errors_watched,
+        })
+    }
+}
+
+/// What there is under the path of the journal: a locked file, and what it vouches for, where its
+/// entries go on from what `begin` makes of its beginning.
+pub(super) fn look_up(
     path: &Path,
+    begin: impl FnOnce(&mut Past),
     taken: &mut Taken,
     warnings: &mut Vec<String>,
-) -> Result<Option<(File, Option<Past>)>, Unusable> {
+) -> Result<Option<FoundJournal>, Unusable> {
     let journal = match OpenOptions::new().read(true).write(true).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(failed("--resume", path))?,
@@ -147,8 +215,27 @@ fn look_up(
     check_regular(&journal, "--resume", path)?;
     taken.take("--resume", path, &journal)?;
     lock::claim(&journal, "--resume", path, warnings)?;
-    let name = visible::name(path);
-    let past = format::read(BufReader::new(&journal)).map_err(|fault| match fault {
+    // What had the lock may have put another one in its place.
+    if !is_at(&journal, path) {
+        return Err(lock::in_use("--resume", path));
+    }
+    let past = format::read_from(BufReader::new(&journal), begin);
+    let past = past.map_err(|fault| unreadable(fault, &visible::name(path)))?;
+    Ok(Some(FoundJournal {
+        file: journal,
+        past,
+    }))
+}
+
+/// Whether it is this file that has the path.
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
+    let there = File::open(path).ok().and_then(|there| Identity::of_file(&there));
+    there == Identity::of_file(file)
+}
+
+/// What is wrong with a journal.
+pub(super) fn unreadable(fault: JournalFault, name: &str) -> Unusable {
+    match fault {
         JournalFault::Foreign => Unusable::usage(format!(
             "--resume {name} is no journal of mtask: name the journal, or a file that is not there yet"
         )),
@@ -156,7 +243,9 @@ fn look_up(
             "--resume {name} is a journal of version {version}, which this mtask does not know: \
              go on with the mtask that wrote it, or {ANEW}"
         )),
-        JournalFault::Unreadable(why) => Unusable::new(Status::Fault, format!("--resume {name}: {why}")),
+        JournalFault::Unreadable(why) => {
+            Unusable::new(Status::Fault, format!("--resume {name}: {why}"))
+        }
         JournalFault::Damaged(line) => Unusable::new(
             Status::Fault,
             format!(
@@ -172,11 +261,11 @@ fn look_up(
                  it, or {ANEW}"
             ),
         ),
-    })?;
-    Ok(Some((journal, past)))
+    }
 }
 
-fn goes_on(past: &Past, name: &str) -> String {
+/// That it is gone on with what was begun.
+pub(super) fn goes_on_with(past: &Past, name: &str) -> String {
     let count = past.done.ranges.count();
     let records = if count == 1 {
         "record is"
@@ -190,22 +279,23 @@ fn goes_on(past: &Past, name: &str) -> String {
     format!("{count} {records} done already{failed}, as {name} says: what is left follows")
 }
 
-impl Looked<'_> {
+impl Looked {
     /// Opens it as it is, or creates it, and makes sure that it is what the journal is about.
     fn open(
         &self,
         journal: &str,
+        alike: Option<&File>,
         taken: &mut Taken,
         warnings: &mut Vec<String>,
     ) -> Result<File, Unusable> {
-        let Self { option, path, .. } = *self;
+        let (option, path) = (self.option, &*self.path);
         let name = visible::name(path);
         let vouched = self.extent.bytes;
         let mut options = OpenOptions::new();
         options.read(true).write(true);
         let file = match options.open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && vouched == 0 => {
-                create(path).map_err(failed(option, path))?
+                create(path, alike).map_err(failed(option, path))?
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(self.not_the_same(journal, "is not there"));
@@ -227,9 +317,9 @@ impl Looked<'_> {
             return Ok(file);
         }
         // Nothing in it tells whether it is the file, so its name must.
-        match self.known_as {
+        match &self.known_as {
             _ if length == 0 => Ok(file),
-            Some(known_as) if known_as == whole_path(path) => Ok(file),
+            Some(known_as) if *known_as == whole_path(path) => Ok(file),
             Some(known_as) => Err(Unusable::usage(format!(
                 "{option} {name} is not empty, and not the file that --resume {journal} \
                  names, {known_as}: name that, or one that is empty"
@@ -242,7 +332,7 @@ impl Looked<'_> {
     }
 
     fn not_the_same(&self, journal: &str, fault: &str) -> Unusable {
-        let (option, name) = (self.option, visible::name(self.path));
+        let (option, name) = (self.option, visible::name(&self.path));
         let bytes = self.extent.bytes;
         let message = format!(
             "{option} {name} {fault}, and --resume {journal} vouches for {bytes} bytes of it: \
@@ -253,10 +343,10 @@ impl Looked<'_> {
 
     /// Cuts it back to what is vouched for; gives it twice, for the keeper and to be written.
     fn cut_back(&self, file: File) -> Result<(WatchedFile, Destination), Unusable> {
-        let failed = failed(self.option, self.path);
+        let failed = failed(self.option, &self.path);
         let cut = cut_back(file, self.extent.bytes).and_then(|file| Ok((file.try_clone()?, file)));
         let (watched, file) = cut.map_err(failed)?;
-        let name = visible::name(self.path);
+        let name = visible::name(&self.path);
         let watched = WatchedFile::new(name.clone(), watched, self.extent);
         Ok((watched, Destination::file(name, file)))
     }
@@ -276,11 +366,12 @@ pub fn vouches_for(file: &File, extent: Extent) -> io::Result<bool> {
 /// Creates the journal, locked.
 fn create_journal(
     path: &Path,
+    alike: Option<&File>,
     taken: &mut Taken,
     warnings: &mut Vec<String>,
 ) -> Result<File, Unusable> {
     let failed = failed("--resume", path);
-    let journal = create(path).map_err(&failed)?;
+    let journal = create(path, alike).map_err(&failed)?;
     taken.take("--resume", path, &journal)?;
     lock::claim(&journal, "--resume", path, warnings)?;
     match journal.metadata().map_err(&failed)?.len() {
@@ -290,11 +381,16 @@ fn create_journal(
 }
 
 /// Opens what was not there. It may be by now, for a link to it is followed and others may be
-/// quicker.
-fn create(path: &Path) -> io::Result<File> {
+/// quicker. Who may not read `alike` may not read it.
+fn create(path: &Path, alike: Option<&File>) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    options.open(path)
+    let file = options.open(path)?;
+    if let Some(alike) = alike {
+        // Where this cannot be, the file system has no such rights.
+        let _ = file.set_permissions(alike.metadata()?.permissions());
+    }
+    Ok(file)
 }
 
 /// Leaves the first `bytes` of a file, to be written on.
@@ -350,9 +446,9 @@ fn failed<'a>(option: &'a str, path: &'a Path) -> impl Fn(io::Error) -> Unusable
 }
 
 /// Some file systems cannot do that, and need not.
-fn sync_directory(path: Option<&Path>) {
+fn sync_directory(path: &Path) {
     // Where the path is a link, it leads to the name in question.
-    if let Some(path) = path.and_then(|path| path.canonicalize().ok())
+    if let Ok(path) = path.canonicalize()
         && let Ok(directory) = File::open(directory_of(&path))
     {
         let _ = directory.sync_all();

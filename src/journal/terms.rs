@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use super::format::{Files, Header, SHARD, UNORDERED};
+use super::open::Paths;
 use crate::config::Config;
 use crate::config::files::directory_of;
 use crate::exit::Unusable;
@@ -24,30 +25,31 @@ use crate::worker::dry_run::quote;
 pub(super) const ANEW: &str = "begin anew with another journal and output";
 
 /// The first line of a journal of this run.
-pub(super) fn header(config: &Config, output: &Path) -> Header {
+pub(super) fn header(config: &Config, paths: &Paths) -> Header {
     Header {
-        id: RandomState::new().build_hasher().finish(),
+        id: new_id(),
         terms: terms(config),
-        files: files(config, output),
+        files: files(paths),
         command: (config.command.iter()).map(|word| word.to_string_lossy().into_owned()).collect(),
+        made_from: None,
     }
 }
 
+/// A number that no other journal has.
+pub(super) fn new_id() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
 /// The outputs of this run.
-pub(super) fn files(config: &Config, output: &Path) -> Files {
+pub(super) fn files(paths: &Paths) -> Files {
     Files {
-        output: whole_path(output),
-        errors: config.errors.as_deref().map(whole_path),
+        output: whole_path(&paths.output),
+        errors: paths.errors.as_deref().map(whole_path),
     }
 }
 
 /// Whether the run is the one that the journal is of.
-pub(super) fn compare(
-    now: &Header,
-    before: &Header,
-    name: &str,
-    warnings: &mut Vec<String>,
-) -> Result<(), Unusable> {
+pub(super) fn compare(now: &Header, before: &Header, name: &str) -> Result<(), Unusable> {
     let mut changed = Vec::new();
     let options: BTreeSet<_> = before.terms.keys().chain(now.terms.keys()).collect();
     for option in options {
@@ -75,13 +77,17 @@ pub(super) fn compare(
             now.join(" and ")
         )));
     }
-    if now.command != before.command {
-        warnings.push(format!(
+    Ok(())
+}
+
+/// What to say where COMMAND has changed.
+pub(super) fn of_another_command(now: &Header, before: &Header, name: &str) -> Option<String> {
+    (now.command != before.command).then(|| {
+        format!(
             "COMMAND is not the one that --resume {name} was begun with, {}; what is done stands",
             shown_command(&before.command)
-        ));
-    }
-    Ok(())
+        )
+    })
 }
 
 /// A command as a shell reads it.

@@ -14,6 +14,10 @@ pub struct Done {
     pub failed: BTreeMap<&'static str, u64>,
     /// How many results the others gave.
     pub parts: u64,
+    /// Where the outcomes of those that failed stand, as far as that is told.
+    pub failed_at: Places,
+    /// And of those that gave results.
+    pub results_at: Places,
 }
 
 impl Done {
@@ -32,13 +36,97 @@ impl Done {
         self.failed.values().sum()
     }
 
-    /// Takes over what is in `other`, none of which may be here already.
+    /// Takes over what is in `other`, none of which may be here already, and which stands behind
+    /// what is here.
     pub fn append(&mut self, other: &mut Self) {
         self.ranges.append(&mut other.ranges);
         self.parts += std::mem::take(&mut other.parts);
+        self.failed_at.append(&mut other.failed_at);
+        self.results_at.append(&mut other.results_at);
         while let Some((kind, count)) = other.failed.pop_first() {
             *self.failed.entry(kind).or_default() += count;
         }
+    }
+}
+
+/// Where the outcomes of consecutive records stand in the output, one behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The index of the first.
+    pub first: u64,
+    /// How many records.
+    pub count: u64,
+    /// The first byte. Where error records go to a file of their own, a failure has the place in the
+    /// output that a result would have.
+    pub at: u64,
+    /// How many bytes.
+    pub bytes: u64,
+}
+
+/// Places, in the order of the output. Always: those of consecutive records that follow each other
+/// are one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places(Vec<Place>);
+
+impl Place {
+    /// The index after the last.
+    pub fn end(&self) -> u64 {
+        self.first + self.count
+    }
+
+    /// The byte after the last.
+    pub fn end_at(&self) -> u64 {
+        self.at + self.bytes
+    }
+}
+
+impl Places {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many runs of records there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// How many records have their places here.
+    pub fn count(&self) -> u64 {
+        self.iter().map(|place| place.count).sum()
+    }
+
+    /// The places, as they follow each other.
+    pub fn iter(&self) -> impl Iterator<Item = Place> {
+        self.0.iter().copied()
+    }
+
+    /// Adds one that stands behind all others.
+    pub fn push(&mut self, place: Place) {
+        match self.0.last_mut() {
+            Some(last) if last.end() == place.first && last.end_at() == place.at => {
+                last.count += place.count;
+                last.bytes += place.bytes;
+            }
+            _ => self.0.push(place),
+        }
+    }
+
+    /// Moves all of them by so many bytes.
+    pub fn shift(&mut self, bytes: u64) {
+        self.0.iter_mut().for_each(|place| place.at += bytes);
+    }
+
+    fn append(&mut self, other: &mut Self) {
+        other.0.drain(..).for_each(|place| self.push(place));
+    }
+}
+
+impl FromIterator<Place> for Places {
+    fn from_iter<T: IntoIterator<Item = Place>>(places: T) -> Self {
+        let mut all = Self::default();
+        places.into_iter().for_each(|place| all.push(place));
+        all
     }
 }
 
@@ -117,6 +205,26 @@ impl Ranges {
         true
     }
 
+    /// Those of them that are not in `other`.
+    pub fn without(&self, other: &Self) -> Self {
+        let mut rest = Self::default();
+        for range in self.iter() {
+            let mut next = range.start;
+            while next < range.end {
+                let until = match other.stretch(next) {
+                    Stretch::Inside(until) => until.min(range.end),
+                    Stretch::Outside(until) => {
+                        let until = until.min(range.end);
+                        rest.ends.insert(next, until);
+                        until
+                    }
+                };
+                next = until;
+            }
+        }
+        rest
+    }
+
     /// Takes over the ranges of `other`.
     fn append(&mut self, other: &mut Self) {
         while let Some((start, end)) = other.ends.pop_first() {
@@ -162,6 +270,29 @@ mod tests {
         );
     }
 
+    #[test]
+    fn places_that_follow_each_other_are_one() {
+        let place = |first, count, at, bytes| Place {
+            first,
+            count,
+            at,
+            bytes,
+        };
+        let mut places: Places = [
+            place(3, 1, 30, 7),
+            place(4, 2, 37, 0),
+            place(6, 1, 40, 1),
+            place(8, 1, 41, 1),
+        ]
+        .into_iter()
+        .collect();
+        assert_eq!((places.len(), places.count()), (3, 5));
+        places.shift(10);
+        let found: Vec<_> = places.iter().collect();
+        let expected = [place(3, 3, 40, 7), place(6, 1, 50, 1), place(8, 1, 51, 1)];
+        assert_eq!(found, expected);
+    }
+
     /// Against a plain set of bits.
     #[test]
     fn it_is_a_set() {
@@ -180,6 +311,13 @@ mod tests {
             for (index, is_in) in plain.iter().enumerate() {
                 let stretch = ranges.stretch(index as u64);
                 assert_eq!(matches!(stretch, Stretch::Inside(_)), *is_in);
+            }
+            let mut half = Ranges::default();
+            assert!(half.insert(20..40));
+            let rest = ranges.without(&half);
+            for (index, is_in) in plain.iter().enumerate() {
+                let is_left = matches!(rest.stretch(index as u64), Stretch::Inside(_));
+                assert_eq!(is_left, *is_in && !(20..40).contains(&index));
             }
             let mut previous = None;
             for range in ranges.iter() {

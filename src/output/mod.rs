@@ -6,6 +6,8 @@ pub(crate) mod at_once;
 mod destination;
 pub mod files;
 pub(crate) mod lock;
+mod new_file;
 
 pub use destination::{Destination, Destinations, Sink, WriteError};
 pub(crate) use destination::{PIPE_BUF, Target};
+pub(crate) use new_file::{NewFile, end_of_links, rename};

@@ -70,14 +70,14 @@ pub use view::{Bottleneck, Oldest, Standing, UnderWay};
 use crate::budget::Budget;
 use crate::input::Rejected;
 use crate::outcome::{Done, ExitStatus, Rendering};
-use crate::record::{Block, Index};
+use crate::record::Block;
 use brakes::Brakes;
 use command::Command;
 use course::Course;
 use event::Event;
 use intake::Intake;
 use outcomes::Outcomes;
-use policy::Policy;
+use policy::{PlacesTold, Policy};
 use process::Process;
 use queue::Queue;
 use throttle::Throttle;
@@ -130,17 +130,18 @@ impl Scheduler {
     }
 
     /// Goes on with a run in which `earlier` came to an outcome, and tells what is done now in
-    /// [`Written`]. Where COMMAND was ready then, it had taken at most `start`. Nothing may have
-    /// happened yet; none of those records may come from the input.
+    /// [`Written`], and those places in the output. Where COMMAND was ready then, it had taken at most
+    /// `start`. Nothing may have happened yet; none of those records may come from the input.
     pub fn resume(
         &mut self,
         earlier: Done,
         worker_faults: WorkerFaults,
         doubts: Doubts,
         start: Option<Duration>,
+        places: PlacesTold,
     ) {
         self.command.resume(start);
-        self.outcomes.order.tell(Index(earlier.ranges.end()));
+        self.outcomes.order.tell(&earlier.ranges, places);
         self.outcomes.tally.earlier = earlier.into();
         self.outcomes.tally.earlier.worker_faults = worker_faults;
         self.outcomes.tally.doubts = doubts;

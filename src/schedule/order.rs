@@ -2,14 +2,14 @@
 //!
 //! Owns what is finished and may not be written yet. Always: each index passes exactly once, and
 //! bytes held here are counted in the budget until they are passed on. Where a run can be resumed,
-//! it is told whose outcomes the bytes are: up to the failure that ends the run, which is passed on
-//! apart from what stands before it.
+//! it is told whose outcomes the bytes are, and where failures stand: up to the failure that ends the
+//! run, which is passed on apart from what stands before it.
 
 use std::collections::BTreeMap;
 
 use super::policy;
 use crate::budget::{BOOKKEEPING, Budget};
-use crate::outcome::{Chunks, Done};
+use crate::outcome::{Chunks, Done, Place, Ranges, Stretch};
 use crate::record::Index;
 
 /// Pieces are joined up to this size, so that many small ones cost little.
@@ -89,7 +89,8 @@ struct Piece {
 enum Telling {
     /// Nobody asks.
     Never,
-    Now,
+    /// And which places are told.
+    Now(policy::PlacesTold),
     /// The failure that ends the run has been passed on.
     NoMore,
 }
@@ -104,8 +105,12 @@ pub(crate) struct OrderBuffer {
     next: u64,
     /// Where the next piece goes if results are written as they finish.
     end: u64,
-    /// The first record that has no outcome from an earlier run, where results are in input order.
-    first: u64,
+    /// The records that have outcomes from earlier runs, where results are in input order.
+    earlier: Ranges,
+    /// How many records' outcomes have been passed on, where results are in input order.
+    turns: u64,
+    /// How many bytes of the output have been passed on, where that is told.
+    bytes: u64,
     pieces: BTreeMap<u64, Piece>,
     held: HeldOutcomes,
     /// How many outcomes have been put in.
@@ -123,7 +128,9 @@ impl OrderBuffer {
             budget: budget.clone(),
             next: 0,
             end: 0,
-            first: 0,
+            earlier: Ranges::default(),
+            turns: 0,
+            bytes: 0,
             pieces: BTreeMap::new(),
             held: HeldOutcomes::default(),
             outcomes: 0,
@@ -133,13 +140,21 @@ impl OrderBuffer {
         }
     }
 
-    /// Tells whose outcomes the bytes are, in a run in which the `before` first records in input
-    /// order have their outcomes already. Nothing may have been put in yet.
-    pub(crate) fn tell(&mut self, before: Index) {
-        self.telling = Telling::Now;
+    /// Tells whose outcomes the bytes are, in a run in which `earlier` have their outcomes already.
+    /// Nothing may have been put in yet.
+    pub(crate) fn tell(&mut self, earlier: &Ranges, places: policy::PlacesTold) {
+        self.telling = Telling::Now(places);
         if self.order == policy::Order::Input {
-            self.next = before.0;
-            self.first = before.0;
+            self.earlier = earlier.clone();
+            self.next = self.after(0);
+        }
+    }
+
+    /// The next place from this one on that is to be filled.
+    fn after(&self, place: u64) -> u64 {
+        match self.earlier.stretch(place) {
+            Stretch::Inside(until) => until,
+            Stretch::Outside(_) => place,
         }
     }
 
@@ -158,11 +173,16 @@ impl OrderBuffer {
         };
         self.end += 1;
         let is_last = outcome == Outcome::LastFailure;
-        let done = self.done(first, count, outcome);
+        let records = Records {
+            first,
+            count,
+            outcome,
+        };
         if place == self.next && self.has_room(is_last) {
-            write(&mut self.out);
-            self.next += step;
-            self.told(is_last, done);
+            let (done, bytes) = self.telling.write(&mut self.out, records, write);
+            self.next = self.after(place + step);
+            self.turns += step;
+            self.told(is_last, done, bytes);
             self.pull();
             return;
         }
@@ -172,8 +192,7 @@ impl OrderBuffer {
             && piece.bytes.len() < JOINED
             && !is_last
         {
-            write_to(piece, &mut self.out, write);
-            piece.bytes.done.append(&mut { done });
+            write_to(piece, &mut self.out, self.telling, records, write);
             piece.count += step as usize;
             piece.records += count;
             self.held.records += count;
@@ -183,14 +202,11 @@ impl OrderBuffer {
         let mut piece = Piece {
             count: step as usize,
             records: count,
-            bytes: Written {
-                done,
-                ..Written::default()
-            },
+            bytes: Written::default(),
             counted: 0,
             is_last,
         };
-        write_to(&mut piece, &mut self.out, write);
+        write_to(&mut piece, &mut self.out, self.telling, records, write);
         let is_new = self.hold(place, piece);
         assert!(is_new, "record {first} has a second outcome");
     }
@@ -219,11 +235,13 @@ impl OrderBuffer {
             && self.has_room(piece.is_last)
             && let Some((_, mut piece)) = self.pieces.pop_first()
         {
-            self.next += piece.count as u64;
+            self.next = self.after(place_after(self.next, &piece));
+            self.turns += piece.count as u64;
             self.let_go(&piece);
+            let bytes = self.telling.measure(&piece.bytes);
             self.out.results.join(&mut piece.bytes.results);
             self.out.errors.join(&mut piece.bytes.errors);
-            self.told(piece.is_last, piece.bytes.done);
+            self.told(piece.is_last, piece.bytes.done, bytes);
         }
     }
 
@@ -233,30 +251,20 @@ impl OrderBuffer {
         self.out.len() < self.room && (!is_last || self.out.is_out())
     }
 
-    fn done(&self, first: Index, count: usize, outcome: Outcome) -> Done {
-        let mut done = Done::default();
-        if self.telling == Telling::Now && outcome != Outcome::LastFailure {
-            let is_new = done.ranges.insert(first.0..first.plus(count).0);
-            debug_assert!(is_new, "an outcome of no record");
-            match outcome {
-                Outcome::Results(parts) => done.parts = parts,
-                Outcome::Failure(kind) => {
-                    done.failed.insert(kind, 1);
-                }
-                Outcome::LastFailure => {}
-            }
-        }
-        done
-    }
-
-    /// Notes whose outcomes have been passed on, up to the failure that ends the run.
-    fn told(&mut self, is_last: bool, mut done: Done) {
-        if is_last && self.telling == Telling::Now {
+    /// Notes whose outcomes have been passed on, so many bytes of the output, up to the failure that
+    /// ends the run.
+    fn told(&mut self, is_last: bool, mut done: Done, bytes: u64) {
+        let Telling::Now(_) = self.telling else {
+            return;
+        };
+        if is_last {
             self.telling = Telling::NoMore;
+            return;
         }
-        if self.telling == Telling::Now {
-            self.out.done.append(&mut done);
-        }
+        done.failed_at.shift(self.bytes);
+        done.results_at.shift(self.bytes);
+        self.bytes += bytes;
+        self.out.done.append(&mut done);
     }
 
     /// What is to be written now. The caller takes the bytes out.
@@ -277,24 +285,31 @@ impl OrderBuffer {
     /// The lowest index without an outcome, where results are written in input order.
     pub(crate) fn next(&self) -> Option<Index> {
         match self.order {
-            policy::Order::Input => {
-                let mut next = self.next;
-                // Pieces without a gap between them wait for the output, not for an outcome.
-                for (place, piece) in &self.pieces {
-                    if *place != next {
-                        break;
-                    }
-                    next += piece.count as u64;
-                }
-                Some(Index(next))
-            }
+            policy::Order::Input => Some(Index(self.gap().0)),
             policy::Order::Finish => None,
         }
     }
 
     /// How many records have an outcome that may be written, or wait for nothing but the output.
     pub(crate) fn in_turn(&self) -> u64 {
-        self.next().map_or(self.outcomes, |next| next.0 - self.first)
+        match self.order {
+            policy::Order::Input => self.gap().1,
+            policy::Order::Finish => self.outcomes,
+        }
+    }
+
+    /// The first place that is not filled, and how many are before it.
+    fn gap(&self) -> (u64, u64) {
+        let (mut next, mut turns) = (self.next, self.turns);
+        // Pieces without a gap between them wait for the output, not for an outcome.
+        for (place, piece) in &self.pieces {
+            if *place != next {
+                break;
+            }
+            next = self.after(place_after(next, piece));
+            turns += piece.count as u64;
+        }
+        (next, turns)
     }
 
     /// How much waits for its turn or for room in the output.
@@ -319,10 +334,7 @@ impl OrderBuffer {
 
     /// Drops what lies behind the first gap: nothing will fill it any more.
     pub(crate) fn cut_at_gap(&mut self) {
-        let mut end = self.next;
-        while let Some(piece) = self.pieces.get(&end) {
-            end += piece.count as u64;
-        }
+        let (end, _) = self.gap();
         for piece in self.pieces.split_off(&end).into_values() {
             self.let_go(&piece);
         }
@@ -332,8 +344,7 @@ impl OrderBuffer {
     pub(crate) fn put_last(&mut self, write: impl FnOnce(&mut Written)) {
         self.cut_at_gap();
         self.outcomes += 1;
-        let place =
-            self.pieces.last_key_value().map_or(self.next, |(p, piece)| p + piece.count as u64);
+        let (place, _) = self.gap();
         let mut piece = Piece {
             count: 1,
             records: 0,
@@ -347,10 +358,93 @@ impl OrderBuffer {
     }
 }
 
+/// Consecutive records that come to an outcome.
+#[derive(Clone, Copy)]
+struct Records {
+    first: Index,
+    count: usize,
+    outcome: Outcome,
+}
+
+impl Telling {
+    /// Has outcomes of `records` written behind what `to` holds; gives what is to be told of them, with
+    /// places that count from there, and how many bytes of the output they are.
+    fn write(
+        self,
+        to: &mut Written,
+        records: Records,
+        write: impl FnOnce(&mut Written),
+    ) -> (Done, u64) {
+        let before = self.measure(to);
+        write(to);
+        let bytes = self.measure(to) - before;
+        (self.done(records, bytes), bytes)
+    }
+
+    /// The bytes for the output, where places are told.
+    fn measure(self, written: &Written) -> u64 {
+        match self {
+            Self::Now(_) => written.results.len() as u64,
+            Self::Never | Self::NoMore => 0,
+        }
+    }
+
+    fn done(self, records: Records, bytes: u64) -> Done {
+        let Records {
+            first,
+            count,
+            outcome,
+        } = records;
+        let mut done = Done::default();
+        let Self::Now(places) = self else {
+            return done;
+        };
+        if outcome == Outcome::LastFailure {
+            return done;
+        }
+        let is_new = done.ranges.insert(first.0..first.plus(count).0);
+        debug_assert!(is_new, "an outcome of no record");
+        let place = Place {
+            first: first.0,
+            count: count as u64,
+            at: 0,
+            bytes,
+        };
+        match outcome {
+            Outcome::Failure(kind) => {
+                done.failed.insert(kind, 1);
+                done.failed_at.push(place);
+            }
+            Outcome::Results(parts) => {
+                done.parts = parts;
+                if places == policy::PlacesTold::All {
+                    done.results_at.push(place);
+                }
+            }
+            Outcome::LastFailure => {}
+        }
+        done
+    }
+}
+
+fn place_after(place: u64, piece: &Piece) -> u64 {
+    place + piece.count as u64
+}
+
 /// Has a piece written, into buffers that `out` has emptied where there are any.
-fn write_to(piece: &mut Piece, out: &mut Written, write: impl FnOnce(&mut Written)) {
+fn write_to(
+    piece: &mut Piece,
+    out: &mut Written,
+    telling: Telling,
+    records: Records,
+    write: impl FnOnce(&mut Written),
+) {
     piece.bytes.results.borrow_spares(&mut out.results);
-    write(&mut piece.bytes);
+    let before = telling.measure(&piece.bytes);
+    let (mut done, _) = telling.write(&mut piece.bytes, records, write);
+    done.failed_at.shift(before);
+    done.results_at.shift(before);
+    piece.bytes.done.append(&mut done);
     out.results.borrow_spares(&mut piece.bytes.results);
 }
 

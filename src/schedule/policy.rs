@@ -253,6 +253,15 @@ pub enum ErrorRecords {
     Apart,
 }
 
+/// Whose places in the output are told, where a run can be resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlacesTold {
+    /// Those of records that failed.
+    Failures,
+    /// All.
+    All,
+}
+
 /// How many records may be in flight at one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {

@@ -4,6 +4,7 @@ mod damaged;
 mod killed;
 mod killers;
 mod refused;
+mod retried;
 mod worker_faults;
 
 use std::fs;

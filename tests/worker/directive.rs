@@ -94,6 +94,12 @@ impl Reply {
                         return;
                     }
                 }
+                // No process goes on where the file exists: it makes all workers mended.
+                "unless" => {
+                    if std::path::Path::new(value).exists() {
+                        return;
+                    }
+                }
                 "die" => {
                     self.write_part();
                     exit(value.parse().expect("@die:STATUS"))

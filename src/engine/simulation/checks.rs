@@ -21,7 +21,7 @@ use crate::outcome::Done;
 use crate::output::Destinations;
 use crate::protocol::{Attempts, Wanted};
 use crate::report::{Report, Teller};
-use crate::schedule::policy::ErrorRecords;
+use crate::schedule::policy::{ErrorRecords, PlacesTold};
 use crate::schedule::{Doubts, Scheduler, WorkerFaults, WorkerId};
 use crate::shape::Shape;
 use crate::waker::Waker;
@@ -79,6 +79,7 @@ impl Simulation {
             WorkerFaults::default(),
             Doubts::default(),
             None,
+            PlacesTold::All,
         );
         let config = EngineConfig {
             attempts: Attempts::Untold,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::scenario::Scenario;
 use crate::journal::played::Vouched;
 use crate::outcome::Done;
-use crate::schedule::policy::{OnError, Order};
+use crate::schedule::policy::{ErrorRecords, OnError, Order, Policy};
 use crate::shape::AnswerEnd;
 
 const ERROR: &[u8] = b"{\"mtask_error\":";
@@ -15,6 +15,37 @@ struct Promise {
     done: Done,
     results: usize,
     errors: usize,
+}
+
+/// The places that are told are where the outcomes stand, of all bytes.
+fn check_places(done: &Done, results: &[u8], policy: &Policy) {
+    let is_apart = policy.error_records == ErrorRecords::Apart;
+    let mut bytes = 0;
+    for (places, is_failure) in [(&done.failed_at, true), (&done.results_at, false)] {
+        let mut records = 0;
+        for place in places.iter() {
+            let lines = &results[place.at as usize..place.end_at() as usize];
+            let lines: Vec<_> = lines.split_inclusive(|byte| *byte == b'\n').collect();
+            let expected = if is_apart && is_failure {
+                0
+            } else {
+                place.count
+            };
+            if is_failure {
+                assert_eq!(lines.len() as u64, expected);
+            }
+            assert!(lines.iter().all(|line| line.starts_with(ERROR) == is_failure));
+            records += place.count;
+            bytes += place.bytes;
+        }
+        let all = if is_failure {
+            done.failures()
+        } else {
+            done.results()
+        };
+        assert_eq!(records, all);
+    }
+    assert_eq!(bytes, results.len() as u64);
 }
 
 /// All that was said in a run, each time with what was said before.
@@ -60,6 +91,7 @@ impl Promises {
                 lines().filter(|failed| *failed).count() as u64,
                 done.failures()
             );
+            check_places(done, results, policy);
             let is_prefix = done.ranges.iter().eq(std::iter::once(0..done.ranges.count()));
             assert!(is_prefix || policy.order == Order::Finish);
             told = (promise.results, promise.errors);

@@ -11,6 +11,7 @@ fn header() -> Header {
             errors: None,
         },
         command: vec!["cat".into(), "-\n".into()],
+        made_from: None,
     }
 }
 
@@ -37,6 +38,7 @@ fn lines(header: &Header, entries: impl IntoIterator<Item = Entry>) -> Vec<Vec<u
 fn journal() -> (Vec<u8>, Vec<usize>) {
     let mut failed = entry(&[(3, 2), (9, 1)], 20);
     failed.failed.insert("timeout".into(), 2);
+    failed.failed_at = vec![(4, 1, 12, 3), (9, 1, 19, 1)];
     failed.errors = Some(Extent { bytes: 5, tail: 1 });
     let mut lapsed = entry(&[(5, 4)], 20);
     (lapsed.protocol_violations, lapsed.bad_ends) = (2, 1);
@@ -184,6 +186,60 @@ fn lines_that_contradict_each_other_are_damage() {
             "{second:?}"
         );
     }
+}
+
+#[test]
+fn places_are_kept_where_they_are_asked_for_and_lie_in_what_is_vouched_for() {
+    let (bytes, _) = journal();
+    let kept = |past: &mut Past| past.places = KeptPlaces::All;
+    let past = read_from(&bytes[..], kept).unwrap().unwrap();
+    let places: Vec<_> = past.done.failed_at.iter().map(|it| (it.first, it.at)).collect();
+    assert_eq!(places, [(4, 12), (9, 19)]);
+    assert!(read(&bytes[..]).unwrap().unwrap().done.failed_at.is_empty());
+    for wrong in [
+        (3, 1, 8, 1),
+        (3, 1, 9, 12),
+        (3, 1, 9, u64::MAX),
+        (3, u64::MAX, 9, 1),
+        (3, 0, 9, 1),
+        (4, 3, 9, 1),
+        (9, 1, 9, 1),
+    ] {
+        let mut second = entry(&[(3, 3)], 20);
+        second.failed_at = vec![wrong];
+        let bytes = lines(&header(), [entry(&[(0, 3)], 9), second]).concat();
+        assert_eq!(read(&bytes[..]), Err(JournalFault::Damaged(3)), "{wrong:?}");
+    }
+}
+
+/// What is tried again is in order, and not all records are.
+#[test]
+fn a_journal_of_what_is_tried_again_has_gaps_and_goes_on_from_the_other() {
+    let (failed, _) = journal();
+    let failed = read(&failed[..]).unwrap().unwrap();
+    let mut header = header();
+    header.terms.insert(UNORDERED.into(), "no".into());
+    header.terms.insert(RETRY_FAILED.into(), "0".into());
+    let after = |first, bytes| Entry {
+        protocol_violations: 2,
+        bad_ends: 1,
+        input: Prefix {
+            records: 20,
+            hash: u64::MAX,
+        },
+        ..entry(&[(first, 1)], bytes)
+    };
+    let read = |entries: [Entry; 2]| {
+        let bytes = lines(&header, entries).concat();
+        read_from(&bytes[..], |past| past.follow(&failed))
+    };
+    let past = read([after(4, 2), after(9, 5)]).unwrap().unwrap();
+    assert_eq!((past.done.ranges.count(), past.done.ranges.end()), (2, 10));
+    let backwards = read([after(9, 2), after(4, 5)]);
+    assert_eq!(backwards, Err(JournalFault::Damaged(3)));
+    // What was known of workers and of the input is not taken back.
+    let forgetful = read([entry(&[(4, 1)], 20), after(9, 20)]);
+    assert_eq!(forgetful, Err(JournalFault::Damaged(2)));
 }
 
 #[test]

@@ -5,8 +5,21 @@ fn silent(order: policy::Order) -> OrderBuffer {
 }
 
 fn buffer(order: policy::Order) -> OrderBuffer {
+    behind(order, &[0..4, 4..10], policy::PlacesTold::All)
+}
+
+/// One for a run in which these have their outcomes already.
+fn behind(
+    order: policy::Order,
+    earlier: &[std::ops::Range<u64>],
+    places: policy::PlacesTold,
+) -> OrderBuffer {
+    let mut done = Ranges::default();
+    for range in earlier {
+        assert!(done.insert(range.clone()));
+    }
     let mut buffer = silent(order);
-    buffer.tell(Index(10));
+    buffer.tell(&done, places);
     buffer
 }
 
@@ -71,6 +84,81 @@ fn nothing_is_told_from_the_failure_on_that_ends_the_run() {
                 ("12 13 ".into(), "[] {}".into()),
             ]
         );
+    }
+}
+
+#[test]
+fn what_is_done_already_makes_no_gap() {
+    let mut buffer = behind(
+        policy::Order::Input,
+        &[0..2, 3..5, 7..9],
+        policy::PlacesTold::All,
+    );
+    for index in [9, 5, 6] {
+        put(&mut buffer, index, Outcome::Results(1));
+    }
+    assert_eq!((buffer.next(), buffer.in_turn()), (Some(Index(2)), 0));
+    assert!(buffer.holds_back());
+    put(&mut buffer, 2, Outcome::Results(1));
+    assert_eq!((buffer.next(), buffer.in_turn()), (Some(Index(10)), 4));
+    let done = "[2..3, 5..7, 9..10] {}";
+    assert_eq!(take(&mut buffer), [("2 5 6 9 ".into(), done.into())]);
+    put(&mut buffer, 11, Outcome::Results(1));
+    buffer.put_last(|out| append(out, "last"));
+    assert_eq!(take(&mut buffer), [("last".into(), "[] {}".into())]);
+}
+
+/// Whatever comes when, and however much is taken at a time.
+#[test]
+fn places_are_where_the_bytes_are() {
+    for seed in 0..300 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let order = random.choice([policy::Order::Input, policy::Order::Finish]).unwrap();
+        let told = random.choice([policy::PlacesTold::All, policy::PlacesTold::Failures]).unwrap();
+        let mut buffer = behind(order, &[0..3, 5..9, 10..20], told);
+        let mut left: Vec<u64> = [3, 4, 9].into_iter().chain(20..50).collect();
+        random.shuffle(&mut left);
+        let (mut text, mut done) = (String::new(), Done::default());
+        while !left.is_empty() || !buffer.pieces.is_empty() || !buffer.out().is_empty() {
+            if let Some(index) = left.pop() {
+                let outcome = match random.bool() {
+                    true => Outcome::Failure("timeout"),
+                    false => Outcome::Results(1),
+                };
+                let repeated = format!("{index} ").repeat(random.usize(..3));
+                buffer.put(Index(index), 1, outcome, |out| {
+                    if !repeated.is_empty() {
+                        append(out, &repeated);
+                    }
+                });
+            }
+            buffer.set_room(random.usize(..9));
+            let out = buffer.out();
+            done.append(&mut std::mem::take(&mut out.done));
+            text += &String::from_utf8(out.results.take().take_bytes()).unwrap();
+        }
+        let failed = done.failed_at.iter();
+        for place in failed.chain(done.results_at.iter()) {
+            let words = text[place.at as usize..place.end_at() as usize].split_terminator(' ');
+            let indices: std::collections::BTreeSet<u64> =
+                words.map(|word| word.parse().unwrap()).collect();
+            let all = place.first..place.end();
+            assert!(
+                indices.iter().all(|index| all.contains(index)),
+                "seed {seed}"
+            );
+        }
+        let bytes = |places: &crate::outcome::Places| -> u64 {
+            places.iter().map(|place| place.bytes).sum()
+        };
+        let (failed, results) = (bytes(&done.failed_at), bytes(&done.results_at));
+        assert_eq!(done.failed_at.count(), done.failures());
+        if told == policy::PlacesTold::All {
+            assert_eq!(failed + results, text.len() as u64);
+            assert_eq!(done.results_at.count(), done.results());
+        } else {
+            assert_eq!(results, 0);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Bench, MILLISECOND, SECOND, WHOLE, WORKER};
 use crate::exit::Status;
 use crate::outcome::{Done, ExitStatus, Lines};
 use crate::protocol::message::Message;
-use crate::schedule::policy::{Delivery, MaxErrors, OnError, Policy, Window};
+use crate::schedule::policy::{Delivery, MaxErrors, OnError, PlacesTold, Policy, Window};
 use crate::schedule::{Death, Doubts, WorkerFaults, WorkerId};
 
 #[test]
@@ -291,6 +291,7 @@ fn of_records_that_fail_together_the_last_that_is_allowed_ends_the_run() {
         WorkerFaults::default(),
         Doubts::default(),
         None,
+        PlacesTold::Failures,
     );
     bench.records(10);
     bench.end_input();

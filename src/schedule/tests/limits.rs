@@ -10,7 +10,7 @@ use crate::input::{Flaw, Rejected, Rejection};
 use crate::outcome::{Done, ExitStatus};
 use crate::protocol::message::{Begins, Cancels, Capabilities};
 use crate::record::{Block, Index, Separator, Slice};
-use crate::schedule::policy::{Delivery, MaxErrors, Window};
+use crate::schedule::policy::{Delivery, MaxErrors, PlacesTold, Window};
 use crate::schedule::process::{Generation, Process};
 use crate::schedule::queue::Queue;
 use crate::schedule::{Doubts, WorkerFaults, WorkerId};
@@ -181,7 +181,13 @@ fn failures_of_earlier_runs_count_towards_max_errors() {
     let mut earlier = Done::default();
     assert!(earlier.ranges.insert(0..2));
     earlier.failed.insert("timeout", 1);
-    bench.scheduler.resume(earlier, WorkerFaults::default(), Doubts::default(), None);
+    (bench.scheduler).resume(
+        earlier,
+        WorkerFaults::default(),
+        Doubts::default(),
+        None,
+        PlacesTold::Failures,
+    );
     bench.next = 2;
     bench.records(5);
     bench.answer(1);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Bench, MILLISECOND, SECOND};
 use crate::outcome::{Done, ExitStatus};
-use crate::schedule::policy::{Policy, Readiness};
+use crate::schedule::policy::{PlacesTold, Policy, Readiness};
 use crate::schedule::{Crew, Doubts, WorkerFaults};
 use crate::shape::Protocol;
 
@@ -162,6 +162,7 @@ fn resumed(took: Option<Duration>, change: impl FnOnce(&mut Policy)) -> Bench {
         WorkerFaults::default(),
         Doubts::default(),
         took,
+        PlacesTold::Failures,
     );
     bench
 }

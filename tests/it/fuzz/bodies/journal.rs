@@ -17,6 +17,7 @@ pub(crate) fn journal(mut data: &[u8]) {
             errors: None,
         },
         command: Vec::new(),
+        made_from: None,
     };
     let (mut bytes, mut chain) = write_header(&header);
     let (mut lines, mut ends) = (vec![bytes.clone()], vec![bytes.len()]);

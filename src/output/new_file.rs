@@ -15,9 +15,11 @@ use crate::visible;
 
 /// A file that is being written.
 #[derive(Debug)]
-pub(super) struct NewFile {
+pub(crate) struct NewFile {
     file: File,
     name: String,
+    /// What follows where it cannot be written, for people.
+    otherwise: &'static str,
     place: Whereabouts,
 }
 
@@ -35,38 +37,61 @@ enum Whereabouts {
 
 impl NewFile {
     /// Begins one that is to have that path; stdout without one.
-    pub(super) fn create(path: Option<&Path>) -> Result<Self, Unusable> {
+    ///
+    /// # Errors
+    /// Where it cannot be: then `otherwise` holds.
+    pub(crate) fn create(path: Option<&Path>, otherwise: &'static str) -> Result<Self, Unusable> {
         let Some(path) = path else {
             let stdout = rustix::stdio::stdout().try_clone_to_owned();
             let name = "standard output".to_owned();
-            let file = stdout.map(File::from).map_err(|error| failed(&name, &error))?;
-            let place = Whereabouts::InPlace;
-            return Ok(Self { file, name, place });
+            let file = stdout.map(File::from).map_err(|error| failed(&name, &error, otherwise))?;
+            return Ok(Self {
+                file,
+                name,
+                otherwise,
+                place: Whereabouts::InPlace,
+            });
         };
         let name = visible::name(path);
         let path = end_of_links(path);
-        let (file, place) = open(path).map_err(|error| failed(&name, &error))?;
-        Ok(Self { file, name, place })
+        let (file, place) = open(path).map_err(|error| failed(&name, &error, otherwise))?;
+        Ok(Self {
+            file,
+            name,
+            otherwise,
+            place,
+        })
     }
 
     /// Where its bytes go.
-    pub(super) fn writer(&self) -> &File {
+    pub(crate) fn writer(&self) -> &File {
         &self.file
     }
 
+    /// Has it be read by whoever may read `alike`, and nobody else.
+    pub(crate) fn be_read_as(&self, alike: &File) {
+        if let Ok(found) = alike.metadata() {
+            // Where this cannot be, the file system has no such rights.
+            let _ = self.file.set_permissions(found.permissions());
+        }
+    }
+
     /// What to say where it cannot be written.
-    pub(super) fn failed(&self, error: &io::Error) -> Unusable {
+    pub(crate) fn failed(&self, error: &io::Error) -> Unusable {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Unusable::new(
                 Status::Signal(libc::SIGPIPE),
                 format!("nobody reads {} any more", self.name),
             );
         }
-        failed(&self.name, error)
+        failed(&self.name, error, self.otherwise)
     }
 
     /// Makes it safe, and puts it in its place, instead of what is there.
-    pub(super) fn put_in_place(mut self) -> Result<(), Unusable> {
+    ///
+    /// # Errors
+    /// Where it cannot be; nothing is left of it then.
+    pub(crate) fn put_in_place(mut self) -> Result<(), Unusable> {
         let put = self.put().map_err(|error| self.failed(&error));
         if put.is_ok() {
             self.place = Whereabouts::InPlace;
@@ -101,7 +126,7 @@ impl Drop for NewFile {
 }
 
 /// Where a link leads, for it stays one; also where nothing is there yet.
-fn end_of_links(path: &Path) -> PathBuf {
+pub(crate) fn end_of_links(path: &Path) -> PathBuf {
     /// More links in a row are a circle.
     const MOST_LINKS: usize = 40;
     let mut end = path.to_owned();
@@ -162,7 +187,8 @@ fn give_name(file: &File, path: &Path) -> io::Result<()> {
     Ok(linkat(CWD, nameless, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
-fn rename(from: &Path, to: &Path) -> io::Result<()> {
+/// Has a file take the place of another, and makes that safe.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
     // Some file systems cannot do that, and need not.
     if let Ok(directory) = File::open(directory_of(to)) {
@@ -183,9 +209,9 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn failed(name: &str, error: &io::Error) -> Unusable {
+fn failed(name: &str, error: &io::Error, otherwise: &str) -> Unusable {
     Unusable::new(
         Status::Fault,
-        format!("cannot write {name}: {error}; nothing is joined"),
+        format!("cannot write {name}: {error}; {otherwise}"),
     )
 }
