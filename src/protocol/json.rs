@@ -39,6 +39,8 @@ pub enum Statement<'a> {
     Ready(Capabilities<'a>),
     /// It has begun these records, together.
     Begun(Vec<Index>),
+    /// It asks to be replaced.
+    Restart,
     /// What it has to say at its end, as JSON.
     Exit(&'a str),
     /// Nothing to mtask: a line for people.
@@ -188,6 +190,8 @@ struct Fields<'a> {
     can: Option<&'a RawValue>,
     #[serde(borrow)]
     started: Option<&'a RawValue>,
+    #[serde(borrow)]
+    restart: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     exit: Option<&'a RawValue>,
 }
@@ -215,6 +219,7 @@ impl<'a> Fields<'a> {
                 (None, None, Some(started)) => {
                     ids(started.get()).map_or(Statement::Log, Statement::Begun)
                 }
+                _ if self.restart.is_some_and(|it| it.get() == "true") => Statement::Restart,
                 _ => Statement::Log,
             };
         };

@@ -26,6 +26,8 @@ pub enum Message<'m, 'b> {
     /// It has begun these records, with one call. Those of an earlier call of which one is among
     /// them wait again.
     Begun(&'m [Index]),
+    /// It is of no more use, and asks to be replaced: it will answer nothing more that it owes.
+    Resigns,
     /// It has something to say at its end.
     LastWord,
     /// So many lines that are no answers.

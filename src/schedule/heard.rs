@@ -19,6 +19,7 @@ impl Scheduler {
             Message::Answers(answers) => return self.replied(worker, answers, now),
             Message::Ready(said) => return self.announced(worker, said, now),
             Message::Begun(indices) => return self.began(worker, indices, now),
+            Message::Resigns => return self.resigns(worker, now),
             Message::LastWord => return self.took_leave(worker),
             Message::Log(lines) => self.logged(worker, lines),
             Message::End { end, begun } => {

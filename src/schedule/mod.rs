@@ -39,6 +39,7 @@ pub mod policy;
 mod process;
 mod queue;
 mod replies;
+mod resign;
 mod restarts;
 mod retry;
 mod settle;

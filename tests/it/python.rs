@@ -2,6 +2,7 @@
 
 mod odd;
 mod results;
+mod spoilt;
 
 use std::io::Write;
 use std::process::Command;

@@ -79,6 +79,8 @@ pub(super) struct Actor {
     then: Option<(ExitStatus, Blame)>,
     answers: u32,
     has_skipped: bool,
+    /// It has asked to be replaced.
+    has_resigned: bool,
     accident: Option<(Accident, Duration, u32)>,
     told_to_end: Option<(Duration, ExitStatus)>,
     told_by: Blame,
@@ -149,6 +151,7 @@ impl Actor {
             then: None,
             answers: 0,
             has_skipped: false,
+            has_resigned: false,
             accident: accident.filter(|_| !is_never_up).map(|kind| (kind, at, rng.u32(1..6))),
             told_to_end: None,
             told_by: Blame::Mtask,

@@ -231,6 +231,8 @@ pub(super) struct Ledger {
     /// A process has given up a record that it was asked to, and one has not.
     has_given_up: bool,
     has_not_given_up: bool,
+    /// A process was replaced as it asked to be.
+    has_resigned: bool,
     finished: Option<Duration>,
 }
 
@@ -273,6 +275,7 @@ impl Ledger {
             is_paced: false,
             has_given_up: false,
             has_not_given_up: false,
+            has_resigned: false,
             finished: None,
             policy: scenario.policy.clone(),
         }
@@ -291,6 +294,7 @@ impl Ledger {
             self.has_lazy_first.then_some(Fault::LazyFirst),
             self.has_given_up.then_some(Fault::GivenUp),
             self.has_not_given_up.then_some(Fault::NotGivenUp),
+            self.has_resigned.then_some(Fault::Resigned),
         ]
         .into_iter()
         .flatten()

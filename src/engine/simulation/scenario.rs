@@ -86,6 +86,8 @@ pub(super) enum Saying {
     Twice,
     UnknownId,
     NoId,
+    /// An error, and that it is to be replaced.
+    Resigns,
 }
 
 impl Saying {
@@ -97,6 +99,7 @@ impl Saying {
             Self::BadBeforeId => format!("{{\"output\":NaN,\"id\":{index}}}\n"),
             Self::Twice => output.repeat(2),
             Self::UnknownId => format!("{{\"id\":{},\"output\":1}}\n", UNKNOWN + index),
+            Self::Resigns => Self::Error.line(index, output) + "{\"restart\":true}\n",
             Self::NoId => format!("{{\"id\":\"{index}\",\"output\":1}}\n"),
         }
     }
@@ -302,6 +305,8 @@ pub(super) enum Fault {
     GivenUp,
     /// One has not.
     NotGivenUp,
+    /// A process was replaced as it asked to be.
+    Resigned,
     /// A first answer took longer than later ones may.
     LazyFirst,
     /// A process closed its stdin in the middle of a record.
@@ -325,7 +330,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 24] = [
         Self::EndFromOutside,
         Self::StatusToAll,
         Self::RetriedError,
@@ -339,6 +344,7 @@ impl Fault {
         Self::BegunAgain,
         Self::GivenUp,
         Self::NotGivenUp,
+        Self::Resigned,
         Self::LazyFirst,
         Self::TornRecord,
         Self::Suspended,

@@ -190,7 +190,10 @@ impl<'s> Dialogue<'s> {
             Statement::Answer(answer) if is_valid(&answer) => {
                 self.take_valid(answer, line, answers);
             }
-            message @ (Statement::Ready(_) | Statement::Begun(_) | Statement::Exit(_)) => {
+            message @ (Statement::Ready(_)
+            | Statement::Begun(_)
+            | Statement::Restart
+            | Statement::Exit(_)) => {
                 self.take(message, line, answers);
             }
             message => {
@@ -373,12 +376,14 @@ impl<'s> Dialogue<'s> {
             Statement::Nameless => self.said.unasked = Some(Unasked::line(line)),
             Statement::Ready(capabilities) if self.is_taken(Message::Ready(capabilities)) => {}
             Statement::Begun(indices) if self.is_taken(Message::Begun(&indices)) => {}
+            Statement::Restart if self.is_taken(Message::Resigns) => {}
             Statement::Exit(exit) if self.is_taken(Message::LastWord) => {
                 self.said.exits.push(exit.to_owned());
             }
             Statement::Mention(_)
             | Statement::Ready(_)
             | Statement::Begun(_)
+            | Statement::Restart
             | Statement::Exit(_)
             | Statement::Log => {
                 self.log(line);

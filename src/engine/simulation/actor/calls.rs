@@ -50,6 +50,14 @@ impl Actor {
         self.unsaid.extend(line.bytes());
     }
 
+    /// It has asked to be replaced: it does nothing more of what it was sent.
+    pub(super) fn leave_all(&mut self) {
+        self.tasks.clear();
+        self.stuck.clear();
+        self.spoilt = None;
+        self.call = CallUnderWay::default();
+    }
+
     /// Whether it is to begin something now.
     pub(super) fn has_room(&self) -> bool {
         match self.command.calls {

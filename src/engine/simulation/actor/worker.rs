@@ -200,6 +200,11 @@ impl Actor {
     }
 
     fn work(&mut self, records: &mut [Record], now: Duration) -> bool {
+        if self.has_resigned {
+            self.leave_all();
+            self.activity = Activity::Ending(now + millis(2));
+            return true;
+        }
         if self.fail_call(now) {
             return true;
         }
@@ -375,6 +380,7 @@ impl Actor {
             Effect::Says(times, saying) if *times > 0 => {
                 *times -= 1;
                 line = saying.line(index, line);
+                self.has_resigned |= *saying == Saying::Resigns;
             }
             _ => {}
         }

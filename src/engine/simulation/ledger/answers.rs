@@ -174,6 +174,24 @@ impl Ledger {
         true
     }
 
+    /// A process is to be replaced, as it says. Gives whether that is news.
+    pub(in super::super) fn resigned(&mut self, worker: WorkerId) -> bool {
+        let process = self.processes[worker.0].as_mut().expect("a process resigns");
+        if !process.is_working() || process.closed.is_some() {
+            return false;
+        }
+        for owed in std::mem::take(&mut process.owed) {
+            let past = &mut self.pasts[owed.index as usize];
+            past.holder = None;
+            past.may_be_missing |= self.policy.delivery == Delivery::AtMostOnce;
+            if owed.call.is_some() {
+                past.suspect(true);
+            }
+        }
+        self.has_resigned = true;
+        true
+    }
+
     fn became_ready(&mut self, worker: WorkerId, now: Duration) {
         self.failed_starts[worker.0] = 0;
         let process = self.processes[worker.0].as_mut().expect("a process that runs is ready");

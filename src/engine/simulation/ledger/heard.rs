@@ -20,6 +20,8 @@ enum StdoutLine {
     /// what it is asked to.
     Ready(Option<usize>, bool, bool),
     Begun(Vec<u64>),
+    /// It is to be replaced.
+    Restart,
     Exit,
     /// It is for people.
     Log,
@@ -81,6 +83,7 @@ impl StdoutLine {
                 rest.contains("\"cancel\""),
             ),
             None if line.starts_with("{\"exit\":") => Self::Exit,
+            None if line == "{\"restart\":true}" => Self::Restart,
             None => Self::Log,
         }
     }
@@ -228,6 +231,10 @@ impl Ledger {
                         self.logged(1);
                     }
                 }
+                StdoutLine::Restart => match self.resigned(worker) {
+                    true => self.behind += 1,
+                    false => self.logged(1),
+                },
                 StdoutLine::Exit => {
                     if self.said_exit(worker) {
                         self.kept_exit();

@@ -231,6 +231,7 @@ fn saying(rng: &mut Rng) -> Effect {
         Saying::Twice,
         Saying::UnknownId,
         Saying::NoId,
+        Saying::Resigns,
     ];
     Effect::Says(times, *pick(rng, &sayings))
 }

@@ -3,7 +3,16 @@
 import json
 from json.encoder import encode_basestring
 
-from _mtask.errors import is_a, is_users, name_of, text_of, traceback_of, what_it_says
+from _mtask.errors import (
+    is_a,
+    is_users,
+    name_of,
+    spoils_process,
+    text_of,
+    traceback_of,
+    what_it_says,
+    what_was_raised,
+)
 from _mtask.library import library
 
 
@@ -61,6 +70,8 @@ def failure(number, error, channel, message=None):
     was looked at."""
     if channel.is_forked():
         raise error
+    if spoils_process(error):
+        channel.spoilt = what_was_raised(error)
     if message is None:
         message = what_it_says(error)
         traceback = traceback_of(error)

@@ -31,6 +31,8 @@ def answer_one_by_one(channel, call):
                     )
                 else:
                     gathered.append(answer(record["id"], output, channel))
+            if channel.spoilt:
+                return
             if clock() > due:
                 channel.write()
                 due = clock() + GATHER

@@ -52,6 +52,7 @@ class Channel:
         self.records = []  # at hand
         self.gathered = []  # answers, as text
         self.written = 0  # how often answers were
+        self.spoilt = None  # what has made this process useless, if anything has
         self.lock = threading.Lock()
         self.busy = None
         os.register_at_fork(after_in_child=self.forget)
@@ -143,6 +144,11 @@ class Channel:
         del self.gathered[: len(answers)]
         # A surrogate can stand in a string alone; its replacement is JSON's way to write it.
         return "".join(answers).encode("utf-8", "backslashreplace")
+
+    def resign(self):
+        """Has mtask replace this process. What has not been begun goes elsewhere."""
+        people.tell(f"the process is replaced: {self.spoilt}")
+        self.say('{"restart":true}')
 
     def look_after_gathered(self):
         """Call it before answers are gathered."""

@@ -12,6 +12,7 @@ NOT_USERS = ("_mtask", "asyncio", "importlib", "json")
 
 get_module = type.__dict__["__module__"].__get__
 get_qualname = type.__dict__["__qualname__"].__get__
+get_cause = BaseException.__dict__["__cause__"].__get__
 get_traceback = BaseException.__dict__["__traceback__"].__get__
 
 
@@ -44,6 +45,28 @@ def what_it_says(error):
 
 def what_was_raised(error):
     return f"{name_of(type(error))}: {text_of(error)}"
+
+
+def spoils_process(error):
+    """Whether all that comes after it would fail too: it says so itself, or is one of those that a GPU
+    gives from then on."""
+    while error is not None:
+        try:
+            restart = error.restart
+        except BaseException:
+            restart = None
+        if restart is True or type(restart) is int and restart:
+            return True
+        text = text_of(error)
+        if text.startswith(("CUDA error:", "HIP error:")) and "out of memory" not in text:
+            return True
+        error = get_cause(error)
+    return False
+
+
+def is_out_of_memory(error):
+    """Whether less at a time may do, as torch has it too, which need not be loaded for that."""
+    return is_a(error, MemoryError) or name_of(type(error)).endswith(".OutOfMemoryError")
 
 
 def traceback_of(error):

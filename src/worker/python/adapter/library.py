@@ -1,5 +1,6 @@
 """Python's own modules, beside files of the user that have the same names."""
 
+import _thread
 import os
 import sys
 
@@ -13,6 +14,7 @@ class Library:
 
     def __init__(self):
         home = os.path.dirname(os.__file__)
+        self.lock = _thread.RLock()  # calls may be in threads
         self.path = [
             place
             for place in sys.path
@@ -30,6 +32,7 @@ class Library:
         self.count = 0  # of modules, when there was last none of the user's with such a name
 
     def __enter__(self):
+        self.lock.acquire()
         self.outer_path = sys.path
         sys.path = self.path + [place for place in sys.path if place not in self.path]
         self.tops = set()
@@ -53,6 +56,12 @@ class Library:
         sys.modules.update(self.apart)
 
     def __exit__(self, *_):
+        try:
+            self.leave()
+        finally:
+            self.lock.release()
+
+    def leave(self):
         sys.path = self.outer_path
         self.tops |= shadowed(self.path, self.count)
         self.count = len(sys.modules)

@@ -32,6 +32,8 @@ def main():
         sys.exit(unusable.status)
     try:
         serve(channel, worker, task)
+        if channel.spoilt:
+            channel.resign()
         worker.close(channel)
     except Gone:
         pass  # nobody is left to tell

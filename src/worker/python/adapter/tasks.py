@@ -63,8 +63,7 @@ class Tasks:
     def take(self):
         lines = self.channel.read_once()
         if lines is None:
-            self.loop.remove_reader(self.channel.source)
-            self.is_over = True
+            self.take_no_more()
             return self.write_soon()
         if not lines:
             return
@@ -75,6 +74,10 @@ class Tasks:
                 self.cancel(record.get("cancel"))
         if self.channel.gathered:
             self.write_soon()
+
+    def take_no_more(self):
+        self.loop.remove_reader(self.channel.source)
+        self.is_over = True
 
     def begin(self, number, record):
         task = self.loop.create_task(self.answer(number, record), name=f"mtask record {number}")
@@ -99,6 +102,8 @@ class Tasks:
     def settle(self, number, text):
         self.under_way.pop(number, None)
         self.cancelled.discard(number)
+        if self.channel.spoilt and not self.is_over:
+            self.take_no_more()
         gathered = self.channel.gathered
         gathered.append(text)
         if len(gathered) == 1:

@@ -13,7 +13,7 @@ def answer_in_threads(channel, call, most):
     threads = Threads(channel, call, most)
     while True:
         lines = channel.read_lines()
-        if lines is None:
+        if lines is None or channel.spoilt:
             return threads.end()
         for record in decode(lines, channel.gathered):
             threads.take(record)

@@ -129,7 +129,7 @@ fn read_json(line: &[u8]) {
                 assert!(is_json && fields().id.is_none());
                 assert_eq!(fields().exit.map_or("null", RawValue::get), exit);
             }
-            Statement::Ready(_) | Statement::Begun(_) => assert!(is_json),
+            Statement::Ready(_) | Statement::Begun(_) | Statement::Restart => assert!(is_json),
             Statement::Nameless => assert!(begins_with_id(line)),
             Statement::Log => assert!(!line.starts_with(b"{\"id\":")),
         }
