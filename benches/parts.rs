@@ -60,6 +60,8 @@ fn shape(format: Format) -> Shape {
         max_record: MAX_LINE,
         record_end: None,
         answer_end: AnswerEnd::Separator,
+        field: None,
+        merge: None,
     }
 }
 
@@ -105,7 +107,7 @@ fn json_write(bencher: Bencher<'_, '_>, format: Format) {
     bencher
         .counter(BytesCount::new(block.bytes.len()))
         .counter(ItemsCount::new(block.count))
-        .bench_local(|| json::write(&block, None, format));
+        .bench_local(|| json::write(&block, None, &shape(format)));
 }
 
 /// Lines of a worker to answers; `{"id":N,"output":...}` is the usual form.
@@ -145,7 +147,7 @@ fn render_results(bencher: Bencher<'_, '_>, format: OutputFormat) {
         .counter(ItemsCount::new(records))
         .bench_local(|| {
             let mut answers = Lines::Lent(black_box(&text));
-            rendering.results(Index(0), records, &mut answers, text.len(), &mut out);
+            rendering.results(Index(0), records, &mut answers, text.len(), b"", &mut out);
             out.advance(out.len());
         });
 }

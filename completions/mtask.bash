@@ -23,7 +23,7 @@ _mtask() {
 
     case "${cmd}" in
         mtask)
-            opts="-i -0 -j -o -k -u -q -h -V --input --shard --format --null --max-record --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --pin --threads --tag-stderr --lifespan --python --argument-type --batch --concurrency --output --unordered --output-format --errors --join --exits --error-input --resume --retry-failed --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --at-most-once --max-restarts --exit-timeout --grace --progress --desc --total --stats --stats-file --log --quiet --dry-run --generate --help --version"
+            opts="-i -0 -j -o -k -u -q -h -V --input --shard --format --field --null --max-record --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --pin --threads --tag-stderr --lifespan --python --argument-type --batch --concurrency --output --unordered --output-format --merge --errors --join --exits --error-input --resume --retry-failed --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --at-most-once --max-restarts --exit-timeout --grace --progress --desc --total --stats --stats-file --log --quiet --dry-run --generate --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -68,6 +68,13 @@ _mtask() {
                     ;;
                 --format)
                     COMPREPLY=($(compgen -W "lines jsonl csv tsv" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --field)
+                    COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace
                     fi
@@ -217,7 +224,14 @@ _mtask() {
                     return 0
                     ;;
                 --output-format)
-                    COMPREPLY=($(compgen -W "raw envelope text" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "raw envelope pair text" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --merge)
+                    COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace
                     fi
@@ -433,7 +447,7 @@ _mtask_or_command() {
     while (( i < COMP_CWORD )); do
         case ${COMP_WORDS[i]} in
             --) takes_options=; (( i += 1 )); break ;;
-            -i|-a|--input|--shard|--format|--max-record|-j|-P|--jobs|--protocol|--answer-end|--record-end|--worker-arg|--shared-arg|--gpus|--threads|--lifespan|--python|--argument-type|--batch|--concurrency|-o|--output|--output-format|--errors|--exits|--error-input|--resume|--window|--rate|--buffer|--on-error|--max-errors|--timeout|--init-timeout|--retries|--retry-delay|--max-restarts|--exit-timeout|--grace|--progress|--desc|--total|--stats-file|--log|--generate) (( i += 2 )); [[ ${COMP_WORDS[i-1]} != = ]] || (( i += 1 )) ;;
+            -i|-a|--input|--shard|--format|--field|--max-record|-j|-P|--jobs|--protocol|--answer-end|--record-end|--worker-arg|--shared-arg|--gpus|--threads|--lifespan|--python|--argument-type|--batch|--concurrency|-o|--output|--output-format|--merge|--errors|--exits|--error-input|--resume|--window|--rate|--buffer|--on-error|--max-errors|--timeout|--init-timeout|--retries|--retry-delay|--max-restarts|--exit-timeout|--grace|--progress|--desc|--total|--stats-file|--log|--generate) (( i += 2 )); [[ ${COMP_WORDS[i-1]} != = ]] || (( i += 1 )) ;;
             -*) (( i += 1 )) ;;
             *) break ;;
         esac

@@ -6,7 +6,7 @@ function __mtask_takes_options
         switch $words[1]
             case --
                 return 1
-            case -i -a --input --shard --format --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --threads --lifespan --python --argument-type --batch --concurrency -o --output --output-format --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --log --generate
+            case -i -a --input --shard --format --field --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --threads --lifespan --python --argument-type --batch --concurrency -o --output --output-format --merge --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --log --generate
                 set -e words[1]
             case '-*'
             case '*'
@@ -23,6 +23,7 @@ complete -c mtask -n __mtask_takes_options -l format -d 'What a record is: lines
 jsonl\t'A line that is one JSON value; blank lines are skipped'
 csv\t'A row after the first, which names the fields: a JSON object of strings'
 tsv\t'The same with tabs between fields'"
+complete -c mtask -n __mtask_takes_options -l field -d 'Send only the value of KEY in each record' -r -f
 complete -c mtask -n __mtask_takes_options -l max-record -d 'The longest record and the longest answer' -r -f
 complete -c mtask -n __mtask_takes_options -s j -l jobs -d 'How many [default: one for each usable CPU]' -r -f
 complete -c mtask -n __mtask_takes_options -l protocol -d 'Their protocol: lines or json' -r -f -a "lines\t'One line in, one line out, in the same order, flushed'
@@ -41,9 +42,11 @@ kwargs\t'An object of keyword arguments'"
 complete -c mtask -n __mtask_takes_options -l batch -d 'Call with lists of up to N records' -r -f
 complete -c mtask -n __mtask_takes_options -l concurrency -d 'Have up to N calls under way in each worker' -r -f
 complete -c mtask -n __mtask_takes_options -s o -l output -d 'Write results to FILE instead of stdout' -r -F
-complete -c mtask -n __mtask_takes_options -l output-format -d 'Results as raw, envelope or text' -r -f -a "raw\t'The bytes of the answer'
+complete -c mtask -n __mtask_takes_options -l output-format -d 'Results as raw, envelope, pair or text' -r -f -a "raw\t'The bytes of the answer'
 envelope\t'{"index":...,"output":...} on a line each'
+pair\t'{"index":...,"input":...,"output":...} on a line each'
 text\t'With --protocol json: strings without their quotes, other values as they are'"
+complete -c mtask -n __mtask_takes_options -l merge -d 'Write each input object with KEY set to its result' -r -f
 complete -c mtask -n __mtask_takes_options -l errors -d 'Write error records to FILE, not among results' -r -F
 complete -c mtask -n __mtask_takes_options -l exits -d 'Write what workers say at their ends to FILE' -r -F
 complete -c mtask -n __mtask_takes_options -l error-input -d 'What an error record holds of its record: whole or none' -r -f -a "whole\t'All of it, so that it can be run again'
@@ -90,4 +93,4 @@ complete -c mtask -n __mtask_takes_options -s q -l quiet -d 'Errors only: no hin
 complete -c mtask -n __mtask_takes_options -l dry-run -d 'Print the workers\' command lines, start nothing'
 complete -c mtask -n __mtask_takes_options -s h -l help -d 'Print help; --help tells more'
 complete -c mtask -n __mtask_takes_options -s V -l version -d 'Print the version'
-complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --shard --format --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --threads --lifespan --python --argument-type --batch --concurrency -o --output --output-format --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --log --generate)"
+complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --shard --format --field --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --threads --lifespan --python --argument-type --batch --concurrency -o --output --output-format --merge --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --log --generate)"

@@ -20,14 +20,14 @@ use std::time::Duration;
 use crate::cli::Arguments;
 use crate::exit::Unusable;
 use crate::input::InputSource;
-use crate::outcome::{OutputFormat, Rendering};
+use crate::outcome::Rendering;
 use crate::protocol::Attempts;
 use crate::report::{Verbosity, When};
 use crate::schedule::policy::{
     Delivery, ErrorRecords, FailureRules, Lead, Limits, Order, Pacing, Policy, Readiness,
     RetryDelay, Window,
 };
-use crate::shape::{Format, Protocol, Shape};
+use crate::shape::{Protocol, Shape};
 use crate::shard::{PLACEHOLDER, Shard, has_place};
 use crate::visible;
 use crate::worker::command::{Dealt, init_unless_placed, worker_commands};
@@ -37,7 +37,6 @@ use crate::worker::machine::{cpus, gpus};
 use crate::worker::python::{self, ArgumentType, Callable, Calls, PythonWorker};
 use crate::worker::stderr::StderrTags;
 pub use resumed::EarlierFailures;
-use shape::shape;
 
 /// How long a process may take until it is ready where only `--timeout` is given.
 const DEFAULT_INIT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
@@ -169,10 +168,10 @@ impl Config {
             gpus: &machine.gpus.names,
         };
         let hints = hints::hints(&arguments, &inits);
-        let shape = shape(&arguments)?;
+        let shape = shape::shape(&arguments)?;
         let rendering = Rendering {
             shape,
-            output_format: output_format(&arguments, shape)?,
+            output_format: shape::output_format(&arguments, shape)?,
             error_input: arguments.output.error_input,
         };
         let policy = policy(&arguments, jobs, shape)?;
@@ -285,19 +284,6 @@ fn python_worker(arguments: &Arguments) -> Result<Option<PythonWorker>, Unusable
             calls,
         }),
     )
-}
-
-fn output_format(arguments: &Arguments, shape: Shape) -> Result<OutputFormat, Unusable> {
-    let gives_json = shape.protocol.facts().gives_json;
-    match arguments.output.output_format {
-        Some(OutputFormat::Text) if !gives_json => Err(Unusable::usage(
-            "--output-format text takes the quotes off JSON strings, which only --protocol json \
-             answers with: add it, or use --output-format raw",
-        )),
-        Some(given) => Ok(given),
-        None if gives_json && shape.format == Format::Lines => Ok(OutputFormat::Text),
-        None => Ok(OutputFormat::Raw),
-    }
 }
 
 fn policy(arguments: &Arguments, jobs: NonZeroUsize, shape: Shape) -> Result<Policy, Unusable> {

@@ -11,6 +11,7 @@ pub mod generate;
 pub mod run;
 
 pub mod budget;
+pub mod object;
 pub mod record;
 pub mod shape;
 pub mod shard;

@@ -10,6 +10,7 @@ mod exit;
 mod limit;
 mod lines;
 mod rendering;
+mod results;
 
 use std::borrow::Cow;
 use std::fmt::Display;

@@ -5,6 +5,7 @@
 
 use clap::ValueEnum;
 
+use crate::object::Key;
 use crate::record::{Framing, Separator};
 
 /// What records and answers look like.
@@ -23,6 +24,10 @@ pub struct Shape {
     pub record_end: Option<EndLine>,
     /// Where an answer ends.
     pub answer_end: AnswerEnd,
+    /// Under which key of the object that is a record stands what is sent, where that is not all.
+    pub field: Option<Key>,
+    /// Under which key of it the result is put, where it is not written by itself.
+    pub merge: Option<Key>,
 }
 
 /// A line that ends something, without the separator. There are two of a run at most, which live as
@@ -180,5 +185,7 @@ impl Shape {
         max_record: 1 << 20,
         record_end: None,
         answer_end: AnswerEnd::Separator,
+        field: None,
+        merge: None,
     };
 }

@@ -49,6 +49,14 @@ pub struct InputOptions {
     )]
     pub format: Option<Format>,
 
+    /// Send only the value of KEY in each record
+    ///
+    /// Each record must be a JSON object that has it, or a row with such a field; another one fails with
+    /// `invalid_input`. Where an object has KEY several times, the last one counts. Error records hold
+    /// the whole record all the same.
+    #[arg(long, value_name = "KEY", hide_short_help = true)]
+    pub field: Option<String>,
+
     /// Records end with NUL instead of newline
     ///
     /// Towards workers and in all output, too. Only with `--format lines` and `--protocol lines`.

@@ -32,7 +32,7 @@ pub struct OutputOptions {
     #[arg(short, long, overrides_with = "ordered")]
     pub unordered: bool,
 
-    /// Results as raw, envelope or text
+    /// Results as raw, envelope, pair or text
     #[arg(
         long,
         value_enum,
@@ -42,6 +42,14 @@ pub struct OutputOptions {
             + "\n\n[default: raw; text with --protocol json and --format lines]"
     )]
     pub output_format: Option<OutputFormat>,
+
+    /// Write each input object with KEY set to its result
+    ///
+    /// Each record must be a JSON object, or a row; what is none fails with `invalid_input`. The value
+    /// of KEY is replaced, of several the last, or KEY is added at the end; all other bytes stay as
+    /// they were. A result of the lines protocol is a string, under KEY_base64 where it is not UTF-8.
+    #[arg(long, value_name = "KEY", hide_short_help = true)]
+    pub merge: Option<String>,
 
     /// Write error records to FILE, not among results
     ///

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 
 use crate::cli::Arguments;
 use crate::exit::Unusable;
+use crate::object::Key;
+use crate::outcome::OutputFormat;
 use crate::record::Separator;
 use crate::shape::{AnswerEnd, EndLine, Format, Protocol, Shape};
 
@@ -21,6 +23,8 @@ pub(super) fn shape(arguments: &Arguments) -> Result<Shape, Unusable> {
         max_record: arguments.input.max_record.get(),
         record_end: end_line("--record-end", &arguments.workers.record_end)?,
         answer_end: answer_end.map_or(AnswerEnd::Separator, AnswerEnd::Line),
+        field: key("--field", arguments.input.field.as_deref(), format)?,
+        merge: key("--merge", arguments.output.merge.as_deref(), format)?,
     })
 }
 
@@ -65,6 +69,27 @@ fn format(arguments: &Arguments, protocol: Protocol) -> Format {
     (arguments.input.format).unwrap_or(protocol.facts().format)
 }
 
+pub(super) fn output_format(arguments: &Arguments, shape: Shape) -> Result<OutputFormat, Unusable> {
+    let gives_json = shape.protocol.facts().gives_json;
+    match arguments.output.output_format {
+        Some(OutputFormat::Envelope | OutputFormat::Pair | OutputFormat::Text)
+            if shape.merge.is_some() =>
+        {
+            Err(Unusable::usage(
+                "--merge puts the result into the input object, and that is what is written: leave out \
+                 --output-format",
+            ))
+        }
+        Some(OutputFormat::Text) if !gives_json => Err(Unusable::usage(
+            "--output-format text takes the quotes off JSON strings, which only --protocol json \
+             answers with: add it, or use --output-format raw",
+        )),
+        Some(given) => Ok(given),
+        None if gives_json && shape.format == Format::Lines => Ok(OutputFormat::Text),
+        None => Ok(OutputFormat::Raw),
+    }
+}
+
 fn separator(
     arguments: &Arguments,
     protocol: Protocol,
@@ -81,5 +106,15 @@ fn separator(
             "--null is of use with --format lines alone, for other records end with a line or a row: \
              leave one of them out",
         )),
+    }
+}
+
+/// What this option names: a key of records that are objects.
+fn key(option: &str, name: Option<&str>, format: Format) -> Result<Option<Key>, Unusable> {
+    match name {
+        Some(_) if !format.is_json() => Err(Unusable::usage(format!(
+            "{option} names a key of records that are JSON objects: add --format jsonl, csv or tsv"
+        ))),
+        name => Ok(name.map(Key::new)),
     }
 }

@@ -3,8 +3,10 @@ use clap::Parser;
 use super::*;
 use crate::exit::Status;
 use crate::outcome::ErrorInput;
+use crate::outcome::OutputFormat;
 use crate::record::Separator;
 use crate::schedule::policy::{MaxErrors, OnError};
+use crate::shape::Format;
 
 const CPUS: usize = 7;
 

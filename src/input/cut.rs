@@ -11,13 +11,14 @@ use std::ops::Range;
 use memchr::{memchr, memrchr};
 
 use crate::budget::{BOOKKEEPING, Budget};
+use crate::object::Key;
 use crate::record::{Block, Index, Separator, Slice};
-use crate::shape::{Format, Shape};
+use crate::shape::Shape;
 
 use super::buffer::Buffer;
 use super::kind::{Kind, OddSource};
 use super::validator::{RecordFault, Sifted, SourceStart, Validator, fault};
-use super::{Arrival, Flaw, Gone, InputSource, LeftOut, Rejected, Rejection};
+use super::{Arrival, Flaw, Gone, InputSource, LeftOut, Rejected, Rejection, Requirement};
 
 /// So much is read of a source without room for it.
 const PROBE: usize = 512;
@@ -286,6 +287,11 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
         self.shape.format.delimiter()
     }
 
+    /// The key whose value alone is sent.
+    pub(super) fn field(&self) -> Option<Key> {
+        self.shape.field
+    }
+
     /// The most bytes of a record.
     pub(super) fn max_record(&self) -> usize {
         self.shape.max_record
@@ -361,7 +367,7 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
         };
         self.name_place(&mut message);
         let flaw = Flaw {
-            expected: "CSV",
+            expected: Requirement::of(self.shape.format),
             line,
             column: 1,
             message,
@@ -416,16 +422,11 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
             self.reject(match mark.fault {
                 RecordFault::Invalid { line } => {
                     let record = kept.part(mark.place.start..mark.place.end - 1);
-                    let (column, mut message) = fault(&record);
+                    let (expected, column, mut message) = fault(&record, &self.shape);
                     if let Some(kind) = self.kind.and_then(Kind::words) {
                         message.push_str(&format!(" ({kind})"));
                     }
                     self.name_place(&mut message);
-                    let expected = match self.shape.format {
-                        Format::Jsonl => "JSON",
-                        Format::Lines => "text",
-                        Format::Csv | Format::Tsv => "CSV",
-                    };
                     let flaw = Flaw {
                         expected,
                         line,

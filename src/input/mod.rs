@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use crate::budget::Budget;
 use crate::record::{Block, Index, Slice};
-use crate::shape::Shape;
+use crate::shape::{Format, Shape};
 use crate::visible;
 
 pub use part::FilePart;
@@ -94,13 +94,52 @@ pub enum Rejection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flaw {
     /// What it should have been.
-    pub expected: &'static str,
+    pub expected: Requirement,
     /// Its line in its source, from 1, blank lines counted.
     pub line: u64,
     /// The byte of that line at which it goes wrong, from 1.
     pub column: usize,
     /// What is wrong there; of several sources, in which one.
     pub message: String,
+}
+
+/// What a record must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requirement {
+    /// One JSON value.
+    Json,
+    /// UTF-8.
+    Text,
+    /// A row of CSV with the fields that the first row names.
+    Csv,
+    /// The same of TSV.
+    Tsv,
+    /// What this option takes: an object that has what it asks for.
+    Object(&'static str),
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json => f.write_str("JSON"),
+            Self::Text => f.write_str("text"),
+            Self::Csv => f.write_str("CSV"),
+            Self::Tsv => f.write_str("TSV"),
+            Self::Object(option) => write!(f, "input for {option}"),
+        }
+    }
+}
+
+impl Requirement {
+    /// What records of this format must be in any case.
+    fn of(format: Format) -> Self {
+        match format {
+            Format::Jsonl => Self::Json,
+            Format::Lines => Self::Text,
+            Format::Csv => Self::Csv,
+            Format::Tsv => Self::Tsv,
+        }
+    }
 }
 
 impl fmt::Display for Flaw {

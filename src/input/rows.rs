@@ -4,6 +4,7 @@
 //! are, and what is wrong with it is said with the line on which it begins. A part of a file is found
 //! by reading what stands before it, for a line end may be data.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -18,6 +19,7 @@ use super::cut::{Cutter, Stop};
 use super::kind::{Kind, OddSource};
 use super::{Gone, InputSource};
 use crate::input::Arrival;
+use crate::object::Key;
 use crate::shape::Shape;
 
 /// A first row longer than this is looked at only when the file is read.
@@ -49,6 +51,7 @@ pub fn check_names(paths: &[&Path], shape: Shape) -> Result<(), (PathBuf, io::Er
         let Some(names) = read_names(&file, delimiter).map_err(named)? else {
             continue;
         };
+        names.require(shape.field).map_err(failed)?;
         match &first {
             None => first = Some(names),
             Some(first) => first.compare(&names).map_err(failed)?,
@@ -102,13 +105,14 @@ fn unusable(fault: impl Into<String>) -> io::Error {
 impl Names {
     fn of(row: &Row) -> io::Result<Self> {
         let mut names = Self::default();
+        let mut known = HashSet::new();
         for field in row.fields() {
             let Ok(name) = str::from_utf8(field) else {
                 return Err(unusable(
                     "its first row, which names the fields, is not UTF-8",
                 ));
             };
-            if names.names.iter().any(|other| other == name) {
+            if !known.insert(name) {
                 let name = Value::from(name);
                 return Err(unusable(format!("its first row names {name} twice")));
             }
@@ -129,6 +133,19 @@ impl Names {
         Err(unusable(format!(
             "its first row names {own}, and that of the first file {first}: all must name the same fields"
         )))
+    }
+
+    /// Whether the field is there that is sent alone.
+    fn require(&self, field: Option<Key>) -> io::Result<()> {
+        match field {
+            Some(key) if !self.names.iter().any(|name| name == key.name()) => {
+                let (key, names) = (Value::from(key.name()), Value::from(&*self.names));
+                Err(unusable(format!(
+                    "its first row names {names} and no field {key} (--field)"
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Appends the object of a row, where it can be one.
@@ -425,6 +442,7 @@ impl<'a, S: FnMut(Arrival) -> Result<(), Gone>> RowReader<'a, S> {
             )));
         }
         let names = Names::of(&self.row).map_err(Stop::failed)?;
+        names.require(self.cutter.field()).map_err(Stop::failed)?;
         self.row.most = names.names.len();
         match self.names {
             None => *self.names = Some(names),

@@ -10,6 +10,7 @@ use std::ops::Range;
 use memchr::memchr;
 use serde::de::IgnoredAny;
 
+use super::Requirement;
 use crate::shape::{Encoding, Format, Shape};
 
 /// How many rejected records one pass may find before it stops, to be called again.
@@ -185,10 +186,21 @@ impl Validator {
             return LineVerdict::Blank;
         }
         let text = &line[value.clone()];
-        if is_utf8(text) && serde_json::from_slice::<IgnoredAny>(text).is_ok() {
+        if is_utf8(text) && self.is_record(text) {
             LineVerdict::Record(value)
         } else {
             LineVerdict::Invalid(start..line.len())
+        }
+    }
+}
+
+impl Validator {
+    /// Whether this is one JSON value, with all that is asked of it.
+    fn is_record(&self, text: &[u8]) -> bool {
+        match self.shape.field {
+            Some(key) => key.find(text).is_ok_and(|place| place.member.is_some()),
+            None if self.shape.merge.is_some() && !text.starts_with(b"{") => false,
+            None => serde_json::from_slice::<IgnoredAny>(text).is_ok(),
         }
     }
 }
@@ -224,12 +236,35 @@ fn trimmed(line: &[u8], start: usize) -> Range<usize> {
     start..line_end - trailing
 }
 
-/// At which byte of `line`, from 1, an invalid line goes wrong, and how.
+/// What an invalid line should have been, at which byte of it, from 1, it goes wrong, and how.
+pub(super) fn fault(line: &[u8], shape: &Shape) -> (Requirement, usize, String) {
+    let text = &line[trimmed(line, 0)];
+    let is_value = || serde_json::from_slice::<IgnoredAny>(text).is_ok();
+    let missing = match (shape.field, shape.merge) {
+        _ if str::from_utf8(text).is_err() || !is_value() => None,
+        (Some(key), _) if text.starts_with(b"{") => {
+            let key = serde_json::Value::from(key.name());
+            Some(("--field", format!("the object has no {key}")))
+        }
+        (Some(_), _) => Some(("--field", "it is no object".to_owned())),
+        (None, Some(_)) => Some(("--merge", "it is no object".to_owned())),
+        (None, None) => None,
+    };
+    match missing {
+        Some((option, why)) => (Requirement::Object(option), 1, why),
+        None => {
+            let (column, why) = flaw_of(line);
+            (Requirement::of(shape.format), column, why)
+        }
+    }
+}
+
+/// At which byte of `line`, from 1, what is no JSON or no UTF-8 goes wrong, and how.
 ///
 /// serde_json passes over values without recursion and without looking at their encoding: so
 /// nesting has no limit but the record's, lone surrogates in escapes and numbers of any size are
 /// let through, and UTF-8 is checked here.
-pub(super) fn fault(line: &[u8]) -> (usize, String) {
+fn flaw_of(line: &[u8]) -> (usize, String) {
     if let Err(error) = str::from_utf8(line) {
         return (error.valid_up_to() + 1, "invalid UTF-8".to_owned());
     }

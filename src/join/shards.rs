@@ -67,7 +67,7 @@ impl DoneShard {
     }
 
     pub(super) fn has_envelopes(&self) -> bool {
-        self.term("--output-format") == "envelope"
+        matches!(self.term("--output-format"), "envelope" | "pair")
     }
 
     /// Whether each answer named its record.

@@ -16,6 +16,7 @@ use super::open::Paths;
 use crate::config::Config;
 use crate::config::files::directory_of;
 use crate::exit::Unusable;
+use crate::object::Key;
 use crate::record::Separator;
 use crate::schedule::policy::Order;
 use crate::shape::{AnswerEnd, EndLine};
@@ -107,6 +108,11 @@ fn shown(option: &str, value: &str) -> String {
     }
 }
 
+/// A key, which may be any text.
+fn quoted(key: Key) -> String {
+    serde_json::Value::from(key.name()).to_string()
+}
+
 /// The options that decide what is written.
 fn terms(config: &Config) -> BTreeMap<String, String> {
     fn value(choice: &impl ValueEnum) -> String {
@@ -134,6 +140,12 @@ fn terms(config: &Config) -> BTreeMap<String, String> {
     }
     if let Some(line) = config.shape.record_end {
         insert_end("--record-end", line);
+    }
+    for (option, key) in [
+        ("--field", config.shape.field),
+        ("--merge", config.shape.merge),
+    ] {
+        terms.extend(key.map(|key| (option.to_owned(), quoted(key))));
     }
     if let Some(shard) = config.shard {
         let sizes: Vec<_> = config.input_sizes.iter().map(u64::to_string).collect();

@@ -1,24 +1,21 @@
-//! Results and error records as they are written.
+//! The form of the output, and error records as they are written.
 //!
-//! Owns the form of the output, no state. Always: what is appended ends with the separator, and an
-//! error record is one JSON line, whatever the formats.
+//! Owns no state. Always: what is appended ends with the separator, and an error record is one JSON
+//! line, whatever the formats.
 
 use std::borrow::Cow;
-use std::io::Write;
 use std::mem::take;
 
 use clap::ValueEnum;
 
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
-use memchr::memchr;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::record::Index;
-use crate::shape::{AnswerEnd, Shape};
+use crate::shape::Shape;
 
-use super::{Cause, Chunks, ExitStatus, Failure, Lines, Parts};
+use super::{Cause, Chunks, ExitStatus, Failure};
 
 /// The form of results (`--output-format`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -27,6 +24,8 @@ pub enum OutputFormat {
     Raw,
     /// {"index":...,"output":...} on a line each
     Envelope,
+    /// {"index":...,"input":...,"output":...} on a line each
+    Pair,
     /// With --protocol json: strings without their quotes, other values as they are
     Text,
 }
@@ -52,114 +51,7 @@ pub struct Rendering {
     pub error_input: ErrorInput,
 }
 
-/// About so many bytes an envelope has beside the output.
-const ENVELOPE: usize = 48;
-
 impl Rendering {
-    /// Appends the results of `count` records, the first of index `first`, whose answers are the
-    /// first `bytes` of `answers`, each followed by the separator, and leaves out those bytes
-    /// there. Where an answer may be several lines, it is one answer, with all its lines.
-    pub fn results(
-        &self,
-        first: Index,
-        count: usize,
-        answers: &mut Lines<'_>,
-        bytes: usize,
-        out: &mut Chunks,
-    ) {
-        match self.output_format {
-            // An answer of no line writes none.
-            OutputFormat::Raw | OutputFormat::Text if bytes == 0 => {}
-            OutputFormat::Raw | OutputFormat::Text => answers.move_to(bytes, out),
-            OutputFormat::Envelope => {
-                out.append(bytes, |to| {
-                    self.envelopes(first, count, &answers[..bytes], to);
-                });
-                answers.skip(bytes);
-            }
-        }
-    }
-
-    fn envelopes(&self, first: Index, count: usize, mut bytes: &[u8], out: &mut Vec<u8>) {
-        for number in 0..count {
-            let output;
-            (output, bytes) = self.first_answer(bytes);
-            let (output, output_base64) = text_or_base64(output);
-            let envelope = Envelope {
-                index: first.plus(number).0,
-                output,
-                output_base64,
-            };
-            self.append(&envelope, out);
-        }
-        debug_assert!(bytes.is_empty(), "more answers than counted");
-    }
-
-    /// The first of these answers, without its last separator, and what is behind it.
-    fn first_answer<'a>(&self, answers: &'a [u8]) -> (&'a [u8], &'a [u8]) {
-        let separator = self.shape.separator.byte();
-        match self.shape.answer_end {
-            AnswerEnd::Separator => {
-                let end = memchr(separator, answers);
-                let end = end.expect("each answer is followed by the separator");
-                (&answers[..end], &answers[end + 1..])
-            }
-            AnswerEnd::Line(_) => (answers.strip_suffix(&[separator]).unwrap_or(answers), &[]),
-        }
-    }
-
-    /// Appends the result of a record whose answer is `value`: JSON, or plain text where that is
-    /// wanted. One that is given away is moved on in its buffer.
-    pub fn value(&self, index: Index, value: Cow<'_, str>, out: &mut Chunks) {
-        match value {
-            Cow::Borrowed(value) => out.append(value.len() + 1, |to| {
-                self.begin_value(index, to);
-                to.extend_from_slice(value.as_bytes());
-                self.end_value(to);
-            }),
-            Cow::Owned(value) => {
-                if self.output_format == OutputFormat::Envelope {
-                    out.append(0, |to| self.begin_value(index, to));
-                }
-                out.put(value.into_bytes());
-                out.append(0, |to| self.end_value(to));
-            }
-        }
-    }
-
-    /// Appends the results of a record of which there may be any number.
-    pub fn parts(&self, index: Index, parts: Parts, out: &mut Chunks) {
-        if self.output_format != OutputFormat::Envelope {
-            out.put(parts.lines.into_bytes());
-            return;
-        }
-        let separator = char::from(self.shape.separator.byte());
-        for (number, line) in parts.lines.split_terminator(separator).enumerate() {
-            out.append(line.len() + ENVELOPE, |to| {
-                write!(
-                    to,
-                    "{{\"index\":{index},\"part\":{number},\"output\":{line}"
-                )
-                .expect("a Vec takes everything");
-                self.end_value(to);
-            });
-        }
-    }
-
-    /// An envelope is put together by hand: the value is JSON already, however deep.
-    fn begin_value(&self, index: Index, out: &mut Vec<u8>) {
-        if self.output_format == OutputFormat::Envelope {
-            out.extend_from_slice(format!("{{\"index\":{index},\"output\":").as_bytes());
-        }
-    }
-
-    fn end_value(&self, out: &mut Vec<u8>) {
-        if self.output_format == OutputFormat::Envelope {
-            out.push(b'}');
-        }
-        out.push(self.shape.separator.byte());
-    }
-
     /// Appends the error record of `failure`. The error that a worker sent is taken out, and moved
     /// on in its buffer.
     pub fn failure(&self, failure: &mut Failure, out: &mut Chunks) {
@@ -223,25 +115,10 @@ impl Rendering {
         let (text, base64) = text_or_base64(record);
         (text.map(Input::Text), base64)
     }
-
-    fn append(&self, line: &impl Serialize, out: &mut Vec<u8>) {
-        serde_json::to_writer(&mut *out, line).expect("a Vec takes everything, and keys are text");
-        out.push(self.shape.separator.byte());
-    }
 }
 
 fn json(object: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(object).expect("keys are text")
-}
-
-/// A result with its index.
-#[derive(Serialize)]
-struct Envelope<'a> {
-    index: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output_base64: Option<Base64<'a>>,
 }
 
 /// What stands in the place of a result. The key that comes first is reserved; `error` and
@@ -282,7 +159,7 @@ enum Input<'a> {
 }
 
 /// Bytes that JSON cannot hold as they are.
-struct Base64<'a>(&'a [u8]);
+pub(super) struct Base64<'a>(&'a [u8]);
 
 impl Serialize for Base64<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -290,7 +167,7 @@ impl Serialize for Base64<'_> {
     }
 }
 
-fn text_or_base64(bytes: &[u8]) -> (Option<&str>, Option<Base64<'_>>) {
+pub(super) fn text_or_base64(bytes: &[u8]) -> (Option<&str>, Option<Base64<'_>>) {
     match str::from_utf8(bytes) {
         Ok(text) => (Some(text), None),
         Err(_) => (None, Some(Base64(bytes))),
@@ -304,9 +181,9 @@ mod tests {
     use super::super::{Exit, Verdict};
     use super::*;
     use crate::budget::{BOOKKEEPING, Budget};
-    use crate::input::{Flaw, Rejected, Rejection};
+    use crate::input::{Flaw, Rejected, Rejection, Requirement};
     use crate::outcome::{BadAnswer, BadLine, TimeLimit};
-    use crate::record::{Separator, Slice};
+    use crate::record::{Index, Separator, Slice};
     use crate::shape::Format;
 
     const LINES: Rendering = Rendering {
@@ -321,11 +198,6 @@ mod tests {
         },
         ..LINES
     };
-    const ENVELOPE: Rendering = Rendering {
-        output_format: OutputFormat::Envelope,
-        ..LINES
-    };
-
     fn slice(bytes: &[u8]) -> Slice {
         let budget = Budget::new(1 << 30);
         let bytes = bytes.to_vec();
@@ -357,14 +229,6 @@ mod tests {
         let mut out = Chunks::from(b"before\n".to_vec());
         rendering.failure(&mut failure.clone(), &mut out);
         String::from_utf8(out.take_bytes()).unwrap().strip_prefix("before\n").unwrap().into()
-    }
-
-    fn results(rendering: Rendering, count: usize, answers: &[u8]) -> String {
-        let mut out = Chunks::default();
-        let mut lines = Lines::Lent(answers);
-        rendering.results(Index(9), count, &mut lines, answers.len(), &mut out);
-        assert!(lines.is_empty());
-        String::from_utf8(out.take_bytes()).unwrap()
     }
 
     #[test]
@@ -423,7 +287,7 @@ mod tests {
         };
         let invalid = || Cause::InvalidInput {
             flaw: Flaw {
-                expected: "JSON",
+                expected: Requirement::Json,
                 line: 4,
                 column: 1,
                 message: "m".into(),
@@ -470,47 +334,14 @@ mod tests {
     }
 
     #[test]
-    fn with_nul_everything_ends_with_nul() {
+    fn with_nul_an_error_record_ends_with_nul() {
         let rendering = Rendering {
             shape: Shape {
                 separator: Separator::Nul,
                 ..Shape::LINES
             },
-            ..ENVELOPE
+            ..LINES
         };
         assert!(error_record(rendering, &failure(TIMEOUT, b"a\nb")).ends_with("\"a\\nb\"}\0"));
-        assert_eq!(
-            results(rendering, 2, b"a\nb\0\0"),
-            "{\"index\":9,\"output\":\"a\\nb\"}\0{\"index\":10,\"output\":\"\"}\0"
-        );
-    }
-
-    #[test]
-    fn raw_results_are_the_answers() {
-        assert_eq!(results(LINES, 2, b"a\n\n"), "a\n\n");
-    }
-
-    #[test]
-    fn an_answer_of_several_lines_is_one_text_and_one_of_none_is_empty() {
-        let rendering = |rendering: Rendering| Rendering {
-            shape: Shape {
-                answer_end: AnswerEnd::Line(b"END"),
-                ..Shape::LINES
-            },
-            ..rendering
-        };
-        for (answer, envelope) in [("a\n\nb\n", "a\\n\\nb"), ("\n", ""), ("", "")] {
-            let expected = format!("{{\"index\":9,\"output\":\"{envelope}\"}}\n");
-            assert_eq!(results(rendering(ENVELOPE), 1, answer.as_bytes()), expected);
-            assert_eq!(results(rendering(LINES), 1, answer.as_bytes()), answer);
-        }
-    }
-
-    #[test]
-    fn envelopes_hold_text_or_base64() {
-        assert_eq!(
-            results(ENVELOPE, 2, b"\"x\"\r\n\xff\n"),
-            "{\"index\":9,\"output\":\"\\\"x\\\"\\r\"}\n{\"index\":10,\"output_base64\":\"/w==\"}\n"
-        );
     }
 }

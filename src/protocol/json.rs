@@ -23,7 +23,7 @@ use super::message::{Answer, Begins, Cancels, Capabilities, Reply};
 use crate::input::strange_number;
 use crate::outcome::{OutputFormat, Parts};
 use crate::record::{Attempt, Block, Index, Separator};
-use crate::shape::Format;
+use crate::shape::{Format, Shape};
 use crate::visible;
 
 /// What a worker says with one line.
@@ -60,7 +60,7 @@ impl From<OutputFormat> for Wanted {
     fn from(format: OutputFormat) -> Self {
         match format {
             OutputFormat::Text => Self::Text,
-            OutputFormat::Raw | OutputFormat::Envelope => Self::Json,
+            OutputFormat::Raw | OutputFormat::Envelope | OutputFormat::Pair => Self::Json,
         }
     }
 }
@@ -79,7 +79,7 @@ const LONGEST_MESSAGE: usize = 64 * 1024;
 ///
 /// # Panics
 /// Where a record of [`Format::Lines`] is not UTF-8: such are rejected where they are read.
-pub fn write(block: &Block, attempt: Option<Attempt>, format: Format) -> Vec<u8> {
+pub fn write(block: &Block, attempt: Option<Attempt>, shape: &Shape) -> Vec<u8> {
     // An id, the frame, and some escapes.
     let mut lines = Vec::with_capacity(block.bytes.len() + block.count * 40);
     let newline = Separator::Newline.byte();
@@ -93,9 +93,10 @@ pub fn write(block: &Block, attempt: Option<Attempt>, format: Format) -> Vec<u8>
             write!(lines, "\"attempt\":{attempt},").expect("a Vec takes everything");
         }
         lines.extend_from_slice(b"\"input\":");
-        match format {
-            Format::Jsonl | Format::Csv | Format::Tsv => lines.extend_from_slice(record),
-            Format::Lines => {
+        match (shape.format, shape.field) {
+            (_, Some(key)) => lines.extend_from_slice(key.value_in(record)),
+            (Format::Jsonl | Format::Csv | Format::Tsv, None) => lines.extend_from_slice(record),
+            (Format::Lines, None) => {
                 let text = str::from_utf8(record).expect("records are UTF-8 here");
                 serde_json::to_writer(&mut lines, text).expect("a Vec takes everything");
             }

@@ -1,14 +1,38 @@
 //! The lines protocol: each line answers the oldest record that is owed.
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 use super::message::{End, Message};
 use super::stdout::{Part, StdoutLines, Tail};
 use super::{Aside, Listener, Reads, json, let_go};
 use crate::budget::Budget;
+use crate::object::Key;
 use crate::outcome::Lines;
-use crate::record::Separator;
-use crate::shape::{Protocol, Shape};
+use crate::record::{Block, Separator};
+use crate::shape::{EndLine, Protocol, Shape};
+
+/// The records, or what stands under a key in each, with a line behind each, if any.
+pub(super) fn write(
+    block: &Block,
+    field: Option<Key>,
+    end: Option<EndLine>,
+    separator: Separator,
+) -> Vec<u8> {
+    let more = end.map_or(0, |line| block.count * (line.len() + 1));
+    let mut lines = Vec::with_capacity(block.bytes.len() + more);
+    let mut start = 0;
+    for at in memchr_iter(separator.byte(), &block.bytes) {
+        let record = &block.bytes[start..at];
+        start = at + 1;
+        lines.extend_from_slice(field.map_or(record, |key| key.value_in(record)));
+        lines.push(separator.byte());
+        if let Some(line) = end {
+            lines.extend_from_slice(line);
+            lines.push(separator.byte());
+        }
+    }
+    lines
+}
 
 /// The stdout of a process of the lines protocol.
 #[derive(Debug)]

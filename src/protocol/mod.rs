@@ -15,8 +15,8 @@ use std::fmt::Debug;
 pub use json::Wanted;
 
 use crate::budget::{BOOKKEEPING, Budget};
-use crate::record::{Attempt, Block, Index, Separator, Slice};
-use crate::shape::{AnswerEnd, EndLine, Protocol, Shape};
+use crate::record::{Attempt, Block, Index, Slice};
+use crate::shape::{AnswerEnd, Protocol, Shape};
 use message::{End, Message, Reception};
 use several::SeveralLinesReader;
 use stdout::{Awaited, StdoutLines, Tail};
@@ -155,26 +155,14 @@ impl Reader {
 /// # Panics
 /// Where a record is not of the protocol's encoding: such are rejected where they are read.
 pub fn write(block: Block, attempt: Option<Attempt>, shape: &Shape, budget: &Budget) -> Slice {
-    let bytes = match (shape.protocol, shape.record_end) {
-        (Protocol::Lines, None) => return block.bytes,
-        (Protocol::Lines, Some(line)) => with_ends(&block, line, shape.separator),
-        (Protocol::Json, _) => json::write(&block, attempt, shape.format),
+    let bytes = match (shape.protocol, shape.field, shape.record_end) {
+        (Protocol::Lines, None, None) => return block.bytes,
+        (Protocol::Lines, field, line) => lines::write(&block, field, line, shape.separator),
+        (Protocol::Json, ..) => json::write(&block, attempt, shape),
     };
     // They are counted until they are written.
     budget.add(bytes.capacity() + BOOKKEEPING);
     Slice::new(bytes, budget)
-}
-
-/// The records, with `line` behind each.
-fn with_ends(block: &Block, line: EndLine, separator: Separator) -> Vec<u8> {
-    let more = block.count * (line.len() + 1);
-    let mut bytes = Vec::with_capacity(block.bytes.len() + more);
-    for record in block.bytes.split_inclusive(|byte| *byte == separator.byte()) {
-        bytes.extend_from_slice(record);
-        bytes.extend_from_slice(line);
-        bytes.push(separator.byte());
-    }
-    bytes
 }
 
 /// The bytes that ask a worker, one that has said that it can, to end what it has begun with this

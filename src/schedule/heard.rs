@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Scheduler;
 use super::ids::WorkerId;
-use super::outcomes::Results;
+use super::outcomes::{ResultAnswers, Results};
 use crate::outcome::{Cause, Lines};
 use crate::protocol::message::{End, Message, Reception};
 
@@ -62,8 +62,11 @@ impl Scheduler {
                 end.expect("as many answers as counted")
             };
             left -= run;
-            let results = Results::Lines(&mut answers, bytes);
-            self.settle(records.with(timing, results), now);
+            let settled = records.with(timing, |records| Results {
+                answers: ResultAnswers::Lines(&mut answers, bytes),
+                records,
+            });
+            self.settle(settled, now);
         }
     }
 

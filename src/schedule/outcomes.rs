@@ -13,7 +13,7 @@ use super::tally::Tally;
 use crate::budget::Budget;
 use crate::outcome::{Failure, Lines, Rendering};
 use crate::protocol::message::{Answer, Reply};
-use crate::record::Index;
+use crate::record::{Index, Slice};
 
 /// Outcomes on their way out, and the counts of them.
 #[derive(Debug)]
@@ -25,7 +25,14 @@ pub(super) struct Outcomes {
     /// Where they are asked for.
     pub(super) slowest: Option<Slowest>,
     pub(super) sizes: Sizes,
-    rendering: Rendering,
+    pub(super) rendering: Rendering,
+}
+
+/// The results of records, and these where they are written too.
+#[derive(Debug)]
+pub(super) struct Results<'a, 'b> {
+    pub(super) answers: ResultAnswers<'a, 'b>,
+    pub(super) records: Option<Slice>,
 }
 
 /// Whether the bytes of records and results are counted, which takes time where records are small.
@@ -39,7 +46,7 @@ pub(super) enum Sizes {
 
 /// The answers that are results of as many records.
 #[derive(Debug)]
-pub(super) enum Results<'a, 'b> {
+pub(super) enum ResultAnswers<'a, 'b> {
     /// The first so many bytes of these lines.
     Lines(&'a mut Lines<'b>, usize),
     /// What these answers hold.
@@ -107,27 +114,30 @@ impl Outcomes {
 impl Results<'_, '_> {
     /// How many results so many records have given.
     fn parts(&self, records: usize) -> u64 {
-        match self {
-            Self::Lines(..) => records as u64,
-            Self::Replies(answers) => {
+        match &self.answers {
+            ResultAnswers::Lines(..) => records as u64,
+            ResultAnswers::Replies(answers) => {
                 answers.iter().filter_map(|it| it.reply.results()).map(|parts| parts as u64).sum()
             }
         }
     }
 
     fn write(self, rendering: &Rendering, first: Index, count: usize, out: &mut Written) {
-        match self {
-            Self::Lines(lines, bytes) => {
-                rendering.results(first, count, lines, bytes, &mut out.results);
+        let mut records = self.records.as_deref().unwrap_or_default();
+        let out = &mut out.results;
+        match self.answers {
+            ResultAnswers::Lines(lines, bytes) => {
+                rendering.results(first, count, lines, bytes, records, out);
             }
-            Self::Replies(answers) => {
+            ResultAnswers::Replies(answers) => {
                 for answer in answers {
+                    let record = rendering.next(&mut records);
                     match &mut answer.reply {
                         Reply::Output(output) => {
-                            rendering.value(answer.index, take(output), &mut out.results);
+                            rendering.value(answer.index, take(output), record, out);
                         }
                         Reply::Outputs(parts) => {
-                            rendering.parts(answer.index, take(parts), &mut out.results);
+                            rendering.parts(answer.index, take(parts), record, out);
                         }
                         _ => unreachable!("only results are put down as such"),
                     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::Scheduler;
 use super::event::{Event, NoConcurrency, Settled};
 use super::ids::WorkerId;
-use super::outcomes::Results;
+use super::outcomes::{ResultAnswers, Results};
 use super::process::Process;
 use super::queue::Work;
 use super::settle::Timing;
@@ -87,8 +87,12 @@ impl Scheduler {
                 let records = self.take_answered(worker, in_turn);
                 self.note_last_answered(worker, records.first.plus(records.count - 1));
                 self.note_result(worker);
-                let (settled, rest) = left.split_at_mut(records.count);
-                self.settle(records.with(timing, Results::Replies(settled)), now);
+                let (answered, rest) = left.split_at_mut(records.count);
+                let settled = records.with(timing, |records| Results {
+                    answers: ResultAnswers::Replies(answered),
+                    records,
+                });
+                self.settle(settled, now);
                 left = rest;
                 continue;
             }
@@ -262,10 +266,13 @@ impl Scheduler {
                     attempts: work.sent,
                     took: None,
                     trail,
-                    outcome: Ok(()),
+                    outcome: Ok(work.block.bytes.clone()),
                 };
-                let results = Results::Replies(std::slice::from_mut(answer));
-                self.settle(settled.with(timing, results), now);
+                let settled = settled.with(timing, |records| Results {
+                    answers: ResultAnswers::Replies(std::slice::from_mut(answer)),
+                    records: Some(records),
+                });
+                self.settle(settled, now);
             }
             Reply::Error { json, message } => {
                 let cause = match &work.cancelled {

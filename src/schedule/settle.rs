@@ -14,6 +14,7 @@ use super::queue::Work;
 use super::trail::Trail;
 use crate::input::Rejected;
 use crate::outcome::{Cause, Failure};
+use crate::record::Slice;
 
 /// When a process was at what it has answered.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,14 +27,27 @@ pub(super) struct Timing {
 
 impl Scheduler {
     /// Takes up to `most` answered records off the front of what a process owes: the longest run of
-    /// consecutive indices that were sent equally often. They are to be settled with an outcome.
-    pub(super) fn take_answered(&mut self, worker: WorkerId, most: usize) -> Settled {
+    /// consecutive indices that were sent equally often. They are to be settled with an outcome; where
+    /// that is written with the records, they come too.
+    pub(super) fn take_answered(
+        &mut self,
+        worker: WorkerId,
+        most: usize,
+    ) -> Settled<Option<Slice>> {
         let ended_by = match self.outcomes.sizes {
             Sizes::Counted => Some(self.policy.shape.separator),
             Sizes::Unknown => None,
         };
+        let writes_records = self.outcomes.rendering.writes_records();
+        let separator = self.policy.shape.separator;
         let process = self.process_mut(worker).expect("only a running process answers");
-        let (first, count, attempts, trail) = process.owed.take_answered(most, ended_by);
+        let (records, (first, count, attempts, trail)) = match writes_records {
+            true => {
+                let (records, answered) = process.owed.take_answered_records(most, separator);
+                (Some(records), answered)
+            }
+            false => (None, process.owed.take_answered(most, ended_by)),
+        };
         Settled {
             first,
             count,
@@ -41,7 +55,7 @@ impl Scheduler {
             attempts,
             took: None,
             trail,
-            outcome: Ok(()),
+            outcome: Ok(records),
         }
     }
 
@@ -218,7 +232,7 @@ impl Scheduler {
 
 impl<T> Settled<T> {
     /// The same records, with their results.
-    pub(super) fn with<U>(mut self, timing: Timing, results: U) -> Settled<U> {
+    pub(super) fn with<U>(mut self, timing: Timing, results: impl FnOnce(T) -> U) -> Settled<U> {
         self.trail.began(timing.since);
         Settled {
             first: self.first,
@@ -227,7 +241,7 @@ impl<T> Settled<T> {
             attempts: self.attempts,
             took: timing.took,
             trail: self.trail,
-            outcome: self.outcome.map(|_| results),
+            outcome: self.outcome.map(results),
         }
     }
 

@@ -18,7 +18,7 @@ use super::scenario::{Burst, Effect, Fault, OutputReader, Record, record_text};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::engine::messages::played::PlayedStderr;
 use crate::engine::output::played::PlayedWriter;
-use crate::input::{Arrival, Flaw, Rejected, Rejection};
+use crate::input::{Arrival, Flaw, Rejected, Rejection, Requirement};
 use crate::journal::played::PlayedKeeper;
 use crate::output::Sink;
 use crate::output::WriteError;
@@ -145,7 +145,7 @@ impl SimulatedInput {
                     index: Index(index),
                     reason: Rejection::Invalid {
                         flaw: Flaw {
-                            expected: "JSON",
+                            expected: Requirement::Json,
                             line: index + 1,
                             column: 1,
                             message: "what is this".into(),

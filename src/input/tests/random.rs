@@ -86,6 +86,8 @@ impl Case {
                 max_record: rng.choice([0, 5, 40, 1000, 1 << 20]).unwrap(),
                 record_end: None,
                 answer_end: AnswerEnd::Separator,
+                field: None,
+                merge: None,
             },
             block: rng.choice([4, 16, 100, 4096]).unwrap(),
             max_read: rng.choice([1, 7, 100, 10_000]).unwrap(),

@@ -3,6 +3,7 @@
 use crossbeam_channel::{Receiver, unbounded};
 
 use super::*;
+use crate::input::Requirement;
 
 /// What is passed on, and what is told of the input.
 #[derive(Debug, Default)]
@@ -54,7 +55,7 @@ fn skim_within(
                 index: first,
                 reason: Rejection::Invalid {
                     flaw: Flaw {
-                        expected: "JSON",
+                        expected: Requirement::Json,
                         line: 1,
                         column: 1,
                         message: String::new(),

@@ -325,7 +325,11 @@ fn written_again(records: &str, attempt: Option<Attempt>, format: Format) -> Str
         count: records.matches('\n').count(),
         bytes: Slice::new(bytes, &budget),
     };
-    String::from_utf8(write(&block, attempt, format)).unwrap()
+    let shape = Shape {
+        format,
+        ..Shape::LINES
+    };
+    String::from_utf8(write(&block, attempt, &shape)).unwrap()
 }
 
 #[test]

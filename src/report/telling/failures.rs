@@ -1,10 +1,10 @@
 //! Records that failed.
 
 use super::{Notice, Teller};
+use crate::input::Requirement;
 use crate::outcome::{BadLine, Cause, Failure};
 use crate::schedule::event::LimitFound;
 use crate::schedule::policy::{ErrorRecords, MaxErrors, OnError};
-use crate::shape::Format;
 use crate::visible;
 
 /// How much of a failure's message is said; the error record has all of it.
@@ -23,7 +23,7 @@ impl Teller {
             _ => format!(": {}", visible::excerpt(&failure.message(), MOST_SAID)),
         };
         let way_out = match failure.cause {
-            Cause::InvalidInput { line, .. } if self.policy.shape.format == Format::Jsonl => {
+            Cause::InvalidInput { line, ref flaw } if flaw.expected == Requirement::Json => {
                 match line {
                     BadLine::Text => "; for lines of text use --format lines",
                     BadLine::Unfinished => {

@@ -11,7 +11,7 @@ use std::time::Instant;
 use calls::Calls;
 use cancelled::Cancellation;
 
-use crate::record::{Index, Separator};
+use crate::record::{Index, Separator, Slice};
 use crate::schedule::queue::{Isolation, Work};
 use crate::schedule::trail::Trail;
 
@@ -128,6 +128,29 @@ impl Owed {
         self.records += work.block.count;
         self.bytes += work.block.bytes.len();
         self.works.push_back(work);
+    }
+
+    /// Takes up to `most` answered records off the front and gives them, as far as they lie together,
+    /// with what [`Owed::take_answered`] tells of them.
+    pub(crate) fn take_answered_records(
+        &mut self,
+        most: usize,
+        separator: Separator,
+    ) -> (Slice, (Index, usize, u32, Trail)) {
+        let oldest = self.works.pop_front().expect("a process answers only what it owes");
+        self.bytes -= oldest.block.bytes.len();
+        let is_cancelled = oldest.cancelled.is_some();
+        let mut rest = oldest.trimmed(separator);
+        let (first, sent, mut trail) = (rest.first(), rest.sent, rest.trail);
+        let taken = rest.block.cut_records(most.min(rest.block.count), separator);
+        if rest.block.count > 0 {
+            self.bytes += rest.block.bytes.len();
+            self.works.push_front(rest);
+        }
+        self.records -= taken.count;
+        self.cancellation.ended(is_cancelled, taken.count);
+        trail.bytes_in += taken.bytes.len() - taken.count;
+        (taken.bytes, (first, taken.count, sent, trail))
     }
 
     /// Takes up to `most` answered records off the front, the longest run of consecutive indices

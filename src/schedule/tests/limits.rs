@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
-use crate::input::{Flaw, Rejected, Rejection};
+use crate::input::{Flaw, Rejected, Rejection, Requirement};
 use crate::outcome::{Done, ExitStatus};
 use crate::protocol::message::{Begins, Cancels, Capabilities};
 use crate::record::{Block, Index, Separator, Slice};
@@ -293,7 +293,7 @@ fn so_much_input_is_wanted_as_keeps_workers_busy() {
             index: Index(257),
             reason: Rejection::Invalid {
                 flaw: Flaw {
-                    expected: "JSON",
+                    expected: Requirement::Json,
                     line: 258,
                     column: 1,
                     message: String::new(),

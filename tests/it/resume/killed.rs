@@ -168,6 +168,32 @@ fn many_results_and_none_unordered_with_errors_apart() {
     });
 }
 
+#[test]
+fn results_that_are_put_into_their_records() {
+    survive(&Job {
+        options: &[
+            "--protocol",
+            "json",
+            "--format",
+            "csv",
+            "--field",
+            "say",
+            "--merge",
+            "say",
+        ],
+        worker: &["--json"],
+        input: |_| {
+            let rows = lists(900);
+            let rows = rows.split_inclusive(|byte| *byte == b'\n').enumerate();
+            let rows = rows.flat_map(|(n, row)| [format!("{n},").as_bytes(), row].concat());
+            Input::Stdin(b"n,say\n".iter().copied().chain(rows).collect())
+        },
+        order: Order::Input,
+        separator: b'\n',
+        status: 123,
+    });
+}
+
 /// Lines; some take a while, so that there is time for entries, a few kill their worker, always or
 /// the first one that gets them, and the last lets no run end before one was killed.
 fn lines(count: usize) -> Vec<u8> {

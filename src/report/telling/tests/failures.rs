@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use super::*;
 use crate::budget::{BOOKKEEPING, Budget};
-use crate::input::{Flaw, Rejected, Rejection};
+use crate::input::{Flaw, Rejected, Rejection, Requirement};
 use crate::outcome::{BadAnswer, BadLine, Cause, TimeLimit};
 use crate::record::Slice;
 use crate::schedule::event::LimitFound;
@@ -52,7 +52,7 @@ fn invalid() -> Cause {
 
 fn flaw() -> Flaw {
     Flaw {
-        expected: "one JSON value",
+        expected: Requirement::Json,
         line: 8,
         column: 1,
         message: "expected value".into(),
@@ -72,7 +72,7 @@ fn each_cause_has_its_text_in_the_error_record() {
     missing_answer: worker 3 left it without an answer
     bad_answer: worker 3 gave no valid answer: it has neither
     bad_answer: worker 3 died while it held the record (it answered a record twice)
-    invalid_input: not valid one JSON value: expected value at line 8 column 1
+    invalid_input: not valid JSON: expected value at line 8 column 1
     record_too_large: the record is longer than 64 bytes (--max-record)
     answer_too_large: the line of its answer is longer than --max-record allows, or was begun before the record was sent; worker 3 goes on
     ");
@@ -88,7 +88,7 @@ fn the_first_failure_is_told_with_its_cause() {
     Warning: record 7 failed (missing_answer): worker 3 left it without an answer; its error record is in the output, later failures are counted
     Warning: record 7 failed (bad_answer): worker 3 gave no valid answer: it has neither; its error record is in the output, later failures are counted
     Warning: record 7 failed (bad_answer): worker 3 died while it held the record (it answered a record twice); its error record is in the output, later failures are counted
-    Warning: record 7 failed (invalid_input): not valid one JSON value: expected value at line 8 column 1; its error record is in the output, later failures are counted
+    Warning: record 7 failed (invalid_input): not valid JSON: expected value at line 8 column 1; its error record is in the output, later failures are counted
     Warning: record 7 failed (record_too_large): the record is longer than 64 bytes (--max-record); its error record is in the output, later failures are counted
     Warning: record 7 failed (answer_too_large): the line of its answer is longer than --max-record allows, or was begun before the record was sent; worker 3 goes on; its error record is in the output, later failures are counted
     ");
@@ -147,10 +147,10 @@ fn lines_of_text_that_are_no_json_are_told_from_json_with_a_mistake() {
     let lines = [&b"Berlin"[..], b" {\"a\":}", b" {\"a\":", b"Bern \xff"];
     let texts = lines.map(text);
     assert_snapshot!(texts.join("\n"), @"
-    Warning: record 7 failed (invalid_input): not valid one JSON value: expected value at line 8 column 1; for lines of text use --format lines; its error record is in the output, later failures are counted
-    Warning: record 7 failed (invalid_input): not valid one JSON value: expected value at line 8 column 1; its error record is in the output, later failures are counted
-    Warning: record 7 failed (invalid_input): not valid one JSON value: expected value at line 8 column 1; is it a value over several lines? jq -c . writes each value on one line, jq -c '.[]' each element of an array; its error record is in the output, later failures are counted
-    Warning: record 7 failed (invalid_input): not valid one JSON value: expected value at line 8 column 1; its error record is in the output, later failures are counted
+    Warning: record 7 failed (invalid_input): not valid JSON: expected value at line 8 column 1; for lines of text use --format lines; its error record is in the output, later failures are counted
+    Warning: record 7 failed (invalid_input): not valid JSON: expected value at line 8 column 1; its error record is in the output, later failures are counted
+    Warning: record 7 failed (invalid_input): not valid JSON: expected value at line 8 column 1; is it a value over several lines? jq -c . writes each value on one line, jq -c '.[]' each element of an array; its error record is in the output, later failures are counted
+    Warning: record 7 failed (invalid_input): not valid JSON: expected value at line 8 column 1; its error record is in the output, later failures are counted
     ");
 }
 

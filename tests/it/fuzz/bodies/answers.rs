@@ -4,7 +4,7 @@ use mtask::protocol::lines;
 use mtask::protocol::message::{Answer, Message, Reply};
 use mtask::protocol::stdout::{Part, StdoutLines};
 use mtask::record::{Block, Index, Separator, Slice};
-use mtask::shape::Format;
+use mtask::shape::{AnswerEnd, Format, Protocol, Shape};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -167,7 +167,17 @@ fn write_json(lines: &[u8]) {
         count: lines.iter().filter(|byte| **byte == b'\n').count(),
         bytes: Slice::new(bytes, &budget),
     };
-    let written = json::write(&block, None, Format::Lines);
+    let shape = Shape {
+        format: Format::Lines,
+        protocol: Protocol::Json,
+        separator: Separator::Newline,
+        max_record: usize::MAX,
+        record_end: None,
+        answer_end: AnswerEnd::Separator,
+        field: None,
+        merge: None,
+    };
+    let written = json::write(&block, None, &shape);
     let written = String::from_utf8(written).expect("JSON is UTF-8");
     let mut came_back = Vec::new();
     for (number, line) in written.split_terminator('\n').enumerate() {

@@ -38,6 +38,8 @@ pub(crate) fn input(mut data: &[u8]) {
         max_record: [3, 20, 100, 1 << 20][flags >> 3 & 3],
         record_end: None,
         answer_end: AnswerEnd::Separator,
+        field: None,
+        merge: None,
     };
     let budget = Budget::new(1 << 30);
     let split = if flags & 32 == 0 {
