@@ -73,7 +73,15 @@ impl MaxErrors {
         }
     }
 
-    /// The same at the end of a run.
+    /// Whether so many failures show to be too many with results that follow them, as these make
+    /// enough outcomes of `before`.
+    pub fn is_reached_with_results(self, failures: u64, before: u64, outcomes: u64) -> bool {
+        let makes_enough = before < ENOUGH_OUTCOMES && outcomes >= ENOUGH_OUTCOMES;
+        makes_enough
+            && matches!(self, Self::Part(most) if most.is_exceeded(failures, ENOUGH_OUTCOMES))
+    }
+
+    /// Whether these are too many at the end of a run.
     pub fn is_exceeded_at_the_end(self, failures: u64, outcomes: u64) -> bool {
         match self {
             Self::Count(most) => failures >= most,
@@ -326,9 +334,17 @@ mod tests {
             !most.is_reached(25, 1000) && most.is_reached(26, 1000),
             "more than 2.5%"
         );
+        assert!(most.is_reached_with_results(3, 99, 100));
+        assert!(
+            most.is_reached_with_results(3, 10, 5000),
+            "of the first 100"
+        );
+        assert!(!most.is_reached_with_results(2, 99, 100));
+        assert!(!most.is_reached_with_results(3, 100, 101));
         assert!(most.is_exceeded_at_the_end(1, 1) && !most.is_exceeded_at_the_end(0, 0));
         assert!(!most.is_exceeded_at_the_end(1, 40));
         let count = MaxErrors::Count(2);
+        assert!(!count.is_reached_with_results(5, 99, 100));
         assert!(!count.is_reached(1, 1) && count.is_reached(2, 2));
     }
 

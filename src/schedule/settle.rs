@@ -9,7 +9,7 @@ use super::Scheduler;
 use super::event::{Event, LimitFound, Settled, Trigger};
 use super::ids::WorkerId;
 use super::outcomes::{Results, Sizes, Weight};
-use super::policy::OnError;
+use super::policy::{ENOUGH_OUTCOMES, OnError};
 use super::queue::Work;
 use super::trail::Trail;
 use crate::input::Rejected;
@@ -127,7 +127,9 @@ impl Scheduler {
                     outcome: Ok(()),
                 };
                 self.outcomes.succeeded(&mut records, results);
+                let count = records.count;
                 self.tell(Event::Settled(records));
+                self.note_enough_outcomes(count, now);
             }
             Err(failure) => self.settle_failure(failure, settled.took, settled.trail, now),
         }
@@ -170,6 +172,25 @@ impl Scheduler {
             self.tell(Event::TooManyFailures {
                 failures,
                 outcomes,
+                found: LimitFound::UnderWay,
+            });
+        }
+    }
+
+    /// Ends the run where these results make enough outcomes to show that too many have failed.
+    fn note_enough_outcomes(&mut self, results: usize, now: Instant) {
+        let Some(limit) = self.policy.failures.max_errors else {
+            return;
+        };
+        let (failures, outcomes) = self.outcomes.tally.failures_and_outcomes();
+        let before = outcomes - results as u64;
+        if self.course.takes_input() && limit.is_reached_with_results(failures, before, outcomes) {
+            // What fails from now on has not ended the run.
+            self.course.failed_for_the_last_time();
+            self.drain(Trigger::Failure, now);
+            self.tell(Event::TooManyFailures {
+                failures,
+                outcomes: ENOUGH_OUTCOMES,
                 found: LimitFound::UnderWay,
             });
         }

@@ -297,14 +297,31 @@ fn a_percentage_of_failures_drains_from_the_100th_outcome_on() {
 }
 
 #[test]
+fn a_percentage_is_looked_at_with_the_100th_outcome_though_that_is_a_result() {
+    let env = TestEnv::new();
+    let options = "--format jsonl -j1 --window 1 --max-errors 10% --on-error ignore";
+    let mut live = env.mtask().words(options).echo().open();
+    for i in 0..100 {
+        live.send(match i < 11 {
+            true => "{".to_owned(),
+            false => i.to_string(),
+        });
+    }
+    let done = live.wait_with_open_stdin();
+    done.assert_status(123).assert_stderr_has(
+        "11 of 100 records failed, more than 10%: nothing more is sent (--max-errors)",
+    );
+}
+
+#[test]
 fn a_percentage_that_is_kept_to_stops_nothing_and_is_looked_at_again_at_the_end() {
     let run = |count, fails: fn(usize) -> bool| {
         mtask("--format jsonl -j1 --max-errors 10% --on-error ignore")
             .echo()
             .run_on(some_invalid(count, fails))
     };
-    // The first 12 of the first 99 fail, and no other: in the end, that is less.
-    let done = run(300, |i| i < 12);
+    // The first 10 of the first 100 fail, and one late.
+    let done = run(300, |i| i < 10 || i == 200);
     done.assert_status(0);
     assert!(!done.stderr.contains("--max-errors"), "{}", done.stderr);
     assert_eq!(done.lines().len(), 300);
