@@ -73,7 +73,12 @@ fn end_retry(retried: RetriedRun, status: Status, verbosity: Verbosity) -> anyho
         _ => {
             // A signal may end it at any time: either all is done or nothing.
             signal::end_at_once();
-            retried.end()?
+            let tell = |text: &str| {
+                if verbosity == Verbosity::Normal {
+                    say(text);
+                }
+            };
+            retried.end(tell)?
         }
     };
     let is_told = verbosity == Verbosity::Normal && status != Status::Fault;

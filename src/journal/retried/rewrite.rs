@@ -23,6 +23,8 @@ use crate::visible;
 
 /// Bytes that are read and written at a time.
 const BLOCK: usize = 256 << 10;
+/// An output of so many bytes takes a while to be written.
+const MUCH: u64 = 1 << 28;
 /// So many places are in a line of a journal.
 const PLACES: usize = 100_000;
 /// What an error record begins with.
@@ -38,16 +40,24 @@ pub enum Retried {
 }
 
 impl RetriedRun {
-    /// Ends it, where all is tried: then the outcomes take the places of the error records.
+    /// Ends it, where all is tried: then the outcomes take the places of the error records. Tells
+    /// people what is waited for, where that may take a while.
     ///
     /// # Errors
     /// 1 where a file cannot be written, or is not what it was: then all is as it was.
-    pub fn end(self) -> Result<Retried, Unusable> {
+    pub fn end(self, tell: impl Fn(&str)) -> Result<Retried, Unusable> {
         let again = read_again(&self.beside.again.journal, &self.past)?;
         let Some(again) = again.filter(|again| again.is_whole) else {
             return Ok(Retried::Unfinished);
         };
         self.check_unchanged(&again)?;
+        if self.past.output.bytes >= MUCH {
+            tell(&format!(
+                "{} is written anew: {} bytes",
+                visible::name(&self.failed.paths.output),
+                self.past.output.bytes
+            ));
+        }
         let output = NewFile::create(Some(&self.beside.rewritten), STANDS)?;
         output.be_read_as(&self.failed.output);
         let mut out = BufWriter::with_capacity(BLOCK, output.writer());
