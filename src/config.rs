@@ -87,6 +87,8 @@ pub struct Config {
     pub stats_file: Option<PathBuf>,
     /// The file that is told what happens to each record.
     pub log: Option<PathBuf>,
+    /// The file that counts are written to for Prometheus.
+    pub metrics_file: Option<PathBuf>,
     /// When progress is shown.
     pub progress: When,
     /// What the progress calls the run.
@@ -231,6 +233,7 @@ impl Config {
                 StatsOutput::None
             },
             stats_file: placed(apart("--stats-file", arguments.seen.stats_file)?),
+            metrics_file: placed(apart("--metrics-file", arguments.seen.metrics_file)?),
             log: placed(apart("--log", arguments.seen.log)?),
             progress: arguments.seen.progress,
             name: arguments.seen.desc,
@@ -390,6 +393,7 @@ fn refuse_shared_files(arguments: &Arguments, shard: Shard) -> Result<(), Unusab
         ("--resume", &arguments.output.resume),
         ("--stats-file", &arguments.seen.stats_file),
         ("--log", &arguments.seen.log),
+        ("--metrics-file", &arguments.seen.metrics_file),
     ];
     for (option, file) in files {
         let Some(file) = file.as_deref().filter(|file| shard.of() > 1 && !is_own(file)) else {

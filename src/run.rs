@@ -22,11 +22,12 @@ use crate::journal::open::Opened;
 use crate::journal::resume_filter::ResumeFilter;
 use crate::journal::retried::{self, Retried, RetriedRun};
 use crate::output::files::{OutputFile, Outputs};
+use crate::output::rewrite;
 use crate::output::{Destination, Destinations};
 use crate::report::log::RunFacts;
 use crate::report::{
-    Counts, Display, Expected, Form, Progress, Report, ResultsTarget, Targets, Teller, Terminals,
-    Verbosity,
+    Counts, Display, Expected, Form, PageFiles, Progress, Report, ResultsTarget, Targets, Teller,
+    Terminals, Verbosity,
 };
 use crate::schedule::policy::PlacesTold;
 use crate::schedule::{Earlier, Scheduler};
@@ -187,9 +188,20 @@ fn assemble(config: Config) -> anyhow::Result<(Engine<System>, Option<RetriedRun
         stderr: (stats == StatsOutput::Printed).then_some(verbosity),
         file: stats_file,
     };
+    let files = PageFiles {
+        metrics: config.metrics_file,
+        name: config.name,
+        budget: budget.clone(),
+    };
+    report.keep_pages(files, Instant::now());
     report.keep_stats(targets, &machine, &mut scheduler, Instant::now());
     if let Some(facts) = logged {
         report.keep_log(&facts, &mut scheduler, Instant::now());
+    }
+    for page in report.take_pages(&scheduler, Instant::now()) {
+        let name = visible::name(&page.path);
+        rewrite::replace(&page.path, &page.bytes)
+            .with_context(|| format!("cannot write {name}"))?;
     }
     let channels = Channels {
         input,

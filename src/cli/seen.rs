@@ -90,6 +90,19 @@ pub struct Seen {
     )]
     pub log: Option<PathBuf>,
 
+    /// Write counts to FILE every 15 s, for Prometheus
+    ///
+    /// In its text format, for the textfile collector of node_exporter for example; docs/metrics.md
+    /// lists them. FILE is written beside itself and renamed: who reads it sees a whole one. `--desc`
+    /// is the label `run`, the name of FILE without one.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        hide_short_help = true
+    )]
+    pub metrics_file: Option<PathBuf>,
+
     /// Errors only: no hints, warnings or summary
     #[arg(short, long)]
     pub quiet: bool,

@@ -58,11 +58,16 @@ pub fn look_up(
         ("--exits", &config.exits),
         ("--stats-file", &config.stats_file),
         ("--log", &config.log),
+        ("--metrics-file", &config.metrics_file),
         ("--resume", &config.resume),
     ];
     for (option, path) in others {
         let Some(path) = path else { continue };
         let file = look_up_output(option, path)?;
+        if option == "--metrics-file" && file.is_none() {
+            let fault = "is no regular file, and could not be replaced: name another one";
+            return Err(refusal(option, path, fault));
+        }
         if file.is_some() && inputs.contains(&file) {
             return Err(refusal(option, path, IS_INPUT));
         }

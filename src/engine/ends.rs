@@ -30,6 +30,7 @@ impl<W: World> Engine<W> {
             );
         }
         self.finish_log();
+        self.finish_pages();
         if !is_cut_short && let Err(error) = self.output.close() {
             self.output_failed(&error);
         }
@@ -55,6 +56,35 @@ impl<W: World> Engine<W> {
         let now = self.world.now();
         self.take_requests(now);
         self.scheduler.status().worst(self.status)
+    }
+
+    /// Has the files rewritten that are to be by now. One that cannot be is named each time.
+    pub(super) fn rewrite_pages(&mut self, now: Instant) {
+        if self.report.pages_due().is_none_or(|due| now < due) || self.pages.is_busy() {
+            return;
+        }
+        if let Some(WriteError { file, error }) = self.pages.take_failure() {
+            self.messages.warning(&format!("cannot write {file}: {error}; it is tried again"));
+        }
+        let pages = self.report.take_pages(&self.scheduler, now);
+        self.pages.put(pages);
+    }
+
+    /// Has them rewritten for the last time, and waits for that: within the grace period of a signal,
+    /// and no longer than until a second one.
+    fn finish_pages(&mut self) {
+        let now = self.world.now();
+        let status = self.scheduler.status().worst(self.status);
+        let pages = self.report.end_pages(&self.scheduler, status, now);
+        if pages.is_empty() {
+            return;
+        }
+        // What has failed before may have been mended.
+        self.pages.take_failure();
+        self.pages.put(pages);
+        if let Some(ends) = self.pages.close() {
+            self.finish_writing(&ends, "the files that show the run have not been written");
+        }
     }
 
     /// Has the last lines of the log written, and waits for that: within the grace period of a signal,

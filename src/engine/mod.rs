@@ -34,6 +34,7 @@ use crate::budget::Budget;
 use crate::exit::Status;
 use crate::input::Arrival;
 use crate::output::WriteError;
+use crate::output::rewrite::Pages;
 use crate::protocol::{self, Attempts, Wanted};
 use crate::report::Report;
 use crate::schedule::{Action, Reading, Scheduler, WorkerId};
@@ -98,6 +99,7 @@ pub struct Engine<W: World> {
     has_requests: bool,
     output: Output<W::Sink>,
     messages: Messages,
+    pages: Pages,
     /// What the adapters of `--python` have said of themselves.
     adapter_notes: AdapterNotes,
     report: Report,
@@ -162,6 +164,7 @@ impl<W: World> Engine<W> {
             has_requests: false,
             output,
             messages,
+            pages: Pages::new(&waker),
             adapter_notes: AdapterNotes::default(),
             report,
             waker,
@@ -208,6 +211,7 @@ impl<W: World> Engine<W> {
     fn await_news(&mut self, before: Instant) -> Instant {
         let is_draining = self.is_finished && !self.output.is_idle();
         self.report.observe(&self.scheduler, is_draining, before);
+        self.rewrite_pages(before);
         let due = self.scheduler.wake_at();
         self.pulse.begin(self.scheduler.is_timed());
         let mut waited_from = self.wait();
@@ -387,6 +391,7 @@ impl<W: World> Engine<W> {
             output.and_then(Output::next_reminder),
             output.and_then(Output::journal_wake_at),
             self.report.wake_at(),
+            self.report.pages_due(),
             self.pulse.due(),
         ];
         deadlines.into_iter().flatten().min()

@@ -7,6 +7,7 @@ mod destination;
 pub mod files;
 pub(crate) mod lock;
 mod new_file;
+pub mod rewrite;
 
 pub use destination::{Destination, Destinations, Sink, WriteError};
 pub(crate) use destination::{PIPE_BUF, Target};

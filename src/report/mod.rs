@@ -9,8 +9,11 @@ mod bar;
 pub mod choice;
 mod counts;
 mod display;
+mod latencies;
 mod line;
 pub mod log;
+mod metrics;
+mod paged;
 mod progress;
 mod reasons;
 mod recent;
@@ -25,6 +28,7 @@ pub use bar::Place;
 pub use choice::{Form, ResultsTarget, Terminals, Verbosity, When};
 pub use counts::Counts;
 pub use display::Display;
+pub use paged::{Page, PageFiles};
 pub use progress::{Expected, Progress};
 pub use telling::{Level, Notice, Teller};
 
@@ -42,6 +46,7 @@ use crate::schedule::{Bottleneck, Scheduler, Standing, Tally, WorkerId};
 use crate::worker::machine::Machine;
 use counts::Counted;
 use log::{Log, RunFacts};
+use paged::Paged;
 use reasons::Reasons;
 use stats::Stats;
 use status::Wait;
@@ -63,6 +68,7 @@ pub struct Report {
     reasons: Reasons,
     stats: Option<Stats>,
     log: Option<Log>,
+    pages: Option<Paged>,
     /// Where the statistics go.
     targets: Targets,
 }
@@ -158,6 +164,7 @@ impl Report {
             reasons: Reasons::default(),
             stats: None,
             log: None,
+            pages: None,
             targets: Targets::default(),
         }
     }
@@ -186,11 +193,37 @@ impl Report {
         scheduler: &mut Scheduler,
         now: Instant,
     ) {
-        if targets.stderr.is_some() || targets.file.is_some() {
+        if targets.stderr.is_some() || targets.file.is_some() || self.pages.is_some() {
             scheduler.keep_slowest();
             self.stats = Some(Stats::new(scheduler.jobs(), machine.clone(), now));
             self.targets = targets;
         }
+    }
+
+    /// Has these files rewritten from now on. To be said before statistics are kept.
+    pub fn keep_pages(&mut self, files: PageFiles, now: Instant) {
+        self.pages = Paged::new(files, now);
+    }
+
+    /// The files that are to be rewritten by now.
+    pub fn take_pages(&mut self, scheduler: &Scheduler, now: Instant) -> Vec<Page> {
+        let (Some(pages), Some(stats)) = (&mut self.pages, &self.stats) else {
+            return Vec::new();
+        };
+        pages.take_due(stats, scheduler, now)
+    }
+
+    /// When a file is to be rewritten next.
+    pub fn pages_due(&self) -> Option<Instant> {
+        self.pages.as_ref().map(Paged::due)
+    }
+
+    /// The last versions of these files, of a run that ends with this status.
+    pub fn end_pages(&mut self, scheduler: &Scheduler, status: Status, now: Instant) -> Vec<Page> {
+        let (Some(pages), Some(stats)) = (&mut self.pages, &self.stats) else {
+            return Vec::new();
+        };
+        pages.end(stats, scheduler, status.code(), now)
     }
 
     /// Puts down what happens to each record from now on.

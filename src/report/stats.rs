@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
+use super::latencies::Latencies;
 use crate::schedule::event::Event;
 use crate::schedule::{Bottleneck, Crew, Doubts, Scheduler, SlowRecord, Standing, WorkerId};
 use crate::worker::machine::Machine;
@@ -21,6 +22,7 @@ pub(super) struct Stats {
     /// What they are given.
     machine: Machine,
     lost: BTreeMap<Reason, Duration>,
+    latencies: Latencies,
 }
 
 #[derive(Debug)]
@@ -30,6 +32,8 @@ struct Watched {
     failed: u64,
     /// How many processes it has had.
     processes: u32,
+    /// The most memory that one of them has had, of those that have ended.
+    peak: Option<u64>,
     standing: Standing,
     /// Why it had nothing to do at the last look, where it had nothing.
     reason: Reason,
@@ -82,7 +86,7 @@ pub(super) enum Reason {
 }
 
 /// The statistics of a run that is over.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Account {
     pub(super) wall: Duration,
     /// Records with an outcome.
@@ -97,6 +101,7 @@ pub(super) struct Account {
     pub(super) workers: Vec<Share>,
     pub(super) lost: BTreeMap<Reason, Duration>,
     pub(super) slowest: Vec<SlowRecord>,
+    pub(super) latencies: Latencies,
 }
 
 /// One worker's part of a run.
@@ -108,6 +113,8 @@ pub(super) struct Share {
     pub(super) processes: u32,
     /// How many threads its numeric libraries were told to start, if they were.
     pub(super) threads: Option<usize>,
+    /// The most memory that one of its processes has had, of those that have ended.
+    pub(super) peak: Option<u64>,
     pub(super) times: Times,
 }
 
@@ -119,6 +126,7 @@ impl Stats {
             workers: (0..jobs).map(|_| Watched::new()).collect(),
             machine,
             lost: BTreeMap::new(),
+            latencies: Latencies::default(),
         }
     }
 
@@ -126,6 +134,9 @@ impl Stats {
     pub(super) fn hear(&mut self, event: &Event) {
         match event {
             Event::Settled(settled) => {
+                if let Some(took) = settled.took {
+                    self.latencies.add(took, settled.count);
+                }
                 if let Some(WorkerId(number)) = settled.worker {
                     let worker = &mut self.workers[number];
                     worker.records += settled.count as u64;
@@ -133,6 +144,10 @@ impl Stats {
                 }
             }
             Event::Started { worker, .. } => self.workers[worker.0].processes += 1,
+            Event::Gone { worker, peak, .. } => {
+                let worker = &mut self.workers[worker.0];
+                worker.peak = worker.peak.max(*peak);
+            }
             _ => {}
         }
     }
@@ -162,6 +177,11 @@ impl Stats {
         for worker in &mut self.workers {
             worker.turn(Standing::Gone, &mut self.lost);
         }
+        self.account(scheduler, now)
+    }
+
+    /// What it comes to so far, the time until the last look.
+    pub(super) fn account(&self, scheduler: &Scheduler, now: Instant) -> Account {
         let threads = |worker| {
             scheduler.crew().and_then(|Crew(workers)| self.machine.threads(worker, workers))
         };
@@ -170,6 +190,7 @@ impl Stats {
             failed: worker.failed,
             processes: worker.processes,
             threads: threads(number),
+            peak: worker.peak,
             times: worker.times,
         });
         Account {
@@ -182,6 +203,7 @@ impl Stats {
             workers: shares.collect(),
             lost: self.lost.clone(),
             slowest: scheduler.slowest().to_vec(),
+            latencies: self.latencies.clone(),
         }
     }
 
@@ -204,6 +226,7 @@ impl Watched {
             records: 0,
             failed: 0,
             processes: 0,
+            peak: None,
             standing: Standing::Unstarted,
             reason: Reason::Input,
             times: Times::default(),

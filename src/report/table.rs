@@ -352,10 +352,12 @@ mod tests {
             records,
             failed: 1,
             processes: 2,
+            peak: None,
             threads: None,
             times: times(working),
         };
         Account {
+            latencies: Default::default(),
             wall: Duration::from_millis(61_540),
             records: 1001,
             results: 998,

@@ -64,6 +64,7 @@ mod generate;
 mod guides;
 mod log;
 mod memory;
+mod metrics;
 mod objects;
 mod output;
 mod packaging;
