@@ -23,6 +23,7 @@ mod fuzz;
 mod input;
 mod jsonl;
 mod limits;
+mod pools;
 mod process_limit;
 mod rates;
 
@@ -49,6 +50,7 @@ mod python;
 mod python_batch;
 mod python_concurrency;
 mod python_expression;
+mod python_model;
 mod python_module;
 mod python_start;
 
