@@ -36,6 +36,7 @@ Register-ArgumentCompleter -Native -CommandName 'mtask' -ScriptBlock {
             [CompletionResult]::new('--shared-arg', '--shared-arg', [CompletionResultType]::ParameterName, 'Added to every worker''s argument; again for more')
             [CompletionResult]::new('--gpus', '--gpus', [CompletionResultType]::ParameterName, 'A GPU for each worker: all, or a list as 0,2')
             [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Threads that numeric libraries start: auto, N or keep')
+            [CompletionResult]::new('--max-worker-memory', '--max-worker-memory', [CompletionResultType]::ParameterName, 'Replace a worker that holds more memory [default: never]')
             [CompletionResult]::new('--lifespan', '--lifespan', [CompletionResultType]::ParameterName, 'Replace a worker''s process after N records [default: never]')
             [CompletionResult]::new('--python', '--python', [CompletionResultType]::ParameterName, 'Call a Python function or class with each record')
             [CompletionResult]::new('--argument-type', '--argument-type', [CompletionResultType]::ParameterName, 'A record as single argument, args or kwargs')

@@ -15,6 +15,7 @@ set edit:completion:arg-completer[mtask] = {|@words|
     [&long='gpus' &arg-required=$true &completer={|word| nop } &desc='A GPU for each worker: all, or a list as 0,2']
     [&long='pin' &desc='Run each worker on CPUs of its own']
     [&long='threads' &arg-required=$true &completer={|word| nop } &desc='Threads that numeric libraries start: auto, N or keep']
+    [&long='max-worker-memory' &arg-required=$true &completer={|word| nop } &desc='Replace a worker that holds more memory [default: never]']
     [&long='tag-stderr' &desc='Put `[worker 2] ` before lines of their stderr']
     [&long='lifespan' &arg-required=$true &completer={|word| nop } &desc='Replace a worker''s process after N records [default: never]']
     [&long='python' &arg-required=$true &completer={|word| edit:complete-filename $word } &desc='Call a Python function or class with each record']

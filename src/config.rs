@@ -344,6 +344,7 @@ fn policy(arguments: &Arguments, jobs: NonZeroUsize, shape: Shape) -> Result<Pol
         pacing: pacing(arguments),
         delivery,
         lifespan: arguments.workers.lifespan,
+        max_memory: machine::max_memory(arguments)?,
         muster: Duration::ZERO,
     })
 }

@@ -33,6 +33,8 @@ use crate::schedule::policy::PlacesTold;
 use crate::schedule::{Earlier, Scheduler};
 use crate::signal::{self, Requests};
 use crate::waker::Waker;
+use crate::worker::memory::MemoryWatch;
+use crate::worker::oom::OomKills;
 use crate::{input, sys, visible};
 
 /// A pipe that shows nothing for so long may stay silent: workers start before their first record.
@@ -167,11 +169,16 @@ fn assemble(config: Config) -> anyhow::Result<(Engine<System>, Option<RetriedRun
         grace: config.policy.limits.grace,
         first_look,
     };
+    let limit = config.policy.max_memory;
+    let memory = limit.map(|limit| MemoryWatch::start(limit, &waker)).transpose();
+    let memory = memory.context(NO_THREAD)?;
     let machine = config.launcher.machine().clone();
     let system = System {
         launcher: config.launcher,
         requests,
         waker: waker.clone(),
+        memory,
+        oom_kills: OomKills::find(),
     };
     let (stats, verbosity) = (config.stats, config.verbosity);
     let mut scheduler = Scheduler::new(config.policy, config.rendering, &budget, Instant::now());

@@ -138,6 +138,21 @@ pub struct Workers {
     )]
     pub threads: Threads,
 
+    /// Replace a worker that holds more memory [default: never]
+    ///
+    /// What counts are the private bytes of its process and all of its group, looked at once a second. A
+    /// process that holds more than SIZE gets no further record; it ends, its window run empty, as with
+    /// `--lifespan`, and the next begins. One that holds more before its first record serves one. Linux
+    /// only.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        value_parser = value::size,
+        allow_negative_numbers = true,
+        hide_short_help = true
+    )]
+    pub max_worker_memory: Option<NonZeroUsize>,
+
     /// Put `[worker 2] ` before lines of their stderr
     #[arg(long)]
     pub tag_stderr: bool,

@@ -77,6 +77,19 @@ fn pins(
     Ok(Pins::new(cpus))
 }
 
+/// How many bytes a worker may hold.
+///
+/// # Errors
+/// Where nobody tells how many it does.
+pub(super) fn max_memory(arguments: &Arguments) -> Result<Option<NonZeroUsize>, Unusable> {
+    match arguments.workers.max_worker_memory {
+        Some(_) if !cfg!(target_os = "linux") => Err(Unusable::usage(
+            "--max-worker-memory looks at /proc, which Linux alone has: leave it out, or use --lifespan",
+        )),
+        limit => Ok(limit),
+    }
+}
+
 /// How many workers there are.
 ///
 /// # Errors

@@ -227,6 +227,7 @@ impl<W: World> Engine<W> {
             waited_from = None;
         }
         self.take_input(now);
+        self.take_held(now);
         // A deadline that was found out only now is looked at after the next, short wait: clocks
         // that begin then are not to begin before this one.
         if let Some(waited_from) = waited_from

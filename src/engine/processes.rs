@@ -7,6 +7,7 @@ use rustix::process::Signal;
 
 use super::world::World;
 use super::{Engine, READ};
+use crate::outcome::ExitStatus;
 use crate::protocol::Reader;
 use crate::schedule::{Crew, Death, Pipe, WorkerId};
 use crate::sys;
@@ -191,6 +192,20 @@ impl<W: World> Engine<W> {
         }
     }
 
+    /// Passes on what processes were found to hold. One that has been replaced meanwhile is of no
+    /// interest.
+    pub(super) fn take_held(&mut self, now: Instant) {
+        for held in self.world.take_held() {
+            let process = self.processes[held.worker].as_ref();
+            if process.is_some_and(|process| process.number == held.process) {
+                let worker = WorkerId(held.worker);
+                self.report.saw_memory(worker, held.bytes);
+                self.scheduler.holds(worker, held.bytes, now);
+                self.act();
+            }
+        }
+    }
+
     /// Takes what is left of a process that has exited, and tells how it ended.
     fn reap(&mut self, worker: WorkerId) {
         let now = self.world.now();
@@ -228,7 +243,11 @@ impl<W: World> Engine<W> {
         };
         process.stderr.finish(self.messages.lines());
         self.messages.flush();
-        let reaped = process.child.reap();
+        let mut reaped = process.child.reap();
+        let is_killed = reaped.exit == ExitStatus::Signal(Signal::KILL.as_raw());
+        if is_killed && self.world.explains_a_kill() {
+            reaped.exit = ExitStatus::OutOfMemory;
+        }
         let death = Death {
             pid: Some(process.child.pid()),
             exit: reaped.exit.into(),

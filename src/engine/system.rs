@@ -13,7 +13,10 @@ use crate::schedule::{Crew, WorkerId};
 use crate::signal::{self, Request, Requests};
 use crate::sys;
 use crate::waker::Waker;
+use crate::worker::child::Child;
 use crate::worker::launcher::Launcher;
+use crate::worker::memory::{Held, MemoryWatch};
+use crate::worker::oom::OomKills;
 use crate::worker::process::{self, SystemProcess};
 
 /// The system, as far as a run has to do with it.
@@ -25,6 +28,10 @@ pub struct System {
     pub requests: Requests,
     /// How the other threads wake the engine.
     pub waker: Waker,
+    /// Who looks at what processes hold, if anybody does.
+    pub memory: Option<MemoryWatch>,
+    /// What the kernel kills.
+    pub oom_kills: OomKills,
 }
 
 impl World for System {
@@ -36,7 +43,19 @@ impl World for System {
     }
 
     fn start(&mut self, worker: WorkerId, number: u32, crew: Crew) -> io::Result<SystemProcess> {
-        self.launcher.start(worker.0, number, crew.0)
+        let process = self.launcher.start(worker.0, number, crew.0)?;
+        if let Some(memory) = &self.memory {
+            memory.began(worker.0, number, process.pid());
+        }
+        Ok(process)
+    }
+
+    fn take_held(&mut self) -> Vec<Held> {
+        self.memory.as_ref().map(MemoryWatch::take).unwrap_or_default()
+    }
+
+    fn explains_a_kill(&mut self) -> bool {
+        self.oom_kills.explains_a_kill()
     }
 
     fn wait<'c>(

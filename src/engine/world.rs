@@ -15,6 +15,7 @@ use crate::output::Sink;
 use crate::schedule::{Crew, WorkerId};
 use crate::signal::Request;
 use crate::worker::child::Child;
+use crate::worker::memory::Held;
 
 /// What the engine's thread does to the outside, and what it learns of it.
 pub trait World {
@@ -32,6 +33,12 @@ pub trait World {
     /// # Errors
     /// Where it cannot be started.
     fn start(&mut self, worker: WorkerId, number: u32, crew: Crew) -> io::Result<Self::Child>;
+
+    /// What processes were found to hold since the last time, where anybody looks.
+    fn take_held(&mut self) -> Vec<Held>;
+
+    /// Whether the kernel has sent the SIGKILL of which a process has just died, and not mtask.
+    fn explains_a_kill(&mut self) -> bool;
 
     /// Waits until any of `sources` is ready or that time has come, and leaves those that are.
     /// `child` gives the process of a worker that is named there. The wait may be shorter.

@@ -22,6 +22,8 @@ pub enum ExitStatus {
     Code(i32),
     /// A signal ended it.
     Signal(i32),
+    /// The kernel killed it by SIGKILL, for want of memory.
+    OutOfMemory,
     /// It never began, for the reason given.
     NotStarted(String),
 }
@@ -103,6 +105,9 @@ impl fmt::Display for ExitStatus {
                 Some(name) => write!(f, "signal {signal} ({name})"),
                 None => write!(f, "signal {signal}"),
             },
+            Self::OutOfMemory => {
+                f.write_str("signal 9 (SIGKILL), by which the kernel kills for want of memory")
+            }
             Self::NotStarted(reason) => write!(f, "it could not be started: {reason}"),
         }
     }

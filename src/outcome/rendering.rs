@@ -75,8 +75,10 @@ impl Rendering {
             }),
             signal: status.and_then(|status| match status {
                 ExitStatus::Signal(signal) => Some(*signal),
+                ExitStatus::OutOfMemory => Some(libc::SIGKILL),
                 _ => None,
             }),
+            oom: (status == Some(&ExitStatus::OutOfMemory)).then_some(true),
         };
         let last_fields = LastFields {
             stderr: stderr.map(|stderr| String::from_utf8_lossy(stderr)),
@@ -136,6 +138,8 @@ struct ErrorRecord<'a> {
     exit_code: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oom: Option<bool>,
 }
 
 /// What an error record ends with.
@@ -247,6 +251,7 @@ mod tests {
         for (cause, field) in [
             (Exit::from(ExitStatus::Code(3)), r#""exit_code":3,"#),
             (ExitStatus::Signal(9).into(), r#""signal":9,"#),
+            (ExitStatus::OutOfMemory.into(), r#""signal":9,"oom":true,"#),
             (Verdict::StdoutClosed.into(), ""),
         ] {
             let begin = format!(

@@ -9,6 +9,7 @@ mod bar;
 pub mod choice;
 mod counts;
 mod display;
+mod given;
 mod latencies;
 mod line;
 pub mod log;
@@ -251,6 +252,13 @@ impl Report {
             stats.hear(event);
         }
         self.teller.tell(event)
+    }
+
+    /// A worker's process was found to hold so many bytes, or to have held them.
+    pub fn saw_memory(&mut self, worker: WorkerId, bytes: u64) {
+        if let Some(stats) = &mut self.stats {
+            stats.saw_memory(worker, bytes);
+        }
     }
 
     /// Looks at the scheduler. To be called once in each round of the engine; `is_draining` tells

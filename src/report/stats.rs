@@ -32,8 +32,10 @@ struct Watched {
     failed: u64,
     /// How many processes it has had.
     processes: u32,
-    /// The most memory that one of them has had, of those that have ended.
+    /// The most memory that one of them has had, as far as is known.
     peak: Option<u64>,
+    /// How many of them held more memory than they might.
+    outgrown: u32,
     standing: Standing,
     /// Why it had nothing to do at the last look, where it had nothing.
     reason: Reason,
@@ -111,9 +113,11 @@ pub(super) struct Share {
     pub(super) records: u64,
     pub(super) failed: u64,
     pub(super) processes: u32,
+    /// How many of them were replaced for the memory that they held.
+    pub(super) outgrown: u32,
     /// How many threads its numeric libraries were told to start, if they were.
     pub(super) threads: Option<usize>,
-    /// The most memory that one of its processes has had, of those that have ended.
+    /// The most memory that one of its processes has had, as far as is known.
     pub(super) peak: Option<u64>,
     pub(super) times: Times,
 }
@@ -143,6 +147,7 @@ impl Stats {
                     worker.failed += u64::from(settled.outcome.is_err());
                 }
             }
+            Event::Outgrown { worker, .. } => self.workers[worker.0].outgrown += 1,
             Event::Started { worker, .. } => self.workers[worker.0].processes += 1,
             Event::Gone { worker, peak, .. } => {
                 let worker = &mut self.workers[worker.0];
@@ -150,6 +155,12 @@ impl Stats {
             }
             _ => {}
         }
+    }
+
+    /// A process held so many bytes.
+    pub(super) fn saw_memory(&mut self, worker: WorkerId, bytes: u64) {
+        let worker = &mut self.workers[worker.0];
+        worker.peak = worker.peak.max(Some(bytes));
     }
 
     /// Looks at the scheduler. `is_draining` tells that only the output is still waited for.
@@ -189,6 +200,7 @@ impl Stats {
             records: worker.records,
             failed: worker.failed,
             processes: worker.processes,
+            outgrown: worker.outgrown,
             threads: threads(number),
             peak: worker.peak,
             times: worker.times,
@@ -227,6 +239,7 @@ impl Watched {
             failed: 0,
             processes: 0,
             peak: None,
+            outgrown: 0,
             standing: Standing::Unstarted,
             reason: Reason::Input,
             times: Times::default(),

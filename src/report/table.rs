@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::advice::advice;
+use super::given::{memory, threads};
 use super::stats::{Account, Reason, Times};
 use super::text::{cut, rate, span};
 use crate::schedule::SlowRecord;
@@ -91,6 +92,7 @@ pub(super) fn table(account: &Account, most: usize) -> String {
         text += &format!("{} records never reached a worker\n", account.records - had);
     }
     text += &threads(account, most);
+    text += &memory(account, most);
     text += &held_back(account);
     if !account.slowest.is_empty() {
         text += "slowest records:\n";
@@ -109,25 +111,6 @@ pub(super) fn table(account: &Account, most: usize) -> String {
         text += &format!("{what}{before}{}\n", cut(&shown(slow), left.min(RECORD)));
     }
     text
-}
-
-/// How many threads numeric libraries were told to start, if they were, and how not to tell them.
-fn threads(account: &Account, most: usize) -> String {
-    let told = || account.workers.iter().filter_map(|worker| worker.threads);
-    let (Some(fewest), Some(highest)) = (told().min(), told().max()) else {
-        return String::new();
-    };
-    let number = match (fewest, highest) {
-        (1, 1) => "1 thread".to_owned(),
-        (fewest, highest) if fewest == highest => format!("{fewest} threads"),
-        (fewest, highest) => format!("{fewest} to {highest} threads"),
-    };
-    let number = format!("numeric libraries: {number} a worker");
-    let way_out = "(--threads keep: as they choose)";
-    match number.len() + 1 + way_out.len() {
-        columns if columns <= most => format!("{number} {way_out}\n"),
-        _ => format!("{number}\n{INDENT}{way_out}\n"),
-    }
 }
 
 /// What kept the workers from work though they and records were there; empty where nothing did.
@@ -228,6 +211,8 @@ struct WorkerEntry {
     records: u64,
     failed: u64,
     processes: u32,
+    replaced_for_memory: u32,
+    peak_memory: Option<u64>,
     threads: Option<usize>,
     seconds: TimesEntry,
 }
@@ -285,6 +270,8 @@ pub(super) fn document(account: &Account) -> Vec<u8> {
                 records: share.records,
                 failed: share.failed,
                 processes: share.processes,
+                replaced_for_memory: share.outgrown,
+                peak_memory: share.peak,
                 threads: share.threads,
                 seconds: entry(share.times, seconds),
             })
@@ -353,6 +340,7 @@ mod tests {
             failed: 1,
             processes: 2,
             peak: None,
+            outgrown: 0,
             threads: None,
             times: times(working),
         };
@@ -432,23 +420,6 @@ slowest records:
         }
         assert!(table(&account, 80).contains("record 1234567: xxx"));
         assert!(!table(&account, 1).is_empty());
-    }
-
-    #[test]
-    fn what_numeric_libraries_are_told_is_told() {
-        let mut account = account();
-        for (told, expected) in [
-            (
-                [1, 1],
-                "libraries: 1 thread a worker (--threads keep: as they choose)\n",
-            ),
-            ([4, 4], "libraries: 4 threads a worker"),
-            ([3, 2], "libraries: 2 to 3 threads a worker"),
-        ] {
-            account.workers.iter_mut().zip(told).for_each(|(it, told)| it.threads = Some(told));
-            let table = table(&account, 80);
-            assert!(table.contains(expected), "{table}");
-        }
     }
 
     #[test]

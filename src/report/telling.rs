@@ -50,6 +50,8 @@ pub struct Teller {
     has_misspoken: bool,
     /// A process has asked for what is no number of records at a time.
     has_refused_concurrency: bool,
+    /// A process held more memory than it may.
+    has_outgrown: bool,
     /// The longest that processes were said to have to stay up before they are sent anything.
     told_trial: Duration,
     deaths: Deaths,
@@ -66,6 +68,7 @@ impl Teller {
             has_failure: false,
             has_misspoken: false,
             has_refused_concurrency: false,
+            has_outgrown: false,
             told_trial: Duration::ZERO,
             deaths: Deaths::default(),
             gpus: Gpus::default(),
@@ -105,6 +108,7 @@ impl Teller {
             Event::Misspoken { worker, protocol } => self.misspoken(*worker, *protocol),
             Event::NoConcurrency(refused) => self.no_concurrency(refused),
             Event::Spoilt { worker, errors } => Some(self.spoilt(*worker, *errors)),
+            Event::Outgrown { worker, bytes } => self.outgrown(*worker, *bytes),
             Event::Overdue(overdue) => Some(self.overdue(overdue)),
             Event::HeldUp {
                 index,

@@ -4,6 +4,14 @@ use std::time::Duration;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+/// So many bytes, as they are typed.
+pub(super) fn size(bytes: u64) -> String {
+    match bytes as f64 / f64::from(1 << 20) {
+        megabytes if megabytes < 1024.0 => format!("{megabytes:.0}M"),
+        megabytes => format!("{:.1}G", megabytes / 1024.0),
+    }
+}
+
 /// `0:12`, `1:02:03` or `2d 3:04:05`.
 pub(super) fn clock(time: Duration) -> String {
     let seconds = time.as_secs();

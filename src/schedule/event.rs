@@ -98,6 +98,13 @@ pub enum Event {
         /// How many records in a row it answered with errors.
         errors: u32,
     },
+    /// A process holds more memory than it may, and is replaced.
+    Outgrown {
+        /// Whose.
+        worker: WorkerId,
+        /// How much it holds, with its group.
+        bytes: u64,
+    },
     /// A record has been waited for long.
     Overdue(Overdue),
     /// No more is read, and nothing done, before the time has come for one that waits for it.

@@ -237,7 +237,7 @@ impl Scheduler {
     pub(super) fn is_spent(&self, process: &Process) -> bool {
         let is_over =
             (self.policy.lifespan).is_some_and(|records| process.owed.served() >= records.get());
-        is_over || process.reputation.is_spoilt()
+        is_over || process.reputation.is_spent()
     }
 
     /// Whether nothing but the lowest record may be given out, because the budget is full. Where that

@@ -31,6 +31,7 @@ mod held;
 mod ids;
 mod intake;
 mod late;
+mod memory;
 mod order;
 mod outcomes;
 mod pace;

@@ -34,6 +34,8 @@ pub struct Policy {
     pub delivery: Delivery,
     /// How many records a process serves.
     pub lifespan: Option<NonZeroUsize>,
+    /// How many bytes a process and its group may hold before it is replaced.
+    pub max_memory: Option<NonZeroUsize>,
     /// For how long the first process may wait, once there are records, until it is known whether there
     /// are fewer than workers.
     pub muster: Duration,
@@ -150,6 +152,7 @@ impl Policy {
             pacing: Pacing::default(),
             delivery: Delivery::AtLeastOnce,
             lifespan: None,
+            max_memory: None,
             muster: Duration::ZERO,
         }
     }

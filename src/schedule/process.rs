@@ -398,6 +398,13 @@ impl Process {
         self.is_serving() && self.reputation.judge(enough)
     }
 
+    /// It holds more memory than it may. Gives whether it is to be replaced for that, which is news: not
+    /// before it has had a record, for the next one may need as much to start.
+    pub(crate) fn outgrew(&mut self) -> bool {
+        let is_of_use = self.is_serving() && self.is_ready() && self.owed.served() > 0;
+        is_of_use && self.reputation.outgrew()
+    }
+
     /// It has said something, by itself or because it was asked.
     pub(crate) fn spoke(&mut self, now: Instant) {
         self.silence.spoke(self.stage, now);

@@ -88,7 +88,8 @@ mod linux {
     use std::os::unix::ffi::OsStringExt;
     use std::ptr;
 
-    use rustix::io::{Errno, retry_on_intr};
+    use rustix::fs::{Mode, OFlags, open};
+    use rustix::io::{Errno, retry_on_intr, write};
     use rustix::process::{
         Signal, WaitOptions, getpid, getppid, set_parent_process_death_signal, setpgid, waitpid,
     };
@@ -109,6 +110,8 @@ mod linux {
         stdio: [OwnedFd; 3],
         /// The signals that this thread blocks, and the program is to.
         blocked: libc::sigset_t,
+        /// What makes the kernel choose it rather than mtask, where memory runs out.
+        oom_score: Option<String>,
         /// Where it is to run, unless anywhere.
         cpus: Option<CpuSet>,
         parent: Pid,
@@ -135,6 +138,7 @@ mod linux {
             variables,
             stdio,
             blocked: signals.before,
+            oom_score: oom_score(),
             cpus,
             parent: getpid(),
             failure: None,
@@ -185,12 +189,26 @@ mod linux {
         if let Some(cpus) = &plan.cpus {
             sched_setaffinity(None, cpus)?;
         }
+        if let Some(score) = &plan.oom_score {
+            // Where that is forbidden, it is like mtask.
+            let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+            if let Ok(file) = open(c"/proc/self/oom_score_adj", flags, Mode::empty()) {
+                let _ = write(&file, score.as_bytes());
+            }
+        }
         forget_signals(&plan.blocked);
         restore_limit();
         let [stdin, stdout, stderr] = &plan.stdio;
         dup2_stdin(stdin)?;
         dup2_stdout(stdout)?;
         dup2_stderr(stderr)
+    }
+
+    /// A score above mtask's own: without mtask all workers would be lost, and whatever it holds.
+    fn oom_score() -> Option<String> {
+        let own = std::fs::read_to_string("/proc/self/oom_score_adj").ok()?;
+        let own: i32 = own.trim().parse().ok()?;
+        Some((own + 100).min(1000).to_string())
     }
 
     /// Undoes what mtask does with signals. What came for mtask's group before this process had one

@@ -10,5 +10,7 @@ pub mod machine;
 pub mod python;
 
 pub mod child;
+pub mod memory;
+pub mod oom;
 pub mod process;
 pub mod stderr;

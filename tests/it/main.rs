@@ -33,6 +33,7 @@ mod startup;
 mod threads;
 mod usage;
 mod worker_args;
+mod worker_memory;
 mod worker_stderr;
 mod workers;
 

@@ -115,6 +115,8 @@ impl Reply {
                 "thenkill" => {
                     self.end = Some(End::Kill(value.parse().expect("@thenkill:SIGNAL")));
                 }
+                // It keeps so many bytes for good.
+                "hold" => std::mem::forget(std::hint::black_box(vec![1_u8; size(value)])),
                 "hang" => crate::hang(),
                 // Where time itself is looked at, or what comes first is to be open.
                 "sleep" => {

@@ -96,6 +96,8 @@ struct ProcessLedger {
     errors: u32,
     /// There were so many of them that it may be replaced, whatever it answers since.
     may_be_spoilt: bool,
+    /// It was found to hold more than it may, once it had had a record and was ready.
+    has_outgrown: bool,
     /// It began when COMMAND had given an answer.
     is_later: bool,
     /// How long ago it gave its first answer, listened to: now, and when the engine last began to
@@ -358,6 +360,24 @@ impl Ledger {
             self.pasts.len()
         );
         self.crew = Some(crew);
+    }
+
+    /// An actor is found to hold so many bytes. Gives whether it is to be replaced for that, which is
+    /// news.
+    pub(super) fn holds(&mut self, worker: WorkerId, bytes: u64) -> bool {
+        let limit = self.policy.max_memory.map_or(u64::MAX, |limit| limit.get() as u64);
+        let process = self.processes[worker.0].as_mut();
+        let is_of_use = |process: &&mut ProcessLedger| {
+            let is_serving = process.is_working() && process.closed.is_none();
+            is_serving && process.is_ready && process.sent > 0 && !process.has_outgrown
+        };
+        let process = process.filter(is_of_use).filter(|_| bytes > limit);
+        process.is_some_and(|process| !std::mem::replace(&mut process.has_outgrown, true))
+    }
+
+    /// The number of the process that a worker had last.
+    pub(super) fn last_process(&self, worker: WorkerId) -> u32 {
+        self.begun_processes[worker.0] - 1
     }
 
     pub(super) fn interrupted(&mut self, now: Duration) {

@@ -20,6 +20,7 @@ use crate::engine::world::{Source, World};
 use crate::schedule::{Crew, WorkerId};
 use crate::signal::Request;
 use crate::waker::Waker;
+use crate::worker::memory::Held;
 
 /// In simulated time, from the last thing that happens from outside: a run that takes longer does
 /// not end.
@@ -307,6 +308,25 @@ impl Outside {
         Some(kinds[self.rng.usize(..kinds.len())])
     }
 
+    /// What is found of an actor now and then: it holds as much as it may, or more.
+    fn take_held(&mut self) -> Vec<Held> {
+        let Some(limit) = self.scenario.policy.max_memory else {
+            return Vec::new();
+        };
+        let worker = self.rng.usize(..self.running.len());
+        if self.rng.u32(..20) > 0 || self.running[worker].is_none() {
+            return Vec::new();
+        }
+        let bytes = limit.get() as u64 + self.rng.u64(..2);
+        let is_news = self.ledger.holds(WorkerId(worker), bytes);
+        self.faults.extend(is_news.then_some(Fault::Outgrown));
+        vec![Held {
+            worker,
+            process: self.ledger.last_process(WorkerId(worker)),
+            bytes,
+        }]
+    }
+
     /// Gives the number of the actor, if it could be started.
     fn start(&mut self, worker: WorkerId, number: u32, crew: Crew) -> Option<usize> {
         self.deeds += 1;
@@ -364,6 +384,14 @@ impl World for Simulated {
             Some(number) => Ok(SimulatedChild::new(Rc::clone(&self.0), number)),
             None => Err(io::Error::other("no luck")),
         }
+    }
+
+    fn take_held(&mut self) -> Vec<Held> {
+        self.0.borrow_mut().take_held()
+    }
+
+    fn explains_a_kill(&mut self) -> bool {
+        self.0.borrow_mut().rng.bool()
     }
 
     fn wait<'c>(

@@ -325,12 +325,14 @@ pub(super) enum Fault {
     SeveralResults,
     /// A record was sent again only when its time had come.
     Waited,
+    /// An actor held more memory than it may.
+    Outgrown,
     /// As many records were sent as the rate allows, and then no more for a while.
     Paced,
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 24] = [
+    pub(super) const ALL: [Self; 25] = [
         Self::EndFromOutside,
         Self::StatusToAll,
         Self::RetriedError,
@@ -354,6 +356,7 @@ impl Fault {
         Self::NoResult,
         Self::SeveralResults,
         Self::Waited,
+        Self::Outgrown,
         Self::Paced,
     ];
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use super::{Notice, Teller, records};
 use crate::outcome::{Exit, ExitStatus, Verdict};
+use crate::report::text::size;
 use crate::schedule::WorkerId;
 use crate::schedule::event::{Ended, Fate, Loss, LossCause, Moment};
 use crate::schedule::policy::{Readiness, Window};
@@ -221,6 +222,20 @@ impl Teller {
                 jobs.saturating_sub(self.deaths.lost)
             ),
         }
+    }
+
+    /// Tells, once, that a process is replaced for the memory that it holds.
+    pub(super) fn outgrown(&mut self, worker: WorkerId, bytes: u64) -> Option<Notice> {
+        let limit = self.policy.max_memory.map_or(0, |limit| limit.get() as u64);
+        let is_first = !std::mem::replace(&mut self.has_outgrown, true);
+        is_first.then(|| {
+            Notice::warning(format!(
+                "{worker} holds {}, more than --max-worker-memory {}: its process is replaced; later ones \
+                 are counted",
+                size(bytes),
+                size(limit)
+            ))
+        })
     }
 
     /// Whether this exit tells that COMMAND cannot be run at all.

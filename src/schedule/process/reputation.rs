@@ -1,8 +1,8 @@
-//! What the answers of a process say of it, where answers have ids.
+//! What speaks against a process: its answers, where they have ids, and what it holds.
 
 use crate::record::Index;
 
-/// What it has answered so far.
+/// What is known of that so far.
 #[derive(Debug, Default)]
 pub(crate) struct Reputation {
     /// The record that it answered last.
@@ -15,6 +15,8 @@ pub(crate) struct Reputation {
     refused: Option<Index>,
     /// It is to be replaced, for it has come to answer with nothing but errors.
     is_spoilt: bool,
+    /// It is to be replaced, for it holds more memory than it may.
+    has_outgrown: bool,
 }
 
 impl Reputation {
@@ -27,8 +29,14 @@ impl Reputation {
         self.errors
     }
 
-    pub(crate) fn is_spoilt(&self) -> bool {
-        self.is_spoilt
+    /// Whether it is to be replaced.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.is_spoilt || self.has_outgrown
+    }
+
+    /// It holds more memory than it may. Gives whether that is news.
+    pub(super) fn outgrew(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_outgrown, true)
     }
 
     pub(crate) fn answered(&mut self, index: Index) {

@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::{Bench, MILLISECOND, SECOND};
+use super::{Bench, MILLISECOND, SECOND, WORKER};
 use crate::outcome::{Done, ExitStatus};
-use crate::schedule::policy::{PlacesTold, Policy, Readiness};
+use crate::schedule::policy::{PlacesTold, Policy, Readiness, Window};
 use crate::schedule::{Crew, Doubts, WorkerFaults};
 use crate::shape::Protocol;
 
@@ -224,4 +224,35 @@ fn a_command_that_announces_it_has_to_say_that_it_is_ready() {
     bench.wait(10 * SECOND);
     assert_eq!((bench.starts, bench.sent.len()), (2, 0));
     assert_eq!(bench.scheduler.startup_time(), None);
+}
+
+#[test]
+fn a_process_that_holds_too_much_is_replaced_once_it_owes_nothing() {
+    let limit = NonZeroUsize::new(100);
+    let mut bench = Bench::new(|policy| {
+        policy.max_memory = limit;
+        policy.window = Window::Records(NonZeroUsize::new(2).unwrap());
+    });
+    bench.records(5);
+    assert_eq!(bench.sent, [0, 1]);
+    bench.scheduler.holds(WORKER, 101, bench.now);
+    bench.act();
+    assert_eq!(bench.notices_with("holds"), 0, "it is not ready");
+    bench.answer(1);
+    assert_eq!(bench.sent, [0, 1, 2]);
+    bench.scheduler.holds(WORKER, 100, bench.now);
+    bench.answer(1);
+    assert_eq!(bench.sent, [0, 1, 2, 3], "it may hold that much");
+    bench.scheduler.holds(WORKER, 101, bench.now);
+    bench.scheduler.holds(WORKER, 102, bench.now);
+    bench.answer(1);
+    assert_eq!((bench.sent.len(), bench.ends.len()), (4, 0));
+    bench.answer(1);
+    assert_eq!(
+        (bench.sent.len(), &bench.ends[..]),
+        (4, &["end of stdin"][..])
+    );
+    bench.die(ExitStatus::Code(0));
+    assert_eq!((bench.sent.len(), bench.starts), (5, 2));
+    assert_eq!(bench.notices_with("--max-worker-memory"), 1);
 }

@@ -91,6 +91,10 @@ impl Ledger {
             "{worker} holds {} records of {limit}",
             process.owed.len()
         );
+        assert!(
+            !process.has_outgrown,
+            "{worker} holds too much and is sent records"
+        );
         if let Some(lifespan) = lifespan {
             assert!(
                 process.sent <= lifespan.get(),
@@ -161,7 +165,7 @@ impl Ledger {
         let is_serving =
             process.is_working() && process.closed.is_none() && process.hung_up.is_none();
         let may_be_spoilt = self.policy.failures.retries > 0 && process.may_be_spoilt;
-        is_serving && !is_spent && !may_be_spoilt
+        is_serving && !is_spent && !may_be_spoilt && !process.has_outgrown
     }
 
     fn window_limit(&self, worker: WorkerId) -> usize {

@@ -112,6 +112,7 @@ fn any_policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Policy {
         },
         delivery,
         lifespan: (rng.u32(..6) == 0).then(|| some(rng.usize(1..8))),
+        max_memory: (rng.u32(..6) == 0).then(|| some(1 << 20)),
         limits: Limits {
             timeout: None,
             init_timeout: None,
