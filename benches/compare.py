@@ -186,6 +186,22 @@ def python(place):
     )
 
 
+def calls(place):
+    count = place.count(10_000)
+    options = f"-j1 --format lines --concurrency 1000 --python {PEERS}:ask"
+    yield Workload(
+        "calls",
+        f"{count:,} calls of 0.1 s, 1,000 under way at a time",
+        place.records(count),
+        count,
+        [
+            Contender("asyncio.gather", [PYTHON, PEERS, "gather"]),
+            mtask("**mtask --concurrency 1000**", options, [PYTHON]),
+            mtask("**the same, --timeout 10s**", f"{options} --timeout 10s", [PYTHON]),
+        ],
+    )
+
+
 def failed_batches(place):
     count = place.count(2_000)
     batch = f"-j1 --format lines --on-error ignore --batch 64 --python {PEERS}:"
@@ -711,6 +727,7 @@ def machine():
 WORKLOADS = [
     echo,
     python,
+    calls,
     failed_batches,
     single,
     uneven,

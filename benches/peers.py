@@ -1,6 +1,7 @@
 """What `compare.py` runs besides mtask that is written in Python: lines from stdin to stdout.
 
     peers.py worker TASK [SECONDS]            one worker, which takes so long to start
+    peers.py gather                           calls of 0.1 s, 1,000 at a time, by asyncio.gather
     peers.py POOL TASK WORKERS CHUNK          a pool of a library; CHUNK 0 is the library's default
 
 What a pool needs is imported where it is used, so that the workers start quickly.
@@ -34,6 +35,29 @@ def call_most(lines):
 def sleep(line):
     time.sleep(float(line))
     return line
+
+
+async def ask(line):
+    """A service that takes its time."""
+    import asyncio
+
+    await asyncio.sleep(0.1)
+    return line
+
+
+def gather():
+    import asyncio
+
+    async def all_answers():
+        places = asyncio.Semaphore(1000)
+
+        async def one(line):
+            async with places:
+                return await ask(line)
+
+        return await asyncio.gather(*map(one, sys.stdin))
+
+    sys.stdout.writelines(asyncio.run(all_answers()))
 
 
 class SleepTogether:
@@ -119,7 +143,9 @@ def run_pool(library, task, workers, chunk):
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "worker":
+    if sys.argv[1] == "gather":
+        gather()
+    elif sys.argv[1] == "worker":
         work(TASKS[sys.argv[2]], *sys.argv[3:])
     else:
         run_pool(sys.argv[1], TASKS[sys.argv[2]], int(sys.argv[3]), int(sys.argv[4]))

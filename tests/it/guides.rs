@@ -68,6 +68,11 @@ fn every_worker_in_docs_workers_does_what_it_says() {
 }
 
 #[test]
+fn every_job_in_docs_python_is_done_as_it_says() {
+    run_all("docs/python.md", include_str!("../../docs/python.md"));
+}
+
+#[test]
 fn every_way_beyond_one_machine_does_what_it_says() {
     run_all("docs/far.md", include_str!("../../docs/far.md"));
 }
