@@ -17,7 +17,7 @@ use mtask::outcome::{
 use mtask::protocol::stdout::{Part, StdoutLines};
 use mtask::protocol::{json, lines};
 use mtask::record::{Block, Index, Separator, Slice};
-use mtask::shape::{AnswerEnd, Format, Protocol, Shape};
+use mtask::shape::{AnswerEnd, EarlierErrors, Format, Protocol, Shape};
 
 /// As many bytes as are read from a worker at most.
 const READ: usize = 128 * 1024;
@@ -60,6 +60,7 @@ fn shape(format: Format) -> Shape {
         max_record: MAX_LINE,
         record_end: None,
         answer_end: AnswerEnd::Separator,
+        earlier_errors: EarlierErrors::Sent,
         field: None,
         merge: None,
     }

@@ -23,7 +23,7 @@ _mtask() {
 
     case "${cmd}" in
         mtask)
-            opts="-i -0 -j -o -k -u -q -h -V --input --shard --format --field --null --max-record --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --pin --threads --max-worker-memory --tag-stderr --lifespan --python --argument-type --batch --concurrency --output --unordered --output-format --merge --errors --join --exits --error-input --resume --retry-failed --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --at-most-once --max-restarts --exit-timeout --grace --progress --desc --total --stats --stats-file --log --metrics-file --quiet --dry-run --generate --help --version"
+            opts="-i -0 -j -o -k -u -q -h -V --input --shard --format --pass-errors --field --null --max-record --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --pin --threads --max-worker-memory --tag-stderr --lifespan --python --argument-type --batch --concurrency --output --unordered --output-format --merge --errors --join --exits --error-input --resume --retry-failed --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --at-most-once --max-restarts --exit-timeout --grace --progress --desc --total --stats --stats-file --log --metrics-file --quiet --dry-run --generate --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

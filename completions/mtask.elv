@@ -3,6 +3,7 @@ set edit:completion:arg-completer[mtask] = {|@words|
     [&short='i' &long='input' &arg-required=$true &completer={|word| edit:complete-filename $word } &desc='Read records from FILE, not stdin; again for more']
     [&long='shard' &arg-required=$true &completer={|word| nop } &desc='Take the Kth of N shards of the input files']
     [&long='format' &arg-required=$true &completer={|word| put 'lines' 'jsonl' 'csv' 'tsv' } &desc='What a record is: lines, jsonl, csv or tsv']
+    [&long='pass-errors' &desc='Pass error records in the input on as they are']
     [&long='field' &arg-required=$true &completer={|word| nop } &desc='Send only the value of KEY in each record']
     [&short='0' &long='null' &desc='Records end with NUL instead of newline']
     [&long='max-record' &arg-required=$true &completer={|word| nop } &desc='The longest record and the longest answer']

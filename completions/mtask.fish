@@ -82,6 +82,7 @@ zsh\t'Completions for zsh'
 fish\t'Completions for fish'
 elvish\t'Completions for elvish'
 powershell\t'Completions for PowerShell'"
+complete -c mtask -n __mtask_takes_options -l pass-errors -d 'Pass error records in the input on as they are'
 complete -c mtask -n __mtask_takes_options -s 0 -l null -d 'Records end with NUL instead of newline'
 complete -c mtask -n __mtask_takes_options -l pin -d 'Run each worker on CPUs of its own'
 complete -c mtask -n __mtask_takes_options -l tag-stderr -d 'Put `[worker 2] ` before lines of their stderr'

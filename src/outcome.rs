@@ -214,6 +214,7 @@ impl From<Rejected> for Failure {
                 (Cause::InvalidInput { flaw, line }, Some(record))
             }
             Rejection::TooLarge { max } => (Cause::RecordTooLarge { max }, None),
+            Rejection::Passed { .. } => unreachable!("what is passed on has not failed"),
         };
         Self {
             index: rejected.index,

@@ -24,10 +24,21 @@ pub struct Shape {
     pub record_end: Option<EndLine>,
     /// Where an answer ends.
     pub answer_end: AnswerEnd,
+    /// What becomes of lines of the input that are error records.
+    pub earlier_errors: EarlierErrors,
     /// Under which key of the object that is a record stands what is sent, where that is not all.
     pub field: Option<Key>,
     /// Under which key of it the result is put, where it is not written by itself.
     pub merge: Option<Key>,
+}
+
+/// What becomes of lines of the input that begin as the error records of an earlier run do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EarlierErrors {
+    /// They are records as others are.
+    Sent,
+    /// They come out as they are, in their places.
+    Passed,
 }
 
 /// A line that ends something, without the separator. There are two of a run at most, which live as
@@ -185,6 +196,7 @@ impl Shape {
         max_record: 1 << 20,
         record_end: None,
         answer_end: AnswerEnd::Separator,
+        earlier_errors: EarlierErrors::Sent,
         field: None,
         merge: None,
     };

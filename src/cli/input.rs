@@ -49,6 +49,13 @@ pub struct InputOptions {
     )]
     pub format: Option<Format>,
 
+    /// Pass error records in the input on as they are
+    ///
+    /// A line that begins with `{"mtask_error":` is not sent, counted or tried again: it comes out in its
+    /// place. So stages can be chained with pipes, and an error keeps its place through all of them.
+    #[arg(long, hide_short_help = true)]
+    pub pass_errors: bool,
+
     /// Send only the value of KEY in each record
     ///
     /// Each record must be a JSON object that has it, or a row with such a field; another one fails with

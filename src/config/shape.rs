@@ -7,7 +7,7 @@ use crate::exit::Unusable;
 use crate::object::Key;
 use crate::outcome::OutputFormat;
 use crate::record::Separator;
-use crate::shape::{AnswerEnd, EndLine, Format, Protocol, Shape};
+use crate::shape::{AnswerEnd, EarlierErrors, EndLine, Format, Protocol, Shape};
 
 /// What records and answers look like.
 pub(super) fn shape(arguments: &Arguments) -> Result<Shape, Unusable> {
@@ -23,6 +23,7 @@ pub(super) fn shape(arguments: &Arguments) -> Result<Shape, Unusable> {
         max_record: arguments.input.max_record.get(),
         record_end: end_line("--record-end", &arguments.workers.record_end)?,
         answer_end: answer_end.map_or(AnswerEnd::Separator, AnswerEnd::Line),
+        earlier_errors: earlier_errors(arguments, format)?,
         field: key("--field", arguments.input.field.as_deref(), format)?,
         merge: key("--merge", arguments.output.merge.as_deref(), format)?,
     })
@@ -106,6 +107,17 @@ fn separator(
             "--null is of use with --format lines alone, for other records end with a line or a row: \
              leave one of them out",
         )),
+    }
+}
+
+fn earlier_errors(arguments: &Arguments, format: Format) -> Result<EarlierErrors, Unusable> {
+    match arguments.input.pass_errors {
+        true if format.delimiter().is_some() => Err(Unusable::usage(
+            "--pass-errors finds error records among lines, and rows are none: leave it out, or use \
+             --format jsonl",
+        )),
+        true => Ok(EarlierErrors::Passed),
+        false => Ok(EarlierErrors::Sent),
     }
 }
 

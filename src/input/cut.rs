@@ -438,6 +438,9 @@ impl<S: FnMut(Arrival) -> Result<(), Gone>> Cutter<S> {
                 RecordFault::TooLarge => Rejection::TooLarge {
                     max: self.shape.max_record,
                 },
+                RecordFault::Passed => Rejection::Passed {
+                    record: kept.part(mark.place.start..mark.place.end - 1),
+                },
             })?;
         }
         self.send_records(kept, sent..sifted.kept, sifted.records)

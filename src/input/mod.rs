@@ -67,7 +67,7 @@ impl Rejected {
     /// The bytes of the input that it took; 0 where they were left out.
     pub fn bytes(&self) -> usize {
         match &self.reason {
-            Rejection::Invalid { record, .. } => record.len() + 1,
+            Rejection::Invalid { record, .. } | Rejection::Passed { record } => record.len() + 1,
             Rejection::TooLarge { .. } => 0,
         }
     }
@@ -87,6 +87,11 @@ pub enum Rejection {
     TooLarge {
         /// The most bytes a record may have.
         max: usize,
+    },
+    /// It is the error record of an earlier run, which comes out as it is.
+    Passed {
+        /// The whole line, without the newline.
+        record: Slice,
     },
 }
 

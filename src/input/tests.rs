@@ -43,6 +43,7 @@ fn note(arrival: &Arrival, separator: Separator, seen: &mut Vec<Seen>) {
                     record: record.to_vec(),
                 },
                 Rejection::TooLarge { .. } => Seen::TooLarge,
+                Rejection::Passed { .. } => panic!("nothing is passed on here"),
             });
         }
         Arrival::Odd(_) => {}

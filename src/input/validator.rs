@@ -11,12 +11,14 @@ use memchr::memchr;
 use serde::de::IgnoredAny;
 
 use super::Requirement;
-use crate::shape::{Encoding, Format, Shape};
+use crate::shape::{EarlierErrors, Encoding, Format, Shape};
 
 /// How many rejected records one pass may find before it stops, to be called again.
 const MAX_MARKS: usize = 1024;
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
+/// How error records begin, and nothing else that mtask writes.
+const ERROR_RECORD: &[u8] = b"{\"mtask_error\":";
 
 /// Sifts the lines of one source after another.
 #[derive(Debug)]
@@ -70,6 +72,8 @@ pub(super) enum RecordFault {
     },
     /// It is longer than a record may be, and not kept.
     TooLarge,
+    /// None: it is the error record of an earlier run.
+    Passed,
 }
 
 /// What a line is.
@@ -80,6 +84,8 @@ enum LineVerdict {
     /// Not one JSON value, or not UTF-8; the whole line, without a BOM, lies there.
     Invalid(Range<usize>),
     TooLarge,
+    /// The error record of an earlier run, which is to be passed on.
+    Passed,
 }
 
 /// How much is known about the encoding of some lines.
@@ -114,7 +120,8 @@ impl Validator {
     pub(super) fn sift(&mut self, bytes: &mut [u8]) -> Sifted {
         let separator = self.shape.separator.byte();
         let too_short_to_be_too_large = bytes.len() <= self.shape.max_record.saturating_add(1);
-        let may_hold_anything = self.shape.encoding() == Encoding::Bytes;
+        let may_hold_anything = self.shape.encoding() == Encoding::Bytes
+            && self.shape.earlier_errors == EarlierErrors::Sent;
         if may_hold_anything && too_short_to_be_too_large {
             return Sifted {
                 consumed: bytes.len(),
@@ -157,6 +164,11 @@ impl Validator {
                     sifted.mark(from, RecordFault::Invalid { line: self.line });
                 }
                 LineVerdict::TooLarge => sifted.mark(sifted.kept, RecordFault::TooLarge),
+                LineVerdict::Passed => {
+                    let from = sifted.kept;
+                    sifted.keep(bytes, start, 0..length, separator);
+                    sifted.mark(from, RecordFault::Passed);
+                }
             }
             self.line += 1;
         }
@@ -166,6 +178,9 @@ impl Validator {
     fn judge(&self, line: &[u8], known: ValidPrefix) -> LineVerdict {
         if line.len() > self.shape.max_record {
             return LineVerdict::TooLarge;
+        }
+        if self.shape.earlier_errors == EarlierErrors::Passed && line.starts_with(ERROR_RECORD) {
+            return LineVerdict::Passed;
         }
         let is_utf8 = |text: &[u8]| known == ValidPrefix::Utf8 || str::from_utf8(text).is_ok();
         if self.shape.format == Format::Lines {

@@ -100,6 +100,9 @@ pub struct Entry {
     /// How many of them failed, by kind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub failed: BTreeMap<String, u64>,
+    /// How many of the others are error records of earlier runs, which came out as they are.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub passed: u64,
     /// How many results the others gave, where that is not one each.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub parts: Option<u64>,
@@ -294,6 +297,8 @@ impl Past {
             None => self.done.results().checked_sub(before)?,
         };
         self.done.parts = self.done.parts.checked_add(parts)?;
+        self.done.passed = self.done.passed.checked_add(entry.passed)?;
+        (self.done.passed <= self.done.results().min(self.done.parts)).then_some(())?;
         self.add_places(&entry.failed_at, &entry.results_at, entry.output.bytes)?;
         // What no hash covers could be something else the next time.
         (self.done.ranges.end() <= entry.input.records).then_some(())?;

@@ -92,6 +92,7 @@ impl Keeper {
                 .map(|range| (range.start, range.end - range.start))
                 .collect(),
             failed: failed.map(|(kind, count)| ((*kind).into(), *count)).collect(),
+            passed: written.done.passed,
             parts: (written.done.parts != written.done.results()).then_some(written.done.parts),
             failed_at: written_places(&written.done.failed_at, self.output.base),
             results_at: written_places(&written.done.results_at, self.output.base),

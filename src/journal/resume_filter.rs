@@ -65,6 +65,7 @@ struct HeldRecords {
 enum HeldKind {
     Records(usize),
     Invalid(Flaw),
+    Passed,
     TooLarge { max: usize },
 }
 
@@ -224,7 +225,9 @@ impl ResumeFilter {
         debug_assert_eq!(rejected.index, self.next);
         let was_unproved = self.is_unproved();
         match &rejected.reason {
-            Rejection::Invalid { record, .. } => self.hash.write(record),
+            Rejection::Invalid { record, .. } | Rejection::Passed { record } => {
+                self.hash.write(record);
+            }
             Rejection::TooLarge { .. } => self.hash.write(TOO_LARGE),
         }
         self.hash.write(&[self.shape.separator.byte()]);
@@ -291,6 +294,7 @@ impl HeldRecords {
         let (bytes, kind) = match rejected.reason {
             Rejection::Invalid { flaw, record } => (record.to_vec(), HeldKind::Invalid(flaw)),
             Rejection::TooLarge { max } => (Vec::new(), HeldKind::TooLarge { max }),
+            Rejection::Passed { record } => (record.to_vec(), HeldKind::Passed),
         };
         Self {
             first: rejected.index,
@@ -314,6 +318,9 @@ impl HeldRecords {
             }
             HeldKind::Invalid(flaw) => Rejection::Invalid {
                 flaw,
+                record: counted(self.bytes),
+            },
+            HeldKind::Passed => Rejection::Passed {
                 record: counted(self.bytes),
             },
             HeldKind::TooLarge { max } => {

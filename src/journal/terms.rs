@@ -19,7 +19,7 @@ use crate::exit::Unusable;
 use crate::object::Key;
 use crate::record::Separator;
 use crate::schedule::policy::Order;
-use crate::shape::{AnswerEnd, EndLine};
+use crate::shape::{AnswerEnd, EarlierErrors, EndLine};
 use crate::worker::dry_run::quote;
 
 /// The way out where a journal is of no use.
@@ -140,6 +140,9 @@ fn terms(config: &Config) -> BTreeMap<String, String> {
     }
     if let Some(line) = config.shape.record_end {
         insert_end("--record-end", line);
+    }
+    if config.shape.earlier_errors == EarlierErrors::Passed {
+        terms.insert("--pass-errors".into(), yes(true));
     }
     for (option, key) in [
         ("--field", config.shape.field),

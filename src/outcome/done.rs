@@ -14,6 +14,8 @@ pub struct Done {
     pub failed: BTreeMap<&'static str, u64>,
     /// How many results the others gave.
     pub parts: u64,
+    /// How many of those are the error records of earlier runs.
+    pub passed: u64,
     /// Where the outcomes of those that failed stand, as far as that is told.
     pub failed_at: Places,
     /// And of those that gave results.
@@ -26,7 +28,7 @@ impl Done {
         self.ranges.is_empty()
     }
 
-    /// How many of the records gave a result.
+    /// How many of the records have not failed.
     pub fn results(&self) -> u64 {
         self.ranges.count().saturating_sub(self.failures())
     }
@@ -41,6 +43,7 @@ impl Done {
     pub fn append(&mut self, other: &mut Self) {
         self.ranges.append(&mut other.ranges);
         self.parts += std::mem::take(&mut other.parts);
+        self.passed += std::mem::take(&mut other.passed);
         self.failed_at.append(&mut other.failed_at);
         self.results_at.append(&mut other.results_at);
         while let Some((kind, count)) = other.failed.pop_first() {

@@ -32,6 +32,8 @@ pub struct Written {
 pub(crate) enum Outcome {
     /// So many results.
     Results(u64),
+    /// The error record of an earlier run.
+    Passed,
     /// A failure of this kind.
     Failure(&'static str),
     /// The failure that ends the run. A run that is resumed tries again from here on.
@@ -415,8 +417,11 @@ impl Telling {
                 done.failed.insert(kind, 1);
                 done.failed_at.push(place);
             }
-            Outcome::Results(parts) => {
-                done.parts = parts;
+            Outcome::Results(_) | Outcome::Passed => {
+                (done.parts, done.passed) = match outcome {
+                    Outcome::Results(parts) => (parts, 0),
+                    _ => (1, 1),
+                };
                 if places == policy::PlacesTold::All {
                     done.results_at.push(place);
                 }

@@ -12,7 +12,7 @@ use super::outcomes::{Results, Sizes, Weight};
 use super::policy::{ENOUGH_OUTCOMES, OnError};
 use super::queue::Work;
 use super::trail::Trail;
-use crate::input::Rejected;
+use crate::input::{Rejected, Rejection};
 use crate::outcome::{Cause, Failure};
 use crate::record::Slice;
 
@@ -241,8 +241,12 @@ impl Scheduler {
         self.settle(Settled::failed(Box::new(failure), took, trail), now);
     }
 
-    /// Puts down that a record of the input is none.
+    /// Puts down that a record of the input is none, or passes it on.
     pub(super) fn reject(&mut self, rejected: Rejected, queued: Instant, now: Instant) {
+        if let Rejection::Passed { record } = &rejected.reason {
+            self.outcomes.passed(rejected.index, record);
+            return;
+        }
         let trail = Trail {
             queued: Some(queued),
             ..Trail::default()

@@ -16,6 +16,8 @@ pub struct Tally {
     pub results: u64,
     /// The results that they gave: as many, unless a record may give several or none.
     pub parts: u64,
+    /// Error records of earlier runs that came out as they are. Not in what follows.
+    pub passed: u64,
     /// Failed records by kind.
     pub failed: BTreeMap<&'static str, u64>,
     /// Processes begun to replace one that was not meant to end.
@@ -97,8 +99,8 @@ impl Earlier {
 impl From<Done> for Earlier {
     fn from(done: Done) -> Self {
         Self {
-            results: done.results(),
-            parts: done.parts,
+            results: done.results().saturating_sub(done.passed),
+            parts: done.parts.saturating_sub(done.passed),
             failed: done.failed,
             worker_faults: WorkerFaults::default(),
         }

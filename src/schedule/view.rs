@@ -108,7 +108,7 @@ impl Scheduler {
     }
 
     /// How many records there are, once the input has ended and all of them are to come to an
-    /// outcome.
+    /// outcome. Error records of earlier runs are none.
     pub fn total_records(&self) -> Option<u64> {
         let is_whole = match self.course.phase() {
             Phase::Feeding => true,
@@ -118,7 +118,8 @@ impl Scheduler {
             }
             _ => false,
         };
-        (is_whole && !self.intake.is_open()).then_some(self.intake.seen())
+        let passed = self.outcomes.tally.passed;
+        (is_whole && !self.intake.is_open()).then(|| self.intake.seen() - passed)
     }
 
     /// How many workers there are.

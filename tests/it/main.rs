@@ -72,6 +72,7 @@ mod objects;
 mod output;
 mod packaging;
 mod parts;
+mod passed_errors;
 mod pid1;
 mod progress;
 mod readme;

@@ -13,7 +13,7 @@ use crate::input::cut::Cutter;
 use crate::input::validator::SourceStart;
 use crate::input::{Arrival, Gone};
 use crate::record::Separator;
-use crate::shape::{AnswerEnd, Encoding, Format, Protocol, Shape};
+use crate::shape::{AnswerEnd, EarlierErrors, Encoding, Format, Protocol, Shape};
 
 /// Longer than any test takes on a busy machine.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
@@ -86,6 +86,7 @@ impl Case {
                 max_record: rng.choice([0, 5, 40, 1000, 1 << 20]).unwrap(),
                 record_end: None,
                 answer_end: AnswerEnd::Separator,
+                earlier_errors: EarlierErrors::Sent,
                 field: None,
                 merge: None,
             },

@@ -94,6 +94,7 @@ fn skim_within(
                     let record = match rejected.reason {
                         Rejection::Invalid { record, .. } => record.to_vec(),
                         Rejection::TooLarge { .. } => b"-".to_vec(),
+                        Rejection::Passed { .. } => panic!("nothing is passed on here"),
                     };
                     let record = String::from_utf8(record).unwrap();
                     passed.records.push((rejected.index.0, record));

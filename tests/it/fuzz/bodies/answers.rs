@@ -4,7 +4,7 @@ use mtask::protocol::lines;
 use mtask::protocol::message::{Answer, Message, Reply};
 use mtask::protocol::stdout::{Part, StdoutLines};
 use mtask::record::{Block, Index, Separator, Slice};
-use mtask::shape::{AnswerEnd, Format, Protocol, Shape};
+use mtask::shape::{AnswerEnd, EarlierErrors, Format, Protocol, Shape};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -174,6 +174,7 @@ fn write_json(lines: &[u8]) {
         max_record: usize::MAX,
         record_end: None,
         answer_end: AnswerEnd::Separator,
+        earlier_errors: EarlierErrors::Sent,
         field: None,
         merge: None,
     };

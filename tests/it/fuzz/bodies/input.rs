@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use mtask::budget::Budget;
 use mtask::input::{Arrival, InputSource, LeftOut, Rejection, read_all};
 use mtask::record::Separator;
-use mtask::shape::{AnswerEnd, Encoding, Format, Protocol, Shape};
+use mtask::shape::{AnswerEnd, EarlierErrors, Encoding, Format, Protocol, Shape};
 use rustix::fs::{MemfdFlags, memfd_create};
 use serde::de::IgnoredAny;
 
@@ -38,6 +38,7 @@ pub(crate) fn input(mut data: &[u8]) {
         max_record: [3, 20, 100, 1 << 20][flags >> 3 & 3],
         record_end: None,
         answer_end: AnswerEnd::Separator,
+        earlier_errors: EarlierErrors::Sent,
         field: None,
         merge: None,
     };
@@ -85,6 +86,7 @@ pub(crate) fn input(mut data: &[u8]) {
                             Seen::Invalid(record.to_vec())
                         }
                         Rejection::TooLarge { .. } => Seen::TooLarge,
+                        Rejection::Passed { .. } => panic!("nothing is passed on here"),
                     });
                 }
                 Arrival::Odd(_) => {}
