@@ -39,6 +39,7 @@ Register-ArgumentCompleter -Native -CommandName 'mtask' -ScriptBlock {
             [CompletionResult]::new('--max-worker-memory', '--max-worker-memory', [CompletionResultType]::ParameterName, 'Replace a worker that holds more memory [default: never]')
             [CompletionResult]::new('--lifespan', '--lifespan', [CompletionResultType]::ParameterName, 'Replace a worker''s process after N records [default: never]')
             [CompletionResult]::new('--python', '--python', [CompletionResultType]::ParameterName, 'Call a Python function or class with each record')
+            [CompletionResult]::new('--each', '--each', [CompletionResultType]::ParameterName, 'Start COMMAND anew for each record, in its arguments')
             [CompletionResult]::new('--argument-type', '--argument-type', [CompletionResultType]::ParameterName, 'A record as single argument, args or kwargs')
             [CompletionResult]::new('--batch', '--batch', [CompletionResultType]::ParameterName, 'Call with lists of up to N records')
             [CompletionResult]::new('--concurrency', '--concurrency', [CompletionResultType]::ParameterName, 'Have up to N calls under way in each worker')

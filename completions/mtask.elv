@@ -20,6 +20,7 @@ set edit:completion:arg-completer[mtask] = {|@words|
     [&long='tag-stderr' &desc='Put `[worker 2] ` before lines of their stderr']
     [&long='lifespan' &arg-required=$true &completer={|word| nop } &desc='Replace a worker''s process after N records [default: never]']
     [&long='python' &arg-required=$true &completer={|word| edit:complete-filename $word } &desc='Call a Python function or class with each record']
+    [&long='each' &arg-required=$true &completer={|word| put 'argument' 'stdin' } &desc='Start COMMAND anew for each record, in its arguments']
     [&long='argument-type' &arg-required=$true &completer={|word| put 'single' 'args' 'kwargs' } &desc='A record as single argument, args or kwargs']
     [&long='batch' &arg-required=$true &completer={|word| nop } &desc='Call with lists of up to N records']
     [&long='concurrency' &arg-required=$true &completer={|word| nop } &desc='Have up to N calls under way in each worker']

@@ -6,7 +6,7 @@ function __mtask_takes_options
         switch $words[1]
             case --
                 return 1
-            case -i -a --input --shard --format --field --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --threads --max-worker-memory --lifespan --python --argument-type --batch --concurrency -o --output --output-format --merge --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --log --metrics-file --generate
+            case -i -a --input --shard --format --field --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --threads --max-worker-memory --lifespan --python --each --argument-type --batch --concurrency -o --output --output-format --merge --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --log --metrics-file --generate
                 set -e words[1]
             case '-*'
             case '*'
@@ -37,6 +37,8 @@ complete -c mtask -n __mtask_takes_options -l threads -d 'Threads that numeric l
 complete -c mtask -n __mtask_takes_options -l max-worker-memory -d 'Replace a worker that holds more memory [default: never]' -r -f
 complete -c mtask -n __mtask_takes_options -l lifespan -d 'Replace a worker\'s process after N records [default: never]' -r -f
 complete -c mtask -n __mtask_takes_options -l python -d 'Call a Python function or class with each record' -r -F
+complete -c mtask -n __mtask_takes_options -l each -d 'Start COMMAND anew for each record, in its arguments' -r -f -a "argument\t'In its command line, in place of the placeholders there, or as the last argument'
+stdin\t'As its stdin'"
 complete -c mtask -n __mtask_takes_options -l argument-type -d 'A record as single argument, args or kwargs' -r -f -a "single\t'As the one argument'
 args\t'A list of positional arguments'
 kwargs\t'An object of keyword arguments'"
@@ -96,4 +98,4 @@ complete -c mtask -n __mtask_takes_options -s q -l quiet -d 'Errors only: no hin
 complete -c mtask -n __mtask_takes_options -l dry-run -d 'Print the workers\' command lines, start nothing'
 complete -c mtask -n __mtask_takes_options -s h -l help -d 'Print help; --help tells more'
 complete -c mtask -n __mtask_takes_options -s V -l version -d 'Print the version'
-complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --shard --format --field --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --threads --max-worker-memory --lifespan --python --argument-type --batch --concurrency -o --output --output-format --merge --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --log --metrics-file --generate)"
+complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --shard --format --field --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --threads --max-worker-memory --lifespan --python --each --argument-type --batch --concurrency -o --output --output-format --merge --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --log --metrics-file --generate)"

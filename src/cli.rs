@@ -49,8 +49,8 @@ use workers::Workers;
 pub struct Arguments {
     /// What each worker runs, directly, never through a shell
     ///
-    /// Looked up in PATH. Records come on its stdin and are never put into its command line. All
-    /// that follows it is passed to it. With `--python` it is how the interpreter is started.
+    /// Looked up in PATH. Records come on its stdin, and are put into its command line with `--each`
+    /// alone. All that follows it is passed to it. With `--python` it is how the interpreter is started.
     #[arg(
         required_unless_present_any = ["generate", "python", "join"],
         trailing_var_arg = true,

@@ -3,6 +3,7 @@
 //! [`Config::resolve`] is pure: what it must know of the machine is handed in as
 //! [`Surroundings`]. Whether the named files can be used is asked apart, in [`files`].
 
+mod each;
 pub mod files;
 mod hints;
 mod machine;
@@ -24,15 +25,16 @@ use crate::outcome::Rendering;
 use crate::protocol::Attempts;
 use crate::report::{Verbosity, When};
 use crate::schedule::policy::{
-    Delivery, ErrorRecords, FailureRules, Lead, Limits, Order, Pacing, Policy, Readiness,
+    Delivery, ErrorRecords, FailureRules, Lead, Lifespan, Limits, Order, Pacing, Policy, Readiness,
     RetryDelay, Window,
 };
 use crate::shape::{Protocol, Shape};
 use crate::shard::{PLACEHOLDER, Shard, has_place};
 use crate::visible;
 use crate::worker::command::{Dealt, init_unless_placed, worker_commands};
+use crate::worker::each::each_commands;
 use crate::worker::init::inits;
-use crate::worker::launcher::{Launcher, PythonUnbuffered};
+use crate::worker::launcher::{Each, Launcher, PythonUnbuffered};
 use crate::worker::machine::{cpus, gpus};
 use crate::worker::python::{self, ArgumentType, Callable, Calls, PythonWorker};
 use crate::worker::stderr::StderrTags;
@@ -161,6 +163,7 @@ impl Config {
     /// # Errors
     /// Arguments that contradict each other.
     pub fn resolve(arguments: Arguments, surroundings: &Surroundings) -> Result<Self, Unusable> {
+        each::refuse_contradictions(&arguments)?;
         let inits = inits(&arguments.workers.worker_arg, &arguments.workers.shared_arg)?;
         let gpus = machine::gpus(&arguments, surroundings)?;
         let jobs = machine::jobs(&arguments, &gpus, surroundings)?;
@@ -178,9 +181,25 @@ impl Config {
         };
         let policy = policy(&arguments, jobs, shape)?;
         let python = python_worker(&arguments)?;
-        let commands = match &python {
-            Some(python) => python.commands(&arguments.command, dealt, jobs)?,
-            None => worker_commands(&arguments.command, dealt, jobs, init_unless_placed)?,
+        let words = &arguments.command;
+        let unbuffered = surroundings.python_unbuffered;
+        let launcher = match (&python, arguments.workers.each) {
+            (_, Some(place)) => {
+                let each = Each {
+                    commands: each_commands(words, dealt, jobs, shape.format, place)?,
+                    place,
+                    separator: shape.separator,
+                };
+                Launcher::each(each, machine)
+            }
+            (Some(python), None) => {
+                let commands = python.commands(words, dealt, jobs)?;
+                Launcher::local(commands, shape.protocol, unbuffered, machine)
+            }
+            (None, None) => {
+                let commands = worker_commands(words, dealt, jobs, init_unless_placed)?;
+                Launcher::local(commands, shape.protocol, unbuffered, machine)
+            }
         };
         let resume = resumed::journal(&arguments)?;
         let earlier_failures = resumed::earlier_failures(&arguments)?;
@@ -211,12 +230,7 @@ impl Config {
                 .map(|python| python.callable)
                 .filter(|_| python::is_run_here(&arguments.command)),
             command,
-            launcher: Launcher::local(
-                commands,
-                shape.protocol,
-                surroundings.python_unbuffered,
-                machine,
-            ),
+            launcher,
             stderr_tags: if arguments.workers.tag_stderr {
                 StderrTags::Worker
             } else {
@@ -343,7 +357,10 @@ fn policy(arguments: &Arguments, jobs: NonZeroUsize, shape: Shape) -> Result<Pol
         },
         pacing: pacing(arguments),
         delivery,
-        lifespan: arguments.workers.lifespan,
+        lifespan: match (arguments.workers.each, arguments.workers.lifespan) {
+            (Some(_), _) => Lifespan::OwnRecord,
+            (None, records) => records.into(),
+        },
         max_memory: machine::max_memory(arguments)?,
         muster: Duration::ZERO,
     })

@@ -9,6 +9,7 @@ pub mod config;
 pub mod exit;
 pub mod generate;
 pub mod run;
+pub mod show;
 
 pub mod budget;
 pub mod object;

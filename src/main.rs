@@ -1,16 +1,14 @@
 //! The `mtask` binary.
 
 use std::env;
-use std::io::{self, Write};
 
 use mtask::cli::Arguments;
 use mtask::config::{self, Config, Mode, Surroundings};
 use mtask::exit::{Status, Unusable};
 use mtask::generate;
 use mtask::join::Join;
-use mtask::run::{hint, print, print_help, refuse, run};
-use mtask::visible;
-use mtask::worker::dry_run::write_commands;
+use mtask::run::{hint, print, print_help, refuse, run, say};
+use mtask::show::show;
 
 fn main() {
     let status = begin().unwrap_or_else(|error| {
@@ -18,11 +16,6 @@ fn main() {
         error.downcast_ref::<Unusable>().map_or(Status::Fault, |unusable| unusable.status)
     });
     status.exit()
-}
-
-fn say(text: &str) {
-    // Nothing can be said about a stderr that takes nothing.
-    let _ = writeln!(io::stderr(), "mtask: {}", visible::line(text));
 }
 
 fn begin() -> anyhow::Result<Status> {
@@ -45,7 +38,7 @@ fn begin() -> anyhow::Result<Status> {
     let mut config = Config::resolve(arguments, &surroundings)?;
     if config.mode == Mode::DryRun {
         hint(&config);
-        return print(|to| write_commands(&config.launcher, to));
+        return show(config);
     }
     let files = config::files::look_up(&config, rustix::stdio::stdin(), rustix::stdio::stdout());
     let programs = config.launcher.look_up(surroundings.path.as_deref());

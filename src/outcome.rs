@@ -50,6 +50,8 @@ pub enum Cause {
         exit: Exit,
         /// The last of what it wrote to stderr.
         stderr: Vec<u8>,
+        /// The same of stdout, where the process was started for the record.
+        stdout: Option<Vec<u8>>,
     },
     /// The worker answered with an error.
     WorkerError {
@@ -81,8 +83,12 @@ pub enum Cause {
         /// The most bytes a record may have.
         max: usize,
     },
+    /// It cannot be put into the command that is to be started for it, for this reason.
+    UnfitInput(String),
     /// Its answer is longer than an answer may be.
     AnswerTooLarge,
+    /// The same of all that its own process has written.
+    StdoutTooLarge,
 }
 
 /// What a line is likely to be that is not one JSON value.
@@ -135,6 +141,11 @@ impl Failure {
         let died =
             |how: &dyn Display| format!("{} died while it held the record ({how})", worker());
         let text = match &self.cause {
+            Cause::WorkerExit {
+                exit,
+                stdout: Some(_),
+                ..
+            } => exit.to_string(),
             Cause::WorkerExit { exit, .. } => died(exit),
             Cause::BadAnswer(BadAnswer::Unasked(verdict)) => died(verdict),
             Cause::WorkerError { message, .. } => return Cow::Borrowed(message),
@@ -144,6 +155,7 @@ impl Failure {
                 format!("{} gave no valid answer: {why}", worker())
             }
             Cause::InvalidInput { flaw, .. } => flaw.to_string(),
+            Cause::UnfitInput(why) => return Cow::Borrowed(why),
             Cause::RecordTooLarge { max } => {
                 format!("the record is longer than {max} bytes (--max-record)")
             }
@@ -152,6 +164,9 @@ impl Failure {
                  record was sent; {} goes on",
                 worker()
             ),
+            Cause::StdoutTooLarge => {
+                "its process wrote more than --max-record allows, and was ended".into()
+            }
         };
         Cow::Owned(text)
     }
@@ -178,9 +193,9 @@ impl Cause {
             Self::Timeout { .. } => "timeout",
             Self::MissingAnswer => "missing_answer",
             Self::BadAnswer(_) => "bad_answer",
-            Self::InvalidInput { .. } => "invalid_input",
+            Self::InvalidInput { .. } | Self::UnfitInput(_) => "invalid_input",
             Self::RecordTooLarge { .. } => "record_too_large",
-            Self::AnswerTooLarge => "answer_too_large",
+            Self::AnswerTooLarge | Self::StdoutTooLarge => "answer_too_large",
         }
     }
 
@@ -200,9 +215,22 @@ impl Cause {
             | Self::BadAnswer(BadAnswer::Invalid(_)) => Retry::InLine,
             Self::MissingAnswer
             | Self::InvalidInput { .. }
+            | Self::UnfitInput(_)
             | Self::RecordTooLarge { .. }
-            | Self::AnswerTooLarge => Retry::Never,
+            | Self::AnswerTooLarge
+            | Self::StdoutTooLarge => Retry::Never,
         }
+    }
+
+    /// Whether it is what the worker has said or written, and holds whatever has become of the run.
+    pub fn is_its_word(&self) -> bool {
+        matches!(
+            self,
+            Self::WorkerError { .. }
+                | Self::AnswerTooLarge
+                | Self::StdoutTooLarge
+                | Self::UnfitInput(_)
+        )
     }
 }
 

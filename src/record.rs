@@ -34,6 +34,17 @@ impl fmt::Display for Index {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt(pub u32);
 
+/// A record that a process is started for.
+#[derive(Clone, Debug)]
+pub struct OwnRecord {
+    /// Its index.
+    pub index: Index,
+    /// Which of the times it is that it is given to one.
+    pub attempt: Attempt,
+    /// The record, followed by the separator.
+    pub bytes: Slice,
+}
+
 /// The byte that ends each record, towards workers and in all output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Separator {

@@ -94,7 +94,7 @@ fn end_retry(retried: RetriedRun, status: Status, verbosity: Verbosity) -> anyho
 }
 
 /// Says something on stderr, where nothing runs that would.
-fn say(text: &str) {
+pub fn say(text: &str) {
     // Nothing can be said about a stderr that takes nothing.
     let _ = writeln!(io::stderr(), "mtask: {}", visible::line(text));
 }
@@ -290,7 +290,11 @@ fn check_printable() -> Result<(), Unusable> {
     Ok(())
 }
 
-fn printed(result: io::Result<()>) -> anyhow::Result<Status> {
+/// The status of what was printed.
+///
+/// # Errors
+/// Where it could not be, but for a reader that has gone.
+pub fn printed(result: io::Result<()>) -> anyhow::Result<Status> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
             Ok(Status::Signal(libc::SIGPIPE))

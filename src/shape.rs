@@ -52,6 +52,8 @@ pub enum AnswerEnd {
     Separator,
     /// Before a line that is this one: what stands before that are its lines, any number of them.
     Line(EndLine),
+    /// Where its process does, that was started for the record: all that it writes is the answer.
+    Exit,
 }
 
 /// What a record is (`--format`).

@@ -3,9 +3,9 @@
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-const NOT_IN_COMMAND: &str =
-    "records are not put into COMMAND: each worker reads them from its stdin, one a line";
-const WINDOW: &str = "a worker gets as many records at a time as it is fast: --window N sets how \
+const NOT_IN_COMMAND: &str = "records are not put into COMMAND: each worker reads them from its stdin, one a line. --each starts a \
+     process for each, with {} and the like replaced";
+const WINDOW: &str = "--each starts a process for each record; without it a worker gets as many records at a time as it is fast: --window N sets how \
                       many, and with --python, --batch N passes lists of them";
 const SEEN: &str = "a bar with the time left is drawn where stderr is a terminal and results go to a \
                     file; --progress always draws it elsewhere too";

@@ -8,6 +8,7 @@ use clap::{Args, ValueHint};
 
 use super::value::{self, Jobs};
 use crate::shape::Protocol;
+use crate::worker::each::RecordPlace;
 use crate::worker::init::SharedArg;
 use crate::worker::machine::Threads;
 use crate::worker::machine::gpus::GpuChoice;
@@ -182,6 +183,28 @@ pub struct Workers {
         value_hint = ValueHint::FilePath
     )]
     pub python: Option<Callable>,
+
+    /// Start COMMAND anew for each record, in its arguments
+    #[arg(
+        long,
+        value_enum,
+        value_name = "PLACE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "argument",
+        hide_possible_values = true,
+        hide_short_help = true,
+        long_help = value::described::<RecordPlace>(
+            "Start COMMAND anew for each record, which reaches it so"
+        ) + "\n\nIn COMMAND and its arguments {} stands for the record, {/} for its file name, {//} for \
+             its folder, {.} and {/.} for the same without extension, {index} and {worker} for numbers, \
+             and with --format jsonl, csv and tsv {KEY} for a field. What the process writes to standard \
+             output is the result, the last newline left off; nothing is a result of no line. A status \
+             other than 0 fails the record. Nothing is run twice without --retries, and nothing by a \
+             shell."
+            + "\n\n[--each alone: argument]"
+    )]
+    pub each: Option<RecordPlace>,
 
     /// A record as single argument, args or kwargs
     #[arg(

@@ -16,7 +16,10 @@ const LISTS_OF_OTHERS: [&str; 4] = [":::", ":::+", "::::", "::::+"];
 
 /// A message for each mistake.
 pub(super) fn hints(arguments: &Arguments, inits: &[Init]) -> Vec<String> {
-    let mut hints = placeholders(&arguments.command, inits);
+    let mut hints = match arguments.workers.each {
+        Some(_) => Vec::new(),
+        None => placeholders(&arguments.command, inits),
+    };
     let list = arguments.command.iter().find_map(|word| {
         let word = word.to_str()?;
         LISTS_OF_OTHERS.contains(&word).then_some(word)
@@ -81,7 +84,7 @@ fn left(name: &str, is_all: bool, inits: &[Init]) -> Option<String> {
     let is_number = is_all && !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
     if is_number || REPLACED_BY_OTHERS.contains(&name) {
         return Some(format!(
-            ": records come on stdin, not in place of {{{name}}}"
+            ": records come on stdin, not in place of {{{name}}}; --each starts COMMAND for each of them"
         ));
     }
     if inits.is_empty() {

@@ -16,13 +16,17 @@ pub(super) fn shape(arguments: &Arguments) -> Result<Shape, Unusable> {
     let separator = separator(arguments, protocol, format)?;
     let end_line = |option, text| end_line(option, text, protocol, separator);
     let answer_end = end_line("--answer-end", &arguments.workers.answer_end)?;
+    let answer_end = match arguments.workers.each {
+        Some(_) => AnswerEnd::Exit,
+        None => answer_end.map_or(AnswerEnd::Separator, AnswerEnd::Line),
+    };
     Ok(Shape {
         format,
         protocol,
         separator,
         max_record: arguments.input.max_record.get(),
         record_end: end_line("--record-end", &arguments.workers.record_end)?,
-        answer_end: answer_end.map_or(AnswerEnd::Separator, AnswerEnd::Line),
+        answer_end,
         earlier_errors: earlier_errors(arguments, format)?,
         field: key("--field", arguments.input.field.as_deref(), format)?,
         merge: key("--merge", arguments.output.merge.as_deref(), format)?,

@@ -68,7 +68,8 @@ fn defaults_are_those_of_the_manual() {
         (policy.failures.retries, policy.failures.max_restarts),
         (0, 5)
     );
-    assert_eq!((policy.failures.max_errors, policy.lifespan), (None, None));
+    assert_eq!(policy.failures.max_errors, None);
+    assert_eq!(policy.lifespan, Lifespan::Unlimited);
     assert_eq!(policy.limits.grace, Duration::from_secs(5));
     assert_eq!(policy.limits.exit_timeout, Duration::from_secs(60));
 }
@@ -196,6 +197,6 @@ fn what_is_written_is_as_asked() {
     assert_eq!(config.verbosity, Verbosity::Quiet);
     assert_eq!(config.mode, Mode::DryRun);
     assert_eq!(config.policy.failures.max_errors, Some(MaxErrors::Count(3)));
-    assert_eq!(config.policy.lifespan, NonZeroUsize::new(9));
+    assert_eq!(config.policy.lifespan, NonZeroUsize::new(9).into());
     assert_eq!(config.policy.failures.on_error, OnError::Drain);
 }

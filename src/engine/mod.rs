@@ -267,7 +267,7 @@ impl<W: World> Engine<W> {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::Start(worker, number, crew) => self.start(worker, number.0, crew),
+            Action::Start(worker, beginning) => self.start(worker, beginning),
             Action::Send(worker, block, attempt) => {
                 let shown = self.config.attempts.shown(attempt);
                 let bytes = protocol::write(block, shown, &self.config.shape, &self.budget);

@@ -8,11 +8,12 @@ use rustix::process::Signal;
 use super::world::World;
 use super::{Engine, READ};
 use crate::outcome::ExitStatus;
-use crate::protocol::Reader;
-use crate::schedule::{Crew, Death, Pipe, WorkerId};
+use crate::protocol::{self, Reader};
+use crate::schedule::{Beginning, Death, Pipe, WorkerId};
 use crate::sys;
 use crate::visible::LONGEST_LINE;
 use crate::worker::child::{Child, Sent};
+use crate::worker::launcher::StartError;
 use crate::worker::stderr::{StderrLines, StderrTags};
 
 /// The most that is read of a worker that has exited: a pipe seldom holds more, and only a process
@@ -35,8 +36,11 @@ pub(super) struct RunningProcess<C> {
 }
 
 impl<W: World> Engine<W> {
-    pub(super) fn start(&mut self, worker: WorkerId, number: u32, crew: Crew) {
-        let started = self.world.start(worker, number, crew);
+    pub(super) fn start(&mut self, worker: WorkerId, mut beginning: Beginning) {
+        if let Some(own) = &mut beginning.own {
+            own.bytes = protocol::write_own(own, &self.config.shape, &self.budget);
+        }
+        let started = self.world.start(worker, &beginning);
         let now = self.world.now();
         match started {
             Ok(child) => {
@@ -50,11 +54,12 @@ impl<W: World> Engine<W> {
                     child,
                     stdout,
                     stderr: StderrLines::new(tag),
-                    number,
+                    number: beginning.number.0,
                 });
                 self.scheduler.started(worker, now);
             }
-            Err(error) => {
+            Err(StartError::Record(why)) => self.scheduler.unfit(worker, why, now),
+            Err(StartError::System(error)) => {
                 let way_out = sys::limit(&error)
                     .map(|limit| format!("; raise {limit}, or use fewer workers (-j)"));
                 let way_out = way_out.unwrap_or_default();

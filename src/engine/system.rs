@@ -1,6 +1,5 @@
 //! The world as it is: the system that mtask runs on.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
@@ -9,12 +8,12 @@ use rustix::process::{Pid, Signal, getpid, kill_process};
 
 use super::world::{Source, World};
 use crate::output::Destination;
-use crate::schedule::{Crew, WorkerId};
+use crate::schedule::{Beginning, WorkerId};
 use crate::signal::{self, Request, Requests};
 use crate::sys;
 use crate::waker::Waker;
 use crate::worker::child::Child;
-use crate::worker::launcher::Launcher;
+use crate::worker::launcher::{Launcher, StartError};
 use crate::worker::memory::{Held, MemoryWatch};
 use crate::worker::oom::OomKills;
 use crate::worker::process::{self, SystemProcess};
@@ -42,10 +41,15 @@ impl World for System {
         Instant::now()
     }
 
-    fn start(&mut self, worker: WorkerId, number: u32, crew: Crew) -> io::Result<SystemProcess> {
-        let process = self.launcher.start(worker.0, number, crew.0)?;
+    fn start(
+        &mut self,
+        worker: WorkerId,
+        beginning: &Beginning,
+    ) -> Result<SystemProcess, StartError> {
+        let Beginning { number, crew, own } = beginning;
+        let process = self.launcher.start(worker.0, number.0, crew.0, own.as_ref())?;
         if let Some(memory) = &self.memory {
-            memory.began(worker.0, number, process.pid());
+            memory.began(worker.0, number.0, process.pid());
         }
         Ok(process)
     }

@@ -6,15 +6,15 @@
 //!
 //! [`System`]: super::System
 
-use std::io;
 use std::time::Instant;
 
 use rustix::process::Pid;
 
 use crate::output::Sink;
-use crate::schedule::{Crew, WorkerId};
+use crate::schedule::{Beginning, WorkerId};
 use crate::signal::Request;
 use crate::worker::child::Child;
+use crate::worker::launcher::StartError;
 use crate::worker::memory::Held;
 
 /// What the engine's thread does to the outside, and what it learns of it.
@@ -27,12 +27,12 @@ pub trait World {
     /// The time.
     fn now(&mut self) -> Instant;
 
-    /// Starts a process of COMMAND, the worker's next, which has this number and shares the machine with
-    /// those of so many workers.
+    /// Starts a process of COMMAND, the worker's next.
     ///
     /// # Errors
     /// Where it cannot be started.
-    fn start(&mut self, worker: WorkerId, number: u32, crew: Crew) -> io::Result<Self::Child>;
+    fn start(&mut self, worker: WorkerId, beginning: &Beginning)
+    -> Result<Self::Child, StartError>;
 
     /// What processes were found to hold since the last time, where anybody looks.
     fn take_held(&mut self) -> Vec<Held>;

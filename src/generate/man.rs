@@ -11,6 +11,7 @@ const DESCRIPTION: &str = include_str!("manual/description.md");
 /// The sections after the options, in their order.
 const SECTIONS: &[&str] = &[
     include_str!("manual/workers.md"),
+    include_str!("manual/each.md"),
     include_str!("manual/lines.md"),
     include_str!("manual/json.md"),
     include_str!("manual/python.md"),

@@ -144,6 +144,9 @@ fn terms(config: &Config) -> BTreeMap<String, String> {
     if config.shape.earlier_errors == EarlierErrors::Passed {
         terms.insert("--pass-errors".into(), yes(true));
     }
+    if config.shape.answer_end == AnswerEnd::Exit {
+        terms.insert("--each".into(), "yes".into());
+    }
     for (option, key) in [
         ("--field", config.shape.field),
         ("--merge", config.shape.merge),

@@ -55,9 +55,13 @@ impl Rendering {
     /// Appends the error record of `failure`. The error that a worker sent is taken out, and moved
     /// on in its buffer.
     pub fn failure(&self, failure: &mut Failure, out: &mut Chunks) {
-        let (status, stderr) = match &failure.cause {
-            Cause::WorkerExit { exit, stderr } => (exit.status(), Some(stderr)),
-            _ => (None, None),
+        let (status, stdout, stderr) = match &failure.cause {
+            Cause::WorkerExit {
+                exit,
+                stderr,
+                stdout,
+            } => (exit.status(), stdout.as_deref(), Some(stderr)),
+            _ => (None, None, None),
         };
         let (input, input_base64) = match (&failure.record, self.error_input) {
             (Some(record), ErrorInput::Whole) => self.input(&failure.cause, record),
@@ -81,6 +85,7 @@ impl Rendering {
             oom: (status == Some(&ExitStatus::OutOfMemory)).then_some(true),
         };
         let last_fields = LastFields {
+            stdout: stdout.map(String::from_utf8_lossy),
             stderr: stderr.map(|stderr| String::from_utf8_lossy(stderr)),
             input,
             input_base64,
@@ -145,6 +150,8 @@ struct ErrorRecord<'a> {
 /// What an error record ends with.
 #[derive(Serialize)]
 struct LastFields<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdout: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stderr: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -226,7 +233,11 @@ mod tests {
 
     fn exit(exit: Exit) -> Cause {
         let stderr = b"oh \xff\n".to_vec();
-        Cause::WorkerExit { exit, stderr }
+        Cause::WorkerExit {
+            exit,
+            stderr,
+            stdout: None,
+        }
     }
 
     fn error_record(rendering: Rendering, failure: &Failure) -> String {

@@ -158,7 +158,7 @@ impl Rendering {
     fn next_answer<'b>(&self, answers: &mut &'b [u8]) -> &'b [u8] {
         match self.shape.answer_end {
             AnswerEnd::Separator => self.next(answers),
-            AnswerEnd::Line(_) => {
+            AnswerEnd::Line(_) | AnswerEnd::Exit => {
                 let all = std::mem::take(answers);
                 all.strip_suffix(&[self.shape.separator.byte()]).unwrap_or(all)
             }

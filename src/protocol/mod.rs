@@ -9,17 +9,19 @@ pub mod lines;
 pub mod message;
 pub mod several;
 pub mod stdout;
+mod whole;
 
 use std::fmt::Debug;
 
 pub use json::Wanted;
 
 use crate::budget::{BOOKKEEPING, Budget};
-use crate::record::{Attempt, Block, Index, Slice};
+use crate::record::{Attempt, Block, Index, OwnRecord, Slice};
 use crate::shape::{AnswerEnd, Protocol, Shape};
 use message::{End, Message, Reception};
 use several::SeveralLinesReader;
 use stdout::{Awaited, StdoutLines, Tail};
+use whole::WholeReader;
 
 /// Who hears what one process says, and knows what it owes.
 pub trait Listener {
@@ -108,6 +110,7 @@ impl Reader {
             (Protocol::Lines, AnswerEnd::Line(line)) => {
                 Self(Box::new(SeveralLinesReader::new(shape, line, budget)))
             }
+            (Protocol::Lines, AnswerEnd::Exit) => Self(Box::new(WholeReader::new(shape, budget))),
             (Protocol::Json, _) => Self(Box::new(json::JsonReader::new(shape, wanted, budget))),
         }
     }
@@ -163,6 +166,16 @@ pub fn write(block: Block, attempt: Option<Attempt>, shape: &Shape, budget: &Bud
     // They are counted until they are written.
     budget.add(bytes.capacity() + BOOKKEEPING);
     Slice::new(bytes, budget)
+}
+
+/// The same of a record that a process is started for.
+pub fn write_own(own: &OwnRecord, shape: &Shape, budget: &Budget) -> Slice {
+    let block = Block {
+        first: own.index,
+        count: 1,
+        bytes: own.bytes.clone(),
+    };
+    write(block, None, shape, budget)
 }
 
 /// The bytes that ask a worker, one that has said that it can, to end what it has begun with this

@@ -113,7 +113,9 @@ fn message(cause: &Cause) -> Option<String> {
         Cause::Timeout { .. }
         | Cause::MissingAnswer
         | Cause::RecordTooLarge { .. }
-        | Cause::AnswerTooLarge => None,
+        | Cause::AnswerTooLarge
+        | Cause::StdoutTooLarge
+        | Cause::UnfitInput(_) => None,
     }
 }
 

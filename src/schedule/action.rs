@@ -2,14 +2,24 @@
 
 use super::event::Event;
 use super::ids::{Crew, ProcessNumber, WorkerId};
-use crate::record::{Attempt, Block, Index};
+use crate::record::{Attempt, Block, Index, OwnRecord};
+
+/// A process that begins.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// Its number.
+    pub number: ProcessNumber,
+    /// How many workers share the machine, its own among them.
+    pub crew: Crew,
+    /// The record that it is started for, where each has one.
+    pub own: Option<OwnRecord>,
+}
 
 /// One thing to do. The engine does them in order.
 #[derive(Debug)]
 pub enum Action {
-    /// Start a process of a worker that shares the machine with so many, itself among them; then say so
-    /// by `started` or `start_failed`.
-    Start(WorkerId, ProcessNumber, Crew),
+    /// Start a process of this worker, then say so by `started`, `start_failed` or `unfit`.
+    Start(WorkerId, Beginning),
     /// Send these records to the worker's running process. It is this attempt at each of them.
     Send(WorkerId, Block, Attempt),
     /// Ask the worker's process to end what it has begun with this record.

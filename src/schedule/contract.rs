@@ -95,6 +95,10 @@ impl Scheduler {
     /// A process has closed one of its pipes. The last `unsent` records that it holds are not begun
     /// to be written to it, and are taken back.
     pub fn hung_up(&mut self, worker: WorkerId, pipe: Pipe, unsent: usize, now: Instant) {
+        if self.policy.is_for_own_record() {
+            // Its exit tells what that means.
+            return;
+        }
         let separator = self.policy.shape.separator;
         let process = self.process_mut(worker).filter(|process| process.is_working());
         let Some(process) = process else {

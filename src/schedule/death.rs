@@ -27,13 +27,16 @@ use crate::protocol::stdout::Tail;
 
 /// A death that something depends on is judged this much later: mtask may be about to get the
 /// signal that the worker got.
-const JUDGED_LATER: Duration = Duration::from_millis(200);
+pub(super) const JUDGED_LATER: Duration = Duration::from_millis(200);
 
 impl Scheduler {
     /// A process has ended, and everything that it answered has been reported.
     pub fn died(&mut self, worker: WorkerId, mut death: Death, now: Instant) {
         self.time_oldest(worker, 1, now);
-        self.take_last_line(worker, &mut death, now);
+        match self.policy.is_for_own_record() {
+            true => self.take_own_answer(worker, &mut death, now),
+            false => self.take_last_line(worker, &mut death, now),
+        }
         let Some(process) = self.workers[worker.0].end(now) else {
             return;
         };
@@ -84,7 +87,9 @@ impl Scheduler {
         now: Instant,
     ) {
         process.start.died(now);
-        if self.course.is_interrupted() {
+        if self.policy.is_for_own_record() {
+            self.judge_own_or_wait(worker, process, death, now);
+        } else if self.course.is_interrupted() {
             self.outlive(worker, *process, death, now);
         } else if is_forgiven(
             self.course.last_signal(),
@@ -125,6 +130,10 @@ impl Scheduler {
                 }
                 continue;
             }
+            if self.policy.is_for_own_record() {
+                // Nothing is run twice for that.
+                continue;
+            }
             let (signalled, delivery) = (self.course.last_signal(), self.policy.delivery);
             let suits = |process: &Process, death: &Death| {
                 is_forgiven(signalled, delivery, process, death, now)
@@ -137,6 +146,9 @@ impl Scheduler {
 
     /// Decides what the end of a process means.
     fn judge(&mut self, worker: WorkerId, mut process: Process, death: Death, now: Instant) {
+        if self.policy.is_for_own_record() {
+            return self.judge_own(worker, process, death, now);
+        }
         let is_closing = process.has_seen_end(death.unsent);
         let is_well = death.exit.is_success();
         let startup = self.startup(&process, now);
@@ -261,6 +273,9 @@ impl Scheduler {
 
     /// A process ended after mtask was told to end, for whatever reason. That fails no record.
     fn outlive(&mut self, worker: WorkerId, mut process: Process, mut death: Death, now: Instant) {
+        if self.policy.is_for_own_record() {
+            return self.judge_own(worker, process, death, now);
+        }
         if process.owed.is_empty() && process.has_seen_end(death.unsent) {
             // How it has left is told, and is forgotten with this run; its last words are no
             // answer.
@@ -329,6 +344,10 @@ impl Scheduler {
         charged: bool,
         death: Death,
     ) {
+        // One that has run has come to its own end, whatever that is.
+        if self.policy.is_for_own_record() && startup == Startup::Ready {
+            return;
+        }
         let is_early = !matches!(
             death.exit,
             Exit::Verdict(Verdict::NotReady(_) | Verdict::TimedOut)
@@ -355,6 +374,11 @@ impl Scheduler {
 
     /// Makes room for the worker's next process, or gives it up.
     pub(super) fn replace(&mut self, worker: WorkerId, now: Instant) {
+        let restarts = &self.workers[worker.0].restarts;
+        if self.policy.is_for_own_record() && !restarts.is_troubled() {
+            // Its seat is free already.
+            return;
+        }
         let Some((processes, cause, last)) = self.workers[worker.0].replace(now) else {
             return self.tell_trial(worker);
         };
@@ -429,6 +453,7 @@ impl Death {
             exit => Cause::WorkerExit {
                 exit: exit.clone(),
                 stderr: self.stderr.clone(),
+                stdout: None,
             },
         }
     }

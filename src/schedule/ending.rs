@@ -191,13 +191,13 @@ impl Scheduler {
         let limit = self.policy.limits.exit_timeout;
         match self.policy.shape.answer_end {
             AnswerEnd::Line(_) => limit.min(TOOL_EXIT),
-            AnswerEnd::Separator => limit,
+            AnswerEnd::Separator | AnswerEnd::Exit => limit,
         }
     }
 
     /// A process has not exited within that.
     pub(super) fn end_lingering(&mut self, worker: WorkerId, now: Instant) {
-        if self.policy.shape.answer_end == AnswerEnd::Separator {
+        if !matches!(self.policy.shape.answer_end, AnswerEnd::Line(_)) {
             self.count_bad_end();
             self.tell(Event::ExitOverdue { worker });
         }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
-use super::action::Action;
+use super::action::{Action, Beginning};
 use super::brakes::MoreRecords;
 use super::deadline::Deadline;
 use super::event::Event;
@@ -15,7 +15,7 @@ use super::process::Process;
 use super::queue::Work;
 use super::straggler::Fleet;
 use super::worker::Worker;
-use crate::record::Attempt;
+use crate::record::{Attempt, OwnRecord};
 
 /// The most that is sent in one piece, in bytes.
 const BLOCK: usize = 64 * 1024;
@@ -28,6 +28,11 @@ impl Scheduler {
     /// Does everything that can be done now: gives out records, starts and closes processes.
     pub(super) fn feed(&mut self, now: Instant) {
         self.conclude_rejected(now);
+        if self.policy.is_for_own_record() {
+            self.start_for_records(now);
+            self.finish_if_done();
+            return;
+        }
         loop {
             if self.course.gives_out() {
                 self.feed_alone(now);
@@ -79,7 +84,7 @@ impl Scheduler {
         self.feed(now);
     }
 
-    fn conclude_rejected(&mut self, now: Instant) {
+    pub(super) fn conclude_rejected(&mut self, now: Instant) {
         while self.course.takes_input()
             && let Some((rejected, queued)) = self.queue.pop_rejected()
         {
@@ -152,9 +157,7 @@ impl Scheduler {
         {
             return Err(Held::Outpaced { until: now + pause });
         }
-        let left = (self.policy.lifespan).map_or(usize::MAX, |most| {
-            most.get().saturating_sub(process.owed.served())
-        });
+        let left = self.policy.lifespan.most().saturating_sub(process.owed.served());
         let share = match process.owed.concurrency() {
             Some(_) => self.share(worker, process, waiting, now)?,
             None if self.policy.window == Window::Auto => self.part(waiting),
@@ -235,8 +238,7 @@ impl Scheduler {
 
     /// Whether a process has been given all the records that it is to serve.
     pub(super) fn is_spent(&self, process: &Process) -> bool {
-        let is_over =
-            (self.policy.lifespan).is_some_and(|records| process.owed.served() >= records.get());
+        let is_over = process.owed.served() >= self.policy.lifespan.most();
         is_over || process.reputation.is_spent()
     }
 
@@ -392,6 +394,24 @@ impl Scheduler {
     }
 
     fn start(&mut self, worker: WorkerId, now: Instant) {
+        let beginning = self.begin_process(worker, None, now);
+        self.actions.push(Action::Start(worker, beginning));
+        self.watch(worker);
+        // Its first record goes with it, if one waits.
+        if self.queue.has_alone() {
+            self.feed_alone(now);
+        }
+        self.give(worker, now);
+        self.conclude_rejected(now);
+    }
+
+    /// The next process of a worker begins.
+    pub(super) fn begin_process(
+        &mut self,
+        worker: WorkerId,
+        own: Option<OwnRecord>,
+        now: Instant,
+    ) -> Beginning {
         let generation = self.command.generation();
         let (number, is_restart) = self.workers[worker.0].begin(generation, now);
         self.outcomes.tally.restarts += u64::from(is_restart);
@@ -400,14 +420,10 @@ impl Scheduler {
             process: number,
             is_restart,
         });
-        let crew = self.intake.muster(self.workers.len());
-        self.actions.push(Action::Start(worker, number, crew));
-        self.watch(worker);
-        // Its first record goes with it, if one waits.
-        if self.queue.has_alone() {
-            self.feed_alone(now);
+        Beginning {
+            number,
+            crew: self.intake.muster(self.workers.len()),
+            own,
         }
-        self.give(worker, now);
-        self.conclude_rejected(now);
     }
 }

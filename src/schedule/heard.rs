@@ -77,6 +77,11 @@ impl Scheduler {
         }
         let timing = self.note_answers(worker, 1, now);
         let work = self.take_oldest(worker);
-        self.charge(work, Cause::AnswerTooLarge, worker, timing.took, now);
+        if self.policy.is_for_own_record() {
+            self.stop(worker, now);
+            self.charge(work, Cause::StdoutTooLarge, worker, timing.took, now);
+        } else {
+            self.charge(work, Cause::AnswerTooLarge, worker, timing.took, now);
+        }
     }
 }

@@ -34,6 +34,7 @@ mod late;
 mod memory;
 mod order;
 mod outcomes;
+mod own;
 mod pace;
 mod pending;
 pub mod policy;
@@ -60,7 +61,7 @@ mod worker;
 
 use std::time::{Duration, Instant};
 
-pub use action::Action;
+pub use action::{Action, Beginning};
 pub use doubts::Doubts;
 pub use ids::{Crew, ProcessNumber, WorkerId};
 pub use order::Written;
@@ -210,6 +211,9 @@ impl Scheduler {
     pub fn started(&mut self, worker: WorkerId, now: Instant) {
         if let Some(process) = self.process_mut(worker) {
             process.began(now);
+            if self.policy.is_for_own_record() {
+                self.began_with_record(worker);
+            }
         }
     }
 

@@ -33,7 +33,7 @@ pub struct Policy {
     /// Whether a record may be sent a second time.
     pub delivery: Delivery,
     /// How many records a process serves.
-    pub lifespan: Option<NonZeroUsize>,
+    pub lifespan: Lifespan,
     /// How many bytes a process and its group may hold before it is replaced.
     pub max_memory: Option<NonZeroUsize>,
     /// For how long the first process may wait, once there are records, until it is known whether there
@@ -151,7 +151,7 @@ impl Policy {
             },
             pacing: Pacing::default(),
             delivery: Delivery::AtLeastOnce,
-            lifespan: None,
+            lifespan: Lifespan::Unlimited,
             max_memory: None,
             muster: Duration::ZERO,
         }
@@ -160,6 +160,11 @@ impl Policy {
     /// What the protocol lets workers do, and lets be known of them.
     pub fn facts(&self) -> Facts {
         self.shape.protocol.facts()
+    }
+
+    /// Whether each process is started for one record.
+    pub fn is_for_own_record(&self) -> bool {
+        self.lifespan == Lifespan::OwnRecord
     }
 
     /// Whether each answer names its record.
@@ -313,6 +318,34 @@ pub enum OnError {
     Raise,
     /// After the first failure nothing new is sent.
     Drain,
+}
+
+/// How many records a process serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifespan {
+    /// As many as come.
+    Unlimited,
+    /// So many (`--lifespan`).
+    Records(NonZeroUsize),
+    /// The one that it is started for (`--each`).
+    OwnRecord,
+}
+
+impl From<Option<NonZeroUsize>> for Lifespan {
+    fn from(records: Option<NonZeroUsize>) -> Self {
+        records.map_or(Self::Unlimited, Self::Records)
+    }
+}
+
+impl Lifespan {
+    /// How many that are at most.
+    pub fn most(self) -> usize {
+        match self {
+            Self::Unlimited => usize::MAX,
+            Self::Records(records) => records.get(),
+            Self::OwnRecord => 1,
+        }
+    }
 }
 
 /// How often a record may be sent.

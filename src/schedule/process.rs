@@ -263,6 +263,15 @@ impl Process {
         self.owed.start_clocks(now);
     }
 
+    /// It is started for this record and for no other: it is as good as up, and sees the end of its
+    /// input with that.
+    pub(crate) fn begins_with(&mut self, work: Work, now: Instant) {
+        self.start.became_ready();
+        self.first_answer.is_like_others(now);
+        self.sent(work, now);
+        self.close(now);
+    }
+
     /// It says that it is up, and what else it says of itself.
     pub(crate) fn announced(&mut self, said: Capabilities<'_>, now: Instant) {
         self.owed.takes(said.concurrency.unwrap_or_default());

@@ -89,6 +89,11 @@ impl Restarts {
         }
     }
 
+    /// Whether any process could lately not be started, or not be ended.
+    pub(crate) fn is_troubled(&self) -> bool {
+        self.failed_starts > 0 || self.left_behind > 0
+    }
+
     pub(crate) fn failed_starts(&self) -> u32 {
         self.failed_starts
     }

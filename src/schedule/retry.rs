@@ -53,7 +53,7 @@ impl Scheduler {
         now: Instant,
     ) {
         // Of anything else the end of the run may be the reason.
-        let is_its_word = matches!(cause, Cause::WorkerError { .. } | Cause::AnswerTooLarge);
+        let is_its_word = cause.is_its_word();
         if self.is_beyond_blame() && !is_its_word {
             return;
         }
@@ -79,9 +79,15 @@ impl Scheduler {
         }
         work.charged += 1;
         self.tell_again(worker, &work);
+        // A process of its own is another one, and shares it with none.
+        let retry = match self.policy.is_for_own_record() {
+            true => Retry::Never,
+            false => retry,
+        };
         match retry {
             Retry::Alone => work.isolation = Isolation::Alone,
-            Retry::InLine | Retry::Never => {
+            Retry::Never => {}
+            Retry::InLine => {
                 work.isolation = Isolation::Together;
                 work.shuns = Some(worker);
             }

@@ -323,7 +323,7 @@ fn the_first_ten_deaths_of_a_kind_that_tell_of_a_record_are_all_told() {
 
 #[test]
 fn the_first_ten_processes_that_end_badly_after_their_last_answer_are_all_told() {
-    let mut bench = Bench::new(|policy| policy.lifespan = NonZeroUsize::new(1));
+    let mut bench = Bench::new(|policy| policy.lifespan = NonZeroUsize::new(1).into());
     bench.records(30);
     for _ in 0..30 {
         bench.answer(1);

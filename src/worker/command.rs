@@ -9,6 +9,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use memchr::memchr;
 
+use super::each::RecordPart;
 use super::init::Init;
 use crate::exit::Unusable;
 
@@ -34,14 +35,14 @@ pub struct Dealt<'a> {
 
 /// What one worker is dealt.
 #[derive(Clone, Copy, Debug)]
-struct Hand<'a> {
+pub(super) struct Hand<'a> {
     worker: usize,
-    init: Option<&'a Init>,
+    pub(super) init: Option<&'a Init>,
     gpu: Option<&'a str>,
 }
 
 impl<'a> Dealt<'a> {
-    fn to(self, worker: usize) -> Hand<'a> {
+    pub(super) fn to(self, worker: usize) -> Hand<'a> {
         fn turn<T>(dealt: &[T], worker: usize) -> Option<&T> {
             Some(&dealt[worker.checked_rem(dealt.len())?])
         }
@@ -82,7 +83,8 @@ pub fn worker_commands(
         let added = added(None, &Placed::default());
         return Ok(vec![words(command.to_vec(), added, None); workers.get()]);
     }
-    let pieces: Vec<Vec<TemplatePart>> = command.iter().map(|word| split(word, dealt)).collect();
+    let find = |name| placeholder(name, dealt);
+    let pieces: Vec<Vec<TemplatePart>> = command.iter().map(|word| split(word, &find)).collect();
     let placed = Placed::of(pieces.iter().flatten());
     (0..workers.get())
         .map(|worker| {
@@ -118,11 +120,14 @@ pub struct Placed<'a> {
 }
 
 impl<'a> Placed<'a> {
-    fn of(pieces: impl IntoIterator<Item = &'a TemplatePart<'a>>) -> Self {
+    pub(super) fn of(pieces: impl IntoIterator<Item = &'a TemplatePart<'a>>) -> Self {
         let mut placed = Self::default();
         for piece in pieces {
             match piece {
-                TemplatePart::Literal(_) | TemplatePart::Worker | TemplatePart::Gpu => {}
+                TemplatePart::Literal(_)
+                | TemplatePart::Worker
+                | TemplatePart::Gpu
+                | TemplatePart::Record(_) => {}
                 TemplatePart::Arg => placed.is_whole = true,
                 TemplatePart::Key(key) => placed.keys.push(key),
             }
@@ -133,7 +138,7 @@ impl<'a> Placed<'a> {
 
 /// A part of a word of COMMAND.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TemplatePart<'a> {
+pub(super) enum TemplatePart<'a> {
     Literal(&'a [u8]),
     /// `{worker}`
     Worker,
@@ -143,11 +148,16 @@ enum TemplatePart<'a> {
     Arg,
     /// `{KEY}` where at least one worker has the key.
     Key(&'a str),
+    /// A part of the record, where a process is started for each.
+    Record(RecordPart<'a>),
 }
 
 /// Cuts a word at its placeholders. It is cut as it was typed, so a value that is put in is never
 /// itself looked at for placeholders.
-fn split<'a>(word: &'a OsStr, dealt: Dealt<'_>) -> Vec<TemplatePart<'a>> {
+pub(super) fn split<'a>(
+    word: &'a OsStr,
+    find: &dyn Fn(&'a str) -> Option<TemplatePart<'a>>,
+) -> Vec<TemplatePart<'a>> {
     let mut pieces = Vec::new();
     let mut rest = word.as_bytes();
     let mut searched = 0;
@@ -155,7 +165,8 @@ fn split<'a>(word: &'a OsStr, dealt: Dealt<'_>) -> Vec<TemplatePart<'a>> {
         let Some(length) = memchr(b'}', &rest[open..]) else {
             break;
         };
-        let Some(piece) = placeholder(&rest[open + 1..open + length], dealt) else {
+        let name = str::from_utf8(&rest[open + 1..open + length]).ok();
+        let Some(piece) = name.and_then(find) else {
             searched = open + 1;
             continue;
         };
@@ -169,8 +180,8 @@ fn split<'a>(word: &'a OsStr, dealt: Dealt<'_>) -> Vec<TemplatePart<'a>> {
 }
 
 /// What stands between braces, if it is one of ours.
-fn placeholder<'a>(name: &'a [u8], dealt: Dealt<'_>) -> Option<TemplatePart<'a>> {
-    match str::from_utf8(name).ok()? {
+pub(super) fn placeholder<'a>(name: &'a str, dealt: Dealt<'_>) -> Option<TemplatePart<'a>> {
+    match name {
         // An empty key would turn the `{}` of other tools into a placeholder.
         "" => None,
         "worker" => Some(TemplatePart::Worker),
@@ -187,25 +198,30 @@ fn placeholder<'a>(name: &'a [u8], dealt: Dealt<'_>) -> Option<TemplatePart<'a>>
 fn join(pieces: &[TemplatePart<'_>], hand: Hand<'_>) -> Result<OsString, Unusable> {
     let mut word = Vec::new();
     for piece in pieces {
-        let put = match piece {
-            TemplatePart::Literal(bytes) => bytes.to_vec(),
-            TemplatePart::Worker => {
-                refuse_ambiguous("worker", "the worker's number", hand)?;
-                hand.worker.to_string().into()
-            }
-            TemplatePart::Gpu => {
-                refuse_ambiguous("gpu", "the worker's GPU", hand)?;
-                hand.gpu.unwrap_or_default().into()
-            }
-            TemplatePart::Arg => {
-                refuse_ambiguous("arg", "the whole init argument", hand)?;
-                hand.init.map(|init| init.text.clone()).unwrap_or_default().into()
-            }
-            TemplatePart::Key(key) => value(key, hand)?.into(),
-        };
-        word.extend(put);
+        word.extend(text(piece, hand)?);
     }
     Ok(OsString::from_vec(word))
+}
+
+/// What stands in place of a part that is no record's.
+pub(super) fn text(piece: &TemplatePart<'_>, hand: Hand<'_>) -> Result<Vec<u8>, Unusable> {
+    Ok(match piece {
+        TemplatePart::Literal(bytes) => bytes.to_vec(),
+        TemplatePart::Worker => {
+            refuse_ambiguous("worker", "the worker's number", hand)?;
+            hand.worker.to_string().into()
+        }
+        TemplatePart::Gpu => {
+            refuse_ambiguous("gpu", "the worker's GPU", hand)?;
+            hand.gpu.unwrap_or_default().into()
+        }
+        TemplatePart::Arg => {
+            refuse_ambiguous("arg", "the whole init argument", hand)?;
+            hand.init.map(|init| init.text.clone()).unwrap_or_default().into()
+        }
+        TemplatePart::Key(key) => value(key, hand)?.into(),
+        TemplatePart::Record(_) => unreachable!("it is put in when the record is known"),
+    })
 }
 
 fn refuse_ambiguous(name: &str, meaning: &str, hand: Hand<'_>) -> Result<(), Unusable> {

@@ -10,34 +10,39 @@ use crate::visible::{self, Letter};
 
 use super::launcher::Launcher;
 use super::python;
+use crate::sys::spawn::Program;
 
 /// Writes each worker's environment and command line, a line for each worker (more where a word
 /// holds a newline), quoted so that a shell can run it. What could not be seen is escaped as bash,
 /// zsh, ksh and POSIX of 2024 have it, `$'\033'`.
 pub fn write_commands(launcher: &Launcher, mut to: impl Write) -> io::Result<()> {
     for worker in 0..launcher.workers() {
-        let program = launcher.program(worker, 0, launcher.workers());
-        for variable in &program.variables {
-            write!(to, "{}=", variable.name)?;
-            to.write_all(&quote(&variable.value)?)?;
-            to.write_all(b" ")?;
-        }
-        if !program.cpus.is_empty() {
-            // What a shell would need for the same.
-            let cpus: Vec<_> = program.cpus.iter().map(usize::to_string).collect();
-            write!(to, "taskset -c {} ", cpus.join(","))?;
-        }
-        to.write_all(&quote(&program.name)?)?;
-        for arg in &program.args {
-            to.write_all(b" ")?;
-            match python::is_adapter(arg) {
-                true => to.write_all("'…'".as_bytes())?,
-                false => to.write_all(&quote(arg)?)?,
-            }
-        }
-        to.write_all(b"\n")?;
+        write_program(&launcher.program(worker, 0, launcher.workers()), &mut to)?;
     }
     Ok(())
+}
+
+/// The same of one program.
+pub fn write_program(program: &Program, mut to: impl Write) -> io::Result<()> {
+    for variable in &program.variables {
+        write!(to, "{}=", variable.name)?;
+        to.write_all(&quote(&variable.value)?)?;
+        to.write_all(b" ")?;
+    }
+    if !program.cpus.is_empty() {
+        // What a shell would need for the same.
+        let cpus: Vec<_> = program.cpus.iter().map(usize::to_string).collect();
+        write!(to, "taskset -c {} ", cpus.join(","))?;
+    }
+    to.write_all(&quote(&program.name)?)?;
+    for arg in &program.args {
+        to.write_all(b" ")?;
+        match python::is_adapter(arg) {
+            true => to.write_all("'…'".as_bytes())?,
+            false => to.write_all(&quote(arg)?)?,
+        }
+    }
+    to.write_all(b"\n")
 }
 
 /// A word as a shell reads it.

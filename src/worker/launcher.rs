@@ -17,11 +17,14 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 
 use super::command::WorkerCommand;
+use super::each::{EachCommand, RecordPlace};
 use super::lookup;
 use super::machine::Machine;
-use super::process::SystemProcess;
+use super::process::{Stdin, SystemProcess};
 use crate::exit::Unusable;
+use crate::record::{OwnRecord, Separator};
 use crate::shape::Protocol;
+use crate::sys;
 use crate::sys::spawn::{Program, Variable};
 
 /// Starts the processes of all workers.
@@ -33,6 +36,34 @@ pub struct Launcher {
     protocol: Protocol,
     python_unbuffered: PythonUnbuffered,
     machine: Machine,
+    /// What is started for a record each, where that is so.
+    each: Option<Each>,
+}
+
+/// How processes are started for a record each.
+#[derive(Clone, Debug)]
+pub struct Each {
+    /// What each worker's processes run, in the order of their numbers.
+    pub commands: Vec<EachCommand>,
+    /// How the record reaches them.
+    pub place: RecordPlace,
+    /// What ends a record.
+    pub separator: Separator,
+}
+
+/// Why a process could not be started.
+#[derive(Debug)]
+pub enum StartError {
+    /// The system refuses it.
+    System(io::Error),
+    /// The record that it is to be started for is at fault.
+    Record(String),
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
 }
 
 /// Whether PYTHONUNBUFFERED stands in mtask's own environment, which workers inherit.
@@ -58,6 +89,17 @@ impl Launcher {
             protocol,
             python_unbuffered,
             machine,
+            each: None,
+        }
+    }
+
+    /// The same, a process for each record.
+    pub fn each(each: Each, machine: Machine) -> Self {
+        let commands = each.commands.iter().map(EachCommand::known).collect();
+        let python = PythonUnbuffered::Inherited;
+        Self {
+            each: Some(each),
+            ..Self::local(commands, Protocol::Lines, python, machine)
         }
     }
 
@@ -77,6 +119,8 @@ impl Launcher {
     /// Those of [`lookup::look_up`].
     pub fn look_up(&self, path: Option<&OsStr>) -> Result<(), Unusable> {
         let mut programs: Vec<_> = self.commands.iter().map(|command| &command.program).collect();
+        // One that the record names is not known yet.
+        programs.retain(|program| self.each.is_none() || !program.is_empty());
         // Workers seldom differ in more than their arguments.
         programs.dedup();
         programs.into_iter().try_for_each(|program| lookup::look_up(program, path).map(drop))
@@ -93,12 +137,71 @@ impl Launcher {
         }
     }
 
-    /// Starts a worker's process of this number, where so many workers share the machine.
+    /// The same of a process that is started for this record.
+    ///
+    /// # Errors
+    /// Why none can be.
+    pub fn program_for(
+        &self,
+        own: &OwnRecord,
+        worker: usize,
+        number: u32,
+        crew: usize,
+    ) -> Result<Program, String> {
+        let each = self.each.as_ref().expect("records have processes of their own");
+        let record = own.bytes.strip_suffix(&[each.separator.byte()]).unwrap_or(&own.bytes);
+        let mut words = each.commands[worker].words(record, own.index)?.into_iter();
+        let mut variables = self.variables(worker, number, crew);
+        let set = |name, value: String| Variable {
+            name,
+            value: value.into(),
+        };
+        variables.push(set("MTASK_INDEX", own.index.to_string()));
+        variables.push(set("MTASK_ATTEMPT", own.attempt.0.to_string()));
+        let name = words.next().unwrap_or_default();
+        Ok(Program {
+            name,
+            args: words.collect(),
+            variables,
+            cpus: self.machine.pins.of(worker, crew).to_vec(),
+        })
+    }
+
+    /// Starts a worker's process of this number, where so many workers share the machine, and for this
+    /// record where each has one.
     ///
     /// # Errors
     /// Where it cannot be started.
-    pub fn start(&self, worker: usize, number: u32, crew: usize) -> io::Result<SystemProcess> {
-        SystemProcess::start(self.program(worker, number, crew))
+    pub fn start(
+        &self,
+        worker: usize,
+        number: u32,
+        crew: usize,
+        own: Option<&OwnRecord>,
+    ) -> Result<SystemProcess, StartError> {
+        let (Some(own), Some(each)) = (own, &self.each) else {
+            let program = self.program(worker, number, crew);
+            return Ok(SystemProcess::start(program, Stdin::Open)?);
+        };
+        let program = self.program_for(own, worker, number, crew).map_err(StartError::Record)?;
+        let stdin = match (each.place, each.separator) {
+            (RecordPlace::Argument, _) => Stdin::Nothing,
+            (RecordPlace::Stdin, Separator::Newline) => Stdin::Record(own.bytes.clone()),
+            (RecordPlace::Stdin, Separator::Nul) => {
+                Stdin::Record(own.bytes.part(0..own.bytes.len() - 1))
+            }
+        };
+        SystemProcess::start(program, stdin).map_err(|error| match is_want(&error) {
+            true => StartError::System(error),
+            false => StartError::Record(format!("no process can be started for it: {error}")),
+        })
+    }
+
+    fn protocol_version(&self) -> &'static str {
+        match self.each {
+            Some(_) => "each/1",
+            None => self.protocol.version(),
+        }
     }
 
     /// What a process is told in its environment.
@@ -110,7 +213,7 @@ impl Launcher {
             set("MTASK_WORKERS", self.workers().to_string().into()),
             set("MTASK_PROCESS", number.to_string().into()),
             set("MTASK_ARG", arg.into()),
-            set("MTASK_PROTOCOL", self.protocol.version().into()),
+            set("MTASK_PROTOCOL", self.protocol_version().into()),
         ];
         if self.python_unbuffered == PythonUnbuffered::Absent {
             variables.push(set("PYTHONUNBUFFERED", "1".into()));
@@ -118,6 +221,15 @@ impl Launcher {
         variables.extend(self.machine.variables(worker, crew));
         variables
     }
+}
+
+/// Whether the system lacks something, which it may have again.
+fn is_want(error: &io::Error) -> bool {
+    sys::limit(error).is_some()
+        || matches!(
+            error.raw_os_error(),
+            Some(libc::ENFILE | libc::ENOMEM | libc::ETXTBSY)
+        )
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod init;
 
 pub mod command;
 pub mod dry_run;
+pub mod each;
 pub mod launcher;
 pub mod lookup;
 pub mod machine;

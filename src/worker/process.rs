@@ -5,6 +5,7 @@
 //! killed and reaped, if that can be done. Nothing here waits for a process for long: one may be
 //! beyond all signals.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
@@ -41,6 +42,19 @@ pub struct SystemProcess {
     unwritten: Unwritten,
     /// stdin is to be closed once nothing is unwritten.
     closes: bool,
+    /// What it makes of its stdin is its own affair: its exit alone counts.
+    may_refuse: bool,
+}
+
+/// What a process finds on its stdin.
+#[derive(Debug)]
+pub enum Stdin {
+    /// Records, as they are pushed.
+    Open,
+    /// Nothing.
+    Nothing,
+    /// This, and then the end.
+    Record(Slice),
 }
 
 impl SystemProcess {
@@ -48,18 +62,24 @@ impl SystemProcess {
     ///
     /// # Errors
     /// Where it cannot be started.
-    pub fn start(program: Program) -> io::Result<Self> {
-        let (its_stdin, stdin) = io::pipe()?;
+    pub fn start(program: Program, content: Stdin) -> io::Result<Self> {
+        let (its_stdin, stdin) = match content {
+            Stdin::Nothing => (File::open("/dev/null")?.into(), None),
+            Stdin::Open | Stdin::Record(_) => {
+                let (its_stdin, stdin) = io::pipe()?;
+                (OwnedFd::from(its_stdin), Some(OwnedFd::from(stdin)))
+            }
+        };
         let (stdout, its_stdout) = io::pipe()?;
         let (stderr, its_stderr) = io::pipe()?;
-        let ours = [stdin.into(), stdout.into(), stderr.into()];
-        for end in &ours {
+        let ours = [stdin, Some(stdout.into()), Some(stderr.into())];
+        for end in ours.iter().flatten() {
             rustix::io::ioctl_fionbio(end, true)?;
         }
-        let its = [its_stdin.into(), its_stdout.into(), its_stderr.into()];
+        let its = [its_stdin, its_stdout.into(), its_stderr.into()];
         let leader = spawn(program, its)?;
-        let [stdin, stdout, stderr] = ours.map(Some);
-        Ok(Self {
+        let [stdin, stdout, stderr] = ours;
+        let mut process = Self {
             leader,
             is_settled: false,
             stdin,
@@ -67,7 +87,14 @@ impl SystemProcess {
             stderr,
             unwritten: Unwritten::default(),
             closes: false,
-        })
+            may_refuse: !matches!(content, Stdin::Open),
+        };
+        if let Stdin::Record(record) = content {
+            process.unwritten.push(record);
+            process.closes = true;
+            process.write();
+        }
+        Ok(process)
     }
 
     /// Where records go, as long as there are bytes to write.
@@ -117,6 +144,10 @@ impl Child for SystemProcess {
             Some(stdin) => rustix::io::write(stdin, bytes),
             None => Err(Errno::PIPE),
         });
+        if sent == Sent::Refused && self.may_refuse {
+            self.abandon_stdin();
+            return Sent::All;
+        }
         if sent == Sent::All && self.closes {
             self.stdin = None;
         }
@@ -124,7 +155,7 @@ impl Child for SystemProcess {
     }
 
     fn is_amid_record(&self, framing: Framing) -> bool {
-        self.unwritten.is_amid_record(framing)
+        !self.may_refuse && self.unwritten.is_amid_record(framing)
     }
 
     fn abandon_stdin(&mut self) {
@@ -151,7 +182,10 @@ impl Child for SystemProcess {
     }
 
     fn unsent(&self, framing: Framing) -> usize {
-        self.unwritten.records(framing)
+        match self.may_refuse {
+            true => 0,
+            false => self.unwritten.records(framing),
+        }
     }
 
     fn read_stdout(&mut self, buffer: &mut Vec<u8>) -> Result<usize, Errno> {

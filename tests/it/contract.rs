@@ -219,7 +219,7 @@ fn a_command_that_ends_after_one_record_is_told_what_runs_such_commands() {
     let hint = "xited after one record: a worker is to go on until its stdin ends, as a loop does";
     let hints = done.stderr.matches(hint).count();
     done.check(hints == 1, "the hint is not there once");
-    done.assert_stderr_has("xargs and GNU parallel start a command anew for each record");
+    done.assert_stderr_has("--each starts a command anew for each record");
     // After two it has shown that it goes on.
     let done = run(&[], "for _ in 1 2; do IFS= read -r x; echo \"$x\"; done");
     done.check(!done.stderr.contains(hint), "there is a hint");

@@ -110,7 +110,7 @@ pub(crate) fn is_installed(program: &str) -> bool {
 
 /// Programs that an example finds on its PATH: mtask, and a cargo that does not build but runs the
 /// mtask under test. The real `cargo run` is part of .ci/run.
-fn install(env: &TestEnv) {
+pub(crate) fn install(env: &TestEnv) {
     let mtask = env!("CARGO_BIN_EXE_mtask");
     fs::create_dir(env.path("bin")).expect("a folder");
     env.write_with_mode(

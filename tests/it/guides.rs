@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::env::mtask;
-use crate::examples::run_all;
+use crate::env::{TestEnv, mtask, skip};
+use crate::examples::{blocks, install, is_installed, run_all};
 
 const GUIDE: &str = include_str!("../../docs/guide.md");
 const OPTIONS: &str = include_str!("../../docs/options.md");
@@ -31,7 +31,7 @@ fn every_option_has_an_example() {
     let options: Vec<&str> = help
         .lines()
         .filter(|line| line.trim_start().starts_with('-'))
-        .flat_map(|line| line.split([' ', ',']))
+        .flat_map(|line| line.split([' ', ',', '[']))
         .filter(|word| word.starts_with('-'))
         .filter(|word| word.trim_start_matches('-').starts_with(char::is_alphanumeric))
         .collect();
@@ -75,6 +75,53 @@ fn every_job_in_docs_python_is_done_as_it_says() {
 #[test]
 fn every_way_beyond_one_machine_does_what_it_says() {
     run_all("docs/far.md", include_str!("../../docs/far.md"));
+}
+
+/// Each pair of command lines prints the same: theirs, and ours.
+#[test]
+fn every_command_line_of_xargs_and_parallel_does_the_same_here() {
+    let env = TestEnv::new();
+    install(&env);
+    let mut theirs = None;
+    let mut pairs = 0;
+    for block in blocks(include_str!("../../docs/from-xargs-and-parallel.md")) {
+        if let Some(name) = block.comment.strip_prefix("file: ") {
+            fs::write(format!("{}{name}", env.path("")), &block.text).expect("a file");
+            continue;
+        }
+        if let Some(of_them) = block.comment.strip_prefix("theirs: ") {
+            if of_them.contains("needs: parallel") && !is_installed("parallel") {
+                skip(&format!("{of_them}: parallel is not installed"));
+                theirs = None;
+                continue;
+            }
+            theirs = Some((of_them, output(&env, &block.text)));
+            continue;
+        }
+        assert_eq!(block.comment, "ours");
+        pairs += 1;
+        let Some((title, mut theirs)) = theirs.take() else {
+            continue;
+        };
+        let mut ours = output(&env, &block.text);
+        if title.ends_with("sorted") {
+            theirs.sort();
+            ours.sort();
+        }
+        assert_eq!(ours, theirs, "{title}");
+        assert!(
+            !ours.is_empty() || title.starts_with("Nothing"),
+            "{title} prints nothing"
+        );
+    }
+    assert!(pairs >= 18, "{pairs} pairs");
+}
+
+/// What a command line prints, line by line.
+fn output(env: &TestEnv, script: &str) -> Vec<String> {
+    let done = env.sh(&format!("PATH={}:$PATH\n{script}", env.path("bin")));
+    let text = String::from_utf8(done.stdout.clone()).expect("text");
+    text.lines().map(ToOwned::to_owned).collect()
 }
 
 #[test]

@@ -40,6 +40,7 @@ mod workers;
 mod blame;
 mod deaths;
 mod delays;
+mod each;
 mod ends;
 mod on_error;
 mod restarts;

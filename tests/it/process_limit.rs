@@ -106,6 +106,20 @@ fn run_until_an_answer(limited: &LimitedEnv, most: u64) -> Done {
 }
 
 #[test]
+fn each_record_has_its_process_where_fewer_may_run_than_workers() {
+    let Some(limited) = LimitedEnv::new() else {
+        return;
+    };
+    if limited.user.is_none() {
+        return;
+    }
+    let done =
+        limited.mtask().processes(FEW).words("--each -j40 -- /bin/echo").run_on(numbers(200));
+    done.assert_stdout(numbers(200));
+    done.check(matches!(done.status.code(), Some(0)), "it did not end well");
+}
+
+#[test]
 fn however_few_processes_are_allowed_mtask_ends_and_names_the_limit() {
     let Some(limited) = LimitedEnv::new() else {
         return;

@@ -1,10 +1,10 @@
 //! Answers of several lines and of none: `--answer-end`, `--record-end`, and the tools they are for.
 
 use std::fs;
-use std::process::Command;
 
 use crate::done::{Done, numbers};
 use crate::env::{Run, TestEnv, mtask, skip};
+use crate::examples::is_installed;
 
 /// Answers a record N with N lines, and then END.
 const COUNTS: &str = "while IFS= read -r n; do i=0; while [ $i -lt $n ]; do echo $n; i=$((i+1)); done; echo END; done";
@@ -230,9 +230,8 @@ fn a_tool_that_reads_on_at_the_end_of_its_input_is_ended_without_a_word() {
     done.assert_output("a\nb\n");
 }
 
-fn is_installed(tool: &str, package: &str) -> bool {
-    let found = Command::new("sh").args(["-c", "command -v \"$0\"", tool]).output();
-    let found = found.is_ok_and(|output| output.status.success());
+fn is_there(tool: &str, package: &str) -> bool {
+    let found = is_installed(tool);
     if !found {
         skip(&format!("{tool} is not installed: it is in {package}"));
     }
@@ -241,7 +240,7 @@ fn is_installed(tool: &str, package: &str) -> bool {
 
 #[test]
 fn sqlite3_is_a_worker_and_tells_of_errors_on_stderr() {
-    if !is_installed("sqlite3", "sqlite3") {
+    if !is_there("sqlite3", "sqlite3") {
         return;
     }
     let done = mtask("-j1 --answer-end END")
@@ -254,7 +253,7 @@ fn sqlite3_is_a_worker_and_tells_of_errors_on_stderr() {
 
 #[test]
 fn bc_is_a_worker() {
-    if !is_installed("bc", "bc") {
+    if !is_there("bc", "bc") {
         return;
     }
     mtask("-j2 --answer-end END")
@@ -279,7 +278,7 @@ fn exiftool(env: &TestEnv, input: &str) -> Done {
 
 #[test]
 fn exiftool_is_a_worker_and_tells_of_errors_on_stderr() {
-    if !is_installed("exiftool", "libimage-exiftool-perl") {
+    if !is_there("exiftool", "libimage-exiftool-perl") {
         return;
     }
     let env = TestEnv::new();

@@ -358,7 +358,7 @@ impl OutcomeBook {
     fn parts(&self, silent: u64) -> u64 {
         match self.policy.shape.answer_end {
             AnswerEnd::Separator => self.lines,
-            AnswerEnd::Line(_) => self.results + silent,
+            AnswerEnd::Line(_) | AnswerEnd::Exit => self.results + silent,
         }
     }
 

@@ -17,9 +17,10 @@ use super::scenario::{Accident, Announcement, Disturbance, Fault, Scenario, micr
 use super::threads::{File, SimulatedInput, SimulatedKeeper, SimulatedWriter, Stderr};
 use crate::budget::Budget;
 use crate::engine::world::{Source, World};
-use crate::schedule::{Crew, WorkerId};
+use crate::schedule::{Beginning, WorkerId};
 use crate::signal::Request;
 use crate::waker::Waker;
+use crate::worker::launcher::StartError;
 use crate::worker::memory::Held;
 
 /// In simulated time, from the last thing that happens from outside: a run that takes longer does
@@ -328,7 +329,8 @@ impl Outside {
     }
 
     /// Gives the number of the actor, if it could be started.
-    fn start(&mut self, worker: WorkerId, number: u32, crew: Crew) -> Option<usize> {
+    fn start(&mut self, worker: WorkerId, beginning: &Beginning) -> Option<usize> {
+        let (number, crew) = (beginning.number.0, beginning.crew);
         self.deeds += 1;
         self.tell_ledger();
         self.ledger.mustered(crew);
@@ -378,11 +380,15 @@ impl World for Simulated {
         outside.base + outside.now
     }
 
-    fn start(&mut self, worker: WorkerId, number: u32, crew: Crew) -> io::Result<SimulatedChild> {
-        let number = self.0.borrow_mut().start(worker, number, crew);
+    fn start(
+        &mut self,
+        worker: WorkerId,
+        beginning: &Beginning,
+    ) -> Result<SimulatedChild, StartError> {
+        let number = self.0.borrow_mut().start(worker, beginning);
         match number {
             Some(number) => Ok(SimulatedChild::new(Rc::clone(&self.0), number)),
-            None => Err(io::Error::other("no luck")),
+            None => Err(io::Error::other("no luck").into()),
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) struct Deaths {
 /// What a worker is, and what there is for a command that is none.
 const ONE_SHOT: &str = "\
 a worker is to go on until its stdin ends, as a loop does (sh -c 'while IFS= read -r x; do … </dev/null; \
-done'). xargs and GNU parallel start a command anew for each record";
+done'). --each starts a command anew for each record";
 
 impl Teller {
     /// Tells of the first deaths of each kind, and then of one now and then, for that may go on for
@@ -111,6 +111,8 @@ impl Teller {
         };
         match (ended.moment, exit) {
             (Moment::Excused, _) => None,
+            // Its record has failed, and says so.
+            (_, Exit::Status(ExitStatus::Code(_))) if self.policy.is_for_own_record() => None,
             (Moment::Start, exit) if self.is_unrunnable(exit) => None,
             (_, exit) if exit.is_success() && ended.held.count == 0 => None,
             // It has been said already what it did.

@@ -53,6 +53,11 @@ impl FirstAnswer {
         self.given.map_or(since, |at| since.max(at))
     }
 
+    /// It takes no longer than any other: its time counts from here.
+    pub(super) fn is_like_others(&mut self, now: Instant) {
+        self.given = Some(now);
+    }
+
     /// The process begins a call.
     pub(super) fn called(&mut self, now: Instant) {
         self.called.get_or_insert(now);

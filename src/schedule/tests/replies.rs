@@ -379,7 +379,7 @@ fn the_clock_of_a_record_begins_when_its_worker_is_listened_to() {
 
 #[test]
 fn a_worker_that_is_not_listened_to_may_take_its_time_to_exit() {
-    let mut bench = Bench::json(|policy| policy.lifespan = NonZeroUsize::new(1));
+    let mut bench = Bench::json(|policy| policy.lifespan = NonZeroUsize::new(1).into());
     bench.records(2);
     bench.ready(0);
     nobody_is_read_from(&mut bench);

@@ -170,7 +170,7 @@ fn a_process_that_is_let_run_empty_has_a_second_before_it_is_tried() {
 fn a_process_that_collects_records_is_told_soon_that_it_has_had_its_last() {
     let mut bench = Bench::new(|policy| {
         policy.window = Window::Records(NonZeroUsize::new(3).unwrap());
-        policy.lifespan = NonZeroUsize::new(4);
+        policy.lifespan = NonZeroUsize::new(4).into();
     });
     bench.records(20);
     bench.wait(SECOND);
@@ -228,7 +228,7 @@ fn a_process_that_has_closed_its_stdin_is_tried_with_nothing() {
 
 #[test]
 fn a_process_that_has_had_all_its_records_is_tried_with_no_other() {
-    let mut bench = Bench::new(|policy| policy.lifespan = NonZeroUsize::new(2));
+    let mut bench = Bench::new(|policy| policy.lifespan = NonZeroUsize::new(2).into());
     bench.records(3);
     bench.answer(1);
     bench.wait(2 * SECOND);

@@ -142,7 +142,7 @@ fn a_process_that_ended_is_replaced_only_while_there_is_something_to_do() {
 
 #[test]
 fn a_process_counts_as_a_restart_where_the_one_before_was_not_meant_to_end() {
-    let mut bench = Bench::new(|policy| policy.lifespan = NonZeroUsize::new(1));
+    let mut bench = Bench::new(|policy| policy.lifespan = NonZeroUsize::new(1).into());
     bench.records(3);
     let restarts = |bench: &Bench| (bench.starts, bench.scheduler.tally().restarts);
     bench.answer(1);

@@ -96,6 +96,8 @@ impl Ledger {
         match (self.policy.shape.protocol, self.policy.shape.answer_end) {
             (Protocol::Lines, AnswerEnd::Separator) => self.heard_answers(worker, lines, now),
             (Protocol::Lines, AnswerEnd::Line(_)) => self.heard_several(worker, lines, now),
+            // Nothing is an answer before its exit.
+            (Protocol::Lines, AnswerEnd::Exit) => {}
             (Protocol::Json, _) => {
                 self.heard_lines(worker, lines.flat_map(StdoutLine::read_all), now);
             }

@@ -95,12 +95,10 @@ impl Ledger {
             !process.has_outgrown,
             "{worker} holds too much and is sent records"
         );
-        if let Some(lifespan) = lifespan {
-            assert!(
-                process.sent <= lifespan.get(),
-                "{worker} serves longer than its lifespan"
-            );
-        }
+        assert!(
+            process.sent <= lifespan.most(),
+            "{worker} serves longer than its lifespan"
+        );
     }
 
     /// A suspect goes to an actor that is ready, and a retry not to the one that has just refused
@@ -161,7 +159,7 @@ impl Ledger {
 
     /// Whether a process serves, and is not about to be replaced.
     fn may_be_given_more(&self, process: &ProcessLedger) -> bool {
-        let is_spent = (self.policy.lifespan).is_some_and(|records| process.sent >= records.get());
+        let is_spent = process.sent >= self.policy.lifespan.most();
         let is_serving =
             process.is_working() && process.closed.is_none() && process.hung_up.is_none();
         let may_be_spoilt = self.policy.failures.retries > 0 && process.may_be_spoilt;

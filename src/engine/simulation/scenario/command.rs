@@ -10,13 +10,13 @@ use super::{
     Accident, Announcement, Beyond, CallFate, CallTimes, CancelManner, CommandScenario, Fall,
     Record, micros, millis,
 };
-use crate::schedule::policy::{Policy, Readiness, Window};
+use crate::schedule::policy::{Lifespan, Policy, Readiness, Window};
 
 /// How many answers a worker collects before it writes them.
 pub(super) fn collects(rng: &mut Rng, theme: &Theme, policy: &Policy) -> usize {
     match policy.window {
         _ if !theme.is_calm() || theme.is_liar => 1,
-        _ if policy.limits.timeout.is_some() || policy.lifespan.is_some() => 1,
+        _ if policy.limits.timeout.is_some() || policy.lifespan != Lifespan::Unlimited => 1,
         // What is tried again, alone, would be waited for.
         _ if theme.has_sayings => 1,
         Window::Full => rng.usize(1..20),

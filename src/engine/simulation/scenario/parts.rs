@@ -111,7 +111,7 @@ fn any_policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Policy {
             retry_delay: (rng.u32(..5) < 2).then(|| retry_delay(rng, scale)),
         },
         delivery,
-        lifespan: (rng.u32(..6) == 0).then(|| some(rng.usize(1..8))),
+        lifespan: (rng.u32(..6) == 0).then(|| some(rng.usize(1..8))).into(),
         max_memory: (rng.u32(..6) == 0).then(|| some(1 << 20)),
         limits: Limits {
             timeout: None,

@@ -23,6 +23,7 @@ fn failure(cause: Cause) -> Box<Failure> {
 fn causes() -> Vec<Cause> {
     vec![
         Cause::WorkerExit {
+            stdout: None,
             exit: ExitStatus::Code(3).into(),
             stderr: b"oh\n".to_vec(),
         },
