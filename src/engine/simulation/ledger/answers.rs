@@ -185,6 +185,9 @@ impl Ledger {
             past.holder = None;
             past.may_be_missing |= self.policy.delivery == Delivery::AtMostOnce;
             if owed.call.is_some() {
+                // As if the process had died of something else.
+                past.hits += 1;
+                past.outside_hits += 1;
                 past.suspect(true);
             }
         }
