@@ -23,8 +23,11 @@ pub struct Trail {
 }
 
 impl Trail {
-    /// Their worker was not at them before this time.
+    /// Their worker was not at them before this time, nor before they came.
     pub(super) fn began(&mut self, since: Option<Instant>) {
         self.started = self.started.max(since);
+        if self.started.is_some() {
+            self.started = self.started.max(self.queued);
+        }
     }
 }
