@@ -532,3 +532,21 @@ def pieces(x):
         );
     }
 }
+
+#[test]
+fn a_call_that_stops_the_loop_ends_no_other() {
+    let source = r#"
+import asyncio
+async def work(x):
+    if x == 3:
+        asyncio.get_running_loop().stop()
+    await asyncio.sleep(0.01)
+    return x
+"#;
+    let Some(env) = python(source) else { return };
+    env.mtask()
+        .words("-j1 --concurrency 4 --python work.py:work")
+        .run_on(numbers(8))
+        .assert_status(0)
+        .assert_stdout(numbers(8));
+}

@@ -30,16 +30,16 @@ class Tasks:
         self.is_full = False  # what writes waits for mtask
         self.due = 0  # when what is gathered is written, whatever else is to be done
         self.is_over = False  # no record will come
+        self.has_ended = False
         self.error = None
 
     def answer_all(self):
         channel = self.channel
         os.set_blocking(channel.sink, False)
         self.loop.add_reader(channel.source, self.take)
-        while True:
+        while not self.has_ended:  # a call may stop the loop, too
             try:
                 self.loop.run_forever()
-                break
             except (SystemExit, KeyboardInterrupt) as error:
                 # Not in a call, but in what one has left on the loop.
                 people.tell(f"a task or callback raised {what_was_raised(error)}: calls go on")
@@ -55,7 +55,7 @@ class Tasks:
                 method(self)
             except BaseException as error:
                 self.error = error
-                self.loop.stop()
+                self.end()
 
         return guarded
 
@@ -152,7 +152,11 @@ class Tasks:
             self.loop.remove_writer(self.channel.sink)
         if self.is_over and not self.under_way:
             os.set_blocking(self.channel.sink, True)
-            self.loop.stop()
+            self.end()
+
+    def end(self):
+        self.has_ended = True
+        self.loop.stop()
 
 
 def cancelled_answer(number):
