@@ -23,6 +23,11 @@ pub fn placeholders(data: &[u8]) {
     bodies::placeholders(data);
 }
 
+/// A record, and what it replaces in the command that is started for it.
+pub fn record_placeholders(data: &[u8]) {
+    bodies::record_placeholders(data);
+}
+
 /// The journal of a run that can be resumed.
 pub fn journal(data: &[u8]) {
     bodies::journal(data);

@@ -53,6 +53,16 @@ fn placeholders_are_replaced_as_a_simple_model_says() {
 }
 
 #[test]
+fn a_record_is_put_into_words_as_it_is() {
+    let seeds: [&[u8]; 3] = [
+        b"\x00a/b.c d\0{}\0{/}{//}\0{.}-{/.}\0{index}{{worker}",
+        b"\x01{\"k\":\"v {}\",\"n\":[1]}\0{k}\0{n}{}\0{ k}{none",
+        b"\x00../..//.x/\0plain\0{}",
+    ];
+    vary(&seeds, bodies::record_placeholders);
+}
+
+#[test]
 fn a_journal_never_says_more_than_was_written() {
     let seeds: [&[u8]; 3] = [
         b"\x80\x80abcdefghijklmnopqrstuvwxyz",

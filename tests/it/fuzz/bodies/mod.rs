@@ -6,12 +6,14 @@ mod answers;
 mod input;
 mod journal;
 mod placeholders;
+mod record_placeholders;
 
 pub(crate) use answer_ends::answer_ends;
 pub(crate) use answers::answers;
 pub(crate) use input::input;
 pub(crate) use journal::journal;
 pub(crate) use placeholders::placeholders;
+pub(crate) use record_placeholders::record_placeholders;
 
 /// Takes what decides a run off the front of the bytes.
 fn take(data: &mut &[u8]) -> usize {
