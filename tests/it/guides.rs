@@ -73,6 +73,11 @@ fn every_job_in_docs_python_is_done_as_it_says() {
 }
 
 #[test]
+fn every_way_to_live_with_limits_does_what_it_says() {
+    run_all("docs/limits.md", include_str!("../../docs/limits.md"));
+}
+
+#[test]
 fn every_way_beyond_one_machine_does_what_it_says() {
     run_all("docs/far.md", include_str!("../../docs/far.md"));
 }
