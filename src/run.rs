@@ -33,7 +33,7 @@ use crate::schedule::policy::PlacesTold;
 use crate::schedule::{Earlier, Scheduler};
 use crate::signal::{self, Requests};
 use crate::waker::Waker;
-use crate::worker::memory::MemoryWatch;
+use crate::worker::memory::{MemoryWatch, Room};
 use crate::worker::oom::OomKills;
 use crate::{input, sys, visible};
 
@@ -170,7 +170,11 @@ fn assemble(config: Config) -> anyhow::Result<(Engine<System>, Option<RetriedRun
         first_look,
     };
     let limit = config.policy.max_memory;
-    let memory = limit.map(|limit| MemoryWatch::start(limit, &waker)).transpose();
+    let room = match config.launcher.machine().gpus.names.is_empty() {
+        true => Room::Looked,
+        false => Room::None,
+    };
+    let memory = limit.map(|limit| MemoryWatch::start(limit, room, &waker)).transpose();
     let memory = memory.context(NO_THREAD)?;
     let machine = config.launcher.machine().clone();
     let system = System {

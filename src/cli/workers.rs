@@ -142,9 +142,9 @@ pub struct Workers {
     /// Replace a worker that holds more memory [default: never]
     ///
     /// What counts are the private bytes of its process and all of its group, looked at once a second. A
-    /// process that holds more than SIZE gets no further record; it ends, its window run empty, as with
-    /// `--lifespan`, and the next begins. One that holds more before its first record serves one. Linux
-    /// only.
+    /// process that holds more than SIZE ends, its window run empty, as with `--lifespan`. Where SIZE is
+    /// free, the next process starts first, beside it, but not with `--gpus`: nobody knows what a GPU has
+    /// free. One that holds more before its first record serves one. Linux only.
     #[arg(
         long,
         value_name = "SIZE",

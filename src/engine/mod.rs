@@ -17,6 +17,7 @@ mod pulse;
 mod requests;
 #[cfg(test)]
 mod simulation;
+mod successors;
 mod system;
 mod wait;
 mod world;
@@ -91,6 +92,8 @@ pub struct Engine<W: World> {
     config: EngineConfig,
     scheduler: Scheduler,
     processes: Vec<Option<RunningProcess<W::Child>>>,
+    /// What has been started beside the process of a worker, and takes its place.
+    successors: Vec<Option<RunningProcess<W::Child>>>,
     /// Those that cannot be ended. They are reaped, should they exit.
     left_behind: Vec<W::Child>,
     /// Until it has ended, or nothing more of it is wanted.
@@ -145,6 +148,7 @@ impl<W: World> Engine<W> {
         let now = world.now();
         Self {
             processes: (0..scheduler.jobs()).map(|_| None).collect(),
+            successors: (0..scheduler.jobs()).map(|_| None).collect(),
             left_behind: Vec::new(),
             start_by: (config.first_look).map(|wait| now + wait),
             sources: Vec::new(),
@@ -296,7 +300,12 @@ impl<W: World> Engine<W> {
                     self.messages.say(&notice);
                 }
             }
-            Action::Finish => self.is_finished = true,
+            Action::Prepare(worker, beginning) => self.prepare(worker, beginning),
+            Action::Finish => {
+                self.is_finished = true;
+                // Nobody needs them any more; what is dropped is killed.
+                self.successors.iter_mut().for_each(|successor| *successor = None);
+            }
         }
     }
 

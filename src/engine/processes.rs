@@ -36,26 +36,15 @@ pub(super) struct RunningProcess<C> {
 }
 
 impl<W: World> Engine<W> {
-    pub(super) fn start(&mut self, worker: WorkerId, mut beginning: Beginning) {
-        if let Some(own) = &mut beginning.own {
-            own.bytes = protocol::write_own(own, &self.config.shape, &self.budget);
-        }
-        let started = self.world.start(worker, &beginning);
+    pub(super) fn start(&mut self, worker: WorkerId, beginning: Beginning) {
+        let started = match self.take_successor(worker) {
+            Some(successor) => Ok(successor),
+            None => self.begin_process(worker, beginning),
+        };
         let now = self.world.now();
         match started {
-            Ok(child) => {
-                let config = &self.config;
-                let stdout = Reader::new(&config.shape, config.wanted, &self.budget);
-                let tag = match self.config.stderr_tags {
-                    StderrTags::None => Vec::new(),
-                    StderrTags::Worker => format!("[{worker}] ").into_bytes(),
-                };
-                self.processes[worker.0] = Some(RunningProcess {
-                    child,
-                    stdout,
-                    stderr: StderrLines::new(tag),
-                    number: beginning.number.0,
-                });
+            Ok(process) => {
+                self.processes[worker.0] = Some(process);
                 self.scheduler.started(worker, now);
             }
             Err(StartError::Record(why)) => self.scheduler.unfit(worker, why, now),
@@ -66,6 +55,30 @@ impl<W: World> Engine<W> {
                 self.scheduler.start_failed(worker, format!("{error}{way_out}"), now);
             }
         }
+    }
+
+    /// Starts a process, which is nowhere yet.
+    pub(super) fn begin_process(
+        &mut self,
+        worker: WorkerId,
+        mut beginning: Beginning,
+    ) -> Result<RunningProcess<W::Child>, StartError> {
+        if let Some(own) = &mut beginning.own {
+            own.bytes = protocol::write_own(own, &self.config.shape, &self.budget);
+        }
+        let child = self.world.start(worker, &beginning)?;
+        let number = beginning.number.0;
+        let stdout = Reader::new(&self.config.shape, self.config.wanted, &self.budget);
+        let tag = match self.config.stderr_tags {
+            StderrTags::None => Vec::new(),
+            StderrTags::Worker => format!("[{worker}] ").into_bytes(),
+        };
+        Ok(RunningProcess {
+            child,
+            stdout,
+            stderr: StderrLines::new(tag),
+            number,
+        })
     }
 
     /// Ends a process with a signal. One that SIGKILL cannot reach is not waited for.
@@ -175,6 +188,7 @@ impl<W: World> Engine<W> {
                 self.reap(WorkerId(number));
             }
         }
+        self.look_at_successors();
         self.left_behind.retain_mut(|process| {
             let has_exited = process.has_exited();
             if has_exited {
@@ -191,6 +205,8 @@ impl<W: World> Engine<W> {
                 self.reap(WorkerId(number));
             } else if let Some(place) = self.left_behind.iter().position(is_it) {
                 self.left_behind.swap_remove(place).reap();
+            } else if self.successors.iter().any(leads) {
+                self.look_at_successors();
             } else {
                 self.world.reap_adopted(child);
             }
@@ -205,7 +221,7 @@ impl<W: World> Engine<W> {
             if process.is_some_and(|process| process.number == held.process) {
                 let worker = WorkerId(held.worker);
                 self.report.saw_memory(worker, held.bytes);
-                self.scheduler.holds(worker, held.bytes, now);
+                self.scheduler.holds(worker, held.bytes, held.free, now);
                 self.act();
             }
         }

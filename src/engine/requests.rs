@@ -115,7 +115,7 @@ impl<W: World> Engine<W> {
     }
 
     fn signal_all(&self, signal: Signal) {
-        for process in self.processes.iter().flatten() {
+        for process in self.processes.iter().chain(&self.successors).flatten() {
             // One that cannot be stopped goes on.
             let _ = process.child.signal(signal);
         }

@@ -34,6 +34,9 @@ pub trait World {
     fn start(&mut self, worker: WorkerId, beginning: &Beginning)
     -> Result<Self::Child, StartError>;
 
+    /// What was started beside a worker's process takes the place of that, which is gone.
+    fn succeeds(&mut self, _worker: WorkerId) {}
+
     /// What processes were found to hold since the last time, where anybody looks.
     fn take_held(&mut self) -> Vec<Held>;
 

@@ -20,6 +20,9 @@ pub struct Beginning {
 pub enum Action {
     /// Start a process of this worker, then say so by `started`, `start_failed` or `unfit`.
     Start(WorkerId, Beginning),
+    /// Start the worker's next process beside the present one. Once that is gone, it is started as any
+    /// other, and is there already; until then say by `successor_lost` where it is no more.
+    Prepare(WorkerId, Beginning),
     /// Send these records to the worker's running process. It is this attempt at each of them.
     Send(WorkerId, Block, Attempt),
     /// Ask the worker's process to end what it has begun with this record.

@@ -55,6 +55,8 @@ pub(super) enum Deadline {
     End,
     /// A process has not exited in time after it.
     Exit,
+    /// The process that has been started beside one is taken to be up.
+    Succession,
     /// It may be given records that it was refused, as where one that it owes is long overdue: they
     /// are given out at the end of each look.
     Refusal,
@@ -63,7 +65,7 @@ pub(super) enum Deadline {
 impl Deadline {
     /// Those that ring, in the order in which they are looked at. What one of them begins may be rung by those after
     /// it, but a process that was told to end is killed at the next look, at the earliest.
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Judgement,
         Self::Kill,
         Self::Leave,
@@ -80,6 +82,7 @@ impl Deadline {
         Self::Reminder,
         Self::End,
         Self::Exit,
+        Self::Succession,
     ];
 }
 
@@ -203,6 +206,8 @@ impl Scheduler {
             }
             Deadline::Reminder if owes => Some(clock + process.silence.next_reminder()),
             Deadline::End if owes => self.end_deadline(process),
+            Deadline::Succession => (self.workers[worker.0].successor_up_at())
+                .filter(|_| process.is_serving() && process.reputation.awaits_successor()),
             Deadline::Exit => match process.stage() {
                 Stage::Closing(since) if !owes => Some(since.max(clock) + self.exit_limit()),
                 _ => None,
@@ -236,6 +241,7 @@ impl Scheduler {
             }
             Deadline::End => self.close_stdin(worker, now),
             Deadline::Exit => self.end_lingering(worker, now),
+            Deadline::Succession => self.retire(worker),
             Deadline::Refusal => {}
         }
     }

@@ -49,7 +49,7 @@ impl Scheduler {
             self.wind_down(now);
             // Processes that have just begun may take more than their first block, or be told to
             // end.
-            if self.staff(now) == 0 {
+            if self.succeed(now) + self.staff(now) == 0 {
                 break;
             }
         }
@@ -393,7 +393,7 @@ impl Scheduler {
         is_waited_for && !self.budget.has_waiter() && self.intake.may_be_short(self.workers.len())
     }
 
-    fn start(&mut self, worker: WorkerId, now: Instant) {
+    pub(super) fn start(&mut self, worker: WorkerId, now: Instant) {
         let beginning = self.begin_process(worker, None, now);
         self.actions.push(Action::Start(worker, beginning));
         self.watch(worker);

@@ -214,6 +214,7 @@ impl Bench {
                     (self.sent).extend((0..block.count).map(|i| block.first.plus(i).0));
                 }
                 Action::Cancel(_, index) => self.cancelled.push(index.0),
+                Action::Prepare(..) => self.ends.push("successor"),
                 Action::CloseStdin(_) => self.ends.push("end of stdin"),
                 Action::Terminate(_) => self.ends.push("SIGTERM"),
                 Action::Kill(_) => self.ends.push("SIGKILL"),

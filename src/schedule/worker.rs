@@ -14,6 +14,8 @@ pub(crate) struct Worker {
     state: State,
     /// The number of the next process.
     next_process: u32,
+    /// When the next process is taken to be up, where it has been started beside the present one.
+    successor: Option<Instant>,
     pub(crate) restarts: Restarts,
 }
 
@@ -36,6 +38,7 @@ impl Worker {
         Self {
             state: State::Vacant(now),
             next_process: 0,
+            successor: None,
             restarts: Restarts::new(max_restarts),
         }
     }
@@ -92,10 +95,28 @@ impl Worker {
         self.next_process > 0
     }
 
+    /// Its next process starts beside the present one, and is taken to be up at that time. Gives its
+    /// number.
+    pub(crate) fn prepare(&mut self, up_at: Instant) -> ProcessNumber {
+        self.successor = Some(up_at);
+        ProcessNumber(self.next_process)
+    }
+
+    /// When its next process is taken to be up, where that starts beside the present one.
+    pub(crate) fn successor_up_at(&self) -> Option<Instant> {
+        self.successor
+    }
+
+    /// What has been started beside its process is no more.
+    pub(crate) fn lose_successor(&mut self) {
+        self.successor = None;
+    }
+
     /// A process begins. Gives its number, and whether it replaces one that was not meant to end.
     pub(crate) fn begin(&mut self, generation: Generation, now: Instant) -> (ProcessNumber, bool) {
         let number = ProcessNumber(self.next_process);
         self.next_process += 1;
+        self.successor = None;
         self.state = State::Running(Box::new(Process::new(generation, now)));
         (number, self.restarts.began())
     }
@@ -145,7 +166,8 @@ impl Worker {
     /// The same, unless no other is worth it: then the worker is given up. Gives how many processes
     /// have shown that, why, and how the last one ended.
     pub(crate) fn replace(&mut self, now: Instant) -> Option<(u32, LossCause, Option<Exit>)> {
-        let Some((processes, cause)) = self.restarts.loss() else {
+        let loss = self.restarts.loss().filter(|_| self.successor.is_none());
+        let Some((processes, cause)) = loss else {
             self.vacate(now);
             return None;
         };

@@ -31,6 +31,8 @@ pub struct Held {
     pub process: u32,
     /// So many bytes.
     pub bytes: u64,
+    /// So many were free for others, as far as is known.
+    pub free: u64,
 }
 
 /// A process that has begun, the leader of its group.
@@ -39,6 +41,27 @@ struct Begun {
     worker: usize,
     process: u32,
     leader: u32,
+}
+
+/// Whether it matters how much is free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// The next process may start beside the present one where there is room for both.
+    Looked,
+    /// It may not: what it needs besides, as memory of a GPU, nobody knows.
+    None,
+}
+
+impl Room {
+    fn free(self) -> u64 {
+        match self {
+            Self::Looked => {
+                let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+                available_in(&text).min(left_in_group())
+            }
+            Self::None => 0,
+        }
+    }
 }
 
 /// The engine's side of the thread.
@@ -53,12 +76,12 @@ impl MemoryWatch {
     ///
     /// # Errors
     /// Where no thread can be started.
-    pub fn start(limit: NonZeroUsize, waker: &Waker) -> io::Result<Self> {
+    pub fn start(limit: NonZeroUsize, room: Room, waker: &Waker) -> io::Result<Self> {
         let (begun, beginnings) = unbounded();
         let (send, looks) = unbounded();
         let waker = waker.clone();
         let watch = move || {
-            watch(&beginnings, limit.get() as u64, |held| {
+            watch(&beginnings, limit.get() as u64, room, |held| {
                 let is_heard = send.send(held).is_ok();
                 waker.wake();
                 is_heard
@@ -86,7 +109,12 @@ impl MemoryWatch {
 }
 
 /// Looks at the processes that have begun, until nobody listens.
-fn watch(beginnings: &Receiver<Begun>, limit: u64, mut tell: impl FnMut(Vec<Held>) -> bool) {
+fn watch(
+    beginnings: &Receiver<Begun>,
+    limit: u64,
+    room: Room,
+    mut tell: impl FnMut(Vec<Held>) -> bool,
+) {
     let mut watched: Vec<Begun> = Vec::new();
     let mut next = Instant::now() + PERIOD;
     loop {
@@ -100,12 +128,14 @@ fn watch(beginnings: &Receiver<Begun>, limit: u64, mut tell: impl FnMut(Vec<Held
             Err(RecvTimeoutError::Timeout) => {
                 let began = Instant::now();
                 let groups = groups();
+                let free = room.free();
                 let held = watched.iter().filter_map(|it| {
                     let group = groups.get(&it.leader)?;
                     Some(Held {
                         worker: it.worker,
                         process: it.process,
                         bytes: held_by(group, limit),
+                        free,
                     })
                 });
                 if !tell(held.collect()) {
@@ -175,6 +205,44 @@ fn private_in(rollup: &str) -> u64 {
     kilobytes.sum::<u64>() * 1024
 }
 
+/// What /proc/meminfo says is to be had without swapping.
+fn available_in(text: &str) -> u64 {
+    let number = text.lines().find_map(|line| {
+        line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    });
+    number.unwrap_or(0) * 1024
+}
+
+/// What the control group of mtask leaves, where that has a limit.
+fn left_in_group() -> u64 {
+    let membership = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = |line: &str| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (kinds, path) = (fields.next()?, fields.next()?);
+        match kinds {
+            "" => Some((
+                format!("/sys/fs/cgroup{path}"),
+                "memory.max",
+                "memory.current",
+            )),
+            "memory" => Some((
+                format!("/sys/fs/cgroup/memory{path}"),
+                "memory.limit_in_bytes",
+                "memory.usage_in_bytes",
+            )),
+            _ => None,
+        }
+    };
+    let left = membership.lines().filter_map(own).filter_map(|(folder, limit, used)| {
+        let number = |file: &str| {
+            let text = fs::read_to_string(format!("{folder}/{file}")).ok()?;
+            text.trim().parse::<u64>().ok()
+        };
+        Some(number(limit)?.saturating_sub(number(used)?))
+    });
+    left.min().unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,7 +288,8 @@ mod tests {
             })
             .unwrap();
         let mut looks = 0;
-        watch(&beginnings, u64::MAX, |held| {
+        watch(&beginnings, u64::MAX, Room::Looked, |held| {
+            assert!(held[0].free > 0);
             assert_eq!((held[0].worker, held[0].process), (3, 1));
             assert!(held[0].bytes > 1 << 20);
             looks += 1;

@@ -75,6 +75,51 @@ def call(what):
 }
 
 #[test]
+fn the_next_process_starts_while_the_present_one_goes_on() {
+    // The second process is not up before the first one has answered once more.
+    let source = r#"
+import os
+import pathlib
+import time
+
+class Model:
+    def __init__(self):
+        self.held = None
+        if os.environ["MTASK_PROCESS"] == "1":
+            pathlib.Path("second-begun").touch()
+            while not pathlib.Path("go-on").exists():
+                time.sleep(0.01)
+
+    def __call__(self, what):
+        if what == "hold":
+            self.held = bytearray(b"x") * (150 << 20)
+        return int(os.environ["MTASK_PROCESS"])
+"#;
+    let Some(env) = python(source) else { return };
+    let mut live = limited(&env, "--python work.py:Model").open();
+    live.ask("\"hold\"", "0");
+    if !may_hold_twice() {
+        return skip("there is no memory for two processes");
+    }
+    env.wait_for("second-begun");
+    env.write("go-on", "");
+    wait_until("the next process", || {
+        live.send("0");
+        live.line() == "1"
+    });
+    let done = live.wait();
+    done.assert_status(0).assert_stderr_has("replaced for memory: 1\n");
+}
+
+/// Whether there is room for another process beside one.
+fn may_hold_twice() -> bool {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let available = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kilobytes = available.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kilobytes > Some(1 << 20)
+}
+
+#[test]
 fn a_worker_that_holds_too_much_from_the_start_still_serves_a_record_each_time() {
     let source = r#"
 import os

@@ -159,8 +159,9 @@ impl child::Child for SimulatedChild {
     fn signal(&self, signal: Signal) -> Result<(), Errno> {
         let outside = &mut *self.outside.borrow_mut();
         let (now, mut rng) = (outside.now, outside.rng.clone());
+        let is_beside = outside.is_beside(self.number);
         let (actor, ledger) = outside.process(self.number);
-        if actor.has_exited() && signal == Signal::KILL {
+        if actor.has_exited() && signal == Signal::KILL && !is_beside {
             actor.is_buried = true;
             ledger.tore(actor.worker, actor);
         }
@@ -191,7 +192,7 @@ impl child::Child for SimulatedChild {
         let outside = &mut *self.outside.borrow_mut();
         let now = outside.now;
         let shape = outside.scenario.policy.shape;
-        let (actor, ledger) = outside.process(self.number);
+        let actor = outside.process(self.number).0;
         let (worker, (exit, blame)) = (actor.worker, actor.exit());
         let reaped = Reaped {
             exit: exit.clone(),
@@ -200,6 +201,12 @@ impl child::Child for SimulatedChild {
         if actor.is_left {
             return reaped;
         }
+        if outside.is_beside(self.number) {
+            outside.forget_successor(self.number);
+            trace!(outside, "< what was to follow in {worker} died: {exit}");
+            return reaped;
+        }
+        let (actor, ledger) = outside.process(self.number);
         // A part of an answer of several lines is none.
         let may_count = shape.protocol == Protocol::Lines
             && (shape.answer_end == AnswerEnd::Separator || ledger.owed(worker) == Some(0));
@@ -217,6 +224,7 @@ impl Drop for SimulatedChild {
         // Where a law is broken, the world is being looked at.
         if let Ok(mut outside) = self.outside.try_borrow_mut() {
             outside.processes[self.number] = None;
+            outside.forget_successor(self.number);
         }
     }
 }

@@ -96,7 +96,9 @@ struct ProcessLedger {
     errors: u32,
     /// There were so many of them that it may be replaced, whatever it answers since.
     may_be_spoilt: bool,
-    /// It was found to hold more than it may, once it had had a record and was ready.
+    /// It was found to hold more than it may, once it had had a record and was ready; and to be sent
+    /// nothing more for that, at once.
+    is_large: bool,
     has_outgrown: bool,
     /// It began when COMMAND had given an answer.
     is_later: bool,
@@ -362,17 +364,22 @@ impl Ledger {
         self.crew = Some(crew);
     }
 
-    /// An actor is found to hold so many bytes. Gives whether it is to be replaced for that, which is
+    /// An actor is found to hold so many bytes, and so many are free. Gives whether it is to be replaced for that, which is
     /// news.
-    pub(super) fn holds(&mut self, worker: WorkerId, bytes: u64) -> bool {
+    pub(super) fn holds(&mut self, worker: WorkerId, bytes: u64, free: u64) -> bool {
         let limit = self.policy.max_memory.map_or(u64::MAX, |limit| limit.get() as u64);
         let process = self.processes[worker.0].as_mut();
         let is_of_use = |process: &&mut ProcessLedger| {
             let is_serving = process.is_working() && process.closed.is_none();
-            is_serving && process.is_ready && process.sent > 0 && !process.has_outgrown
+            is_serving && process.is_ready && process.sent > 0 && !process.is_large
         };
         let process = process.filter(is_of_use).filter(|_| bytes > limit);
-        process.is_some_and(|process| !std::mem::replace(&mut process.has_outgrown, true))
+        // Where there is room for its successor, it goes on until that is up.
+        process.is_some_and(|process| {
+            process.is_large = true;
+            process.has_outgrown = free < limit;
+            true
+        })
     }
 
     /// The number of the process that a worker had last.

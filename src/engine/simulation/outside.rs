@@ -49,6 +49,8 @@ pub(super) struct Outside {
     waker: Waker,
     /// The actor that runs for each worker.
     running: Vec<Option<usize>>,
+    /// What was started beside it, and its number among the worker's processes.
+    successors: Vec<Option<(usize, u32)>>,
     requests: VecDeque<Request>,
     /// For how long mtask is stopped each time that it stops itself.
     pauses: VecDeque<Duration>,
@@ -107,6 +109,7 @@ impl Outside {
             budget: budget.clone(),
             waker: waker.clone(),
             running: vec![None; scenario.policy.jobs.get()],
+            successors: vec![None; scenario.policy.jobs.get()],
             requests: VecDeque::new(),
             pauses: VecDeque::new(),
             disturbances: scenario.disturbances.iter().copied().collect(),
@@ -138,6 +141,18 @@ impl Outside {
     /// An actor is reaped: its worker may have another.
     pub(super) fn reaped(&mut self, worker: WorkerId, number: usize) {
         self.running[worker.0].take_if(|running| *running == number);
+    }
+
+    /// Whether this actor was started beside another, whose place it has not.
+    pub(super) fn is_beside(&self, number: usize) -> bool {
+        self.successors.iter().flatten().any(|(successor, _)| *successor == number)
+    }
+
+    /// One that was is no more.
+    pub(super) fn forget_successor(&mut self, number: usize) {
+        for successor in &mut self.successors {
+            successor.take_if(|it| it.0 == number);
+        }
     }
 
     pub(super) fn note(&mut self, fault: Fault) {
@@ -319,12 +334,14 @@ impl Outside {
             return Vec::new();
         }
         let bytes = limit.get() as u64 + self.rng.u64(..2);
-        let is_news = self.ledger.holds(WorkerId(worker), bytes);
+        let free = limit.get() as u64 - self.rng.u64(..2);
+        let is_news = self.ledger.holds(WorkerId(worker), bytes, free);
         self.faults.extend(is_news.then_some(Fault::Outgrown));
         vec![Held {
             worker,
             process: self.ledger.last_process(WorkerId(worker)),
             bytes,
+            free,
         }]
     }
 
@@ -335,17 +352,25 @@ impl Outside {
         self.tell_ledger();
         self.ledger.mustered(crew);
         assert_eq!(
-            self.running[worker.0], None,
-            "{worker} has two processes at a time"
+            self.successors[worker.0], None,
+            "{worker} has three processes at a time"
         );
+        let is_beside = self.running[worker.0].is_some();
+        let may_be = self.scenario.policy.max_memory.is_some();
+        assert!(!is_beside || may_be, "{worker} has two processes at a time");
         trace!(self, "> start process {number} of {worker}");
         let accident = self.accident(worker);
-        self.ledger.started(worker, number, self.now);
+        if !is_beside {
+            self.ledger.started(worker, number, self.now);
+        }
         if accident == Some(Accident::NotStarted) {
             trace!(self, "< {worker} could not be started");
-            self.ledger.died(worker, None, usize::MAX, self.now);
+            if !is_beside {
+                self.ledger.died(worker, None, usize::MAX, self.now);
+            }
             return None;
         }
+        let process = number;
         let longest = self.scenario.records.iter().map(|record| record.work).max();
         let actor = Actor::new(
             worker,
@@ -360,7 +385,10 @@ impl Outside {
             self.note(Fault::NoNumber);
         }
         self.processes.push(Some(actor));
-        self.running[worker.0] = Some(number);
+        match is_beside {
+            true => self.successors[worker.0] = Some((number, process)),
+            false => self.running[worker.0] = Some(number),
+        }
         Some(number)
     }
 }
@@ -390,6 +418,19 @@ impl World for Simulated {
             Some(number) => Ok(SimulatedChild::new(Rc::clone(&self.0), number)),
             None => Err(io::Error::other("no luck").into()),
         }
+    }
+
+    fn succeeds(&mut self, worker: WorkerId) {
+        let outside = &mut *self.0.borrow_mut();
+        let (number, process) = outside.successors[worker.0].take().expect("it was started");
+        assert_eq!(
+            outside.running[worker.0], None,
+            "{worker} has its place taken"
+        );
+        trace!(outside, "> process {process} of {worker} takes its place");
+        outside.running[worker.0] = Some(number);
+        outside.ledger.started(worker, process, outside.now);
+        outside.note(Fault::Succeeded);
     }
 
     fn take_held(&mut self) -> Vec<Held> {

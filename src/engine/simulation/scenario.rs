@@ -303,7 +303,6 @@ pub(super) enum Fault {
     BegunAgain,
     /// A process has given up a record as it was asked to.
     GivenUp,
-    /// One has not.
     NotGivenUp,
     /// A process was replaced as it asked to be.
     Resigned,
@@ -325,14 +324,15 @@ pub(super) enum Fault {
     SeveralResults,
     /// A record was sent again only when its time had come.
     Waited,
-    /// An actor held more memory than it may.
+    /// An actor held more memory than it may; the next one had been started beside it.
     Outgrown,
+    Succeeded,
     /// As many records were sent as the rate allows, and then no more for a while.
     Paced,
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 25] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::EndFromOutside,
         Self::StatusToAll,
         Self::RetriedError,
@@ -357,6 +357,7 @@ impl Fault {
         Self::SeveralResults,
         Self::Waited,
         Self::Outgrown,
+        Self::Succeeded,
         Self::Paced,
     ];
 }

@@ -15,8 +15,10 @@ pub(crate) struct Reputation {
     refused: Option<Index>,
     /// It is to be replaced, for it has come to answer with nothing but errors.
     is_spoilt: bool,
-    /// It is to be replaced, for it holds more memory than it may.
+    /// It holds more memory than it may,
     has_outgrown: bool,
+    /// and is to be replaced now.
+    is_retired: bool,
 }
 
 impl Reputation {
@@ -31,12 +33,22 @@ impl Reputation {
 
     /// Whether it is to be replaced.
     pub(crate) fn is_spent(&self) -> bool {
-        self.is_spoilt || self.has_outgrown
+        self.is_spoilt || self.is_retired
     }
 
     /// It holds more memory than it may. Gives whether that is news.
     pub(super) fn outgrew(&mut self) -> bool {
         !std::mem::replace(&mut self.has_outgrown, true)
+    }
+
+    /// Whether it goes on only until the next one is up.
+    pub(crate) fn awaits_successor(&self) -> bool {
+        self.has_outgrown && !self.is_retired
+    }
+
+    /// It is to be replaced for what it holds.
+    pub(crate) fn retired(&mut self) {
+        self.is_retired = true;
     }
 
     pub(crate) fn answered(&mut self, index: Index) {

@@ -235,16 +235,16 @@ fn a_process_that_holds_too_much_is_replaced_once_it_owes_nothing() {
     });
     bench.records(5);
     assert_eq!(bench.sent, [0, 1]);
-    bench.scheduler.holds(WORKER, 101, bench.now);
+    bench.scheduler.holds(WORKER, 101, 0, bench.now);
     bench.act();
     assert_eq!(bench.notices_with("holds"), 0, "it is not ready");
     bench.answer(1);
     assert_eq!(bench.sent, [0, 1, 2]);
-    bench.scheduler.holds(WORKER, 100, bench.now);
+    bench.scheduler.holds(WORKER, 100, 0, bench.now);
     bench.answer(1);
     assert_eq!(bench.sent, [0, 1, 2, 3], "it may hold that much");
-    bench.scheduler.holds(WORKER, 101, bench.now);
-    bench.scheduler.holds(WORKER, 102, bench.now);
+    bench.scheduler.holds(WORKER, 101, 99, bench.now);
+    bench.scheduler.holds(WORKER, 102, 200, bench.now);
     bench.answer(1);
     assert_eq!((bench.sent.len(), bench.ends.len()), (4, 0));
     bench.answer(1);
@@ -255,4 +255,53 @@ fn a_process_that_holds_too_much_is_replaced_once_it_owes_nothing() {
     bench.die(ExitStatus::Code(0));
     assert_eq!((bench.sent.len(), bench.starts), (5, 2));
     assert_eq!(bench.notices_with("--max-worker-memory"), 1);
+}
+
+/// One that answers after a second holds too much, and there is room for another beside it.
+fn with_successor() -> Bench {
+    let mut bench = Bench::new(|policy| {
+        policy.max_memory = NonZeroUsize::new(100);
+        policy.window = Window::Records(NonZeroUsize::MIN);
+    });
+    bench.records(5);
+    bench.wait(SECOND);
+    bench.answer(1);
+    bench.scheduler.holds(WORKER, 101, 100, bench.now);
+    bench.act();
+    assert_eq!(bench.ends, ["successor"]);
+    bench
+}
+
+#[test]
+fn a_process_goes_on_until_its_successor_is_up() {
+    let mut bench = with_successor();
+    bench.wait(900 * MILLISECOND);
+    bench.answer(1);
+    assert_eq!(bench.sent, [0, 1, 2]);
+    bench.wait(200 * MILLISECOND);
+    bench.answer(1);
+    assert_eq!((&bench.sent[..], bench.ends.len()), (&[0, 1, 2][..], 2));
+    assert_eq!(bench.ends[1], "end of stdin");
+    bench.die(ExitStatus::Code(0));
+    assert_eq!((bench.sent.len(), bench.starts), (4, 2));
+    bench.answer(1);
+    bench.scheduler.holds(WORKER, 100, 100, bench.now);
+    assert_eq!(bench.sent.len(), 5, "the next one may hold as much");
+}
+
+#[test]
+fn a_successor_that_is_lost_is_not_waited_for() {
+    let mut bench = with_successor();
+    bench.scheduler.successor_lost(WORKER, bench.now);
+    bench.answer(1);
+    assert_eq!(bench.ends, ["successor", "end of stdin"]);
+    bench.die(ExitStatus::Code(0));
+    assert_eq!((bench.sent.len(), bench.starts), (3, 2));
+}
+
+#[test]
+fn a_successor_takes_the_place_of_a_process_that_dies_at_once() {
+    let mut bench = with_successor();
+    bench.die(ExitStatus::Code(3));
+    assert_eq!(bench.starts, 2, "there is no wait for a restart");
 }

@@ -163,7 +163,7 @@ impl Ledger {
         let is_serving =
             process.is_working() && process.closed.is_none() && process.hung_up.is_none();
         let may_be_spoilt = self.policy.failures.retries > 0 && process.may_be_spoilt;
-        is_serving && !is_spent && !may_be_spoilt && !process.has_outgrown
+        is_serving && !is_spent && !may_be_spoilt && !process.is_large
     }
 
     fn window_limit(&self, worker: WorkerId) -> usize {
