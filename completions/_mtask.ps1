@@ -69,6 +69,7 @@ Register-ArgumentCompleter -Native -CommandName 'mtask' -ScriptBlock {
             [CompletionResult]::new('--stats-file', '--stats-file', [CompletionResultType]::ParameterName, 'Write statistics to FILE, as JSON')
             [CompletionResult]::new('--log', '--log', [CompletionResultType]::ParameterName, 'Write what happens to each record to FILE')
             [CompletionResult]::new('--metrics-file', '--metrics-file', [CompletionResultType]::ParameterName, 'Write counts to FILE every 15 s, for Prometheus')
+            [CompletionResult]::new('--report', '--report', [CompletionResultType]::ParameterName, 'Show the run in FILE, a page for a browser')
             [CompletionResult]::new('--generate', '--generate', [CompletionResultType]::ParameterName, 'Print the man page or a shell''s completions')
             [CompletionResult]::new('--pass-errors', '--pass-errors', [CompletionResultType]::ParameterName, 'Pass error records in the input on as they are')
             [CompletionResult]::new('-0', '-0', [CompletionResultType]::ParameterName, 'Records end with NUL instead of newline')

@@ -23,7 +23,7 @@ _mtask() {
 
     case "${cmd}" in
         mtask)
-            opts="-i -0 -j -o -k -u -q -h -V --input --shard --format --pass-errors --field --null --max-record --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --pin --threads --max-worker-memory --tag-stderr --lifespan --python --each --argument-type --batch --concurrency --output --unordered --output-format --merge --errors --join --exits --error-input --resume --retry-failed --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --at-most-once --max-restarts --exit-timeout --grace --progress --desc --total --stats --stats-file --log --metrics-file --quiet --dry-run --generate --help --version"
+            opts="-i -0 -j -o -k -u -q -h -V --input --shard --format --pass-errors --field --null --max-record --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --pin --threads --max-worker-memory --tag-stderr --lifespan --python --each --argument-type --batch --concurrency --output --unordered --output-format --merge --errors --join --exits --error-input --resume --retry-failed --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --at-most-once --max-restarts --exit-timeout --grace --progress --desc --total --stats --stats-file --log --metrics-file --report --quiet --dry-run --generate --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -453,6 +453,21 @@ _mtask() {
                     fi
                     return 0
                     ;;
+                --report)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 --generate)
                     COMPREPLY=($(compgen -W "man bash zsh fish elvish powershell" -- "${cur}"))
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -476,7 +491,7 @@ _mtask_or_command() {
     while (( i < COMP_CWORD )); do
         case ${COMP_WORDS[i]} in
             --) takes_options=; (( i += 1 )); break ;;
-            -i|-a|--input|--shard|--format|--field|--max-record|-j|-P|--jobs|--protocol|--answer-end|--record-end|--worker-arg|--shared-arg|--gpus|--threads|--max-worker-memory|--lifespan|--python|--each|--argument-type|--batch|--concurrency|-o|--output|--output-format|--merge|--errors|--exits|--error-input|--resume|--window|--rate|--buffer|--on-error|--max-errors|--timeout|--init-timeout|--retries|--retry-delay|--max-restarts|--exit-timeout|--grace|--progress|--desc|--total|--stats-file|--log|--metrics-file|--generate) (( i += 2 )); [[ ${COMP_WORDS[i-1]} != = ]] || (( i += 1 )) ;;
+            -i|-a|--input|--shard|--format|--field|--max-record|-j|-P|--jobs|--protocol|--answer-end|--record-end|--worker-arg|--shared-arg|--gpus|--threads|--max-worker-memory|--lifespan|--python|--each|--argument-type|--batch|--concurrency|-o|--output|--output-format|--merge|--errors|--exits|--error-input|--resume|--window|--rate|--buffer|--on-error|--max-errors|--timeout|--init-timeout|--retries|--retry-delay|--max-restarts|--exit-timeout|--grace|--progress|--desc|--total|--stats-file|--log|--metrics-file|--report|--generate) (( i += 2 )); [[ ${COMP_WORDS[i-1]} != = ]] || (( i += 1 )) ;;
             -*) (( i += 1 )) ;;
             *) break ;;
         esac

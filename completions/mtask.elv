@@ -55,6 +55,7 @@ set edit:completion:arg-completer[mtask] = {|@words|
     [&long='stats-file' &arg-required=$true &completer={|word| edit:complete-filename $word } &desc='Write statistics to FILE, as JSON']
     [&long='log' &arg-required=$true &completer={|word| edit:complete-filename $word } &desc='Write what happens to each record to FILE']
     [&long='metrics-file' &arg-required=$true &completer={|word| edit:complete-filename $word } &desc='Write counts to FILE every 15 s, for Prometheus']
+    [&long='report' &arg-required=$true &completer={|word| edit:complete-filename $word } &desc='Show the run in FILE, a page for a browser']
     [&short='q' &long='quiet' &desc='Errors only: no hints, warnings or summary']
     [&long='dry-run' &desc='Print the workers'' command lines, start nothing']
     [&long='generate' &arg-required=$true &completer={|word| put 'man' 'bash' 'zsh' 'fish' 'elvish' 'powershell' } &desc='Print the man page or a shell''s completions']

@@ -6,7 +6,7 @@ function __mtask_takes_options
         switch $words[1]
             case --
                 return 1
-            case -i -a --input --shard --format --field --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --threads --max-worker-memory --lifespan --python --each --argument-type --batch --concurrency -o --output --output-format --merge --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --log --metrics-file --generate
+            case -i -a --input --shard --format --field --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --threads --max-worker-memory --lifespan --python --each --argument-type --batch --concurrency -o --output --output-format --merge --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --log --metrics-file --report --generate
                 set -e words[1]
             case '-*'
             case '*'
@@ -78,6 +78,7 @@ complete -c mtask -n __mtask_takes_options -l total -d 'How many records there w
 complete -c mtask -n __mtask_takes_options -l stats-file -d 'Write statistics to FILE, as JSON' -r -F
 complete -c mtask -n __mtask_takes_options -l log -d 'Write what happens to each record to FILE' -r -F
 complete -c mtask -n __mtask_takes_options -l metrics-file -d 'Write counts to FILE every 15 s, for Prometheus' -r -F
+complete -c mtask -n __mtask_takes_options -l report -d 'Show the run in FILE, a page for a browser' -r -F
 complete -c mtask -n __mtask_takes_options -l generate -d 'Print the man page or a shell\'s completions' -r -f -a "man\t'The man page'
 bash\t'Completions for bash'
 zsh\t'Completions for zsh'
@@ -98,4 +99,4 @@ complete -c mtask -n __mtask_takes_options -s q -l quiet -d 'Errors only: no hin
 complete -c mtask -n __mtask_takes_options -l dry-run -d 'Print the workers\' command lines, start nothing'
 complete -c mtask -n __mtask_takes_options -s h -l help -d 'Print help; --help tells more'
 complete -c mtask -n __mtask_takes_options -s V -l version -d 'Print the version'
-complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --shard --format --field --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --threads --max-worker-memory --lifespan --python --each --argument-type --batch --concurrency -o --output --output-format --merge --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --log --metrics-file --generate)"
+complete -c mtask -x -a "(__fish_complete_subcommand -- -i -a --input --shard --format --field --max-record -j -P --jobs --protocol --answer-end --record-end --worker-arg --shared-arg --gpus --threads --max-worker-memory --lifespan --python --each --argument-type --batch --concurrency -o --output --output-format --merge --errors --exits --error-input --resume --window --rate --buffer --on-error --max-errors --timeout --init-timeout --retries --retry-delay --max-restarts --exit-timeout --grace --progress --desc --total --stats-file --log --metrics-file --report --generate)"

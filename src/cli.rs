@@ -5,6 +5,7 @@
 //! [`crate::config`]. Defaults that depend on nothing else stand here, where the help shows them.
 
 mod after_help;
+pub mod again;
 pub mod backpressure;
 pub mod failures;
 mod foreign;

@@ -89,6 +89,8 @@ pub struct Config {
     pub stats_file: Option<PathBuf>,
     /// The file that is told what happens to each record.
     pub log: Option<PathBuf>,
+    /// The page that shows the run.
+    pub report: Option<PathBuf>,
     /// The file that counts are written to for Prometheus.
     pub metrics_file: Option<PathBuf>,
     /// When progress is shown.
@@ -247,6 +249,7 @@ impl Config {
                 StatsOutput::None
             },
             stats_file: placed(apart("--stats-file", arguments.seen.stats_file)?),
+            report: placed(apart("--report", arguments.seen.report)?),
             metrics_file: placed(apart("--metrics-file", arguments.seen.metrics_file)?),
             log: placed(apart("--log", arguments.seen.log)?),
             progress: arguments.seen.progress,
@@ -412,6 +415,7 @@ fn refuse_shared_files(arguments: &Arguments, shard: Shard) -> Result<(), Unusab
         ("--stats-file", &arguments.seen.stats_file),
         ("--log", &arguments.seen.log),
         ("--metrics-file", &arguments.seen.metrics_file),
+        ("--report", &arguments.seen.report),
     ];
     for (option, file) in files {
         let Some(file) = file.as_deref().filter(|file| shard.of() > 1 && !is_own(file)) else {

@@ -1,5 +1,6 @@
 //! Puts a run together from its configuration.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::io::{self, Write};
 use std::thread;
@@ -10,7 +11,7 @@ use crossbeam_channel::{Receiver, bounded, unbounded};
 use rustix::fs::FileType;
 
 use crate::budget::Budget;
-use crate::cli::Arguments;
+use crate::cli::{Arguments, again};
 use crate::config::files::Taken;
 use crate::config::{Config, StatsOutput};
 use crate::engine::{Channels, Engine, EngineConfig, Messages, Output, System};
@@ -21,9 +22,11 @@ use crate::journal::format::Prefix;
 use crate::journal::open::Opened;
 use crate::journal::resume_filter::ResumeFilter;
 use crate::journal::retried::{self, Retried, RetriedRun};
+use crate::outcome::{Cause, ErrorInput};
 use crate::output::files::{OutputFile, Outputs};
 use crate::output::rewrite;
 use crate::output::{Destination, Destinations};
+use crate::record::Separator;
 use crate::report::log::RunFacts;
 use crate::report::{
     Counts, Display, Expected, Form, PageFiles, Progress, Report, ResultsTarget, Targets, Teller,
@@ -31,6 +34,7 @@ use crate::report::{
 };
 use crate::schedule::policy::PlacesTold;
 use crate::schedule::{Earlier, Scheduler};
+use crate::shape::Format;
 use crate::signal::{self, Requests};
 use crate::waker::Waker;
 use crate::worker::memory::{MemoryWatch, Room};
@@ -145,14 +149,19 @@ fn assemble(config: Config) -> anyhow::Result<(Engine<System>, Option<RetriedRun
         Some(past) if !past.done.is_empty() => None,
         _ => Some(first_look(&config.inputs)),
     };
+    let (failed_again, retry) = match &config.report {
+        Some(_) => (run_again(&config), retry(&config)),
+        None => (BTreeMap::new(), None),
+    };
     let left_out = input::LeftOut::default();
     let earlier = past.as_ref().map(|past| past.done.clone().into());
     let earlier: Earlier = earlier.unwrap_or_default();
+    let resumed = earlier.outcomes();
     let logged = config.log.is_some().then(|| RunFacts {
         mtask: env!("CARGO_PKG_VERSION"),
         command: env::args_os().map(visible::name).collect(),
         workers: config.launcher.workers(),
-        resumed: earlier.outcomes(),
+        resumed,
     });
     let mut report = show_progress(&config, earlier, &output, &left_out, &mut messages);
     let filter = past.as_ref().map(|past| {
@@ -201,6 +210,12 @@ fn assemble(config: Config) -> anyhow::Result<(Engine<System>, Option<RetriedRun
     };
     let files = PageFiles {
         metrics: config.metrics_file,
+        report: config.report,
+        command: again::quoted(&env::args_os().collect::<Vec<_>>()),
+        again: failed_again,
+        retry,
+        resumed,
+        total: config.total,
         name: config.name,
         budget: budget.clone(),
     };
@@ -224,6 +239,60 @@ fn assemble(config: Config) -> anyhow::Result<(Engine<System>, Option<RetriedRun
     };
     let engine = Engine::new(system, engine_config, scheduler, channels);
     Ok((engine, retried))
+}
+
+/// The commands that run failed records again, by what they failed of: those whose error records hold
+/// them, in a file.
+fn run_again(config: &Config) -> BTreeMap<&'static str, String> {
+    let (Some(file), ErrorInput::Whole) = (
+        config.errors.as_ref().or(config.output.as_ref()),
+        config.rendering.error_input,
+    ) else {
+        return BTreeMap::new();
+    };
+    let mut dropped = vec![
+        "input",
+        "output",
+        "errors",
+        "exits",
+        "resume",
+        "retry-failed",
+        "shard",
+        "stats-file",
+        "log",
+        "metrics-file",
+        "report",
+        "total",
+    ];
+    let (jq, format) = match (config.shape.format, config.shape.separator) {
+        (Format::Lines, Separator::Newline) => ("-r .input", None),
+        (Format::Lines, Separator::Nul) => ("-j '.input + \"\\u0000\"'", None),
+        (Format::Jsonl, _) => ("-c .input", None),
+        (Format::Csv | Format::Tsv, _) => ("-c .input", Some("--format jsonl ")),
+    };
+    if format.is_some() {
+        dropped.push("format");
+    }
+    let words = again::quoted(&again::without(env::args_os().skip(1), &dropped));
+    let file = again::quoted(&[file]);
+    let command = |kind: &'static str| {
+        let jq = if kind == "invalid_input" {
+            "-r .input"
+        } else {
+            jq
+        };
+        let format = format.unwrap_or_default();
+        let select = format!("grep -a '^{{\"mtask_error\":\"{kind}\"' {file} | jq {jq}");
+        (kind, format!("{select} | mtask {format}{words}"))
+    };
+    Cause::KINDS.into_iter().filter(|kind| *kind != "record_too_large").map(command).collect()
+}
+
+/// The command that tries all that failed again, in its place.
+fn retry(config: &Config) -> Option<String> {
+    config.resume.as_ref()?;
+    let words = again::quoted(&again::without(env::args_os().skip(1), &["retry-failed"]));
+    Some(format!("mtask --retry-failed {words}"))
 }
 
 /// Says which limit was reached, where one was.

@@ -103,6 +103,20 @@ pub struct Seen {
     )]
     pub metrics_file: Option<PathBuf>,
 
+    /// Show the run in FILE, a page for a browser
+    ///
+    /// One HTML file with all that it needs: how the run has ended or goes on, records and failures
+    /// over time, what each worker was about, how long records took, and failures in groups with the
+    /// command that runs them again. While the run goes on FILE is replaced every few seconds, and an
+    /// open page follows. It asks for nothing else, so that it may lie anywhere.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        hide_short_help = true
+    )]
+    pub report: Option<PathBuf>,
+
     /// Errors only: no hints, warnings or summary
     #[arg(short, long)]
     pub quiet: bool,

@@ -59,12 +59,14 @@ pub fn look_up(
         ("--stats-file", &config.stats_file),
         ("--log", &config.log),
         ("--metrics-file", &config.metrics_file),
+        ("--report", &config.report),
         ("--resume", &config.resume),
     ];
     for (option, path) in others {
         let Some(path) = path else { continue };
         let file = look_up_output(option, path)?;
-        if option == "--metrics-file" && file.is_none() {
+        let is_replaced = matches!(option, "--metrics-file" | "--report");
+        if is_replaced && file.is_none() {
             let fault = "is no regular file, and could not be replaced: name another one";
             return Err(refusal(option, path, fault));
         }

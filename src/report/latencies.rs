@@ -39,6 +39,55 @@ impl Latencies {
     }
 }
 
+/// Buckets to a doubling, from a microsecond on, and how many there are: up to an hour and more.
+const TO_A_DOUBLING: f64 = 4.0;
+const FINE: usize = 128;
+
+/// Counts of times in buckets so fine that a share of them can be told to a tenth.
+#[derive(Clone, Debug)]
+pub(super) struct Quantiles {
+    buckets: [u64; FINE],
+    count: u64,
+}
+
+impl Default for Quantiles {
+    fn default() -> Self {
+        Self {
+            buckets: [0; FINE],
+            count: 0,
+        }
+    }
+}
+
+impl Quantiles {
+    /// So many records took this long each.
+    pub(super) fn add(&mut self, took: Duration, count: u64) {
+        let micros = (took.as_secs_f64() * 1e6).max(1.0);
+        let bucket = (micros.log2() * TO_A_DOUBLING) as usize;
+        self.buckets[bucket.min(FINE - 1)] += count;
+        self.count += count;
+    }
+
+    /// Takes over what is in `other`.
+    pub(super) fn append(&mut self, other: &Self) {
+        for (to, from) in self.buckets.iter_mut().zip(other.buckets) {
+            *to += from;
+        }
+        self.count += other.count;
+    }
+
+    /// The seconds that this share of the records did not exceed, if there are any.
+    pub(super) fn at(&self, share: f64) -> Option<f64> {
+        let wanted = ((self.count as f64 * share).ceil() as u64).max(1);
+        let mut sum = 0;
+        let bucket = self.buckets.iter().position(|count| {
+            sum += count;
+            sum >= wanted
+        })?;
+        Some(((bucket as f64 + 0.5) / TO_A_DOUBLING).exp2() / 1e6)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +102,21 @@ mod tests {
         assert_eq!(up_to[..6], [0, 0, 0, 2, 5, 5]);
         assert_eq!((up_to[EDGES.len() - 1], latencies.count), (5, 6));
         assert!((latencies.seconds - 4000.008).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_share_is_told_to_a_tenth_however_long_it_took() {
+        let mut times = Quantiles::default();
+        assert_eq!(times.at(0.5), None);
+        for (seconds, count) in [(0.01, 90), (1.0, 9), (100.0, 1)] {
+            times.add(Duration::from_secs_f64(seconds), count);
+        }
+        for (share, seconds) in [(0.5, 0.01), (0.95, 1.0), (1.0, 100.0)] {
+            let found = times.at(share).unwrap();
+            assert!((found / seconds - 1.0).abs() < 0.1, "{share}: {found}");
+        }
+        let twice = times.clone();
+        times.append(&twice);
+        assert!((times.at(0.95).unwrap() - 1.0).abs() < 0.1);
     }
 }

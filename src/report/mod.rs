@@ -10,10 +10,12 @@ pub mod choice;
 mod counts;
 mod display;
 mod given;
+mod grouped;
 mod latencies;
 mod line;
 pub mod log;
 mod metrics;
+mod page;
 mod paged;
 mod progress;
 mod reasons;
@@ -24,6 +26,7 @@ mod summary;
 mod table;
 mod telling;
 mod text;
+mod timeline;
 
 pub use bar::Place;
 pub use choice::{Form, ResultsTarget, Terminals, Verbosity, When};
@@ -196,7 +199,11 @@ impl Report {
     ) {
         if targets.stderr.is_some() || targets.file.is_some() || self.pages.is_some() {
             scheduler.keep_slowest();
-            self.stats = Some(Stats::new(scheduler.jobs(), machine.clone(), now));
+            let mut stats = Stats::new(scheduler.jobs(), machine.clone(), now);
+            if self.pages.as_ref().is_some_and(Paged::shows_time) {
+                stats.keep_timeline();
+            }
+            self.stats = Some(stats);
             self.targets = targets;
         }
     }
@@ -211,7 +218,7 @@ impl Report {
         let (Some(pages), Some(stats)) = (&mut self.pages, &self.stats) else {
             return Vec::new();
         };
-        pages.take_due(stats, scheduler, now)
+        pages.take_due(stats, scheduler, || running(scheduler, now), now)
     }
 
     /// When a file is to be rewritten next.
@@ -224,7 +231,8 @@ impl Report {
         let (Some(pages), Some(stats)) = (&mut self.pages, &self.stats) else {
             return Vec::new();
         };
-        pages.end(stats, scheduler, status.code(), now)
+        let said = summary::summary(scheduler.tally(), &self.reasons);
+        pages.end(stats, scheduler, status.code(), said, now)
     }
 
     /// Puts down what happens to each record from now on.
@@ -247,6 +255,9 @@ impl Report {
         }) = event
         {
             self.reasons.count(failure);
+            if let Some(pages) = &mut self.pages {
+                pages.failed(failure);
+            }
         }
         if let Some(stats) = &mut self.stats {
             stats.hear(event);
@@ -266,6 +277,9 @@ impl Report {
     pub fn observe(&mut self, scheduler: &Scheduler, is_draining: bool, now: Instant) {
         if let Some(stats) = &mut self.stats {
             stats.observe(scheduler, is_draining, now);
+            if let Some(pages) = &self.pages {
+                stats.held(pages.held());
+            }
         }
         if let Some(sampler) = &mut self.progress {
             if now < sampler.next {
@@ -348,6 +362,14 @@ fn columns() -> usize {
     match rustix::termios::isatty(rustix::stdio::stderr()) {
         true => Place::look().columns,
         false => 80,
+    }
+}
+
+/// What a run that goes on is about.
+fn running(scheduler: &Scheduler, now: Instant) -> String {
+    match wait(scheduler, false, now).words() {
+        Some(words) => words.to_owned(),
+        None => "records are being worked on".to_owned(),
     }
 }
 

@@ -120,7 +120,7 @@ fn message(cause: &Cause) -> Option<String> {
 }
 
 /// The text with a mark in place of each number.
-fn without_digits(text: &str) -> String {
+pub(super) fn without_digits(text: &str) -> String {
     let mut masked = String::new();
     for c in text.chars() {
         if !c.is_ascii_digit() {

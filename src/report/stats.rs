@@ -9,6 +9,7 @@ use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
 use super::latencies::Latencies;
+use super::timeline::{About, Timeline};
 use crate::schedule::event::Event;
 use crate::schedule::{Bottleneck, Crew, Doubts, Scheduler, SlowRecord, Standing, WorkerId};
 use crate::worker::machine::Machine;
@@ -23,6 +24,8 @@ pub(super) struct Stats {
     machine: Machine,
     lost: BTreeMap<Reason, Duration>,
     latencies: Latencies,
+    /// Where it is asked for.
+    timeline: Option<Timeline>,
 }
 
 #[derive(Debug)]
@@ -131,6 +134,23 @@ impl Stats {
             machine,
             lost: BTreeMap::new(),
             latencies: Latencies::default(),
+            timeline: None,
+        }
+    }
+
+    /// Keeps what happens over time from now on.
+    pub(super) fn keep_timeline(&mut self) {
+        self.timeline = Some(Timeline::new(self.workers.len(), self.began));
+    }
+
+    pub(super) fn timeline(&self) -> Option<&Timeline> {
+        self.timeline.as_ref()
+    }
+
+    /// So many bytes are held.
+    pub(super) fn held(&mut self, bytes: usize) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.held(bytes, self.last);
         }
     }
 
@@ -141,6 +161,10 @@ impl Stats {
                 if let Some(took) = settled.took {
                     self.latencies.add(took, settled.count);
                 }
+                if let Some(timeline) = &mut self.timeline {
+                    let failed = u64::from(settled.outcome.is_err());
+                    timeline.settled(settled.count, failed, settled.took, self.last);
+                }
                 if let Some(WorkerId(number)) = settled.worker {
                     let worker = &mut self.workers[number];
                     worker.records += settled.count as u64;
@@ -148,7 +172,14 @@ impl Stats {
                 }
             }
             Event::Outgrown { worker, .. } => self.workers[worker.0].outgrown += 1,
-            Event::Started { worker, .. } => self.workers[worker.0].processes += 1,
+            Event::Started {
+                worker, is_restart, ..
+            } => {
+                self.workers[worker.0].processes += 1;
+                if let Some(timeline) = self.timeline.as_mut().filter(|_| *is_restart) {
+                    timeline.restarted(worker.0, self.last);
+                }
+            }
             Event::Gone { worker, peak, .. } => {
                 let worker = &mut self.workers[worker.0];
                 worker.peak = worker.peak.max(*peak);
@@ -180,6 +211,9 @@ impl Stats {
     pub(super) fn shift(&mut self, pause: Duration) {
         self.began += pause;
         self.last += pause;
+        if let Some(timeline) = &mut self.timeline {
+            timeline.shift(pause);
+        }
     }
 
     /// What it all comes to.
@@ -222,6 +256,11 @@ impl Stats {
     /// Puts the time since the last look down.
     fn charge(&mut self, now: Instant) {
         let time = now.saturating_duration_since(self.last);
+        if let Some(timeline) = &mut self.timeline {
+            for (number, worker) in self.workers.iter().enumerate() {
+                timeline.spent(number, about(worker.standing), self.last, now);
+            }
+        }
         self.last = self.last.max(now);
         for worker in &mut self.workers {
             if let Some(reason) = worker.spend(time) {
@@ -298,6 +337,16 @@ impl Watched {
                 self.times.waiting += time;
             }
         }
+    }
+}
+
+fn about(standing: Standing) -> About {
+    match standing {
+        Standing::Working => About::Working,
+        Standing::Starting => About::Starting,
+        Standing::Idle | Standing::Unready => About::Waiting,
+        Standing::Paused => About::HeldBack,
+        Standing::Exiting | Standing::Unstarted | Standing::Between | Standing::Gone => About::Away,
     }
 }
 

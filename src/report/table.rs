@@ -177,7 +177,7 @@ impl Times {
 }
 
 /// The record on one line, its beginning if it is long.
-fn shown(slow: &SlowRecord) -> String {
+pub(super) fn shown(slow: &SlowRecord) -> String {
     let text = visible::line(&String::from_utf8_lossy(&slow.start));
     if slow.start.len() < slow.bytes {
         text + "…"

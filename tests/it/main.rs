@@ -4,6 +4,7 @@
 //! [`processes`], [`terminal`] and [`wait`] are what the others are written with; the worker they
 //! use is `tests/worker`.
 
+mod browser;
 mod done;
 mod env;
 mod examples;
@@ -77,6 +78,7 @@ mod passed_errors;
 mod pid1;
 mod progress;
 mod readme;
+mod report;
 mod reports;
 mod resume;
 mod rooms;
