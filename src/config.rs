@@ -33,7 +33,7 @@ use crate::shard::{PLACEHOLDER, Shard, has_place};
 use crate::visible;
 use crate::worker::command::{Dealt, init_unless_placed, worker_commands};
 use crate::worker::each::each_commands;
-use crate::worker::init::inits;
+use crate::worker::init::{Init, inits};
 use crate::worker::launcher::{Each, Launcher, PythonUnbuffered};
 use crate::worker::machine::{cpus, gpus};
 use crate::worker::python::{self, ArgumentType, Callable, Calls, PythonWorker};
@@ -181,7 +181,7 @@ impl Config {
             output_format: shape::output_format(&arguments, shape)?,
             error_input: arguments.output.error_input,
         };
-        let policy = policy(&arguments, jobs, shape)?;
+        let policy = policy(&arguments, &inits, jobs, shape)?;
         let python = python_worker(&arguments)?;
         let words = &arguments.command;
         let unbuffered = surroundings.python_unbuffered;
@@ -306,7 +306,12 @@ fn python_worker(arguments: &Arguments) -> Result<Option<PythonWorker>, Unusable
     )
 }
 
-fn policy(arguments: &Arguments, jobs: NonZeroUsize, shape: Shape) -> Result<Policy, Unusable> {
+fn policy(
+    arguments: &Arguments,
+    inits: &[Init],
+    jobs: NonZeroUsize,
+    shape: Shape,
+) -> Result<Policy, Unusable> {
     let given = |limit: Option<Duration>| limit.filter(|limit| !limit.is_zero());
     let timeout = given(arguments.failures.timeout);
     if timeout.is_some() && arguments.backpressure.window == Window::Full {
@@ -358,7 +363,7 @@ fn policy(arguments: &Arguments, jobs: NonZeroUsize, shape: Shape) -> Result<Pol
             grace: arguments.failures.grace,
             exit_timeout: arguments.failures.exit_timeout,
         },
-        pacing: pacing(arguments),
+        pacing: pacing(arguments, inits, jobs),
         delivery,
         lifespan: match (arguments.workers.each, arguments.workers.lifespan) {
             (Some(_), _) => Lifespan::OwnRecord,
@@ -369,7 +374,18 @@ fn policy(arguments: &Arguments, jobs: NonZeroUsize, shape: Shape) -> Result<Pol
     })
 }
 
-fn pacing(arguments: &Arguments) -> Pacing {
+/// Which workers have the same init argument, of those that are dealt out in turn; empty where all
+/// have.
+fn groups(inits: &[Init], jobs: NonZeroUsize) -> Vec<usize> {
+    let first = |init: &Init| inits.iter().position(|other| other.text == init.text);
+    let groups: Vec<_> = inits.iter().filter_map(first).collect();
+    match groups.iter().all(|group| *group == 0) {
+        true => Vec::new(),
+        false => groups.into_iter().cycle().take(jobs.get()).collect(),
+    }
+}
+
+fn pacing(arguments: &Arguments, inits: &[Init], jobs: NonZeroUsize) -> Pacing {
     let retry_delay = arguments.failures.retry_delay.map(|(first, longest)| RetryDelay {
         first,
         longest: longest.unwrap_or(RetryDelay::USUAL_LONGEST.max(first)),
@@ -379,6 +395,7 @@ fn pacing(arguments: &Arguments) -> Pacing {
     Pacing {
         rate: arguments.backpressure.rate,
         batch: arguments.workers.batch,
+        groups: groups(inits, jobs),
         retry_delay,
     }
 }

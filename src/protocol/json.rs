@@ -11,6 +11,7 @@ mod parted;
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Write;
+use std::time::Duration;
 
 use memchr::{memchr, memchr_iter};
 use serde::de::{SeqAccess, Visitor};
@@ -183,6 +184,8 @@ struct Fields<'a> {
     outputs: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    retry_after: Option<&'a RawValue>,
     #[serde(borrow)]
     ready: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -240,9 +243,17 @@ impl<'a> Fields<'a> {
                 Reply::Bad(quoting("it has both an output and outputs: ", line))
             }
             (_, _, Some(_)) => Reply::Bad(quoting("it has both an output and an error: ", line)),
-            (None, None, None) => {
-                Reply::Bad(quoting("it has neither an output nor an error: ", line))
-            }
+            (None, None, None) => match self.retry_after {
+                Some(wait) => reply_of_wait(wait.get()),
+                None => Reply::Bad(quoting("it has neither an output nor an error: ", line)),
+            },
+        };
+        let reply = match (self.retry_after, reply) {
+            (None, reply) | (Some(_), reply @ (Reply::Later(_) | Reply::Bad(_))) => reply,
+            _ => Reply::Bad(quoting(
+                "it has retry_after beside an output or an error: ",
+                line,
+            )),
         };
         let answer = Answer { index, reply };
         if matches!(answer.reply, Reply::Bad(_)) && !begins_like_an_answer {
@@ -385,6 +396,18 @@ impl<'de> Visitor<'de> for &mut PartList {
             self.count += 1;
         }
         Ok(())
+    }
+}
+
+/// So many seconds, or a few more years than any run lasts.
+fn reply_of_wait(seconds: &str) -> Reply<'_> {
+    const LONGEST: f64 = 1e9;
+    match serde_json::from_str::<f64>(seconds) {
+        Ok(wait) if wait >= 0.0 => Reply::Later(Duration::from_secs_f64(wait.min(LONGEST))),
+        _ => {
+            let why = "its retry_after is no number of seconds of at least 0: ";
+            Reply::Bad(quoting(why, seconds))
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use crate::outcome::{Lines, Parts};
 use crate::record::Index;
@@ -146,6 +147,8 @@ pub enum Reply<'a> {
         /// The same for people, or how that begins.
         message: String,
     },
+    /// Not now: it is to be sent again after so long a time, and no sooner.
+    Later(Duration),
     /// No valid answer, for this reason.
     Bad(String),
     /// An answer longer than it may be.
@@ -158,7 +161,7 @@ impl Reply<'_> {
         match self {
             Self::Output(_) => Some(1),
             Self::Outputs(parts) => Some(parts.count),
-            Self::Error { .. } | Self::Bad(_) | Self::TooLarge => None,
+            Self::Error { .. } | Self::Later(_) | Self::Bad(_) | Self::TooLarge => None,
         }
     }
 }

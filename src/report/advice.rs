@@ -59,6 +59,10 @@ pub(super) fn advice(account: &Account) -> Option<String> {
             "for {lost} of it what was left waited to be tried again; a shorter --retry-delay, or fewer \
              failures, would waste less"
         ),
+        Reason::Asked => format!(
+            "for {lost} of it they waited because they had asked to (retry_after): what they ask for \
+             allows no more, so fewer workers (-j), or more keys (--worker-arg), are the way out"
+        ),
         Reason::Rate => {
             let few = enough(account, jobs, working, *time);
             format!("for {lost} of it --rate let no more through{few}")
@@ -155,6 +159,7 @@ mod tests {
         assert_advice(20, Reason::Quicker, &["left to workers", "quicker", "-j"]);
         assert_advice(20, Reason::Check, &["watched", "--protocol json"]);
         assert_advice(20, Reason::Restart, &["replaced"]);
+        assert_advice(20, Reason::Asked, &["retry_after", "-j", "--worker-arg"]);
         assert_advice(20, Reason::Rate, &["for 80% of it --rate", "-j 1 would do"]);
         assert_advice(20, Reason::Retry, &["tried again", "--retry-delay"]);
         assert_advice(20, Reason::Exiting, &["exiting"]);

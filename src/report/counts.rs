@@ -1,7 +1,7 @@
 //! The counts of a run as the thread that shows them sees them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::status::Wait;
 
@@ -19,7 +19,7 @@ struct LatestCounts {
     failed: AtomicU64,
     bytes: AtomicU64,
     total: AtomicU64,
-    wait: AtomicU8,
+    wait: AtomicU64,
 }
 
 impl Default for LatestCounts {
@@ -29,7 +29,7 @@ impl Default for LatestCounts {
             failed: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             total: AtomicU64::new(UNKNOWN),
-            wait: AtomicU8::new(0),
+            wait: AtomicU64::new(0),
         }
     }
 }
@@ -59,7 +59,7 @@ impl Counts {
             inner.bytes.store(bytes, Relaxed);
         }
         inner.total.store(counted.total.unwrap_or(UNKNOWN), Relaxed);
-        inner.wait.store(counted.wait as u8, Relaxed);
+        inner.wait.store(counted.wait.number(), Relaxed);
     }
 
     pub(super) fn done(&self) -> u64 {

@@ -131,7 +131,7 @@ impl Words {
         let left = view.left.filter(|_| shown.left);
         counts.extend(left.map(|left| format!("ETA {}", clock(left))));
         let wait = view.wait.words().filter(|_| shown.wait);
-        counts.extend(wait.map(ToOwned::to_owned));
+        counts.extend(wait);
         Self {
             name: name.map_or_else(String::new, |name| format!("{name}: ")),
             percent: view.percent().map_or_else(String::new, |percent| format!("{percent:3}% ")),

@@ -38,6 +38,7 @@ pub use telling::{Level, Notice, Teller};
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::mem::discriminant;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -377,6 +378,10 @@ fn running(scheduler: &Scheduler, now: Instant) -> String {
 fn wait(scheduler: &Scheduler, is_draining: bool, now: Instant) -> Wait {
     let under_way = scheduler.under_way(now);
     let is_idle = under_way.in_flight + under_way.waiting == 0;
+    let asked = scheduler.asked_to_wait(now).filter(|_| under_way.in_flight == 0);
+    if let Some(asked) = asked {
+        return Wait::Asked(asked);
+    }
     match scheduler.bottleneck() {
         _ if is_draining => Wait::Output,
         Bottleneck::Output => Wait::Output,
@@ -426,7 +431,9 @@ impl Sampler {
 impl Standstill {
     /// What is to be said of a wait: the error is when there will be something, if it lasts.
     fn look(&mut self, wait: Wait, done: u64, now: Instant) -> Result<Wait, Instant> {
-        if (wait, done) != (self.wait, self.done) {
+        // How long is left of it is no news.
+        let is_same = discriminant(&wait) == discriminant(&self.wait);
+        if !is_same || done != self.done {
             *self = Self {
                 wait,
                 done,

@@ -86,6 +86,8 @@ pub(super) enum Reason {
     Retry,
     /// No more was to be sent so soon.
     Rate,
+    /// Workers had asked to wait.
+    Asked,
     /// It was to exit.
     Exiting,
 }
@@ -101,6 +103,9 @@ pub(super) struct Account {
     /// Failed ones by kind.
     pub(super) failed: BTreeMap<&'static str, u64>,
     pub(super) restarts: u64,
+    /// How often a record was refused, and how long workers asked to wait.
+    pub(super) refusals: u64,
+    pub(super) asked_to_wait: Duration,
     /// The records whose results may stand in wrong places.
     pub(super) doubts: Doubts,
     pub(super) workers: Vec<Share>,
@@ -245,6 +250,8 @@ impl Stats {
             results: scheduler.tally().parts,
             failed: scheduler.tally().failed.clone(),
             restarts: scheduler.tally().restarts,
+            refusals: scheduler.tally().refusals,
+            asked_to_wait: scheduler.tally().asked_to_wait,
             doubts: scheduler.tally().doubts.clone(),
             workers: shares.collect(),
             lost: self.lost.clone(),
@@ -362,6 +369,7 @@ impl From<Bottleneck> for Reason {
             Bottleneck::Restart => Self::Restart,
             Bottleneck::Retry => Self::Retry,
             Bottleneck::Rate => Self::Rate,
+            Bottleneck::Asked => Self::Asked,
         }
     }
 }

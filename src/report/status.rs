@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::text::{clock, span};
-use crate::schedule::{Tally, UnderWay};
+use crate::schedule::{Asked, Tally, UnderWay, WorkerId};
 
 /// What everything waits for, where that is plain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,10 +21,13 @@ pub(super) enum Wait {
     Retry,
     /// No more may be sent so soon.
     Rate,
+    /// A worker has asked to wait.
+    Asked(Asked),
 }
 
 impl Wait {
-    const ALL: [Self; 6] = [
+    /// Those that have a number; what a worker has asked for has the next one.
+    const NUMBERED: [Self; 6] = [
         Self::None,
         Self::Output,
         Self::Input,
@@ -33,23 +36,43 @@ impl Wait {
         Self::Rate,
     ];
 
-    /// The one of this discriminant.
-    pub(super) fn of(number: u8) -> Self {
-        let is_it = |wait: &Self| *wait as u8 == number;
-        Self::ALL.into_iter().find(is_it).unwrap_or_default()
+    /// A number for it: of what a worker has asked for, the worker and the seconds are in it.
+    pub(super) fn number(self) -> u64 {
+        let Self::Asked(Asked { by, wait }) = self else {
+            let place = Self::NUMBERED.iter().position(|wait| *wait == self);
+            return place.unwrap_or_default() as u64;
+        };
+        let seconds = wait.as_secs_f64().ceil().min(f64::from(u32::MAX)) as u64;
+        seconds << 32 | (by.0 as u64 & 0xff_ffff) << 8 | Self::NUMBERED.len() as u64
+    }
+
+    /// The one of this number.
+    pub(super) fn of(number: u64) -> Self {
+        let numbered = Self::NUMBERED.get((number & 0xff) as usize);
+        numbered.copied().unwrap_or(Self::Asked(Asked {
+            by: WorkerId((number >> 8 & 0xff_ffff) as usize),
+            wait: Duration::from_secs(number >> 32),
+        }))
     }
 
     /// In a few words, if anything is waited for.
-    pub(super) fn words(self) -> Option<&'static str> {
-        match self {
-            Self::None => None,
-            Self::Output => Some("output is not read"),
-            Self::Input => Some("input is awaited"),
-            Self::Ready => Some("no worker is ready yet"),
-            Self::Retry => Some("waiting to try again"),
-            Self::Rate => Some("held back by --rate"),
-        }
+    pub(super) fn words(self) -> Option<String> {
+        let words = match self {
+            Self::None => return None,
+            Self::Output => "output is not read",
+            Self::Input => "input is awaited",
+            Self::Ready => "no worker is ready yet",
+            Self::Retry => "waiting to try again",
+            Self::Rate => "held back by --rate",
+            Self::Asked(asked) => return Some(asked_words(asked)),
+        };
+        Some(words.into())
     }
+}
+
+fn asked_words(Asked { by, wait }: Asked) -> String {
+    let seconds = wait.as_secs_f64().ceil();
+    format!("waiting {seconds} s: asked to by {by}")
 }
 
 /// The line, without a name before it or an end.
@@ -81,15 +104,26 @@ pub(super) fn status(
             line += ", which has not answered yet";
         }
     }
-    line += match wait {
-        Wait::None => "",
-        Wait::Output => "; results wait for the reader of the output",
-        Wait::Input => "; input is awaited",
-        Wait::Ready => "; no worker is ready yet",
-        Wait::Retry => "; what is left waits to be tried again",
-        Wait::Rate => "; --rate lets no more through",
+    line += &match wait {
+        Wait::Asked(asked) => format!("; {}", asked_words(asked)),
+        other => other.sentence().to_owned(),
     };
     line + &format!("; {} elapsed", clock(elapsed))
+}
+
+impl Wait {
+    /// The same, behind the rest of the line.
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Output => "; results wait for the reader of the output",
+            Self::Input => "; input is awaited",
+            Self::Ready => "; no worker is ready yet",
+            Self::Retry => "; what is left waits to be tried again",
+            Self::Rate => "; --rate lets no more through",
+            Self::Asked(_) => "",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -119,8 +119,15 @@ fn held_back(account: &Account) -> String {
         let time = account.lost.get(&reason).copied().unwrap_or_default();
         (!time.is_zero()).then(|| format!("{:.1}%", account.share(time) * 100.0))
     };
-    let parts: Vec<_> =
-        [share(Reason::Rate).map(|share| format!("rate {share}"))].into_iter().flatten().collect();
+    let rate = share(Reason::Rate).map(|share| format!("rate {share}"));
+    let asked = (account.refusals > 0).then(|| {
+        format!(
+            "asked to wait {} ({} records refused)",
+            span(account.asked_to_wait),
+            account.refusals
+        )
+    });
+    let parts: Vec<_> = [rate, asked].into_iter().flatten().collect();
     match parts.is_empty() {
         true => String::new(),
         false => format!("held back: {}\n", parts.join(", ")),
@@ -238,6 +245,7 @@ struct LostEntry {
     restart: f64,
     retry: f64,
     rate: f64,
+    asked: f64,
     exiting: f64,
 }
 
@@ -289,6 +297,7 @@ pub(super) fn document(account: &Account) -> Vec<u8> {
             restart: lost(Reason::Restart),
             retry: lost(Reason::Retry),
             rate: lost(Reason::Rate),
+            asked: lost(Reason::Asked),
             exiting: lost(Reason::Exiting),
         },
         slowest: (account.slowest.iter())
@@ -351,6 +360,8 @@ mod tests {
             results: 998,
             failed: BTreeMap::from([("timeout", 2), ("invalid_input", 1)]),
             restarts: 2,
+            refusals: 0,
+            asked_to_wait: Duration::ZERO,
             doubts: Doubts::default(),
             workers: vec![share(900, 59), share(100, 7)],
             lost: BTreeMap::from([(Reason::Input, Duration::from_secs(54))]),

@@ -52,6 +52,10 @@ pub struct Teller {
     has_refused_concurrency: bool,
     /// A process held more memory than it may.
     has_outgrown: bool,
+    /// The longest that a worker was said to have asked to wait.
+    told_pause: Duration,
+    /// A worker was given up because all was refused.
+    has_refused: bool,
     /// The longest that processes were said to have to stay up before they are sent anything.
     told_trial: Duration,
     deaths: Deaths,
@@ -69,6 +73,8 @@ impl Teller {
             has_misspoken: false,
             has_refused_concurrency: false,
             has_outgrown: false,
+            told_pause: Duration::ZERO,
+            has_refused: false,
             told_trial: Duration::ZERO,
             deaths: Deaths::default(),
             gpus: Gpus::default(),
@@ -110,6 +116,7 @@ impl Teller {
             Event::Spoilt { worker, errors } => Some(self.spoilt(*worker, *errors)),
             Event::Outgrown { worker, bytes } => self.outgrown(*worker, *bytes),
             Event::Overdue(overdue) => Some(self.overdue(overdue)),
+            Event::AskedToWait { worker, wait } => self.asked_to_wait(*worker, *wait),
             Event::HeldUp {
                 index,
                 wait,

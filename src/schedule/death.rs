@@ -165,7 +165,7 @@ impl Scheduler {
             } else {
                 let restarts = &mut self.workers[worker.0].restarts;
                 restarts.kept_step();
-                if restarts.are_silent() {
+                if restarts.are_in_vain() {
                     self.replace(worker, now);
                 }
             }

@@ -116,6 +116,14 @@ pub enum Event {
         /// The buffer that is full.
         buffer: usize,
     },
+    /// A process, which has refused a record, asks to wait: those with the same init argument begin
+    /// nothing new until then.
+    AskedToWait {
+        /// Whose.
+        worker: WorkerId,
+        /// For how long.
+        wait: Duration,
+    },
     /// A process has not said for long that it is ready.
     StartAwaited {
         /// Whose.
@@ -407,6 +415,8 @@ pub enum LossCause {
     OutOfStep,
     /// They could not be ended.
     LeftBehind,
+    /// All that they were sent was refused.
+    Refused,
     /// They did nothing before the end of their stdin.
     Silent,
     /// They showed no sign.

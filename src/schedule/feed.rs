@@ -151,12 +151,6 @@ impl Scheduler {
         if self.must_hold_back() {
             return Err(Held::Budget);
         }
-        // The others are not to be given what shuns them, however fast they are.
-        if !self.queue.has_shunning()
-            && let Some(pause) = fleet.and_then(|fleet| self.is_outpaced(process, fleet, now))
-        {
-            return Err(Held::Outpaced { until: now + pause });
-        }
         let left = self.policy.lifespan.most().saturating_sub(process.owed.served());
         let share = match process.owed.concurrency() {
             Some(_) => self.share(worker, process, waiting, now)?,
@@ -167,7 +161,14 @@ impl Scheduler {
             true => MoreRecords::None,
             false => MoreRecords::Expected,
         };
-        self.brakes.let_through(room.min(left).min(share), more, now)
+        let records = self.brakes.let_through(worker, room.min(left).min(share), more, now)?;
+        // The others are not to be given what shuns them, however fast they are.
+        if !self.queue.has_shunning()
+            && let Some(pause) = fleet.and_then(|fleet| self.is_outpaced(process, fleet, now))
+        {
+            return Err(Held::Outpaced { until: now + pause });
+        }
+        Ok(records)
     }
 
     /// How many records more fit into the window of a process.
@@ -279,7 +280,7 @@ impl Scheduler {
 
     pub(super) fn send(&mut self, worker: WorkerId, mut work: Work, now: Instant) {
         work.sent += 1;
-        self.brakes.sent(work.block.count, now);
+        self.brakes.sent(worker, work.block.count, now);
         work.trail.started = Some(now);
         work.trail.process = Some(self.workers[worker.0].number());
         let process = self.process_mut(worker).expect("records are sent to a running process");

@@ -14,6 +14,8 @@ pub(crate) enum Held {
     Outpaced { until: Instant },
     /// No more may be sent before then (`--rate`).
     Rate { until: Instant },
+    /// It, or one with the same init argument, has asked to wait until then.
+    Asked { until: Instant },
     /// There is room for what comes before alone.
     Budget,
     /// It is seen whether it answers as it should.
@@ -33,7 +35,7 @@ impl Held {
     pub(crate) fn until(self) -> Option<Instant> {
         match self {
             Self::Full { until } | Self::Share { until } => until,
-            Self::Outpaced { until } | Self::Rate { until } => Some(until),
+            Self::Outpaced { until } | Self::Rate { until } | Self::Asked { until } => Some(until),
             _ => None,
         }
     }

@@ -40,6 +40,7 @@ mod pending;
 pub mod policy;
 mod process;
 mod queue;
+mod refusals;
 mod replies;
 mod resign;
 mod restarts;
@@ -62,6 +63,7 @@ mod worker;
 use std::time::{Duration, Instant};
 
 pub use action::{Action, Beginning};
+pub use brakes::Asked;
 pub use doubts::Doubts;
 pub use ids::{Crew, ProcessNumber, WorkerId};
 pub use order::Written;

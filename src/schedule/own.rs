@@ -60,7 +60,7 @@ impl Scheduler {
             return;
         };
         work.sent += 1;
-        self.brakes.sent(1, now);
+        self.brakes.sent(worker, 1, now);
         let own = OwnRecord {
             index: work.first(),
             attempt: Attempt(work.sent),

@@ -180,6 +180,9 @@ pub struct Pacing {
     pub rate: Option<Rate>,
     /// So many records go together (`--batch`), as far as the rate decides that.
     pub batch: Option<NonZeroUsize>,
+    /// Which of the groups with the same init argument each worker is in; all in one where it is
+    /// empty.
+    pub groups: Vec<usize>,
     /// A record that is tried again waits first (`--retry-delay`).
     pub retry_delay: Option<RetryDelay>,
 }

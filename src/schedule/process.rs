@@ -350,6 +350,14 @@ impl Process {
         share
     }
 
+    /// It has refused a record: that tells that it is up, and nothing of how long a record takes.
+    pub(crate) fn refused(&mut self, now: Instant) {
+        self.first_answer.was_refused();
+        if !self.is_ready() {
+            self.owed.start_clocks(now);
+        }
+    }
+
     /// It says that it has begun these records, with one call. Gives whether that is news: it owes
     /// some of them, and has said before that it would say so.
     pub(crate) fn began_call(

@@ -63,6 +63,39 @@ impl Scheduler {
         if !self.is_read_from_out(worker) {
             return Reception::Ignored;
         }
+        let mut left = answers;
+        while !left.is_empty() {
+            if !self.is_read_from_out(worker) {
+                // An answer before this one has ended the run, or the process.
+                return Reception::Taken;
+            }
+            // What says "not now" says nothing of how long a record takes.
+            let is_refusal = |answer: &Answer<'_>| matches!(answer.reply, Reply::Later(_));
+            let refusals = left.iter().take_while(|answer| is_refusal(answer)).count();
+            let run = match refusals {
+                0 => left.iter().take_while(|answer| !is_refusal(answer)).count(),
+                _ => refusals,
+            };
+            let (these, rest) = left.split_at_mut(run);
+            let reception = match refusals {
+                0 => self.answered_by_name(worker, these, now),
+                _ => self.refused(worker, these, now),
+            };
+            if reception != Reception::Taken {
+                return reception;
+            }
+            left = rest;
+        }
+        Reception::Taken
+    }
+
+    /// The same, where none of them asks to wait.
+    fn answered_by_name(
+        &mut self,
+        worker: WorkerId,
+        answers: &mut [Answer<'_>],
+        now: Instant,
+    ) -> Reception {
         self.time_answers(worker, answers, now);
         self.note_own_answer(worker, now);
         if !self.gives_up(worker, answers) {
@@ -74,6 +107,7 @@ impl Scheduler {
         let is_answered = |work: &&Work| answers.iter().any(|answer| work.holds(answer.index));
         let sent = process.owed.iter().find(is_answered).and_then(|work| work.since);
         let share = process.answered_by_name(answers.len(), sent, now);
+        self.brakes.answered(worker, answers.len(), sent, now);
         self.note_ready(worker, now);
         let mut left = answers;
         while !left.is_empty() {
@@ -182,7 +216,7 @@ impl Scheduler {
         process.owed.cancelled_since().is_some() && answers.iter().all(is_ended)
     }
 
-    fn is_read_from_out(&self, worker: WorkerId) -> bool {
+    pub(super) fn is_read_from_out(&self, worker: WorkerId) -> bool {
         self.process(worker).is_some_and(Process::is_working)
     }
 
@@ -239,7 +273,7 @@ impl Scheduler {
         }
     }
 
-    fn note_last_answered(&mut self, worker: WorkerId, index: Index) {
+    pub(super) fn note_last_answered(&mut self, worker: WorkerId, index: Index) {
         if let Some(process) = self.process_mut(worker) {
             process.reputation.answered(index);
         }
@@ -293,6 +327,7 @@ impl Scheduler {
                 self.charge(work, cause, worker, took, now);
             }
             Reply::TooLarge => self.charge(work, Cause::AnswerTooLarge, worker, took, now),
+            Reply::Later(_) => unreachable!("that is no answer"),
         }
     }
 
@@ -302,7 +337,7 @@ impl Scheduler {
         self.process_mut(worker)?.owed.take(index, separator)
     }
 
-    fn goes_on_from(&mut self, worker: WorkerId, oldest: Option<Index>, now: Instant) {
+    pub(super) fn goes_on_from(&mut self, worker: WorkerId, oldest: Option<Index>, now: Instant) {
         if let Some(process) = self.process_mut(worker) {
             process.goes_on_from(oldest, now);
         }

@@ -34,6 +34,8 @@ pub(crate) struct Restarts {
     silent: u32,
     /// Processes that could not be ended.
     left_behind: u32,
+    /// How many pauses in a row were asked for, where that is too many.
+    refused: Option<u32>,
     /// How many were replaced because they had come to answer with nothing but errors.
     spoilt: u32,
     /// The next process would end as the last one did.
@@ -64,6 +66,7 @@ impl Restarts {
             protocol_violations: 0,
             silent: 0,
             left_behind: 0,
+            refused: None,
             spoilt: 0,
             is_unrunnable: false,
             last_exit: None,
@@ -73,6 +76,9 @@ impl Restarts {
 
     /// Why no other process is worth a start, and how many have shown that, where it is so.
     pub(super) fn loss(&self) -> Option<(u32, LossCause)> {
+        if let Some(pauses) = self.refused {
+            return Some((pauses, LossCause::Refused));
+        }
         let most = self.most;
         let causes = [
             (self.protocol_violations, most, LossCause::OutOfStep),
@@ -98,9 +104,9 @@ impl Restarts {
         self.failed_starts
     }
 
-    /// Whether its processes say too little for another one.
-    pub(crate) fn are_silent(&self) -> bool {
-        self.silent >= self.most
+    /// Whether its processes say too little for another one, or nobody answers what they ask for.
+    pub(crate) fn are_in_vain(&self) -> bool {
+        self.silent >= self.most || self.refused.is_some()
     }
 
     /// After so many errors in a row a process is spoilt.
@@ -174,6 +180,11 @@ impl Restarts {
 
     pub(crate) fn spoke(&mut self) {
         self.silent = 0;
+    }
+
+    /// Nobody who asks as it does is answered.
+    pub(crate) fn was_refused(&mut self, pauses: u32) {
+        self.refused = Some(pauses);
     }
 
     pub(crate) fn was_left_behind(&mut self) {

@@ -107,7 +107,7 @@ impl Scheduler {
     }
 
     /// Has records sent again at that time, and no sooner.
-    fn put_off(&mut self, work: Work, until: Instant) {
+    pub(super) fn put_off(&mut self, work: Work, until: Instant) {
         self.queue.put_off(work, until);
         self.wake_by(until);
     }
@@ -171,7 +171,8 @@ impl Scheduler {
             let is_other = other != worker && other != last;
             let is_soon_free = process.owed.is_empty() || process.age(now) < busy_for(process);
             let suits = is_soon_free && (worker == last || process.reputation.errors() == 0);
-            is_other && self.is_ready(process) && suits
+            let is_let = self.brakes.lets_one_through_to(other, now).is_ok();
+            is_other && is_let && self.is_ready(process) && suits
         };
         let is_on_its_way = |(number, seat): (usize, &Worker)| {
             let is_coming = match seat.process() {

@@ -9,6 +9,7 @@
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
+use super::ids::WorkerId;
 use super::policy::Window;
 use super::process::Process;
 
@@ -24,14 +25,17 @@ impl Scheduler {
         if self.intake.is_open() || self.policy.window != Window::Auto {
             return None;
         }
-        let speeds = self.processes().filter_map(|(_, process)| self.speed(process, now));
+        let speeds =
+            self.processes().filter_map(|(worker, process)| self.speed(worker, process, now));
         Some(Fleet::new(speeds.collect()))
     }
 
     /// What a process adds to the speed of all; nothing where that is not known.
-    fn speed(&self, process: &Process, now: Instant) -> Option<Speed> {
+    fn speed(&self, worker: WorkerId, process: &Process, now: Instant) -> Option<Speed> {
         let each = process.expected(now);
-        let runs = process.is_ready() && each > 0.0 && self.may_serve(process);
+        // One that was asked to wait would not be done sooner.
+        let is_let = self.brakes.lets_one_through_to(worker, now).is_ok();
+        let runs = process.is_ready() && each > 0.0 && is_let && self.may_serve(process);
         runs.then(|| Speed {
             slowest: each.max(process.pace.per_record().as_secs_f64()),
             reads: process.pace.reads(),

@@ -25,8 +25,10 @@ impl Scheduler {
                 self.wake_by(until);
                 return;
             }
+            let is_let = |worker| self.brakes.lets_one_through_to(worker, now).is_ok();
             let free_and_ready = (self.processes())
                 .filter(|(_, process)| self.is_ready(process) && is_free(process))
+                .filter(|(worker, _)| is_let(*worker))
                 .min_by_key(|(_, process)| process.reputation.errors())
                 .map(|(worker, _)| worker);
             if let Some(worker) = free_and_ready {
@@ -36,10 +38,12 @@ impl Scheduler {
                 continue;
             }
             if self.processes().any(|(_, process)| self.is_ready(process)) {
+                self.wake_for_alone(now);
                 self.reserve_one(now);
                 return;
             }
             if !self.open_one(now) {
+                self.wake_for_alone(now);
                 return;
             }
         }
@@ -47,6 +51,16 @@ impl Scheduler {
             if let Some(process) = worker.process_mut() {
                 process.reserve(false);
             }
+        }
+    }
+
+    /// Where free workers may begin nothing before some time, looks again then.
+    fn wake_for_alone(&mut self, now: Instant) {
+        let times = (self.processes())
+            .filter(|(_, process)| is_free(process))
+            .filter_map(|(worker, _)| self.brakes.lets_one_through_to(worker, now).err());
+        if let Some(at) = times.min() {
+            self.wake_by(at);
         }
     }
 
@@ -65,7 +79,8 @@ impl Scheduler {
         let takes = |process: &Process| {
             self.may_serve(process) && is_free(process) && !self.awaits_ready_of(process)
         };
-        let free = self.processes().filter(|(_, process)| takes(process));
+        let is_let = |worker| self.brakes.lets_one_through_to(worker, now).is_ok();
+        let free = self.processes().filter(|(worker, process)| takes(process) && is_let(*worker));
         let pair = free.into_iter().find_map(|(worker, _)| {
             let suits = |work: &&Work| may_open(work) && !self.is_behind(work);
             let work = self.queue.those_alone().find(suits)?;

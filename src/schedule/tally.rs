@@ -1,6 +1,7 @@
 //! What is counted for the summary and the exit status.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::doubts::Doubts;
 use super::ids::WorkerId;
@@ -34,6 +35,10 @@ pub struct Tally {
     pub doubtful: u64,
     /// Whose answers these are, in all runs.
     pub doubts: Doubts,
+    /// How often a record was refused, and how long workers asked to wait.
+    pub refusals: u64,
+    /// See there.
+    pub asked_to_wait: Duration,
     /// What workers said that is no answer.
     pub chatter: Chatter,
     /// Set where the run was cut short.

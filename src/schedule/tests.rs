@@ -11,6 +11,7 @@ mod first_answers;
 mod limits;
 mod makespan;
 mod rates;
+mod refusals;
 mod replies;
 mod retries;
 mod sharing;

@@ -54,6 +54,8 @@ pub enum Bottleneck {
     Retry,
     /// No more may be sent so soon (`--rate`).
     Rate,
+    /// Workers have asked to wait.
+    Asked,
 }
 
 /// The records that have no outcome yet.
@@ -174,6 +176,7 @@ impl Scheduler {
             Held::Outpaced { .. } => Bottleneck::Quicker,
             Held::Check => Bottleneck::Check,
             Held::Rate { .. } => Bottleneck::Rate,
+            Held::Asked { .. } => Bottleneck::Asked,
             Held::Budget => self.held_up_by(),
             Held::Suspect | Held::Kept | Held::Leaving => Bottleneck::Restart,
             // One that has nothing to do is given something, or is not up.

@@ -39,6 +39,7 @@ const MODULES: &str = concat!(
     module!("_mtask.expression", "python/adapter/expression.py"),
     module!("_mtask.library", "python/adapter/library.py"),
     module!("_mtask.main", "python/adapter/main.py"),
+    module!("_mtask.refusals", "python/adapter/refusals.py"),
     module!("_mtask.tasks", "python/adapter/tasks.py"),
     module!("_mtask.threads", "python/adapter/threads.py"),
     module!("_mtask.worker", "python/adapter/worker.py"),

@@ -27,6 +27,7 @@ mod limits;
 mod pools;
 mod process_limit;
 mod rates;
+mod refusals;
 
 mod gpus;
 mod pin;

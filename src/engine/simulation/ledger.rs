@@ -20,7 +20,7 @@ use crate::budget::BOOKKEEPING;
 use crate::exit::Status;
 use crate::schedule::policy::{OnError, Policy, Readiness};
 use crate::schedule::{Crew, Tally, WorkerId};
-pub(super) use answers::Said;
+pub(super) use answers::{MOST_REFUSALS, Said};
 pub(super) use past::{Charge, EarlierRun};
 use trials::Proof;
 
@@ -38,6 +38,8 @@ const START_FACTOR: u32 = 3;
 const SHORTEST_START: Duration = millis(1_000);
 /// After so many errors in a row an actor may be replaced.
 const SPOILT: u32 = 4;
+/// After so many refusals workers may be given up.
+const FUTILE: u32 = 20;
 /// One that has been busy with a record for so long need not be waited for.
 const LEAST_WAIT: Duration = millis(1_000);
 
@@ -229,6 +231,9 @@ pub(super) struct Ledger {
     has_begun_again: bool,
     /// A record has waited for its time.
     has_waited: bool,
+    /// Until when the workers of each group are to be sent nothing, and how often they refused.
+    held_until: Vec<Duration>,
+    refusals: Vec<u32>,
     /// How many records were sent, and whether that was as many as may be.
     sends: usize,
     is_paced: bool,
@@ -275,6 +280,8 @@ impl Ledger {
             has_parted: false,
             has_begun_again: false,
             has_waited: false,
+            held_until: vec![Duration::ZERO; jobs],
+            refusals: vec![0; jobs],
             sends: 0,
             is_paced: false,
             has_given_up: false,
@@ -288,6 +295,7 @@ impl Ledger {
     /// What has gone wrong that is to go wrong in many worlds.
     pub(super) fn faults(&self, tally: &Tally) -> impl Iterator<Item = Fault> {
         let is_retried = |past: &EarlierRun| past.sends > 1 && past.was_charged_with(Charge::Error);
+        let has_refused = self.pasts.iter().any(|past| past.refusals > 0 && past.is_answered);
         let retried = self.pasts.iter().any(is_retried);
         [
             retried.then_some(Fault::RetriedError),
@@ -295,6 +303,7 @@ impl Ledger {
             self.has_begun_again.then_some(Fault::BegunAgain),
             self.has_waited.then_some(Fault::Waited),
             self.is_paced.then_some(Fault::Paced),
+            has_refused.then_some(Fault::Refused),
             self.has_lazy_first.then_some(Fault::LazyFirst),
             self.has_given_up.then_some(Fault::GivenUp),
             self.has_not_given_up.then_some(Fault::NotGivenUp),
@@ -436,7 +445,8 @@ impl Ledger {
         if status == Status::NoWorker {
             let has_failed_enough = |number: usize| {
                 let counts = [&self.failed_starts, &self.broken, &self.left, &self.silent];
-                counts.iter().any(|count| count[number] >= most)
+                let group = self.policy.pacing.groups.get(number).copied().unwrap_or_default();
+                self.refusals[group] >= FUTILE || counts.iter().any(|count| count[number] >= most)
             };
             assert!(
                 (0..self.processes.len()).all(has_failed_enough),

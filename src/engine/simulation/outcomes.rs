@@ -1,6 +1,6 @@
 //! The outcomes as a reader of the output sees them, judged by what the records have been through.
 
-use super::ledger::{Charge, EarlierRun};
+use super::ledger::{Charge, EarlierRun, MOST_REFUSALS};
 use super::scenario::{Effect, Fault, MAX_ANSWER, PREFIX, Record, Scenario};
 use crate::exit::Status;
 use crate::schedule::policy::{Delivery, ErrorRecords, OnError, Order, Policy, Window};
@@ -160,9 +160,11 @@ impl OutcomeBook {
         self.failures += 1;
         if !self.has_liars {
             self.settle(index, &kind);
+            // The refusal that was one too many is what it failed of.
+            let is_refused = past.refusals >= MOST_REFUSALS && error["error"].is_string();
             assert_eq!(
                 attempts,
-                u64::from(past.sends),
+                u64::from(past.sends) + u64::from(is_refused),
                 "attempts of record {index}, {kind}"
             );
         }
@@ -171,6 +173,8 @@ impl OutcomeBook {
             Delivery::AtLeastOnce => self.policy.failures.retries + 1,
         };
         match kind.as_str() {
+            // Refused again and again while others were answered.
+            "worker_error" if past.refusals >= MOST_REFUSALS && error["error"].is_string() => {}
             "worker_exit" | "timeout" | "worker_error" | "bad_answer" => {
                 assert!(
                     past.most_charges() >= enough,
@@ -181,7 +185,9 @@ impl OutcomeBook {
                     "record {index} failed of something else than {kind}: {past:?}"
                 );
                 self.check_guilt(index, &kind, past);
-                assert!(kind != "worker_error" || error["error"]["message"] == "no luck");
+                let is_refused = past.refusals > 0 && error["error"].is_string();
+                let is_luckless = error["error"]["message"] == "no luck";
+                assert!(kind != "worker_error" || is_luckless || is_refused);
             }
             "missing_answer" => {
                 assert!(past.may_be_missing, "record {index} has no answer missing");

@@ -88,6 +88,8 @@ pub(super) enum Saying {
     NoId,
     /// An error, and that it is to be replaced.
     Resigns,
+    /// Not before so many milliseconds have passed.
+    Later(u32),
 }
 
 impl Saying {
@@ -97,6 +99,10 @@ impl Saying {
             Self::Error => format!("{{\"id\":{index},\"error\":{{\"message\":\"no luck\"}}}}\n"),
             Self::Bad => format!("{{\"id\":{index},\"output\":NaN}}\n"),
             Self::BadBeforeId => format!("{{\"output\":NaN,\"id\":{index}}}\n"),
+            Self::Later(millis) => {
+                let seconds = f64::from(millis) / 1000.0;
+                format!("{{\"id\":{index},\"retry_after\":{seconds}}}\n")
+            }
             Self::Twice => output.repeat(2),
             Self::UnknownId => format!("{{\"id\":{},\"output\":1}}\n", UNKNOWN + index),
             Self::Resigns => Self::Error.line(index, output) + "{\"restart\":true}\n",
@@ -327,12 +333,14 @@ pub(super) enum Fault {
     /// An actor held more memory than it may; the next one had been started beside it.
     Outgrown,
     Succeeded,
+    /// A record was refused, and sent again.
+    Refused,
     /// As many records were sent as the rate allows, and then no more for a while.
     Paced,
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 26] = [
+    pub(super) const ALL: [Self; 27] = [
         Self::EndFromOutside,
         Self::StatusToAll,
         Self::RetriedError,
@@ -358,6 +366,7 @@ impl Fault {
         Self::Waited,
         Self::Outgrown,
         Self::Succeeded,
+        Self::Refused,
         Self::Paced,
     ];
 }

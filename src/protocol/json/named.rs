@@ -252,7 +252,10 @@ impl Scanner {
                 MemberPlace::Key
             }
             (MemberPlace::Colon, b':') => {
-                self.is_reply |= matches!(&*self.key, b"output" | b"outputs" | b"error");
+                self.is_reply |= matches!(
+                    &*self.key,
+                    b"output" | b"outputs" | b"error" | b"retry_after"
+                );
                 MemberPlace::Value
             }
             (MemberPlace::Value, b'"') => MemberPlace::String,

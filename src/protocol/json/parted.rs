@@ -56,7 +56,7 @@ fn gist(reply: &Reply<'_>) -> u64 {
         Reply::Output(output) => output,
         Reply::Outputs(parts) => &*parts.lines,
         Reply::Error { json, .. } => json,
-        Reply::Bad(_) | Reply::TooLarge => "",
+        Reply::Later(_) | Reply::Bad(_) | Reply::TooLarge => "",
     };
     let (mut is_quoted, mut is_escaped) = (false, false);
     for byte in text.bytes() {

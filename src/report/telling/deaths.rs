@@ -145,6 +145,15 @@ impl Teller {
         }
     }
 
+    fn given_up_refused(&mut self, worker: WorkerId, pauses: u32) -> Notice {
+        self.has_refused = true;
+        Notice::warning(format!(
+            "{worker} is given up: it asked to wait (retry_after) {pauses} times in a row, and nothing was \
+             answered in between{}",
+            self.left()
+        ))
+    }
+
     /// Tells that a worker is given up. For processes that were never ready, until COMMAND has been
     /// ready anywhere, the others are likely to follow, and are left to [`Teller::ready`].
     pub(super) fn given_up(&mut self, loss: &Loss) -> Option<Notice> {
@@ -160,6 +169,7 @@ impl Teller {
         let fault = match loss.cause {
             LossCause::OutOfStep => "that did not give one answer for each record",
             LossCause::LeftBehind => "that could not be ended",
+            LossCause::Refused => return Some(self.given_up_refused(*worker, *processes)),
             LossCause::Silent => {
                 "that answered nothing before their stdin was closed: each record is to be answered \
                  by one line, at once"

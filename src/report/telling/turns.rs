@@ -34,6 +34,9 @@ impl Teller {
             Turn::NoWorker { .. } if self.is_interrupted => None,
             // COMMAND has said why, and the status tells.
             Turn::NoWorker { last, stderr } if self.has_said_why(last.as_ref(), stderr) => None,
+            Turn::NoWorker { .. } if self.has_refused => Some(Notice::error(
+                "no worker is left: all that was asked for was refused".into(),
+            )),
             Turn::NoWorker { last, stderr } => Some(no_worker(last.as_ref(), stderr)),
             // It has been said what failed.
             Turn::Raised(Trigger::Failure) | Turn::Draining(Trigger::Failure) => None,

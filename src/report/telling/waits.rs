@@ -88,6 +88,29 @@ impl Teller {
         )))
     }
 
+    /// The first time that a worker asks to wait is told, and later ones that are long.
+    pub(super) fn asked_to_wait(&mut self, worker: WorkerId, wait: Duration) -> Option<Notice> {
+        let is_first = self.told_pause.is_zero();
+        let is_long = wait >= LONG && wait >= self.told_pause * 2;
+        if !is_first && !is_long {
+            return None;
+        }
+        self.told_pause = wait.max(SECOND);
+        let (who, later) = match (self.policy.pacing.groups.is_empty(), is_first) {
+            (true, true) => ("no worker begins", "; later pauses are counted"),
+            (true, false) => ("no worker begins", ""),
+            (false, true) => (
+                "none with its init argument begins",
+                "; later pauses are counted",
+            ),
+            (false, false) => ("none with its init argument begins", ""),
+        };
+        Some(Notice::warning(format!(
+            "{worker} asks to wait {} (retry_after): {who} anything until then{later}",
+            span(wait)
+        )))
+    }
+
     pub(super) fn exit_overdue(&self, worker: WorkerId) -> Notice {
         let limit = self.policy.limits.exit_timeout;
         Notice::warning(format!(
@@ -157,6 +180,10 @@ pub(super) fn timed_out(
         ),
     })
 }
+
+/// A wait of so long is told.
+const LONG: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
 
 macro_rules! silent {
     ($begin:literal) => {

@@ -63,6 +63,11 @@ impl FirstAnswer {
         self.called.get_or_insert(now);
     }
 
+    /// What it was called for is refused: that tells of no answer.
+    pub(super) fn was_refused(&mut self) {
+        self.called = None;
+    }
+
     /// No clock has run for `pause`.
     pub(super) fn was_uncounted(&mut self, pause: Duration) {
         self.uncounted += pause;

@@ -25,6 +25,8 @@ pub(crate) struct Work {
     pub(crate) cancelled: Option<Box<Cancelled>>,
     /// How often the records were sent.
     pub(crate) sent: u32,
+    /// How often the records were refused, and when that was first.
+    pub(crate) refused: Option<(u32, Instant)>,
     /// How often the records were charged with a failure.
     pub(crate) charged: u32,
     pub(crate) isolation: Isolation,
@@ -79,6 +81,7 @@ impl Work {
             call: None,
             cancelled: None,
             sent: 0,
+            refused: None,
             charged: 0,
             isolation: Isolation::Together,
             shuns: None,

@@ -4,9 +4,14 @@ use std::time::Duration;
 
 use super::{Charge, Ledger, OwedRecord, SPOILT};
 use crate::engine::simulation::actor::Blame;
-use crate::engine::simulation::scenario::{Effect, Saying};
+use crate::engine::simulation::scenario::{Effect, Saying, millis};
 use crate::schedule::WorkerId;
 use crate::schedule::policy::Delivery;
+
+/// Workers with the same init argument wait for so long after a refusal, at the least.
+const SHORTEST_PAUSE: Duration = millis(100);
+/// A record that was refused so often may fail.
+pub(in super::super) const MOST_REFUSALS: u32 = 20;
 
 /// What an answer with an id says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +20,8 @@ pub(in super::super) enum Said {
     Error,
     Bad,
     TooLarge,
+    /// Not before so many milliseconds have passed.
+    Later(u32),
 }
 
 impl Ledger {
@@ -84,7 +91,7 @@ impl Ledger {
         now: Duration,
     ) -> bool {
         let is_given_up = said == Said::Error && self.is_asked_for(worker, index);
-        if !is_given_up && self.owes(worker, index) {
+        if !matches!(said, Said::Later(_)) && !is_given_up && self.owes(worker, index) {
             self.note_first_answer(worker, now);
         }
         self.has_given_up |= is_given_up;
@@ -105,15 +112,33 @@ impl Ledger {
             Said::Output => 0,
             _ if is_given_up => process.errors,
             Said::Error | Said::Bad => process.errors + 1,
-            Said::TooLarge => process.errors,
+            Said::TooLarge | Said::Later(_) => process.errors,
         };
         process.may_be_spoilt |= process.errors >= SPOILT;
         let is_sent_once = self.policy.delivery == Delivery::AtMostOnce;
+        if matches!(said, Said::Later(_)) {
+            process.since_call = None;
+        }
+        let group = self.policy.pacing.groups.get(worker.0).copied().unwrap_or_default();
         let past = &mut self.pasts[index as usize];
         past.holder = None;
+        if let Said::Later(wait) = said {
+            let wait = millis(wait.into());
+            let until = now + wait.max(SHORTEST_PAUSE);
+            self.held_until[group] = self.held_until[group].max(until);
+            self.refusals[group] += 1;
+            past.refusals += 1;
+            if !is_sent_once {
+                past.sends -= 1;
+                past.not_before = Some(now + wait);
+                return true;
+            }
+        }
         let charge = match said {
             Said::Output | Said::TooLarge => None,
             Said::Error if is_given_up => Some(Charge::Timeout),
+            Said::Later(_) if is_sent_once => Some(Charge::Error),
+            Said::Later(_) => None,
             Said::Error => Some(Charge::Error),
             Said::Bad => Some(Charge::BadAnswer),
         };
@@ -195,7 +220,7 @@ impl Ledger {
         true
     }
 
-    fn became_ready(&mut self, worker: WorkerId, now: Duration) {
+    pub(super) fn became_ready(&mut self, worker: WorkerId, now: Duration) {
         self.failed_starts[worker.0] = 0;
         let process = self.processes[worker.0].as_mut().expect("a process that runs is ready");
         if !std::mem::replace(&mut process.is_ready, true) {

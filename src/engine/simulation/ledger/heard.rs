@@ -63,6 +63,11 @@ impl StdoutLine {
         }
         if let Some(index) = after("{\"id\":").and_then(number) {
             return match line.split_once(',').map_or("", |(_, rest)| rest) {
+                rest if rest.starts_with("\"retry_after\":") => {
+                    let seconds = rest["\"retry_after\":".len()..].trim_end_matches('}').parse();
+                    let millis: f64 = seconds.map_or(0.0, |seconds: f64| seconds * 1000.0);
+                    Self::Answer(index, Said::Later(millis.round() as u32))
+                }
                 rest if rest.starts_with("\"error\"") => Self::Answer(index, Said::Error),
                 rest if rest.starts_with("\"output\":NaN") => Self::Answer(index, Said::Bad),
                 _ if line.len() > MAX_ANSWER => Self::Answer(index, Said::TooLarge),
@@ -133,7 +138,7 @@ impl Ledger {
                 line,
                 StdoutLine::Exit
                     | StdoutLine::Text
-                    | StdoutLine::Answer(_, Said::Output | Said::Error)
+                    | StdoutLine::Answer(_, Said::Output | Said::Error | Said::Later(_))
             )
         };
         let lines: Vec<_> = StdoutLine::read_all(&tail[..end]).collect();
@@ -220,7 +225,7 @@ impl Ledger {
                         let guilty = index.checked_sub(UNKNOWN).unwrap_or(index);
                         return self.heard_unasked(worker, guilty, lines);
                     }
-                    is_together = said != Said::TooLarge;
+                    is_together = !matches!(said, Said::TooLarge | Said::Later(_));
                     continue;
                 }
                 StdoutLine::Nameless(guilty) => return self.heard_unasked(worker, guilty, lines),
@@ -277,8 +282,10 @@ impl Ledger {
         }
         let has_parted =
             (self.processes[worker.0].as_ref()).is_some_and(|process| !process.parted.is_empty());
-        if !is_together || has_parted {
-            self.answers_came(worker, now);
+        match said {
+            Said::Later(_) => self.became_ready(worker, now),
+            _ if !is_together || has_parted => self.answers_came(worker, now),
+            _ => {}
         }
         self.replied(worker, index, said, now)
     }

@@ -52,6 +52,8 @@ pub(in super::super) struct EarlierRun {
     pub(in super::super) is_suspect: bool,
     pub(in super::super) may_be_suspect: bool,
     pub(in super::super) may_be_missing: bool,
+    /// How often it was refused.
+    pub(in super::super) refusals: u32,
     /// It is not to be sent before that time.
     pub(in super::super) not_before: Option<Duration>,
     /// The actor that answered it last with an error: its worker, and the number of that.

@@ -22,6 +22,11 @@ impl Ledger {
             self.check_place(worker, index);
         }
         self.check_rate(count, now);
+        let group = self.policy.pacing.groups.get(worker.0).copied().unwrap_or_default();
+        assert!(
+            now + self.time_slack >= self.held_until[group],
+            "{worker} is sent records though it is to wait"
+        );
         let lifespan = self.policy.lifespan;
         let limit = self.window_limit(worker);
         let process = self.processes[worker.0].as_mut().expect("a running process");
@@ -131,10 +136,12 @@ impl Ledger {
         }
         // One that is busy while stderr is not read may be stuck in that, for as long as that takes.
         if past.refused_by == Some((worker, self.begun_processes[worker.0])) && self.reads_stderr {
+            // One that was asked to wait is not waited for.
+            let none_waits = self.refusals.iter().all(|refusals| *refusals == 0);
             let is_soon_free =
                 |process: &ProcessLedger| process.owed.is_empty() || process.clock().0 < LEAST_WAIT;
             assert!(
-                !others().any(|process| is_ready(process) && is_soon_free(process)),
+                !none_waits || !others().any(|process| is_ready(process) && is_soon_free(process)),
                 "record {index} goes to the actor that refused it though another is ready"
             );
         }

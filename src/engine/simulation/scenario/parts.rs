@@ -45,6 +45,7 @@ fn any_policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Policy {
         0 => Delivery::AtMostOnce,
         _ => Delivery::AtLeastOnce,
     };
+    let jobs = some(rng.usize(1..6));
     let window = match rng.u32(..10) {
         _ if delivery == Delivery::AtMostOnce => Window::Auto,
         0..5 => Window::Auto,
@@ -58,7 +59,7 @@ fn any_policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Policy {
             ..Shape::LINES
         },
         readiness: Readiness::Unknown,
-        jobs: some(rng.usize(1..6)),
+        jobs,
         order: if rng.u32(..3) == 0 {
             Order::Finish
         } else {
@@ -106,6 +107,10 @@ fn any_policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Policy {
             max_restarts: *pick(rng, &[1, 2, 5, 5]),
         },
         pacing: Pacing {
+            groups: match rng.bool() {
+                true => Vec::new(),
+                false => (0..jobs.get()).map(|number| number % 2).collect(),
+            },
             rate: (rng.u32(..6) == 0).then(|| rate(rng, scale)),
             batch: (rng.u32(..3) == 0).then(|| some(rng.usize(1..5))),
             retry_delay: (rng.u32(..5) < 2).then(|| retry_delay(rng, scale)),
@@ -234,6 +239,10 @@ fn saying(rng: &mut Rng) -> Effect {
         Saying::NoId,
         Saying::Resigns,
     ];
+    if rng.u32(..5) == 0 {
+        let times = *pick(rng, &[1, 1, 2, 5, u32::MAX]);
+        return Effect::Says(times, Saying::Later(*pick(rng, &[0, 5, 60, 800])));
+    }
     Effect::Says(times, *pick(rng, &sayings))
 }
 

@@ -14,6 +14,7 @@ from _mtask.errors import (
     what_was_raised,
 )
 from _mtask.library import library
+from _mtask.refusals import wait_of
 
 
 def decode(lines, gathered):
@@ -65,6 +66,13 @@ def answer_of_parts(number, generator, channel):
     return f'{{"id":{number},"outputs":[{",".join(outputs)}]}}\n'
 
 
+def refusal(number, error):
+    """The answer to a record whose call raised an error that says "not now", where it does: that is
+    no failure."""
+    wait = wait_of(error)
+    return None if wait is None else f'{{"id":{number},"retry_after":{wait}}}\n'
+
+
 def failure(number, error, channel, message=None):
     """The answer to a record whose call raised or returned `error`, or whose result did where that
     was looked at."""
@@ -73,6 +81,10 @@ def failure(number, error, channel, message=None):
     if spoils_process(error):
         channel.spoilt = what_was_raised(error)
     if message is None:
+        refused = refusal(number, error)
+        if refused is not None:
+            BaseException.with_traceback(error, None)
+            return refused
         message = what_it_says(error)
         traceback = traceback_of(error)
     else:

@@ -2,7 +2,7 @@
 
 import itertools
 
-from _mtask.answers import answer, decode, failure
+from _mtask.answers import answer, decode, failure, refusal
 from _mtask.channel import BLOCK, people
 from _mtask.errors import is_a, is_out_of_memory, name_of, spoils_process, what_was_raised
 
@@ -86,6 +86,10 @@ class Batches:
         try:
             outputs = as_list(self.call([record["input"] for record in records]), len(records))
         except BaseException as error:
+            refused = [refusal(record["id"], error) for record in records]
+            if None not in refused and not channel.is_forked():
+                channel.gathered += refused
+                return None
             what = what_was_raised(error)
             if len(records) > 1 and not channel.is_forked():
                 if spoils_process(error):

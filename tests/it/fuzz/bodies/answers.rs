@@ -103,6 +103,11 @@ fn read_json(line: &[u8]) {
                         assert!(!output.contains('\n'));
                     }
                 }
+                Reply::Later(wait) => {
+                    assert!(is_json);
+                    assert_eq!(fields().id.map(RawValue::get), Some(&*index.to_string()));
+                    assert!(fields().output.is_none() && wait.as_secs() <= 1_000_000_000);
+                }
                 Reply::Outputs(parts) => {
                     assert!(is_json);
                     assert_eq!(fields().id.map(RawValue::get), Some(&*index.to_string()));
