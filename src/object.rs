@@ -6,7 +6,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2, memchr3};
 use serde::Deserializer;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -49,12 +49,44 @@ impl Key {
         Ok(place)
     }
 
-    /// What stands under it in an object that is known to have it.
+    /// Looks for it in an object that is known to be valid JSON: values are passed over, not parsed.
+    ///
+    /// # Panics
+    /// Maybe, where it is none.
+    pub fn find_in_valid(self, object: &[u8]) -> KeyPlace {
+        let mut at = memchr(b'{', object).expect("an object") + 1;
+        let mut place = KeyPlace {
+            end: at,
+            ..KeyPlace::default()
+        };
+        loop {
+            let name = skip_space(object, at);
+            match object[name] {
+                b'"' => {}
+                b',' => {
+                    at = name + 1;
+                    continue;
+                }
+                _ => return place,
+            }
+            let name = name..string_end(object, name);
+            let colon = skip_space(object, name.end);
+            let start = skip_space(object, colon + 1);
+            at = value_end(object, start);
+            place.end = at;
+            place.has_members = true;
+            if str::from_utf8(&object[name.clone()]).is_ok_and(|quoted| self.is(quoted)) {
+                place.member = Some((name, start..at));
+            }
+        }
+    }
+
+    /// What stands under it in a valid object that is known to have it.
     ///
     /// # Panics
     /// Where it has not.
     pub fn value_in(self, object: &[u8]) -> &[u8] {
-        let place = self.find(object).expect("it was looked at when it was read");
+        let place = self.find_in_valid(object);
         let (_, value) = place.member.expect("it was found when it was read");
         &object[value]
     }
@@ -74,6 +106,61 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// The first byte from `at` on that is no white space of JSON.
+fn skip_space(text: &[u8], mut at: usize) -> usize {
+    while matches!(text[at], b' ' | b'\t' | b'\r' | b'\n') {
+        at += 1;
+    }
+    at
+}
+
+/// Where the string ends whose quote stands at `start`.
+fn string_end(text: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    loop {
+        at += memchr2(b'"', b'\\', &text[at..]).expect("strings end");
+        if text[at] == b'"' {
+            return at + 1;
+        }
+        at += 2;
+    }
+}
+
+/// Where the valid value ends that stands at `start`.
+fn value_end(text: &[u8], start: usize) -> usize {
+    match text[start] {
+        b'"' => string_end(text, start),
+        b'{' => nested_end(text, start, b'}'),
+        b'[' => nested_end(text, start, b']'),
+        _ => {
+            let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b' ' | b'\t' | b'\r' | b'\n');
+            start + text[start..].iter().position(is_end).expect("the object ends")
+        }
+    }
+}
+
+/// Where the object or array ends that begins at `start`. Brackets of the other kind close within
+/// it, and need not be counted.
+fn nested_end(text: &[u8], start: usize, close: u8) -> usize {
+    let open = text[start];
+    let mut depth = 1;
+    let mut at = start + 1;
+    while depth > 0 {
+        at += memchr3(b'"', open, close, &text[at..]).expect("what is open is closed");
+        if text[at] == b'"' {
+            at = string_end(text, at);
+            continue;
+        }
+        depth = if text[at] == open {
+            depth + 1
+        } else {
+            depth - 1
+        };
+        at += 1;
+    }
+    at
 }
 
 /// Goes through the members of an object.
@@ -112,7 +199,56 @@ impl<'de> Visitor<'de> for KeyFinder<'de> {
 
 #[cfg(test)]
 mod tests {
+    use fastrand::Rng;
+
     use super::*;
+
+    #[test]
+    fn passing_over_values_finds_what_parsing_them_finds() {
+        let mut rng = Rng::with_seed(11);
+        let keys = ["a", "é\"\\", ""].map(Key::new);
+        for _ in 0..20_000 {
+            let text = space(&mut rng).to_owned() + &object(&mut rng, 3) + space(&mut rng);
+            for key in keys {
+                let parsed = key.find(text.as_bytes()).expect(&text);
+                assert_eq!(key.find_in_valid(text.as_bytes()), parsed, "{text}");
+            }
+        }
+    }
+
+    fn space(rng: &mut Rng) -> &'static str {
+        rng.choice(["", "", "", " ", "\t\r\n "]).expect("one")
+    }
+
+    fn string(rng: &mut Rng) -> String {
+        let parts = [
+            "a", "\\u0061", "é", "\\\"", "\\\\", "{", "}", "[", "]", ",", ":", "\\ud800",
+        ];
+        let inside: String = (0..rng.usize(..4)).filter_map(|_| rng.choice(parts)).collect();
+        format!("\"{inside}\"")
+    }
+
+    fn object(rng: &mut Rng, depth: u32) -> String {
+        let member = |rng: &mut Rng| {
+            let name = [space(rng), &string(rng), space(rng)].concat();
+            format!("{name}:{}", spaced(rng, depth))
+        };
+        let members: Vec<_> = (0..rng.usize(..4)).map(|_| member(rng)).collect();
+        format!("{{{}{}}}", space(rng), members.join(","))
+    }
+
+    fn spaced(rng: &mut Rng, depth: u32) -> String {
+        let value = match rng.u32(..if depth == 0 { 2 } else { 4 }) {
+            0 => string(rng),
+            1 => (*rng.choice(&["-1.5e+400", "0", "true", "null"]).expect("one")).to_owned(),
+            2 => object(rng, depth - 1),
+            _ => {
+                let values: Vec<_> = (0..rng.usize(..4)).map(|_| spaced(rng, depth - 1)).collect();
+                format!("[{}{}]", space(rng), values.join(","))
+            }
+        };
+        [space(rng), &value, space(rng)].concat()
+    }
 
     fn value(key: &str, object: &str) -> Option<String> {
         let place = Key::new(key).find(object.as_bytes()).unwrap();

@@ -264,7 +264,7 @@ impl Naming {
 
 /// Appends a record up to the value under the key; gives what stands behind that.
 fn begin_in_record<'r>(key: Key, record: &'r [u8], naming: Naming, to: &mut Vec<u8>) -> &'r [u8] {
-    let place = key.find(record).expect("it was looked at when it was read");
+    let place = key.find_in_valid(record);
     let Some((name, value)) = place.member else {
         let (before, after) = record.split_at(place.end);
         to.extend_from_slice(before);
