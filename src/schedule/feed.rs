@@ -283,10 +283,11 @@ impl Scheduler {
         self.brakes.sent(worker, work.block.count, now);
         work.trail.started = Some(now);
         work.trail.process = Some(self.workers[worker.0].number());
+        let stuck_since = self.throttle.stderr_stuck_since();
         let process = self.process_mut(worker).expect("records are sent to a running process");
         let (block, attempt) = (work.block.clone(), Attempt(work.sent));
         let is_first = process.owed.is_empty();
-        process.sent(work, now);
+        process.sent(work, stuck_since, now);
         if is_first {
             self.watch_busy(worker);
         }

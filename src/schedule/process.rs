@@ -268,7 +268,7 @@ impl Process {
     pub(crate) fn begins_with(&mut self, work: Work, now: Instant) {
         self.start.became_ready();
         self.first_answer.is_like_others(now);
-        self.sent(work, now);
+        self.sent(work, None, now);
         self.close(now);
     }
 
@@ -302,11 +302,11 @@ impl Process {
         self.held = why;
     }
 
-    /// Records are sent to it.
-    pub(crate) fn sent(&mut self, work: Work, now: Instant) {
+    /// Records are sent to it. From `stuck_since` on it may have been stuck, where that is given.
+    pub(crate) fn sent(&mut self, work: Work, stuck_since: Option<Instant>, now: Instant) {
         if self.owed.is_empty() {
             if self.is_ready() {
-                let read_until = self.listening.until(now);
+                let read_until = self.listening.until(stuck_since.unwrap_or(now).min(now));
                 self.audit.was_empty(self.owed.clock(), read_until, &self.pace);
             }
             self.pace.busy_from(now);

@@ -73,6 +73,11 @@ impl Throttle {
         self.unread_since.is_some()
     }
 
+    /// Since when that is so.
+    pub(super) fn stderr_stuck_since(&self) -> Option<Instant> {
+        self.unread_since
+    }
+
     /// Nothing has moved for `pause`: that time is not to be added twice.
     pub(super) fn was_suspended(&mut self, pause: Duration, now: Instant) {
         self.unread_since = self.unread_since.map(|since| (since + pause).min(now));

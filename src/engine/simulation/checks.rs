@@ -147,7 +147,7 @@ impl Simulation {
         }
         if !engine.is_output_broken {
             let is_held_up = engine.output.room() > 0
-                && engine.scheduler.written().is_empty()
+                && engine.scheduler.written().is_out()
                 && engine.scheduler.is_backed_up();
             assert!(!is_held_up, "an outcome waits though it may be written");
         }

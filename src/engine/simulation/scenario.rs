@@ -486,8 +486,8 @@ impl Scenario {
         })
     }
 
-    /// Whether this record takes a worker much longer than one before it: its answer may still come
-    /// when the worker has been watched for long enough by what is known.
+    /// Whether this record takes a worker much longer than one before it: its answer, behind one too
+    /// many, may still come when the worker has been watched for long enough by what is known.
     pub(super) fn is_unsteady(&self, index: u64) -> bool {
         let records = &self.records[..=index as usize];
         let quickest = records.iter().map(|record| record.work).min();

@@ -265,7 +265,7 @@ fn a_process_with_more_to_do_answers_one_record_more_later() {
         bytes: Slice::new(b"1\n2\n3\n4\n".to_vec(), &budget),
     };
     queue.push(block, now);
-    process.sent(queue.pop(3, usize::MAX, &[]).unwrap(), now);
+    process.sent(queue.pop(3, usize::MAX, &[]).unwrap(), None, now);
     assert!(near(process.next_answer(now), 0.004));
     assert_eq!(process.owed.lowest(), Some(Index(7)));
     let later = now + 50 * MILLISECOND;
