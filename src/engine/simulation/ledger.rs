@@ -111,8 +111,8 @@ struct ProcessLedger {
     since_call: Option<Duration>,
     /// For how long no clock has run though it did.
     uncounted: Duration,
-    /// Whether mtask was stopped before its first answer.
-    was_stopped: bool,
+    /// Whether mtask was stopped, or it refused a record, before its first answer.
+    is_untold: bool,
     /// How many records it takes at a time, where it has said so.
     concurrency: Option<usize>,
     /// Whether it gives up what it is asked to, as it says, and whether it has answered anything since

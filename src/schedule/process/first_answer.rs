@@ -24,9 +24,9 @@ pub(crate) struct FirstAnswer {
     /// For how long no clock has run though the process did. It may have been at its first call for
     /// all of that time, be it said later.
     uncounted: Duration,
-    /// Whether mtask was stopped before it came. What a process waits for elsewhere goes on then:
-    /// how long the first call takes cannot be told.
-    was_stopped: bool,
+    /// Whether it cannot be told how long the first call takes. What a process waits for elsewhere
+    /// goes on while mtask is stopped; a call that is refused may have had its start behind it.
+    is_untold: bool,
 }
 
 impl FirstAnswer {
@@ -36,7 +36,7 @@ impl FirstAnswer {
             given: None,
             called: None,
             uncounted: Duration::ZERO,
-            was_stopped: false,
+            is_untold: false,
         }
     }
 
@@ -63,9 +63,10 @@ impl FirstAnswer {
         self.called.get_or_insert(now);
     }
 
-    /// What it was called for is refused: that tells of no answer.
+    /// What it was called for is refused: that tells of no answer, and the next call is not its first.
     pub(super) fn was_refused(&mut self) {
         self.called = None;
+        self.is_untold |= self.given.is_none();
     }
 
     /// No clock has run for `pause`.
@@ -75,7 +76,7 @@ impl FirstAnswer {
 
     /// mtask was stopped, and perhaps the process with it.
     pub(super) fn was_stopped(&mut self) {
-        self.was_stopped |= self.given.is_none();
+        self.is_untold |= self.given.is_none();
     }
 
     /// All clocks are set to what `later` makes of them.
@@ -93,7 +94,7 @@ impl Process {
             return None;
         }
         self.first_answer.given = Some(now);
-        if self.first_answer.was_stopped {
+        if self.first_answer.is_untold {
             return None;
         }
         Some(match self.is_ready() {

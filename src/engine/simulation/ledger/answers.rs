@@ -66,7 +66,7 @@ impl Ledger {
             return;
         }
         process.since_first = Some((Duration::ZERO, Duration::ZERO));
-        if process.was_stopped {
+        if process.is_untold {
             return;
         }
         // While no clock runs mtask may see how the time passes, and may not.
@@ -118,6 +118,7 @@ impl Ledger {
         let is_sent_once = self.policy.delivery == Delivery::AtMostOnce;
         if matches!(said, Said::Later(_)) {
             process.since_call = None;
+            process.is_untold |= process.since_first.is_none();
         }
         let group = self.policy.pacing.groups.get(worker.0).copied().unwrap_or_default();
         let past = &mut self.pasts[index as usize];

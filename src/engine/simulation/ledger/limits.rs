@@ -14,7 +14,7 @@ impl Ledger {
         }
         for process in self.processes.iter_mut().flatten() {
             process.started += pause;
-            process.was_stopped |= process.since_first.is_none();
+            process.is_untold |= process.since_first.is_none();
             for at in [
                 &mut process.closed,
                 &mut process.terminated,
