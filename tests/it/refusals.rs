@@ -201,7 +201,7 @@ def batch(records):
 #[test]
 fn two_keys_do_not_hold_each_other_up() {
     let source = r#"
-import time
+import os, time
 class Later(Exception):
     retry_after = 1000
 class Ask:
@@ -209,7 +209,10 @@ class Ask:
         self.key = key
     def __call__(self, record):
         if self.key == "spent":
+            open("refused", "w").close()
             raise Later
+        while not os.path.exists("refused"):
+            time.sleep(0.01)
         return record
 "#;
     let Some(env) = python(source) else {

@@ -34,13 +34,19 @@ pub(super) fn command(
     scale: Duration,
 ) -> CommandScenario {
     let kinds = accidents(rng, theme, policy);
-    let ready = ready(rng, theme);
+    // Of what hangs some can be given up.
+    let may_hang = theme.has_hangs && !theme.has_skips && policy.limits.timeout.is_some();
+    let gives_up = theme.is_json() && may_hang && rng.u32(..20) > 0;
+    let ready = match gives_up {
+        true => Announcement::Concurrency(rng.usize(1..8)),
+        false => ready(rng, theme),
+    };
     if ready != Announcement::Never && rng.u32(..4) == 0 {
         policy.readiness = Readiness::Announced;
     }
     let is_json = theme.is_json();
     let calls = match ready {
-        _ if !is_json => CallTimes::Untold,
+        _ if !is_json || gives_up => CallTimes::Untold,
         _ if rng.u32(..10) == 0 => CallTimes::Unannounced,
         Announcement::Never => CallTimes::Untold,
         _ if rng.u32(..3) > 0 => CallTimes::Told {
@@ -51,6 +57,7 @@ pub(super) fn command(
     };
     let may_cancel = is_json && calls == CallTimes::Untold && policy.limits.timeout.is_some();
     let cancels = match ready {
+        _ if gives_up => *pick(rng, &[CancelManner::Always, CancelManner::NotAll]),
         Announcement::Concurrency(_) if may_cancel => *pick(
             rng,
             &[
