@@ -388,19 +388,21 @@ fn wait(scheduler: &Scheduler, is_draining: bool, now: Instant) -> Wait {
         Bottleneck::Input if is_idle => Wait::Input,
         Bottleneck::Rate if under_way.in_flight == 0 => Wait::Rate,
         Bottleneck::Retry if under_way.in_flight == 0 => Wait::Retry,
-        _ if none_is_ready(scheduler) => Wait::Ready,
-        _ => Wait::None,
+        _ => match starting_alone(scheduler) {
+            0 => Wait::None,
+            workers => Wait::Starting(workers),
+        },
     }
 }
 
-/// Whether workers start up, and no other is up.
-fn none_is_ready(scheduler: &Scheduler) -> bool {
+/// How many workers start up, where no other is up.
+fn starting_alone(scheduler: &Scheduler) -> u32 {
     let standings = (0..scheduler.jobs()).map(|number| scheduler.standing(WorkerId(number)));
-    let mut starts = false;
+    let mut starting = 0;
     for standing in standings {
         match standing {
-            Standing::Starting => starts = true,
-            Standing::Idle | Standing::Paused | Standing::Working => return false,
+            Standing::Starting => starting += 1,
+            Standing::Idle | Standing::Paused | Standing::Working => return 0,
             Standing::Unstarted
             | Standing::Between
             | Standing::Gone
@@ -408,7 +410,7 @@ fn none_is_ready(scheduler: &Scheduler) -> bool {
             | Standing::Exiting => {}
         }
     }
-    starts
+    starting
 }
 
 impl Sampler {

@@ -15,44 +15,51 @@ pub(super) enum Wait {
     Output,
     /// Nothing is to be done before more input comes.
     Input,
-    /// Workers start up, and none has shown yet that it is up.
-    Ready,
     /// What is left waits to be tried again.
     Retry,
     /// No more may be sent so soon.
     Rate,
+    /// So many workers start up, and none has shown yet that it is up.
+    Starting(u32),
     /// A worker has asked to wait.
     Asked(Asked),
 }
 
 impl Wait {
-    /// Those that have a number; what a worker has asked for has the next one.
-    const NUMBERED: [Self; 6] = [
+    /// Those that their place here says all of; the others have the next numbers.
+    const PLAIN: [Self; 5] = [
         Self::None,
         Self::Output,
         Self::Input,
-        Self::Ready,
         Self::Retry,
         Self::Rate,
     ];
+    const STARTING: u64 = Self::PLAIN.len() as u64;
+    const ASKED: u64 = Self::STARTING + 1;
 
-    /// A number for it: of what a worker has asked for, the worker and the seconds are in it.
+    /// A number for it: its kind, above that workers, above that seconds.
     pub(super) fn number(self) -> u64 {
-        let Self::Asked(Asked { by, wait }) = self else {
-            let place = Self::NUMBERED.iter().position(|wait| *wait == self);
-            return place.unwrap_or_default() as u64;
-        };
-        let seconds = wait.as_secs_f64().ceil().min(f64::from(u32::MAX)) as u64;
-        seconds << 32 | (by.0 as u64 & 0xff_ffff) << 8 | Self::NUMBERED.len() as u64
+        match self {
+            Self::Asked(Asked { by, wait }) => {
+                let seconds = wait.as_secs_f64().ceil().min(f64::from(u32::MAX)) as u64;
+                seconds << 32 | (by.0 as u64 & 0xff_ffff) << 8 | Self::ASKED
+            }
+            Self::Starting(workers) => u64::from(workers) << 8 | Self::STARTING,
+            plain => Self::PLAIN.iter().position(|it| *it == plain).unwrap_or_default() as u64,
+        }
     }
 
     /// The one of this number.
     pub(super) fn of(number: u64) -> Self {
-        let numbered = Self::NUMBERED.get((number & 0xff) as usize);
-        numbered.copied().unwrap_or(Self::Asked(Asked {
-            by: WorkerId((number >> 8 & 0xff_ffff) as usize),
-            wait: Duration::from_secs(number >> 32),
-        }))
+        let (kind, workers) = (number & 0xff, number >> 8 & 0xff_ffff);
+        match kind {
+            Self::STARTING => Self::Starting(workers as u32),
+            Self::ASKED => Self::Asked(Asked {
+                by: WorkerId(workers as usize),
+                wait: Duration::from_secs(number >> 32),
+            }),
+            _ => Self::PLAIN[kind as usize],
+        }
     }
 
     /// In a few words, if anything is waited for.
@@ -61,7 +68,9 @@ impl Wait {
             Self::None => return None,
             Self::Output => "output is not read",
             Self::Input => "input is awaited",
-            Self::Ready => "no worker is ready yet",
+            Self::Starting(workers) => {
+                return Some(format!("no worker is ready yet, {workers} starting"));
+            }
             Self::Retry => "waiting to try again",
             Self::Rate => "held back by --rate",
             Self::Asked(asked) => return Some(asked_words(asked)),
@@ -118,7 +127,7 @@ impl Wait {
             Self::None => "",
             Self::Output => "; results wait for the reader of the output",
             Self::Input => "; input is awaited",
-            Self::Ready => "; no worker is ready yet",
+            Self::Starting(_) => "; no worker is ready yet",
             Self::Retry => "; what is left waits to be tried again",
             Self::Rate => "; --rate lets no more through",
             Self::Asked(_) => "",
@@ -133,6 +142,20 @@ mod tests {
     use super::*;
     use crate::record::Index;
     use crate::schedule::{Oldest, WorkerId};
+
+    #[test]
+    fn what_is_waited_for_is_what_its_number_says() {
+        let asked = Wait::Asked(Asked {
+            by: WorkerId(70_000),
+            wait: Duration::from_secs(3600),
+        });
+        let starting = [1, 200, 70_000].map(Wait::Starting);
+        for wait in Wait::PLAIN.into_iter().chain(starting).chain([asked]) {
+            assert_eq!(Wait::of(wait.number()), wait);
+        }
+        let words = Wait::Starting(4).words();
+        assert_eq!(words.as_deref(), Some("no worker is ready yet, 4 starting"));
+    }
 
     #[test]
     fn the_line_tells_what_is_under_way() {

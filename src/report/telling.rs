@@ -122,6 +122,7 @@ impl Teller {
                 wait,
                 buffer,
             } => Some(waits::held_up(*index, *wait, *buffer)),
+            Event::AllWait(outstanding) => Some(waits::all_wait(outstanding)),
             Event::StartAwaited {
                 worker,
                 age,

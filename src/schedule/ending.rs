@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Scheduler;
 use super::action::Action;
 use super::course::{EndReason, Phase};
-use super::event::{Event, LimitFound, Trigger, Turn};
+use super::event::{Event, LimitFound, Outstanding, Trigger, Turn};
 use super::ids::WorkerId;
 use super::pending::PendingFailures;
 use super::policy::{OnError, Readiness};
@@ -30,11 +30,17 @@ impl Scheduler {
             Phase::Feeding | Phase::Draining | Phase::Notified(_) => {
                 let kill_at = now + self.policy.limits.grace;
                 let terminate_at = now + self.policy.limits.grace / 2;
-                let owed = self.owed_by_all();
-                let phase = Phase::Interrupted(signal, terminate_at, kill_at);
-                self.turn(phase, Turn::Interrupted { signal, owed });
                 self.queue.drop_fresh();
                 self.queue.drop_put_off_after(terminate_at);
+                let outstanding = self.outstanding(now);
+                let phase = Phase::Interrupted(signal, terminate_at, kill_at);
+                self.turn(
+                    phase,
+                    Turn::Interrupted {
+                        signal,
+                        outstanding,
+                    },
+                );
                 self.wake_by(terminate_at);
                 self.forgive_judged(now);
                 self.feed(now);
@@ -58,16 +64,36 @@ impl Scheduler {
             self.interrupt(signal, now);
             return;
         }
-        let owed = self.owed_by_all();
-        self.turn(Phase::Notified(signal), Turn::Notified { signal, owed });
         self.queue.drop_fresh();
+        let outstanding = self.outstanding(now);
+        self.turn(
+            Phase::Notified(signal),
+            Turn::Notified {
+                signal,
+                outstanding,
+            },
+        );
+        if outstanding.owed == 0 {
+            self.throttle.has_told_of_time();
+        }
         self.forgive_judged(now);
         self.wake_by(now);
         self.feed(now);
     }
 
-    fn owed_by_all(&self) -> usize {
-        self.processes().map(|(_, process)| process.owed.records()).sum()
+    /// The records that were sent and have no outcome yet, where only those are left.
+    pub(super) fn outstanding(&self, now: Instant) -> Outstanding {
+        let due = self.queue.together() + self.queue.alone();
+        let wait = match (due, self.queue.later()) {
+            (0, 0) => None,
+            (0, _) => self.queue.next_due(),
+            _ => self.brakes.lets_one_through(now).err(),
+        };
+        Outstanding {
+            owed: self.processes().map(|(_, process)| process.owed.records()).sum(),
+            waiting: due + self.queue.later(),
+            wait: wait.map(|until| until.saturating_duration_since(now)),
+        }
     }
 
     /// Goes on in another way.

@@ -116,6 +116,8 @@ pub enum Event {
         /// The buffer that is full.
         buffer: usize,
     },
+    /// Nothing is under way, and no more of the input is sent: all that is left waits for its time.
+    AllWait(Outstanding),
     /// A process, which has refused a record, asks to wait: those with the same init argument begin
     /// nothing new until then.
     AskedToWait {
@@ -303,15 +305,15 @@ pub enum Turn {
     Notified {
         /// Its number.
         signal: i32,
-        /// How many records workers owe answers to.
-        owed: usize,
+        /// What that is.
+        outstanding: Outstanding,
     },
     /// The same, after a signal, for a limited time.
     Interrupted {
         /// Its number.
         signal: i32,
-        /// How many records workers owe answers to.
-        owed: usize,
+        /// What that is.
+        outstanding: Outstanding,
     },
     /// Processes are ended: that time is over, or there was a second signal.
     Cut {
@@ -331,6 +333,17 @@ pub enum Turn {
     OutputFailed,
     /// All processes have ended.
     Finished,
+}
+
+/// The records that were sent before and have no outcome yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outstanding {
+    /// How many workers owe answers to.
+    pub owed: usize,
+    /// How many wait to be sent again.
+    pub waiting: usize,
+    /// How soon the first of those may be sent, where all of them wait for that.
+    pub wait: Option<Duration>,
 }
 
 /// What ends a run, or keeps it from sending more.

@@ -34,6 +34,9 @@ const SHORT_PATIENCE: Duration = Duration::from_secs(1);
 /// A shorter wait for the time of a record is not told.
 const NOTABLE_WAIT: Duration = Duration::from_secs(1);
 
+/// The same, where nothing is held up by it but the end of the run.
+const LONG_WAIT: Duration = Duration::from_secs(10);
+
 /// So many bytes of answers may be begun before one worker is heard alone: less is no reason to let
 /// the others wait for one that may be slow.
 const MOST_BEGUN: usize = 1024 * 1024;
@@ -49,7 +52,7 @@ pub(super) struct Throttle {
     is_far_ahead: bool,
     /// What had been passed to the output when it moved on last, and when that was.
     moved_on: (u64, Instant),
-    /// It has been told that all waits for a record that waits for its time.
+    /// It has been told that nothing goes on before the time of a record has come.
     has_told_of_time: bool,
 }
 
@@ -76,6 +79,11 @@ impl Throttle {
     /// Since when that is so.
     pub(super) fn stderr_stuck_since(&self) -> Option<Instant> {
         self.unread_since
+    }
+
+    /// People know how long all that is left waits.
+    pub(super) fn has_told_of_time(&mut self) {
+        self.has_told_of_time = true;
     }
 
     /// Nothing has moved for `pause`: that time is not to be added twice.
@@ -172,8 +180,14 @@ impl Scheduler {
         }
     }
 
-    /// Tells, once, that no more is read before the time of a record has come that waits for it.
+    /// Tells, once, that nothing goes on before the time of a record has come that waits for it.
     fn tell_of_time(&mut self, now: Instant) {
+        if self.throttle.has_told_of_time {
+            return;
+        }
+        if !self.intake.is_open() || !self.takes_input() {
+            return self.tell_that_all_wait(now);
+        }
         let Some((index, until)) = self.queue.lowest_put_off().zip(self.queue.next_due()) else {
             return;
         };
@@ -182,14 +196,12 @@ impl Scheduler {
         let is_held_up = || {
             let is_idle = |process: &Process| process.owed.is_empty() || process.is_paused();
             let has_more = self.queue.together() > 0 && !self.must_hold_back();
-            self.intake.is_open()
-                && self.takes_input()
-                && !self.outcomes.order.is_backed_up()
+            !self.outcomes.order.is_backed_up()
                 && !has_more
                 && !self.queue.has_alone()
                 && self.processes().all(|(_, process)| is_idle(process))
         };
-        if wait >= NOTABLE_WAIT && is_full && !self.throttle.has_told_of_time && is_held_up() {
+        if wait >= NOTABLE_WAIT && is_full && is_held_up() {
             self.throttle.has_told_of_time = true;
             let buffer = self.budget.limit();
             self.tell(Event::HeldUp {
@@ -197,6 +209,20 @@ impl Scheduler {
                 wait,
                 buffer,
             });
+        }
+    }
+
+    /// The same, where nothing comes from the input any more.
+    fn tell_that_all_wait(&mut self, now: Instant) {
+        let is_idle = |(_, process): (WorkerId, &Process)| process.owed.is_empty();
+        let has_fresh = self.takes_input() && self.queue.together() > 0;
+        if self.queue.is_empty() || has_fresh || !self.processes().all(is_idle) {
+            return;
+        }
+        let outstanding = self.outstanding(now);
+        if outstanding.wait.is_some_and(|wait| wait >= LONG_WAIT) {
+            self.throttle.has_told_of_time = true;
+            self.tell(Event::AllWait(outstanding));
         }
     }
 

@@ -78,6 +78,19 @@ fn a_signal_does_not_wait_for_a_retry_that_comes_too_late() {
 }
 
 #[test]
+fn a_run_that_only_waits_says_so_at_its_end_and_after_a_notice() {
+    let env = TestEnv::new();
+    let input = first_fails(&env, 1, 1);
+    let mut live = echo(&env, "-j1 --retries 1 --retry-delay 1000s").stdin(input).start();
+    live.wait_for_stderr("nothing is under way: 1 record waits to be sent again, in ");
+    live.signal(Signal::USR2);
+    live.wait_for_stderr(": 1 record that was sent may finish; ");
+    live.wait_for_stderr("--grace; 1 record waits to be sent again, in ");
+    live.signal_until_ended(Signal::TERM);
+    live.wait().assert_signal(Signal::TERM).assert_stdout("");
+}
+
+#[test]
 fn a_run_that_was_ended_while_a_record_waited_is_gone_on_with() {
     let env = TestEnv::new();
     let input = first_fails(&env, 1, 20);

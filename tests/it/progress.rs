@@ -341,7 +341,7 @@ fn the_bar_says_what_is_waited_for() {
     let mut live = on_terminal(&env, 80).args(["-j1"]).echo().open();
     live.wait_for_stderr(", input is awaited");
     live.send(format!("@wait:{}", env.path("go")));
-    live.wait_for_stderr(", no worker is ready yet");
+    live.wait_for_stderr(", no worker is ready yet, 1 starting");
     env.write("go", "");
     assert_eq!(live.line(), format!("@wait:{}", env.path("go")));
     let done = live.wait();

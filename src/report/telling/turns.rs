@@ -1,22 +1,28 @@
 //! How a run goes on to its end.
 
-use super::{Notice, Teller};
+use super::{Notice, Teller, waits};
 use crate::outcome::{Exit, ExitStatus};
-use crate::schedule::event::{Trigger, Turn};
+use crate::schedule::event::{Outstanding, Trigger, Turn};
 use crate::schedule::policy::OnError;
 
 impl Teller {
     pub(super) fn turned(&mut self, turn: &Turn) -> Option<Notice> {
         match turn {
-            Turn::Notified { signal, owed } => {
+            Turn::Notified {
+                signal,
+                outstanding,
+            } => {
                 self.is_interrupted = true;
-                told_to_end(*signal, *owed, "; SIGTERM ends within --grace")
+                told_to_end(*signal, outstanding, "; SIGTERM ends within --grace")
             }
-            Turn::Interrupted { signal, owed } => {
+            Turn::Interrupted {
+                signal,
+                outstanding,
+            } => {
                 self.is_interrupted = true;
                 let grace = self.policy.limits.grace;
                 let limit = format!(" within --grace {grace:?}; a second signal ends at once");
-                told_to_end(*signal, *owed, &limit)
+                told_to_end(*signal, outstanding, &limit)
             }
             Turn::Raised(Trigger::Stray) => Some(Notice::error(
                 "the run ends for this (--on-error raise)".into(),
@@ -56,15 +62,19 @@ impl Teller {
 }
 
 /// Says what is still waited for, and how long.
-fn told_to_end(signal: i32, owed: usize, limit: &str) -> Option<Notice> {
-    let what = match owed {
+fn told_to_end(signal: i32, outstanding: &Outstanding, limit: &str) -> Option<Notice> {
+    let what = match outstanding.owed + outstanding.waiting {
         0 => return None,
         1 => "1 record that was sent",
-        _ => &format!("{owed} records that were sent"),
+        count => &format!("{count} records that were sent"),
+    };
+    let waiting = match outstanding.waiting {
+        0 => String::new(),
+        _ => format!("; {}", waits::to_be_sent_again(outstanding)),
     };
     let signal = ExitStatus::Signal(signal);
     Some(Notice::warning(format!(
-        "told to end by {signal}: {what} may finish{limit}"
+        "told to end by {signal}: {what} may finish{limit}{waiting}"
     )))
 }
 

@@ -6,7 +6,7 @@ use super::{Notice, Teller};
 use crate::outcome::TimeLimit;
 use crate::record::Index;
 use crate::report::text::span;
-use crate::schedule::event::{Asking, Expiry, Overdue, Suspects};
+use crate::schedule::event::{Asking, Expiry, Outstanding, Overdue, Suspects};
 use crate::schedule::{Reading, WorkerId};
 use crate::shape::Answers;
 
@@ -156,6 +156,29 @@ pub(super) fn held_up(index: Index, wait: Duration, buffer: usize) -> Notice {
          for {}; a larger --buffer lets workers go on for longer",
         span(wait)
     ))
+}
+
+/// Nothing is done before the time of a record comes.
+pub(super) fn all_wait(outstanding: &Outstanding) -> Notice {
+    Notice::warning(format!(
+        "nothing is under way: {}",
+        to_be_sent_again(outstanding)
+    ))
+}
+
+/// How many records wait to be sent again, and how long.
+pub(super) fn to_be_sent_again(outstanding: &Outstanding) -> String {
+    let count = outstanding.waiting;
+    let Some(wait) = outstanding.wait.map(span) else {
+        return match count {
+            1 => "1 record waits to be sent again".into(),
+            _ => format!("{count} records wait to be sent again"),
+        };
+    };
+    match count {
+        1 => format!("1 record waits to be sent again, in {wait}"),
+        _ => format!("{count} records wait to be sent again, the first in {wait}"),
+    }
 }
 
 /// A process took too long over a record.

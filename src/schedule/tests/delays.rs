@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
 use crate::outcome::ExitStatus;
 use crate::record::Index;
-use crate::schedule::policy::{OnError, Order, Policy, RetryDelay, Window};
+use crate::schedule::event::Trigger;
+use crate::schedule::policy::{OnError, Order, Policy, Rate, RetryDelay, Window};
 use crate::schedule::{Bottleneck, WorkerId};
 
 /// Waits 4 s, 8 s and so on up to 20 s, each a quarter more or less.
@@ -212,4 +213,77 @@ fn none_is_left_behind_where_no_worker_is_left() {
     assert_eq!(bench.ends.last(), Some(&"finish"));
     assert_eq!(bench.scheduler.status(), crate::exit::Status::NoWorker);
     assert_eq!(bench.scheduler.queue.lowest_put_off(), None::<Index>);
+}
+
+#[test]
+fn who_is_told_to_end_says_what_waits_for_its_time_and_how_long() {
+    for (is_notice, limit) in [(true, ""), (false, " within --grace 20s")] {
+        let mut bench = at_work(2, |policy| policy.limits.grace = 20 * SECOND);
+        bench.records(3);
+        bench.refuse(WORKER, 0);
+        match is_notice {
+            true => bench.scheduler.notify(libc::SIGUSR2, bench.now),
+            false => bench.scheduler.interrupt(libc::SIGINT, bench.now),
+        }
+        bench.act();
+        let told = bench.notices.last().expect("a notice");
+        assert!(
+            told.contains(&format!("3 records that were sent may finish{limit}; ")),
+            "{told}"
+        );
+        assert!(
+            told.contains("; 1 record waits to be sent again, in "),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn what_comes_to_wait_at_the_end_of_a_run_is_told_too() {
+    let end: [fn(&mut Bench); 3] = [
+        |bench| bench.end_input(),
+        |bench| bench.scheduler.notify(libc::SIGUSR2, bench.now),
+        |bench| bench.scheduler.drain(Trigger::Failure, bench.now),
+    ];
+    for end in end {
+        let mut bench = at_work(2, |policy| {
+            policy.pacing.retry_delay = Some(RetryDelay {
+                first: 30 * SECOND,
+                ..DELAY
+            });
+        });
+        bench.records(2);
+        end(&mut bench);
+        bench.refuse(WORKER, 0);
+        bench.wait(SECOND);
+        let before = bench.notices.len();
+        bench.refuse(OTHER, 1);
+        bench.wait(SECOND);
+        bench.wait(SECOND);
+        let [told] = &bench.notices[before..] else {
+            panic!("{:?}", &bench.notices[before..]);
+        };
+        let text = "nothing is under way: 2 records wait to be sent again, the first in ";
+        assert!(told.contains(text), "{told}");
+    }
+}
+
+#[test]
+fn a_retry_that_the_rate_holds_back_at_the_end_is_told() {
+    let mut bench = at_work(1, |policy| {
+        policy.pacing.retry_delay = None;
+        policy.pacing.rate = Some(Rate {
+            records: 1.0,
+            time: 60 * SECOND,
+        });
+    });
+    bench.records(2);
+    bench.refuse(WORKER, 0);
+    bench.scheduler.notify(libc::SIGUSR2, bench.now);
+    bench.act();
+    let told = bench.notices.last().expect("a notice");
+    assert!(
+        told.ends_with("1 record waits to be sent again, in 60.0s"),
+        "{told}"
+    );
 }

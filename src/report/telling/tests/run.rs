@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use super::*;
-use crate::schedule::event::{Trigger, Turn};
+use crate::schedule::event::{Outstanding, Trigger, Turn};
 
 fn no_worker(last: Option<Exit>, stderr: &str) -> Event {
     let stderr = stderr.as_bytes().to_vec();
@@ -13,10 +13,30 @@ fn no_worker(last: Option<Exit>, stderr: &str) -> Event {
 #[test]
 fn a_signal_is_told_with_what_is_waited_for() {
     let signal = libc::SIGTERM;
-    let events = [0, 1, 2].into_iter().flat_map(|owed| {
+    let wait = Some(40 * SECOND);
+    let left = [
+        (0, 0, None),
+        (1, 0, None),
+        (2, 0, None),
+        (2, 1, None),
+        (0, 1, wait),
+        (1, 2, wait),
+    ];
+    let events = left.into_iter().flat_map(|(owed, waiting, wait)| {
+        let outstanding = Outstanding {
+            owed,
+            waiting,
+            wait,
+        };
         [
-            Event::Turned(Turn::Notified { signal, owed }),
-            Event::Turned(Turn::Interrupted { signal, owed }),
+            Event::Turned(Turn::Notified {
+                signal,
+                outstanding,
+            }),
+            Event::Turned(Turn::Interrupted {
+                signal,
+                outstanding,
+            }),
         ]
     });
     assert_snapshot!(told_alone(usual, events), @"
@@ -26,6 +46,12 @@ fn a_signal_is_told_with_what_is_waited_for() {
     Warning: told to end by signal 15 (SIGTERM): 1 record that was sent may finish within --grace 5s; a second signal ends at once
     Warning: told to end by signal 15 (SIGTERM): 2 records that were sent may finish; SIGTERM ends within --grace
     Warning: told to end by signal 15 (SIGTERM): 2 records that were sent may finish within --grace 5s; a second signal ends at once
+    Warning: told to end by signal 15 (SIGTERM): 3 records that were sent may finish; SIGTERM ends within --grace; 1 record waits to be sent again
+    Warning: told to end by signal 15 (SIGTERM): 3 records that were sent may finish within --grace 5s; a second signal ends at once; 1 record waits to be sent again
+    Warning: told to end by signal 15 (SIGTERM): 1 record that was sent may finish; SIGTERM ends within --grace; 1 record waits to be sent again, in 40.0s
+    Warning: told to end by signal 15 (SIGTERM): 1 record that was sent may finish within --grace 5s; a second signal ends at once; 1 record waits to be sent again, in 40.0s
+    Warning: told to end by signal 15 (SIGTERM): 3 records that were sent may finish; SIGTERM ends within --grace; 2 records wait to be sent again, the first in 40.0s
+    Warning: told to end by signal 15 (SIGTERM): 3 records that were sent may finish within --grace 5s; a second signal ends at once; 2 records wait to be sent again, the first in 40.0s
     ");
 }
 
@@ -66,7 +92,10 @@ fn the_last_worker_is_told_with_its_last_words_but_for_after_a_signal() {
     ");
     let signal = libc::SIGTERM;
     let events = [
-        Event::Turned(Turn::Notified { signal, owed: 0 }),
+        Event::Turned(Turn::Notified {
+            signal,
+            outstanding: Outstanding::default(),
+        }),
         no_worker(None, ""),
     ];
     assert_snapshot!(told(&mut teller(usual), events), @"
