@@ -10,7 +10,7 @@
   }
   const STALE = 30;
   const THIN = "\u202f";
-  const GAP = "\u2009";
+  const GAP = THIN;
   const NONE = "–";
   let run = JSON.parse(text);
   let charts = [];
@@ -158,6 +158,15 @@
   const zone = () => new Intl.DateTimeFormat([], { timeZoneName: "short" }).formatToParts(new Date())
     .find((part) => part.type === "timeZoneName").value;
 
+  const span = () => run.step * run.done.length;
+  const is_long = () => span() > 86400;
+  // As much of the time as tells two ticks apart.
+  const tick = (at) => clock(at, {
+    ...(is_long() ? { month: "short", day: "numeric" } : {}),
+    hour: "2-digit", minute: "2-digit", second: span() < 600 ? "2-digit" : undefined,
+    fractionalSecondDigits: span() < 10 ? 1 : undefined, hourCycle: "h23",
+  });
+
   const chart = (id, series, y, scale) => {
     const place = at(id);
     const width = () => Math.max(200, place.clientWidth - 8);
@@ -167,10 +176,9 @@
     }));
     const plot = new uPlot({
       width: width(), height: 190,
-      series: [{ label: "Time (" + zone() + ")", value: (_, at) => (at === null ? NONE : time(at)) }, ...labels],
+      series: [{ label: "Time (" + zone() + ")", value: (_, at) => (at === null ? NONE : is_long() ? moment(at) : time(at)) }, ...labels],
       axes: [
-        axis((_, splits) => splits.map((at) => clock(at, { hour: "2-digit", minute: "2-digit",
-          second: run.step * run.done.length < 600 ? "2-digit" : undefined, hourCycle: "h23" })), 34, { space: 90 }),
+        axis((_, splits) => splits.map(tick), 34, { space: 110 }),
         axis((_, splits) => splits.map((value) => (value === null ? "" : y(value))), 76,
           y === bytes ? { incrs: Array.from({ length: 50 }, (_, power) => 2 ** power) } : {}),
       ],
