@@ -32,7 +32,7 @@ fn a_run_that_has_ended_is_shown_whole() {
         "{verdict}"
     );
     assert_eq!(browser.text("h1"), "tags <b>");
-    assert!(browser.text("#tiles").contains("of 200, 100\u{2009}%"));
+    assert!(browser.text("#tiles").contains("of 200, 100\u{202f}%"));
     let sum = "window.charts[0].data[0].length > 0 && JSON.parse(document.getElementById('data').textContent).done.reduce((a, b) => a + b)";
     assert_eq!(browser.value(sum), 200);
     assert!(browser.value("window.charts[0].data[1].some((rate) => rate > 0)").as_bool().unwrap());

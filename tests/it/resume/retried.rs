@@ -144,7 +144,17 @@ fn rows(count: usize) -> Vec<u8> {
     records(std::iter::once("n,text".to_owned()).chain(rows))
 }
 
-const JOBS: [Job; 11] = [
+/// Objects of which one member is sent.
+fn objects(count: usize) -> Vec<u8> {
+    records((0..count).map(|i| match i % 10 {
+        1 | 7 | 8 | 9 => format!("{{\"text\":\"{i} @unless:mended @error:no\",\"i\":{i}}}"),
+        3 => format!("{{ \"i\": {i} }}"),
+        5 => format!("{{\"i\":{i},\"text\":\"@error:never\"}}"),
+        _ => format!("{{\"i\":{i},\"text\":\"{i}\",\"got\":null}}"),
+    }))
+}
+
+const JOBS: [Job; 15] = [
     Job {
         options: &[],
         worker: &["--suffix", "!"],
@@ -199,6 +209,26 @@ const JOBS: [Job; 11] = [
         options: &["--format", "csv"],
         worker: &[],
         input: rows,
+    },
+    Job {
+        options: &["--protocol", "json", "--output-format", "pair"],
+        worker: &["--json"],
+        input: values,
+    },
+    Job {
+        options: &["--protocol", "json", "--field", "text", "--merge", "got"],
+        worker: &["--json"],
+        input: objects,
+    },
+    Job {
+        options: &["--each=stdin"],
+        worker: &[],
+        input: lines,
+    },
+    Job {
+        options: &["--each=stdin", "-u", "--output-format", "envelope"],
+        worker: &[],
+        input: lines,
     },
 ];
 
