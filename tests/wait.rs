@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a run or a wait may take before the test fails.
-pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_secs(300);
 
 /// Looks again and again until `condition` holds; panics after [`LIMIT`].
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {

@@ -115,7 +115,11 @@ impl Brakes {
             });
         }
         match bucket.available(now) {
-            tokens if tokens >= least => Ok(records.min(tokens)),
+            tokens if tokens >= least => Ok(match records.min(tokens) {
+                // A part of a batch would go as a batch of its own.
+                granted if granted > self.batch => granted - granted % self.batch,
+                granted => granted,
+            }),
             _ => Err(Held::Rate {
                 until: bucket.has(least, now),
             }),

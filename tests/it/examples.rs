@@ -101,9 +101,13 @@ impl Example {
 }
 
 pub(crate) fn is_installed(program: &str) -> bool {
-    // Not every program knows --version.
+    // Not every program knows --version. Some machines have another `convert` than ImageMagick's.
+    let script = match program {
+        "convert" => "convert -version | grep -q ImageMagick",
+        _ => "command -v \"$0\"",
+    };
     Command::new("sh")
-        .args(["-c", "command -v \"$0\"", program])
+        .args(["-c", script, program])
         .output()
         .is_ok_and(|output| output.status.success())
 }

@@ -1,10 +1,11 @@
 //! `--report`: the page of a run, as a browser shows it.
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::browser::Browser;
 use crate::done::{numbers, records};
-use crate::env::TestEnv;
+use crate::env::{TestEnv, has};
 
 /// What no page may exceed.
 const MOST_BYTES: usize = 200_000;
@@ -56,6 +57,54 @@ fn a_run_that_has_ended_is_shown_whole() {
         3
     );
     browser.assert_quiet(&path);
+}
+
+#[test]
+fn the_command_of_a_page_runs_what_failed_again() {
+    if !has("jq") {
+        return;
+    }
+    let died = "2 @unless:mended @die:3";
+    let refused = "\"2 @unless:mended @error:no\"";
+    let row = "{\"n\":\"2\",\"do\":\"@unless:mended @die:3\"}";
+    let jobs = [
+        ("-j2", "", format!("1\n{died}\n3\n"), "worker_exit", died),
+        (
+            "--protocol json",
+            "--json",
+            format!("1\n{refused}\n3\n"),
+            "worker_error",
+            refused,
+        ),
+        (
+            "--format csv",
+            "",
+            "n,do\n1,\n2,@unless:mended @die:3\n".into(),
+            "worker_exit",
+            row,
+        ),
+        (
+            "--each=stdin",
+            "",
+            format!("1\n{died}\n"),
+            "worker_exit",
+            died,
+        ),
+    ];
+    for (options, worker, input, kind, failed) in jobs {
+        let env = TestEnv::new();
+        let run = env.mtask().words("--report run.html -o out --errors e.jsonl").words(options);
+        run.worker(worker.split_whitespace()).run_on(input).assert_status(123);
+        let page = String::from_utf8(env.read("run.html")).expect("UTF-8");
+        let (_, data) = page.split_once("id=\"data\">").expect("the data");
+        let (data, _) = data.split_once("</script>").expect("the end of the data");
+        let data: Value = serde_json::from_str(data).expect("JSON");
+        let command = data["again"][kind].as_str().expect("a command");
+        env.write("mended", "");
+        let mtask = format!("mtask() {{ '{}' \"$@\"; }}", env!("CARGO_BIN_EXE_mtask"));
+        let done = env.sh(&format!("{mtask}\n{command}"));
+        done.assert_output(format!("{failed}\n"));
+    }
 }
 
 #[test]
@@ -140,7 +189,7 @@ fn what_others_have_written_is_text_and_the_page_stays_small() {
         "python3",
         "worker.py",
     ];
-    if !crate::env::has("python3") {
+    if !has("python3") {
         return;
     }
     let done = env.mtask().args(options).run_on(records((0..300).map(record)));

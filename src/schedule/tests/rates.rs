@@ -112,6 +112,26 @@ fn a_batch_is_sent_together_and_a_part_of_one_after_a_second_or_at_the_end() {
 }
 
 #[test]
+fn tokens_for_one_batch_and_a_part_of_another_let_one_through() {
+    let mut bench = Bench::json(|policy| {
+        policy.pacing.rate = rate(10.0);
+        policy.pacing.batch = NonZeroUsize::new(4);
+        policy.readiness = Readiness::Announced;
+    });
+    bench.records(20);
+    bench.ready(20);
+    assert_eq!(bench.held_by(WORKER).len(), 8, "of 10 tokens");
+    bench.result(WORKER, 0);
+    // Nothing was looked at while 9 tokens were made.
+    bench.now += 700 * MILLISECOND;
+    bench.wait(MILLISECOND);
+    assert_eq!(bench.held_by(WORKER).len(), 15, "two batches more");
+    bench.end_input();
+    bench.wait(1000 * MILLISECOND);
+    assert_eq!(bench.held_by(WORKER).len(), 19);
+}
+
+#[test]
 fn a_worker_that_is_held_back_by_the_rate_waits_for_that() {
     let mut bench = Bench::of_workers(2, |policy| policy.pacing.rate = rate(1.0));
     bench.records(4);
