@@ -135,9 +135,13 @@ impl Command {
         is_first
     }
 
-    /// A process took so long to its first answer.
-    pub(super) fn answered_first(&mut self, took: Duration) {
-        self.first_answer_time = self.first_answer_time.max(Some(took));
+    /// A process took so long to its first answer, and was `heard` for so long of that. Once one has
+    /// answered, time in which nobody listened does not count: it may have been another record's.
+    pub(super) fn answered_first(&mut self, took: Duration, heard: Duration) {
+        self.first_answer_time = Some(match self.first_answer_time {
+            None => took,
+            Some(learnt) => learnt.max(heard),
+        });
     }
 
     /// A process died that was never ready and had run for so long. How long a record takes to kill

@@ -171,7 +171,7 @@ impl Scheduler {
     }
 
     /// When this is due, if it stands at all.
-    fn due(&self, worker: WorkerId, deadline: Deadline) -> Option<Instant> {
+    pub(super) fn due(&self, worker: WorkerId, deadline: Deadline) -> Option<Instant> {
         let Some(process) = self.process(worker) else {
             let seat = &self.workers[worker.0];
             return seat.judged_at().filter(|_| deadline == Deadline::Judgement);

@@ -286,7 +286,7 @@ impl Scheduler {
         let stuck_since = self.throttle.stderr_stuck_since();
         let process = self.process_mut(worker).expect("records are sent to a running process");
         let (block, attempt) = (work.block.clone(), Attempt(work.sent));
-        let is_first = process.owed.is_empty();
+        let is_first = !process.owed.is_timed();
         process.sent(work, stuck_since, now);
         if is_first {
             self.watch_busy(worker);

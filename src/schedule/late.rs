@@ -8,6 +8,7 @@
 use std::time::Instant;
 
 use super::action::Action;
+use super::deadline::Deadline;
 use super::event::{Event, Suspects};
 use super::ids::WorkerId;
 use super::process::Death;
@@ -27,7 +28,9 @@ impl Scheduler {
             let late = process.cancel_late(written, limit, now);
             let is_asked = !late.is_empty();
             self.actions.extend(late.into_iter().map(|index| Action::Cancel(worker, index)));
-            if is_asked {
+            // It has gone on from what its clock was about.
+            let is_late = self.due(worker, Deadline::Record).is_some_and(|at| at <= now);
+            if is_asked || !is_late {
                 return self.watch(worker);
             }
         }

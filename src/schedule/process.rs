@@ -277,6 +277,7 @@ impl Process {
         self.owed.takes(said.concurrency.unwrap_or_default());
         self.owed.will_tell(said.begins);
         self.owed.will_cancel(said.cancels);
+        self.start.says_so();
         self.pace.is_up(now);
         // One that owes nothing may be on its way out, and is given no more time for that.
         if !self.owed.is_empty() {
@@ -310,6 +311,7 @@ impl Process {
                 self.audit.was_empty(self.owed.clock(), read_until, &self.pace);
             }
             self.pace.busy_from(now);
+            self.start.fed(self.listening.until(now));
         }
         self.audit.sent(work.block.first, Index(work.block.end().0 - 1));
         self.is_reserved = false;
@@ -386,6 +388,9 @@ impl Process {
         let first = &self.first_answer;
         let is_late = |since| now >= first.counts_from(since) + limit.duration();
         let late = self.owed.cancel_late(written, limit, is_late, now);
+        if !late.is_empty() {
+            self.first_answer.was_cancelled();
+        }
         match self.owed.tells_calls() {
             true => self.follow_calls(now),
             false => self.owed.restart_own_clock(now),
@@ -399,12 +404,12 @@ impl Process {
         }
     }
 
-    /// It has answered, and `oldest` was the record that it owed for longest before that: the clock
-    /// of the next one begins.
+    /// It has answered, and `oldest` was the one that it was at for longest before that, of those with
+    /// a clock: that of the next one begins.
     pub(crate) fn goes_on_from(&mut self, oldest: Option<Index>, now: Instant) {
         if self.owed.tells_calls() {
             self.follow_calls(now);
-        } else if self.owed.oldest() != oldest {
+        } else if self.owed.oldest_timed() != oldest {
             self.silence.end();
             self.owed.restart_own_clock(now);
         }

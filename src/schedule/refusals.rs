@@ -36,7 +36,7 @@ impl Scheduler {
             process.refused(now);
         }
         self.note_ready(worker, now);
-        let oldest = self.process(worker).and_then(|process| process.owed.oldest());
+        let oldest = self.process(worker).and_then(|process| process.owed.oldest_timed());
         for answer in answers {
             let Reply::Later(wait) = answer.reply else {
                 unreachable!("all of them are refusals");

@@ -98,11 +98,11 @@ impl Scheduler {
     ) -> Reception {
         self.time_answers(worker, answers, now);
         self.note_own_answer(worker, now);
-        if !self.gives_up(worker, answers) {
+        if self.gives_first_answer(worker, answers) {
             self.note_first_answer(worker, now);
         }
         let process = self.process_mut(worker).expect("it runs");
-        let oldest = process.owed.oldest();
+        let oldest = process.owed.oldest_timed();
         let since = process.owed.clock();
         let is_answered = |work: &&Work| answers.iter().any(|answer| work.holds(answer.index));
         let sent = process.owed.iter().find(is_answered).and_then(|work| work.since);
@@ -204,16 +204,18 @@ impl Scheduler {
         self.outcomes.tally.chatter.unkept_exits += 1;
     }
 
-    /// Whether all that these answers say is that it has ended what it was asked to.
-    fn gives_up(&self, worker: WorkerId, answers: &[Answer<'_>]) -> bool {
-        let Some(process) = self.process(worker) else {
-            return false;
-        };
-        let is_ended = |answer: &Answer<'_>| {
-            let is_error = matches!(answer.reply, Reply::Error { .. });
-            is_error && process.owed.cancelled_limit(answer.index).is_some()
-        };
-        process.owed.cancelled_since().is_some() && answers.iter().all(is_ended)
+    /// Whether a process answers for the first time: what it was not asked for is no answer, and
+    /// neither is that it has ended what it was asked to end.
+    fn gives_first_answer(&self, worker: WorkerId, answers: &[Answer<'_>]) -> bool {
+        let process = self.process(worker).filter(|process| !process.first_answer.is_given());
+        process.is_some_and(|process| {
+            let asked =
+                answers.iter().map_while(|answer| Some((answer, process.owed.find(answer.index)?)));
+            let is_ended = |(answer, work): (&Answer<'_>, &Work)| {
+                work.cancelled.is_some() && matches!(answer.reply, Reply::Error { .. })
+            };
+            asked.into_iter().any(|it| !is_ended(it))
+        })
     }
 
     pub(super) fn is_read_from_out(&self, worker: WorkerId) -> bool {

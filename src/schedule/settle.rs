@@ -85,8 +85,8 @@ impl Scheduler {
     /// Puts down that a process answers, before its clocks begin anew.
     pub(super) fn note_first_answer(&mut self, worker: WorkerId, now: Instant) {
         let process = self.process_mut(worker);
-        if let Some(took) = process.and_then(|process| process.gives_first_answer(now)) {
-            self.command.answered_first(took);
+        if let Some((took, heard)) = process.and_then(|process| process.gives_first_answer(now)) {
+            self.command.answered_first(took, heard);
         }
     }
 
@@ -97,8 +97,8 @@ impl Scheduler {
         };
         if !process.is_ready() {
             let took = process.time_to_ready(now);
-            // While nobody listened it may have been ready for long.
-            let heard = took.saturating_sub(process.start.unheard());
+            // While nobody listened, or it was sent nothing, it may have been ready for long.
+            let heard = took.saturating_sub(process.start.untold());
             let process = self.process_mut(worker).expect("it runs");
             process.start.became_ready();
             // One that answers at the end of its stdin may have waited for that.

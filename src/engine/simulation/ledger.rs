@@ -99,9 +99,9 @@ struct ProcessLedger {
     /// There were so many of them that it may be replaced, whatever it answers since.
     may_be_spoilt: bool,
     /// It was found to hold more than it may, once it had had a record and was ready; and to be sent
-    /// nothing more for that, at once.
+    /// nothing more for that, from then on.
     is_large: bool,
-    has_outgrown: bool,
+    has_outgrown: Option<Duration>,
     /// It began when COMMAND had given an answer.
     is_later: bool,
     /// How long ago it gave its first answer, listened to: now, and when the engine last began to
@@ -111,7 +111,8 @@ struct ProcessLedger {
     since_call: Option<Duration>,
     /// For how long no clock has run though it did.
     uncounted: Duration,
-    /// Whether mtask was stopped, or it refused a record, before its first answer.
+    /// Whether mtask was stopped, or it refused a record or was asked to give one up, before its first
+    /// answer.
     is_untold: bool,
     /// How many records it takes at a time, where it has said so.
     concurrency: Option<usize>,
@@ -204,12 +205,16 @@ pub(super) struct Ledger {
     left: Vec<u32>,
     /// How many of each were silent for so long that the end of stdin was shown to them.
     silent: Vec<u32>,
-    /// COMMAND has said that it is up, or is known to.
+    /// COMMAND has said that it is up, or is known to; and when that was news.
     awaits_ready: bool,
+    first_announced: Option<Duration>,
     log_lines: u64,
     exits: u64,
     /// Lines that may be for people, or not, if what stood before them has ended the run.
     behind: u64,
+    /// Lines that are for people because they repeat an answer, or nothing, if what stood before them
+    /// has ended the run.
+    repeated: u64,
     startup_time: Option<Duration>,
     /// How long the slowest took to its first answer, at least and at most, and whether that was
     /// longer than later ones may take.
@@ -265,9 +270,11 @@ impl Ledger {
             left: vec![0; jobs],
             silent: vec![0; jobs],
             awaits_ready: scenario.policy.readiness == Readiness::Announced,
+            first_announced: None,
             log_lines: 0,
             exits: 0,
             behind: 0,
+            repeated: 0,
             startup_time: None,
             first_answer_time: None,
             has_lazy_first: false,
@@ -375,7 +382,7 @@ impl Ledger {
 
     /// An actor is found to hold so many bytes, and so many are free. Gives whether it is to be replaced for that, which is
     /// news.
-    pub(super) fn holds(&mut self, worker: WorkerId, bytes: u64, free: u64) -> bool {
+    pub(super) fn holds(&mut self, worker: WorkerId, bytes: u64, free: u64, now: Duration) -> bool {
         let limit = self.policy.max_memory.map_or(u64::MAX, |limit| limit.get() as u64);
         let process = self.processes[worker.0].as_mut();
         let is_of_use = |process: &&mut ProcessLedger| {
@@ -386,7 +393,7 @@ impl Ledger {
         // Where there is room for its successor, it goes on until that is up.
         process.is_some_and(|process| {
             process.is_large = true;
-            process.has_outgrown = free < limit;
+            process.has_outgrown = (free < limit).then_some(now);
             true
         })
     }
@@ -469,8 +476,9 @@ impl Ledger {
             let all = self.log_lines + self.exits;
             let counted = tally.chatter.lines + tally.chatter.unkept_exits;
             assert!(
-                (all..=all + self.behind).contains(&counted),
-                "{counted} lines are no answers or exit values of {all} and up to {}",
+                (all - self.repeated..=all + self.behind).contains(&counted),
+                "{counted} lines are no answers or exit values of {all}, {} less and up to {} more",
+                self.repeated,
                 self.behind
             );
         } else {

@@ -335,7 +335,7 @@ impl Outside {
         }
         let bytes = limit.get() as u64 + self.rng.u64(..2);
         let free = limit.get() as u64 - self.rng.u64(..2);
-        let is_news = self.ledger.holds(WorkerId(worker), bytes, free);
+        let is_news = self.ledger.holds(WorkerId(worker), bytes, free, self.now);
         self.faults.extend(is_news.then_some(Fault::Outgrown));
         vec![Held {
             worker,

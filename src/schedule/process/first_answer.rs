@@ -22,10 +22,11 @@ pub(crate) struct FirstAnswer {
     /// When the process has begun its first call, where it says so.
     called: Option<Instant>,
     /// For how long no clock has run though the process did. It may have been at its first call for
-    /// all of that time, be it said later.
+    /// all of that time, be it said later; or for none of it.
     uncounted: Duration,
     /// Whether it cannot be told how long the first call takes. What a process waits for elsewhere
-    /// goes on while mtask is stopped; a call that is refused may have had its start behind it.
+    /// goes on while mtask is stopped; what a first call has to do may be done in one that is refused
+    /// or ended.
     is_untold: bool,
 }
 
@@ -74,6 +75,11 @@ impl FirstAnswer {
         self.uncounted += pause;
     }
 
+    /// It is asked to end a call.
+    pub(super) fn was_cancelled(&mut self) {
+        self.is_untold |= self.given.is_none();
+    }
+
     /// mtask was stopped, and perhaps the process with it.
     pub(super) fn was_stopped(&mut self) {
         self.is_untold |= self.given.is_none();
@@ -88,8 +94,8 @@ impl FirstAnswer {
 
 impl Process {
     /// It answers, and its clocks have not begun anew for that. Gives how long it took to it at most,
-    /// if that is the first time and can be told.
-    pub(crate) fn gives_first_answer(&mut self, now: Instant) -> Option<Duration> {
+    /// and for how long of that it was `heard`, if that is the first time and can be told.
+    pub(crate) fn gives_first_answer(&mut self, now: Instant) -> Option<(Duration, Duration)> {
         if self.first_answer.is_given() {
             return None;
         }
@@ -101,10 +107,14 @@ impl Process {
             // What has been begun once more has its clock anew.
             true => {
                 let since = self.first_answer.called.unwrap_or(self.owed.clock());
-                now.saturating_duration_since(since) + self.first_answer.uncounted
+                let heard = now.saturating_duration_since(since);
+                (heard + self.first_answer.uncounted, heard)
             }
             // Its start is a part of that.
-            false => self.time_to_ready(now),
+            false => {
+                let took = self.time_to_ready(now);
+                (took, took.saturating_sub(self.start.untold()))
+            }
         })
     }
 

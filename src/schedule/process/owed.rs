@@ -118,7 +118,7 @@ impl Owed {
 
     /// Records are sent; their clock begins at that time.
     pub(super) fn push(&mut self, mut work: Work, clock: Instant) {
-        if self.works.is_empty() {
+        if !self.is_timed() {
             self.clock = clock;
         }
         work.since = Some(clock);

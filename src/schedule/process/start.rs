@@ -8,6 +8,8 @@ pub(crate) struct Start {
     began: Instant,
     /// How long mtask has not listened to it.
     unheard: Duration,
+    /// For how long it was listened to before it was sent its first record, where it has been.
+    unfed: Option<Duration>,
     /// It has answered, or has said that it is up.
     is_ready: bool,
     /// It has shown that it stays up.
@@ -40,6 +42,7 @@ impl Start {
         Self {
             began: now,
             unheard: Duration::ZERO,
+            unfed: None,
             is_ready: false,
             has_stood: false,
             died_at: None,
@@ -59,9 +62,10 @@ impl Start {
         self.began + self.unheard
     }
 
-    /// How long mtask has not listened to it.
-    pub(crate) fn unheard(&self) -> Duration {
-        self.unheard
+    /// For how long it may have been ready and could not show it: nobody listened, or it was sent
+    /// nothing.
+    pub(crate) fn untold(&self) -> Duration {
+        self.unheard + self.unfed.unwrap_or_default()
     }
 
     /// How long it runs.
@@ -95,6 +99,17 @@ impl Start {
         self.began = now;
     }
 
+    /// It is sent a record.
+    pub(super) fn fed(&mut self, now: Instant) {
+        let unfed = now.saturating_duration_since(self.since());
+        self.unfed.get_or_insert(unfed);
+    }
+
+    /// It says when it is ready, whether or not it is sent anything.
+    pub(super) fn says_so(&mut self) {
+        self.unfed = Some(Duration::ZERO);
+    }
+
     pub(crate) fn became_ready(&mut self) {
         self.is_ready = true;
     }
@@ -123,7 +138,7 @@ impl Start {
     /// Nothing is known of the time up to now.
     pub(super) fn start_anew(&mut self, now: Instant) {
         if !self.is_ready {
-            self.unheard = self.ran(now);
+            (self.unheard, self.unfed) = (self.ran(now), Some(Duration::ZERO));
         }
     }
 }

@@ -138,6 +138,44 @@ fn where_nothing_goes_on_the_one_that_was_asked_need_not_be_it() {
 }
 
 #[test]
+fn what_is_sent_beside_one_that_is_to_end_has_its_own_time() {
+    let mut bench = Bench::cancelling(|policy| policy.limits.grace = 100 * SECOND);
+    bench.wait(6 * SECOND);
+    [1, 3, 4].into_iter().for_each(|index| bench.reply(index));
+    bench.reply(5);
+    bench.wait(5 * SECOND);
+    assert_eq!(bench.cancelled, [2]);
+    bench.wait(3 * SECOND);
+    bench.records(1);
+    bench.wait(9 * SECOND);
+    assert_eq!(bench.cancelled, [2], "no earlier");
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.cancelled, [2, 6], "and no later");
+    assert!(bench.ends.is_empty(), "{:?}", bench.ends);
+}
+
+#[test]
+fn beside_one_that_is_to_end_the_clock_goes_on_from_each_answer() {
+    let mut bench = Bench::cancelling(|policy| policy.limits.grace = 100 * SECOND);
+    bench.wait(6 * SECOND);
+    [1, 3, 4].into_iter().for_each(|index| bench.reply(index));
+    bench.reply(5);
+    bench.wait(5 * SECOND);
+    assert_eq!(bench.cancelled, [2]);
+    bench.records(1);
+    bench.wait(3 * SECOND);
+    bench.records(1);
+    bench.wait(SECOND);
+    bench.reply(6);
+    bench.wait(8 * SECOND);
+    assert_eq!(bench.cancelled, [2], "7 was sent later than 6");
+    assert!(bench.ends.is_empty(), "{:?}", bench.ends);
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.cancelled, [2, 7]);
+    assert!(bench.ends.is_empty(), "{:?}", bench.ends);
+}
+
+#[test]
 fn a_result_that_comes_all_the_same_counts() {
     let mut bench = Bench::cancelling(|_| ());
     bench.wait(11 * SECOND);
@@ -167,5 +205,29 @@ fn a_first_call_that_is_given_up_is_no_measure_of_first_answers() {
         bench.cancelled,
         [0, 1, 2, 3, 4, 5],
         "--timeout holds from the first answer on"
+    );
+}
+
+#[test]
+fn nor_is_the_answer_that_follows_in_the_same_process() {
+    let mut bench = Bench::json(|policy| {
+        policy.limits.timeout = Some(10 * SECOND);
+        policy.limits.init_timeout = Some(300 * SECOND);
+    });
+    bench.records(6);
+    bench.can_cancel();
+    bench.wait(302 * SECOND);
+    assert_eq!(bench.cancelled, [0, 1, 2, 3]);
+    (0..4).for_each(|index| bench.err(index));
+    [4, 5].into_iter().for_each(|index| bench.reply(index));
+    bench.records(1);
+    bench.die(ExitStatus::Code(1));
+    bench.wait(SECOND);
+    bench.can_cancel();
+    bench.wait(295 * SECOND);
+    assert_eq!(
+        bench.cancelled,
+        [0, 1, 2, 3],
+        "the next process has as long"
     );
 }

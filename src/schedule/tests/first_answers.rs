@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use super::{Bench, MILLISECOND, OTHER, SECOND, WHOLE, WORKER};
 use crate::outcome::ExitStatus;
-use crate::protocol::message::{Answer, Begins, Cancels, Capabilities, Message, Reply};
+use crate::protocol::message::{Answer, Begins, Cancels, Capabilities, Message, Reception, Reply};
 use crate::record::Index;
 use crate::schedule::policy::Policy;
 
@@ -94,6 +94,25 @@ fn later_processes_have_three_times_as_long_as_the_first_answer_took_and_the_tim
     bench.ready(0);
     bench.wait(13_100 * MILLISECOND);
     assert_eq!(bench.failed("timeout"), 2);
+}
+
+#[test]
+fn an_answer_that_nothing_was_asked_for_is_no_first_one() {
+    let mut bench = Bench::lazy(|policy| policy.failures.retries = 1);
+    bench.records(1);
+    bench.ready(0);
+    bench.wait(4 * SECOND);
+    let (index, reply) = (Index(99), Reply::Output("y".into()));
+    let message = Message::Answers(&mut [Answer { index, reply }]);
+    let reception = bench.scheduler.heard(WORKER, message, bench.now);
+    assert_eq!(reception, Reception::Unasked(index));
+    bench.reply_unasked(99);
+    bench.die(ExitStatus::Signal(15));
+    bench.wait(SECOND);
+    bench.ready(0);
+    bench.ends.clear();
+    bench.wait(29 * SECOND);
+    assert!(bench.ends.is_empty(), "{:?}", bench.notices);
 }
 
 #[test]

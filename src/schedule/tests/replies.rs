@@ -42,7 +42,7 @@ impl Bench {
         self.act();
     }
 
-    fn reply_unasked(&mut self, index: u64) {
+    pub(super) fn reply_unasked(&mut self, index: u64) {
         let unasked = Unasked::Record(Index(index));
         let end = End::Unasked { unasked, unsent: 0 };
         let message = Message::End { end, begun: 0 };

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::{Bench, MILLISECOND, SECOND, WORKER};
+use super::{Bench, MILLISECOND, OTHER, SECOND, WORKER};
 use crate::outcome::{Done, ExitStatus};
 use crate::schedule::policy::{PlacesTold, Policy, Readiness, Window};
 use crate::schedule::{Crew, Doubts, WorkerFaults};
@@ -47,6 +47,21 @@ fn where_few_records_have_come_as_many_processes_begin_and_the_others_a_little_l
     assert_eq!(bench.starts, 3);
     bench.wait(20 * MILLISECOND);
     assert_eq!(bench.starts, 8);
+}
+
+#[test]
+fn a_process_that_was_sent_nothing_has_not_been_starting_for_so_long() {
+    let mut bench = Bench::of_workers(2, |_| ());
+    bench.records(1);
+    bench.answer(1);
+    bench.wait(300 * SECOND);
+    assert_eq!(bench.starts, 2);
+    bench.records(2);
+    bench.wait(2 * SECOND);
+    bench.answer(1);
+    bench.answer_of(OTHER, 1);
+    let learnt = bench.scheduler.startup_time().expect("it was ready");
+    assert!(learnt < 3 * SECOND, "{learnt:?}");
 }
 
 #[test]

@@ -292,6 +292,34 @@ fn a_pause_of_mtask_while_messages_are_unread_counts_once() {
 }
 
 #[test]
+fn a_first_answer_that_was_not_listened_to_makes_no_other_long() {
+    let mut bench = Bench::json(|policy| {
+        policy.limits.timeout = Some(10 * SECOND);
+        policy.limits.init_timeout = Some(10 * SECOND);
+    });
+    bench.records(3);
+    bench.ready(0);
+    bench.wait(SECOND);
+    bench.reply(0);
+    bench.die(ExitStatus::Code(1));
+    bench.wait(SECOND);
+    let limit = |bench: &Bench| {
+        let process = bench.scheduler.process(WORKER).expect("it runs");
+        bench.scheduler.time_limit(process).expect("there is one").duration()
+    };
+    bench.ready(0);
+    let before = limit(&bench);
+    bench.scheduler.reads_stderr(false, bench.now);
+    bench.wait(300 * SECOND);
+    bench.scheduler.reads_stderr(true, bench.now);
+    bench.reply(1);
+    bench.die(ExitStatus::Code(1));
+    bench.wait(SECOND);
+    bench.ready(0);
+    assert_eq!(limit(&bench), before);
+}
+
+#[test]
 fn a_start_that_was_not_listened_to_makes_no_other_long() {
     let mut bench = Bench::of_equals(2, |_| ());
     bench.die(ExitStatus::Code(1));

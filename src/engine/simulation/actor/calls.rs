@@ -44,8 +44,11 @@ impl Actor {
         };
         self.tasks.remove(place);
         self.stuck.retain(|stuck| *stuck != index);
-        self.spoilt = self.spoilt.filter(|blame| *blame != Blame::Record(index));
-        self.spoilt = self.spoilt.or(self.stuck.first().copied().map(Blame::Record));
+        // What has closed its stdout stays so.
+        if !self.stdout_has_ended {
+            self.spoilt = self.spoilt.filter(|blame| *blame != Blame::Record(index));
+            self.spoilt = self.spoilt.or(self.stuck.first().copied().map(Blame::Record));
+        }
         let line = format!("{{\"id\":{index},\"error\":\"given up\"}}\n");
         self.unsaid.extend(line.bytes());
     }

@@ -30,7 +30,7 @@ impl Ledger {
         if count == 0 {
             return;
         }
-        self.answers_came(worker, now);
+        self.answers_came(worker, true, now);
         let process = self.processes[worker.0].as_mut().expect("a process answers");
         for owed in process.owed.drain(..count) {
             let past = &mut self.pasts[owed.index as usize];
@@ -43,15 +43,20 @@ impl Ledger {
         process.idle = Duration::ZERO;
     }
 
-    /// Answers of a process have been read together.
-    pub(in super::super) fn answers_came(&mut self, worker: WorkerId, now: Duration) {
+    /// Answers of a process have been read together, the first of which was asked for or not.
+    pub(in super::super) fn answers_came(
+        &mut self,
+        worker: WorkerId,
+        is_owed: bool,
+        now: Duration,
+    ) {
         let process = self.processes[worker.0].as_mut().expect("a process answers");
         process.clock_before = process.clock().0;
         // What is given up is no answer: of one that may do so each is looked at.
-        if !self.processes[worker.0].as_ref().is_some_and(|process| process.cancels) {
+        if is_owed && !process.cancels {
             self.note_first_answer(worker, now);
         }
-        self.became_ready(worker, now);
+        self.answered_ready(worker, now);
         let process = self.processes[worker.0].as_mut().expect("a process answers");
         process.goes_on = true;
         if process.concurrency.is_some_and(|takes| process.owed.len() > takes) {
@@ -70,12 +75,20 @@ impl Ledger {
             return;
         }
         // While no clock runs mtask may see how the time passes, and may not.
+        // Once there is a first answer such time does not count.
+        let is_first = self.first_answer_time.is_none();
         let (least, most) = match process.is_ready {
             true => {
                 let counted = process.since_call.unwrap_or(process.clock_before);
-                (counted, counted + process.uncounted)
+                let uncounted = if is_first {
+                    process.uncounted
+                } else {
+                    Duration::ZERO
+                };
+                (counted, counted + uncounted)
             }
-            false => (now - process.started, now - process.started),
+            false if is_first => (now - process.started, now - process.started),
+            false => (process.up - process.unfed, process.up - process.unfed),
         };
         let (longest_least, longest_most) = self.first_answer_time.unwrap_or_default();
         self.first_answer_time = Some((longest_least.max(least), longest_most.max(most)));
@@ -171,8 +184,11 @@ impl Ledger {
         }
         process.concurrency = concurrency;
         (process.tells_calls, process.cancels) = (tells_calls, cancels);
-        self.awaits_ready = true;
-        self.became_ready(worker, now);
+        let up = process.up;
+        if !std::mem::replace(&mut self.awaits_ready, true) {
+            self.first_announced = Some(now);
+        }
+        self.became_ready(worker, up, now);
         true
     }
 
@@ -221,7 +237,16 @@ impl Ledger {
         true
     }
 
-    pub(super) fn became_ready(&mut self, worker: WorkerId, now: Duration) {
+    /// A process has answered, and so is ready.
+    pub(super) fn answered_ready(&mut self, worker: WorkerId, now: Duration) {
+        // While it was sent nothing it may have been ready for long.
+        let process = self.processes[worker.0].as_ref();
+        let heard = process.map(|process| process.up - process.unfed);
+        self.became_ready(worker, heard.expect("a process answers"), now);
+    }
+
+    /// A process is ready, which it can have shown for so long.
+    fn became_ready(&mut self, worker: WorkerId, heard: Duration, now: Duration) {
         self.failed_starts[worker.0] = 0;
         let process = self.processes[worker.0].as_mut().expect("a process that runs is ready");
         if !std::mem::replace(&mut process.is_ready, true) {
@@ -231,7 +256,6 @@ impl Ledger {
             self.long_trial = None;
             // One that was to end may have waited for that.
             // While it was not listened to it may have been ready for long.
-            let heard = process.up;
             self.startup_time = Some(match (self.startup_time, process.closed) {
                 (None, _) => took,
                 (Some(learnt), None) => learnt.max(heard),

@@ -37,6 +37,8 @@ impl Ledger {
             owed.age
         );
         owed.asked = Some(Duration::ZERO);
+        // What it is at next finds done what a first call does.
+        process.is_untold |= process.since_first.is_none();
     }
 
     /// Whether a process was asked to give up this record.

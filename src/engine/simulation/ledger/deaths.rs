@@ -204,7 +204,7 @@ impl Ledger {
             self.took_too_long(begun, expired, actor, has_hung_up);
         }
         if grounds.has_hung_up || grounds.is_not_ready {
-            let is_certain = !grounds.took_too_long;
+            let is_certain = !grounds.took_too_long && !grounds.has_not_given_up;
             let blame = blame.unwrap_or(Blame::Outside);
             let process = self.processes[worker.0].as_ref().expect("a process");
             self.hit(

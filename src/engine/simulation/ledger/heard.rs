@@ -216,6 +216,7 @@ impl Ledger {
                     if has_parted && said != Said::Bad && !self.owes(worker, index) {
                         // It may repeat that on a line of its own.
                         self.logged(1);
+                        self.repeated += 1;
                         is_together = false;
                         continue;
                     }
@@ -283,8 +284,10 @@ impl Ledger {
         let has_parted =
             (self.processes[worker.0].as_ref()).is_some_and(|process| !process.parted.is_empty());
         match said {
-            Said::Later(_) => self.became_ready(worker, now),
-            _ if !is_together || has_parted => self.answers_came(worker, now),
+            Said::Later(_) => self.answered_ready(worker, now),
+            _ if !is_together || has_parted => {
+                self.answers_came(worker, self.owes(worker, index), now);
+            }
             _ => {}
         }
         self.replied(worker, index, said, now)

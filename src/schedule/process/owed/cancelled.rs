@@ -55,6 +55,11 @@ impl Owed {
         self.works.iter().filter(|work| work.cancelled.is_none())
     }
 
+    /// The first record of that.
+    pub(crate) fn oldest_timed(&self) -> Option<Index> {
+        self.timed().next().map(Work::first)
+    }
+
     /// Whether there is any.
     pub(crate) fn is_timed(&self) -> bool {
         self.records > self.cancellation.records
