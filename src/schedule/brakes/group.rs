@@ -24,6 +24,8 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// So much of what was granted in a second is begun in one after a pause.
 const CUT: f64 = 0.9;
+/// How much the pace that was refused counts beside what was granted in all.
+const REFUSED: f64 = 0.67;
 /// The pace never falls below this many records a second.
 const SLOWEST: f64 = 1.0;
 /// By so much the pace rises each second; and by more while it is under half of what was answered
@@ -48,6 +50,9 @@ pub(super) struct Group {
     answered: Option<(Instant, usize)>,
     most_answered: usize,
     pause: Option<Pause>,
+    /// How many records were begun and not refused since a pause began: the last one before which
+    /// there were any.
+    granted: Option<(Instant, usize)>,
     /// How many pauses there were since the last answer.
     in_a_row: u32,
     pace: Option<AdaptivePace>,
@@ -136,6 +141,9 @@ impl Group {
             Some((at, count)) if now < *at + SLOT => *count += records,
             _ => self.begun.push_back((now, records)),
         }
+        if let Some((_, granted)) = &mut self.granted {
+            *granted += records;
+        }
         if let Some(pace) = self.pace_at(records, now) {
             self.pace = Some(AdaptivePace {
                 tokens: pace.tokens - records as f64,
@@ -185,11 +193,16 @@ impl Group {
         let pause = match pause {
             Some(pause) if pause.until >= until => pause,
             Some(pause) => Pause { until, by, ..pause },
-            None => Pause {
-                from: now,
-                until,
-                by,
-            },
+            None => {
+                if self.granted.is_none_or(|(_, granted)| granted > 0) {
+                    self.granted = Some((now, 0));
+                }
+                Pause {
+                    from: now,
+                    until,
+                    by,
+                }
+            }
         };
         self.pause = Some(pause);
         if let Some(pace) = &mut self.pace {
@@ -209,18 +222,39 @@ impl Group {
         if let Some((_, count)) = slot {
             *count = count.saturating_sub(1);
         }
+        if let Some((from, granted)) = &mut self.granted
+            && sent.is_some_and(|sent| sent >= *from)
+        {
+            *granted = granted.saturating_sub(1);
+        }
     }
 
     /// From now on no more is begun than a little less than was granted of late. Where nothing was,
     /// nothing is known: the pace begins low and soon finds out.
     fn cut(&mut self, now: Instant) {
         let most = self.most_granted(now);
+        let between = self.between(now);
         self.pace = Some(AdaptivePace {
-            per_second: (most * CUT).max(SLOWEST),
+            per_second: (most * CUT).min(between).max(SLOWEST),
             rise: if most <= SLOWEST { SEEKING } else { RISE },
             tokens: 1.0,
             at: now,
         });
+    }
+
+    /// The pace that is refused now is too high; what was granted in all the time since the last pause
+    /// began, the pause included, is too low. This lies between the two. Alone, what was granted in
+    /// one second may be twice what is right: a service that counts in seconds of its own grants as
+    /// much where one of ours lies across two of those.
+    fn between(&self, now: Instant) -> f64 {
+        let Some((pace, (from, granted))) = self.pace_at(1, now).zip(self.granted) else {
+            return f64::INFINITY;
+        };
+        let time = now.saturating_duration_since(from).as_secs_f64();
+        match granted {
+            0 => pace.per_second,
+            _ => pace.per_second * REFUSED + granted as f64 / time.max(1e-9) * (1.0 - REFUSED),
+        }
     }
 
     /// What was cut before: another record that was under way then was not granted either.
