@@ -199,6 +199,24 @@ impl Cause {
         }
     }
 
+    /// What tells failures of its kind apart, for people; nothing where they are alike, or none is
+    /// like another.
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Self::WorkerError { message, .. } => Some(message.clone()),
+            Self::WorkerExit { exit, .. } => Some(exit.to_string()),
+            Self::BadAnswer(BadAnswer::Invalid(why)) => Some(why.clone()),
+            Self::BadAnswer(BadAnswer::Unasked(verdict)) => Some(verdict.to_string()),
+            Self::InvalidInput { flaw, .. } => Some(flaw.message.clone()),
+            Self::Timeout { .. }
+            | Self::MissingAnswer
+            | Self::RecordTooLarge { .. }
+            | Self::AnswerTooLarge
+            | Self::StdoutTooLarge
+            | Self::UnfitInput(_) => None,
+        }
+    }
+
     /// How a record that fails of it is tried again.
     pub fn retry(&self) -> Retry {
         match self {

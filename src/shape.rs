@@ -141,6 +141,8 @@ pub struct Facts {
     pub format: Format,
     /// What bytes records and answers may hold.
     pub encoding: Encoding,
+    /// What a worker may begin with, for people.
+    pub begins_with: &'static str,
 }
 
 /// How an answer tells which record it is to.
@@ -165,6 +167,7 @@ impl Protocol {
                 takes_end_lines: true,
                 format: Format::Lines,
                 encoding: Encoding::Bytes,
+                begins_with: "lines",
             },
             Self::Json => Facts {
                 answers: Answers::Named,
@@ -175,7 +178,16 @@ impl Protocol {
                 takes_end_lines: false,
                 format: Format::Jsonl,
                 encoding: Encoding::Utf8,
+                begins_with: "{\"ready\":…}",
             },
+        }
+    }
+
+    /// Its name, as `--protocol` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lines => "lines",
+            Self::Json => "json",
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::outcome::{BadAnswer, Cause, Failure};
+use crate::outcome::Failure;
 use crate::visible;
 
 /// How many messages that differ in more than digits are told apart.
@@ -37,7 +37,7 @@ enum Group {
 impl Reasons {
     /// A record has failed.
     pub(super) fn count(&mut self, failure: &Failure) {
-        let Some(message) = message(&failure.cause) else {
+        let Some(message) = failure.cause.reason() else {
             return;
         };
         let first = message.trim_start().lines().next().unwrap_or_default();
@@ -102,23 +102,6 @@ impl Group {
     }
 }
 
-/// What is said of the failure beside its kind, if anything.
-fn message(cause: &Cause) -> Option<String> {
-    match cause {
-        Cause::WorkerError { message, .. } => Some(message.clone()),
-        Cause::WorkerExit { exit, .. } => Some(exit.to_string()),
-        Cause::BadAnswer(BadAnswer::Invalid(why)) => Some(why.clone()),
-        Cause::BadAnswer(BadAnswer::Unasked(verdict)) => Some(verdict.to_string()),
-        Cause::InvalidInput { flaw, .. } => Some(flaw.message.clone()),
-        Cause::Timeout { .. }
-        | Cause::MissingAnswer
-        | Cause::RecordTooLarge { .. }
-        | Cause::AnswerTooLarge
-        | Cause::StdoutTooLarge
-        | Cause::UnfitInput(_) => None,
-    }
-}
-
 /// The text with a mark in place of each number.
 pub(super) fn without_digits(text: &str) -> String {
     let mut masked = String::new();
@@ -135,6 +118,7 @@ pub(super) fn without_digits(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::Cause;
     use crate::record::Index;
 
     fn failed(reasons: &mut Reasons, message: &str) {

@@ -70,13 +70,10 @@ impl Teller {
         if std::mem::replace(&mut self.has_misspoken, true) {
             return None;
         }
-        let (says, option) = match protocol {
-            Protocol::Json => ("{\"ready\":…}", "--protocol json"),
-            Protocol::Lines => ("lines", "--protocol lines"),
-        };
+        let (says, name) = (protocol.facts().begins_with, protocol.name());
         Some(Notice::warning(format!(
-            "{worker} begins with {says}, which counts as the answer of a record here: is {option} \
-             meant?"
+            "{worker} begins with {says}, which counts as the answer of a record here: is --protocol \
+             {name} meant?"
         )))
     }
 
