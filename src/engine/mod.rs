@@ -256,12 +256,8 @@ impl<W: World> Engine<W> {
 
     /// Does what the scheduler asks for.
     fn act(&mut self) {
-        loop {
+        while self.scheduler.has_actions() {
             let mut actions = self.scheduler.take_actions();
-            if actions.is_empty() {
-                self.scheduler.reuse(actions);
-                return;
-            }
             for action in actions.drain(..) {
                 self.perform(action);
             }

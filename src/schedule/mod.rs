@@ -241,15 +241,19 @@ impl Scheduler {
         self.process(worker).map_or(0, Process::answerable)
     }
 
+    /// Whether anything is to be done now.
+    pub fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
+    }
+
     /// What is to be done now.
     pub fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
     }
 
     /// Hands an emptied list of actions back, so that its memory is used again.
-    pub fn reuse(&mut self, mut actions: Vec<Action>) {
+    pub fn reuse(&mut self, actions: Vec<Action>) {
         if self.actions.is_empty() {
-            actions.clear();
             self.actions = actions;
         }
     }
