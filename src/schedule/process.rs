@@ -170,6 +170,11 @@ impl Process {
         is_silent && self.is_serving() && self.pipes.hung_up().is_none()
     }
 
+    /// Up to when it was listened to, where it may have been stuck from `stuck_since` on.
+    pub(crate) fn heard_until(&self, stuck_since: Option<Instant>, now: Instant) -> Instant {
+        self.listening.until(stuck_since.unwrap_or(now).min(now))
+    }
+
     /// How long its oldest record has been the oldest.
     pub(crate) fn age(&self, now: Instant) -> Duration {
         self.listening.until(now).saturating_duration_since(self.owed.clock())
@@ -307,7 +312,7 @@ impl Process {
     pub(crate) fn sent(&mut self, work: Work, stuck_since: Option<Instant>, now: Instant) {
         if self.owed.is_empty() {
             if self.is_ready() {
-                let read_until = self.listening.until(stuck_since.unwrap_or(now).min(now));
+                let read_until = self.heard_until(stuck_since, now);
                 self.audit.was_empty(self.owed.clock(), read_until, &self.pace);
             }
             self.pace.busy_from(now);

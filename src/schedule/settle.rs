@@ -84,8 +84,12 @@ impl Scheduler {
 
     /// Puts down that a process answers, before its clocks begin anew.
     pub(super) fn note_first_answer(&mut self, worker: WorkerId, now: Instant) {
-        let process = self.process_mut(worker);
-        if let Some((took, heard)) = process.and_then(|process| process.gives_first_answer(now)) {
+        let stuck_since = self.throttle.stderr_stuck_since();
+        let Some(process) = self.process_mut(worker) else {
+            return;
+        };
+        let heard_until = process.heard_until(stuck_since, now);
+        if let Some((took, heard)) = process.gives_first_answer(heard_until, now) {
             self.command.answered_first(took, heard);
         }
     }
@@ -98,7 +102,8 @@ impl Scheduler {
         if !process.is_ready() {
             let took = process.time_to_ready(now);
             // While nobody listened, or it was sent nothing, it may have been ready for long.
-            let heard = took.saturating_sub(process.start.untold());
+            let heard_until = process.heard_until(self.throttle.stderr_stuck_since(), now);
+            let heard = process.time_to_ready(heard_until).saturating_sub(process.start.untold());
             let process = self.process_mut(worker).expect("it runs");
             process.start.became_ready();
             // One that answers at the end of its stdin may have waited for that.

@@ -94,8 +94,13 @@ impl FirstAnswer {
 
 impl Process {
     /// It answers, and its clocks have not begun anew for that. Gives how long it took to it at most,
-    /// and for how long of that it was `heard`, if that is the first time and can be told.
-    pub(crate) fn gives_first_answer(&mut self, now: Instant) -> Option<(Duration, Duration)> {
+    /// and how long of the time in which it was `heard`, the last of which was at that time, if that is
+    /// the first time and can be told.
+    pub(crate) fn gives_first_answer(
+        &mut self,
+        heard_until: Instant,
+        now: Instant,
+    ) -> Option<(Duration, Duration)> {
         if self.first_answer.is_given() {
             return None;
         }
@@ -107,13 +112,13 @@ impl Process {
             // What has been begun once more has its clock anew.
             true => {
                 let since = self.first_answer.called.unwrap_or(self.owed.clock());
-                let heard = now.saturating_duration_since(since);
-                (heard + self.first_answer.uncounted, heard)
+                let took = now.saturating_duration_since(since) + self.first_answer.uncounted;
+                (took, heard_until.saturating_duration_since(since))
             }
             // Its start is a part of that.
             false => {
-                let took = self.time_to_ready(now);
-                (took, took.saturating_sub(self.start.untold()))
+                let heard = self.time_to_ready(heard_until).saturating_sub(self.start.untold());
+                (self.time_to_ready(now), heard)
             }
         })
     }

@@ -35,7 +35,7 @@ pub(super) fn command(
 ) -> CommandScenario {
     let kinds = accidents(rng, theme, policy);
     // Of what hangs some can be given up.
-    let may_hang = theme.has_hangs && !theme.has_skips && policy.limits.timeout.is_some();
+    let may_hang = theme.has_hangs && policy.limits.timeout.is_some();
     let gives_up = theme.is_json() && may_hang && rng.u32(..20) > 0;
     let ready = match gives_up {
         true => Announcement::Concurrency(rng.usize(1..8)),
