@@ -1,6 +1,7 @@
 //! A random world: what is asked of the run, what the input holds, and all that will go wrong.
 
 mod command;
+mod fault;
 mod parts;
 mod theme;
 
@@ -12,6 +13,7 @@ use crate::outcome::{ErrorInput, ExitStatus, OutputFormat, Rendering};
 use crate::schedule::policy::Policy;
 use crate::shape::{Protocol, Shape};
 use command::{collects, command};
+pub(super) use fault::Fault;
 use parts::{bursts, disturbances, enlarge_one, pick, policy, reader, records};
 use theme::Theme;
 
@@ -280,95 +282,6 @@ pub(super) enum Disturbance {
     SignalWorkers(i32),
     /// mtask gets a signal that asks where the run stands.
     Status(i32),
-}
-
-/// What is to happen in many worlds, and how it is told that it has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fault {
-    /// A signal ended workers, and mtask was told to end.
-    EndFromOutside,
-    /// A signal ended workers that only asks mtask where the run stands.
-    StatusToAll,
-    /// A record that was answered with an error was sent again.
-    RetriedError,
-    /// mtask could not signal an actor.
-    BeyondSignals,
-    /// An actor did not die of SIGKILL.
-    BeyondDeath,
-    /// A record is larger than the budget.
-    LargeRecord,
-    /// Text stood before an answer.
-    TextBeforeAnswer,
-    /// Workers wrote to stderr.
-    Moans,
-    /// So much that it was not read.
-    UnreadStderr,
-    /// A process asked for what is no number of records.
-    NoNumber,
-    /// A process has begun a record once more.
-    BegunAgain,
-    /// A process has given up a record as it was asked to.
-    GivenUp,
-    NotGivenUp,
-    /// A process was replaced as it asked to be.
-    Resigned,
-    /// A first answer took longer than later ones may.
-    LazyFirst,
-    /// A process closed its stdin in the middle of a record.
-    TornRecord,
-    /// mtask and the workers were stopped.
-    Suspended,
-    /// The output failed.
-    OutputFailed,
-    /// A result was written in part.
-    PartialWrite,
-    /// A process could not start though COMMAND had been ready.
-    Fall,
-    /// A record had no result, and did not fail.
-    NoResult,
-    /// A record had more than one.
-    SeveralResults,
-    /// A record was sent again only when its time had come.
-    Waited,
-    /// An actor held more memory than it may; the next one had been started beside it.
-    Outgrown,
-    Succeeded,
-    /// A record was refused, and sent again.
-    Refused,
-    /// As many records were sent as the rate allows, and then no more for a while.
-    Paced,
-}
-
-impl Fault {
-    pub(super) const ALL: [Self; 27] = [
-        Self::EndFromOutside,
-        Self::StatusToAll,
-        Self::RetriedError,
-        Self::BeyondSignals,
-        Self::BeyondDeath,
-        Self::LargeRecord,
-        Self::TextBeforeAnswer,
-        Self::Moans,
-        Self::UnreadStderr,
-        Self::NoNumber,
-        Self::BegunAgain,
-        Self::GivenUp,
-        Self::NotGivenUp,
-        Self::Resigned,
-        Self::LazyFirst,
-        Self::TornRecord,
-        Self::Suspended,
-        Self::OutputFailed,
-        Self::PartialWrite,
-        Self::Fall,
-        Self::NoResult,
-        Self::SeveralResults,
-        Self::Waited,
-        Self::Outgrown,
-        Self::Succeeded,
-        Self::Refused,
-        Self::Paced,
-    ];
 }
 
 /// The bytes of a record, without the separator.
