@@ -1,5 +1,8 @@
 //! Puts a run together from its configuration.
 
+mod printing;
+mod rerun;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::io::{self, Write};
@@ -11,7 +14,7 @@ use crossbeam_channel::{Receiver, bounded, unbounded};
 use rustix::fs::FileType;
 
 use crate::budget::Budget;
-use crate::cli::{Arguments, again};
+use crate::cli::again;
 use crate::config::files::Taken;
 use crate::config::{Config, StatsOutput};
 use crate::engine::{Channels, Engine, EngineConfig, Messages, Output, System};
@@ -22,11 +25,9 @@ use crate::journal::format::Prefix;
 use crate::journal::open::Opened;
 use crate::journal::resume_filter::ResumeFilter;
 use crate::journal::retried::{self, Retried, RetriedRun};
-use crate::outcome::{Cause, ErrorInput};
 use crate::output::files::{OutputFile, Outputs};
 use crate::output::rewrite;
 use crate::output::{Destination, Destinations};
-use crate::record::Separator;
 use crate::report::log::RunFacts;
 use crate::report::{
     Counts, Display, Expected, Form, PageFiles, Progress, Report, ResultsTarget, Targets, Teller,
@@ -34,12 +35,13 @@ use crate::report::{
 };
 use crate::schedule::policy::PlacesTold;
 use crate::schedule::{Earlier, Scheduler};
-use crate::shape::Format;
 use crate::signal::{self, Requests};
 use crate::waker::Waker;
 use crate::worker::memory::{MemoryWatch, Room};
 use crate::worker::oom::OomKills;
 use crate::{input, sys, visible};
+pub use printing::{print, print_help, printed, refuse};
+use rerun::{retry, run_again};
 
 /// A pipe that shows nothing for so long may stay silent: workers start before their first record.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
@@ -241,60 +243,6 @@ fn assemble(config: Config) -> anyhow::Result<(Engine<System>, Option<RetriedRun
     Ok((engine, retried))
 }
 
-/// The commands that run failed records again, by what they failed of: those whose error records hold
-/// them, in a file.
-fn run_again(config: &Config) -> BTreeMap<&'static str, String> {
-    let (Some(file), ErrorInput::Whole) = (
-        config.errors.as_ref().or(config.output.as_ref()),
-        config.rendering.error_input,
-    ) else {
-        return BTreeMap::new();
-    };
-    let mut dropped = vec![
-        "input",
-        "output",
-        "errors",
-        "exits",
-        "resume",
-        "retry-failed",
-        "shard",
-        "stats-file",
-        "log",
-        "metrics-file",
-        "report",
-        "total",
-    ];
-    let (jq, format) = match (config.shape.format, config.shape.separator) {
-        (Format::Lines, Separator::Newline) => ("-r .input", None),
-        (Format::Lines, Separator::Nul) => ("-j '.input + \"\\u0000\"'", None),
-        (Format::Jsonl, _) => ("-c .input", None),
-        (Format::Csv | Format::Tsv, _) => ("-c .input", Some("--format jsonl ")),
-    };
-    if format.is_some() {
-        dropped.push("format");
-    }
-    let words = again::quoted(&again::without(env::args_os().skip(1), &dropped));
-    let file = again::quoted(&[file]);
-    let command = |kind: &'static str| {
-        let jq = if kind == "invalid_input" {
-            "-r .input"
-        } else {
-            jq
-        };
-        let format = format.unwrap_or_default();
-        let select = format!("grep -a '^{{\"mtask_error\":\"{kind}\"' {file} | jq {jq}");
-        (kind, format!("{select} | mtask {format}{words}"))
-    };
-    Cause::KINDS.into_iter().filter(|kind| *kind != "record_too_large").map(command).collect()
-}
-
-/// The command that tries all that failed again, in its place.
-fn retry(config: &Config) -> Option<String> {
-    config.resume.as_ref()?;
-    let words = again::quoted(&again::without(env::args_os().skip(1), &["retry-failed"]));
-    Some(format!("mtask --retry-failed {words}"))
-}
-
 /// Says which limit was reached, where one was.
 fn name_limit(error: anyhow::Error) -> anyhow::Error {
     let cause = error.root_cause().downcast_ref::<io::Error>();
@@ -308,74 +256,6 @@ fn name_limit(error: anyhow::Error) -> anyhow::Error {
 pub fn hint(config: &Config) {
     if config.verbosity == Verbosity::Normal {
         config.hints.iter().for_each(|hint| say(hint));
-    }
-}
-
-/// Says why the arguments are of no use. What was typed is shown as it is elsewhere, in colour
-/// where stderr is one that shows it.
-pub fn refuse(error: &clap::Error) -> Status {
-    let is_shown = if env::args_os().all(|word| visible::is_plain(&word)) {
-        error.print().is_ok()
-    } else {
-        // The same fault of words that can be seen.
-        let words = env::args_os().map(visible::name);
-        match Arguments::read(words) {
-            Err(error) if error.use_stderr() => error.print().is_ok(),
-            _ => false,
-        }
-    };
-    if !is_shown {
-        // Nothing can be said about a stderr that takes nothing.
-        let _ = write!(io::stderr(), "{}", visible::lines(&error.to_string()));
-    }
-    Status::Usage
-}
-
-/// Writes the help or the version to stdout, as [`fn@print`] does, but in colour where that is one
-/// that shows it.
-///
-/// # Errors
-/// Where it cannot be written.
-pub fn print_help(help: &clap::Error) -> anyhow::Result<Status> {
-    check_printable()?;
-    printed(help.print().and_then(|()| io::stdout().flush()))
-}
-
-/// Writes something that is no run to stdout. A reader that has gone ends it quietly, as in a run.
-///
-/// # Errors
-/// Where it cannot be written.
-pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<Status> {
-    check_printable()?;
-    let mut text = Vec::new();
-    write(&mut text).context("cannot be printed")?;
-    let mut stdout = io::stdout().lock();
-    printed(stdout.write_all(&text).and_then(|()| stdout.flush()))
-}
-
-fn check_printable() -> Result<(), Unusable> {
-    if sys::was_closed_at_start(1) {
-        return Err(Unusable::new(
-            Status::Fault,
-            "standard output is closed; redirect it",
-        ));
-    }
-    Ok(())
-}
-
-/// The status of what was printed.
-///
-/// # Errors
-/// Where it could not be, but for a reader that has gone.
-pub fn printed(result: io::Result<()>) -> anyhow::Result<Status> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-            Ok(Status::Signal(libc::SIGPIPE))
-        }
-        written => {
-            written.context("cannot write standard output")?;
-            Ok(Status::Success)
-        }
     }
 }
 

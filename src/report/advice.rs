@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::stats::{Account, Reason};
+use super::account::{Account, Reason};
 
 /// With this much of the time spent on work nothing is said.
 const GOOD: f64 = 0.8;
@@ -96,7 +96,7 @@ fn percent(share: f64) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::stats::{Share, Times};
+    use super::super::account::{Share, Times};
     use super::*;
 
     /// Four workers that worked for so many of 100 seconds, and did not for this reason.

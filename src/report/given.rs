@@ -1,6 +1,6 @@
 //! What workers were given of the machine and what they held of it, as `--stats` says it.
 
-use super::stats::Account;
+use super::account::Account;
 use super::text::size;
 
 /// What stands before what goes on on a line of its own.
@@ -52,7 +52,7 @@ pub(super) fn memory(account: &Account, most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::stats::Share;
+    use super::super::account::Share;
     use super::*;
 
     /// Two workers.

@@ -4,7 +4,7 @@
 
 use std::fmt::{Display, Write};
 
-use super::stats::{Account, Times};
+use super::account::{Account, Times};
 
 /// With more workers than this, those are not told apart.
 const MOST_WORKERS: usize = 256;

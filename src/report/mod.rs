@@ -4,6 +4,7 @@
 //! Looks at the scheduler from outside, and listens to its events. Always: nothing that decides
 //! anything reads from here, and no record that gave a result is reported one by one.
 
+mod account;
 mod advice;
 mod bar;
 pub mod choice;

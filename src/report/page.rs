@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::account::{Account, Share};
 use super::advice::advice;
 use super::grouped::{FailureGroup, GroupedFailures, cut};
-use super::stats::{Account, Share};
 use super::table::shown;
 use super::timeline::{Cell, Timeline};
 
 const TEMPLATE: &str = include_str!("page/page.html");
+const NUMBERS: &str = include_str!("page/numbers.js");
 const SCRIPT: &str = include_str!("page/page.js");
 const STYLE: &str = include_str!("page/page.css");
 const UPLOT: &str = include_str!("page/uplot/uPlot.iife.min.js");
@@ -169,6 +170,7 @@ pub(super) fn page(facts: &Facts<'_>, numbers: &Numbers<'_>) -> Vec<u8> {
         ("{uplot.version}", UPLOT_VERSION),
         ("{uplot.license}", UPLOT_LICENCE.trim()),
         ("{uplot.js}", UPLOT),
+        ("{numbers.js}", NUMBERS),
         ("{page.js}", SCRIPT),
     ];
     let mut page = String::with_capacity(

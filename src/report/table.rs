@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::account::{Account, Reason, Times};
 use super::advice::advice;
 use super::given::{memory, threads};
-use super::stats::{Account, Reason, Times};
 use super::text::{cut, rate, span};
 use crate::schedule::SlowRecord;
 use crate::visible;
@@ -331,7 +331,7 @@ fn entry(times: Times, number: impl Fn(Duration) -> f64) -> TimesEntry {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::stats::Share;
+    use super::super::account::Share;
     use super::*;
     use crate::record::Index;
     use crate::schedule::{Doubts, WorkerId};

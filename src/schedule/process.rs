@@ -7,6 +7,7 @@
 //! alone, by methods named for that.
 
 mod audit;
+mod death;
 mod first_answer;
 mod listening;
 mod owed;
@@ -20,6 +21,7 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 pub(crate) use audit::{Audit, AuditState, Break};
+pub use death::Death;
 pub(crate) use first_answer::{FirstAnswer, Generation};
 pub(crate) use listening::Listening;
 pub(crate) use owed::Owed;
@@ -34,40 +36,9 @@ pub(crate) use start::{Start, Startup};
 use super::held::Held;
 use super::pace::Pace;
 use super::queue::Work;
-use crate::outcome::{Exit, TimeLimit};
+use crate::outcome::TimeLimit;
 use crate::protocol::message::Capabilities;
-use crate::protocol::stdout::Tail;
 use crate::record::{Index, Separator};
-
-/// How a process ended.
-#[derive(Clone, Debug)]
-pub struct Death {
-    /// The process, if one was started.
-    pub pid: Option<u32>,
-    /// What became of the process.
-    pub exit: Exit,
-    /// The most memory that it has had, in bytes, where that is known.
-    pub peak: Option<u64>,
-    /// The last lines of its stderr.
-    pub stderr: Vec<u8>,
-    /// What it wrote after its last whole line, where that may be an answer.
-    pub tail: Tail,
-    /// How many of the records it holds, the last ones, were not even begun to be written to it.
-    pub unsent: usize,
-}
-
-impl Death {
-    pub(crate) fn by(exit: impl Into<Exit>) -> Self {
-        Self {
-            pid: None,
-            exit: exit.into(),
-            peak: None,
-            stderr: Vec::new(),
-            tail: Tail::default(),
-            unsent: 0,
-        }
-    }
-}
 
 /// A running process.
 #[derive(Debug)]

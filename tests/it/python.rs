@@ -2,6 +2,7 @@
 
 mod odd;
 mod results;
+mod shadowed;
 mod spoilt;
 
 use std::io::Write;

@@ -1,10 +1,14 @@
 //! The modules right under `src` build on each other without a circle, so that each can be read,
 //! and changed, knowing only those below it. So do those of `src/schedule`: all of them may call the
-//! methods of `Scheduler`, but what one names of another, it needs.
+//! methods of `Scheduler`, but what one names of another, it needs. And no file is too long to be
+//! read at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+
+/// The most lines of a file.
+const MOST_LINES: usize = 500;
 
 /// Each module of `src`, and those that its files name.
 type Needs = BTreeMap<String, BTreeSet<String>>;
@@ -12,7 +16,7 @@ type Needs = BTreeMap<String, BTreeSet<String>>;
 #[test]
 fn no_module_needs_one_that_needs_it() {
     let mut needs = Needs::new();
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let src = root().join("src");
     for (path, room) in entries(&src) {
         gather(&path, &room, &["crate::"], &mut needs);
     }
@@ -23,7 +27,7 @@ fn no_module_needs_one_that_needs_it() {
 
 #[test]
 fn no_module_of_the_scheduler_needs_one_that_needs_it() {
-    let schedule = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/schedule");
+    let schedule = root().join("src/schedule");
     let mut needs = Needs::new();
     for (path, room) in entries(&schedule).into_iter().filter(|(_, room)| room != "mod") {
         // What lies in a folder names the modules beside that folder by their whole way.
@@ -45,6 +49,38 @@ fn no_module_of_the_scheduler_needs_one_that_needs_it() {
     assert!(needs["death"].contains("process"), "{needs:?}");
     assert!(needs["process"].contains("pace"), "{needs:?}");
     assert_no_circle(&needs);
+}
+
+#[test]
+fn no_file_is_too_long_to_be_read_at_once() {
+    let mut lengths = BTreeMap::new();
+    for folder in ["src", "tests", "python", "benches"] {
+        visit(&root().join(folder), &mut |path, source| {
+            lengths.insert(path.to_owned(), source.lines().count());
+        });
+    }
+    assert!(lengths.len() > 300, "{}", lengths.len());
+    lengths.retain(|_, lines| *lines > MOST_LINES);
+    assert!(
+        lengths.is_empty(),
+        "more than {MOST_LINES} lines: look for the second purpose of {lengths:?}, and give that a file of \
+         its own"
+    );
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Shows each file of a folder that is text, and of those in it.
+fn visit(folder: &Path, see: &mut impl FnMut(&Path, &str)) {
+    for (path, _) in entries(folder) {
+        if path.is_dir() {
+            visit(&path, see);
+        } else if let Ok(source) = fs::read_to_string(&path) {
+            see(&path, &source);
+        }
+    }
 }
 
 /// What a module takes from those in it, and passes on by its own name: each name, and whose it is.
