@@ -362,6 +362,8 @@ fn policy(
             init_timeout,
             grace: arguments.failures.grace,
             exit_timeout: arguments.failures.exit_timeout,
+            muster: Duration::ZERO,
+            max_memory: machine::max_memory(arguments)?,
         },
         pacing: pacing(arguments, inits, jobs),
         delivery,
@@ -369,8 +371,6 @@ fn policy(
             (Some(_), _) => Lifespan::OwnRecord,
             (None, records) => records.into(),
         },
-        max_memory: machine::max_memory(arguments)?,
-        muster: Duration::ZERO,
     })
 }
 

@@ -64,7 +64,7 @@ const NO_THREAD: &str = "cannot start a thread";
 pub fn run(mut config: Config) -> anyhow::Result<Status> {
     check_standard_descriptors(&config)?;
     if config.launcher.machine().is_divided() {
-        config.policy.muster = first_look(&config.inputs);
+        config.policy.limits.muster = first_look(&config.inputs);
     }
     let verbosity = config.verbosity;
     let (engine, retried) = assemble(config).map_err(name_limit)?;
@@ -180,7 +180,7 @@ fn assemble(config: Config) -> anyhow::Result<(Engine<System>, Option<RetriedRun
         grace: config.policy.limits.grace,
         first_look,
     };
-    let limit = config.policy.max_memory;
+    let limit = config.policy.limits.max_memory;
     let room = match config.launcher.machine().gpus.names.is_empty() {
         true => Room::Looked,
         false => Room::None,

@@ -110,7 +110,7 @@ impl<W: World> Engine<W> {
         let is_whole = is_written
             && !self.scheduler.is_backed_up()
             && self.status != Status::Fault
-            && self.scheduler.tally().lost == 0
+            && !self.scheduler.has_lost_records()
             && self.scheduler.total_records().is_some();
         let known = Known {
             is_whole,

@@ -5,7 +5,7 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 use super::latencies::Latencies;
-use crate::schedule::{Bottleneck, Doubts, SlowRecord};
+use crate::schedule::{Bottleneck, Doubts, Refusals, SlowRecord};
 
 /// The statistics of a run that is over.
 #[derive(Clone, Debug, Default)]
@@ -18,9 +18,7 @@ pub(super) struct Account {
     /// Failed ones by kind.
     pub(super) failed: BTreeMap<&'static str, u64>,
     pub(super) restarts: u64,
-    /// How often a record was refused, and how long workers asked to wait.
-    pub(super) refusals: u64,
-    pub(super) asked_to_wait: Duration,
+    pub(super) refusals: Refusals,
     /// The records whose results may stand in wrong places.
     pub(super) doubts: Doubts,
     pub(super) workers: Vec<Share>,

@@ -169,7 +169,6 @@ impl Stats {
             failed: scheduler.tally().failed.clone(),
             restarts: scheduler.tally().restarts,
             refusals: scheduler.tally().refusals,
-            asked_to_wait: scheduler.tally().asked_to_wait,
             doubts: scheduler.tally().doubts.clone(),
             workers: shares.collect(),
             lost: self.lost.clone(),

@@ -120,11 +120,11 @@ fn held_back(account: &Account) -> String {
         (!time.is_zero()).then(|| format!("{:.1}%", account.share(time) * 100.0))
     };
     let rate = share(Reason::Rate).map(|share| format!("rate {share}"));
-    let asked = (account.refusals > 0).then(|| {
+    let asked = (account.refusals.records > 0).then(|| {
         format!(
             "asked to wait {} ({} records refused)",
-            span(account.asked_to_wait),
-            account.refusals
+            span(account.refusals.wait),
+            account.refusals.records
         )
     });
     let parts: Vec<_> = [rate, asked].into_iter().flatten().collect();
@@ -334,7 +334,7 @@ mod tests {
     use super::super::account::Share;
     use super::*;
     use crate::record::Index;
-    use crate::schedule::{Doubts, WorkerId};
+    use crate::schedule::{Doubts, Refusals, WorkerId};
 
     fn account() -> Account {
         let times = |working| Times {
@@ -360,8 +360,7 @@ mod tests {
             results: 998,
             failed: BTreeMap::from([("timeout", 2), ("invalid_input", 1)]),
             restarts: 2,
-            refusals: 0,
-            asked_to_wait: Duration::ZERO,
+            refusals: Refusals::default(),
             doubts: Doubts::default(),
             workers: vec![share(900, 59), share(100, 7)],
             lost: BTreeMap::from([(Reason::Input, Duration::from_secs(54))]),

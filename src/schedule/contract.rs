@@ -55,7 +55,8 @@ impl Scheduler {
         self.outcomes.tally.faults.protocol_violations += 1;
         self.workers[worker.0].restarts.broke_step();
         if !self.policy.names_records() {
-            self.outcomes.tally.doubtful += u64::from(!in_doubt.is_empty());
+            self.outcomes.tally.lasting_faults.protocol_violations +=
+                u64::from(!in_doubt.is_empty());
             self.outcomes.tally.doubts.extend(&in_doubt);
         }
         self.tell(Event::OutOfStep {
@@ -75,6 +76,7 @@ impl Scheduler {
     /// run if it is one too many.
     pub(super) fn count_stray(&mut self, now: Instant) {
         self.outcomes.tally.faults.strays += 1;
+        self.outcomes.tally.lasting_faults.strays += 1;
         if self.policy.failures.on_error == OnError::Raise && self.course.gives_out() {
             self.raise(Trigger::Stray, now);
         } else if self.course.takes_input() && self.has_failed_too_often() {

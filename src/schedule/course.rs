@@ -41,6 +41,8 @@ pub(super) struct Course {
     has_last_failure: bool,
     /// Whether outcomes can no longer be written.
     has_output_failed: bool,
+    /// Whether records have no outcome at the end of a whole run: a fault of mtask.
+    has_lost_records: bool,
     /// The last signal that mtask got and that does not end the run, and when that was.
     signalled: Option<(i32, Instant)>,
     /// How the last process ended that was of no use.
@@ -53,6 +55,7 @@ impl Course {
             phase: Phase::Feeding,
             has_last_failure: false,
             has_output_failed: false,
+            has_lost_records: false,
             signalled: None,
             last_death: None,
         }
@@ -100,6 +103,10 @@ impl Course {
         self.has_output_failed
     }
 
+    pub(super) fn has_lost_records(&self) -> bool {
+        self.has_lost_records
+    }
+
     /// The last signal that did not end the run, and when it came.
     pub(super) fn last_signal(&self) -> Option<(i32, Instant)> {
         self.signalled
@@ -116,6 +123,10 @@ impl Course {
 
     pub(super) fn output_failed(&mut self) {
         self.has_output_failed = true;
+    }
+
+    pub(super) fn lost_records(&mut self) {
+        self.has_lost_records = true;
     }
 
     pub(super) fn signalled(&mut self, signal: i32, now: Instant) {

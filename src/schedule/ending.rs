@@ -278,7 +278,7 @@ impl Scheduler {
         let is_complete = reason.is_none() && self.course.takes_input();
         let (outcomes, read) = (self.outcomes.order.outcomes(), self.intake.seen());
         if is_complete && (outcomes != read || self.outcomes.order.in_turn() != read) {
-            self.outcomes.tally.lost = read.abs_diff(outcomes).max(1);
+            self.course.lost_records();
             self.tell(Event::Lost { read, outcomes });
         }
     }
@@ -298,7 +298,7 @@ impl Scheduler {
     /// Counts a process that failed after it had answered everything.
     pub(super) fn count_bad_end(&mut self) {
         self.outcomes.tally.faults.bad_ends += 1;
-        self.outcomes.tally.bad_ends_when_told += u64::from(self.course.is_interrupted());
+        self.outcomes.tally.lasting_faults.bad_ends += u64::from(!self.course.is_interrupted());
     }
 
     /// Counts what has no outcome in a run that was cut short. Where the output failed, nobody
@@ -314,6 +314,11 @@ impl Scheduler {
             records: self.intake.seen() - self.outcomes.order.in_turn(),
             is_input_left: self.intake.is_open() && !is_told,
         });
+    }
+
+    /// Whether records have no outcome at the end of a whole run: a fault of mtask.
+    pub fn has_lost_records(&self) -> bool {
+        self.course.has_lost_records()
     }
 
     /// The exit status so far, as far as records and workers decide it.
@@ -344,7 +349,7 @@ impl Scheduler {
         } else {
             Status::Success
         };
-        let by_count = if self.outcomes.tally.lost > 0 {
+        let by_count = if self.course.has_lost_records() {
             Status::Fault
         } else {
             Status::Success

@@ -328,7 +328,7 @@ impl Scheduler {
         let Some(may_start) = self.intake.may_start() else {
             return 0;
         };
-        let muster_by = may_start + self.policy.muster;
+        let muster_by = may_start + self.policy.limits.muster;
         if now < muster_by && self.is_mustering() {
             self.wake_by(muster_by);
             return 0;
@@ -391,7 +391,7 @@ impl Scheduler {
     /// Whether the first process waits until it is known how many records there are. What finds no room
     /// is not waited for.
     pub(super) fn is_mustering(&self) -> bool {
-        let is_waited_for = !self.policy.muster.is_zero() && !self.budget.is_full();
+        let is_waited_for = !self.policy.limits.muster.is_zero() && !self.budget.is_full();
         is_waited_for && !self.budget.has_waiter() && self.intake.may_be_short(self.workers.len())
     }
 

@@ -15,7 +15,7 @@ use super::worker::Worker;
 impl Scheduler {
     /// The process of this worker and its group hold so many bytes, and so many are free.
     pub fn holds(&mut self, worker: WorkerId, bytes: u64, free: u64, now: Instant) {
-        let most = self.policy.max_memory.map_or(u64::MAX, |limit| limit.get() as u64);
+        let most = self.policy.limits.max_memory.map_or(u64::MAX, |limit| limit.get() as u64);
         let is_news = |process: &mut super::Process| process.outgrew();
         if bytes <= most || !self.process_mut(worker).is_some_and(is_news) {
             return;
@@ -57,7 +57,7 @@ impl Scheduler {
         let waits =
             |worker: &Worker| worker.vacant_from().is_some() && worker.successor_up_at().is_some();
         // One that would have nothing to do is not waited for: it ends with the run.
-        if self.policy.max_memory.is_none() || self.nothing_waits() {
+        if self.policy.limits.max_memory.is_none() || self.nothing_waits() {
             return 0;
         }
         let workers = self.workers.iter().enumerate();

@@ -69,7 +69,7 @@ pub use ids::{Crew, ProcessNumber, WorkerId};
 pub use order::Written;
 pub use process::{Death, Pipe, Reading};
 pub use slowest::SlowRecord;
-pub use tally::{Chatter, Earlier, EarlyEnd, Tally, WorkerFaults};
+pub use tally::{Chatter, Earlier, EarlyEnd, Refusals, Tally, WorkerFaults};
 pub use view::{Bottleneck, Oldest, Standing, UnderWay};
 
 use crate::budget::Budget;

@@ -91,8 +91,11 @@ struct Piece {
 enum Telling {
     /// Nobody asks.
     Never,
-    /// And which places are told.
-    Now(policy::PlacesTold),
+    /// Which places are told, and how many bytes of the output have been passed on.
+    Now {
+        places: policy::PlacesTold,
+        bytes: u64,
+    },
     /// The failure that ends the run has been passed on.
     NoMore,
 }
@@ -111,8 +114,6 @@ pub(crate) struct OrderBuffer {
     earlier: Ranges,
     /// How many records' outcomes have been passed on, where results are in input order.
     turns: u64,
-    /// How many bytes of the output have been passed on, where that is told.
-    bytes: u64,
     pieces: BTreeMap<u64, Piece>,
     held: HeldOutcomes,
     /// How many outcomes have been put in.
@@ -132,7 +133,6 @@ impl OrderBuffer {
             end: 0,
             earlier: Ranges::default(),
             turns: 0,
-            bytes: 0,
             pieces: BTreeMap::new(),
             held: HeldOutcomes::default(),
             outcomes: 0,
@@ -145,7 +145,7 @@ impl OrderBuffer {
     /// Tells whose outcomes the bytes are, in a run in which `earlier` have their outcomes already.
     /// Nothing may have been put in yet.
     pub(crate) fn tell(&mut self, earlier: &Ranges, places: policy::PlacesTold) {
-        self.telling = Telling::Now(places);
+        self.telling = Telling::Now { places, bytes: 0 };
         if self.order == policy::Order::Input {
             self.earlier = earlier.clone();
             self.next = self.after(0);
@@ -256,16 +256,16 @@ impl OrderBuffer {
     /// Notes whose outcomes have been passed on, so many bytes of the output, up to the failure that
     /// ends the run.
     fn told(&mut self, is_last: bool, mut done: Done, bytes: u64) {
-        let Telling::Now(_) = self.telling else {
+        let Telling::Now { bytes: before, .. } = &mut self.telling else {
             return;
         };
         if is_last {
             self.telling = Telling::NoMore;
             return;
         }
-        done.failed_at.shift(self.bytes);
-        done.results_at.shift(self.bytes);
-        self.bytes += bytes;
+        done.failed_at.shift(*before);
+        done.results_at.shift(*before);
+        *before += bytes;
         self.out.done.append(&mut done);
     }
 
@@ -386,7 +386,7 @@ impl Telling {
     /// The bytes for the output, where places are told.
     fn measure(self, written: &Written) -> u64 {
         match self {
-            Self::Now(_) => written.results.len() as u64,
+            Self::Now { .. } => written.results.len() as u64,
             Self::Never | Self::NoMore => 0,
         }
     }
@@ -398,7 +398,7 @@ impl Telling {
             outcome,
         } = records;
         let mut done = Done::default();
-        let Self::Now(places) = self else {
+        let Self::Now { places, .. } = self else {
             return done;
         };
         if outcome == Outcome::LastFailure {

@@ -97,7 +97,7 @@ impl Outcomes {
 
     /// The error record of an earlier run comes out as it is.
     pub(super) fn passed(&mut self, index: Index, record: &[u8]) {
-        self.tally.passed += 1;
+        self.tally.earlier.passed += 1;
         let separator = self.rendering.shape.separator.byte();
         let write = |out: &mut Written| {
             out.results.append(record.len() + 1, |to| {

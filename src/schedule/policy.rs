@@ -26,7 +26,7 @@ pub struct Policy {
     pub lead: Lead,
     /// What a failure means.
     pub failures: FailureRules,
-    /// How long things may take.
+    /// How long things may take, and how much a process may hold.
     pub limits: Limits,
     /// How soon records may be sent.
     pub pacing: Pacing,
@@ -34,11 +34,6 @@ pub struct Policy {
     pub delivery: Delivery,
     /// How many records a process serves.
     pub lifespan: Lifespan,
-    /// How many bytes a process and its group may hold before it is replaced.
-    pub max_memory: Option<NonZeroUsize>,
-    /// For how long the first process may wait, once there are records, until it is known whether there
-    /// are fewer than workers.
-    pub muster: Duration,
 }
 
 /// What a failure means: for its record, for its worker and for the run.
@@ -112,7 +107,7 @@ impl fmt::Display for Percentage {
     }
 }
 
-/// How long things may take.
+/// How long things may take, and how much a process may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// A worker over one record.
@@ -123,6 +118,11 @@ pub struct Limits {
     pub grace: Duration,
     /// A process to exit, once its stdin has ended and it owes nothing.
     pub exit_timeout: Duration,
+    /// For how long the first process may wait, once there are records, until it is known whether there
+    /// are fewer than workers.
+    pub muster: Duration,
+    /// Bytes that a process and its group may hold before it is replaced.
+    pub max_memory: Option<NonZeroUsize>,
 }
 
 impl Policy {
@@ -148,12 +148,12 @@ impl Policy {
                 init_timeout: None,
                 grace: Duration::from_secs(5),
                 exit_timeout: Duration::from_secs(60),
+                muster: Duration::ZERO,
+                max_memory: None,
             },
             pacing: Pacing::default(),
             delivery: Delivery::AtLeastOnce,
             lifespan: Lifespan::Unlimited,
-            max_memory: None,
-            muster: Duration::ZERO,
         }
     }
 

@@ -57,9 +57,9 @@ impl Scheduler {
 
     fn refuse(&mut self, worker: WorkerId, mut work: Work, wait: Duration, now: Instant) {
         let refusal = self.brakes.refused(worker, wait, work.since, now);
-        self.outcomes.tally.refusals += 1;
+        self.outcomes.tally.refusals.records += 1;
         if refusal != Refusal::More {
-            self.outcomes.tally.asked_to_wait += self.brakes.pause(now).map_or(wait, |it| it.wait);
+            self.outcomes.tally.refusals.wait += self.brakes.pause(now).map_or(wait, |it| it.wait);
             self.tell(Event::AskedToWait { worker, wait });
         }
         let (refused, since) = work.refused.unwrap_or((0, now));

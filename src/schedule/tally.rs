@@ -17,8 +17,6 @@ pub struct Tally {
     pub results: u64,
     /// The results that they gave: as many, unless a record may give several or none.
     pub parts: u64,
-    /// Error records of earlier runs that came out as they are. Not in what follows.
-    pub passed: u64,
     /// Failed records by kind.
     pub failed: BTreeMap<&'static str, u64>,
     /// Processes begun to replace one that was not meant to end.
@@ -27,18 +25,13 @@ pub struct Tally {
     pub given_up: u64,
     /// Processes that failed though no record did.
     pub faults: WorkerFaults,
-    /// Those of the bad ends that came after mtask was told to end, as the workers may have been.
-    pub bad_ends_when_told: u64,
-    /// Records without an outcome at the end of a whole run: a fault of mtask.
-    pub lost: u64,
-    /// Processes whose answers are in doubt, as answers without ids can be.
-    pub doubtful: u64,
+    /// Those of them that runs that go on are to know: whose answers are in doubt, as answers without ids
+    /// can be, and who failed before mtask was told to end, as the workers may have been.
+    pub lasting_faults: WorkerFaults,
     /// Whose answers these are, in all runs.
     pub doubts: Doubts,
-    /// How often a record was refused, and how long workers asked to wait.
-    pub refusals: u64,
-    /// See there.
-    pub asked_to_wait: Duration,
+    /// What workers asked to have later.
+    pub refusals: Refusals,
     /// What workers said that is no answer.
     pub chatter: Chatter,
     /// Set where the run was cut short.
@@ -65,6 +58,15 @@ pub struct Chatter {
     pub unkept_exits: u64,
 }
 
+/// What workers asked to have later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// How often a record was refused.
+    pub records: u64,
+    /// How long workers asked to wait.
+    pub wait: Duration,
+}
+
 /// The counts of the runs that are gone on with.
 #[derive(Clone, Debug, Default)]
 pub struct Earlier {
@@ -76,6 +78,8 @@ pub struct Earlier {
     pub failed: BTreeMap<&'static str, u64>,
     /// Processes that failed though no record did.
     pub worker_faults: WorkerFaults,
+    /// Error records of them that have come out as they are in this run. Not in what stands above.
+    pub passed: u64,
 }
 
 /// Processes that failed though no record did, which is not to be forgotten by runs that go on.
@@ -108,6 +112,7 @@ impl From<Done> for Earlier {
             parts: done.parts.saturating_sub(done.passed),
             failed: done.failed,
             worker_faults: WorkerFaults::default(),
+            passed: 0,
         }
     }
 }
@@ -138,11 +143,11 @@ impl Tally {
 
     /// The processes that failed though no record did, in all runs.
     pub fn worker_faults(&self) -> WorkerFaults {
-        let earlier = self.earlier.worker_faults;
+        let (earlier, lasting) = (self.earlier.worker_faults, self.lasting_faults);
         WorkerFaults {
-            protocol_violations: earlier.protocol_violations + self.doubtful,
-            strays: earlier.strays.saturating_add(self.faults.strays),
-            bad_ends: earlier.bad_ends + self.faults.bad_ends - self.bad_ends_when_told,
+            protocol_violations: earlier.protocol_violations + lasting.protocol_violations,
+            strays: earlier.strays.saturating_add(lasting.strays),
+            bad_ends: earlier.bad_ends + lasting.bad_ends,
         }
     }
 }

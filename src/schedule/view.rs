@@ -120,7 +120,7 @@ impl Scheduler {
             }
             _ => false,
         };
-        let passed = self.outcomes.tally.passed;
+        let passed = self.outcomes.tally.earlier.passed;
         (is_whole && !self.intake.is_open()).then(|| self.intake.seen() - passed)
     }
 

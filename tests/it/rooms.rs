@@ -1,7 +1,7 @@
 //! The modules right under `src` build on each other without a circle, so that each can be read,
 //! and changed, knowing only those below it. So do those of `src/schedule`: all of them may call the
 //! methods of `Scheduler`, but what one names of another, it needs. And no file is too long to be
-//! read at once.
+//! read at once, and no struct of the scheduler to be held in mind.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,6 +9,9 @@ use std::path::Path;
 
 /// The most lines of a file.
 const MOST_LINES: usize = 500;
+
+/// The most fields of a struct of the scheduler.
+const MOST_FIELDS: usize = 12;
 
 /// Each module of `src`, and those that its files name.
 type Needs = BTreeMap<String, BTreeSet<String>>;
@@ -66,6 +69,52 @@ fn no_file_is_too_long_to_be_read_at_once() {
         "more than {MOST_LINES} lines: look for the second purpose of {lengths:?}, and give that a file of \
          its own"
     );
+}
+
+#[test]
+fn no_struct_of_the_scheduler_has_too_many_fields() {
+    let mut counts = BTreeMap::new();
+    visit(&root().join("src/schedule"), &mut |path, source| {
+        let path = path.strip_prefix(root()).expect("a path in it");
+        let is_test = path.iter().any(|part| part.to_string_lossy().starts_with("tests"));
+        if !is_test {
+            counts.extend(fields(source));
+        }
+    });
+    assert!(
+        counts.get("Process").is_some_and(|count| *count > 3),
+        "{counts:?}"
+    );
+    assert!(
+        counts.get("Scheduler").is_some_and(|count| *count > 3),
+        "{counts:?}"
+    );
+    counts.retain(|_, count| *count > MOST_FIELDS);
+    assert!(
+        counts.is_empty(),
+        "more than {MOST_FIELDS} fields: look for what belongs together in {counts:?}"
+    );
+}
+
+/// How many fields each struct of a file has whose fields have names, as rustfmt lays it out.
+fn fields(source: &str) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    let mut open = None;
+    for line in source.lines() {
+        let words = line.split(' ').skip_while(|word| *word != "struct").collect::<Vec<_>>();
+        if let (["struct", name, ..], false, true) =
+            (&words[..], line.starts_with("//"), line.ends_with('{'))
+        {
+            open = Some(name.split('<').next().unwrap_or(name).to_owned());
+        } else if line.trim() == "}" {
+            open = None;
+        } else if let Some(name) = &open {
+            let code = line.trim_start();
+            let is_field = code.contains(": ") && !code.starts_with("//") && !code.starts_with('#');
+            *counts.entry(name.clone()).or_default() += usize::from(is_field);
+        }
+    }
+    counts
 }
 
 fn root() -> &'static Path {

@@ -381,7 +381,7 @@ impl Ledger {
     /// An actor is found to hold so many bytes, and so many are free. Gives whether it is to be replaced for that, which is
     /// news.
     pub(super) fn holds(&mut self, worker: WorkerId, bytes: u64, free: u64, now: Duration) -> bool {
-        let limit = self.policy.max_memory.map_or(u64::MAX, |limit| limit.get() as u64);
+        let limit = self.policy.limits.max_memory.map_or(u64::MAX, |limit| limit.get() as u64);
         let process = self.processes[worker.0].as_mut();
         let is_of_use = |process: &&mut ProcessLedger| {
             let is_serving = process.is_working() && process.closed.is_none();

@@ -274,7 +274,10 @@ impl OutcomeBook {
                 );
             }
         }
-        assert_eq!(tally.doubtful > 0, !tally.doubts.is_empty());
+        assert_eq!(
+            tally.lasting_faults.protocol_violations > 0,
+            !tally.doubts.is_empty()
+        );
         match status {
             Status::Success => {
                 assert!(

@@ -326,7 +326,7 @@ impl Outside {
 
     /// What is found of an actor now and then: it holds as much as it may, or more.
     fn take_held(&mut self) -> Vec<Held> {
-        let Some(limit) = self.scenario.policy.max_memory else {
+        let Some(limit) = self.scenario.policy.limits.max_memory else {
             return Vec::new();
         };
         let worker = self.rng.usize(..self.running.len());
@@ -356,7 +356,7 @@ impl Outside {
             "{worker} has three processes at a time"
         );
         let is_beside = self.running[worker.0].is_some();
-        let may_be = self.scenario.policy.max_memory.is_some();
+        let may_be = self.scenario.policy.limits.max_memory.is_some();
         assert!(!is_beside || may_be, "{worker} has two processes at a time");
         trace!(self, "> start process {number} of {worker}");
         let accident = self.accident(worker);

@@ -238,7 +238,7 @@ impl Teller {
 
     /// Tells, once, that a process is replaced for the memory that it holds.
     pub(super) fn outgrown(&mut self, worker: WorkerId, bytes: u64) -> Option<Notice> {
-        let limit = self.policy.max_memory.map_or(0, |limit| limit.get() as u64);
+        let limit = self.policy.limits.max_memory.map_or(0, |limit| limit.get() as u64);
         let is_first = !std::mem::replace(&mut self.has_outgrown, true);
         is_first.then(|| {
             Notice::warning(format!(

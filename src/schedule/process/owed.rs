@@ -173,10 +173,10 @@ impl Owed {
             run += step;
             if let Some(separator) = ended_by {
                 let bytes = work.measure(step, separator);
-                work.answered_bytes += bytes + step;
+                work.answered.bytes += bytes + step;
                 trail.bytes_in += bytes;
             }
-            work.answered += step;
+            work.answered.records += step;
             self.cancellation.ended(work.cancelled.is_some(), step);
             if work.remaining() == 0 {
                 self.bytes -= work.block.bytes.len();

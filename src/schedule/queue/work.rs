@@ -12,10 +12,7 @@ use crate::schedule::trail::Trail;
 #[derive(Clone, Debug)]
 pub(crate) struct Work {
     pub(crate) block: Block,
-    /// How many records of the block are answered already. They stand at its front.
-    pub(crate) answered: usize,
-    /// The bytes of these, where bytes are counted.
-    pub(crate) answered_bytes: usize,
+    pub(crate) answered: Front,
     pub(crate) trail: Trail,
     /// When the records were sent last, time not listened to left out.
     pub(crate) since: Option<Instant>,
@@ -36,6 +33,14 @@ pub(crate) struct Work {
     /// How many records the input had given when it became suspect: where it would have to open a
     /// process, those go first.
     pub(crate) behind: Index,
+}
+
+/// The records of a block that are answered already: they stand at its front.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Front {
+    pub(crate) records: usize,
+    /// Where bytes are counted.
+    pub(crate) bytes: usize,
 }
 
 /// What a process has begun with one call, which others of it may be under way beside.
@@ -74,8 +79,7 @@ impl Work {
         };
         Self {
             block,
-            answered: 0,
-            answered_bytes: 0,
+            answered: Front::default(),
             trail,
             since: None,
             call: None,
@@ -91,12 +95,12 @@ impl Work {
 
     /// How many records are not answered yet.
     pub(crate) fn remaining(&self) -> usize {
-        self.block.count - self.answered
+        self.block.count - self.answered.records
     }
 
     /// The index of the first record that is not answered yet.
     pub(crate) fn first(&self) -> Index {
-        self.block.first.plus(self.answered)
+        self.block.first.plus(self.answered.records)
     }
 
     /// Whether this record is among those that are not answered yet.
@@ -117,7 +121,7 @@ impl Work {
 
     /// The first `count` records of those left are answered: their bytes, without what ends each.
     pub(crate) fn measure(&self, count: usize, separator: Separator) -> usize {
-        let rest = &self.block.bytes[self.answered_bytes..];
+        let rest = &self.block.bytes[self.answered.bytes..];
         let end = match count == self.remaining() {
             true => Some(rest.len()),
             false => separator.end_of(count, rest),
@@ -127,17 +131,16 @@ impl Work {
 
     /// Forgets the answered records.
     pub(crate) fn trimmed(mut self, separator: Separator) -> Self {
-        if self.answered > 0 {
-            self.block.cut_records(self.answered, separator);
-            self.answered = 0;
-            self.answered_bytes = 0;
+        if self.answered.records > 0 {
+            self.block.cut_records(self.answered.records, separator);
+            self.answered = Front::default();
         }
         self
     }
 
     /// Cuts off the first records, which share this work's past. Nothing may have been answered.
     pub(crate) fn cut(&mut self, records: usize, bytes: usize, separator: Separator) -> Self {
-        debug_assert_eq!(self.answered, 0);
+        debug_assert_eq!(self.answered.records, 0);
         Self {
             block: self.block.cut(records, bytes, separator),
             ..self.clone()

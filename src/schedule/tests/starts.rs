@@ -66,7 +66,7 @@ fn a_process_that_was_sent_nothing_has_not_been_starting_for_so_long() {
 
 #[test]
 fn the_first_process_waits_for_a_moment_to_know_how_many_share_the_machine() {
-    let bench = || Bench::of_workers(8, |policy| policy.muster = 20 * MILLISECOND);
+    let bench = || Bench::of_workers(8, |policy| policy.limits.muster = 20 * MILLISECOND);
     let crew = |bench: &Bench| bench.scheduler.crew().map(|Crew(workers)| workers);
     let mut short = bench();
     short.records(3);
@@ -95,7 +95,7 @@ fn the_first_process_waits_for_a_moment_to_know_how_many_share_the_machine() {
 
 #[test]
 fn what_finds_no_room_is_not_waited_for_at_the_start() {
-    let mut bench = Bench::of_workers(8, |policy| policy.muster = SECOND);
+    let mut bench = Bench::of_workers(8, |policy| policy.limits.muster = SECOND);
     bench.bytes(&("x".repeat(65 << 20) + "\n"));
     assert_eq!(bench.starts, 1);
 }
@@ -245,7 +245,7 @@ fn a_command_that_announces_it_has_to_say_that_it_is_ready() {
 fn a_process_that_holds_too_much_is_replaced_once_it_owes_nothing() {
     let limit = NonZeroUsize::new(100);
     let mut bench = Bench::new(|policy| {
-        policy.max_memory = limit;
+        policy.limits.max_memory = limit;
         policy.window = Window::Records(NonZeroUsize::new(2).unwrap());
     });
     bench.records(5);
@@ -275,7 +275,7 @@ fn a_process_that_holds_too_much_is_replaced_once_it_owes_nothing() {
 /// One that answers after a second holds too much, and there is room for another beside it.
 fn with_successor() -> Bench {
     let mut bench = Bench::new(|policy| {
-        policy.max_memory = NonZeroUsize::new(100);
+        policy.limits.max_memory = NonZeroUsize::new(100);
         policy.window = Window::Records(NonZeroUsize::MIN);
     });
     bench.records(5);

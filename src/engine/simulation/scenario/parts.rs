@@ -117,14 +117,14 @@ fn any_policy(rng: &mut Rng, protocol: Protocol, scale: Duration) -> Policy {
         },
         delivery,
         lifespan: (rng.u32(..6) == 0).then(|| some(rng.usize(1..8))).into(),
-        max_memory: (rng.u32(..6) == 0).then(|| some(1 << 20)),
         limits: Limits {
+            max_memory: (rng.u32(..6) == 0).then(|| some(1 << 20)),
             timeout: None,
             init_timeout: None,
             grace: *pick(rng, &[millis(0), millis(60), millis(1_000)]),
             exit_timeout: scale + millis(rng.u64(300..2_000)),
+            muster: *pick(rng, &[millis(0), millis(20), millis(1_000)]),
         },
-        muster: *pick(rng, &[millis(0), millis(20), millis(1_000)]),
     }
 }
 
