@@ -68,11 +68,11 @@ const ONE_BY_ONE: [&str; 7] = [
 ];
 
 #[test]
-fn an_answer_of_100_megabytes_fails_its_record_and_is_not_held() {
+fn an_answer_of_40_megabytes_fails_its_record_and_is_not_held() {
     let env = TestEnv::new();
     let mut live = env.mtask().args(ONE_BY_ONE).echo().open();
     live.ask("0", "0");
-    live.send("1 @big:100M");
+    live.send("1 @big:40M");
     assert!(live.line().contains("answer_too_large"));
     live.ask("2", "2");
     live.ask("3", "3");
@@ -81,12 +81,12 @@ fn an_answer_of_100_megabytes_fails_its_record_and_is_not_held() {
 }
 
 #[test]
-fn a_death_after_100_megabytes_of_an_answer_costs_no_record_and_no_memory() {
+fn a_death_after_40_megabytes_of_an_answer_costs_no_record_and_no_memory() {
     for death in ["@die:0", "@die:3", "@kill:9"] {
         let env = TestEnv::new();
         let mut live = env.mtask().args(ONE_BY_ONE).echo().open();
         live.ask("0", "0");
-        let record = format!("1 @once:{} @big:100M @partial {death}", env.path("once"));
+        let record = format!("1 @once:{} @big:40M @partial {death}", env.path("once"));
         live.ask(&record, &record);
         live.ask("2", "2");
         assert_small(&live);
@@ -95,11 +95,11 @@ fn a_death_after_100_megabytes_of_an_answer_costs_no_record_and_no_memory() {
 }
 
 #[test]
-fn a_last_answer_of_100_megabytes_without_its_end_is_no_result_and_not_held() {
+fn a_last_answer_of_40_megabytes_without_its_end_is_no_result_and_not_held() {
     let env = TestEnv::new();
     let mut live = env.mtask().args(ONE_BY_ONE).worker(["--end-wait", &env.path("")]).open();
     live.ask("0", "0");
-    live.send("1 @big:100M @partial");
+    live.send("1 @big:40M @partial");
     drop(live.take_stdin());
     // By then the worker has written it all.
     env.wait_for("end");
@@ -115,10 +115,10 @@ fn a_last_answer_of_100_megabytes_without_its_end_is_no_result_and_not_held() {
 }
 
 #[test]
-fn a_flood_of_100_megabytes_that_answers_nothing_is_said_and_not_held() {
+fn a_flood_of_40_megabytes_that_answers_nothing_is_said_and_not_held() {
     let env = TestEnv::new();
     let mut live = env.mtask().args(ONE_BY_ONE).echo().open();
-    live.ask("0 @flood:100M", "0 @flood:100M");
+    live.ask("0 @flood:40M", "0 @flood:40M");
     // It owes nothing now. What it writes next is not told from the end of the flood.
     live.send("1");
     assert!(live.line().contains("mtask_error"));
@@ -129,10 +129,10 @@ fn a_flood_of_100_megabytes_that_answers_nothing_is_said_and_not_held() {
 }
 
 #[test]
-fn a_flood_of_100_megabytes_on_stderr_is_not_held() {
+fn a_flood_of_40_megabytes_on_stderr_is_not_held() {
     let env = TestEnv::new();
     let mut live = env.mtask().args(ONE_BY_ONE).echo().open();
-    let record = "0 @errbytes:100M @errlines:1000";
+    let record = "0 @errbytes:40M @errlines:1000";
     live.ask(record, record);
     live.ask("1", "1");
     assert_small(&live);

@@ -430,22 +430,22 @@ fn counts_and_statistics_hold_for_each() {
 }
 
 #[test]
-fn thousands_of_processes_leave_nothing_behind() {
+fn hundreds_of_processes_leave_nothing_behind() {
     let env = TestEnv::new();
     // What it has open and its children, after few and after many.
     let script = format!(
-        "case $0 in 50|1950) {{ ls /proc/$PPID/fd | wc -l; cat /proc/$PPID/task/*/children | wc -w; }} > {}$0;; esac",
+        "case $0 in 50|550) {{ ls /proc/$PPID/fd | wc -l; cat /proc/$PPID/task/*/children | wc -w; }} > {}$0;; esac",
         env.path("seen-")
     );
     env.mtask()
         .words("--each -j4 -- sh -c")
         .args([&script])
-        .run_on(numbers(2000))
+        .run_on(numbers(600))
         .assert_output("");
     let seen = |at: &str| -> Vec<u64> {
         env.lines(at).iter().map(|line| line.trim().parse().unwrap()).collect()
     };
-    let (few, many) = (seen("seen-50"), seen("seen-1950"));
+    let (few, many) = (seen("seen-50"), seen("seen-550"));
     // Two pipes for each, and ends that are about to be closed.
     assert!(many[0] <= few[0] + 24, "descriptors: {few:?}, {many:?}");
     assert!(many[1] <= 4 + 4, "children: {many:?}");

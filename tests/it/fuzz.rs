@@ -7,7 +7,7 @@ use fastrand::Rng;
 
 use crate::property::first_seed;
 
-const ROUNDS: usize = 4000;
+const ROUNDS: usize = 1000;
 
 #[test]
 fn input_is_cut_as_a_simple_model_says() {

@@ -206,7 +206,7 @@ fn a_read_error_ends_the_run_after_everything_read_before_has_its_result() {
         return skip("there is no /proc/self/mem");
     }
     let env = TestEnv::new();
-    let input = numbers(100_000);
+    let input = numbers(30_000);
     let file = env.write("input", &input);
     // Its first page is never mapped: to read it is an error.
     env.mtask()

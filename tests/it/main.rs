@@ -15,6 +15,7 @@ mod terminal;
 mod wait;
 
 mod chaos;
+mod cluster;
 mod order;
 mod property;
 
@@ -87,7 +88,6 @@ mod rows;
 mod several_lines;
 mod shards;
 mod signals;
-mod slurm;
 mod stats;
 mod status_line;
 mod waits;
