@@ -418,7 +418,7 @@ fn counts_and_statistics_hold_for_each() {
         .run_on(numbers(7));
     done.assert_status(123)
         .assert_stderr_has("3 of 7 records failed (3 worker_exit: exit status 1)");
-    let stats: serde_json::Value = serde_json::from_slice(&env.read("s.json")).unwrap();
+    let stats = env.json("s.json");
     let processes: u64 = stats["workers"]
         .as_array()
         .unwrap()

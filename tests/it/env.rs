@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::thread;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::done::{Done, shorten};
@@ -23,6 +24,18 @@ use crate::live::Live;
 use crate::processes::Process;
 use crate::terminal::Terminal;
 pub(crate) use crate::wait::{LIMIT, let_pass, wait_until};
+
+/// What tells numeric libraries how many threads to start.
+pub(crate) const THREADS: [&str; 8] = [
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+];
 
 /// A temporary folder, gone when the test is done.
 pub(crate) struct TestEnv {
@@ -122,6 +135,20 @@ impl TestEnv {
         // A line that is being written does not count.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         whole.lines().map(ToOwned::to_owned).collect()
+    }
+
+    /// The value in a file.
+    pub(crate) fn json(&self, name: &str) -> Value {
+        serde_json::from_slice(&self.read(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// A record that makes the file `begun` and is answered when there is a file `go`.
+    pub(crate) fn held(&self, record: &str) -> String {
+        format!(
+            "{record} @touch:{} @wait:{}",
+            self.path("begun"),
+            self.path("go")
+        )
     }
 
     /// Waits until a file has this many lines, and returns them.
@@ -351,18 +378,13 @@ impl Run {
             "TMUX",
             "STY",
             "XTERM_VERSION",
-            "OMP_NUM_THREADS",
-            "OPENBLAS_NUM_THREADS",
-            "MKL_NUM_THREADS",
-            "BLIS_NUM_THREADS",
-            "VECLIB_MAXIMUM_THREADS",
-            "NUMEXPR_NUM_THREADS",
-            "NUMBA_NUM_THREADS",
-            "RAYON_NUM_THREADS",
             "CUDA_VISIBLE_DEVICES",
             "CUDA_DEVICE_ORDER",
             "HIP_VISIBLE_DEVICES",
-        ] {
+        ]
+        .iter()
+        .chain(&THREADS)
+        {
             command.env_remove(name);
         }
         command.envs(self.vars);

@@ -189,7 +189,7 @@ fn drain_finishes_what_was_sent() {
     let env = TestEnv::new();
     let mut live = env.mtask().words("-j2 --window 1 --on-error drain").echo().open();
     live.ask("0", "0");
-    let slow = format!("1 @touch:{} @wait:{}", env.path("begun"), env.path("go"));
+    let slow = env.held("1");
     live.send(&slow);
     env.wait_for("begun");
     live.send(format!("2 @note:{} @die:3", env.path("tries")));

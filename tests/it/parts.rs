@@ -124,7 +124,7 @@ fn progress_and_statistics_count_records() {
     let done = env.mtask().args(JSON).args(options).worker(["--json"]).run_on(input(100));
     done.assert_status(123).assert_stderr_has("100 records gave 147 results in ");
     done.assert_stderr_has("100 of 100 done");
-    let stats: serde_json::Value = serde_json::from_slice(&env.read("stats")).expect("JSON");
+    let stats = env.json("stats");
     assert_eq!(
         (&stats["records"], &stats["results"]),
         (&json!(100), &json!(147))

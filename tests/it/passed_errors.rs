@@ -58,7 +58,7 @@ fn they_keep_their_places_and_are_not_sent_or_counted() {
                 true => assert_eq!(env.read("out"), input(90)),
                 false => assert_eq!(done.stdout, input(90)),
             }
-            let stats: serde_json::Value = serde_json::from_slice(&env.read("stats")).unwrap();
+            let stats = env.json("stats");
             let records = if done.stderr.contains("done already") {
                 0
             } else {

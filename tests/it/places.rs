@@ -11,7 +11,7 @@ use crate::env::{TestEnv, has, mtask, skip};
 
 /// The ranges of `in_doubt` in the file of statistics.
 fn in_doubt(env: &TestEnv) -> Vec<(u64, u64)> {
-    let stats: Value = serde_json::from_slice(&env.read("stats")).expect("JSON");
+    let stats = env.json("stats");
     let ranges = stats["in_doubt"].as_array().expect("a list");
     let range = |range: &Value| Some((range.get(0)?.as_u64()?, range.get(1)?.as_u64()?));
     ranges.iter().map(|it| range(it).expect("a pair")).collect()

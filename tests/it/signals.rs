@@ -17,11 +17,7 @@ fn a_first_signal_lets_what_was_sent_finish() {
         let options = ["-j1", "--window", "1", "--grace", "100s"];
         let mut live = env.mtask().args(options).worker(["--suffix", "!"]).open();
         live.ask("first", "first!");
-        let record = format!(
-            "second @touch:{} @wait:{}",
-            env.path("begun"),
-            env.path("go")
-        );
+        let record = env.held("second");
         live.send(&record);
         env.wait_for("begun");
         live.signal(signal);

@@ -12,7 +12,7 @@ use crate::terminal::Terminal;
 
 /// The document of a run that wrote it to `stats`.
 fn document(env: &TestEnv) -> Value {
-    serde_json::from_slice(&env.read("stats")).expect("JSON")
+    env.json("stats")
 }
 
 fn numbers_in(value: &Value) -> f64 {

@@ -3,19 +3,8 @@
 use std::thread;
 
 use crate::done::{numbers, records};
-use crate::env::{Run, TestEnv, mtask};
+use crate::env::{Run, THREADS, TestEnv, mtask};
 use crate::python::{has, python};
-
-const VARIABLES: [&str; 8] = [
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "RAYON_NUM_THREADS",
-];
 
 /// The CPUs that mtask may use, as this test may.
 fn cpus() -> usize {
@@ -29,13 +18,13 @@ fn unset() -> String {
 
 /// What it answers where `value` gives each.
 fn answer(value: impl Fn(&str) -> String) -> String {
-    VARIABLES.map(value).join(" ")
+    THREADS.map(value).join(" ")
 }
 
 /// Asserts that all records of so many are answered by workers with these values.
 #[track_caller]
 fn assert_told(run: Run, asked: usize, value: impl Fn(&str) -> String) {
-    let question = VARIABLES.map(|name| format!("@env:{name}")).join(" ");
+    let question = THREADS.map(|name| format!("@env:{name}")).join(" ");
     let input = records((0..asked).map(|_| &question));
     let expected = records((0..asked).map(|_| answer(&value)));
     run.echo().run_on(input).assert_status(0).assert_stdout(expected);
@@ -112,7 +101,7 @@ fn a_number_is_for_all_workers_and_keep_leaves_them_alone() {
 #[test]
 fn a_dry_run_shows_the_variables() {
     let done = mtask("--dry-run -j2 --threads 3 cat").run();
-    for name in VARIABLES {
+    for name in THREADS {
         let shown = String::from_utf8_lossy(&done.stdout);
         done.check(shown.matches(&format!(" {name}=3 ")).count() == 2, name);
     }
@@ -130,7 +119,7 @@ fn the_statistics_say_what_was_told_and_how_to_be_left_alone() {
         let options = format!("-j2 --stats --stats-file stats {options}");
         let done = env.mtask().words(&options).echo().run_on(numbers(4));
         done.assert_output(numbers(4));
-        let stats: serde_json::Value = serde_json::from_slice(&env.read("stats")).expect("JSON");
+        let stats = env.json("stats");
         (done, stats["workers"][0]["threads"].clone())
     };
     let (done, threads) = run("--threads 3");

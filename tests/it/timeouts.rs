@@ -175,11 +175,7 @@ fn the_clock_stands_still_while_mtask_is_stopped() {
     let env = TestEnv::new();
     let mut live = env.mtask().args(TIMEOUT).words("-j1").echo().open();
     live.ask("first", "first");
-    let record = format!(
-        "second @touch:{} @wait:{}",
-        env.path("begun"),
-        env.path("go")
-    );
+    let record = env.held("second");
     live.send(&record);
     env.wait_for("begun");
     live.stop();

@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
 use crate::done::{Done, records};
 use crate::env::{Run, TestEnv, mtask, skip, wait_until};
 use crate::live::Live;
@@ -24,7 +22,7 @@ fn assert_replaced(env: &TestEnv, mut live: Live, hold: &str, process: &str, nam
     done.assert_status(0).assert_stderr_has("worker 0 holds ");
     done.assert_stderr_has("more than --max-worker-memory 100M: its process is replaced");
     done.assert_stderr_has("replaced for memory: 1\n").assert_stderr_has("peak memory: ");
-    let stats: Value = serde_json::from_slice(&env.read("stats")).expect("JSON");
+    let stats = env.json("stats");
     let worker = &stats["workers"][0];
     assert_eq!(
         (&worker["replaced_for_memory"], &worker["processes"]),
@@ -152,7 +150,7 @@ fn the_statistics_have_the_peak_without_a_limit() {
     let run = env.mtask().words("-j1 --stats --stats-file stats").echo();
     let done = run.run_on("x @hold:150000K\n");
     done.assert_status(0).assert_stderr_has("peak memory: 1");
-    let stats: Value = serde_json::from_slice(&env.read("stats")).expect("JSON");
+    let stats = env.json("stats");
     assert!(
         stats["workers"][0]["peak_memory"].as_u64() > Some(140 << 20),
         "{stats}"

@@ -278,14 +278,7 @@ fn a_python_without_its_whole_library_is_named_once() {
     );
     let done = env
         .mtask()
-        .args([
-            "-j4",
-            "--python",
-            "work.py:double",
-            "--",
-            "python3",
-            "minimal.py",
-        ])
+        .words("-j4 --python work.py:double -- python3 minimal.py")
         .stdin(numbers(4))
         .run();
     done.assert_status(126).assert_stderr_has("lacks json, a module of Python's own library");

@@ -291,11 +291,7 @@ fn what_is_no_journal_is_refused() {
 #[test]
 fn two_runs_do_not_share_a_journal_or_an_output() {
     let env = TestEnv::new();
-    let input = records([format!(
-        "0 @touch:{} @wait:{}",
-        env.path("begun"),
-        env.path("go")
-    )]);
+    let input = records([env.held("0")]);
     let live = mtask(&env, &["-j1"]).echo().stdin(input.clone()).start();
     env.wait_for("begun");
     let base = resumable(&env);

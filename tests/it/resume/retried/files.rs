@@ -63,15 +63,7 @@ fn shards_are_joined_once_what_failed_in_each_is_tried_again() {
         env.write("in", plain.concat());
         let shard = |number: usize, more: &[&str]| {
             let shard = format!("{number}/3");
-            let run = env.mtask().args([
-                "-j2",
-                "-i",
-                "in",
-                "--resume",
-                "j-{shard}",
-                "-o",
-                "o-{shard}",
-            ]);
+            let run = env.mtask().words("-j2 -i in --resume j-{shard} -o o-{shard}");
             run.args(["--shard", &shard]).args(options).args(more).worker(["--json"]).run()
         };
         let join = || {
