@@ -131,7 +131,7 @@ fn json_read(bencher: Bencher<'_, '_>, field: &str) {
         .counter(ItemsCount::new(lines.len()))
         .bench_local(|| {
             for line in &lines {
-                black_box(json::read(line, json::Wanted::Json));
+                black_box(json::read(line, json::Wanted::Json(Separator::Newline)));
             }
         });
 }

@@ -28,6 +28,7 @@ use crate::journal::retried::{self, Retried, RetriedRun};
 use crate::output::files::{OutputFile, Outputs};
 use crate::output::rewrite;
 use crate::output::{Destination, Destinations};
+use crate::protocol::Wanted;
 use crate::report::log::RunFacts;
 use crate::report::{
     Counts, Display, Expected, Form, PageFiles, Progress, Report, ResultsTarget, Targets, Teller,
@@ -175,7 +176,7 @@ fn assemble(config: Config) -> anyhow::Result<(Engine<System>, Option<RetriedRun
     let engine_config = EngineConfig {
         stderr_tags: config.stderr_tags,
         shape: config.shape,
-        wanted: config.rendering.output_format.into(),
+        wanted: Wanted::of(config.rendering.output_format, config.shape.separator),
         attempts: config.attempts,
         grace: config.policy.limits.grace,
         first_look,

@@ -88,18 +88,26 @@ pub enum Encoding {
 }
 
 impl Shape {
-    /// What bytes a record may hold: JSON is UTF-8 always, be it the record or what it travels in.
+    /// What bytes a record may hold.
     pub fn encoding(&self) -> Encoding {
         match self.format {
-            Format::Lines => self.protocol.facts().encoding,
+            Format::Lines => Encoding::Bytes,
             Format::Jsonl | Format::Csv | Format::Tsv => Encoding::Utf8,
         }
+    }
+
+    /// Whether a record may hold bytes that a worker may not take.
+    pub fn may_be_unfit(&self) -> bool {
+        self.encoding() == Encoding::Bytes && self.protocol.facts().encoding == Encoding::Utf8
     }
 
     /// How records lie in what is written to a worker.
     pub fn framing(&self) -> Framing {
         Framing {
-            separator: self.separator,
+            separator: match self.protocol.facts().takes_separator {
+                true => self.separator,
+                false => Separator::Newline,
+            },
             lines: 1 + usize::from(self.record_end.is_some()),
         }
     }

@@ -66,7 +66,8 @@ pub struct InputOptions {
 
     /// Records end with NUL instead of newline
     ///
-    /// Towards workers and in all output, too. Only with `--format lines` and `--protocol lines`.
+    /// In all output, too, and towards workers of `--protocol lines`; others get a line of JSON for each.
+    /// Only with `--format lines`.
     #[arg(short = '0', long)]
     pub null: bool,
 

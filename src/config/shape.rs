@@ -13,7 +13,7 @@ use crate::shape::{AnswerEnd, EarlierErrors, EndLine, Format, Protocol, Shape};
 pub(super) fn shape(arguments: &Arguments) -> Result<Shape, Unusable> {
     let protocol = protocol(arguments)?;
     let format = format(arguments, protocol);
-    let separator = separator(arguments, protocol, format)?;
+    let separator = separator(arguments, format)?;
     let end_line = |option, text| end_line(option, text, protocol, separator);
     let answer_end = end_line("--answer-end", &arguments.workers.answer_end)?;
     let answer_end = match arguments.workers.each {
@@ -95,17 +95,9 @@ pub(super) fn output_format(arguments: &Arguments, shape: Shape) -> Result<Outpu
     }
 }
 
-fn separator(
-    arguments: &Arguments,
-    protocol: Protocol,
-    format: Format,
-) -> Result<Separator, Unusable> {
+fn separator(arguments: &Arguments, format: Format) -> Result<Separator, Unusable> {
     match (arguments.input.null, format) {
         (false, _) => Ok(Separator::Newline),
-        (true, _) if !protocol.facts().takes_separator => Err(Unusable::usage(
-            "--null is of no use with --protocol json, where each record travels on a line: \
-             leave one of them out",
-        )),
         (true, Format::Lines) => Ok(Separator::Nul),
         (true, Format::Jsonl | Format::Csv | Format::Tsv) => Err(Unusable::usage(
             "--null is of use with --format lines alone, for other records end with a line or a row: \

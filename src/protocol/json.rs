@@ -11,6 +11,8 @@ mod reply;
 
 use std::io::Write;
 
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
 use memchr::memchr_iter;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -18,7 +20,7 @@ use serde_json::value::RawValue;
 pub(super) use self::dialogue::JsonReader;
 pub use self::named::{NamedRecord, Scanner, named};
 use self::reply::{reply_of_error, reply_of_output, reply_of_outputs, reply_of_wait};
-use super::message::{Answer, Begins, Cancels, Capabilities, Reply};
+use super::message::{Answer, Base64Input, Begins, Cancels, Capabilities, Reply};
 use crate::input::strange_number;
 use crate::outcome::OutputFormat;
 use crate::record::{Attempt, Block, Index, Separator};
@@ -46,20 +48,29 @@ pub enum Statement<'a> {
     Log,
 }
 
-/// The form in which a result is wanted.
+/// The form in which a result is wanted, and what ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// JSON, verbatim.
-    Json,
+    Json(Separator),
     /// A string without its quotes, any other value verbatim.
-    Text,
+    Text(Separator),
 }
 
-impl From<OutputFormat> for Wanted {
-    fn from(format: OutputFormat) -> Self {
+impl Wanted {
+    /// What this format takes.
+    pub fn of(format: OutputFormat, separator: Separator) -> Self {
         match format {
-            OutputFormat::Text => Self::Text,
-            OutputFormat::Raw | OutputFormat::Envelope | OutputFormat::Pair => Self::Json,
+            OutputFormat::Text => Self::Text(separator),
+            OutputFormat::Raw | OutputFormat::Envelope | OutputFormat::Pair => {
+                Self::Json(separator)
+            }
+        }
+    }
+
+    fn separator(self) -> Separator {
+        match self {
+            Self::Json(separator) | Self::Text(separator) => separator,
         }
     }
 }
@@ -72,15 +83,11 @@ const MOST_QUOTED: usize = 100;
 
 /// The lines that carry the records of `block`, and which attempt at them this is if the worker is
 /// told.
-///
-/// # Panics
-/// Where a record of [`Format::Lines`] is not UTF-8: such are rejected where they are read.
 pub fn write(block: &Block, attempt: Option<Attempt>, shape: &Shape) -> Vec<u8> {
     // An id, the frame, and some escapes.
     let mut lines = Vec::with_capacity(block.bytes.len() + block.count * 40);
-    let newline = Separator::Newline.byte();
     let mut start = 0;
-    for (number, end) in memchr_iter(newline, &block.bytes).enumerate() {
+    for (number, end) in memchr_iter(shape.separator.byte(), &block.bytes).enumerate() {
         let record = &block.bytes[start..end];
         start = end + 1;
         let index = block.first.plus(number);
@@ -88,18 +95,33 @@ pub fn write(block: &Block, attempt: Option<Attempt>, shape: &Shape) -> Vec<u8> 
         if let Some(Attempt(attempt)) = attempt {
             write!(lines, "\"attempt\":{attempt},").expect("a Vec takes everything");
         }
-        lines.extend_from_slice(b"\"input\":");
         match (shape.format, shape.field) {
-            (_, Some(key)) => lines.extend_from_slice(key.value_in(record)),
-            (Format::Jsonl | Format::Csv | Format::Tsv, None) => lines.extend_from_slice(record),
-            (Format::Lines, None) => {
-                let text = str::from_utf8(record).expect("records are UTF-8 here");
-                serde_json::to_writer(&mut lines, text).expect("a Vec takes everything");
-            }
+            (_, Some(key)) => write_value(key.value_in(record), &mut lines),
+            (Format::Jsonl | Format::Csv | Format::Tsv, None) => write_value(record, &mut lines),
+            (Format::Lines, None) => write_text(record, &mut lines),
         }
         lines.extend_from_slice(b"}\n");
     }
     lines
+}
+
+fn write_value(value: &[u8], line: &mut Vec<u8>) {
+    line.extend_from_slice(b"\"input\":");
+    line.extend_from_slice(value);
+}
+
+/// A string, or base64 where it is none.
+fn write_text(record: &[u8], line: &mut Vec<u8>) {
+    match str::from_utf8(record) {
+        Ok(text) => {
+            line.extend_from_slice(b"\"input\":");
+            serde_json::to_writer(line, text).expect("a Vec takes everything");
+        }
+        Err(_) => {
+            let bytes = Base64Display::new(record, &STANDARD);
+            write!(line, "\"input_base64\":\"{bytes}\"").expect("a Vec takes everything");
+        }
+    }
 }
 
 /// The line that asks a worker to end what it has begun with this record.
@@ -265,6 +287,10 @@ impl<'a> Fields<'a> {
             cancels: match says("\"cancel\"") {
                 true => Cancels::WhenAsked,
                 false => Cancels::Untold,
+            },
+            base64: match says("\"base64\"") {
+                true => Base64Input::Taken,
+                false => Base64Input::Untold,
             },
         }
     }

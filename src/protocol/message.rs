@@ -53,6 +53,18 @@ pub struct Capabilities<'b> {
     pub begins: Begins,
     /// Whether it ends what it has begun with one record when it is asked to.
     pub cancels: Cancels,
+    /// Whether it takes records that are not UTF-8.
+    pub base64: Base64Input,
+}
+
+/// Whether a process takes records that are not UTF-8 where others travel as strings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Base64Input {
+    /// It has not said so.
+    #[default]
+    Untold,
+    /// It does, in base64.
+    Taken,
 }
 
 /// Whether a process says which records it has begun.

@@ -154,9 +154,6 @@ impl Reader {
 
 /// The bytes that carry the records of a block to a worker, and which attempt at them this is if
 /// the worker is told.
-///
-/// # Panics
-/// Where a record is not of the protocol's encoding: such are rejected where they are read.
 pub fn write(block: Block, attempt: Option<Attempt>, shape: &Shape, budget: &Budget) -> Slice {
     let bytes = match (shape.protocol, shape.field, shape.record_end) {
         (Protocol::Lines, None, None) => return block.bytes,

@@ -67,7 +67,11 @@ fn reader(protocol: Protocol) -> Reader {
         separator: Separator::Newline,
         ..Shape::LINES
     };
-    Reader::new(&shape, Wanted::Text, &Budget::new(1 << 20))
+    Reader::new(
+        &shape,
+        Wanted::Text(Separator::Newline),
+        &Budget::new(1 << 20),
+    )
 }
 
 /// Reads these bytes, or finds that there are none.

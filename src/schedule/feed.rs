@@ -278,7 +278,14 @@ impl Scheduler {
         true
     }
 
-    pub(super) fn send(&mut self, worker: WorkerId, mut work: Work, now: Instant) {
+    pub(super) fn send(&mut self, worker: WorkerId, work: Work, now: Instant) {
+        match self.policy.shape.may_be_unfit() {
+            true => self.send_fit(worker, work, now),
+            false => self.send_whole(worker, work, now),
+        }
+    }
+
+    pub(super) fn send_whole(&mut self, worker: WorkerId, mut work: Work, now: Instant) {
         work.sent += 1;
         self.brakes.sent(worker, work.block.count, now);
         work.trail.started = Some(now);

@@ -26,6 +26,7 @@ mod doubts;
 mod ending;
 pub mod event;
 mod feed;
+mod fit;
 mod heard;
 mod held;
 mod ids;

@@ -253,6 +253,7 @@ impl Process {
         self.owed.takes(said.concurrency.unwrap_or_default());
         self.owed.will_tell(said.begins);
         self.owed.will_cancel(said.cancels);
+        self.owed.will_take(said.base64);
         self.start.says_so();
         self.pace.is_up(now);
         // One that owes nothing may be on its way out, and is given no more time for that.

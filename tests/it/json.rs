@@ -197,7 +197,84 @@ fn a_line_is_a_json_string_and_comes_back_as_text() {
 }
 
 #[test]
-fn a_line_that_is_not_utf8_never_reaches_a_worker() {
+fn a_line_that_is_not_utf8_is_sent_in_base64_to_a_worker_that_takes_that() {
+    for (can, fails) in [("\"base64\"", false), ("\"start\"", true)] {
+        let ready = format!("{{\"ready\":true,\"can\":[{can}]}}");
+        // It answers with all that stands behind the id.
+        let worker = format!(
+            "printf '%s\\n' '{ready}'
+            while IFS= read -r line; do
+                id=${{line#*:}}; rest=${{line#*,}}
+                printf '{{\"id\":%s,\"output\":{{%s\\n' \"${{id%%,*}}\" \"$rest}}\"
+            done"
+        );
+        for options in ["-j1", "-j2 -u", "-j1 --window 1"] {
+            let run = TestEnv::new().mtask().words("--protocol json --format lines").words(options);
+            let done = run.args(["--", "sh", "-c", &worker]).run_on(&b"a\nb\xff\n\xfe\nc\n"[..]);
+            let mut lines: Vec<_> = done.lines().into_iter().map(<[u8]>::to_vec).collect();
+            lines.sort();
+            if fails {
+                done.assert_status(123);
+                let errors = done.error_records();
+                done.check(errors.len() == 2, "two lines are no text");
+                done.check(
+                    errors.iter().all(|it| it["mtask_error"] == "invalid_input"),
+                    "a kind",
+                );
+                done.check(lines.len() == 4, "each has an outcome");
+            } else {
+                let sent = [
+                    "\"input\":\"a\"",
+                    "\"input\":\"c\"",
+                    "\"input_base64\":\"/g==\"",
+                    "\"input_base64\":\"Yv8=\"",
+                ];
+                done.assert_status(0);
+                let expected: Vec<_> = sent.map(|it| format!("{{{it}}}").into_bytes()).into();
+                done.check(lines == expected, "the others as they are");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_ends_a_run_at_a_line_that_is_not_utf8_ends_it_there() {
+    for action in ["raise", "drain"] {
+        let env = TestEnv::new();
+        let options = [
+            "--format",
+            "lines",
+            "-j1",
+            "--window",
+            "1",
+            "--on-error",
+            action,
+        ];
+        let done = echo(&env, &options, &[]).run_on(&b"a\nb\xff\nc\n"[..]);
+        done.assert_status(123).assert_one_error(1, "invalid_input");
+        done.check(
+            done.lines().len() <= 3 && done.lines()[0] == b"a",
+            "in its place",
+        );
+    }
+}
+
+#[test]
+fn records_that_end_with_nul_are_a_string_each() {
+    let env = TestEnv::new();
+    let done = echo(&env, &["--format", "lines", "-0"], &[]).run_on(&b"a\0b\nc\0\0"[..]);
+    done.assert_output(b"a\0b\nc\0\0");
+    let done = echo(
+        &env,
+        &["--format", "lines", "-0", "--output-format", "envelope"],
+        &[],
+    )
+    .run_on(&b"b\nc\0"[..]);
+    done.assert_output(b"{\"index\":0,\"output\":\"b\\nc\"}\0");
+}
+
+#[test]
+fn a_line_that_is_not_utf8_never_reaches_a_worker_that_does_not_say_that_it_takes_it() {
     let done =
         echo(&TestEnv::new(), &["--format", "lines", "-j1"], &[]).run_on(&b"a\nb\xff\nc\n"[..]);
     let error = done.assert_status(123).assert_one_error(1, "invalid_input");
@@ -205,7 +282,8 @@ fn a_line_that_is_not_utf8_never_reaches_a_worker() {
     assert_eq!(error["attempts"], 0);
     assert_eq!(
         error["message"],
-        "not valid text: invalid UTF-8 at line 2 column 2"
+        "not valid text: invalid UTF-8 at byte 2, and the worker does not say that it takes base64 \
+         (\"can\":[\"base64\"])"
     );
     done.assert_results_but(1, b"a\nb\nc\n");
 }

@@ -20,6 +20,7 @@ use crate::journal::Journal;
 use crate::outcome::Done;
 use crate::output::Destinations;
 use crate::protocol::{Attempts, Wanted};
+use crate::record::Separator;
 use crate::report::{Report, Teller};
 use crate::schedule::policy::{ErrorRecords, PlacesTold};
 use crate::schedule::{Doubts, Scheduler, WorkerFaults, WorkerId};
@@ -88,7 +89,7 @@ impl Simulation {
                 max_record: MAX_ANSWER,
                 ..scenario.policy.shape
             },
-            wanted: Wanted::Text,
+            wanted: Wanted::Text(Separator::Newline),
             grace: scenario.policy.limits.grace,
             first_look: Some(FIRST_LOOK),
         };

@@ -13,6 +13,7 @@ use crate::outcome::Lines;
 use crate::protocol::message::{Answer, End, Message, Reception, Reply, Unasked};
 use crate::protocol::stdout::{Part, StdoutLines, Tail};
 use crate::protocol::{Aside, Listener, Reads, let_go};
+use crate::record::Separator;
 use crate::shape::Shape;
 use crate::visible::LONGEST_LINE;
 
@@ -28,7 +29,7 @@ impl JsonReader {
     /// Of a process that has written nothing yet.
     pub(in crate::protocol) fn new(shape: &Shape, wanted: Wanted, budget: &Budget) -> Self {
         Self {
-            stdout: StdoutLines::of_objects(shape.separator, shape.max_record, budget),
+            stdout: StdoutLines::of_objects(Separator::Newline, shape.max_record, budget),
             wanted,
             parted: Parted::default(),
         }

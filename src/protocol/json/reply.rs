@@ -35,7 +35,7 @@ pub(super) fn reply_of_output(output: &str, wanted: Wanted) -> Reply<'_> {
 
 /// The bytes that are to be written of an output, or why it cannot be.
 fn result_of_output(output: &str, wanted: Wanted) -> Result<Cow<'_, str>, String> {
-    if wanted == Wanted::Json || !output.starts_with('"') {
+    if matches!(wanted, Wanted::Json(_)) || !output.starts_with('"') {
         return Ok(output.into());
     }
     let quoted = &output[1..output.len() - 1];
@@ -52,9 +52,15 @@ fn result_of_output(output: &str, wanted: Wanted) -> Result<Cow<'_, str>, String
             }
         }
     };
-    if text.contains('\n') {
-        let why = "its output holds a newline, which --output-format text cannot hold: use raw";
-        return Err(why.into());
+    let separator = wanted.separator();
+    if text.contains(char::from(separator.byte())) {
+        let what = match separator {
+            Separator::Newline => "newline",
+            Separator::Nul => "NUL",
+        };
+        return Err(format!(
+            "its output holds a {what}, which --output-format text cannot hold: use raw"
+        ));
     }
     Ok(text)
 }
@@ -110,7 +116,7 @@ impl<'de> Visitor<'de> for &mut PartList {
                     self.bad.get_or_insert(why);
                 }
             }
-            self.lines.push(char::from(Separator::Newline.byte()));
+            self.lines.push(char::from(self.wanted.separator().byte()));
             self.count += 1;
         }
         Ok(())

@@ -4,6 +4,9 @@ use super::*;
 use crate::budget::{BOOKKEEPING, Budget};
 use crate::record::Slice;
 
+const JSON: Wanted = Wanted::Json(Separator::Newline);
+const TEXT: Wanted = Wanted::Text(Separator::Newline);
+
 fn output(line: &str, wanted: Wanted) -> String {
     match read(line.as_bytes(), wanted) {
         Statement::Answer(Answer {
@@ -15,7 +18,7 @@ fn output(line: &str, wanted: Wanted) -> String {
 }
 
 fn why_bad(line: &[u8]) -> String {
-    match read(line, Wanted::Json) {
+    match read(line, JSON) {
         Statement::Answer(Answer {
             index: Index(7),
             reply: Reply::Bad(why),
@@ -25,7 +28,7 @@ fn why_bad(line: &[u8]) -> String {
 }
 
 fn error(line: &str) -> (String, String) {
-    match read(line.as_bytes(), Wanted::Json) {
+    match read(line.as_bytes(), JSON) {
         Statement::Answer(Answer {
             index: Index(7),
             reply: Reply::Error { json, message },
@@ -52,7 +55,7 @@ fn outputs_keep_their_bytes() {
             format!("{{\"id\":7,\"output\": {value} }}\r"),
             format!(" {{ \"output\" : {value} , \"error\":null, \"more\":[1], \"id\" : 7 }}"),
         ] {
-            assert_eq!(output(&line, Wanted::Json), value, "{line}");
+            assert_eq!(output(&line, JSON), value, "{line}");
         }
     }
 }
@@ -61,7 +64,7 @@ fn outputs_keep_their_bytes() {
 fn nesting_has_no_limit() {
     let deep = ["[".repeat(100_000), "]".repeat(100_000)].concat();
     assert_eq!(
-        output(&format!("{{\"id\":7,\"output\":{deep}}}"), Wanted::Json),
+        output(&format!("{{\"id\":7,\"output\":{deep}}}"), JSON),
         deep
     );
 }
@@ -76,11 +79,11 @@ fn text_is_a_string_without_quotes_and_any_other_value_as_it_is() {
         ("null", "null"),
     ] {
         let line = format!("{{\"id\":7,\"output\":{value}}}");
-        assert_eq!(output(&line, Wanted::Text), text);
+        assert_eq!(output(&line, TEXT), text);
     }
     for value in [r#""a\nb""#, r#""\ud800""#] {
         let line = format!("{{\"id\":7,\"output\":{value}}}");
-        let read = read(line.as_bytes(), Wanted::Text);
+        let read = read(line.as_bytes(), TEXT);
         let is_bad =
             matches!(&read, Statement::Answer(answer) if matches!(answer.reply, Reply::Bad(_)));
         assert!(is_bad, "{read:?}");
@@ -165,7 +168,7 @@ fn an_object_that_mentions_an_id_may_be_an_answer() {
         r#"{"output":NaN,"id":7,"ms":3}"#,
         r#"{"output":1,"id":7} more"#,
     ] {
-        let read = read(line.as_bytes(), Wanted::Json);
+        let read = read(line.as_bytes(), JSON);
         let Statement::Mention(answer) = &read else {
             panic!("{line} is {read:?}");
         };
@@ -184,11 +187,7 @@ fn what_begins_like_an_answer_and_names_no_record_is_none() {
         r#"{"id":07,"output":1}"#,
         r#"{"id":99999999999999999999,"output":1}"#,
     ] {
-        assert_eq!(
-            read(line.as_bytes(), Wanted::Json),
-            Statement::Nameless,
-            "{line}"
-        );
+        assert_eq!(read(line.as_bytes(), JSON), Statement::Nameless, "{line}");
     }
 }
 
@@ -204,12 +203,7 @@ fn other_lines_are_for_people() {
         br#"{"level":"info","id":"x"}"#,
         b"\xff\xfe",
     ] {
-        assert_eq!(
-            read(line, Wanted::Json),
-            Statement::Log,
-            "{}",
-            line.escape_ascii()
-        );
+        assert_eq!(read(line, JSON), Statement::Log, "{}", line.escape_ascii());
     }
 }
 
@@ -217,7 +211,7 @@ fn other_lines_are_for_people() {
 fn a_worker_says_that_it_is_ready_and_what_it_has_to_say_at_its_end() {
     let ready = |concurrency: &str| {
         let line = format!("{{\"ready\":true{concurrency}}}");
-        match read(line.as_bytes(), Wanted::Json) {
+        match read(line.as_bytes(), JSON) {
             Statement::Ready(said) => match said.concurrency {
                 Ok(concurrency) => Ok(concurrency.map_or(0, NonZeroUsize::get)),
                 Err(given) => Err(given.to_owned()),
@@ -233,20 +227,17 @@ fn a_worker_says_that_it_is_ready_and_what_it_has_to_say_at_its_end() {
         assert_eq!(ready, Err(given.to_owned()));
     }
     assert_eq!(
-        read(br#"{"exit":{"seen": 3}}"#, Wanted::Json),
+        read(br#"{"exit":{"seen": 3}}"#, JSON),
         Statement::Exit(r#"{"seen": 3}"#)
     );
-    assert_eq!(
-        read(br#"{"exit":null}"#, Wanted::Json),
-        Statement::Exit("null")
-    );
+    assert_eq!(read(br#"{"exit":null}"#, JSON), Statement::Exit("null"));
 }
 
 #[test]
 fn a_worker_says_what_it_can_and_what_it_has_begun() {
     let begins = |can: &str| {
         let line = format!("{{\"ready\":true,\"can\":{can}}}");
-        match read(line.as_bytes(), Wanted::Json) {
+        match read(line.as_bytes(), JSON) {
             Statement::Ready(said) => said.begins,
             other => panic!("{line} is {other:?}"),
         }
@@ -256,7 +247,7 @@ fn a_worker_says_what_it_can_and_what_it_has_begun() {
     for other in [r#"["stop"]"#, "[]", r#""start""#, "true", "null"] {
         assert_eq!(begins(other), Begins::Untold);
     }
-    let begun = |line: &str| match read(line.as_bytes(), Wanted::Json) {
+    let begun = |line: &str| match read(line.as_bytes(), JSON) {
         Statement::Begun(indices) => Some(indices),
         Statement::Log => None,
         other => panic!("{line} is {other:?}"),
@@ -280,7 +271,7 @@ fn white_space_inside_counts_as_none() {
         why_bad(line.as_bytes());
     }
     let line = br#" { "id" : "7" , "output" : 1 }"#;
-    assert_eq!(read(line, Wanted::Json), Statement::Nameless);
+    assert_eq!(read(line, JSON), Statement::Nameless);
 }
 
 #[test]

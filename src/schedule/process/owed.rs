@@ -11,6 +11,7 @@ use std::time::Instant;
 use calls::Calls;
 use cancelled::Cancellation;
 
+use crate::protocol::message::Base64Input;
 use crate::record::{Index, Separator, Slice};
 use crate::schedule::queue::{Isolation, Work};
 use crate::schedule::trail::Trail;
@@ -31,6 +32,7 @@ pub(crate) struct Owed {
     /// How many records it wants to be sent at a time, where it has said so: then each has a clock
     /// of its own.
     concurrency: Option<NonZeroUsize>,
+    base64: Base64Input,
 }
 
 impl Owed {
@@ -44,7 +46,18 @@ impl Owed {
             calls: Calls::default(),
             cancellation: Cancellation::default(),
             concurrency: None,
+            base64: Base64Input::default(),
         }
+    }
+
+    /// Whether it takes records that are not UTF-8.
+    pub(crate) fn takes_base64(&self) -> bool {
+        self.base64 == Base64Input::Taken
+    }
+
+    /// It does from now on, or does not.
+    pub(super) fn will_take(&mut self, base64: Base64Input) {
+        self.base64 = base64;
     }
 
     pub(crate) fn is_empty(&self) -> bool {

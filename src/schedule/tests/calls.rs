@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use super::{Bench, SECOND, WHOLE, WORKER};
 use crate::outcome::ExitStatus;
-use crate::protocol::message::{Begins, Cancels, Capabilities, Message, Reception};
+use crate::protocol::message::{Base64Input, Begins, Cancels, Capabilities, Message, Reception};
 use crate::record::Index;
 use crate::schedule::policy::{Delivery, Policy};
 
@@ -27,6 +27,7 @@ impl Bench {
             concurrency: Ok(NonZeroUsize::new(concurrency)),
             begins: Begins::Told,
             cancels: Cancels::Untold,
+            base64: Base64Input::Untold,
         };
         self.scheduler.heard(WORKER, Message::Ready(said), self.now);
         self.scheduler.heard(WORKER, WHOLE, self.now);

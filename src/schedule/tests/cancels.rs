@@ -4,7 +4,9 @@ use std::num::NonZeroUsize;
 
 use super::{Bench, SECOND, WHOLE, WORKER};
 use crate::outcome::ExitStatus;
-use crate::protocol::message::{Answer, Begins, Cancels, Capabilities, Message, Reply};
+use crate::protocol::message::{
+    Answer, Base64Input, Begins, Cancels, Capabilities, Message, Reply,
+};
 use crate::record::Index;
 use crate::schedule::policy::Policy;
 
@@ -28,6 +30,7 @@ impl Bench {
             concurrency: Ok(NonZeroUsize::new(4)),
             begins: Begins::Untold,
             cancels: Cancels::WhenAsked,
+            base64: Base64Input::Untold,
         };
         self.scheduler.heard(WORKER, Message::Ready(said), self.now);
         self.scheduler.heard(WORKER, WHOLE, self.now);

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::{Bench, WHOLE};
 use crate::outcome::{ExitStatus, Lines};
-use crate::protocol::message::{Answer, Begins, Cancels, Capabilities, Message, Reply};
+use crate::protocol::message::{
+    Answer, Base64Input, Begins, Cancels, Capabilities, Message, Reply,
+};
 use crate::protocol::stdout::Tail;
 use crate::record::Index;
 use crate::schedule::policy::{Policy, Readiness};
@@ -175,6 +177,7 @@ pub(super) fn run(records: usize, seats: &[Seat<'_>], change: impl FnOnce(&mut P
                 concurrency: Ok(takes),
                 begins: Begins::Untold,
                 cancels: Cancels::Untold,
+                base64: Base64Input::Untold,
             };
             scheduler.heard(worker, Message::Ready(said), now);
         } else if let Some((_, count)) = hand.call.take() {

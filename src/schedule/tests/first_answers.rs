@@ -4,7 +4,9 @@ use std::num::NonZeroUsize;
 
 use super::{Bench, MILLISECOND, OTHER, SECOND, WHOLE, WORKER};
 use crate::outcome::ExitStatus;
-use crate::protocol::message::{Answer, Begins, Cancels, Capabilities, Message, Reception, Reply};
+use crate::protocol::message::{
+    Answer, Base64Input, Begins, Cancels, Capabilities, Message, Reception, Reply,
+};
 use crate::record::Index;
 use crate::schedule::policy::Policy;
 
@@ -124,6 +126,7 @@ fn what_began_before_the_first_answer_keeps_its_limit() {
         concurrency: Ok(NonZeroUsize::new(1)),
         begins: Begins::Untold,
         cancels: Cancels::Untold,
+        base64: Base64Input::Untold,
     };
     bench.scheduler.heard(OTHER, Message::Ready(said), bench.now);
     bench.scheduler.heard(OTHER, WHOLE, bench.now);

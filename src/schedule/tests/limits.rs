@@ -8,7 +8,7 @@ use crate::budget::{BOOKKEEPING, Budget};
 use crate::exit::Status;
 use crate::input::{Flaw, Rejected, Rejection, Requirement};
 use crate::outcome::{Done, ExitStatus};
-use crate::protocol::message::{Begins, Cancels, Capabilities};
+use crate::protocol::message::{Base64Input, Begins, Cancels, Capabilities};
 use crate::record::{Block, Index, Separator, Slice};
 use crate::schedule::policy::{Delivery, MaxErrors, PlacesTold, Window};
 use crate::schedule::process::{Generation, Process};
@@ -250,6 +250,7 @@ fn a_process_with_more_to_do_answers_one_record_more_later() {
         concurrency: Ok(None),
         begins: Begins::Untold,
         cancels: Cancels::Untold,
+        base64: Base64Input::Untold,
     };
     process.announced(said, now);
     process.answered(10, now + 10 * MILLISECOND);

@@ -333,7 +333,7 @@ fn a_service_with_a_limit_is_asked_for_almost_all_that_it_allows() {
     let windows = [0, 300, 600, 900].map(|before| Limit::Window(before * MILLISECOND));
     for limit in [Limit::Bucket].into_iter().chain(windows) {
         for tells in [Tells::WholeSeconds, Tells::Exactly, Tells::Nothing] {
-            for (takes, apart) in [(5, 0), (50, 0), (5, 30), (50, 30)] {
+            for (takes, apart) in [(5, 0), (50, 30)] {
                 let (takes, apart) = (takes * MILLISECOND, apart * MILLISECOND);
                 let (took, refused) = ask(limit, takes, tells, apart);
                 let part = 300.0 / 20.0 / took;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Bench, SECOND, WHOLE, WORKER};
 use crate::outcome::ExitStatus;
 use crate::protocol::message::{
-    Answer, Begins, Cancels, Capabilities, End, Message, Reception, Reply, Unasked,
+    Answer, Base64Input, Begins, Cancels, Capabilities, End, Message, Reception, Reply, Unasked,
 };
 use crate::record::Index;
 use crate::schedule::policy::{Delivery, Order, Policy, Readiness, Window};
@@ -26,6 +26,7 @@ impl Bench {
             concurrency: Ok(concurrency),
             begins: Begins::Untold,
             cancels: Cancels::Untold,
+            base64: Base64Input::Untold,
         };
         self.scheduler.heard(WORKER, Message::Ready(said), self.now);
         self.scheduler.heard(WORKER, WHOLE, self.now);

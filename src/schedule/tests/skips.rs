@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Bench, MILLISECOND, OTHER, SECOND, WHOLE, WORKER};
 use crate::exit::Status;
 use crate::outcome::ExitStatus;
-use crate::protocol::message::{Begins, Cancels, Capabilities, Message};
+use crate::protocol::message::{Base64Input, Begins, Cancels, Capabilities, Message};
 use crate::schedule::policy::{Delivery, Window};
 use crate::schedule::{Death, Pipe, WorkerId};
 
@@ -355,6 +355,7 @@ fn say_ready(bench: &mut Bench, worker: WorkerId) {
         concurrency: Ok(None),
         begins: Begins::Untold,
         cancels: Cancels::Untold,
+        base64: Base64Input::Untold,
     };
     bench.scheduler.heard(worker, Message::Ready(said), bench.now);
     bench.scheduler.heard(worker, WHOLE, bench.now);

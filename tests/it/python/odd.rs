@@ -284,3 +284,24 @@ fn a_python_without_its_whole_library_is_named_once() {
     done.assert_status(126).assert_stderr_has("lacks json, a module of Python's own library");
     done.check(!done.stderr.contains("Traceback"), "there is a traceback");
 }
+
+#[test]
+fn names_of_files_are_what_python_makes_of_them() {
+    let source = "
+import os
+def work(name): return os.fsencode(name).hex()
+def both(names): return [work(name) for name in names]
+async def later(name): return work(name)
+";
+    let Some(env) = python(source) else { return };
+    let input = b"a\0b\nc\0\xff\xfe\0\0";
+    for options in [
+        "--python work.py:work",
+        "--batch 3 --python work.py:both",
+        "--concurrency 2 --python work.py:later",
+        "--concurrency 2 --python work.py:work",
+    ] {
+        let run = env.mtask().words("-j1 -0 --format lines").words(options);
+        run.run_on(&input[..]).assert_output(b"61\x00620a63\x00fffe\0\0");
+    }
+}

@@ -1,6 +1,7 @@
 """Records as mtask sends them, and what it is answered."""
 
 import json
+import os
 from json.encoder import encode_basestring
 
 from _mtask.errors import (
@@ -20,17 +21,29 @@ from _mtask.refusals import wait_of
 def decode(lines, gathered):
     """The records on these lines. One that Python cannot hold has failed with that."""
     try:
-        return json.loads("[" + lines.replace("\n", ",") + "]")
+        return with_bytes(json.loads("[" + lines.replace("\n", ",") + "]"), lines)
     except (ValueError, RecursionError, MemoryError):
         pass
     records = []
     for line in lines.split("\n"):
         try:
-            records.append(json.loads(line))
+            records += with_bytes([json.loads(line)], line)
         except (ValueError, RecursionError, MemoryError) as error:
             message = f"Python cannot read the record: {text_of(error)}"
             number = line[len('{"id":') : line.index(",")]
             gathered.append(failed(number, name_of(type(error)), message))
+    return records
+
+
+def with_bytes(records, lines):
+    """Has those that are not UTF-8 as the system's names of files are in Python: os.fsencode gives the
+    bytes."""
+    if ',"input_base64":"' in lines:
+        with library:
+            from base64 import b64decode
+        for record in records:
+            if "input_base64" in record:
+                record["input"] = os.fsdecode(b64decode(record["input_base64"]))
     return records
 
 

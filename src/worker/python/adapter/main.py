@@ -45,27 +45,27 @@ def serve(channel, worker, task):
         with library:
             from _mtask.batches import answer_in_batches
 
-        say_ready(channel, {"concurrency": 2 * task["batch"], "can": ["start"]})
+        say_ready(channel, ["start"], concurrency=2 * task["batch"])
         answer_in_batches(channel, worker.call, task["batch"])
     elif task["concurrency"] and worker.loop:
         with library:
             from _mtask.tasks import Tasks
 
-        say_ready(channel, {"concurrency": task["concurrency"], "can": ["cancel"]})
+        say_ready(channel, ["cancel"], concurrency=task["concurrency"])
         Tasks(channel, worker.function, worker.loop).answer_all()
     elif task["concurrency"]:
         with library:
             from _mtask.threads import answer_in_threads
 
-        say_ready(channel, {"concurrency": task["concurrency"]})
+        say_ready(channel, [], concurrency=task["concurrency"])
         answer_in_threads(channel, worker.call, task["concurrency"])
     else:
         with library:
             from _mtask.calls import answer_one_by_one
 
-        say_ready(channel, {})
+        say_ready(channel, [])
         answer_one_by_one(channel, worker.call)
 
 
-def say_ready(channel, more):
-    channel.say(encode({"ready": True, **more}))
+def say_ready(channel, can, **more):
+    channel.say(encode({"ready": True, "can": [*can, "base64"], **more}))

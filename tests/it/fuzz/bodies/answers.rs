@@ -87,7 +87,10 @@ fn read_json(line: &[u8]) {
     let fields: Option<Line<'_>> = serde_json::from_slice(line).ok();
     let id = fields.as_ref().and_then(|fields| fields.id);
     let fields = || fields.as_ref().expect("an object with these keys, each once");
-    for wanted in [Wanted::Json, Wanted::Text] {
+    for wanted in [
+        Wanted::Json(Separator::Newline),
+        Wanted::Text(Separator::Newline),
+    ] {
         match json::read(line, wanted) {
             Statement::Answer(Answer { index, reply })
             | Statement::Mention(Answer { index, reply }) => match reply {
@@ -95,7 +98,7 @@ fn read_json(line: &[u8]) {
                     assert!(is_json);
                     assert_eq!(fields().id.map(RawValue::get), Some(&*index.to_string()));
                     let value = fields().output.map_or("null", RawValue::get);
-                    if wanted == Wanted::Json || !value.starts_with('"') {
+                    if wanted == Wanted::Json(Separator::Newline) || !value.starts_with('"') {
                         assert_eq!(output, value);
                     } else {
                         let text: String = serde_json::from_str(value).expect("text");
@@ -114,7 +117,7 @@ fn read_json(line: &[u8]) {
                     let list = fields().outputs.map_or("null", RawValue::get);
                     let values: Vec<&RawValue> = serde_json::from_str(list).expect("a list");
                     let text = |value: &&RawValue| match serde_json::from_str(value.get()) {
-                        Ok(text) if wanted == Wanted::Text => text,
+                        Ok(text) if wanted == Wanted::Text(Separator::Newline) => text,
                         _ => value.get().to_owned(),
                     };
                     assert_eq!(parts.count, values.len());
@@ -188,7 +191,7 @@ fn write_json(lines: &[u8]) {
     let mut came_back = Vec::new();
     for (number, line) in written.split_terminator('\n').enumerate() {
         let answer = line.replacen("\"input\"", "\"output\"", 1);
-        match json::read(answer.as_bytes(), Wanted::Text) {
+        match json::read(answer.as_bytes(), Wanted::Text(Separator::Newline)) {
             Statement::Answer(Answer {
                 index,
                 reply: Reply::Output(text),
