@@ -10,6 +10,7 @@ mod failures;
 mod first_answers;
 mod limits;
 mod makespan;
+mod own;
 mod rates;
 mod refusals;
 mod replies;

@@ -114,14 +114,15 @@ pub fn each_commands(
     let placed = Placed::of(pieces.iter().flatten());
     let has_any = pieces.iter().flatten().any(|piece| !matches!(piece, TemplatePart::Literal(_)));
     let has_record = pieces.iter().flatten().any(|piece| matches!(piece, TemplatePart::Record(_)));
+    let deals_nothing = dealt.inits.is_empty() && dealt.gpus.is_empty();
     let of_worker = |worker: usize| {
         let hand = dealt.to(worker);
         let bound = |word: &Vec<TemplatePart<'_>>| bind(word, hand);
         let mut words = pieces.iter().map(bound).collect::<Result<Vec<_>, _>>()?;
         let added = init_unless_placed(hand.init, &placed);
         words.extend(added.into_iter().map(|word| vec![WordPart::Text(word.into_vec())]));
-        // A number of the worker's own says nothing of the record where it has a device.
-        let is_placed = has_record || (has_any && dealt.inits.is_empty());
+        // A number of the worker's own says nothing of the record where it is dealt something.
+        let is_placed = has_record || (has_any && deals_nothing);
         if place == RecordPlace::Argument && !is_placed {
             words.push(vec![WordPart::Record(RecordPart::Whole)]);
         }
@@ -392,6 +393,20 @@ mod tests {
         assert_eq!(
             commands[1].words(b"r", Index(0)).unwrap(),
             ["x", "1", "gpu=1", "r"]
+        );
+    }
+
+    #[test]
+    fn a_gpu_says_nothing_of_the_record_which_is_the_last_argument() {
+        let words: Vec<OsString> = ["train", "{gpu}"].map(OsString::from).into();
+        let two = NonZeroUsize::new(2).unwrap();
+        let gpus = &["3".into(), "5".into()];
+        let dealt = Dealt { inits: &[], gpus };
+        let place = RecordPlace::Argument;
+        let commands = each_commands(&words, dealt, two, Format::Lines, place).unwrap();
+        assert_eq!(
+            commands[1].words(b"r", Index(0)).unwrap(),
+            ["train", "5", "r"]
         );
     }
 
