@@ -200,6 +200,28 @@ fn a_drain_waits_for_it_and_a_signal_only_as_long_as_there_is_time() {
 }
 
 #[test]
+fn what_waits_when_a_drain_begins_has_its_turn() {
+    let mut bench = at_work(2, |policy| {
+        policy.failures.on_error = OnError::Drain;
+        policy.failures.retries = 1;
+    });
+    bench.records(2);
+    bench.refuse(WORKER, 0);
+    bench.wait(6 * SECOND);
+    assert_eq!(bench.held_by(WORKER), [0]);
+    bench.refuse(OTHER, 1);
+    bench.refuse(WORKER, 0);
+    assert_eq!(bench.scheduler.tally().failures(), 1);
+    assert_eq!(bench.scheduler.queue.later(), 1);
+    bench.wait(6 * SECOND);
+    for worker in [WORKER, OTHER] {
+        let held = bench.held_by(worker);
+        held.iter().for_each(|index| bench.result(worker, *index));
+    }
+    assert_eq!(bench.scheduler.tally().outcomes(), 2);
+}
+
+#[test]
 fn none_is_left_behind_where_no_worker_is_left() {
     let mut bench = at_work(1, |policy| policy.failures.max_restarts = 1);
     bench.records(1);

@@ -220,3 +220,20 @@ fn a_record_that_no_argument_can_hold_fails_alone_and_its_worker_goes_on() {
     assert!(bench.written().contains(r#""mtask_error":"invalid_input","index":0"#));
     assert_eq!((bench.starts, bench.held_by(WORKER)), (1, vec![1]));
 }
+
+#[test]
+fn a_process_that_fails_leaves_its_record_one_outcome_and_makes_room_for_the_next() {
+    let mut bench = Bench::new(|policy| {
+        policy.lifespan = Lifespan::OwnRecord;
+        policy.shape.answer_end = AnswerEnd::Exit;
+    });
+    bench.records(2);
+    assert_eq!(bench.held_by(WORKER), [0]);
+    bench.die(ExitStatus::Code(3));
+    assert_eq!(bench.failed("worker_exit"), 1);
+    assert_eq!(bench.held_by(WORKER), [1]);
+    bench.die_with(ExitStatus::Code(0), "one\n");
+    bench.end_input();
+    assert_eq!(bench.scheduler.tally().outcomes(), 2);
+    assert_eq!(bench.ends.last(), Some(&"finish"));
+}

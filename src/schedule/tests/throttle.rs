@@ -292,6 +292,22 @@ fn a_pause_of_mtask_while_messages_are_unread_counts_once() {
 }
 
 #[test]
+fn time_in_which_a_process_is_not_listened_to_is_none_of_its_record() {
+    let mut bench = Bench::of_equals(2, |policy| policy.limits.timeout = Some(10 * SECOND));
+    bench.records(2);
+    bench.fill_buffer();
+    assert_eq!(bench.heard(), [WORKER.0]);
+    bench.wait(6 * SECOND);
+    bench.answer(1);
+    bench.scheduler.choose_read_from(bench.now);
+    assert_eq!(bench.heard(), [OTHER.0]);
+    bench.wait(9 * SECOND);
+    assert!(bench.ends.is_empty(), "{:?}", bench.notices);
+    bench.wait(2 * SECOND);
+    assert_eq!(bench.ends, ["SIGTERM"]);
+}
+
+#[test]
 fn a_first_answer_that_was_not_listened_to_makes_no_other_long() {
     let mut bench = Bench::json(|policy| {
         policy.limits.timeout = Some(10 * SECOND);
