@@ -1,5 +1,7 @@
 //! `--each`: a process for each record.
 
+mod combined;
+
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 
