@@ -1,7 +1,7 @@
 //! `--report`: the page of a run, as a browser shows it.
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::browser::Browser;
 use crate::done::{numbers, records};
@@ -240,6 +240,32 @@ fn it_can_be_read_on_a_phone_in_the_dark_and_by_keyboard() {
     browser.press("ArrowRight");
     browser.wait_for("document.getElementById('lane-says').innerText.startsWith('worker 0')");
     browser.assert_quiet(&path);
+}
+
+#[test]
+fn numbers_are_shown_as_they_are() {
+    let env = TestEnv::new();
+    env.mtask().words("-j1 --report run.html").echo().run_on("1\n").assert_status(0);
+    let page = String::from_utf8(env.read("run.html")).expect("UTF-8");
+    let (before, rest) = page.split_once("id=\"data\">").expect("the data");
+    let (data, after) = rest.split_once("</script>").expect("the end of the data");
+    let mut data: Value = serde_json::from_str(data).expect("JSON");
+    let times = [0.230_088, 0.999_6, 0.100_4, 0.000_76, 0.021_04, 10.02];
+    let slow = |seconds: &f64| json!({"index": 0, "seconds": seconds, "worker": 0, "bytes": 1, "input": "1"});
+    data["slowest"] = times.iter().map(slow).collect();
+    env.write(
+        "run.html",
+        format!("{before}id=\"data\">{data}</script>{after}"),
+    );
+    let Some(mut browser) = Browser::start(&env) else {
+        return;
+    };
+    browser.open(&env.path("run.html"));
+    let cells = "[...document.querySelectorAll('#slowest tbody tr')].map((row) => row.cells[0].innerText.replace(/\\s/g, ' '))";
+    assert_eq!(
+        browser.value(cells),
+        json!(["230 ms", "1 000 ms", "100 ms", "760 µs", "21 ms", "10 s"])
+    );
 }
 
 #[test]

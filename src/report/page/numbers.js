@@ -6,8 +6,8 @@ const NONE = "–";
 
 const whole = (number) => Math.round(number).toString().replace(/\B(?=(\d{3})+$)/g, THIN);
 const short = (number) => {
-  if (number >= 1000 || Number.isInteger(number)) return whole(number);
-  return number.toPrecision(3).replace(/\.?0+$/, "");
+  const rounded = number < 1000 ? Number(number.toPrecision(3)) : number;
+  return rounded >= 1000 || Number.isInteger(rounded) ? whole(rounded) : rounded.toString();
 };
 const duration = (seconds) => {
   if (seconds === null || seconds === undefined) return NONE;
