@@ -155,7 +155,7 @@ def work(batch):
         } else {
             assert_eq!(
                 line,
-                json!({"ready": true, "concurrency": 8, "can": ["start"]})
+                json!({"ready": true, "concurrency": 8, "can": ["start", "base64"]})
             );
         }
     }

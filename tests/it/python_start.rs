@@ -302,7 +302,7 @@ fn options_that_contradict_each_other_are_refused() {
             "json protocol",
         ),
         (
-            &["-0", "--format", "lines", "--python", "work.py:f"],
+            &["-0", "--format", "jsonl", "--python", "work.py:f"],
             "--null",
         ),
         (
