@@ -63,7 +63,8 @@ fn no_file_is_too_long_to_be_read_at_once() {
         });
     }
     assert!(lengths.len() > 300, "{}", lengths.len());
-    lengths.retain(|_, lines| *lines > MOST_LINES);
+    // The licences of others, which packaging puts there, are none of ours.
+    lengths.retain(|path, lines| *lines > MOST_LINES && !path.ends_with("THIRD-PARTY"));
     assert!(
         lengths.is_empty(),
         "more than {MOST_LINES} lines: look for the second purpose of {lengths:?}, and give that a file of \
