@@ -42,7 +42,11 @@ impl Scheduler {
 
     fn fail_unfit(&mut self, mut work: Work, worker: WorkerId, now: Instant) {
         let separator = self.policy.shape.separator;
-        while work.block.count > 0 && self.course.gives_out() {
+        // Where one of them has ended the run, the others are dropped, as all that was never sent.
+        let goes_on = |scheduler: &Self, work: &Work| {
+            scheduler.course.takes_input() || work.sent > 0 && scheduler.course.gives_out()
+        };
+        while work.block.count > 0 && goes_on(self, &work) {
             let one = work.cut(1, usize::MAX, separator);
             let record = one.block.first_record(separator);
             let valid = str::from_utf8(&record).map_or_else(|error| error.valid_up_to(), str::len);

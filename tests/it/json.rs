@@ -260,6 +260,20 @@ fn what_ends_a_run_at_a_line_that_is_not_utf8_ends_it_there() {
 }
 
 #[test]
+fn of_two_lines_that_are_not_utf8_the_first_ends_the_run() {
+    for action in ["raise", "drain"] {
+        let env = TestEnv::new();
+        let options = ["--format", "lines", "-j1", "--on-error", action];
+        let mut live = echo(&env, &options, &[]).open();
+        live.ask("a", "a");
+        live.send(&b"\xff\n\xfe"[..]);
+        let done = live.wait_with_open_stdin();
+        done.assert_status(123);
+        done.check(done.error_records().len() == 1, "the second is never sent");
+    }
+}
+
+#[test]
 fn records_that_end_with_nul_are_a_string_each() {
     let env = TestEnv::new();
     let done = echo(&env, &["--format", "lines", "-0"], &[]).run_on(&b"a\0b\nc\0\0"[..]);
